@@ -1,0 +1,36 @@
+"""What can go wrong, as geoclass says it.
+
+GeoclassError          anything a person can put right; its text is the whole message
+├── SceneError         a scene that cannot be read, or that no map can be made of
+├── ModelError         a model file that is broken, foreign or of another time
+├── DatasetError       labelled tiles that are missing, corrupt or badly arranged
+├── OutputError        a target that cannot be written, or must not be replaced
+└── SettingsError      values that are possible one by one, but not together or not here
+
+A message says what was got, what was expected and what to do, on one line.
+Errors of the libraries below are translated where we call them, `raise ... from error`.
+"""
+
+
+class GeoclassError(Exception):
+    """Base of all errors that geoclass raises on purpose."""
+
+
+class SceneError(GeoclassError):
+    """A scene cannot be read or cannot be mapped."""
+
+
+class ModelError(GeoclassError):
+    """A model file cannot be used."""
+
+
+class DatasetError(GeoclassError):
+    """Labelled tiles cannot be used."""
+
+
+class OutputError(GeoclassError):
+    """An output cannot be written."""
+
+
+class SettingsError(GeoclassError):
+    """Settings do not go together."""

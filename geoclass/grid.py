@@ -1,0 +1,175 @@
+"""Where the cells of a map lie: pure arithmetic on a scene's pixels.
+
+Rows count downward from the top, columns rightward from the left, both from 0. A cell is
+`stride` pixels a side and belongs to the map; a tile is `tile_size` pixels a side and is
+what the network sees. A tile lies around the middle of its cell, moved inward where it would
+leave the scene, so that the network always sees real pixels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyproj
+import shapely
+from affine import Affine
+
+from geoclass.errors import SettingsError
+
+AREA_TOLERANCE = 1e-3
+"""A projection whose areas are this close to those on the ground is taken at its word."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Grid:
+    """The cells of one scene."""
+
+    height: int
+    """Rows of pixels of the scene."""
+    width: int
+    """Columns of pixels of the scene."""
+    transform: Affine
+    """From (column, row) of pixel corners to x, y in the CRS."""
+    crs: str
+    """WKT of the coordinate reference system."""
+    tile_size: int = 64
+    stride: int = 64
+
+    def __post_init__(self) -> None:
+        if min(self.height, self.width) < self.tile_size:
+            raise ValueError(
+                f"a scene of {self.width}×{self.height} pixels is smaller than "
+                f"one tile of {self.tile_size}×{self.tile_size}"
+            )
+        if not 0 < self.stride <= self.tile_size:
+            raise ValueError(f"stride must be 1 … {self.tile_size}, got {self.stride}")
+
+    @property
+    def rows(self) -> int:
+        """Rows of cells; the last may be lower than the others."""
+        return -(-self.height // self.stride)
+
+    @property
+    def cols(self) -> int:
+        """Columns of cells; the last may be narrower than the others."""
+        return -(-self.width // self.stride)
+
+    @property
+    def row_edges(self) -> np.ndarray:
+        """int64 (rows + 1,): pixel rows between which the cells lie."""
+        return _edges(self.rows, self.stride, self.height)
+
+    @property
+    def col_edges(self) -> np.ndarray:
+        """int64 (cols + 1,): pixel columns between which the cells lie."""
+        return _edges(self.cols, self.stride, self.width)
+
+    @property
+    def tile_rows(self) -> np.ndarray:
+        """int64 (rows,): the top pixel row of each cell's tile."""
+        return _tile_origins(self.rows, self.stride, self.tile_size, self.height)
+
+    @property
+    def tile_cols(self) -> np.ndarray:
+        """int64 (cols,): the left pixel column of each cell's tile."""
+        return _tile_origins(self.cols, self.stride, self.tile_size, self.width)
+
+    @property
+    def cell_transform(self) -> Affine:
+        """From (column, row) of cell corners to x, y, for whole cells."""
+        return self.transform @ Affine.scale(self.stride)
+
+    @property
+    def gsd_m(self) -> float:
+        """Ground sample distance: the side of a square as large as the mean pixel, in metres."""
+        return float(np.sqrt(self.areas_ha().sum() * 1e4 / (self.height * self.width)))
+
+    def polygons(self, rows: np.ndarray, cols: np.ndarray) -> np.ndarray:
+        """Shapely polygons (n,) of cells, clipped to the scene.
+
+        `rows` and `cols` are int (n,). Clockwise from the upper left corner.
+        """
+        top, bottom = self.row_edges[rows], self.row_edges[rows + 1]
+        left, right = self.col_edges[cols], self.col_edges[cols + 1]
+        px = np.stack([left, right, right, left, left], axis=1)
+        py = np.stack([top, top, bottom, bottom, top], axis=1)
+        x, y = self._to_crs(px, py)
+        polygons: np.ndarray = shapely.polygons(np.stack([x, y], axis=2))
+        return polygons
+
+    def areas_ha(self) -> np.ndarray:
+        """float64 (rows, cols): hectares on the ground.
+
+        Planar where the projection keeps areas within 0.1 %, on the ellipsoid elsewhere.
+        """
+        pixels = np.outer(np.diff(self.row_edges), np.diff(self.col_edges))
+        planar = pixels * abs(self.transform.determinant)
+        crs = pyproj.CRS.from_wkt(self.crs)
+        x, y = self._centres()
+        unit_m2 = crs.axis_info[0].unit_conversion_factor ** 2 if crs.is_projected else np.inf
+        # Asked at nine cells first: transforming millions of centres takes seconds.
+        few = np.ix_([0, self.rows // 2, -1], [0, self.cols // 2, -1])
+        if np.all(np.abs(self._ground_area(crs, x[few], y[few]) / unit_m2 - 1) <= AREA_TOLERANCE):
+            areas: np.ndarray = planar * unit_m2 / 1e4
+        else:
+            areas = planar * self._ground_area(crs, x, y) / 1e4
+        return areas
+
+    def _ground_area(self, crs: pyproj.CRS, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+        """Square metres on the ellipsoid a square unit of the CRS, around each point.
+
+        The Jacobian of longitude and latitude by central differences, times the product of the
+        ellipsoid's radii of curvature (Snyder 1987, eqs 4-18 to 4-20).
+        """
+        geographic = crs.geodetic_crs
+        ellipsoid = geographic.get_geod() if geographic else None
+        if geographic is None or ellipsoid is None:
+            raise SettingsError(f"areas cannot be told in {crs.name}: it is not tied to the Earth")
+        to_degrees = pyproj.Transformer.from_crs(crs, geographic, always_xy=True)
+        h = np.sqrt(abs(self.transform.determinant)) * self.stride / 2
+        lon_x, lat_x = np.subtract(to_degrees.transform(x + h, y), to_degrees.transform(x - h, y))
+        lon_y, lat_y = np.subtract(to_degrees.transform(x, y + h), to_degrees.transform(x, y - h))
+        jacobian = np.radians(1) ** 2 * np.abs(lon_x * lat_y - lon_y * lat_x) / (2 * h) ** 2
+        sin2 = np.sin(np.radians(to_degrees.transform(x, y)[1])) ** 2
+        w2 = 1 - ellipsoid.es * sin2
+        radii = ellipsoid.a**2 * (1 - ellipsoid.es) / w2**2  # meridional × prime vertical
+        square_m: np.ndarray = jacobian * radii * np.sqrt(1 - sin2)
+        return square_m
+
+    def _centres(self) -> tuple[np.ndarray, np.ndarray]:
+        """X and y of the middle of each cell, (rows, cols)."""
+        py = (self.row_edges[:-1] + self.row_edges[1:]) / 2
+        px = (self.col_edges[:-1] + self.col_edges[1:]) / 2
+        return self._to_crs(*np.meshgrid(px, py))
+
+    def _to_crs(self, px: np.ndarray, py: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        t = self.transform
+        return t.a * px + t.b * py + t.c, t.d * px + t.e * py + t.f
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data, understood by `from_json`."""
+        return {
+            "height": self.height,
+            "width": self.width,
+            "transform": list(self.transform[:6]),
+            "crs": self.crs,
+            "tile_size": self.tile_size,
+            "stride": self.stride,
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Grid:
+        """The grid that `to_json` described."""
+        return cls(**{**data, "transform": Affine(*data["transform"])})
+
+
+def _edges(cells: int, stride: int, size: int) -> np.ndarray:
+    return np.minimum(np.arange(cells + 1) * stride, size)
+
+
+def _tile_origins(cells: int, stride: int, tile_size: int, size: int) -> np.ndarray:
+    origins = np.arange(cells) * stride + (stride - tile_size) // 2
+    return np.clip(origins, 0, size - tile_size)

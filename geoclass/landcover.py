@@ -1,0 +1,143 @@
+"""The land-cover map: what every later stage reads and every writer writes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from geoclass.contract import Contract
+from geoclass.grid import Grid
+from geoclass.legend import MASKED, NODATA, STATUS_STYLES, UNKNOWN, Legend
+
+FULL_SCALE = 250
+"""Stored value of a share or probability of 1: steps of 0.4 %, and 255 stays free for nodata."""
+
+STATUS_NAMES = {UNKNOWN: "unknown", MASKED: "masked", NODATA: "nodata"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Provenance:
+    """How a map was made."""
+
+    scene: str
+    """File name of the scene."""
+    date: str | None
+    """Day of sensing, YYYY-MM-DD, if known."""
+    source: Mapping[str, Any]
+    """What identifies the scene's file: path, bytes, time of last change."""
+    bands: tuple[int, ...]
+    """Numbers of the bands taken as red, green, blue, counted from 1."""
+    radiometry: Mapping[str, Any]
+    """How stored numbers became 8-bit values, and why so."""
+    model: str
+    """SHA-256 of the model file."""
+    options: Mapping[str, Any]
+    """Settings of the mapping."""
+    version: str
+    """Of geoclass."""
+    command: str
+    """As typed, or how the map was asked for."""
+    fingerprint: str
+    """Hash of all above that can change a pixel; equal fingerprints, equal maps."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data, understood by `from_json`."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Provenance:
+        """The provenance that `to_json` described."""
+        return cls(**{**data, "bands": tuple(data["bands"])})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AreaRow:
+    """How much of the map one class covers, or one status without a class."""
+
+    class_id: int
+    name: str
+    title: str
+    group: str | None
+    cells: int
+    area_ha: float
+    share: float
+    """Of the area of all cells but nodata, 0–1."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class LandCoverMap:
+    """Labels of all cells of a scene."""
+
+    grid: Grid
+    contract: Contract
+    provenance: Provenance
+    class_id: np.ndarray
+    """uint8 (rows, cols): the class, or 253 unknown, 254 masked, 255 nodata."""
+    best_class: np.ndarray
+    """uint8 (rows, cols): the likeliest class, of unknown cells too; 255 where not classified."""
+    probabilities: np.ndarray
+    """uint8 (rows, cols, classes): 250 is certainty; 0 where not classified."""
+    valid_share: np.ndarray
+    """uint8 (rows, cols): how much of the cell has valid pixels; 250 is all."""
+
+    def __post_init__(self) -> None:
+        shape = (self.grid.rows, self.grid.cols)
+        wanted = {
+            "class_id": shape,
+            "best_class": shape,
+            "probabilities": (*shape, len(self.legend)),
+            "valid_share": shape,
+        }
+        for name, expected in wanted.items():
+            array = getattr(self, name)
+            if array.dtype != np.uint8 or array.shape != expected:
+                raise ValueError(
+                    f"{name} must be uint8 {expected}, got {array.dtype} {array.shape}"
+                )
+
+    @property
+    def legend(self) -> Legend:
+        """The model's classes."""
+        return self.contract.legend
+
+    @property
+    def confidence(self) -> np.ndarray:
+        """float64 (rows, cols): probability of `best_class`, 0–1; NaN where not classified."""
+        classified = self.best_class != NODATA
+        best = np.where(classified, self.best_class, 0)[:, :, None]
+        chosen = np.take_along_axis(self.probabilities, best, axis=2)[:, :, 0]
+        return np.where(classified, chosen / FULL_SCALE, np.nan)
+
+    def areas(self) -> list[AreaRow]:
+        """Cells and hectares of each class and of unknown and masked cells, in legend order."""
+        area_ha = self.grid.areas_ha()
+        total = float(area_ha[self.class_id != NODATA].sum())
+        kinds: list[tuple[int, str, str, str | None]] = [
+            (c.class_id, c.name, c.title, c.group) for c in self.legend.classes
+        ]
+        kinds += [(s.code, s.name, s.title, None) for s in STATUS_STYLES]
+        rows = []
+        for code, name, title, group in kinds:
+            inside = self.class_id == code
+            covered = float(area_ha[inside].sum())
+            rows.append(
+                AreaRow(
+                    class_id=code,
+                    name=name,
+                    title=title,
+                    group=group,
+                    cells=int(inside.sum()),
+                    area_ha=covered,
+                    share=covered / total if total else 0.0,
+                )
+            )
+        return rows
+
+
+def quantise_probabilities(probabilities: np.ndarray) -> np.ndarray:
+    """Float (n, classes) to uint8 (n, classes), in steps of 1/250."""
+    stored: np.ndarray = np.rint(probabilities * FULL_SCALE).astype(np.uint8)
+    return stored

@@ -1,0 +1,51 @@
+"""Land-cover maps in memory."""
+
+import numpy as np
+import pytest
+
+from geoclass.landcover import quantise_probabilities
+from geoclass.legend import MASKED, NODATA, UNKNOWN
+from tests.conftest import make_landcover
+
+
+def test_confidence_is_the_probability_of_the_best_class() -> None:
+    landcover = make_landcover()
+    confidence = landcover.confidence
+    assert np.isnan(confidence[landcover.best_class == NODATA]).all()
+    known = landcover.best_class != NODATA
+    np.testing.assert_allclose(confidence[known], landcover.probabilities[known].max(axis=1) / 250)
+
+
+def test_areas_add_up_to_all_cells_but_nodata() -> None:
+    landcover = make_landcover()
+    areas = landcover.areas()
+    inside = landcover.class_id != NODATA
+    assert sum(row.cells for row in areas) == inside.sum()
+    assert sum(row.area_ha for row in areas) == pytest.approx(
+        landcover.grid.areas_ha()[inside].sum()
+    )
+    assert sum(row.share for row in areas) == pytest.approx(1)
+
+
+def test_unknown_and_masked_are_listed_last() -> None:
+    areas = make_landcover().areas()
+    assert [row.class_id for row in areas] == [*range(10), UNKNOWN, MASKED]
+    assert [row.cells for row in areas[-2:]] == [1, 1]
+
+
+def test_map_without_a_valid_cell_has_no_shares() -> None:
+    landcover = make_landcover()
+    empty = make_landcover(class_id=np.full_like(landcover.class_id, NODATA))
+    assert {row.share for row in empty.areas()} == {0.0}
+
+
+def test_quantised_probabilities_are_within_half_a_step() -> None:
+    exact = np.random.default_rng(0).dirichlet(np.ones(10), 500)
+    stored = quantise_probabilities(exact)
+    assert stored.dtype == np.uint8
+    assert np.abs(stored / 250 - exact).max() <= 0.5 / 250 + 1e-12
+
+
+def test_arrays_of_another_shape_are_refused() -> None:
+    with pytest.raises(ValueError, match="valid_share must be uint8"):
+        make_landcover(valid_share=np.zeros((2, 2), np.uint8))
