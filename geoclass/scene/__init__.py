@@ -1,0 +1,1 @@
+"""From a path to 8-bit pixels and a mask."""

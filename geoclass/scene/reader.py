@@ -1,0 +1,93 @@
+"""A scene as strips of 8-bit pixels, read ahead of the work.
+
+Reading strips of whole blocks is several times faster than reading tile by tile, and only
+two strips are in memory at a time, whatever the height of the scene.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+import rasterio
+from rasterio.io import DatasetReader
+from rasterio.windows import Window
+
+from geoclass.grid import Grid
+from geoclass.scene.radiometry import Radiometry
+from geoclass.scene.source import SceneSource, open_dataset
+
+STRIP_PIXELS = 6_000_000
+"""A strip has about so many pixels: enough for whole batches, little enough for any laptop."""
+
+GDAL_CACHE_BYTES = 256 * 2**20
+"""Holds the blocks that two strips share; GDAL's own default is 5 % of the machine's memory."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Strip:
+    """Some rows of cells, with all pixels that their tiles need."""
+
+    first_row: int
+    """The first row of cells."""
+    last_row: int
+    """The row of cells after the last."""
+    top: int
+    """The pixel row of the scene that is row 0 here."""
+    pixels: np.ndarray
+    """uint8 (3, h, width): red, green, blue as the networks know them."""
+    valid: np.ndarray
+    """bool (h, width): False where the scene has no data."""
+
+
+def read_strips(
+    source: SceneSource, grid: Grid, radiometry: Radiometry, strip_pixels: int = STRIP_PIXELS
+) -> Iterator[Strip]:
+    """All rows of cells from top to bottom; the next strip is read while one is worked on.
+
+    Raises SceneError where the file cannot be read.
+    """
+    spans = _plan_spans(source, grid, strip_pixels)
+    # GDAL's data sets are not for two threads at once: one thread opens, reads and closes.
+    with ThreadPoolExecutor(max_workers=1) as thread:
+        with rasterio.Env(GDAL_CACHEMAX=GDAL_CACHE_BYTES), open_dataset(source.path) as dataset:
+
+            def read(span: tuple[int, int]) -> Strip:
+                return _read_strip(dataset, source, grid, radiometry, span)
+
+            ahead = thread.submit(read, spans[0])
+            for span in spans[1:]:
+                strip, ahead = ahead.result(), thread.submit(read, span)
+                yield strip
+            yield ahead.result()
+
+
+def _plan_spans(source: SceneSource, grid: Grid, strip_pixels: int) -> list[tuple[int, int]]:
+    """Rows of cells to read together: (first, one after last)."""
+    block_rows = max(1, min(source.block_height, source.height) // grid.stride)
+    wanted_rows = max(1, strip_pixels // (source.width * grid.stride))
+    # Whole blocks where a block is no taller than the strip that memory allows.
+    step = max(wanted_rows // block_rows * block_rows, min(wanted_rows, block_rows))
+    return [(row, min(row + step, grid.rows)) for row in range(0, grid.rows, step)]
+
+
+def _read_strip(
+    dataset: DatasetReader,
+    source: SceneSource,
+    grid: Grid,
+    radiometry: Radiometry,
+    span: tuple[int, int],
+) -> Strip:
+    first, last = span
+    top = int(grid.tile_rows[first])
+    bottom = int(grid.tile_rows[last - 1]) + grid.tile_size
+    window = Window(0, top, source.width, bottom - top)
+    stored = dataset.read(source.bands, window=window)
+    # Sentinel-2 marks pixels outside the swath by zeros, whether or not a tag says so.
+    valid = stored.any(axis=0)
+    if not source.always_valid:
+        valid &= dataset.read_masks(source.bands, window=window).any(axis=0)
+    pixels = radiometry.apply(stored)
+    return Strip(first_row=first, last_row=last, top=top, pixels=pixels, valid=valid)

@@ -1,0 +1,99 @@
+"""Strips: all pixels, in order, with what is missing marked."""
+
+from collections.abc import Callable
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from geoclass.errors import SceneError
+from geoclass.grid import Grid
+from geoclass.scene.radiometry import decide_radiometry
+from geoclass.scene.reader import Strip, read_strips
+from geoclass.scene.source import SceneSource, open_scene
+
+Make = Callable[..., Path]
+
+
+def read_all(path: Path, strip_pixels: int) -> tuple[SceneSource, Grid, list[Strip]]:
+    source = open_scene(path)
+    grid = Grid(
+        height=source.height, width=source.width, transform=source.transform, crs=source.crs
+    )
+    radiometry = decide_radiometry(source)
+    return source, grid, list(read_strips(source, grid, radiometry, strip_pixels))
+
+
+def noise(height: int, width: int) -> np.ndarray:
+    return np.random.default_rng(0).integers(1, 256, (3, height, width)).astype(np.uint8)
+
+
+@pytest.mark.parametrize("strip_pixels", [1, 64 * 130, 2 * 64 * 130, 10**9])
+@pytest.mark.parametrize(
+    "profile", [{}, {"tiled": True, "blockxsize": 128, "blockysize": 128}, {"blockysize": 7}]
+)
+def test_strips_hold_the_scene(make_scene: Make, strip_pixels: int, profile: dict) -> None:
+    pixels = noise(300, 130)
+    _, grid, strips = read_all(make_scene(pixels, **profile), strip_pixels)
+    assert strips[0].first_row == 0
+    assert strips[-1].last_row == grid.rows
+    for strip, following in pairwise(strips):
+        assert strip.last_row == following.first_row
+    for strip in strips:
+        height = strip.pixels.shape[1]
+        np.testing.assert_array_equal(strip.pixels, pixels[:, strip.top : strip.top + height])
+        assert strip.top <= grid.row_edges[strip.first_row]
+        assert strip.top + height >= grid.row_edges[strip.last_row]
+        assert strip.valid.all()
+
+
+def test_strips_follow_the_blocks(make_scene: Make) -> None:
+    path = make_scene(noise(600, 100), tiled=True, blockxsize=128, blockysize=128)
+    _, _, strips = read_all(path, 3 * 64 * 100)
+    assert [strip.first_row for strip in strips] == [0, 2, 4, 6, 8]
+
+
+def test_no_strip_is_larger_than_asked_for_by_more_than_a_row(make_scene: Make) -> None:
+    _, _, strips = read_all(make_scene(noise(900, 100)), 2 * 64 * 100)
+    assert max(strip.pixels.shape[1] for strip in strips) <= 128
+
+
+def test_nodata_alpha_masks_and_zeros_are_not_valid(make_scene: Make) -> None:
+    pixels = noise(64, 64)
+    pixels[:, :10] = 0
+    _, _, (zeros,) = read_all(make_scene(pixels, "zeros.tif"), 1)
+    assert not zeros.valid[:10].any()
+    assert zeros.valid[10:].all()
+
+    pixels = noise(64, 64)
+    pixels[:, :10] = 9
+    _, _, (nodata,) = read_all(make_scene(pixels, "nodata.tif", nodata=9), 1)
+    assert not nodata.valid[:10].any()
+
+    mask = np.full((64, 64), 255, np.uint8)
+    mask[:10] = 0
+    _, _, (masked,) = read_all(make_scene(noise(64, 64), "mask.tif", mask=mask), 1)
+    assert not masked.valid[:10].any()
+    assert masked.valid[10:].all()
+
+    with_alpha = np.concatenate([noise(64, 64), mask[None]])
+    path = make_scene(with_alpha, "alpha.tif", photometric="rgb", alpha="yes")
+    _, _, (alpha,) = read_all(path, 1)
+    np.testing.assert_array_equal(alpha.valid, mask > 0)
+
+
+def test_a_band_may_be_nodata_where_others_are_not(make_scene: Make) -> None:
+    """Deep water may be 0 in red: the pixel is valid all the same."""
+    pixels = noise(64, 64)
+    pixels[0] = 0
+    _, _, (strip,) = read_all(make_scene(pixels, nodata=0), 1)
+    assert strip.valid.all()
+
+
+def test_truncated_file(make_scene: Make) -> None:
+    path = make_scene(noise(600, 600), tiled=True, blockxsize=128, blockysize=128)
+    data = path.read_bytes()
+    path.write_bytes(data[: len(data) // 2])
+    with pytest.raises(SceneError, match="cannot read .*scene.tif"):
+        read_all(path, 1)
