@@ -1,0 +1,115 @@
+"""The model file: safetensors with the contract as its metadata.
+
+Nothing in it can run code: a pickled file is refused by its first bytes, unread.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.resources import as_file, files
+from pathlib import Path
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from geoclass.contract import Contract
+from geoclass.errors import ModelError, OutputError
+from geoclass.model.networks import ARCHS, Arch, build_network
+
+SHIPPED_WEIGHTS = "tilenet.safetensors"
+"""The model used where none is named; its card stands beside it."""
+
+_PICKLE_HEADS = (b"PK\x03\x04", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Model:
+    """A network, the contract that it must be used by, and the file's fingerprint."""
+
+    arch: Arch
+    network: nn.Module
+    """In evaluation mode, on the CPU."""
+    contract: Contract
+    sha256: str
+    """Hash of the file's bytes; names the model in every map made with it."""
+
+
+def load_model(path: Path | None = None) -> Model:
+    """Read a model file; without a path the model that ships in the package.
+
+    Raises ModelError for a file that is missing, is no safetensors file or is no geoclass model.
+    """
+    if path is not None:
+        return _load(path)
+    with as_file(files("geoclass.model") / "weights" / SHIPPED_WEIGHTS) as shipped:
+        return _load(shipped)
+
+
+def save_model(path: Path, arch: Arch, network: nn.Module, contract: Contract) -> None:
+    """Write a model file, whole or not at all."""
+    # One JSON text, because safetensors writes its metadata entries in no fixed order.
+    metadata = {"geoclass": json.dumps({"arch": arch, "contract": contract.to_json()})}
+    save_tensors(path, dict(network.state_dict()), metadata)
+
+
+def save_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: dict[str, str]) -> None:
+    """Write tensors beside the target, then rename, so that `path` is never half a file."""
+    partial = path.with_name(f".{path.name}.part")
+    try:
+        save_file({k: v.contiguous() for k, v in tensors.items()}, partial, metadata)
+        partial.replace(path)
+    except (OSError, SafetensorError) as error:
+        partial.unlink(missing_ok=True)
+        raise OutputError(f"cannot write {path}: {error}") from error
+
+
+def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Tensors and metadata of a safetensors file; ModelError for anything else, unread."""
+    if not path.is_file():
+        raise ModelError(f"no model file at {path}: give the path of a .safetensors file")
+    with path.open("rb") as file:
+        if file.read(4).startswith(_PICKLE_HEADS):
+            raise ModelError(
+                f"{path} is a pickled PyTorch file, which can run code when loaded: "
+                "geoclass reads only .safetensors files that `geoclass train` wrote"
+            )
+    try:
+        with safe_open(path, framework="pt") as tensors:
+            names = tensors.keys()
+            return {name: tensors.get_tensor(name) for name in names}, tensors.metadata() or {}
+    except SafetensorError as error:
+        raise ModelError(
+            f"{path} is not a safetensors file ({error}): give a model that `geoclass train` wrote"
+        ) from error
+
+
+def _load(path: Path) -> Model:
+    weights, metadata = read_tensors(path)
+    arch, contract = _parse_metadata(path, metadata)
+    network = build_network(arch, len(contract.legend))
+    try:
+        network.load_state_dict(weights)
+    except RuntimeError as error:
+        raise ModelError(f"the weights in {path} do not fit the network {arch}") from error
+    with path.open("rb") as file:
+        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+    return Model(arch=arch, network=network.eval(), contract=contract, sha256=sha256)
+
+
+def _parse_metadata(path: Path, metadata: Mapping[str, str]) -> tuple[Arch, Contract]:
+    if "geoclass" not in metadata:
+        raise ModelError(
+            f"{path} holds tensors, but no geoclass contract: "
+            "give a model that `geoclass train` wrote"
+        )
+    try:
+        data = json.loads(metadata["geoclass"])
+        if data["arch"] not in ARCHS:
+            raise ModelError(f"{path} is a {data['arch']!r}; known networks: {', '.join(ARCHS)}")
+        return data["arch"], Contract.from_json(data["contract"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise ModelError(f"the contract in {path} cannot be used: {error}") from error

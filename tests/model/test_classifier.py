@@ -1,0 +1,59 @@
+"""Classifiers."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from geoclass.errors import SettingsError
+from geoclass.model.checkpoint import Model, load_model
+from geoclass.model.classifier import Classifier, describe_device, find_device
+from tests.conftest import make_contract
+
+
+@pytest.fixture
+def images() -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, (7, 3, 64, 64)).astype(np.uint8)
+
+
+def test_probabilities_are_the_networks(random_model: Path, images: np.ndarray) -> None:
+    """The same by hand: scale, normalise, forward, softmax."""
+    prediction = Classifier(load_model(random_model), device="cpu", batch_size=3).predict(images)
+    x = (torch.from_numpy(images).float() / 255 - 0.5) / 0.5
+    with torch.inference_mode():
+        expected = torch.softmax(load_model(random_model).network(x), dim=1).numpy()
+    np.testing.assert_allclose(prediction.probabilities, expected, atol=1e-5)
+    np.testing.assert_allclose(prediction.probabilities.sum(axis=1), 1, atol=1e-5)
+    assert not prediction.unknown.any()
+
+
+def test_temperature_softens(random_model: Path, images: np.ndarray) -> None:
+    model = load_model(random_model)
+    soft = Model(
+        arch=model.arch,
+        network=model.network,
+        contract=make_contract(temperature=4.0),
+        sha256=model.sha256,
+    )
+    plain, softened = (Classifier(m, device="cpu").predict(images) for m in (model, soft))
+    assert (softened.probabilities.max(axis=1) < plain.probabilities.max(axis=1)).all()
+    np.testing.assert_array_equal(
+        softened.probabilities.argmax(axis=1), plain.probabilities.argmax(axis=1)
+    )
+
+
+@pytest.mark.parametrize("batch_size", [0, -1])
+def test_impossible_batch_size(random_model: Path, batch_size: int) -> None:
+    with pytest.raises(SettingsError, match="batch size must be at least 1"):
+        Classifier(load_model(random_model), batch_size=batch_size)
+
+
+@pytest.mark.parametrize("name", ["gpu", "cuda:99", "meta"])
+def test_device_that_is_not_there(name: str) -> None:
+    with pytest.raises(SettingsError, match=f"device '{name}' .*try --device cpu"):
+        find_device(name)
+
+
+def test_cpu_is_described() -> None:
+    assert "threads" in describe_device(find_device("cpu"))
