@@ -1,0 +1,1 @@
+"""Labelled tiles to a model, and how good it is."""

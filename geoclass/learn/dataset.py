@@ -1,0 +1,138 @@
+"""Labelled tiles: a EuroSAT zip, the same unpacked, or any folder of class folders."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+from geoclass.errors import DatasetError
+
+IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".tif", ".tiff"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TileSet:
+    """Labelled tiles, decoded."""
+
+    name: str
+    """Name of the file or folder they came from."""
+    classes: tuple[str, ...]
+    """Class names in alphabetical order; the label is the index."""
+    names: tuple[str, ...]
+    """`<class>/<file>` of each tile, sorted."""
+    images: np.ndarray
+    """uint8 (n, 3, tile, tile): red, green, blue."""
+    labels: np.ndarray
+    """int64 (n,)."""
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+
+def read_tiles(path: Path, tile_size: int = 64) -> TileSet:
+    """Read and decode all tiles of a zip or folder.
+
+    A class is a folder with images in it; `__MACOSX` and names that begin with a dot are
+    ignored. Raises DatasetError where an image, a class or the whole cannot be used.
+    """
+    if path.is_dir():
+        return _read(path, _list_folder(path), lambda name: (path / name).read_bytes(), tile_size)
+    if not path.is_file():
+        raise DatasetError(f"no data set at {path}: give a zip or a folder of class folders")
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return _read(path, archive.namelist(), archive.read, tile_size)
+    except zipfile.BadZipFile as error:
+        raise DatasetError(
+            f"{path} is no zip file, or a damaged one ({error}): download it again, "
+            "or give a folder of class folders"
+        ) from error
+
+
+def _list_folder(path: Path) -> list[str]:
+    """All paths below a folder as a zip would name them, folders with a slash at the end."""
+    return [p.relative_to(path).as_posix() + ("/" if p.is_dir() else "") for p in path.rglob("*")]
+
+
+def _read(
+    path: Path, entries: Sequence[str], read: Callable[[str], bytes], tile_size: int
+) -> TileSet:
+    samples = _find_samples(path, entries)
+    names = sorted(samples)
+    classes = sorted({_class_of(name) for name in names})
+    labels = np.array([classes.index(_class_of(name)) for name in names], dtype=np.int64)
+    images = np.empty((len(names), 3, tile_size, tile_size), dtype=np.uint8)
+
+    def decode(i: int) -> None:
+        images[i] = _decode(read(samples[names[i]]), names[i], tile_size)
+
+    with ThreadPoolExecutor() as pool:
+        for _ in pool.map(decode, range(len(names))):
+            pass
+    return TileSet(
+        name=path.name, classes=tuple(classes), names=tuple(names), images=images, labels=labels
+    )
+
+
+def _find_samples(path: Path, entries: Sequence[str]) -> dict[str, str]:
+    """Map `<class>/<file>` to the entry that holds it."""
+    paths = [PurePosixPath(entry) for entry in entries if not _is_hidden(PurePosixPath(entry))]
+    images = [p for p in paths if p.suffix.lower() in IMAGE_SUFFIXES and len(p.parts) > 1]
+    if not images:
+        raise DatasetError(
+            f"{path} holds no class folders with images "
+            f"({', '.join(sorted(IMAGE_SUFFIXES))}): expected <class>/<image>"
+        )
+    folders = {p.parent for p in images}
+    empty = _empty_class_folders(entries, folders)
+    if empty:
+        raise DatasetError(
+            f"class folder {empty[0]} in {path} has no images: add some or remove the folder"
+        )
+    samples = {f"{p.parent.name}/{p.name}": str(p) for p in images}
+    if len(samples) < len(images) or len({f.name for f in folders}) < len(folders):
+        raise DatasetError(
+            f"{path} holds two folders of one class name: give one folder with one folder a class"
+        )
+    return samples
+
+
+def _empty_class_folders(entries: Sequence[str], folders: set[PurePosixPath]) -> list[str]:
+    """Folders that stand beside class folders and have no images themselves."""
+    parents = {folder.parent for folder in folders}
+    listed = (PurePosixPath(entry) for entry in entries if entry.endswith("/"))
+    return sorted(
+        p.name
+        for p in listed
+        if p.parent in parents and p not in folders | parents and not _is_hidden(p)
+    )
+
+
+def _is_hidden(path: PurePosixPath) -> bool:
+    return any(part.startswith(".") or part == "__MACOSX" for part in path.parts)
+
+
+def _class_of(name: str) -> str:
+    return name.partition("/")[0]
+
+
+def _decode(data: bytes, name: str, tile_size: int) -> np.ndarray:
+    """Uint8 (3, tile_size, tile_size) of an encoded image."""
+    try:
+        with Image.open(io.BytesIO(data)) as image:
+            pixels = np.asarray(image)
+    except (UnidentifiedImageError, OSError, SyntaxError) as error:
+        raise DatasetError(f"image {name} cannot be decoded: replace or remove it") from error
+    if pixels.dtype != np.uint8 or pixels.shape != (tile_size, tile_size, 3):
+        raise DatasetError(
+            f"image {name} is {pixels.dtype} {pixels.shape}, "
+            f"expected uint8 ({tile_size}, {tile_size}, 3): convert or remove it"
+        )
+    return pixels.transpose(2, 0, 1)

@@ -1,0 +1,26 @@
+"""Pictures of tiles."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+
+from geoclass.errors import OutputError
+from geoclass.learn.vision import import_torchvision
+
+TILES_A_ROW = 10
+
+
+def save_contact_sheet(images: np.ndarray, path: Path) -> None:
+    """Write uint8 tiles (n, 3, s, s) as one picture, ten a row."""
+    import_torchvision()
+    from torchvision.utils import make_grid
+
+    grid = make_grid(torch.from_numpy(images), nrow=TILES_A_ROW, pad_value=255)
+    try:
+        Image.fromarray(grid.permute(1, 2, 0).numpy()).save(path)
+    except (OSError, ValueError) as error:
+        raise OutputError(f"cannot write the picture {path}: {error}") from error

@@ -1,0 +1,64 @@
+"""How the networks are trained: settings, and the two recipes that are known to work."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from geoclass.errors import SettingsError
+from geoclass.learn.augment import AugmentSettings
+from geoclass.model.networks import Arch
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainSettings:
+    """A recipe; the defaults are TileNet's."""
+
+    arch: Arch = "tilenet"
+    epochs: int = 60
+    batch_size: int = 128
+    drop_partial_batch: bool = True
+    optimizer: Literal["adam", "adamw"] = "adamw"
+    learning_rate: float = 4e-3
+    weight_decay: float = 0.05
+    schedule: Literal["constant", "one-cycle"] = "one-cycle"
+    label_smoothing: float = 0.05
+    ema_decay: float | None = 0.998
+    """Average the weights over some 1/(1 − decay) steps; None: take them as they are."""
+    augment: AugmentSettings | None = field(default_factory=AugmentSettings)
+    mean: tuple[float, float, float] = (0.34, 0.38, 0.41)
+    std: tuple[float, float, float] = (0.20, 0.14, 0.12)
+    seed: int = 0
+    """Of initialisation, order, variations and dropout; the split has its own."""
+    precision: Literal["fp32", "bf16"] = "fp32"
+    compile: bool = False
+    """Let torch.compile fuse the network's small layers; needs a C++ compiler."""
+
+    def __post_init__(self) -> None:
+        if self.epochs < 1 or self.batch_size < 1:
+            raise SettingsError(
+                f"epochs and batch size must be at least 1, got {self.epochs}, {self.batch_size}"
+            )
+        if not self.learning_rate > 0:
+            raise SettingsError(f"learning rate must be positive, got {self.learning_rate}")
+
+
+RECIPES: dict[Arch, TrainSettings] = {
+    "tilenet": TrainSettings(),
+    # The tutorial's recipe as it stands.
+    "customnet": TrainSettings(
+        arch="customnet",
+        epochs=30,
+        batch_size=64,
+        drop_partial_batch=False,
+        optimizer="adam",
+        learning_rate=1e-3,
+        weight_decay=0.0,
+        schedule="constant",
+        label_smoothing=0.0,
+        ema_decay=None,
+        augment=None,
+        mean=(0.5, 0.5, 0.5),
+        std=(0.5, 0.5, 0.5),
+    ),
+}

@@ -1,0 +1,106 @@
+"""Which tiles are trained on, chosen with, and kept apart for one honest score."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from geoclass.contract import SplitKind, SplitRecord
+from geoclass.errors import DatasetError
+from geoclass.learn.dataset import TileSet
+
+TEST_SHARE = 0.2
+VALIDATION_SHARE = 0.1
+"""Of what is left when the test part is taken out."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Split:
+    """Indices into a TileSet, int64, sorted, disjoint."""
+
+    kind: SplitKind
+    seed: int | None
+    train: np.ndarray
+    validation: np.ndarray
+    test: np.ndarray
+
+    def record(self, names: Sequence[str]) -> SplitRecord:
+        """What a model remembers of its split."""
+        return SplitRecord(
+            kind=self.kind,
+            seed=self.seed,
+            test_sha256=hash_names(names[i] for i in self.test),
+            train=len(self.train),
+            validation=len(self.validation),
+            test=len(self.test),
+        )
+
+
+def hash_names(names: Iterable[str]) -> str:
+    """SHA-256 of the sorted names, one a line; the same for any order."""
+    return hashlib.sha256("\n".join(sorted(names)).encode()).hexdigest()
+
+
+def split_randomly(labels: np.ndarray, seed: int = 0) -> Split:
+    """Take a fifth of each class for testing, then a tenth of the rest for validation.
+
+    `labels` is int (n,). The same labels and seed give the same split on every machine.
+    Raises DatasetError for a class with fewer than three tiles, which cannot fill three parts.
+    """
+    generator = np.random.default_rng(seed)
+    parts: tuple[list[np.ndarray], ...] = ([], [], [])
+    for label in np.unique(labels):
+        members = generator.permutation(np.flatnonzero(labels == label))
+        if len(members) < 3:
+            raise DatasetError(
+                f"class number {label} has {len(members)} tiles, at least 3 are needed "
+                "for training, validation and test: add tiles or remove the class"
+            )
+        n_test = max(1, round(TEST_SHARE * len(members)))
+        n_validation = max(1, round(VALIDATION_SHARE * (len(members) - n_test)))
+        cuts = [n_test, n_test + n_validation]
+        for part, chosen in zip(parts, np.split(members, cuts), strict=True):
+            part.append(chosen)
+    test, validation, train = (np.sort(np.concatenate(part)) for part in parts)
+    return Split(kind="random", seed=seed, train=train, validation=validation, test=test)
+
+
+def split_by_lists(tiles: TileSet, train: Path, validation: Path, test: Path) -> Split:
+    """Take the parts from text files with one tile's file name a line.
+
+    Tiles in no list are left out. Raises DatasetError for a name that the data set lacks or
+    that stands in two lists.
+    """
+    index = _index_by_file_name(tiles)
+    parts = {path: _find_listed(path, index) for path in (train, validation, test)}
+    every = np.concatenate(list(parts.values()))
+    if len(np.unique(every)) < len(every):
+        raise DatasetError(f"a tile stands twice in {train}, {validation}, {test}: mend the lists")
+    return Split(
+        kind="lists", seed=None, train=parts[train], validation=parts[validation], test=parts[test]
+    )
+
+
+def _index_by_file_name(tiles: TileSet) -> dict[str, int]:
+    index: dict[str, int] = {}
+    for i, name in enumerate(tiles.names):
+        index[name] = index[name.partition("/")[2]] = i
+    return index
+
+
+def _find_listed(path: Path, index: dict[str, int]) -> np.ndarray:
+    try:
+        listed = path.read_text().split()
+    except (OSError, UnicodeDecodeError) as error:
+        raise DatasetError(f"cannot read the list {path}: {error}") from error
+    missing = [name for name in listed if name not in index]
+    if missing or not listed:
+        raise DatasetError(
+            f"{len(missing)} of {len(listed)} names in {path} are not in the data set"
+            + (f", the first is {missing[0]}" if missing else ": the list is empty")
+        )
+    return np.sort(np.array([index[name] for name in listed], dtype=np.int64))

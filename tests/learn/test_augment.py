@@ -1,0 +1,74 @@
+"""Variations of tiles."""
+
+import torch
+
+from geoclass.learn.augment import AugmentSettings, augment
+
+PLAIN = AugmentSettings(
+    symmetries=False, shift=0, gain=0, channel_gain=0, gamma=0, path_radiance=0, veil=0
+)
+
+
+def tiles(n: int = 1, size: int = 64) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(1)
+    return torch.randint(0, 256, (n, 3, size, size), generator=generator, dtype=torch.uint8)
+
+
+def run(images: torch.Tensor, seed: int = 0, **changes: object) -> torch.Tensor:
+    fields = {name: getattr(PLAIN, name) for name in PLAIN.__slots__}
+    settings = AugmentSettings(**{**fields, **changes})
+    return augment(images, settings, torch.Generator().manual_seed(seed))
+
+
+def test_nothing_asked_for_nothing_changed() -> None:
+    torch.testing.assert_close(run(tiles(4)), tiles(4).float())
+
+
+def test_all_eight_symmetries_occur_and_no_other() -> None:
+    image = tiles()
+    turned = [torch.rot90(image, k, (2, 3)) for k in range(4)]
+    expected = {tuple(t.flatten().tolist()) for x in turned for t in (x, x.transpose(2, 3))}
+    out = run(image.repeat(200, 1, 1, 1), symmetries=True).round().to(torch.uint8)
+    assert {tuple(x.flatten().tolist()) for x in out} == expected
+
+
+def test_shift_moves_and_mirrors_the_border() -> None:
+    image = tiles()
+    padded = torch.nn.functional.pad(image.float(), (2, 2, 2, 2), mode="reflect")
+    expected = {
+        tuple(padded[0, :, y : y + 64, x : x + 64].flatten().tolist())
+        for y in range(5)
+        for x in range(5)
+    }
+    out = run(image.repeat(300, 1, 1, 1), shift=2).round()
+    assert {tuple(x.flatten().tolist()) for x in out} == expected
+
+
+def test_same_seed_same_variation() -> None:
+    settings = AugmentSettings()
+    one, same = (augment(tiles(8), settings, torch.Generator().manual_seed(5)) for _ in range(2))
+    other = augment(tiles(8), settings, torch.Generator().manual_seed(6))
+    assert torch.equal(one, same)
+    assert not torch.equal(one, other)
+
+
+def test_values_stay_grey_levels() -> None:
+    out = augment(tiles(64), AugmentSettings(), torch.Generator().manual_seed(0))
+    assert out.min() >= 0
+    assert out.max() <= 255
+    assert out.isfinite().all()
+
+
+def test_path_radiance_moves_blue_most_and_red_least() -> None:
+    grey = torch.full((200, 3, 64, 64), 100, dtype=torch.uint8)
+    moved = (run(grey, path_radiance=0.09) - 100).abs().mean(dim=(0, 2, 3))
+    assert moved[0] < moved[1] < moved[2]
+    signs = (run(grey, path_radiance=0.09) - 100).sign().mean(dim=(1, 2, 3))
+    assert signs.min() == -1
+    assert signs.max() == 1
+
+
+def test_veil_lightens_some_tiles() -> None:
+    dark = torch.full((400, 3, 8, 8), 20, dtype=torch.uint8)
+    lighter = (run(dark, veil=0.3, veil_probability=0.3).mean(dim=(1, 2, 3)) > 20.01).float()
+    assert 0.2 < lighter.mean() < 0.4

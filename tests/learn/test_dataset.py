@@ -1,0 +1,106 @@
+"""Labelled tiles from zips and folders."""
+
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from geoclass.errors import DatasetError
+from geoclass.learn.dataset import read_tiles
+
+Make = Callable[..., Path]
+
+
+def zip_folder(folder: Path, path: Path, prefix: str = "EuroSAT_RGB/") -> Path:
+    with zipfile.ZipFile(path, "w") as archive:
+        for file in sorted(folder.rglob("*")):
+            archive.write(file, prefix + file.relative_to(folder).as_posix())
+        archive.writestr("__MACOSX/EuroSAT_RGB/Forest/._Forest_1.png", b"rubbish")
+        archive.writestr(prefix + ".DS_Store", b"rubbish")
+        archive.writestr(prefix + "Forest/._Forest_1.png", b"rubbish")
+    return path
+
+
+def test_folder_and_zip_hold_the_same_tiles(make_tiles: Make, tmp_path: Path) -> None:
+    folder = make_tiles(classes=3, each=4)
+    one, other = read_tiles(folder), read_tiles(zip_folder(folder, tmp_path / "tiles.zip"))
+    assert one.classes == other.classes == ("AnnualCrop", "Forest", "HerbaceousVegetation")
+    assert one.names == other.names
+    assert one.names[0] == "AnnualCrop/AnnualCrop_0.png"
+    assert one.images.shape == (12, 3, 64, 64)
+    np.testing.assert_array_equal(one.images, other.images)
+    np.testing.assert_array_equal(one.labels, np.repeat([0, 1, 2], 4))
+
+
+def test_outer_folder_is_looked_through(make_tiles: Make) -> None:
+    folder = make_tiles(classes=2, each=3, name="outer/inner")
+    assert read_tiles(folder.parent).names == read_tiles(folder).names
+
+
+def test_channels_come_first_and_red_first(tmp_path: Path) -> None:
+    pixels = np.zeros((64, 64, 3), np.uint8)
+    pixels[3, 5] = (10, 20, 30)
+    (tmp_path / "a").mkdir()
+    Image.fromarray(pixels).save(tmp_path / "a" / "1.png")
+    assert read_tiles(tmp_path).images[0, :, 3, 5].tolist() == [10, 20, 30]
+
+
+def test_missing_path(tmp_path: Path) -> None:
+    with pytest.raises(DatasetError, match="no data set at"):
+        read_tiles(tmp_path / "none.zip")
+
+
+def test_corrupt_zip(make_tiles: Make, tmp_path: Path) -> None:
+    path = zip_folder(make_tiles(), tmp_path / "tiles.zip")
+    path.write_bytes(path.read_bytes()[:5000])
+    with pytest.raises(DatasetError, match="is no zip file, or a damaged one"):
+        read_tiles(path)
+
+
+def test_zip_with_a_damaged_entry(make_tiles: Make, tmp_path: Path) -> None:
+    path = zip_folder(make_tiles(), tmp_path / "tiles.zip")
+    data = bytearray(path.read_bytes())
+    data[2000:2100] = bytes(100)
+    path.write_bytes(data)
+    with pytest.raises(DatasetError, match="damaged|cannot be decoded"):
+        read_tiles(path)
+
+
+def test_class_folder_without_images(make_tiles: Make) -> None:
+    folder = make_tiles()
+    (folder / "Desert").mkdir()
+    with pytest.raises(DatasetError, match="class folder Desert in .* has no images"):
+        read_tiles(folder)
+
+
+@pytest.mark.parametrize("make_more", [False, True])
+def test_no_class_folders(tmp_path: Path, make_more: bool) -> None:
+    if make_more:
+        Image.new("RGB", (64, 64)).save(tmp_path / "loose.png")
+    with pytest.raises(DatasetError, match="holds no class folders with images"):
+        read_tiles(tmp_path)
+
+
+def test_image_that_is_none(make_tiles: Make) -> None:
+    folder = make_tiles()
+    (folder / "Forest" / "Forest_0.png").write_text("no image")
+    with pytest.raises(DatasetError, match="image Forest/Forest_0.png cannot be decoded"):
+        read_tiles(folder)
+
+
+@pytest.mark.parametrize(("mode", "size"), [("RGB", (32, 64)), ("L", (64, 64)), ("RGBA", (64, 64))])
+def test_image_of_another_kind(make_tiles: Make, mode: str, size: tuple[int, int]) -> None:
+    folder = make_tiles()
+    Image.new(mode, size).save(folder / "Forest" / "Forest_0.png")
+    with pytest.raises(DatasetError, match=r"expected uint8 \(64, 64, 3\)"):
+        read_tiles(folder)
+
+
+def test_two_folders_of_one_class(make_tiles: Make, tmp_path: Path) -> None:
+    make_tiles(name="all/one")
+    make_tiles(name="all/two")
+    with pytest.raises(DatasetError, match="two folders of one class name"):
+        read_tiles(tmp_path / "all")

@@ -1,0 +1,204 @@
+"""The training loop, on tiles that are learnt in seconds."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from geoclass.errors import DatasetError, GeoclassError, SettingsError
+from geoclass.learn import training
+from geoclass.learn.dataset import TileSet, read_tiles
+from geoclass.learn.recipes import RECIPES, TrainSettings
+from geoclass.learn.schedule import ema, rate_factor
+from geoclass.learn.splits import Split, split_randomly
+from geoclass.learn.training import EpochReport, train_model
+from geoclass.model.checkpoint import load_model
+from geoclass.model.classifier import Classifier
+
+Make = Callable[..., Path]
+CPU = torch.device("cpu")
+QUICK = TrainSettings(epochs=4, batch_size=8, learning_rate=2e-3)
+
+
+@pytest.fixture
+def tiles(make_tiles: Make) -> TileSet:
+    return read_tiles(make_tiles(classes=3, each=15))
+
+
+@pytest.fixture
+def split(tiles: TileSet) -> Split:
+    return split_randomly(tiles.labels)
+
+
+def weights(path: Path) -> dict[str, torch.Tensor]:
+    return dict(load_model(path).network.state_dict())
+
+
+def assert_equal_weights(one: Path, other: Path) -> None:
+    for name, tensor in weights(one).items():
+        assert torch.equal(tensor, weights(other)[name]), name
+
+
+def test_network_learns_plain_colours(tiles: TileSet, split: Split, tmp_path: Path) -> None:
+    reports: list[EpochReport] = []
+    output = tmp_path / "m.safetensors"
+    train_model(tiles, split, QUICK, output, device=CPU, on_epoch=reports.append)
+    assert [r.epoch for r in reports] == [1, 2, 3, 4]
+    assert reports[-1].loss < reports[0].loss
+    model = load_model(output)
+    predicted = Classifier(model, device="cpu").predict(tiles.images[split.test])
+    assert (predicted.probabilities.argmax(axis=1) == tiles.labels[split.test]).mean() >= 0.8
+
+
+def test_contract_says_what_was_done(tiles: TileSet, split: Split, tmp_path: Path) -> None:
+    output = tmp_path / "m.safetensors"
+    train_model(tiles, split, QUICK, output, device=CPU)
+    contract = load_model(output).contract
+    assert contract.legend.names == list(tiles.classes)
+    assert contract.training.split == split.record(tiles.names)
+    assert contract.training.recipe["learning_rate"] == 2e-3
+    assert contract.class_shares == pytest.approx((1 / 3,) * 3)
+    confusion = np.array(contract.confusion)
+    assert confusion.sum() == len(split.validation)
+    accuracy = confusion.trace() / confusion.sum()
+    assert contract.training.validation_accuracy == pytest.approx(accuracy)
+    assert 0.05 < contract.temperature < 20.1
+
+
+def test_log_is_left_and_checkpoints_are_not(tiles: TileSet, split: Split, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    folder.mkdir()
+    train_model(tiles, split, QUICK, folder / "m.safetensors", device=CPU)
+    assert sorted(file.name for file in folder.iterdir()) == ["m.csv", "m.safetensors"]
+    with (folder / "m.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [row["epoch"] for row in rows] == ["1", "2", "3", "4"]
+
+
+def test_same_seed_same_weights(tiles: TileSet, split: Split, tmp_path: Path) -> None:
+    settings = replace(QUICK, epochs=1)
+    for name in ("a", "b"):
+        train_model(tiles, split, settings, tmp_path / f"{name}.safetensors", device=CPU)
+    other = replace(settings, seed=1)
+    train_model(tiles, split, other, tmp_path / "c.safetensors", device=CPU)
+    assert_equal_weights(tmp_path / "a.safetensors", tmp_path / "b.safetensors")
+    with pytest.raises(AssertionError):
+        assert_equal_weights(tmp_path / "a.safetensors", tmp_path / "c.safetensors")
+
+
+class Stopped(Exception):
+    """The plug, pulled."""
+
+
+@pytest.mark.parametrize("ema_decay", [0.998, None])
+def test_resumed_run_ends_as_an_undisturbed_one(
+    tiles: TileSet, split: Split, tmp_path: Path, ema_decay: float | None
+) -> None:
+    settings = replace(QUICK, ema_decay=ema_decay)
+    whole, broken = tmp_path / "whole.safetensors", tmp_path / "broken.safetensors"
+    train_model(tiles, split, settings, whole, device=CPU)
+
+    def stop(epoch: int, batch: int, _batches: int) -> None:
+        if (epoch, batch) == (3, 2):
+            raise Stopped
+
+    with pytest.raises(Stopped):
+        train_model(tiles, split, settings, broken, device=CPU, on_batch=stop)
+    assert not broken.exists()
+    seen: list[EpochReport] = []
+    train_model(tiles, split, settings, broken, device=CPU, resume=True, on_epoch=seen.append)
+    assert [r.epoch for r in seen] == [3, 4]
+    assert_equal_weights(whole, broken)
+
+
+def test_resume_with_other_settings_is_refused(
+    tiles: TileSet, split: Split, tmp_path: Path
+) -> None:
+    output = tmp_path / "m.safetensors"
+
+    def stop(epoch: int, _batch: int, _batches: int) -> None:
+        if epoch == 2:
+            raise Stopped
+
+    with pytest.raises(Stopped):
+        train_model(tiles, split, QUICK, output, device=CPU, on_batch=stop)
+    other = replace(QUICK, learning_rate=1e-3)
+    with pytest.raises(SettingsError, match="made with other settings"):
+        train_model(tiles, split, other, output, device=CPU, resume=True)
+
+
+def test_infinite_loss_stops_the_run_and_keeps_the_checkpoint(
+    tiles: TileSet, split: Split, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    output = tmp_path / "m.safetensors"
+    good = training.normalise
+
+    def break_later(epoch: int, _batch: int, _batches: int) -> None:
+        if epoch == 2:
+            monkeypatch.setattr(training, "normalise", lambda x, m, s: good(x, m, s) * torch.nan)
+
+    with pytest.raises(GeoclassError, match="loss became nan in epoch 2"):
+        train_model(tiles, split, QUICK, output, device=CPU, on_batch=break_later)
+    assert output.with_suffix(".last.safetensors").exists()
+
+
+def test_test_part_is_never_looked_at(tiles: TileSet, split: Split, tmp_path: Path) -> None:
+    """Rubbish in the test part changes nothing."""
+    images, labels = tiles.images.copy(), tiles.labels.copy()
+    images[split.test] = 0
+    labels[split.test] = 0
+    rubbish = replace(tiles, images=images, labels=labels)
+    settings = replace(QUICK, epochs=1)
+    train_model(tiles, split, settings, tmp_path / "a.safetensors", device=CPU)
+    train_model(rubbish, split, settings, tmp_path / "b.safetensors", device=CPU)
+    assert_equal_weights(tmp_path / "a.safetensors", tmp_path / "b.safetensors")
+
+
+def test_single_class_is_refused(make_tiles: Make, tmp_path: Path) -> None:
+    tiles = read_tiles(make_tiles(classes=1))
+    with pytest.raises(DatasetError, match="has 1 classes, 2 to 250 are possible"):
+        train_model(tiles, split_randomly(tiles.labels), QUICK, tmp_path / "m", device=CPU)
+
+
+def test_class_missing_from_the_training_part_is_refused(
+    tiles: TileSet, split: Split, tmp_path: Path
+) -> None:
+    lacking = replace(split, train=split.train[tiles.labels[split.train] != 1])
+    with pytest.raises(DatasetError, match="class Forest has no tile in the training part"):
+        train_model(tiles, lacking, QUICK, tmp_path / "m", device=CPU)
+
+
+@pytest.mark.parametrize("change", [{"epochs": 0}, {"batch_size": 0}, {"learning_rate": 0.0}])
+def test_impossible_settings_are_refused(change: dict[str, float]) -> None:
+    with pytest.raises(SettingsError):
+        replace(QUICK, **change)
+
+
+def test_customnet_recipe_is_the_tutorials() -> None:
+    recipe = RECIPES["customnet"]
+    assert (recipe.epochs, recipe.batch_size, recipe.optimizer) == (30, 64, "adam")
+    assert (recipe.learning_rate, recipe.schedule, recipe.augment) == (1e-3, "constant", None)
+    assert recipe.mean == recipe.std == (0.5, 0.5, 0.5)
+
+
+def test_one_cycle_rises_and_falls() -> None:
+    factors = [rate_factor(QUICK, progress) for progress in np.linspace(0, 0.999, 200)]
+    top = int(np.argmax(factors))
+    assert factors[top] == pytest.approx(1, abs=0.01)
+    assert (np.diff(factors[: top + 1]) > 0).all()
+    assert (np.diff(factors[top:]) < 0).all()
+    assert factors[-1] < 0.001
+    assert rate_factor(RECIPES["customnet"], 0.9) == 1
+
+
+def test_average_forgets_its_beginning() -> None:
+    averaged = [torch.zeros(1)]
+    for n in range(50):
+        ema(0.998)(averaged, [torch.ones(1)], n)
+    assert averaged[0].item() > 0.99
