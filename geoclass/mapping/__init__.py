@@ -1,0 +1,1 @@
+"""Scene × model to a land-cover map."""

@@ -1,0 +1,23 @@
+"""What a person may choose about a map; light enough for the command line to read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from geoclass.errors import SettingsError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MapSettings:
+    """Choices that can change a label."""
+
+    min_valid_share: float = 0.5
+    """A cell with a smaller share of valid pixels, in itself or in its tile, is nodata."""
+    keep_unknown: bool = False
+    """Give unknown cells their likeliest class."""
+
+    def __post_init__(self) -> None:
+        if not 0 < self.min_valid_share <= 1:
+            raise SettingsError(
+                f"the least valid share must be above 0 and at most 1, got {self.min_valid_share}"
+            )

@@ -1,0 +1,175 @@
+"""The main loop, with a classifier that needs no weights, so that maps are known exactly."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import rasterio
+
+from geoclass.errors import SceneError, SettingsError
+from geoclass.landcover import LandCoverMap
+from geoclass.legend import NODATA, UNKNOWN
+from geoclass.mapping.estimate import estimate_work
+from geoclass.mapping.pipeline import MapPlan, plan_map, run_map
+from geoclass.mapping.settings import MapSettings
+from tests.conftest import STRANGE, UTM, FakeClassifier, assert_equal_maps, paint
+
+Make = Callable[..., Path]
+CLASSES = [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9, 0, 1]]
+
+
+def plan(path: Path, classifier: FakeClassifier, **settings: Any) -> MapPlan:
+    return plan_map(path, classifier.contract, "ab" * 32, MapSettings(**settings))
+
+
+def map_file(
+    path: Path, classifier: FakeClassifier, strip_pixels: int = 10**9, **settings: Any
+) -> LandCoverMap:
+    return run_map(plan(path, classifier, **settings), classifier, strip_pixels=strip_pixels)
+
+
+def test_each_cell_gets_its_class(make_scene: Make, classifier: FakeClassifier) -> None:
+    landcover = map_file(make_scene(paint(CLASSES)), classifier)
+    np.testing.assert_array_equal(landcover.class_id, CLASSES)
+    np.testing.assert_array_equal(landcover.best_class, CLASSES)
+    np.testing.assert_allclose(landcover.confidence, 0.9)
+    assert (landcover.valid_share == 250).all()
+
+
+def test_georeference_is_the_scenes(make_scene: Make, classifier: FakeClassifier) -> None:
+    path = make_scene(paint(CLASSES))
+    landcover = map_file(path, classifier)
+    with rasterio.open(path) as file:
+        bounds, crs = file.bounds, file.crs
+    polygon = landcover.grid.polygons(np.array([0]), np.array([0]))[0]
+    assert polygon.bounds == (bounds.left, bounds.top - 640, bounds.left + 640, bounds.top)
+    assert rasterio.CRS.from_wkt(landcover.grid.crs) == crs == rasterio.CRS.from_string(UTM)
+
+
+@pytest.mark.parametrize("profile", [{}, {"tiled": True, "blockxsize": 128, "blockysize": 128}])
+def test_strips_of_any_height_give_the_same_map(
+    make_scene: Make, classifier: FakeClassifier, profile: dict[str, Any]
+) -> None:
+    pixels = np.random.default_rng(0).integers(1, 256, (3, 330, 150)).astype(np.uint8)
+    pixels[:, 40:200, 20:90] = 0
+    path = make_scene(pixels, **profile)
+    whole = map_file(path, classifier)
+    for strip_pixels in (1, 150 * 64, 150 * 128, 150 * 200):
+        assert_equal_maps(map_file(path, classifier, strip_pixels), whole)
+
+
+def test_edge_cells_are_classified_from_a_tile_moved_inward(
+    make_scene: Make, classifier: FakeClassifier
+) -> None:
+    pixels = paint([[0, 1], [2, 3]])[:, :100, :100]
+    landcover = map_file(make_scene(pixels), classifier)
+    assert landcover.class_id.shape == (2, 2)
+    (tiles,) = classifier.seen
+    np.testing.assert_array_equal(tiles[3], pixels[:, 36:, 36:])
+    np.testing.assert_allclose(landcover.grid.areas_ha()[1], [0.64 * 36, 0.36 * 36])
+
+
+def test_cell_with_few_valid_pixels_is_nodata(make_scene: Make, classifier: FakeClassifier) -> None:
+    pixels = paint([[0, 1, 2]])
+    pixels[:, :33, :64] = 0  # 31 of 64 rows valid
+    pixels[:, :32, 64:128] = 0  # half
+    landcover = map_file(make_scene(pixels), classifier)
+    assert landcover.class_id.tolist() == [[NODATA, 1, 2]]
+    assert landcover.valid_share.tolist() == [[round(31 / 64 * 250), 125, 250]]
+    assert landcover.probabilities[0, 0].sum() == 0
+    assert np.isnan(landcover.confidence[0, 0])
+
+
+def test_least_valid_share_can_be_chosen(make_scene: Make, classifier: FakeClassifier) -> None:
+    pixels = paint([[0, 1]])
+    pixels[:, :40, :64] = 0
+    path = make_scene(pixels)
+    assert map_file(path, classifier).class_id[0, 0] == NODATA
+    assert map_file(path, classifier, min_valid_share=0.3).class_id[0, 0] == 0
+
+
+def test_narrow_edge_cell_beside_a_hole_is_nodata(
+    make_scene: Make, classifier: FakeClassifier
+) -> None:
+    """Its own pixels are valid, but nearly all that the network would see are not."""
+    pixels = paint([[0, 1]])[:, :, :72]
+    pixels[:, :, :64] = 0
+    assert map_file(make_scene(pixels), classifier).class_id.tolist() == [[NODATA, NODATA]]
+
+
+def test_missing_pixels_do_not_darken_a_tile(make_scene: Make, classifier: FakeClassifier) -> None:
+    pixels = paint([[8]])
+    pixels[:, :, :31] = 0
+    landcover = map_file(make_scene(pixels), classifier)
+    assert landcover.class_id.tolist() == [[8]]
+    np.testing.assert_array_equal(classifier.seen[0][0], paint([[8]]))
+
+
+def test_strange_tiles_are_unknown_but_keep_their_best_class(
+    make_scene: Make, classifier: FakeClassifier
+) -> None:
+    pixels = paint([[0, 1]])
+    pixels[:, :, 64:] = STRANGE[:, None, None]
+    path = make_scene(pixels)
+    landcover = map_file(path, classifier)
+    assert landcover.class_id.tolist() == [[0, UNKNOWN]]
+    assert landcover.best_class[0, 1] == 4
+    assert map_file(path, classifier, keep_unknown=True).class_id.tolist() == [[0, 4]]
+
+
+def test_scene_of_nothing_is_all_nodata(make_scene: Make, classifier: FakeClassifier) -> None:
+    landcover = map_file(make_scene(np.zeros((3, 64, 128), np.uint8)), classifier)
+    assert (landcover.class_id == NODATA).all()
+    assert classifier.seen == []
+
+
+def test_all_cells_are_reported(make_scene: Make, classifier: FakeClassifier) -> None:
+    done: list[int] = []
+    scene = make_scene(paint(CLASSES))
+    run_map(plan(scene, classifier), classifier, strip_pixels=1, on_cells=done.append)
+    assert done == [4, 4, 4]
+
+
+def test_fingerprint_changes_with_all_that_can_change_a_label(
+    make_scene: Make, classifier: FakeClassifier
+) -> None:
+    path = make_scene(paint(CLASSES))
+    settings = MapSettings()
+    first = plan_map(path, classifier.contract, "ab" * 32, settings).provenance
+    again = plan_map(path, classifier.contract, "ab" * 32, settings, command="other").provenance
+    assert first.fingerprint == again.fingerprint
+    others = [
+        plan_map(path, classifier.contract, "cd" * 32, settings),
+        plan_map(path, classifier.contract, "ab" * 32, MapSettings(min_valid_share=0.4)),
+        plan_map(path, classifier.contract, "ab" * 32, settings, bands=[3, 2, 1]),
+        plan_map(make_scene(paint(CLASSES[:2])), classifier.contract, "ab" * 32, settings),
+    ]
+    assert len({first.fingerprint, *(p.provenance.fingerprint for p in others)}) == 5
+
+
+def test_scene_smaller_than_a_tile_is_refused(make_scene: Make, classifier: FakeClassifier) -> None:
+    with pytest.raises(SceneError, match="63×64 pixels is smaller than one tile of 64×64"):
+        plan(make_scene(paint([[0]])[:, :, :63]), classifier)
+
+
+def test_other_pixel_size_is_warned_of(make_scene: Make, classifier: FakeClassifier) -> None:
+    scene = make_scene(paint([[0]]), transform=rasterio.Affine(20, 0, 500000, 0, -20, 5800000))
+    (warning,) = plan(scene, classifier).warnings
+    assert "pixels are 20.0 m" in warning
+
+
+@pytest.mark.parametrize("share", [0.0, 1.1, -1.0])
+def test_impossible_valid_share_is_refused(share: float) -> None:
+    with pytest.raises(SettingsError, match="least valid share"):
+        MapSettings(min_valid_share=share)
+
+
+def test_estimate_grows_with_the_cells(make_scene: Make, classifier: FakeClassifier) -> None:
+    small = estimate_work(plan(make_scene(paint([[0]])), classifier), classifier, "gpkg")
+    large = estimate_work(plan(make_scene(paint(CLASSES)), classifier), classifier, "gpkg")
+    assert 0 < small.seconds < large.seconds
+    assert 0 < small.output_bytes < large.output_bytes
