@@ -1,0 +1,1 @@
+"""Maps to the files that people open, and back."""

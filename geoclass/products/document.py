@@ -1,0 +1,61 @@
+"""The part of a land-cover map that is text: it travels the same way in every format."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from geoclass.contract import Contract
+from geoclass.errors import OutputError
+from geoclass.grid import Grid
+from geoclass.landcover import LandCoverMap, Provenance
+
+SCHEMA_VERSION = 1
+"""Raised when a reader of the old files would misunderstand a new one."""
+
+
+def describe_map(landcover: LandCoverMap) -> dict[str, str]:
+    """Metadata items: one for the program to read back, the others for people."""
+    provenance = landcover.provenance
+    whole = {
+        "schema_version": SCHEMA_VERSION,
+        "grid": landcover.grid.to_json(),
+        "contract": landcover.contract.to_json(),
+        "provenance": provenance.to_json(),
+    }
+    return {
+        "GEOCLASS": json.dumps(whole, sort_keys=True),
+        "GEOCLASS_VERSION": provenance.version,
+        "GEOCLASS_SCENE": provenance.scene,
+        "GEOCLASS_DATE": provenance.date or "unknown",
+        "GEOCLASS_MODEL_SHA256": provenance.model,
+        "GEOCLASS_RADIOMETRY": str(provenance.radiometry.get("reason", "")),
+        "GEOCLASS_SCENE_SIZE": f"{landcover.grid.width} x {landcover.grid.height} pixels",
+        "GEOCLASS_COMMAND": provenance.command,
+        "GEOCLASS_FINGERPRINT": provenance.fingerprint,
+    }
+
+
+def parse_document(path: str, items: Mapping[str, str] | None) -> dict[str, Any]:
+    """Grid, contract and provenance from a file's metadata items.
+
+    Raises OutputError where they are missing, newer than this program, or damaged.
+    """
+    if not items or "GEOCLASS" not in items:
+        raise OutputError(f"{path} is no land-cover map of geoclass: give one that it wrote")
+    try:
+        whole = json.loads(items["GEOCLASS"])
+        version = whole["schema_version"]
+        if version > SCHEMA_VERSION:
+            raise OutputError(
+                f"{path} has schema version {version}, this geoclass knows up to "
+                f"{SCHEMA_VERSION}: update geoclass"
+            )
+        return {
+            "grid": Grid.from_json(whole["grid"]),
+            "contract": Contract.from_json(whole["contract"]),
+            "provenance": Provenance.from_json(whole["provenance"]),
+        }
+    except (ValueError, KeyError, TypeError) as error:
+        raise OutputError(f"the description inside {path} is damaged: {error}") from error

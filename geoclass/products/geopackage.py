@@ -1,0 +1,187 @@
+"""Land-cover maps as GeoPackage: polygons to look at, all cells to read back, styles inside."""
+
+from __future__ import annotations
+
+from datetime import date
+from pathlib import Path
+
+import geopandas as gpd
+import numpy as np
+import pandas as pd
+import pyogrio
+from pyogrio.errors import DataLayerError, DataSourceError
+
+from geoclass.errors import OutputError
+from geoclass.landcover import FULL_SCALE, STATUS_NAMES, LandCoverMap
+from geoclass.legend import NODATA
+from geoclass.products.document import describe_map, parse_document
+from geoclass.products.qgis import class_style, confidence_style
+
+ALIASES = (
+    ("class_id", "Class number"),
+    ("class_name", "Class"),
+    ("group", "Group"),
+    ("best_class", "Likeliest class"),
+    ("confidence", "Confidence (0–1)"),
+    ("status", "Status"),
+    ("valid_share", "Share of valid pixels"),
+    ("area_ha", "Area (ha)"),
+    ("row", "Row"),
+    ("col", "Column"),
+    ("scene", "Scene"),
+    ("date", "Date of sensing"),
+)
+
+# 1.2 holds all that is written here; QGIS 3.22 warns of anything newer than it knows.
+DATASET_OPTIONS = {"VERSION": "1.2"}
+
+
+def write_geopackage(landcover: LandCoverMap, path: Path) -> None:
+    """Write layers `landcover`, `areas` and `cells`, and the styles, into a new file."""
+    cells = _cells_to_polygons(landcover)
+    pyogrio.write_dataframe(
+        cells,
+        path,
+        layer="landcover",
+        driver="GPKG",
+        geometry_type="Polygon",
+        # Of the layer: for metadata of the whole file, GDAL leaves a .aux.xml at every opening.
+        layer_metadata=describe_map(landcover),
+        dataset_options=DATASET_OPTIONS,
+        layer_options={"GEOMETRY_NAME": "geom", "SPATIAL_INDEX": "YES"},
+    )
+    _write_table(_areas_table(landcover), path, "areas")
+    _write_table(_cells_table(landcover), path, "cells")
+    _write_table(_styles_table(landcover), path, "layer_styles")
+
+
+def read_geopackage(path: Path) -> LandCoverMap:
+    """The map that `write_geopackage` wrote; OutputError for any other file."""
+    document = parse_document(str(path), read_items(path))
+    try:
+        cells = pyogrio.read_dataframe(path, layer="cells")
+    except (DataLayerError, DataSourceError) as error:
+        raise OutputError(f"the table of cells in {path} cannot be read: {error}") from error
+    grid, contract = document["grid"], document["contract"]
+    shape = (grid.rows, grid.cols)
+    if len(cells) != grid.rows * grid.cols:
+        raise OutputError(f"{path} has {len(cells)} cells, expected {grid.rows * grid.cols}")
+    cells = cells.sort_values(["row", "col"])
+    planes = [cells[name].to_numpy(np.uint8).reshape(shape) for name in _CELL_PLANES]
+    probabilities = cells[_probability_columns(len(contract.legend))].to_numpy(np.uint8)
+    return LandCoverMap(
+        **document,
+        **dict(zip(_CELL_PLANES, planes, strict=True)),
+        probabilities=probabilities.reshape(*shape, -1),
+    )
+
+
+def read_items(path: Path) -> dict[str, str] | None:
+    """Metadata items of a GeoPackage; OutputError if it cannot be opened."""
+    try:
+        items: dict[str, str] | None = pyogrio.read_info(path, layer="landcover")["layer_metadata"]
+    except DataLayerError:
+        return None
+    except DataSourceError as error:
+        raise OutputError(f"cannot open {path} as a GeoPackage: {error}") from error
+    return items
+
+
+_CELL_PLANES = ("class_id", "best_class", "valid_share")
+
+
+def _probability_columns(classes: int) -> list[str]:
+    return [f"p{i}" for i in range(classes)]
+
+
+def _cells_to_polygons(landcover: LandCoverMap) -> gpd.GeoDataFrame:
+    """One row a cell that is not nodata."""
+    grid, legend, provenance = landcover.grid, landcover.legend, landcover.provenance
+    rows, cols = np.nonzero(landcover.class_id != NODATA)
+    codes, best = landcover.class_id[rows, cols], landcover.best_class[rows, cols]
+    statuses = _look_up({c.class_id: "classified" for c in legend.classes} | STATUS_NAMES)
+    names = _look_up({c.class_id: c.name for c in legend.classes} | STATUS_NAMES)
+    groups = _look_up({c.class_id: c.group for c in legend.classes})
+    class_names = _look_up({c.class_id: c.name for c in legend.classes})
+    day = pd.Timestamp(date.fromisoformat(provenance.date)) if provenance.date else pd.NaT
+    return gpd.GeoDataFrame(
+        {
+            "class_id": codes.astype(np.int32),
+            "class_name": names[codes],
+            "group": groups[codes],
+            "best_class": class_names[best],
+            "confidence": landcover.confidence[rows, cols],
+            "status": statuses[codes],
+            "valid_share": landcover.valid_share[rows, cols] / FULL_SCALE,
+            "area_ha": grid.areas_ha()[rows, cols].round(4),
+            "row": rows.astype(np.int32),
+            "col": cols.astype(np.int32),
+            "scene": np.full(len(rows), provenance.scene, dtype=object),
+            "date": pd.Series([day] * len(rows), dtype="datetime64[ms]"),
+        },
+        geometry=grid.polygons(rows, cols),
+        crs=grid.crs,
+    )
+
+
+def _look_up(texts: dict[int, str]) -> np.ndarray:
+    """Object (256,): text by code, None where there is none."""
+    table = np.full(256, None, dtype=object)
+    for code, text in texts.items():
+        table[code] = text
+    return table
+
+
+def _cells_table(landcover: LandCoverMap) -> pd.DataFrame:
+    """All cells as they are stored in memory, row by row from the upper left."""
+    grid = landcover.grid
+    rows, cols = np.divmod(np.arange(grid.rows * grid.cols, dtype=np.int32), grid.cols)
+    table = {"row": rows, "col": cols}
+    for name in _CELL_PLANES:
+        table[name] = getattr(landcover, name).ravel().astype(np.int16)
+    for i, column in enumerate(_probability_columns(len(landcover.legend))):
+        table[column] = landcover.probabilities[:, :, i].ravel().astype(np.int16)
+    return pd.DataFrame(table)
+
+
+def _areas_table(landcover: LandCoverMap) -> pd.DataFrame:
+    rows = landcover.areas()
+    return pd.DataFrame(
+        {
+            "class_id": [row.class_id for row in rows],
+            "class_name": [row.name for row in rows],
+            "group": [row.group for row in rows],
+            "cells": [row.cells for row in rows],
+            "area_ha": [round(row.area_ha, 4) for row in rows],
+            "share": [round(row.share, 6) for row in rows],
+        }
+    )
+
+
+def _styles_table(landcover: LandCoverMap) -> pd.DataFrame:
+    """The table in which QGIS looks for styles."""
+    styles = {
+        "Class": class_style(landcover.legend, ALIASES),
+        "Confidence": confidence_style(ALIASES),
+    }
+    n = len(styles)
+    return pd.DataFrame(
+        {
+            "f_table_catalog": [""] * n,
+            "f_table_schema": [""] * n,
+            "f_table_name": ["landcover"] * n,
+            "f_geometry_column": ["geom"] * n,
+            "styleName": list(styles),
+            "styleQML": list(styles.values()),
+            "styleSLD": [""] * n,
+            "useAsDefault": [True, False],
+            "description": ["Land-cover classes", "How sure the classifier is"],
+            "owner": [""] * n,
+            "ui": [""] * n,
+            "update_time": pd.Series([pd.Timestamp.now()] * n, dtype="datetime64[ms]"),
+        }
+    )
+
+
+def _write_table(table: pd.DataFrame, path: Path, layer: str) -> None:
+    pyogrio.write_dataframe(table, path, layer=layer, driver="GPKG", append=False)

@@ -1,0 +1,249 @@
+"""Maps written and read back, whole or not at all."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from pathlib import Path
+
+import geopandas as gpd
+import numpy as np
+import pandas as pd
+import pyogrio
+import pytest
+import rasterio
+
+from geoclass.errors import OutputError
+from geoclass.landcover import FULL_SCALE
+from geoclass.legend import EUROSAT, MASKED, NODATA, UNKNOWN
+from geoclass.products import files, geopackage
+from geoclass.products.files import check_target, read_map, write_map
+from geoclass.products.formats import find_format
+from tests.conftest import assert_equal_maps, make_landcover
+
+FORMATS = ["map.gpkg", "map.tif"]
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_map_read_back_is_the_map_that_was_written(tmp_path: Path, name: str) -> None:
+    landcover = make_landcover(7, 5)
+    write_map(landcover, tmp_path / name)
+    again = read_map(tmp_path / name)
+    assert_equal_maps(again, landcover)
+    write_map(again, tmp_path / f"again_{name}")
+    assert_equal_maps(read_map(tmp_path / f"again_{name}"), landcover)
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_map_of_one_cell_and_map_of_nodata(tmp_path: Path, name: str) -> None:
+    one = make_landcover(1, 3)
+    write_map(one, tmp_path / name)
+    assert_equal_maps(read_map(tmp_path / name), one)
+    empty = make_landcover(class_id=np.full((3, 4), NODATA, np.uint8))
+    write_map(empty, tmp_path / name)
+    assert_equal_maps(read_map(tmp_path / name), empty)
+
+
+def test_formats_agree(tmp_path: Path) -> None:
+    landcover = make_landcover(6, 6)
+    write_map(landcover, tmp_path / "map.gpkg")
+    write_map(landcover, tmp_path / "map.tif")
+    polygons = gpd.read_file(tmp_path / "map.gpkg", layer="landcover")
+    with rasterio.open(tmp_path / "map.tif") as file:
+        points = polygons.representative_point()
+        sampled = np.array(list(file.sample(zip(points.x, points.y, strict=True), indexes=[1, 2])))
+    np.testing.assert_array_equal(sampled[:, 0], polygons["class_id"])
+    confidence = polygons["confidence"].fillna(2.55) * 100
+    np.testing.assert_array_equal(sampled[:, 1], np.rint(confidence))
+
+
+class TestGeoPackage:
+    """What other programs see in the GeoPackage."""
+
+    @pytest.fixture
+    def path(self, tmp_path: Path) -> Path:
+        write_map(make_landcover(4, 5), tmp_path / "map.gpkg")
+        return tmp_path / "map.gpkg"
+
+    def test_one_polygon_a_cell_but_nodata(self, path: Path) -> None:
+        landcover = make_landcover(4, 5)
+        polygons = gpd.read_file(path, layer="landcover")
+        assert list(polygons.columns) == [
+            "class_id", "class_name", "group", "best_class", "confidence", "status",
+            "valid_share", "area_ha", "row", "col", "scene", "date", "geometry",
+        ]  # fmt: skip
+        rows, cols = np.nonzero(landcover.class_id != NODATA)
+        assert polygons["row"].tolist() == rows.tolist()
+        assert polygons["col"].tolist() == cols.tolist()
+        assert polygons.crs.to_epsg() == 32633
+        np.testing.assert_allclose(polygons["area_ha"], polygons.area / 1e4, atol=1e-3)
+        shares = landcover.valid_share[rows, cols] / FULL_SCALE
+        np.testing.assert_allclose(polygons["valid_share"], shares)
+        assert set(polygons["scene"]) == {"scene.tif"}
+        assert {str(day.date()) for day in polygons["date"]} == {"2020-06-01"}
+
+    def test_cells_without_a_class_say_why(self, path: Path) -> None:
+        polygons = gpd.read_file(path, layer="landcover")
+        unknown = polygons[polygons["class_id"] == UNKNOWN].iloc[0]
+        masked = polygons[polygons["class_id"] == MASKED].iloc[0]
+        assert (unknown["status"], unknown["class_name"]) == ("unknown", "unknown")
+        assert unknown["best_class"] in EUROSAT.names
+        assert unknown["confidence"] > 0
+        assert masked["status"] == "masked"
+        assert pd.isna(masked["best_class"])
+        assert np.isnan(masked["confidence"])
+        classified = polygons[polygons["class_id"] < 250]
+        assert set(classified["status"]) == {"classified"}
+        assert (classified["class_name"] == classified["best_class"]).all()
+
+    def test_areas_are_the_maps(self, path: Path) -> None:
+        areas = pyogrio.read_dataframe(path, layer="areas")
+        expected = make_landcover(4, 5).areas()
+        assert areas["class_name"].tolist() == [row.name for row in expected]
+        assert areas["cells"].tolist() == [row.cells for row in expected]
+        np.testing.assert_allclose(areas["area_ha"], [r.area_ha for r in expected], atol=1e-4)
+        assert areas["share"].sum() == pytest.approx(1, abs=1e-5)
+
+    def test_contents_are_registered_and_indexed(self, path: Path) -> None:
+        with sqlite3.connect(path) as database:
+            contents = dict(database.execute("SELECT table_name, data_type FROM gpkg_contents"))
+            extensions = {row[0] for row in database.execute(
+                "SELECT extension_name FROM gpkg_extensions"
+            )}  # fmt: skip
+            (user_version,) = database.execute("PRAGMA user_version").fetchone()
+            (check,) = database.execute("PRAGMA integrity_check").fetchone()
+        database.close()
+        assert contents == {
+            "landcover": "features", "areas": "attributes", "cells": "attributes",
+            "layer_styles": "attributes",
+        }  # fmt: skip
+        assert {"gpkg_rtree_index", "gpkg_metadata"} <= extensions
+        assert user_version == 10200
+        assert check == "ok"
+
+    def test_styles_have_one_default(self, path: Path) -> None:
+        styles = pyogrio.read_dataframe(path, layer="layer_styles")
+        assert styles["styleName"].tolist() == ["Class", "Confidence"]
+        assert styles["useAsDefault"].tolist() == [True, False]
+        assert set(styles["f_table_name"]) == {"landcover"}
+        assert set(styles["f_geometry_column"]) == {"geom"}
+
+    def test_provenance_is_in_the_metadata_tables(self, path: Path) -> None:
+        items = pyogrio.read_info(path, layer="landcover")["layer_metadata"]
+        assert items["GEOCLASS_MODEL_SHA256"] == "ab" * 32
+        assert items["GEOCLASS_RADIOMETRY"] == "uint16 & <tags>"
+        assert json.loads(items["GEOCLASS"])["provenance"]["options"] == {"min_valid_share": 0.5}
+
+    def test_nothing_else_is_left_in_the_folder(self, path: Path) -> None:
+        read_map(path)
+        assert [file.name for file in path.parent.iterdir()] == ["map.gpkg"]
+
+
+class TestGeoTiff:
+    """What other programs see in the GeoTIFF."""
+
+    @pytest.fixture
+    def path(self, tmp_path: Path) -> Path:
+        write_map(make_landcover(4, 5), tmp_path / "map.tif")
+        return tmp_path / "map.tif"
+
+    def test_one_pixel_a_cell(self, path: Path) -> None:
+        landcover = make_landcover(4, 5)
+        with rasterio.open(path) as file:
+            assert file.shape == (4, 5)
+            assert file.transform == landcover.grid.cell_transform
+            assert file.transform.a == 640
+            assert file.nodata == NODATA
+            assert set(file.dtypes) == {"uint8"}
+            assert file.compression.name == "deflate"
+            assert file.profile["tiled"]
+            assert file.descriptions[:2] == ("class", "confidence_percent")
+            np.testing.assert_array_equal(file.read(1), landcover.class_id)
+            tags = file.tags()
+        assert tags["GEOCLASS_SCENE_SIZE"] == "280 x 232 pixels"
+        assert tags["GEOCLASS_MODEL_SHA256"] == "ab" * 32
+
+    def test_colours_are_the_legends(self, path: Path) -> None:
+        with rasterio.open(path) as file:
+            colors = file.colormap(1)
+            assert file.colorinterp[0].name == "palette"
+        for item in EUROSAT.classes:
+            assert colors[item.class_id] == (*item.rgb, 255)
+
+    def test_companions_name_the_classes(self, path: Path) -> None:
+        auxiliary = path.with_name("map.tif.aux.xml").read_text()
+        assert "<Category>Sea or lake</Category>" in auxiliary
+        assert "<GDALRasterAttributeTable" in auxiliary
+        assert 'label="Sea or lake"' in path.with_suffix(".qml").read_text()
+        names = sorted(file.name for file in path.parent.iterdir())
+        assert names == ["map.qml", "map.tif", "map.tif.aux.xml"]
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_failed_write_leaves_what_was_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """A writer that dies half-way: the old file is whole, and nothing lies about."""
+    write_map(make_landcover(), tmp_path / name)
+    before = {file.name: file.read_bytes() for file in tmp_path.iterdir()}
+
+    def fail(*_args: object) -> str:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(geopackage, "_styles_table", fail)
+    monkeypatch.setattr(files.geotiff, "raster_style", fail)
+    with pytest.raises(OutputError, match="cannot write .*No space left"):
+        write_map(make_landcover(seed=1), tmp_path / name)
+    assert {file.name: file.read_bytes() for file in tmp_path.iterdir()} == before
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_target_is_recognised_or_refused(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    map_format = find_format(path)
+    assert not check_target(path, map_format, "cd" * 32)
+    write_map(make_landcover(), path)
+    assert check_target(path, map_format, "cd" * 32)
+    assert not check_target(path, map_format, "cd" * 32, overwrite=True)
+    with pytest.raises(OutputError, match="exists and is not this map: give --overwrite"):
+        check_target(path, map_format, "ef" * 32)
+    path.write_text("something of the user's")
+    with pytest.raises(OutputError, match="give --overwrite"):
+        check_target(path, map_format, "cd" * 32)
+
+
+def test_missing_folder_and_folder_as_target(tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match="folder .*none does not exist"):
+        check_target(tmp_path / "none" / "map.tif", "tif", "")
+    (tmp_path / "map.tif").mkdir()
+    with pytest.raises(OutputError, match="is a folder"):
+        check_target(tmp_path / "map.tif", "tif", "")
+
+
+@pytest.mark.parametrize("name", ["map.shp", "map"])
+def test_unknown_suffix(name: str) -> None:
+    with pytest.raises(OutputError, match=r"end it in .gpkg, .tif, .tiff, or give -f gpkg"):
+        find_format(Path(name))
+
+
+def test_foreign_files_are_no_maps(tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match="no map at"):
+        read_map(tmp_path / "none.gpkg")
+    (tmp_path / "text.gpkg").write_text("hello")
+    with pytest.raises(OutputError, match="cannot open"):
+        read_map(tmp_path / "text.gpkg")
+    (tmp_path / "text.tif").write_text("hello")
+    with pytest.raises(OutputError, match="cannot open"):
+        read_map(tmp_path / "text.tif")
+    frame = gpd.GeoDataFrame({"a": [1]}, geometry=gpd.points_from_xy([0], [0]), crs=4326)
+    frame.to_file(tmp_path / "other.gpkg", layer="landcover")
+    with pytest.raises(OutputError, match="is no land-cover map of geoclass"):
+        read_map(tmp_path / "other.gpkg")
+
+
+def test_newer_schema_is_refused_by_number(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("geoclass.products.document.SCHEMA_VERSION", 7)
+    write_map(make_landcover(), tmp_path / "map.tif")
+    monkeypatch.undo()
+    with pytest.raises(OutputError, match="has schema version 7, this geoclass knows up to 1"):
+        read_map(tmp_path / "map.tif")
