@@ -1,0 +1,70 @@
+"""The command line: which commands there are, and how errors reach a person.
+
+A command's module is imported when the command runs, so that `geoclass --help` is quick.
+"""
+
+from __future__ import annotations
+
+import importlib
+import logging
+from typing import Any
+
+import click
+
+import geoclass
+from geoclass.errors import GeoclassError
+
+COMMANDS = {
+    "map": ("map_scene", "Label every tile of a scene and write a land-cover map."),
+    "preview": ("preview", "Draw a map beside its scene as a picture."),
+    "train": ("train", "Train a network on labelled tiles."),
+    "evaluate": ("evaluate", "Score a model on tiles that it has not seen."),
+}
+"""Name of the command → its module in this room and its line in the help, in order of use."""
+
+
+class LazyGroup(click.Group):
+    """Commands that are imported when they are called, and one place for errors."""
+
+    def list_commands(self, _ctx: click.Context) -> list[str]:
+        """All names, in order of use."""
+        return list(COMMANDS)
+
+    def get_command(self, _ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command of that name, imported now."""
+        if cmd_name not in COMMANDS:
+            return None
+        module = importlib.import_module(f"geoclass.cli.{COMMANDS[cmd_name][0]}")
+        command: click.Command = module.command
+        return command
+
+    def format_commands(self, _ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Names and help lines, without importing a command."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a command; an error that a person can put right becomes one line."""
+        try:
+            return super().invoke(ctx)
+        except GeoclassError as error:
+            if ctx.params.get("debug"):
+                raise
+            message = " ".join(str(error).split())
+            click.echo(f"Error: {message}", err=True)
+            ctx.exit(1)
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(geoclass.__version__, "--version", prog_name="geoclass")
+@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+def main(debug: bool) -> None:
+    """Land-cover maps from satellite scenes."""
+    if not debug:
+        # What GDAL has to say reaches a person as part of our own messages.
+        for library in ("rasterio", "pyogrio"):
+            logging.getLogger(library).setLevel(logging.CRITICAL)
+
+
+if __name__ == "__main__":
+    main()

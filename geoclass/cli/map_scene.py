@@ -1,0 +1,160 @@
+"""geoclass map"""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+from tqdm import tqdm
+
+from geoclass.cli import options
+from geoclass.landcover import AreaRow
+from geoclass.mapping.settings import MapSettings
+from geoclass.products.formats import MAP_FORMATS, MapFormat, find_format
+
+if TYPE_CHECKING:
+    from geoclass.mapping.pipeline import MapPlan
+
+DEFAULTS = MapSettings()
+
+
+class BandNumbers(click.ParamType[list[int]]):
+    """Three band numbers with commas between."""
+
+    name = "R,G,B"
+
+    def convert(
+        self, value: str, param: click.Parameter | None, ctx: click.Context | None
+    ) -> list[int]:
+        """`3,2,1` → [3, 2, 1]."""
+        try:
+            return [int(part) for part in value.split(",")]
+        except ValueError:
+            self.fail(f"{value!r} is not of the form 3,2,1", param, ctx)
+
+
+@click.command("map")
+@click.argument("scene", type=options.FILE)
+@click.option(
+    "-o", "--output", type=options.FILE, required=True, help="Map to write: .gpkg or .tif."
+)
+@click.option(
+    "-f",
+    "--format",
+    "map_format",
+    type=click.Choice(MAP_FORMATS),
+    help="Format, whatever the suffix.",
+)
+@click.option("-m", "--model", type=options.FILE, help="Model file.  [default: the one that ships]")
+@click.option(
+    "-b", "--bidx", "bands", type=BandNumbers(), help="Numbers of the red, green and blue band."
+)
+@click.option(
+    "--min-valid",
+    "min_valid_share",
+    type=float,
+    default=DEFAULTS.min_valid_share,
+    show_default=True,
+    help="Least share of valid pixels of a cell that is classified.",
+)
+@click.option("--keep-unknown", is_flag=True, help="Give unknown cells their likeliest class.")
+@options.device
+@options.batch_size
+@click.option("--overwrite", is_flag=True, help="Replace the output, whatever it is.")
+@click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
+@options.quiet
+def command(
+    scene: Path,
+    output: Path,
+    map_format: MapFormat | None,
+    model: Path | None,
+    bands: Sequence[int] | None,
+    min_valid_share: float,
+    keep_unknown: bool,
+    device: str | None,
+    batch_size: int | None,
+    overwrite: bool,
+    dry_run: bool,
+    quiet: bool,
+) -> None:
+    """Label every 64×64-pixel tile of SCENE and write a land-cover map.
+
+    SCENE is a GeoTIFF of 10 m pixels with red, green and blue bands: Sentinel-2 L1C as uint16,
+    or 8-bit values stretched as EuroSAT's are. The map is a GeoPackage with a polygon a cell,
+    or a GeoTIFF with a pixel a cell; both open styled in QGIS.
+    """
+    from geoclass.mapping.estimate import estimate_work
+    from geoclass.mapping.pipeline import plan_map, run_map
+    from geoclass.model.checkpoint import load_model
+    from geoclass.model.classifier import Classifier, describe_device
+    from geoclass.products.files import check_target, write_map
+
+    def say(text: str) -> None:
+        if not quiet:
+            click.echo(text)
+
+    map_format = map_format or find_format(output)
+    settings = MapSettings(min_valid_share=min_valid_share, keep_unknown=keep_unknown)
+    loaded = load_model(model)
+    plan = plan_map(
+        scene,
+        loaded.contract,
+        loaded.sha256,
+        settings,
+        bands=bands,
+        command=shlex.join(["geoclass", *sys.argv[1:]]),
+    )
+    if check_target(output, map_format, plan.provenance.fingerprint, overwrite=overwrite):
+        say(f"{output} is up to date")
+        return
+    classifier = Classifier(loaded, device=device, batch_size=batch_size)
+    for warning in plan.warnings:
+        click.echo(f"Warning: {warning}", err=True)
+    say(describe_plan(plan))
+    say(f"model       {loaded.arch} {loaded.sha256[:12]}, {len(loaded.contract.legend)} classes")
+    say(f"device      {describe_device(classifier.device)}, batches of {classifier.batch_size}")
+    if dry_run:
+        estimate = estimate_work(plan, classifier, map_format)
+        say(f"time        about {estimate.seconds:.0f} s")
+        say(f"output      {output}, about {estimate.output_bytes / 1e6:.1f} MB")
+        return
+    # `disable=None` is tqdm's word for: only on a terminal.
+    with tqdm(
+        total=plan.grid.rows * plan.grid.cols, unit="tile", desc=scene.name, disable=quiet or None
+    ) as bar:
+        landcover = run_map(plan, classifier, on_cells=bar.update)
+    write_map(landcover, output, map_format)
+    say(format_areas(landcover.areas()))
+    say(f"wrote {output}")
+
+
+def describe_plan(plan: MapPlan) -> str:
+    """What was decided, a line each."""
+    grid, source = plan.grid, plan.source
+    size = f"{grid.width}×{grid.height} pixels of {grid.gsd_m:.1f} m"
+    cells = f"{grid.rows * grid.cols} ({grid.cols} columns × {grid.rows} rows)"
+    return "\n".join(
+        (
+            f"scene       {source.path.name}, {size}, {source.date or 'date unknown'}",
+            f"bands       {', '.join(map(str, source.bands))} as red, green, blue",
+            f"radiometry  {plan.radiometry.name}: {plan.radiometry.reason}",
+            f"cells       {cells}",
+        )
+    )
+
+
+def format_areas(rows: Sequence[AreaRow]) -> str:
+    """A table of class, cells, hectares and share."""
+    lines = [f"{'class':<24}{'cells':>9}{'hectares':>14}{'share':>9}"]
+    lines += [
+        f"{row.title:<24}{row.cells:>9}{row.area_ha:>14,.1f}{row.share:>9.1%}"
+        for row in rows
+        if row.cells or row.group is None
+    ]
+    total_cells, total_ha = sum(r.cells for r in rows), sum(r.area_ha for r in rows)
+    lines.append(f"{'all':<24}{total_cells:>9}{total_ha:>14,.1f}")
+    return "\n".join(lines)

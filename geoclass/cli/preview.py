@@ -1,0 +1,24 @@
+"""geoclass preview"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from geoclass.cli import options
+
+
+@click.command("preview")
+@click.argument("landcover", metavar="MAP", type=options.FILE)
+@click.option(
+    "-o", "--output", type=options.FILE, required=True, help="Picture to write: .png, .svg or .pdf."
+)
+@click.option("--scene", type=options.FILE, help="Draw this scene beside the map.")
+def command(landcover: Path, output: Path, scene: Path | None) -> None:
+    """Draw MAP, a land-cover map that geoclass wrote, as a picture with its legend."""
+    from geoclass.products.files import read_map
+    from geoclass.report.preview import draw_preview
+
+    draw_preview(read_map(landcover), output, scene)
+    click.echo(f"wrote {output}")

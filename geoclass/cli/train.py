@@ -1,0 +1,131 @@
+"""geoclass train"""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+from tqdm import tqdm
+
+from geoclass.cli import options
+
+if TYPE_CHECKING:
+    from geoclass.learn.training import EpochReport
+    from geoclass.model.networks import Arch
+
+
+@click.command("train")
+@click.argument("data", type=options.FILE)
+@click.option(
+    "-o", "--output", type=options.FILE, required=True, help="Model to write: .safetensors."
+)
+@click.option(
+    "--arch",
+    type=click.Choice(["tilenet", "customnet"]),
+    default="tilenet",
+    show_default=True,
+    help="The small network that ships, or the tutorial's.",
+)
+@click.option(
+    "--epochs", type=int, help="Passes over the training part.  [default: tilenet 60, customnet 30]"
+)
+@click.option("--batch-size", type=int, help="Tiles a step.  [default: tilenet 128, customnet 64]")
+@click.option(
+    "--learning-rate", type=float, help="Highest rate.  [default: tilenet 0.004, customnet 0.001]"
+)
+@click.option(
+    "--precision",
+    type=click.Choice(["fp32", "bf16"]),
+    help="Of the network's arithmetic.  [default: fp32]",
+)
+@click.option(
+    "--compile",
+    is_flag=True,
+    default=None,
+    help="Let torch.compile fuse layers; needs a C++ compiler.",
+)
+@click.option("--seed", type=int, help="Of weights, order and variations.  [default: 0]")
+@click.option("--split-seed", type=int, default=0, show_default=True, help="Of the random split.")
+@options.lists
+@options.device
+@click.option("--resume", is_flag=True, help="Go on from the last checkpoint, if there is one.")
+@click.option("--overwrite", is_flag=True, help="Replace the output.")
+@options.quiet
+def command(
+    data: Path,
+    output: Path,
+    arch: Arch,
+    split_seed: int,
+    lists: tuple[Path, Path, Path] | None,
+    device: str | None,
+    resume: bool,
+    overwrite: bool,
+    quiet: bool,
+    **changes: Any,
+) -> None:
+    """Train a network on the tiles of DATA, a zip or folder of class folders.
+
+    A fifth of each class is kept apart for `geoclass evaluate`; a tenth of the rest chooses the
+    best epoch. Beside the model stand its log (.csv) and, until it is done, its checkpoints.
+    """
+    from geoclass.errors import OutputError
+    from geoclass.learn.dataset import read_tiles
+    from geoclass.learn.recipes import RECIPES
+    from geoclass.learn.splits import split_by_lists, split_randomly
+    from geoclass.learn.training import train_model
+    from geoclass.model.classifier import describe_device, find_device
+
+    if output.suffix != ".safetensors":
+        raise OutputError(f"the model {output} must end in .safetensors")
+    if not output.parent.is_dir():
+        raise OutputError(f"the folder {output.parent} does not exist: create it first")
+    if output.exists() and not overwrite:
+        raise OutputError(f"{output} exists: give --overwrite or another name")
+    given = {name: value for name, value in changes.items() if value is not None}
+    settings = dataclasses.replace(RECIPES[arch], **given)
+    chosen_device = find_device(device)
+    tiles = read_tiles(data)
+    split = split_by_lists(tiles, *lists) if lists else split_randomly(tiles.labels, split_seed)
+
+    bar = tqdm(unit="batch", leave=False, disable=quiet or None)
+
+    def on_batch(epoch: int, batch: int, batches: int) -> None:
+        if batch == 1:
+            bar.reset(batches)
+            bar.set_description(f"epoch {epoch}/{settings.epochs}")
+        bar.update()
+
+    def on_epoch(report: EpochReport) -> None:
+        if not quiet:
+            bar.clear()
+            click.echo(format_epoch(report, settings.epochs))
+
+    if not quiet:
+        click.echo(f"device  {describe_device(chosen_device)}")
+        click.echo(
+            f"tiles   {len(split.train)} to train, {len(split.validation)} to choose, "
+            f"{len(split.test)} kept apart, {len(tiles.classes)} classes"
+        )
+    with bar:
+        train_model(
+            tiles,
+            split,
+            settings,
+            output,
+            device=chosen_device,
+            resume=resume,
+            on_batch=on_batch,
+            on_epoch=on_epoch,
+        )
+    if not quiet:
+        click.echo(f"wrote {output}; score it with: geoclass evaluate {output} {data}")
+
+
+def format_epoch(report: EpochReport, epochs: int) -> str:
+    """One line about an epoch."""
+    return (
+        f"epoch {report.epoch:>3}/{epochs}  loss {report.loss:.4f}  "
+        f"validation {report.validation_accuracy:.2%}  {report.seconds:.0f} s"
+    )

@@ -1,0 +1,277 @@
+"""The commands, as a person types them."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+from PIL import Image
+
+from geoclass.cli.main import COMMANDS, main
+from geoclass.learn.dataset import read_tiles
+from geoclass.learn.splits import split_randomly
+from geoclass.model.checkpoint import load_model
+from geoclass.products.files import read_map, write_map
+from tests.conftest import make_landcover, paint
+
+Make = Callable[..., Path]
+
+
+def run(*args: object, code: int = 0) -> Result:
+    result = CliRunner().invoke(main, [str(arg) for arg in args])
+    assert result.exit_code == code, result.output
+    return result
+
+
+def error(*args: object) -> str:
+    """The one line that a failing command prints."""
+    result = run(*args, code=1)
+    lines = result.stderr.strip().splitlines()
+    assert len(lines) == 1, result.stderr
+    assert lines[0].startswith("Error: ")
+    return lines[0]
+
+
+def test_help_is_quick_and_loads_no_torch() -> None:
+    code = (
+        "import sys; from geoclass.cli.main import main\n"
+        "try: main(['--help'])\n"
+        "except SystemExit: pass\n"
+        "print({'torch', 'rasterio', 'geopandas', 'numpy'} & set(sys.modules))"
+    )
+    started = time.perf_counter()
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert time.perf_counter() - started < 10  # a hang, not a benchmark
+    assert out.stdout.endswith("set()\n")
+    assert all(name in out.stdout for name in COMMANDS)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_each_command_has_help(name: str) -> None:
+    help_text = run(name, "--help").output
+    assert "Usage: " in help_text
+    assert COMMANDS[name][1].endswith(".")
+
+
+def test_version() -> None:
+    assert run("--version").output.startswith("geoclass, version 0.1.0")
+
+
+class TestMap:
+    """geoclass map"""
+
+    @pytest.fixture
+    def scene(self, make_scene: Make) -> Path:
+        return make_scene(paint([[0, 1], [2, 3]]))
+
+    def test_map_says_what_it_decided_and_found(
+        self, scene: Path, random_model: Path, tmp_path: Path
+    ) -> None:
+        out = run("map", scene, "-o", tmp_path / "map.gpkg", "-m", random_model).output
+        assert "128×128 pixels of 10.0 m" in out
+        assert "rgb8: 8-bit values" in out
+        assert "4 (2 columns × 2 rows)" in out
+        assert f"wrote {tmp_path / 'map.gpkg'}" in out
+        assert out.count("tile/s") == 0  # no bar where there is no terminal
+
+    def test_both_formats_hold_the_same_cells(
+        self, scene: Path, random_model: Path, tmp_path: Path
+    ) -> None:
+        for name in ("map.gpkg", "map.tif"):
+            run("map", scene, "-o", tmp_path / name, "-m", random_model)
+        one, other = read_map(tmp_path / "map.gpkg"), read_map(tmp_path / "map.tif")
+        np.testing.assert_array_equal(one.probabilities, other.probabilities)
+        assert one.provenance.fingerprint == other.provenance.fingerprint
+
+    def test_format_option_beats_the_suffix(
+        self, scene: Path, random_model: Path, tmp_path: Path
+    ) -> None:
+        run("map", scene, "-o", tmp_path / "map.dat", "-f", "tif", "-m", random_model)
+        (tmp_path / "map.dat").rename(tmp_path / "map.tif")
+        assert read_map(tmp_path / "map.tif").class_id.shape == (2, 2)
+
+    def test_second_run_is_up_to_date(
+        self, scene: Path, random_model: Path, tmp_path: Path
+    ) -> None:
+        target = tmp_path / "map.gpkg"
+        run("map", scene, "-o", target, "-m", random_model)
+        before = target.stat().st_mtime_ns
+        assert run("map", scene, "-o", target, "-m", random_model).output == (
+            f"{target} is up to date\n"
+        )
+        assert target.stat().st_mtime_ns == before
+
+    def test_other_map_is_refused_or_overwritten(
+        self, scene: Path, random_model: Path, tmp_path: Path
+    ) -> None:
+        target = tmp_path / "map.gpkg"
+        run("map", scene, "-o", target, "-m", random_model)
+        other = ("map", scene, "-o", target, "-m", random_model, "--min-valid", "0.9")
+        assert "give --overwrite" in error(*other)
+        run(*other, "--overwrite")
+        assert read_map(target).provenance.options["min_valid_share"] == 0.9
+
+    def test_dry_run_writes_nothing(self, scene: Path, random_model: Path, tmp_path: Path) -> None:
+        target = tmp_path / "map.gpkg"
+        out = run("map", scene, "-o", target, "-m", random_model, "--dry-run").output
+        assert "time        about" in out
+        assert "MB" in out
+        assert not target.exists()
+
+    def test_quiet_says_nothing(self, scene: Path, random_model: Path, tmp_path: Path) -> None:
+        assert run("map", scene, "-o", tmp_path / "m.tif", "-m", random_model, "-q").output == ""
+
+    def test_command_is_remembered(self, scene: Path, random_model: Path, tmp_path: Path) -> None:
+        run("map", scene, "-o", tmp_path / "m.tif", "-m", random_model, "-b", "3,2,1")
+        assert read_map(tmp_path / "m.tif").provenance.bands == (3, 2, 1)
+
+    def test_bad_input_is_one_line_and_leaves_nothing(
+        self, scene: Path, make_scene: Make, random_model: Path, tmp_path: Path
+    ) -> None:
+        folder = tmp_path / "out"
+        folder.mkdir()
+        target = folder / "map.gpkg"
+        text = tmp_path / "text.tif"
+        text.write_text("hello")
+        blocks = {"tiled": True, "blockxsize": 64, "blockysize": 64}
+        truncated = make_scene(paint([[0] * 9] * 9), "cut.tif", **blocks)
+        truncated.write_bytes(truncated.read_bytes()[:9000])
+        cases = {
+            tmp_path / "none.tif": "no scene at",
+            text: "as a raster",
+            make_scene(np.ones((1, 70, 70), np.uint8), "one.tif"): "has 1 band",
+            make_scene(np.ones((3, 70, 63), np.uint8), "small.tif"): "smaller than one tile",
+            make_scene(np.ones((3, 70, 70), np.complex64), "complex.tif"): "complex",
+            truncated: "cannot read",
+        }
+        for path, message in cases.items():
+            assert message in error("map", path, "-o", target, "-m", random_model)
+        none = folder / "none" / "map.gpkg"
+        assert "does not exist" in error("map", scene, "-o", none, "-m", random_model)
+        assert "end it in" in error("map", scene, "-o", folder / "m.shp", "-m", random_model)
+        assert "safetensors" in error("map", scene, "-o", target, "-m", text)
+        bad_size = ("map", scene, "-o", target, "-m", random_model, "--batch-size", "0")
+        assert "at least 1" in error(*bad_size)
+        bad_device = ("map", scene, "-o", target, "-m", random_model, "--device", "abacus")
+        assert "try --device cpu" in error(*bad_device)
+        assert list(folder.iterdir()) == []
+
+    def test_unparsable_values_are_usage_errors(self, scene: Path) -> None:
+        assert "3,2,1" in run("map", scene, "-o", "m.tif", "-b", "x", code=2).stderr
+        assert "No such option" in run("map", scene, "-o", "m.tif", "--no-such", code=2).stderr
+
+    def test_debug_shows_the_traceback(self) -> None:
+        result = CliRunner().invoke(main, ["--debug", "preview", "none.tif", "-o", "m.png"])
+        assert result.exit_code == 1
+        assert "no map at" in str(result.exception)
+
+
+class TestTrainAndEvaluate:
+    """geoclass train, geoclass evaluate"""
+
+    @pytest.fixture
+    def tiles(self, make_tiles: Make) -> Path:
+        return make_tiles(classes=3, each=15)
+
+    def train(self, tiles: Path, model: Path, *more: object) -> Result:
+        return run("train", tiles, "-o", model, "--epochs", 1, "--batch-size", 8, *more)
+
+    def test_train_then_evaluate_on_what_was_kept_apart(self, tiles: Path, tmp_path: Path) -> None:
+        model = tmp_path / "m.safetensors"
+        out = self.train(tiles, model, "--device", "cpu").output
+        assert "33 to train, 3 to choose, 9 kept apart, 3 classes" in out
+        assert "epoch   1/1  loss" in out
+        result = json.loads(run("evaluate", model, tiles, "--json").output)
+        assert result["tiles"] == 9
+        text = run("evaluate", model, tiles).output
+        assert f"accuracy             {result['accuracy']:.2%}" in text
+        assert [len(row) for row in result["confusion"]] == [3, 3, 3]
+
+    def test_parts_of_the_split_can_be_scored(self, tiles: Path, tmp_path: Path) -> None:
+        model = tmp_path / "m.safetensors"
+        self.train(tiles, model)
+        for part, count in (("train", 33), ("validation", 3), ("all", 45)):
+            out = run("evaluate", model, tiles, "--part", part, "--json").output
+            assert json.loads(out)["tiles"] == count
+
+    def test_mistakes_become_a_picture(
+        self, make_tiles: Make, random_model: Path, tmp_path: Path
+    ) -> None:
+        tiles = make_tiles(classes=10, each=3, name="ten")
+        wrong = tmp_path / "wrong.png"
+        run("evaluate", random_model, tiles, "--part", "all", "--mistakes", wrong)
+        with Image.open(wrong) as picture:
+            assert picture.width == 10 * 66 + 2
+
+    def test_no_mistakes_no_picture(self, tiles: Path, tmp_path: Path) -> None:
+        model = tmp_path / "m.safetensors"
+        self.train(tiles, model)
+        wrong = tmp_path / "wrong.png"
+        result = run("evaluate", model, tiles, "--part", "all", "--mistakes", wrong)
+        assert wrong.exists() == ("accuracy             100.00%" not in result.stdout)
+
+    def test_other_tiles_are_not_scored_as_if_unseen(
+        self, tiles: Path, make_tiles: Make, tmp_path: Path
+    ) -> None:
+        model = tmp_path / "m.safetensors"
+        self.train(tiles, model)
+        other = make_tiles(classes=3, each=12, name="other")
+        assert "may have been seen in training" in error("evaluate", model, other)
+        assert "the model knows" in error("evaluate", model, make_tiles(classes=2, name="two"))
+
+    def test_split_by_lists(self, tiles: Path, tmp_path: Path) -> None:
+        names = [name.partition("/")[2] for name in read_tiles(tiles).names]
+        lists = [tmp_path / f"{part}.txt" for part in ("train", "validation", "test")]
+        for i, path in enumerate(lists):
+            path.write_text("\n".join(names[i::3]))
+        model = tmp_path / "m.safetensors"
+        self.train(tiles, model, "--lists", *lists)
+        assert "give them with --lists" in error("evaluate", model, tiles)
+        out = run("evaluate", model, tiles, "--lists", *lists, "--json").output
+        assert json.loads(out)["tiles"] == 15
+
+    def test_seed_of_the_split_travels_in_the_model(self, tiles: Path, tmp_path: Path) -> None:
+        model = tmp_path / "m.safetensors"
+        self.train(tiles, model, "--split-seed", 5)
+        record = load_model(model).contract.training.split
+        labels = read_tiles(tiles).labels
+        assert record == split_randomly(labels, 5).record(read_tiles(tiles).names)
+
+    def test_bad_input_is_one_line(self, tiles: Path, tmp_path: Path) -> None:
+        model = tmp_path / "m.safetensors"
+        assert "no data set at" in error("train", tmp_path / "none", "-o", model)
+        assert "must end in .safetensors" in error("train", tiles, "-o", tmp_path / "m.pt")
+        none = tmp_path / "none" / "m.safetensors"
+        assert "does not exist" in error("train", tiles, "-o", none)
+        (tmp_path / "broken.zip").write_bytes(b"PK\x03\x04 broken")
+        assert "no zip file" in error("train", tmp_path / "broken.zip", "-o", model)
+        (tiles / "Empty").mkdir()
+        assert "Empty" in error("train", tiles, "-o", model)
+        model.write_text("precious")
+        assert "give --overwrite" in error("train", tiles, "-o", model)
+        assert model.read_text() == "precious"
+
+
+class TestPreview:
+    """geoclass preview"""
+
+    def test_picture_of_map_and_scene(self, make_scene: Make, tmp_path: Path) -> None:
+        write_map(make_landcover(2, 3), tmp_path / "map.gpkg")
+        scene = make_scene(paint([[0, 1, 2], [3, 4, 5]]))
+        run("preview", tmp_path / "map.gpkg", "--scene", scene, "-o", tmp_path / "both.png")
+        run("preview", tmp_path / "map.gpkg", "-o", tmp_path / "map.png")
+        with Image.open(tmp_path / "both.png") as both, Image.open(tmp_path / "map.png") as alone:
+            assert both.height > alone.height
+
+    def test_bad_input_is_one_line(self, tmp_path: Path) -> None:
+        assert "no map at" in error("preview", tmp_path / "none.gpkg", "-o", tmp_path / "m.png")
+        write_map(make_landcover(2, 3), tmp_path / "map.gpkg")
+        picture = tmp_path / "none" / "m.png"
+        assert "cannot write the picture" in error("preview", tmp_path / "map.gpkg", "-o", picture)

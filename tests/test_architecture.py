@@ -1,0 +1,100 @@
+"""The rooms of docs/design.md: who may import whom, and which library belongs to which room."""
+
+from __future__ import annotations
+
+import ast
+import sys
+from itertools import chain
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[1] / "geoclass"
+
+ROWS = (
+    ("cli",),
+    ("report",),
+    ("learn", "mapping"),
+    ("model", "scene", "products"),
+    ("landcover",),
+    ("contract",),
+    ("grid", "legend"),
+    ("errors",),
+)
+"""Imports point from a row to any lower row, never sideways or up."""
+
+OWNERS = {
+    "affine": {"grid", "scene"},
+    "click": {"cli"},
+    "geopandas": {"products"},
+    "matplotlib": {"report"},
+    "numpy": {room for row in ROWS for room in row} - {"contract", "legend", "errors"},
+    "pandas": {"products"},
+    "PIL": {"learn"},
+    "pyogrio": {"products"},
+    "pyproj": {"grid"},
+    "rasterio": {"scene", "products", "report"},
+    "safetensors": {"model"},
+    "shapely": {"grid"},
+    "torch": {"learn", "model"},
+    "torchvision": {"learn"},
+    "tqdm": {"cli"},
+}  # fmt: skip
+"""Outside libraries and the rooms that may import them."""
+
+MODULES = sorted(PACKAGE.rglob("*.py"))
+
+
+def room_of(path: Path) -> str:
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def imports_of(path: Path) -> list[str]:
+    """Dotted names of everything that a module imports, wherever it does so."""
+    names = []
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path} imports relatively"
+            names.append(node.module or "")
+    return names
+
+
+def row_of(room: str) -> int:
+    return next(i for i, rooms in enumerate(ROWS) if room in rooms)
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_imports_point_down(path: Path) -> None:
+    room = room_of(path)
+    if room in ("__init__", "py"):
+        return
+    for name in imports_of(path):
+        parts = name.split(".")
+        if parts[0] != "geoclass" or len(parts) == 1 or parts[1] == room:
+            continue
+        assert row_of(room) < row_of(parts[1]), f"{room} must not import {name}"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_libraries_stay_in_their_rooms(path: Path) -> None:
+    for name in imports_of(path):
+        library = name.partition(".")[0]
+        if library == "geoclass" or library in sys.stdlib_module_names:
+            continue
+        assert room_of(path) in OWNERS[library], f"{room_of(path)} must not import {library}"
+
+
+def test_every_room_is_in_the_picture() -> None:
+    rooms = {room_of(path) for path in MODULES} - {"__init__"}
+    assert rooms == set(chain.from_iterable(ROWS))
+
+
+def test_mapping_does_not_need_torchvision() -> None:
+    path = [p for p in MODULES if room_of(p) in ("mapping", "model", "scene", "products")]
+    assert not any(name.startswith("torchvision") for p in path for name in imports_of(p))
+
+
+def test_modules_are_read_in_one_sitting() -> None:
+    assert [path for path in MODULES if len(path.read_text().splitlines()) > 300] == []
