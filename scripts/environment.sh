@@ -1,0 +1,36 @@
+# Sourced by the other scripts: from any folder to the project's own Python environment.
+#
+# Makes .venv where there is none, and installs the package into it when pyproject.toml is newer
+# than the last installation. Leaves the interpreter's path in $python.
+
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+python=$root/.venv/bin/python
+stamp=$root/.venv/.geoclass-installed
+
+fail() {
+    echo "Error: $1" >&2
+    exit 1
+}
+
+if [ ! -x "$python" ]; then
+    base=
+    for candidate in "${PYTHON:-python3}" python3.13 python3.12 python3.11; do
+        if "$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
+            base=$candidate
+            break
+        fi
+    done
+    [ -n "$base" ] || fail "geoclass needs Python 3.11 or newer; install it, or name it with PYTHON=/path/to/python3"
+    echo "making a Python environment in $root/.venv"
+    "$base" -m venv "$root/.venv" ||
+        fail "python could not make a virtual environment; on Debian and Ubuntu: apt-get install python3-venv"
+fi
+
+# The stamp holds what was installed, so that a changed pyproject.toml is installed anew.
+wanted=$(cksum <"$root/pyproject.toml")
+if [ "$(cat "$stamp" 2>/dev/null)" != "$wanted" ]; then
+    echo "installing geoclass and what it needs (a few minutes the first time)"
+    "$python" -m pip install --quiet --disable-pip-version-check --editable "$root[test]" ||
+        fail "the installation failed; see above, mend the network or free some disk, and start again"
+    echo "$wanted" >"$stamp"
+fi
