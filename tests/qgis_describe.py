@@ -25,10 +25,7 @@ if name == "-":
     styles = []
 else:
     layer = QgsVectorLayer(f"{path}|layername={name}", name, "ogr")
-    categories = (
-        layer.renderer().categories() if layer.renderer().type() == "categorizedSymbol" else []
-    )
-    classes = {c.label(): c.symbol().color().name() for c in categories}
+    classes = {c.label(): c.symbol().color().name() for c in layer.renderer().categories()}
     styles = list(layer.listStylesInDatabase()[2])
 
 settings = QgsMapSettings()
