@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from geoclass.legend import NODATA, UNKNOWN
 from geoclass.mapping.estimate import estimate_work
 from geoclass.mapping.pipeline import MapPlan, plan_map, run_map
 from geoclass.mapping.settings import MapSettings
+from geoclass.model.classifier import Prediction
 from tests.conftest import STRANGE, UTM, FakeClassifier, assert_equal_maps, paint
 
 Make = Callable[..., Path]
@@ -173,3 +175,25 @@ def test_estimate_grows_with_the_cells(make_scene: Make, classifier: FakeClassif
     large = estimate_work(plan(make_scene(paint(CLASSES)), classifier), classifier, "gpkg")
     assert 0 < small.seconds < large.seconds
     assert 0 < small.output_bytes < large.output_bytes
+
+
+class ForgetfulClassifier(FakeClassifier):
+    """Keeps no tile that it has seen."""
+
+    def predict(self, images: np.ndarray) -> Prediction:
+        prediction = super().predict(images)
+        self.seen.clear()
+        return prediction
+
+
+def test_memory_does_not_grow_with_the_height_of_the_scene(make_scene: Make) -> None:
+    classifier = ForgetfulClassifier()
+    peaks = []
+    for rows in (20, 120):
+        path = make_scene(paint([[i % 10] * 4 for i in range(rows)]), blockysize=64)
+        tall = plan(path, classifier)
+        tracemalloc.start()
+        run_map(tall, classifier, strip_pixels=4 * 64 * 64)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[1] < 1.2 * peaks[0]

@@ -1,0 +1,123 @@
+"""The model and the scene that ship: what a person gets without any data of their own."""
+
+from __future__ import annotations
+
+import json
+import os
+from importlib.resources import files
+from pathlib import Path
+
+import geopandas as gpd
+import numpy as np
+import pytest
+import rasterio
+from click.testing import CliRunner
+
+from geoclass.cli.main import main
+from geoclass.learn.dataset import TileSet, read_tiles
+from geoclass.learn.splits import hash_names, split_randomly
+from geoclass.legend import EUROSAT
+from geoclass.model.checkpoint import SHIPPED_WEIGHTS, Model, load_model
+from geoclass.model.classifier import Classifier
+from geoclass.products.files import read_map
+from tests.conftest import SAMPLE_SCENE, TRANSFORM, UTM
+
+DATA = os.environ.get("GEOCLASS_DATA")
+needs_eurosat = pytest.mark.skipif(
+    not DATA, reason="GEOCLASS_DATA names no folder with EuroSAT_RGB.zip"
+)
+
+
+@pytest.fixture(scope="module")
+def model() -> Model:
+    return load_model()
+
+
+def test_model_is_small_and_says_where_it_comes_from(model: Model) -> None:
+    weights = files("geoclass.model") / "weights" / SHIPPED_WEIGHTS
+    assert len(weights.read_bytes()) <= 10e6
+    assert model.arch == "tilenet"
+    assert model.contract.legend == EUROSAT
+    split = model.contract.training.split
+    assert (split.kind, split.seed, split.test) == ("random", 0, 5400)
+    assert model.contract.training.recipe["seed"] == 0
+
+
+def test_sample_scene_says_what_it_is() -> None:
+    with rasterio.open(SAMPLE_SCENE) as scene:
+        assert (scene.width, scene.height) == (1536, 768)
+        assert scene.crs == rasterio.CRS.from_string(UTM)
+        assert scene.descriptions == ("B04", "B03", "B02")
+        assert set(scene.dtypes) == {"uint16"}
+        assert scene.tags()["PROCESSING_BASELINE"] == "02.04"
+
+
+def test_sample_scene_is_mapped(tmp_path: Path) -> None:
+    target = tmp_path / "landcover.gpkg"
+    result = CliRunner().invoke(main, ["map", str(SAMPLE_SCENE), "-o", str(target)])
+    assert result.exit_code == 0, result.output
+    assert "l1c: uint16 Level-1C of baseline 02.04, no offset" in result.output
+    assert "Forest" in result.output
+    cells = gpd.read_file(target, layer="landcover")
+    assert len(cells) == 288
+    assert cells["area_ha"].sum() == pytest.approx(288 * 40.96)
+    assert {str(day.date()) for day in cells["date"]} == {"2017-02-16"}
+    assert cells["confidence"].between(0.1, 1).all()
+
+
+@pytest.fixture(scope="module")
+def unseen() -> TileSet:
+    """Every fifth tile of the shipped model's own test part."""
+    tiles = read_tiles(Path(str(DATA)) / "EuroSAT_RGB.zip")
+    record = load_model().contract.training.split
+    split = split_randomly(tiles.labels, int(record.seed or 0))
+    assert hash_names(tiles.names[i] for i in split.test) == record.test_sha256
+    chosen = split.test[::5]
+    return TileSet(
+        name=tiles.name,
+        classes=tiles.classes,
+        names=tuple(tiles.names[i] for i in chosen),
+        images=tiles.images[chosen],
+        labels=tiles.labels[chosen],
+    )
+
+
+@needs_eurosat
+def test_mosaic_of_unseen_tiles_maps_back_to_their_labels(
+    model: Model, unseen: TileSet, tmp_path: Path
+) -> None:
+    """A map of known tiles is right exactly as often as the evaluation of those tiles."""
+    rows, cols = 36, 30
+    assert len(unseen) == rows * cols
+    tiled = unseen.images.reshape(rows, cols, 3, 64, 64).transpose(2, 0, 3, 1, 4)
+    scene = tmp_path / "mosaic.tif"
+    with rasterio.open(
+        scene,
+        "w",
+        driver="GTiff",
+        count=3,
+        height=rows * 64,
+        width=cols * 64,
+        dtype="uint8",
+        crs=UTM,
+        transform=TRANSFORM,
+        photometric="rgb",
+    ) as file:
+        file.write(tiled.reshape(3, rows * 64, cols * 64))
+    target = tmp_path / "map.tif"
+    result = CliRunner().invoke(main, ["map", str(scene), "-o", str(target), "-q"])
+    assert result.exit_code == 0, result.output
+    mapped = read_map(target).class_id.ravel()
+    predicted = Classifier(model).predict(unseen.images).probabilities.argmax(axis=1)
+    np.testing.assert_array_equal(mapped, predicted)
+    assert (mapped == unseen.labels).mean() >= 0.97
+
+
+@needs_eurosat
+def test_evaluate_scores_the_test_part_it_never_saw() -> None:
+    archive = str(Path(str(DATA)) / "EuroSAT_RGB.zip")
+    result = CliRunner().invoke(main, ["evaluate", "shipped", archive, "--json"])
+    assert result.exit_code == 0, result.output
+    scores = json.loads(result.stdout)
+    assert scores["tiles"] == 5400
+    assert scores["accuracy"] >= 0.98
