@@ -17,7 +17,7 @@ import pyproj
 import shapely
 from affine import Affine
 
-from geoclass.errors import SettingsError
+from geoclass.errors import SceneError
 
 AREA_TOLERANCE = 1e-3
 """A projection whose areas are this close to those on the ground is taken at its word."""
@@ -104,6 +104,7 @@ class Grid:
         """float64 (rows, cols): hectares on the ground.
 
         Planar where the projection keeps areas within 0.1 %, on the ellipsoid elsewhere.
+        Raises SceneError where cells lie beyond the CRS's reach.
         """
         pixels = np.outer(np.diff(self.row_edges), np.diff(self.col_edges))
         planar = pixels * abs(self.transform.determinant)
@@ -116,6 +117,11 @@ class Grid:
             areas: np.ndarray = planar * unit_m2 / 1e4
         else:
             areas = planar * self._ground_area(crs, x, y) / 1e4
+        if not np.isfinite(areas).all():
+            raise SceneError(
+                f"the scene reaches beyond where {crs.name} has a place on Earth: "
+                "check its coordinate reference system and transform"
+            )
         return areas
 
     def _ground_area(self, crs: pyproj.CRS, x: np.ndarray, y: np.ndarray) -> np.ndarray:
@@ -127,13 +133,19 @@ class Grid:
         geographic = crs.geodetic_crs
         ellipsoid = geographic.get_geod() if geographic else None
         if geographic is None or ellipsoid is None:
-            raise SettingsError(f"areas cannot be told in {crs.name}: it is not tied to the Earth")
+            raise SceneError(
+                f"{crs.name} is not tied to the Earth: assign a geographic or projected CRS"
+            )
         to_degrees = pyproj.Transformer.from_crs(crs, geographic, always_xy=True)
         h = np.sqrt(abs(self.transform.determinant)) * self.stride / 2
-        lon_x, lat_x = np.subtract(to_degrees.transform(x + h, y), to_degrees.transform(x - h, y))
-        lon_y, lat_y = np.subtract(to_degrees.transform(x, y + h), to_degrees.transform(x, y - h))
-        jacobian = np.radians(1) ** 2 * np.abs(lon_x * lat_y - lon_y * lat_x) / (2 * h) ** 2
-        sin2 = np.sin(np.radians(to_degrees.transform(x, y)[1])) ** 2
+        with np.errstate(invalid="ignore"):  # infinite where the CRS has no place on Earth
+            east, west, north, south = (
+                np.array(to_degrees.transform(x + dx, y + dy))
+                for dx, dy in ((h, 0), (-h, 0), (0, h), (0, -h))
+            )
+            (lon_x, lat_x), (lon_y, lat_y) = east - west, north - south
+            jacobian = np.radians(1) ** 2 * np.abs(lon_x * lat_y - lon_y * lat_x) / (2 * h) ** 2
+            sin2 = np.sin(np.radians(to_degrees.transform(x, y)[1])) ** 2
         w2 = 1 - ellipsoid.es * sin2
         radii = ellipsoid.a**2 * (1 - ellipsoid.es) / w2**2  # meridional × prime vertical
         square_m: np.ndarray = jacobian * radii * np.sqrt(1 - sin2)

@@ -8,6 +8,7 @@ from affine import Affine
 from hypothesis import given
 from hypothesis import strategies as st
 
+from geoclass.errors import SceneError
 from geoclass.grid import Grid
 
 UTM = pyproj.CRS.from_epsg(32633).to_wkt()
@@ -118,3 +119,9 @@ def test_scene_smaller_than_a_tile_is_refused() -> None:
 def test_impossible_stride_is_refused() -> None:
     with pytest.raises(ValueError, match="stride must be 1 … 64, got 0"):
         make_grid(100, 100, 0)
+
+
+def test_scene_beyond_its_projection_is_refused() -> None:
+    grid = make_grid(128, 128, transform=Affine(1e6, 0, 1e9, 0, -1e6, 1e9))
+    with pytest.raises(SceneError, match="reaches beyond where .* has a place on Earth"):
+        grid.areas_ha()

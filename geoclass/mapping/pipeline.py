@@ -22,7 +22,8 @@ from geoclass.grid import Grid
 from geoclass.landcover import FULL_SCALE, LandCoverMap, Provenance, quantise_probabilities
 from geoclass.legend import NODATA, UNKNOWN
 from geoclass.mapping.settings import MapSettings
-from geoclass.model.classifier import Prediction
+from geoclass.model.checkpoint import Model, load_model
+from geoclass.model.classifier import Classifier, Prediction
 from geoclass.scene.radiometry import Radiometry, decide_radiometry
 from geoclass.scene.reader import STRIP_PIXELS, Strip, read_strips
 from geoclass.scene.source import SceneSource, open_scene
@@ -53,18 +54,8 @@ class MapPlan:
     contract: Contract
     settings: MapSettings
     provenance: Provenance
-
-    @property
-    def warnings(self) -> tuple[str, ...]:
-        """What a person should know before trusting the map."""
-        gsd_m = self.grid.gsd_m
-        if abs(gsd_m / self.contract.gsd_m - 1) <= GSD_TOLERANCE:
-            return self.source.warnings
-        gsd = (
-            f"the scene's pixels are {gsd_m:.1f} m, the network was trained on "
-            f"{self.contract.gsd_m:.0f} m: expect wrong labels, or resample the scene first"
-        )
-        return (*self.source.warnings, gsd)
+    warnings: tuple[str, ...]
+    """What a person should know before trusting the map."""
 
 
 def plan_map(
@@ -112,7 +103,44 @@ def plan_map(
         contract=contract,
         settings=settings,
         provenance=provenance,
+        warnings=(*source.warnings, *radiometry.warnings, *_doubt_pixel_size(grid, contract)),
     )
+
+
+def _doubt_pixel_size(grid: Grid, contract: Contract) -> tuple[str, ...]:
+    if abs(grid.gsd_m / contract.gsd_m - 1) <= GSD_TOLERANCE:
+        return ()
+    doubt = (
+        f"the scene's pixels are {grid.gsd_m:.1f} m, the network was trained on "
+        f"{contract.gsd_m:.0f} m: expect wrong labels, or resample the scene first"
+    )
+    return (doubt,)
+
+
+def map_scene(
+    scene: Path | str,
+    model: Model | None = None,
+    *,
+    settings: MapSettings | None = None,
+    bands: Sequence[int] | None = None,
+    device: str | None = None,
+    on_cells: Callable[[int], object] = lambda _: None,
+) -> LandCoverMap:
+    """Map a scene with a model, by default the one that ships.
+
+    `bands` are the numbers of the red, green and blue band, where the file does not say;
+    `on_cells` is told how many more cells are done. Raises GeoclassError where it cannot be.
+    """
+    model = model or load_model()
+    plan = plan_map(
+        Path(scene),
+        model.contract,
+        model.sha256,
+        settings or MapSettings(),
+        bands=bands,
+        command="geoclass.map_scene",
+    )
+    return run_map(plan, Classifier(model, device=device), on_cells=on_cells)
 
 
 def run_map(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from rasterio.enums import Resampling
 
-from geoclass.errors import GeoclassError, OutputError
+from geoclass.errors import GeoclassError, OutputError, SceneError
 from geoclass.landcover import LandCoverMap
 from geoclass.legend import NODATA, STATUS_STYLES
 from geoclass.scene.radiometry import decide_radiometry
@@ -46,7 +46,7 @@ def draw_preview(landcover: LandCoverMap, path: Path, scene: Path | None = None)
     axes = np.ravel(figure.subplots(*layout))
     title = f"{landcover.provenance.scene}, {landcover.provenance.date or 'date unknown'}"
     if scene is not None:
-        _show(axes[0], read_quicklook(scene), landcover, title)
+        _show(axes[0], read_quicklook(scene, landcover), landcover, title)
         title = "Land cover"
     _show(axes[-1], draw_classes(landcover), landcover, title)
     figure.legend(handles=_handles(landcover), loc="outside lower center", ncols=5, frameon=False)
@@ -67,9 +67,15 @@ def draw_classes(landcover: LandCoverMap) -> np.ndarray:
     return colors
 
 
-def read_quicklook(scene: Path) -> np.ndarray:
-    """Uint8 (h, w, 3): the scene at a size for the eye, brightened."""
-    source = open_scene(scene)
+def read_quicklook(scene: Path, landcover: LandCoverMap) -> np.ndarray:
+    """Uint8 (h, w, 3): the map's scene at a size for the eye, brightened."""
+    source = open_scene(scene, landcover.provenance.bands)
+    grid = landcover.grid
+    if (source.height, source.width, source.transform) != (grid.height, grid.width, grid.transform):
+        raise SceneError(
+            f"{scene} is not where the map is: it was made of {landcover.provenance.scene}, "
+            f"{grid.width}×{grid.height} pixels"
+        )
     radiometry = decide_radiometry(source)
     shrink = max(1.0, max(source.height, source.width) / LONGEST_SIDE)
     shape = (3, round(source.height / shrink), round(source.width / shrink))

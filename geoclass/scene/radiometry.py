@@ -29,6 +29,8 @@ class Radiometry:
     """Subtracted from the digital numbers before the stretch."""
     reason: str
     """For people."""
+    warnings: tuple[str, ...] = ()
+    """What is doubtful about it."""
 
     def apply(self, stored: np.ndarray) -> np.ndarray:
         """Uint8 or uint16 of any shape to uint8 of the same shape."""
@@ -57,17 +59,37 @@ def decide_radiometry(source: SceneSource) -> Radiometry:
         return Radiometry(
             name="rgb8", dn_offset=0, reason="8-bit values, taken to be stretched as EuroSAT's are"
         )
-    if source.baseline is None:
-        return Radiometry(
-            name="l1c",
-            dn_offset=0,
-            reason="uint16, taken to be reflectance × 10000 without offset (no baseline tag)",
-        )
-    # Baselines are compared as text: two digits, a point, two digits.
-    offset = BASELINE_OFFSET if source.baseline >= "04.00" else 0
+    offset, because = _find_offset(source)
+    removed = f"offset {offset} subtracted" if offset else "no offset"
     return Radiometry(
         name="l1c",
         dn_offset=offset,
-        reason=f"uint16 {source.level or 'Sentinel-2'} of baseline {source.baseline}, "
-        + (f"offset {offset} subtracted" if offset else "no offset"),
+        reason=f"uint16 {source.level or 'of unknown level'}, {removed} ({because})",
+        warnings=_find_doubts(source),
     )
+
+
+def _find_offset(source: SceneSource) -> tuple[int, str]:
+    """What to subtract, and what says so; a tag of the offset itself beats the baseline's."""
+    if source.add_offset is not None:
+        return -source.add_offset, "by the tag of its offset"
+    if source.baseline is None:
+        return 0, "no tag of baseline or offset"
+    # Baselines compare as text: two digits, a point, two digits.
+    offset = BASELINE_OFFSET if source.baseline >= "04.00" else 0
+    return offset, f"baseline {source.baseline}"
+
+
+def _find_doubts(source: SceneSource) -> tuple[str, ...]:
+    doubts = []
+    if source.baseline is None and source.add_offset is None:
+        doubts.append(
+            "no tag tells the processing baseline: products since January 2022 have 1000 added to "
+            "their numbers, which is not subtracted here and would spoil the map"
+        )
+    if source.level is not None and "2A" in source.level:
+        doubts.append(
+            f"the scene is {source.level}, the network was trained on Level-1C, "
+            "which is brighter, most in blue: expect more wrong labels"
+        )
+    return tuple(doubts)

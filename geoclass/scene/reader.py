@@ -50,18 +50,22 @@ def read_strips(
     Raises SceneError where the file cannot be read.
     """
     spans = _plan_spans(source, grid, strip_pixels)
-    # GDAL's data sets are not for two threads at once: one thread opens, reads and closes.
-    with ThreadPoolExecutor(max_workers=1) as thread:
-        with rasterio.Env(GDAL_CACHEMAX=GDAL_CACHE_BYTES), open_dataset(source.path) as dataset:
+    with (
+        rasterio.Env(GDAL_CACHEMAX=GDAL_CACHE_BYTES),
+        open_dataset(source.path) as dataset,
+        # The thread ends before the data set is closed under it, also when nobody reads on;
+        # and GDAL's data sets are not for two threads at once, so there is one.
+        ThreadPoolExecutor(max_workers=1) as thread,
+    ):
 
-            def read(span: tuple[int, int]) -> Strip:
-                return _read_strip(dataset, source, grid, radiometry, span)
+        def read(span: tuple[int, int]) -> Strip:
+            return _read_strip(dataset, source, grid, radiometry, span)
 
-            ahead = thread.submit(read, spans[0])
-            for span in spans[1:]:
-                strip, ahead = ahead.result(), thread.submit(read, span)
-                yield strip
-            yield ahead.result()
+        ahead = thread.submit(read, spans[0])
+        for span in spans[1:]:
+            strip, ahead = ahead.result(), thread.submit(read, span)
+            yield strip
+        yield ahead.result()
 
 
 def _plan_spans(source: SceneSource, grid: Grid, strip_pixels: int) -> list[tuple[int, int]]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import stat
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,7 +15,7 @@ import rasterio
 from affine import Affine
 from rasterio._err import CPLE_BaseError
 from rasterio.enums import ColorInterp, MaskFlags
-from rasterio.errors import RasterioError
+from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.io import DatasetReader
 
 from geoclass.errors import SceneError
@@ -25,9 +27,14 @@ _DAY_TAGS = (
     "DATATAKE_1_DATATAKE_SENSING_START",
     "PRODUCT_START_TIME",
     "SENSING_TIME",
-    "TIFFTAG_DATETIME",
 )
 _BASELINE = re.compile(r"\d{2}\.\d{2}")
+_OFFSET_TAGS = ("RADIO_ADD_OFFSET", "BOA_ADD_OFFSET")
+
+_BAND_NAME = re.compile(
+    r"b\d{1,2}a?|nir.*|swir.*|red.?edge.*|coastal.*|cirrus|scl|alpha|red|green|blue"
+)
+"""Names that say what a band is; `band 1` or `gray` say nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +59,8 @@ class SceneSource:
     """Sentinel-2 processing level, such as `Level-1C`, if the tags say."""
     baseline: str | None
     """Sentinel-2 processing baseline, such as `02.04`, if the tags say."""
+    add_offset: int | None
+    """What the product's tags say is to be added to its numbers, such as -1000."""
     date: str | None
     """Day of sensing, YYYY-MM-DD, if the tags say."""
     warnings: tuple[str, ...]
@@ -73,9 +82,11 @@ def open_scene(path: Path, bands: Sequence[int] | None = None) -> SceneSource:
 
     Raises SceneError where it is missing, unreadable, or nothing that a map can be made of.
     """
-    if not path.exists():
-        raise SceneError(f"no scene at {path}: check the path")
-    if path.is_dir():
+    try:
+        mode = path.stat().st_mode
+    except OSError as error:
+        raise SceneError(f"no scene at {path} ({error.strerror}): check the path") from error
+    if stat.S_ISDIR(mode):
         raise SceneError(f"{path} is a folder: give a raster file such as a GeoTIFF")
     with open_dataset(path) as dataset:
         _check_pixels(path, dataset)
@@ -95,6 +106,7 @@ def open_scene(path: Path, bands: Sequence[int] | None = None) -> SceneSource:
             always_valid=all(flag == MaskFlags.all_valid for flag in flags),
             level=tags.get("PROCESSING_LEVEL"),
             baseline=_find_baseline(path, tags),
+            add_offset=_find_offset(path, tags),
             date=_find_day(tags),
             warnings=warnings,
         )
@@ -104,7 +116,11 @@ def open_scene(path: Path, bands: Sequence[int] | None = None) -> SceneSource:
 def open_dataset(path: Path) -> Iterator[DatasetReader]:
     """The file as rasterio sees it; its errors become SceneError."""
     try:
-        with rasterio.open(path) as dataset:
+        with warnings.catch_warnings():
+            # Said again, as an error, by whoever needs the georeference.
+            warnings.simplefilter("ignore", NotGeoreferencedWarning)
+            dataset = rasterio.open(path)
+        with dataset:
             yield dataset
     except (RasterioError, CPLE_BaseError) as error:
         raise SceneError(f"cannot read {path} as a raster: {_first_line(error)}") from error
@@ -117,6 +133,9 @@ def _first_line(error: BaseException) -> str:
 
 
 def _check_pixels(path: Path, dataset: DatasetReader) -> None:
+    if dataset.count == 0:
+        inside = ", ".join(dataset.subdatasets[:4]) or "nothing that GDAL can read"
+        raise SceneError(f"{path} has no bands of its own, but holds {inside}: convert one first")
     if "complex" in dataset.dtypes[0]:
         raise SceneError(
             f"{path} holds complex numbers ({dataset.dtypes[0]}), as radar products do: "
@@ -145,26 +164,28 @@ def _check_georeference(path: Path, dataset: DatasetReader) -> None:
 def _choose_bands(
     path: Path, dataset: DatasetReader, bands: Sequence[int] | None
 ) -> tuple[tuple[int, int, int], tuple[str, ...]]:
-    chosen = _find_bands(dataset)
-    warnings: tuple[str, ...] = ()
+    warned: tuple[str, ...] = ()
     if bands is not None:
         chosen = _check_bands(path, dataset, bands)
-    elif chosen is None and dataset.count == 3:
-        chosen = (1, 2, 3)
-        warnings = ("the three bands have no names: taken as red, green, blue",)
-    if chosen is None:
-        names = ", ".join(f"{i}: {n or 'unnamed'}" for i, n in _named(dataset))
-        raise SceneError(
-            f"{path} does not say which of its {dataset.count} bands are red, green and blue "
-            f"({names}): say so with -b, for example -b 3,2,1"
-        )
+    else:
+        found = _find_bands(dataset)
+        if found is None and dataset.count == 3 and not _has_band_names(dataset):
+            found = (1, 2, 3)
+            warned = ("the three bands have no names: taken as red, green, blue",)
+        if found is None:
+            names = ", ".join(f"{i}: {n or 'unnamed'}" for i, n in _named(dataset))
+            raise SceneError(
+                f"{path} does not say which of its {dataset.count} bands are red, green and "
+                f"blue ({names}): say so with -b, for example -b 3,2,1"
+            )
+        chosen = found
     kinds = {dataset.dtypes[i - 1] for i in chosen}
     if len(kinds) > 1 or not kinds <= {"uint8", "uint16"}:
         raise SceneError(
             f"{path} stores {', '.join(sorted(kinds))}, expected uint8 or uint16: "
             "convert it, for example with rio convert --dtype uint16"
         )
-    return chosen, warnings
+    return chosen, warned
 
 
 def _named(dataset: DatasetReader) -> list[tuple[int, str | None]]:
@@ -181,10 +202,14 @@ def _check_bands(path: Path, dataset: DatasetReader, bands: Sequence[int]) -> tu
 
 
 def _find_bands(dataset: DatasetReader) -> tuple[int, int, int] | None:
-    """Red, green and blue by band names, else by colour interpretation."""
-    names = {(name or "").strip().lower(): i for i, name in reversed(_named(dataset))}
-    found = [next((names[n] for n in aliases if n in names), None) for aliases in RED_GREEN_BLUE]
-    if None in found:
+    """Red, green and blue by the bands' names, or by colour interpretation if they have none.
+
+    Names win, because GDAL takes any three 8-bit bands for red, green and blue.
+    """
+    if _has_band_names(dataset):
+        names = {(name or "").strip().lower(): i for i, name in reversed(_named(dataset))}
+        found = [next((names[n] for n in known if n in names), None) for known in RED_GREEN_BLUE]
+    else:
         colors = {color: i for i, color in zip(dataset.indexes, dataset.colorinterp, strict=True)}
         wanted = (ColorInterp.red, ColorInterp.green, ColorInterp.blue)
         found = [colors.get(color) for color in wanted]
@@ -192,6 +217,10 @@ def _find_bands(dataset: DatasetReader) -> tuple[int, int, int] | None:
     if red is None or green is None or blue is None:
         return None
     return red, green, blue
+
+
+def _has_band_names(dataset: DatasetReader) -> bool:
+    return any(_BAND_NAME.fullmatch((name or "").strip().lower()) for _, name in _named(dataset))
 
 
 def _find_baseline(path: Path, tags: Mapping[str, str]) -> str | None:
@@ -204,13 +233,23 @@ def _find_baseline(path: Path, tags: Mapping[str, str]) -> str | None:
     return baseline
 
 
+def _find_offset(path: Path, tags: Mapping[str, str]) -> int | None:
+    for tag in _OFFSET_TAGS:
+        if tag in tags:
+            try:
+                return int(tags[tag])
+            except ValueError as error:
+                raise SceneError(
+                    f"the tag {tag} of {path} is {tags[tag]!r}, expected a whole number like -1000"
+                ) from error
+    return None
+
+
 def _find_day(tags: Mapping[str, str]) -> str | None:
     """YYYY-MM-DD from the first tag that holds a date."""
     for tag in _DAY_TAGS:
-        # TIFF writes 2017:02:16 10:21:01, everyone else ISO 8601.
-        day = tags.get(tag, "")[:10].replace(":", "-")
         try:
-            return date.fromisoformat(day).isoformat()
+            return date.fromisoformat(tags.get(tag, "")[:10]).isoformat()
         except ValueError:
             continue
     return None

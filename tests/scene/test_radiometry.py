@@ -59,6 +59,23 @@ def test_baseline_decides_the_offset(make_scene: Make, baseline: str | None, off
     assert radiometry.name == "l1c"
 
 
+@pytest.mark.parametrize("tag", ["RADIO_ADD_OFFSET", "BOA_ADD_OFFSET"])
+def test_tag_of_the_offset_beats_the_baseline(make_scene: Make, tag: str) -> None:
+    scene = make_scene(np.ones((3, 70, 70), np.uint16), tags={tag: "-1000"})
+    radiometry = decide_radiometry(open_scene(scene))
+    assert radiometry.dn_offset == 1000
+    assert radiometry.warnings == ()
+
+
+def test_what_is_doubtful_is_warned_of(make_scene: Make) -> None:
+    pixels = np.ones((3, 70, 70), np.uint16)
+    (doubt,) = decide_radiometry(open_scene(make_scene(pixels, "a.tif"))).warnings
+    assert "no tag tells the processing baseline" in doubt
+    tags = {"PROCESSING_LEVEL": "Level-2A", "PROCESSING_BASELINE": "03.01"}
+    (doubt,) = decide_radiometry(open_scene(make_scene(pixels, "b.tif", tags=tags))).warnings
+    assert "the network was trained on Level-1C" in doubt
+
+
 def test_same_ground_with_and_without_offset_looks_the_same(make_scene: Make) -> None:
     dn = np.random.default_rng(0).integers(0, 5000, (3, 70, 70)).astype(np.uint16)
     old = decide_radiometry(

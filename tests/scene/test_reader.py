@@ -1,5 +1,7 @@
 """Strips: all pixels, in order, with what is missing marked."""
 
+import subprocess
+import sys
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
@@ -97,3 +99,26 @@ def test_truncated_file(make_scene: Make) -> None:
     path.write_bytes(data[: len(data) // 2])
     with pytest.raises(SceneError, match="cannot read .*scene.tif"):
         read_all(path, 1)
+
+
+def test_reading_may_stop_at_any_moment(make_scene: Make) -> None:
+    """In a process of its own: closing a data set that is being read would end it."""
+    path = make_scene(noise(1500, 1500), compress="deflate", blockysize=64)
+    code = f"""
+import time
+from pathlib import Path
+from geoclass.grid import Grid
+from geoclass.scene.radiometry import decide_radiometry
+from geoclass.scene.reader import read_strips
+from geoclass.scene.source import open_scene
+s = open_scene(Path({str(path)!r}))
+grid = Grid(height=s.height, width=s.width, transform=s.transform, crs=s.crs)
+for i in range(40):
+    strips = read_strips(s, grid, decide_radiometry(s), 64 * 1500 * 4)
+    next(strips)
+    time.sleep(0.001 * (i % 5))
+    strips.close()
+print("alive")
+"""
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout == "alive\n"

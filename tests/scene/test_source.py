@@ -1,11 +1,13 @@
 """What geoclass makes of a raster before reading it."""
 
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 import rasterio
+from rasterio.errors import NotGeoreferencedWarning
 
 from geoclass.errors import SceneError
 from geoclass.scene.source import open_scene
@@ -68,14 +70,45 @@ def test_tags_are_obeyed(make_scene: Make) -> None:
     assert (source.level, source.baseline, source.date) == ("Level-1C", "02.04", "2017-02-16")
 
 
-def test_tiff_date_is_read(make_scene: Make) -> None:
-    source = open_scene(make_scene(pixels(3), tags={"TIFFTAG_DATETIME": "2018:03:04 10:00:00"}))
-    assert source.date == "2018-03-04"
-
-
 def test_senseless_date_is_no_date(make_scene: Make) -> None:
-    source = open_scene(make_scene(pixels(3), tags={"TIFFTAG_DATETIME": "yesterday"}))
+    assert open_scene(make_scene(pixels(3), tags={"PRODUCT_START_TIME": "yesterday"})).date is None
+
+
+def test_date_of_the_file_is_not_the_date_of_sensing(make_scene: Make) -> None:
+    source = open_scene(make_scene(pixels(3), tags={"TIFFTAG_DATETIME": "2018:03:04 10:00:00"}))
     assert source.date is None
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16"])
+def test_names_that_are_not_rgb_beat_colour_interpretation(make_scene: Make, dtype: str) -> None:
+    """GDAL takes any three 8-bit bands for red, green, blue."""
+    path = make_scene(pixels(3, dtype), descriptions=("B08", "B04", "B03"))
+    with pytest.raises(SceneError, match=r"1: B08, 2: B04, 3: B03.* say so with -b"):
+        open_scene(path)
+
+
+def test_names_that_say_nothing_are_no_names(make_scene: Make) -> None:
+    path = make_scene(pixels(3, "uint8"), descriptions=("Band 1", "Band 2", "Band 3"))
+    assert open_scene(path).bands == (1, 2, 3)
+
+
+def test_senseless_offset_is_refused(make_scene: Make) -> None:
+    path = make_scene(pixels(3), tags={"RADIO_ADD_OFFSET": "minus"})
+    with pytest.raises(SceneError, match="RADIO_ADD_OFFSET .* whole number"):
+        open_scene(path)
+
+
+def test_container_without_bands_of_its_own(tmp_path: Path) -> None:
+    path = tmp_path / "two.gpkg"
+    for table, more in (("a", {}), ("b", {"APPEND_SUBDATASET": "YES"})):
+        with rasterio.open(
+            path, "w", driver="GPKG", count=3, height=70, width=70, dtype="uint8",
+            crs="EPSG:32633", transform=rasterio.Affine(10, 0, 0, 0, -10, 0),
+            RASTER_TABLE=table, **more,
+        ) as file:  # fmt: skip
+            file.write(pixels(3, "uint8"))
+    with pytest.raises(SceneError, match="no bands of its own, but holds GPKG:"):
+        open_scene(path)
 
 
 def test_senseless_baseline_is_refused(make_scene: Make) -> None:
@@ -129,10 +162,12 @@ def test_no_crs(make_scene: Make) -> None:
         open_scene(make_scene(pixels(3), crs=None))
 
 
-@pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
 def test_no_transform(make_scene: Make) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", NotGeoreferencedWarning)
+        path = make_scene(pixels(3), transform=None)
     with pytest.raises(SceneError, match="no georeference"):
-        open_scene(make_scene(pixels(3), transform=None))
+        open_scene(path)
 
 
 def test_identity_changes_with_the_file(make_scene: Make) -> None:
