@@ -6,6 +6,7 @@ usage: qgis_describe.py FILE LAYER PICTURE.png      (LAYER is - for rasters)
 import json
 import sys
 
+from osgeo import gdal
 from qgis.core import (
     QgsApplication,
     QgsMapRendererParallelJob,
@@ -23,6 +24,9 @@ if name == "-":
     layer = QgsRasterLayer(path, "map")
     classes = {c.label: c.color.name() for c in layer.renderer().classes()}
     styles = []
+    raster = gdal.Open(path)  # the band lives as long as this does
+    band = raster.GetRasterBand(1)
+    attributes = band.GetDefaultRAT()
 else:
     layer = QgsVectorLayer(f"{path}|layername={name}", name, "ogr")
     classes = {c.label(): c.symbol().color().name() for c in layer.renderer().categories()}
@@ -51,6 +55,12 @@ print(
             "features": layer.featureCount() if name != "-" else None,
             "aliases": [f.alias() for f in layer.fields()] if name != "-" else None,
             "shown": sorted(shown),
+            "categories": band.GetCategoryNames() if name == "-" else None,
+            "attributes": [
+                attributes.GetValueAsString(i, 1) for i in range(attributes.GetRowCount())
+            ]
+            if name == "-"
+            else None,
         }
     )
 )

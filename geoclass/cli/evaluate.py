@@ -61,7 +61,10 @@ def command(
     from geoclass.learn.figures import save_contact_sheet
     from geoclass.model.checkpoint import load_model
     from geoclass.model.classifier import Classifier
+    from geoclass.products.formats import check_not_input
 
+    if mistakes is not None:
+        check_not_input(mistakes, model, data)
     loaded = load_model(None if str(model) == SHIPPED else model)
     classifier = Classifier(loaded, device=device, batch_size=batch_size)
     tiles = read_tiles(data, loaded.contract.tile_size)

@@ -14,7 +14,7 @@ from tqdm import tqdm
 from geoclass.cli import options
 from geoclass.landcover import AreaRow
 from geoclass.mapping.settings import MapSettings
-from geoclass.products.formats import MAP_FORMATS, MapFormat, find_format
+from geoclass.products.formats import MAP_FORMATS, MapFormat, check_not_input, find_format
 
 if TYPE_CHECKING:
     from geoclass.mapping.pipeline import MapPlan
@@ -22,19 +22,16 @@ if TYPE_CHECKING:
 DEFAULTS = MapSettings()
 
 
-class BandNumbers(click.ParamType[list[int]]):
-    """Three band numbers with commas between."""
-
-    name = "R,G,B"
-
-    def convert(
-        self, value: str, param: click.Parameter | None, ctx: click.Context | None
-    ) -> list[int]:
-        """`3,2,1` → [3, 2, 1]."""
-        try:
-            return [int(part) for part in value.split(",")]
-        except ValueError:
-            self.fail(f"{value!r} is not of the form 3,2,1", param, ctx)
+def parse_bands(
+    _ctx: click.Context, _param: click.Parameter, value: str | None
+) -> list[int] | None:
+    """`3,2,1` → [3, 2, 1]."""
+    if value is None:
+        return None
+    try:
+        return [int(part) for part in value.split(",")]
+    except ValueError:
+        raise click.BadParameter(f"{value!r} is not of the form 3,2,1") from None
 
 
 @click.command("map")
@@ -51,7 +48,12 @@ class BandNumbers(click.ParamType[list[int]]):
 )
 @click.option("-m", "--model", type=options.FILE, help="Model file.  [default: the one that ships]")
 @click.option(
-    "-b", "--bidx", "bands", type=BandNumbers(), help="Numbers of the red, green and blue band."
+    "-b",
+    "--bidx",
+    "bands",
+    metavar="R,G,B",
+    callback=parse_bands,
+    help="Numbers of the red, green and blue band.",
 )
 @click.option(
     "--min-valid",
@@ -98,6 +100,7 @@ def command(
             click.echo(text)
 
     map_format = map_format or find_format(output)
+    check_not_input(output, scene, model)
     settings = MapSettings(min_valid_share=min_valid_share, keep_unknown=keep_unknown)
     loaded = load_model(model)
     plan = plan_map(

@@ -9,7 +9,7 @@ import click
 FILE = click.Path(path_type=Path)
 """Files are checked where they are opened, so that all messages are of one kind."""
 
-quiet = click.option("-q", "--quiet", is_flag=True, help="Print errors only, no bar.")
+quiet = click.option("-q", "--quiet", is_flag=True, help="Print warnings and errors only, no bar.")
 device = click.option(
     "--device", help="cpu, cuda, cuda:1 …  [default: cuda if there is one, else cpu]"
 )

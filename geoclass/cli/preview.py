@@ -18,7 +18,9 @@ from geoclass.cli import options
 def command(landcover: Path, output: Path, scene: Path | None) -> None:
     """Draw MAP, a land-cover map that geoclass wrote, as a picture with its legend."""
     from geoclass.products.files import read_map
+    from geoclass.products.formats import check_not_input
     from geoclass.report.preview import draw_preview
 
+    check_not_input(output, landcover, scene)
     draw_preview(read_map(landcover), output, scene)
     click.echo(f"wrote {output}")

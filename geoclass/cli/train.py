@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from geoclass.learn.training import EpochReport
     from geoclass.model.networks import Arch
 
+SEED = click.IntRange(0, 2**31 - 1)
+
 
 @click.command("train")
 @click.argument("data", type=options.FILE)
@@ -46,8 +48,8 @@ if TYPE_CHECKING:
     default=None,
     help="Let torch.compile fuse layers; needs a C++ compiler.",
 )
-@click.option("--seed", type=int, help="Of weights, order and variations.  [default: 0]")
-@click.option("--split-seed", type=int, default=0, show_default=True, help="Of the random split.")
+@click.option("--seed", type=SEED, help="Of weights, order and variations.  [default: 0]")
+@click.option("--split-seed", type=SEED, default=0, show_default=True, help="Of the random split.")
 @options.lists
 @options.device
 @click.option("--resume", is_flag=True, help="Go on from the last checkpoint, if there is one.")
@@ -81,8 +83,9 @@ def command(
         raise OutputError(f"the model {output} must end in .safetensors")
     if not output.parent.is_dir():
         raise OutputError(f"the folder {output.parent} does not exist: create it first")
-    if output.exists() and not overwrite:
-        raise OutputError(f"{output} exists: give --overwrite or another name")
+    for file in (output, output.with_suffix(".csv")):
+        if file.exists() and not (overwrite or resume):
+            raise OutputError(f"{file} exists: give --overwrite or another name")
     given = {name: value for name, value in changes.items() if value is not None}
     settings = dataclasses.replace(RECIPES[arch], **given)
     chosen_device = find_device(device)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from pyogrio.errors import DataSourceError
+from pyogrio.errors import DataLayerError, DataSourceError
 from rasterio.errors import RasterioError
 
 from geoclass.errors import OutputError
@@ -21,6 +22,8 @@ class _Adapter:
     write: Callable[[LandCoverMap, Path], None]
     read: Callable[[Path], LandCoverMap]
     read_items: Callable[[Path], Mapping[str, str] | None]
+    companions: Callable[[Path], list[Path]]
+    """The files that stand beside a map of that name."""
 
 
 _ADAPTERS: Mapping[MapFormat, _Adapter] = {
@@ -28,11 +31,13 @@ _ADAPTERS: Mapping[MapFormat, _Adapter] = {
         write=geopackage.write_geopackage,
         read=geopackage.read_geopackage,
         read_items=geopackage.read_items,
+        companions=lambda _: [],
     ),
     "tif": _Adapter(
         write=geotiff.write_geotiff,
         read=geotiff.read_geotiff,
         read_items=geotiff.read_items,
+        companions=lambda path: [geotiff.companion(path, s) for s in geotiff.COMPANIONS],
     ),
 }
 
@@ -42,39 +47,69 @@ def check_target(
 ) -> bool:
     """Whether the target holds this very map already.
 
-    Raises OutputError where it must not be written: its folder is missing, or it exists, is
-    something else and `overwrite` is not given.
+    Raises OutputError where it must not be written: its folder is missing or closed to us, it
+    is open in another program, or it exists, is something else and `overwrite` is not given.
     """
     if not path.parent.is_dir():
         raise OutputError(f"the folder {path.parent} does not exist: create it first")
+    if not os.access(path.parent, os.W_OK):
+        raise OutputError(f"the folder {path.parent} cannot be written to: choose another")
     if path.is_dir():
         raise OutputError(f"{path} is a folder: give the name of a file")
-    if not path.exists() or overwrite:
+    _check_not_open(path)
+    if overwrite:
         return False
-    if _read_fingerprint(path, map_format) == fingerprint:
-        return True
-    raise OutputError(f"{path} exists and is not this map: give --overwrite or another name")
+    companions = _ADAPTERS[map_format].companions(path)
+    if path.exists() and _read_fingerprint(path, map_format) == fingerprint:
+        return all(companion.exists() for companion in companions)
+    for file in (path, *companions):
+        if file.exists():
+            raise OutputError(f"{file} exists and is not this map: give --overwrite or a new name")
+    return False
 
 
-def write_map(landcover: LandCoverMap, path: Path, map_format: MapFormat | None = None) -> None:
+def write_map(
+    landcover: LandCoverMap, path: Path | str, map_format: MapFormat | None = None
+) -> None:
     """Write a map, replacing what is there; OutputError where that fails."""
+    path = Path(path)
     map_format = map_format or find_format(path)
+    _check_not_open(path)
     try:
         with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as folder:
-            draft = Path(folder) / path.name
+            draft = Path(folder) / f"{path.stem}.{map_format}"
             _ADAPTERS[map_format].write(landcover, draft)
             # The map last, so that it is never without its companions.
             for file in sorted(Path(folder).iterdir(), key=lambda file: file == draft):
-                file.replace(path.with_name(file.name))
-    except (OSError, DataSourceError, RasterioError) as error:
+                file.replace(path.with_name(file.name.replace(draft.name, path.name)))
+    except (OSError, DataSourceError, DataLayerError, RasterioError) as error:
         raise OutputError(f"cannot write {path}: {error}") from error
 
 
-def read_map(path: Path) -> LandCoverMap:
+def read_map(path: Path | str) -> LandCoverMap:
     """The map in a file that geoclass wrote; OutputError for any other file."""
+    path = Path(path)
     if not path.is_file():
         raise OutputError(f"no map at {path}: check the path")
-    return _ADAPTERS[find_format(path)].read(path)
+    try:
+        return _ADAPTERS[find_format(path)].read(path)
+    except (ValueError, KeyError, RasterioError) as error:
+        raise OutputError(
+            f"{path} has been changed or damaged since geoclass wrote it ({error}): map it again"
+        ) from error
+
+
+def _check_not_open(path: Path) -> None:
+    """Refuse a GeoPackage that another program is writing to; sweep what a dead one left."""
+    journal, log = (path.with_name(f"{path.name}-{kind}") for kind in ("journal", "wal"))
+    for file in (journal, log):
+        if file.exists() and file.stat().st_size:
+            raise OutputError(
+                f"{path} is open in another program, such as QGIS ({file.name} is not empty): "
+                "close it there first, or choose another name"
+            )
+    for kind in ("wal", "shm"):
+        path.with_name(f"{path.name}-{kind}").unlink(missing_ok=True)
 
 
 def _read_fingerprint(path: Path, map_format: MapFormat) -> str | None:

@@ -24,3 +24,10 @@ def find_format(path: Path) -> MapFormat:
             f"{path.suffix or 'a name without suffix'}: end it in {', '.join(_SUFFIXES)}, "
             f"or give -f {' or -f '.join(MAP_FORMATS)}"
         ) from None
+
+
+def check_not_input(output: Path, *inputs: Path | None) -> None:
+    """Refuse to replace a file that is read; OutputError."""
+    for path in inputs:
+        if path is not None and path.exists() and output.exists() and output.samefile(path):
+            raise OutputError(f"the output {output} is the input {path}: give another name")

@@ -23,12 +23,15 @@ from geoclass.legend import NODATA, STATUS_STYLES, Legend
 from geoclass.products.document import describe_map, parse_document
 from geoclass.products.qgis import legend_entries, raster_style
 
+COMPANIONS = (".aux.xml", ".qml")
+
 FIRST_BANDS = ("class", "confidence_percent", "best_class", "valid_share_per_250")
 
 
 def write_geotiff(landcover: LandCoverMap, path: Path) -> None:
-    """Write a new GeoTIFF and its two companions."""
+    """Write a new GeoTIFF and its two companions; OSError or RasterioError if that fails."""
     grid, legend = landcover.grid, landcover.legend
+    planes = np.stack(_planes(landcover))
     names = [*FIRST_BANDS, *(f"p_{name}_per_250" for name in legend.names)]
     with rasterio.open(
         path,
@@ -49,9 +52,10 @@ def write_geotiff(landcover: LandCoverMap, path: Path) -> None:
         interleave="band",
         bigtiff="if_safer",
     ) as file:
-        file.write(np.stack(_planes(landcover)))
+        file.write(planes)
         file.descriptions = names
         file.update_tags(**describe_map(landcover))
+    _check_written(path, planes)
     companion(path, ".aux.xml").write_text(_auxiliary(landcover), encoding="utf-8")
     companion(path, ".qml").write_text(raster_style(legend), encoding="utf-8")
 
@@ -87,6 +91,13 @@ def _open(path: Path) -> rasterio.DatasetReader:
         return rasterio.open(path)
     except RasterioError as error:
         raise OutputError(f"cannot open {path} as a GeoTIFF: {error}") from error
+
+
+def _check_written(path: Path, planes: np.ndarray) -> None:
+    """Read back what was written: on a full disk GDAL fails at closing, and says nothing."""
+    with rasterio.open(path) as file:
+        if not np.array_equal(file.read(), planes):
+            raise OSError("the file came out damaged; is the disk full?")
 
 
 def _planes(landcover: LandCoverMap) -> list[np.ndarray]:

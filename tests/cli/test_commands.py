@@ -6,11 +6,13 @@ import json
 import subprocess
 import sys
 import time
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+import rasterio
 from click.testing import CliRunner, Result
 from PIL import Image
 
@@ -163,6 +165,39 @@ class TestMap:
         assert "try --device cpu" in error(*bad_device)
         assert list(folder.iterdir()) == []
 
+    def test_inputs_are_not_overwritten(
+        self, scene: Path, random_model: Path, tmp_path: Path
+    ) -> None:
+        before = scene.read_bytes()
+        same = ("map", scene, "-o", scene, "-m", random_model, "--overwrite")
+        assert "is the input" in error(*same)
+        assert scene.read_bytes() == before
+        run("map", scene, "-o", tmp_path / "map.tif", "-m", random_model)
+        assert "is the input" in error("preview", tmp_path / "map.tif", "-o", tmp_path / "map.tif")
+
+    def test_process_prints_one_line_and_no_chatter(self, make_scene: Make, tmp_path: Path) -> None:
+        """What GDAL and Python's warnings print is seen in a process of its own only."""
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            loose = make_scene(paint([[0]]), "loose.tif", transform=None)
+        blocks = {"tiled": True, "blockxsize": 64, "blockysize": 64}
+        cut = make_scene(paint([[0] * 9] * 9), "cut.tif", **blocks)
+        cut.write_bytes(cut.read_bytes()[:9000])
+        nowhere = rasterio.Affine(1e6, 0, 1e9, 0, -1e6, 1e9)
+        far = make_scene(paint([[0]]), "far.tif", transform=nowhere)
+        target = tmp_path / "map.gpkg"
+        for path in (loose, cut, far):
+            done = subprocess.run(
+                [sys.executable, "-m", "geoclass.cli.main", "map", path, "-o", target, "-q"],
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+            assert done.returncode == 1
+            assert done.stdout == ""
+            assert len(done.stderr.splitlines()) == 1, done.stderr
+            assert done.stderr.startswith("Error: ")
+
     def test_unparsable_values_are_usage_errors(self, scene: Path) -> None:
         assert "3,2,1" in run("map", scene, "-o", "m.tif", "-b", "x", code=2).stderr
         assert "No such option" in run("map", scene, "-o", "m.tif", "--no-such", code=2).stderr
@@ -263,15 +298,20 @@ class TestPreview:
     """geoclass preview"""
 
     def test_picture_of_map_and_scene(self, make_scene: Make, tmp_path: Path) -> None:
-        write_map(make_landcover(2, 3), tmp_path / "map.gpkg")
-        scene = make_scene(paint([[0, 1, 2], [3, 4, 5]]))
+        landcover = make_landcover(2, 3)
+        write_map(landcover, tmp_path / "map.gpkg")
+        size = (landcover.grid.height, landcover.grid.width)
+        scene = make_scene(paint([[0, 1, 2], [3, 4, 5]])[:, : size[0], : size[1]])
         run("preview", tmp_path / "map.gpkg", "--scene", scene, "-o", tmp_path / "both.png")
         run("preview", tmp_path / "map.gpkg", "-o", tmp_path / "map.png")
         with Image.open(tmp_path / "both.png") as both, Image.open(tmp_path / "map.png") as alone:
             assert both.height > alone.height
 
-    def test_bad_input_is_one_line(self, tmp_path: Path) -> None:
+    def test_bad_input_is_one_line(self, make_scene: Make, tmp_path: Path) -> None:
         assert "no map at" in error("preview", tmp_path / "none.gpkg", "-o", tmp_path / "m.png")
         write_map(make_landcover(2, 3), tmp_path / "map.gpkg")
         picture = tmp_path / "none" / "m.png"
+        other = make_scene(paint([[0]]))
+        wrong = ("preview", tmp_path / "map.gpkg", "--scene", other, "-o", tmp_path / "m.png")
+        assert "is not where the map is" in error(*wrong)
         assert "cannot write the picture" in error("preview", tmp_path / "map.gpkg", "-o", picture)

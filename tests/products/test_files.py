@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import subprocess
+import sys
 from pathlib import Path
 
 import geopandas as gpd
@@ -19,7 +21,7 @@ from geoclass.legend import EUROSAT, MASKED, NODATA, UNKNOWN
 from geoclass.products import files, geopackage
 from geoclass.products.files import check_target, read_map, write_map
 from geoclass.products.formats import find_format
-from tests.conftest import assert_equal_maps, make_landcover
+from tests.conftest import ROOT, assert_equal_maps, make_landcover
 
 FORMATS = ["map.gpkg", "map.tif"]
 
@@ -195,6 +197,83 @@ def test_failed_write_leaves_what_was_there(
     with pytest.raises(OutputError, match="cannot write .*No space left"):
         write_map(make_landcover(seed=1), tmp_path / name)
     assert {file.name: file.read_bytes() for file in tmp_path.iterdir()} == before
+
+
+@pytest.mark.parametrize("name", FORMATS)
+@pytest.mark.parametrize("limit", [5_000, 20_000, 100_000])
+def test_full_disk_leaves_what_was_there(tmp_path: Path, name: str, limit: int) -> None:
+    """A file may grow to so many bytes only, in a process of its own."""
+    write_map(make_landcover(), tmp_path / name)
+    before = {file.name: file.read_bytes() for file in tmp_path.iterdir()}
+    code = f"""
+import resource, signal, sys
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+from geoclass.errors import OutputError
+from geoclass.products.files import write_map
+from tests.conftest import make_landcover
+landcover = make_landcover(60, 60)
+resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit}))
+try:
+    write_map(landcover, {str(tmp_path / name)!r})
+except OutputError as error:
+    print(error)
+"""
+    run = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT
+    )
+    if run.stdout:
+        assert run.stdout.startswith(f"cannot write {tmp_path / name}"), run.stdout
+        assert {file.name: file.read_bytes() for file in tmp_path.iterdir()} == before
+    else:  # it did fit
+        assert_equal_maps(read_map(tmp_path / name), make_landcover(60, 60))
+        assert limit == 100_000
+
+
+def test_geopackage_open_elsewhere_is_not_replaced(tmp_path: Path) -> None:
+    path = tmp_path / "map.gpkg"
+    write_map(make_landcover(), path)
+    database = sqlite3.connect(path)
+    database.execute("PRAGMA journal_mode=WAL")
+    database.execute("UPDATE cells SET valid_share = 7")
+    database.commit()
+    with pytest.raises(OutputError, match="is open in another program, such as QGIS"):
+        write_map(make_landcover(seed=1), path)
+    with pytest.raises(OutputError, match="is open in another program"):
+        check_target(path, "gpkg", "", overwrite=True)
+    database.close()
+    write_map(make_landcover(seed=1), path)
+    assert_equal_maps(read_map(path), make_landcover(seed=1))
+
+
+def test_neighbours_of_a_geotiff_are_not_replaced(tmp_path: Path) -> None:
+    (tmp_path / "map.qml").write_text("a style of the user's")
+    with pytest.raises(OutputError, match="map.qml exists .* give --overwrite"):
+        check_target(tmp_path / "map.tif", "tif", "")
+
+
+def test_geotiff_without_its_companions_is_not_up_to_date(tmp_path: Path) -> None:
+    write_map(make_landcover(), tmp_path / "map.tif")
+    assert check_target(tmp_path / "map.tif", "tif", "cd" * 32)
+    (tmp_path / "map.qml").unlink()
+    assert not check_target(tmp_path / "map.tif", "tif", "cd" * 32)
+
+
+def test_altered_maps_are_refused(tmp_path: Path) -> None:
+    write_map(make_landcover(), tmp_path / "map.gpkg")
+    with sqlite3.connect(tmp_path / "map.gpkg") as database:
+        database.execute("ALTER TABLE cells DROP COLUMN p3")
+    database.close()
+    with pytest.raises(OutputError, match="has been changed or damaged"):
+        read_map(tmp_path / "map.gpkg")
+    write_map(make_landcover(), tmp_path / "map.tif")
+    with rasterio.open(tmp_path / "map.tif") as whole:
+        tags, bands = whole.tags(), whole.read(window=((0, 2), (0, 2)))
+        profile = {**whole.profile, "height": 2, "width": 2}
+    with rasterio.open(tmp_path / "cut.tif", "w", **profile) as cut:
+        cut.write(bands)
+        cut.update_tags(**tags)
+    with pytest.raises(OutputError, match="has been changed or damaged"):
+        read_map(tmp_path / "cut.tif")
 
 
 @pytest.mark.parametrize("name", FORMATS)

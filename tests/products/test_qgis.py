@@ -80,3 +80,5 @@ def test_geotiff_opens_with_names_and_colours(qgis: str, tmp_path: Path) -> None
     assert seen["classes"] == EXPECTED
     present = {EUROSAT[int(code)].color for code in np.unique(landcover.class_id) if code < 10}
     assert present <= set(seen["shown"])
+    assert seen["categories"][: len(EUROSAT)] == [c.title for c in EUROSAT.classes]
+    assert seen["attributes"] == list(EXPECTED)
