@@ -1,6 +1,6 @@
 # Sourced by the other scripts: from any folder to the project's own Python environment.
 #
-# Makes .venv where there is none, and installs the package into it when pyproject.toml is newer
+# Makes .venv where there is none that works, and installs the package into it when pyproject.toml is newer
 # than the last installation. Leaves the interpreter's path in $python.
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -12,7 +12,7 @@ fail() {
     exit 1
 }
 
-if [ ! -x "$python" ]; then
+if ! "$python" -m pip --version >/dev/null 2>&1; then
     base=
     for candidate in "${PYTHON:-python3}" python3.13 python3.12 python3.11; do
         if "$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
@@ -22,7 +22,7 @@ if [ ! -x "$python" ]; then
     done
     [ -n "$base" ] || fail "geoclass needs Python 3.11 or newer; install it, or name it with PYTHON=/path/to/python3"
     echo "making a Python environment in $root/.venv"
-    "$base" -m venv "$root/.venv" ||
+    "$base" -m venv --clear "$root/.venv" ||
         fail "python could not make a virtual environment; on Debian and Ubuntu: apt-get install python3-venv"
 fi
 

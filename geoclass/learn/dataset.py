@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import zipfile
+import zlib
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -15,6 +16,9 @@ from PIL import Image, UnidentifiedImageError
 from geoclass.errors import DatasetError
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".tif", ".tiff"})
+
+# What zipfile raises for damaged, cut, encrypted and oddly compressed archives.
+_BAD_ZIP = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +53,7 @@ def read_tiles(path: Path, tile_size: int = 64) -> TileSet:
     try:
         with zipfile.ZipFile(path) as archive:
             return _read(path, archive.namelist(), archive.read, tile_size)
-    except zipfile.BadZipFile as error:
+    except _BAD_ZIP as error:
         raise DatasetError(
             f"{path} is no zip file, or a damaged one ({error}): download it again, "
             "or give a folder of class folders"
@@ -71,7 +75,11 @@ def _read(
     images = np.empty((len(names), 3, tile_size, tile_size), dtype=np.uint8)
 
     def decode(i: int) -> None:
-        images[i] = _decode(read(samples[names[i]]), names[i], tile_size)
+        try:
+            data = read(samples[names[i]])
+        except OSError as error:
+            raise DatasetError(f"image {names[i]} cannot be read: {error}") from error
+        images[i] = _decode(data, names[i], tile_size)
 
     with ThreadPoolExecutor() as pool:
         for _ in pool.map(decode, range(len(names))):
@@ -83,7 +91,8 @@ def _read(
 
 def _find_samples(path: Path, entries: Sequence[str]) -> dict[str, str]:
     """Map `<class>/<file>` to the entry that holds it."""
-    paths = [PurePosixPath(entry) for entry in entries if not _is_hidden(PurePosixPath(entry))]
+    files = [PurePosixPath(entry) for entry in entries if not entry.endswith("/")]
+    paths = [path for path in files if not _is_hidden(path)]
     images = [p for p in paths if p.suffix.lower() in IMAGE_SUFFIXES and len(p.parts) > 1]
     if not images:
         raise DatasetError(

@@ -13,6 +13,8 @@ from geoclass.contract import SplitKind, SplitRecord
 from geoclass.errors import DatasetError
 from geoclass.learn.dataset import TileSet
 
+PARTS = ("train", "validation", "test")
+
 TEST_SHARE = 0.2
 VALIDATION_SHARE = 0.1
 """Of what is left when the test part is taken out."""
@@ -76,31 +78,40 @@ def split_by_lists(tiles: TileSet, train: Path, validation: Path, test: Path) ->
     that stands in two lists.
     """
     index = _index_by_file_name(tiles)
-    parts = {path: _find_listed(path, index) for path in (train, validation, test)}
-    every = np.concatenate(list(parts.values()))
+    parts = [_find_listed(path, index) for path in (train, validation, test)]
+    every = np.concatenate(parts)
     if len(np.unique(every)) < len(every):
         raise DatasetError(f"a tile stands twice in {train}, {validation}, {test}: mend the lists")
-    return Split(
-        kind="lists", seed=None, train=parts[train], validation=parts[validation], test=parts[test]
-    )
+    return Split(kind="lists", seed=None, train=parts[0], validation=parts[1], test=parts[2])
+
+
+AMBIGUOUS = -1
 
 
 def _index_by_file_name(tiles: TileSet) -> dict[str, int]:
+    """Place of each tile by `<class>/<file>` and by `<file>`, where just one class has it."""
     index: dict[str, int] = {}
     for i, name in enumerate(tiles.names):
-        index[name] = index[name.partition("/")[2]] = i
+        file = name.partition("/")[2]
+        index[file] = AMBIGUOUS if file in index else i
+        index[name] = i
     return index
 
 
 def _find_listed(path: Path, index: dict[str, int]) -> np.ndarray:
     try:
-        listed = path.read_text().split()
+        lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise DatasetError(f"cannot read the list {path}: {error}") from error
+    listed = [line.strip() for line in lines if line.strip()]
     missing = [name for name in listed if name not in index]
     if missing or not listed:
         raise DatasetError(
             f"{len(missing)} of {len(listed)} names in {path} are not in the data set"
             + (f", the first is {missing[0]}" if missing else ": the list is empty")
         )
-    return np.sort(np.array([index[name] for name in listed], dtype=np.int64))
+    places = np.array([index[name] for name in listed], dtype=np.int64)
+    if (places == AMBIGUOUS).any():
+        name = listed[int(np.argmax(places == AMBIGUOUS))]
+        raise DatasetError(f"several classes have a {name}: write <class>/{name} in {path}")
+    return np.sort(places)

@@ -29,7 +29,7 @@ from geoclass.learn.dataset import TileSet
 from geoclass.learn.progress import Checkpoint, append_log, read_checkpoint, write_checkpoint
 from geoclass.learn.recipes import TrainSettings
 from geoclass.learn.schedule import build_optimizer, ema, rate_factor
-from geoclass.learn.splits import Split
+from geoclass.learn.splits import PARTS, Split, hash_names
 from geoclass.legend import MAX_CLASSES, Legend
 from geoclass.model.checkpoint import save_model
 from geoclass.model.classifier import compute_logits, normalise
@@ -144,7 +144,8 @@ class _Run:
             loss = self._step(batch, progress, generator)
             if not math.isfinite(loss):
                 raise GeoclassError(
-                    f"the loss became {loss} in epoch {epoch}: lower --learning-rate and --resume"
+                    f"the loss became {loss} in epoch {epoch}: "
+                    "start anew with a lower --learning-rate"
                 )
             total, seen = total + loss * len(batch), seen + len(batch)
             on_batch(epoch, i + 1, len(batches))
@@ -223,20 +224,21 @@ class _Run:
 
     def state(self, epoch: int) -> dict[str, object]:
         """The few numbers that go with the tensors."""
+        names, split = self._tiles.names, self._split
         return {
             "epoch": epoch,
             "best": self._best,
             "settings": asdict(self._settings),
-            "split": asdict(self._split.record(self._tiles.names)),
+            "parts": {p: hash_names(names[i] for i in getattr(split, p)) for p in PARTS},
         }
 
     def restore(self, checkpoint: Checkpoint) -> int:
         """Take up a stopped run; the number of epochs it has done."""
         expected = self.state(checkpoint.state["epoch"])
-        for key in ("settings", "split"):
-            if not _same_json(checkpoint.state[key], expected[key]):
+        for key in ("settings", "parts"):
+            if not _same_json(checkpoint.state.get(key), expected[key]):
                 raise SettingsError(
-                    f"the checkpoint was made with other {key}: give the same options as "
+                    f"the checkpoint was made with other {key}: give the same options and data as "
                     "before, or train anew without --resume"
                 )
         self._network.load_state_dict(checkpoint.part("network"))

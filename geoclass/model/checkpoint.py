@@ -71,12 +71,16 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     """Tensors and metadata of a safetensors file; ModelError for anything else, unread."""
     if not path.is_file():
         raise ModelError(f"no model file at {path}: give the path of a .safetensors file")
-    with path.open("rb") as file:
-        if file.read(4).startswith(_PICKLE_HEADS):
-            raise ModelError(
-                f"{path} is a pickled PyTorch file, which can run code when loaded: "
-                "geoclass reads only .safetensors files that `geoclass train` wrote"
-            )
+    try:
+        with path.open("rb") as file:
+            head = file.read(4)
+    except OSError as error:
+        raise ModelError(f"cannot read the model {path}: {error.strerror}") from error
+    if head.startswith(_PICKLE_HEADS):
+        raise ModelError(
+            f"{path} is a pickled PyTorch file, which can run code when loaded: "
+            "geoclass reads only .safetensors files that `geoclass train` wrote"
+        )
     try:
         with safe_open(path, framework="pt") as tensors:
             names = tensors.keys()

@@ -15,7 +15,7 @@ from geoclass.model.checkpoint import Model
 
 CPU_BATCH_SIZE = 128
 """Larger batches fall out of the processor's caches and are slower."""
-CUDA_BATCH_SIZE = 4096
+CUDA_BATCH_SIZE = 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,19 +48,32 @@ class Classifier:
         self._network = convert_conv2d_weight_memory_format(network, torch.channels_last)
 
     def predict(self, images: np.ndarray) -> Prediction:
-        """Probabilities of uint8 tiles (n, 3, tile, tile)."""
+        """Probabilities of uint8 tiles (n, 3, tile, tile); SettingsError if memory lacks."""
         tiles = torch.from_numpy(np.ascontiguousarray(images))
-        logits = compute_logits(
-            self._network,
-            tiles,
-            mean=self.contract.mean,
-            std=self.contract.std,
-            batch_size=self.batch_size,
-        )
+        logits = self._compute_within_memory(tiles)
         probabilities = torch.softmax(logits / self.contract.temperature, dim=1).numpy()
         return Prediction(
             probabilities=probabilities, unknown=np.zeros(len(probabilities), dtype=bool)
         )
+
+    def _compute_within_memory(self, tiles: Tensor) -> Tensor:
+        """Logits; a batch that the device's memory cannot hold is halved, now and hereafter."""
+        while True:
+            try:
+                return compute_logits(
+                    self._network,
+                    tiles,
+                    mean=self.contract.mean,
+                    std=self.contract.std,
+                    batch_size=self.batch_size,
+                )
+            except torch.OutOfMemoryError as error:
+                if self.batch_size == 1:
+                    raise SettingsError(
+                        f"the memory of {self.device} cannot hold one tile: try --device cpu"
+                    ) from error
+                self.batch_size //= 2
+                torch.cuda.empty_cache()
 
 
 def find_device(name: str | None) -> torch.device:

@@ -15,7 +15,7 @@ Make = Callable[..., Path]
 
 
 def zip_folder(folder: Path, path: Path, prefix: str = "EuroSAT_RGB/") -> Path:
-    with zipfile.ZipFile(path, "w") as archive:
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         for file in sorted(folder.rglob("*")):
             archive.write(file, prefix + file.relative_to(folder).as_posix())
         archive.writestr("__MACOSX/EuroSAT_RGB/Forest/._Forest_1.png", b"rubbish")
@@ -60,13 +60,23 @@ def test_corrupt_zip(make_tiles: Make, tmp_path: Path) -> None:
         read_tiles(path)
 
 
-def test_zip_with_a_damaged_entry(make_tiles: Make, tmp_path: Path) -> None:
+@pytest.mark.parametrize("place", [60, 100, 400, 5000, 20000])
+def test_zip_with_a_damaged_entry(make_tiles: Make, tmp_path: Path, place: int) -> None:
     path = zip_folder(make_tiles(), tmp_path / "tiles.zip")
     data = bytearray(path.read_bytes())
-    data[2000:2100] = bytes(100)
+    data[place : place + 40] = bytes(40)
     path.write_bytes(data)
     with pytest.raises(DatasetError, match="damaged|cannot be decoded"):
         read_tiles(path)
+
+
+def test_links_to_nowhere_and_folders_named_like_images(make_tiles: Make) -> None:
+    folder = make_tiles()
+    (folder / "Forest" / "folder.png").mkdir()
+    assert len(read_tiles(folder)) == 60
+    (folder / "Forest" / "link.png").symlink_to("nowhere.png")
+    with pytest.raises(DatasetError, match="image Forest/link.png cannot be read"):
+        read_tiles(folder)
 
 
 def test_class_folder_without_images(make_tiles: Make) -> None:

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 
 from geoclass.errors import DatasetError
 from geoclass.learn.dataset import read_tiles
@@ -93,6 +94,28 @@ def test_lists_that_cannot_be(
     paths = write_lists(tmp_path, **{**good, **lists})
     with pytest.raises(DatasetError, match=message):
         split_by_lists(read_tiles(make_tiles(classes=2, each=3)), *paths)
+
+
+def test_one_list_given_twice_is_refused(make_tiles: Make, tmp_path: Path) -> None:
+    tiles = read_tiles(make_tiles(classes=2, each=3))
+    train, _, test = write_lists(
+        tmp_path, train=["AnnualCrop_0.png"], validation=[], test=["Forest_0.png"]
+    )
+    with pytest.raises(DatasetError, match="stands twice"):
+        split_by_lists(tiles, train, test, test)
+
+
+def test_file_name_of_two_classes_must_be_written_out(tmp_path: Path) -> None:
+    for folder in ("a", "b"):
+        (tmp_path / "tiles" / folder).mkdir(parents=True)
+        for i in range(2):
+            Image.new("RGB", (64, 64)).save(tmp_path / "tiles" / folder / f"no {i}.png")
+    tiles = read_tiles(tmp_path / "tiles")
+    lists = {"train": ["a/no 0.png"], "validation": ["b/no 1.png"], "test": ["b/no 0.png"]}
+    split = split_by_lists(tiles, *write_lists(tmp_path, **lists))
+    assert [tiles.names[i] for i in split.test] == ["b/no 0.png"]
+    with pytest.raises(DatasetError, match="several classes have a no 0.png: write <class>/no 0"):
+        split_by_lists(tiles, *write_lists(tmp_path, **{**lists, "test": ["no 0.png"]}))
 
 
 def test_missing_list(make_tiles: Make, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from geoclass.errors import SettingsError
+from geoclass.model import classifier as module
 from geoclass.model.checkpoint import Model, load_model
 from geoclass.model.classifier import Classifier, describe_device, find_device
 from tests.conftest import make_contract
@@ -57,3 +58,25 @@ def test_device_that_is_not_there(name: str) -> None:
 
 def test_cpu_is_described() -> None:
     assert "threads" in describe_device(find_device("cpu"))
+
+
+def test_batch_that_memory_cannot_hold_is_halved(
+    random_model: Path, images: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = Classifier(load_model(random_model), device="cpu").predict(images)
+    compute = module.compute_logits
+
+    def small_memory(*args: object, batch_size: int, **more: object) -> torch.Tensor:
+        if batch_size > limit:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return compute(*args, batch_size=batch_size, **more)
+
+    monkeypatch.setattr(module, "compute_logits", small_memory)
+    limit = 3
+    classifier = Classifier(load_model(random_model), device="cpu", batch_size=16)
+    parts = classifier.predict(images)
+    assert classifier.batch_size == 2
+    np.testing.assert_allclose(parts.probabilities, whole.probabilities, atol=1e-6)
+    limit = 0
+    with pytest.raises(SettingsError, match="cannot hold one tile"):
+        classifier.predict(images)
