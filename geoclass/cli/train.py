@@ -83,8 +83,9 @@ def command(
         raise OutputError(f"the model {output} must end in .safetensors")
     if not output.parent.is_dir():
         raise OutputError(f"the folder {output.parent} does not exist: create it first")
+    goes_on = resume and output.with_suffix(".last.safetensors").exists()
     for file in (output, output.with_suffix(".csv")):
-        if file.exists() and not (overwrite or resume):
+        if file.exists() and not (overwrite or goes_on):
             raise OutputError(f"{file} exists: give --overwrite or another name")
     given = {name: value for name, value in changes.items() if value is not None}
     settings = dataclasses.replace(RECIPES[arch], **given)

@@ -290,8 +290,9 @@ class TestTrainAndEvaluate:
         (tiles / "Empty").mkdir()
         assert "Empty" in error("train", tiles, "-o", model)
         model.write_text("precious")
-        assert "give --overwrite" in error("train", tiles, "-o", model)
-        assert model.read_text() == "precious"
+        for more in ([], ["--resume"]):  # there is no checkpoint to go on from
+            assert "give --overwrite" in error("train", tiles, "-o", model, *more)
+            assert model.read_text() == "precious"
 
 
 class TestPreview:
