@@ -36,6 +36,7 @@ SHOWN_MISTAKES = 50
 @click.option(
     "--mistakes", type=options.FILE, help="Write the most confident mistakes as a picture."
 )
+@click.option("--confusion", type=options.FILE, help="Draw the confusion matrix: .png, .svg …")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
 @options.device
 @options.batch_size
@@ -45,6 +46,7 @@ def command(
     part: str,
     lists: tuple[Path, Path, Path] | None,
     mistakes: Path | None,
+    confusion: Path | None,
     as_json: bool,
     device: str | None,
     batch_size: int | None,
@@ -63,8 +65,9 @@ def command(
     from geoclass.model.classifier import Classifier
     from geoclass.products.formats import check_not_input
 
-    if mistakes is not None:
-        check_not_input(mistakes, model, data)
+    for picture in (mistakes, confusion):
+        if picture is not None:
+            check_not_input(picture, model, data)
     loaded = load_model(None if str(model) == SHIPPED else model)
     classifier = Classifier(loaded, device=device, batch_size=batch_size)
     tiles = read_tiles(data, loaded.contract.tile_size)
@@ -73,6 +76,10 @@ def command(
     labels = tiles.labels[chosen]
     result = evaluate(prediction.probabilities, labels, loaded.contract.legend.names)
     click.echo(json.dumps(result.to_json()) if as_json else format_evaluation(result))
+    if confusion is not None:
+        from geoclass.report.charts import draw_confusion
+
+        draw_confusion(result, confusion)
     if mistakes is not None:
         wrong = prediction.probabilities.argmax(axis=1) != labels
         surest = np.argsort(-prediction.probabilities.max(axis=1) * wrong)[: wrong.sum()]

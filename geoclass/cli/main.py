@@ -17,6 +17,8 @@ from geoclass.errors import GeoclassError
 COMMANDS = {
     "map": ("map_scene", "Label every tile of a scene and write a land-cover map."),
     "preview": ("preview", "Draw a map beside its scene as a picture."),
+    "predict": ("predict", "Label single images."),
+    "dataset": ("dataset", "Describe labelled tiles: classes, sizes, what is wrong."),
     "train": ("train", "Train a network on labelled tiles."),
     "evaluate": ("evaluate", "Score a model on tiles that it has not seen."),
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib.util
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -70,7 +71,8 @@ def command(
     """Train a network on the tiles of DATA, a zip or folder of class folders.
 
     A fifth of each class is kept apart for `geoclass evaluate`; a tenth of the rest chooses the
-    best epoch. Beside the model stand its log (.csv) and, until it is done, its checkpoints.
+    best epoch. Beside the model stand its log (.csv), its learning curve (.png) and, until it is
+    done, its checkpoints.
     """
     from geoclass.errors import OutputError
     from geoclass.learn.dataset import read_tiles
@@ -84,7 +86,7 @@ def command(
     if not output.parent.is_dir():
         raise OutputError(f"the folder {output.parent} does not exist: create it first")
     goes_on = resume and output.with_suffix(".last.safetensors").exists()
-    for file in (output, output.with_suffix(".csv")):
+    for file in (output, output.with_suffix(".csv"), output.with_suffix(".png")):
         if file.exists() and not (overwrite or goes_on):
             raise OutputError(f"{file} exists: give --overwrite or another name")
     given = {name: value for name, value in changes.items() if value is not None}
@@ -123,6 +125,10 @@ def command(
             on_batch=on_batch,
             on_epoch=on_epoch,
         )
+    if importlib.util.find_spec("matplotlib"):  # an extra: training does not need it
+        from geoclass.report.charts import draw_learning_curve
+
+        draw_learning_curve(output.with_suffix(".csv"), output.with_suffix(".png"))
     if not quiet:
         click.echo(f"wrote {output}; score it with: geoclass evaluate {output} {data}")
 

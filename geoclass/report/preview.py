@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from rasterio.enums import Resampling
 
-from geoclass.errors import GeoclassError, OutputError, SceneError
+from geoclass.errors import SceneError
 from geoclass.landcover import LandCoverMap
 from geoclass.legend import NODATA, STATUS_STYLES
+from geoclass.report.charts import new_figure, save_figure
 from geoclass.scene.radiometry import decide_radiometry
 from geoclass.scene.source import open_dataset, open_scene
 
@@ -29,12 +30,6 @@ def draw_preview(landcover: LandCoverMap, path: Path, scene: Path | None = None)
 
     Raises OutputError where it cannot be written, SceneError where the scene cannot be read.
     """
-    try:
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise GeoclassError(
-            "pictures need matplotlib, which is not installed: pip install 'geoclass[plot]'"
-        ) from error
     grid = landcover.grid
     panels = 1 if scene is None else 2
     side_by_side = grid.width < 1.2 * grid.height
@@ -42,7 +37,7 @@ def draw_preview(landcover: LandCoverMap, path: Path, scene: Path | None = None)
     aspect = grid.height / grid.width
     width_in = 11.0
     height_in = width_in * aspect * layout[0] / layout[1] + 1.1
-    figure = Figure(figsize=(width_in, height_in), layout="constrained", dpi=120)
+    figure = new_figure(width_in, height_in)
     axes = np.ravel(figure.subplots(*layout))
     title = f"{landcover.provenance.scene}, {landcover.provenance.date or 'date unknown'}"
     if scene is not None:
@@ -50,10 +45,7 @@ def draw_preview(landcover: LandCoverMap, path: Path, scene: Path | None = None)
         title = "Land cover"
     _show(axes[-1], draw_classes(landcover), landcover, title)
     figure.legend(handles=_handles(landcover), loc="outside lower center", ncols=5, frameon=False)
-    try:
-        figure.savefig(path)
-    except (OSError, ValueError) as error:
-        raise OutputError(f"cannot write the picture {path}: {error}") from error
+    save_figure(figure, path)
 
 
 def draw_classes(landcover: LandCoverMap) -> np.ndarray:

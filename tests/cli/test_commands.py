@@ -222,10 +222,14 @@ class TestTrainAndEvaluate:
         model = tmp_path / "m.safetensors"
         out = self.train(tiles, model, "--device", "cpu").output
         assert "33 to train, 3 to choose, 9 kept apart, 3 classes" in out
+        with Image.open(model.with_suffix(".png")) as curve:
+            assert curve.width > curve.height
         assert "epoch   1/1  loss" in out
         result = json.loads(run("evaluate", model, tiles, "--json").output)
         assert result["tiles"] == 9
-        text = run("evaluate", model, tiles).output
+        text = run("evaluate", model, tiles, "--confusion", tmp_path / "matrix.png").output
+        with Image.open(tmp_path / "matrix.png") as matrix:
+            assert matrix.width == matrix.height
         assert f"accuracy             {result['accuracy']:.2%}" in text
         assert [len(row) for row in result["confusion"]] == [3, 3, 3]
 
@@ -316,3 +320,51 @@ class TestPreview:
         wrong = ("preview", tmp_path / "map.gpkg", "--scene", other, "-o", tmp_path / "m.png")
         assert "is not where the map is" in error(*wrong)
         assert "cannot write the picture" in error("preview", tmp_path / "map.gpkg", "-o", picture)
+
+
+class TestPredict:
+    """geoclass predict"""
+
+    @pytest.fixture
+    def image(self, tmp_path: Path) -> Path:
+        Image.fromarray(paint([[0, 1], [2, 3]]).transpose(1, 2, 0)).save(tmp_path / "image.png")
+        return tmp_path / "image.png"
+
+    def test_one_line_an_image(self, image: Path, random_model: Path) -> None:
+        lines = run("predict", image, image, "-m", random_model).output.splitlines()
+        assert len(lines) == 2
+        assert lines[0].startswith(f"{image}: ")
+        assert lines[0].endswith("%")
+
+    def test_tiles_json_and_picture(self, image: Path, random_model: Path, tmp_path: Path) -> None:
+        picture = tmp_path / "labels.png"
+        out = run("predict", image, "-m", random_model, "--tiles", "--json", "--show", picture)
+        labels = json.loads(out.stdout)
+        assert [(label["row"], label["col"]) for label in labels] == [
+            (0, 0), (0, 64), (64, 0), (64, 64),
+        ]  # fmt: skip
+        assert len(labels[0]["probabilities"]) == 10
+        with Image.open(picture) as drawn:
+            assert drawn.height > 4 * 100
+
+    def test_bad_input_is_one_line(self, image: Path, random_model: Path) -> None:
+        assert "cannot read the image" in error("predict", "none.png", "-m", random_model)
+        assert "is the input" in error("predict", image, "-m", random_model, "--show", image)
+
+
+class TestDataset:
+    """geoclass dataset"""
+
+    def test_description_and_contact_sheet(self, make_tiles: Make, tmp_path: Path) -> None:
+        tiles = make_tiles(classes=2, each=12)
+        (tiles / "Forest" / "Forest_0.png").write_text("no image")
+        out = run("dataset", tiles, "--sheet", tmp_path / "sheet.png").output
+        assert "24 in 2 classes" in out
+        assert "unusable    1" in out
+        assert "duplicates  none" in out
+        with Image.open(tmp_path / "sheet.png") as sheet:
+            assert sheet.size == (10 * 66 + 2, 2 * 66 + 2)
+        assert json.loads(run("dataset", tiles, "--json").output)["images"] == 24
+
+    def test_bad_input_is_one_line(self, tmp_path: Path) -> None:
+        assert "no data set at" in error("dataset", tmp_path / "none")

@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from geoclass.errors import DatasetError
+from geoclass.learn import dataset
 from geoclass.learn.dataset import read_tiles
 
 Make = Callable[..., Path]
@@ -101,12 +102,32 @@ def test_image_that_is_none(make_tiles: Make) -> None:
         read_tiles(folder)
 
 
-@pytest.mark.parametrize(("mode", "size"), [("RGB", (32, 64)), ("L", (64, 64)), ("RGBA", (64, 64))])
-def test_image_of_another_kind(make_tiles: Make, mode: str, size: tuple[int, int]) -> None:
+@pytest.mark.parametrize("mode", ["L", "RGBA", "I;16", "P", "CMYK"])
+def test_image_of_another_mode(make_tiles: Make, mode: str) -> None:
     folder = make_tiles()
-    Image.new(mode, size).save(folder / "Forest" / "Forest_0.png")
-    with pytest.raises(DatasetError, match=r"expected uint8 \(64, 64, 3\)"):
+    Image.new(mode, (64, 64)).save(folder / "Forest" / "Forest_0.tif")
+    with pytest.raises(DatasetError, match=f"Forest_0.tif is of mode {mode}, expected RGB"):
         read_tiles(folder)
+
+
+def test_image_of_another_size(make_tiles: Make) -> None:
+    folder = make_tiles()
+    Image.new("RGB", (32, 64)).save(folder / "Forest" / "Forest_0.png")
+    with pytest.raises(DatasetError, match="has 32×64 pixels, expected 64×64"):
+        read_tiles(folder)
+
+
+def test_image_that_would_fill_the_memory(
+    make_tiles: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dataset, "MAX_PIXELS", 64 * 64 - 1)
+    with pytest.raises(DatasetError, match="too large to decode"):
+        read_tiles(make_tiles())
+
+
+def test_zip_entries_may_begin_with_a_dot_and_slash(make_tiles: Make, tmp_path: Path) -> None:
+    path = zip_folder(make_tiles(each=2), tmp_path / "tiles.zip", prefix="./tiles/")
+    assert len(read_tiles(path)) == 6
 
 
 def test_two_folders_of_one_class(make_tiles: Make, tmp_path: Path) -> None:

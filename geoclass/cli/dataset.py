@@ -1,0 +1,53 @@
+"""geoclass dataset"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from geoclass.cli import options
+
+if TYPE_CHECKING:
+    from geoclass.learn.inspection import Inspection
+
+LISTED = 10
+
+
+@click.command("dataset")
+@click.argument("data", type=options.FILE)
+@click.option("--sheet", type=options.FILE, help="Write the first ten tiles a class as a picture.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")
+def command(data: Path, sheet: Path | None, as_json: bool) -> None:
+    """Describe DATA, a zip or folder of class folders: classes, sizes, what is wrong.
+
+    Images that cannot be decoded and images with equal pixels are listed. The exit code is 0
+    whatever was found.
+    """
+    from geoclass.learn.figures import save_contact_sheet
+    from geoclass.learn.inspection import inspect_tiles
+    from geoclass.products.formats import check_not_input
+
+    if sheet is not None:
+        check_not_input(sheet, data)
+    found = inspect_tiles(data)
+    click.echo(json.dumps(found.to_json()) if as_json else format_inspection(found))
+    if sheet is not None and len(found.samples):
+        save_contact_sheet(found.samples, sheet)
+
+
+def format_inspection(found: Inspection) -> str:
+    """Counts, then what is wrong, at most ten lines of each kind."""
+    lines = [f"images      {found.images} in {len(found.classes)} classes"]
+    lines += [f"  {name:<22}{count:>7}" for name, count in found.classes.items()]
+    sizes = ", ".join(f"{size} ({count})" for size, count in found.sizes.items())
+    lines.append(f"sizes       {sizes or 'none could be decoded'}")
+    groups = [" = ".join(group) for group in found.duplicates]
+    for title, items in (("unusable", list(found.unusable)), ("duplicates", groups)):
+        lines.append(f"{title:<12}{len(items) or 'none'}")
+        lines += [f"  {item}" for item in items[:LISTED]]
+        if len(items) > LISTED:
+            lines.append(f"  and {len(items) - LISTED} more; --json lists them all")
+    return "\n".join(lines)

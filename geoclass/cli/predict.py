@@ -1,0 +1,57 @@
+"""geoclass predict"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from geoclass.cli import options
+
+MOST_SHOWN = 40
+
+
+@click.command("predict")
+@click.argument("images", type=options.FILE, nargs=-1, required=True, metavar="IMAGE...")
+@click.option("-m", "--model", type=options.FILE, help="Model file.  [default: the one that ships]")
+@click.option("--tiles", is_flag=True, help="Label all tiles of an image, not just the middle.")
+@click.option("--show", type=options.FILE, help="Draw the tiles with their labels: .png, .svg …")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, with all probabilities.")
+@options.device
+@options.batch_size
+def command(
+    images: tuple[Path, ...],
+    model: Path | None,
+    tiles: bool,
+    show: Path | None,
+    as_json: bool,
+    device: str | None,
+    batch_size: int | None,
+) -> None:
+    """Label single images: JPEG, PNG or TIFF, RGB of 8 bits, 64×64 pixels or larger.
+
+    The tile in the middle is labelled, or with --tiles all of them. For georeferenced scenes
+    use `geoclass map`.
+    """
+    from geoclass.learn.single import label_image
+    from geoclass.model.checkpoint import load_model
+    from geoclass.model.classifier import Classifier
+    from geoclass.products.formats import check_not_input
+
+    if show is not None:
+        check_not_input(show, model, *images)
+    classifier = Classifier(load_model(model), device=device, batch_size=batch_size)
+    labels = [label for path in images for label in label_image(path, classifier, whole=tiles)]
+    if as_json:
+        click.echo(json.dumps([label.to_json() for label in labels]))
+    else:
+        for label in labels:
+            place = f" {label.row},{label.col}" if tiles else ""
+            click.echo(f"{label.image}{place}: {label.name} {label.confidence:.1%}")
+    if show is not None:
+        from geoclass.report.charts import draw_labels
+
+        draw_labels(labels[:MOST_SHOWN], show)
+        if len(labels) > MOST_SHOWN:
+            click.echo(f"{show} shows the first {MOST_SHOWN} of {len(labels)} tiles", err=True)

@@ -1,0 +1,74 @@
+"""What a data set holds, and what is wrong with it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from geoclass.errors import DatasetError
+from geoclass.learn.dataset import class_of, decode_image, open_samples
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inspection:
+    """A data set, described."""
+
+    images: int
+    classes: dict[str, int]
+    """Images by class, in alphabetical order."""
+    sizes: dict[str, int]
+    """Images by `<width>×<height>`, the commonest first."""
+    unusable: tuple[str, ...]
+    """What is wrong with each image that cannot be used."""
+    duplicates: tuple[tuple[str, ...], ...]
+    """Groups of images with the same pixels."""
+    samples: np.ndarray
+    """uint8 (n, 3, s, s): the first images of each class that have the commonest size."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data, without the samples."""
+        data = asdict(self)
+        del data["samples"]
+        return data
+
+
+def inspect_tiles(path: Path, samples_each: int = 10) -> Inspection:
+    """Look at every image of a zip or folder; DatasetError where there are none."""
+    sizes: Counter[str] = Counter()
+    unusable: list[str] = []
+    by_pixels: dict[str, list[str]] = {}
+    first: dict[tuple[str, str], list[np.ndarray]] = {}
+    with open_samples(path) as samples:
+        for name in samples.names:
+            try:
+                pixels = decode_image(samples.read(name), name)
+            except DatasetError as error:
+                unusable.append(str(error))
+                continue
+            size = f"{pixels.shape[2]}×{pixels.shape[1]}"
+            sizes[size] += 1
+            by_pixels.setdefault(_hash_pixels(pixels), []).append(name)
+            shown = first.setdefault((class_of(name), size), [])
+            if len(shown) < samples_each:
+                shown.append(pixels)
+        names, classes = samples.names, samples.classes
+    common = sizes.most_common(1)[0][0] if sizes else ""
+    sheet = [image for label in classes for image in first.get((label, common), [])]
+    counts = Counter(class_of(name) for name in names)
+    return Inspection(
+        images=len(names),
+        classes={label: counts[label] for label in classes},
+        sizes=dict(sizes.most_common()),
+        unusable=tuple(unusable),
+        duplicates=tuple(tuple(group) for group in by_pixels.values() if len(group) > 1),
+        samples=np.stack(sheet) if sheet else np.zeros((0, 3, 1, 1), np.uint8),
+    )
+
+
+def _hash_pixels(pixels: np.ndarray) -> str:
+    return hashlib.sha256(str(pixels.shape).encode() + pixels.tobytes()).hexdigest()

@@ -1,0 +1,98 @@
+"""Numbers as pictures."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from geoclass.errors import DatasetError, GeoclassError, OutputError
+
+if TYPE_CHECKING:  # a preview needs no torch, which the first two would bring
+    from matplotlib.figure import Figure
+
+    from geoclass.learn.evaluation import Evaluation
+    from geoclass.learn.single import ImageLabel
+
+SHOWN_CLASSES = 5
+INK = "#2c7fb8"
+
+
+def new_figure(width_in: float, height_in: float) -> Figure:
+    """An empty figure; GeoclassError where matplotlib is not installed."""
+    try:
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise GeoclassError(
+            "pictures need matplotlib, which is not installed: pip install 'geoclass[plot]'"
+        ) from error
+    return Figure(figsize=(width_in, height_in), layout="constrained", dpi=120)
+
+
+def save_figure(figure: Figure, path: Path) -> None:
+    """Write a PNG, SVG or PDF; OutputError where that fails."""
+    try:
+        figure.savefig(path)
+    except (OSError, ValueError) as error:
+        raise OutputError(f"cannot write the picture {path}: {error}") from error
+
+
+def draw_confusion(result: Evaluation, path: Path) -> None:
+    """Draw a confusion matrix: shares of the true class as shades, counts as numbers."""
+    names = [c.name for c in result.classes]
+    counts = np.array(result.confusion)
+    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    side = 2.5 + 0.55 * len(names)
+    figure = new_figure(side, side)
+    axes = figure.subplots()
+    axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    for row, col in np.argwhere(counts > 0):
+        shade = "white" if shares[row, col] > 0.5 else "black"
+        axes.text(col, row, str(counts[row, col]), ha="center", va="center", color=shade, size=8)
+    axes.set_xticks(range(len(names)), names, rotation=60, ha="right")
+    axes.set_yticks(range(len(names)), names)
+    axes.set(xlabel="predicted class", ylabel="true class")
+    axes.set_title(f"{result.tiles} tiles, accuracy {result.accuracy:.2%}")
+    save_figure(figure, path)
+
+
+def draw_learning_curve(log: Path, path: Path) -> None:
+    """Draw loss and validation accuracy by epoch from the log of a training run."""
+    try:
+        with log.open(newline="") as file:
+            rows = list(csv.DictReader(file))
+        columns = {name: [float(row[name]) for row in rows] for name in rows[0]}
+        epochs, accuracy = columns["epoch"], columns["validation_accuracy"]
+    except (OSError, ValueError, KeyError, IndexError, TypeError) as error:
+        raise DatasetError(f"{log} is no log of a training run: {error}") from error
+    figure = new_figure(8, 3.5)
+    left, right = figure.subplots(1, 2)
+    left.plot(epochs, columns["loss"], label="training, varied tiles", color="#a1dab4")
+    left.plot(epochs, columns["validation_loss"], label="validation", color=INK)
+    left.set(xlabel="epoch", ylabel="loss", ylim=(0, None))
+    left.legend(frameon=False)
+    right.plot(epochs, [100 * value for value in accuracy], color=INK)
+    right.set(xlabel="epoch", ylabel="validation accuracy (%)")
+    for axes in (left, right):
+        axes.grid(alpha=0.3)
+    save_figure(figure, path)
+
+
+def draw_labels(labels: Sequence[ImageLabel], path: Path) -> None:
+    """Draw tiles with the probabilities of their likeliest classes, one a row."""
+    figure = new_figure(7, 0.4 + 1.6 * len(labels))
+    axes = figure.subplots(len(labels), 2, squeeze=False, width_ratios=(1, 2.4))
+    for (picture, bars), label in zip(axes, labels, strict=True):
+        picture.imshow(label.tile.transpose(1, 2, 0))
+        picture.set(xticks=[], yticks=[])
+        picture.set_title(f"{Path(label.image).name} {label.row},{label.col}", size=8)
+        best = sorted(label.probabilities.items(), key=lambda item: -item[1])[:SHOWN_CLASSES]
+        bars.barh([name for name, _ in best], [p for _, p in best], color=INK)
+        bars.invert_yaxis()
+        bars.set(xlim=(0, 1))
+        bars.tick_params(labelsize=8)
+        bars.set_title(f"{label.name} {label.confidence:.1%}", size=9)
+    save_figure(figure, path)

@@ -1,0 +1,52 @@
+"""Labels for single images."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from geoclass.errors import DatasetError
+from geoclass.learn.single import label_image
+from tests.conftest import FakeClassifier, paint
+
+
+def save(pixels: np.ndarray, path: Path) -> Path:
+    Image.fromarray(pixels.transpose(1, 2, 0)).save(path)
+    return path
+
+
+@pytest.mark.parametrize("suffix", ["png", "tif"])
+def test_tile_in_the_middle(tmp_path: Path, classifier: FakeClassifier, suffix: str) -> None:
+    path = save(paint([[0, 1, 2], [3, 8, 5], [6, 7, 9]]), tmp_path / f"image.{suffix}")
+    (label,) = label_image(path, classifier)
+    assert (label.row, label.col, label.name) == (64, 64, "River")
+    assert label.confidence == pytest.approx(0.9)
+    assert sum(label.probabilities.values()) == pytest.approx(1, abs=1e-5)
+    np.testing.assert_array_equal(label.tile, paint([[8]]))
+
+
+def test_all_tiles_the_last_moved_inward(tmp_path: Path, classifier: FakeClassifier) -> None:
+    path = save(paint([[0, 1]])[:, :, :100], tmp_path / "image.png")
+    labels = label_image(path, classifier, whole=True)
+    assert [(label.row, label.col) for label in labels] == [(0, 0), (0, 36)]
+
+
+def test_image_of_one_tile(tmp_path: Path, classifier: FakeClassifier) -> None:
+    path = save(paint([[9]]), tmp_path / "image.png")
+    assert [label.name for label in label_image(path, classifier, whole=True)] == ["SeaLake"]
+
+
+def test_images_that_cannot_be(tmp_path: Path, classifier: FakeClassifier) -> None:
+    with pytest.raises(DatasetError, match="cannot read the image"):
+        label_image(tmp_path / "none.png", classifier)
+    small = save(paint([[0]])[:, :, :63], tmp_path / "small.png")
+    with pytest.raises(DatasetError, match="has 63×64 pixels, at least 64×64 are needed"):
+        label_image(small, classifier)
+    Image.new("RGBA", (64, 64)).save(tmp_path / "rgba.png")
+    with pytest.raises(DatasetError, match="is of mode RGBA, expected RGB"):
+        label_image(tmp_path / "rgba.png", classifier)
+    whole = save(paint([[0]]), tmp_path / "cut.png")
+    whole.write_bytes(whole.read_bytes()[:60])
+    with pytest.raises(DatasetError, match="cannot be decoded"):
+        label_image(whole, classifier)
