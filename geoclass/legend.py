@@ -8,7 +8,7 @@ from __future__ import annotations
 import colorsys
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 UNKNOWN, MASKED, NODATA = 253, 254, 255
@@ -111,11 +111,39 @@ class Legend:
         return cls(classes=tuple(LandClass(class_id=i, **item) for i, item in enumerate(items)))
 
     @classmethod
-    def for_names(cls, names: Sequence[str]) -> Legend:
-        """A legend for a data set's classes: EuroSAT's own where the names are EuroSAT's."""
-        if list(names) == EUROSAT.names:
-            return EUROSAT
-        return cls(classes=tuple(_plain_class(i, name) for i, name in enumerate(names)))
+    def for_names(
+        cls, names: Sequence[str], described: Mapping[str, Mapping[str, str]] | None = None
+    ) -> Legend:
+        """A legend for a data set's classes: EuroSAT's own where the names are EuroSAT's.
+
+        `described` may give title, color and group of some classes by name. Raises ValueError
+        for a name that is none of the classes and for anything else that is said.
+        """
+        described = described or {}
+        foreign = sorted(set(described) - set(names))
+        if foreign:
+            raise ValueError(f"{', '.join(foreign)}: no such class")
+        known = EUROSAT if list(names) == EUROSAT.names else None
+        classes = []
+        for i, name in enumerate(names):
+            plain = known[i] if known else _plain_class(i, name)
+            changes = described.get(name, {})
+            other = sorted(set(changes) - _DESCRIBABLE)
+            if other:
+                raise ValueError(f"{', '.join(other)} of {name}: only {_SAID} can be given")
+            classes.append(
+                replace(
+                    plain,
+                    title=changes.get("title", plain.title),
+                    color=changes.get("color", plain.color),
+                    group=changes.get("group", plain.group),
+                )
+            )
+        return cls(classes=tuple(classes))
+
+
+_DESCRIBABLE = {"title", "color", "group"}
+_SAID = ", ".join(sorted(_DESCRIBABLE))
 
 
 def _plain_class(class_id: int, name: str) -> LandClass:

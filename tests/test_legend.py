@@ -23,7 +23,28 @@ def test_json_round_trip() -> None:
 
 
 def test_known_names_get_the_known_legend() -> None:
-    assert Legend.for_names(EUROSAT.names) is EUROSAT
+    assert Legend.for_names(EUROSAT.names) == EUROSAT
+
+
+def test_classes_may_be_described() -> None:
+    described = {"b": {"color": "#ff0000", "group": "warm"}, "a": {"title": "An a"}}
+    one, other = Legend.for_names(["a", "b"], described).classes
+    assert (one.title, other.color, other.group, other.title) == ("An a", "#ff0000", "warm", "b")
+
+
+@pytest.mark.parametrize(
+    ("described", "message"),
+    [
+        ({"c": {}}, "c: no such class"),
+        ({"a": {"colour": "red"}}, "colour of a: only color, group, title can be given"),
+        ({"a": {"color": "red"}}, "color must look like"),
+    ],
+)
+def test_senseless_descriptions_are_refused(
+    described: dict[str, dict[str, str]], message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        Legend.for_names(["a", "b"], described)
 
 
 def test_other_names_get_different_colours() -> None:

@@ -79,6 +79,7 @@ def unseen() -> TileSet:
         names=tuple(tiles.names[i] for i in chosen),
         images=tiles.images[chosen],
         labels=tiles.labels[chosen],
+        legend=tiles.legend,
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -15,8 +16,11 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from geoclass.errors import DatasetError
+from geoclass.legend import Legend
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".tif", ".tiff"})
+
+LEGEND_FILE = "legend.json"
 
 MAX_PIXELS = 50_000_000
 """Larger images are no tiles; some are made to fill the memory."""
@@ -39,6 +43,8 @@ class TileSet:
     """uint8 (n, 3, tile, tile): red, green, blue."""
     labels: np.ndarray
     """int64 (n,)."""
+    legend: Legend
+    """The classes as maps show them."""
 
     def __len__(self) -> int:
         return len(self.names)
@@ -53,6 +59,8 @@ class Samples:
     """From `<class>/<file>` to the entry of the zip or folder that holds it."""
     load: Callable[[str], bytes]
     """Reads an entry."""
+    legend_entry: str | None
+    """The entry `legend.json` beside the class folders, if there is one."""
 
     @property
     def names(self) -> list[str]:
@@ -80,15 +88,14 @@ def open_samples(path: Path) -> Iterator[Samples]:
     ignored. Raises DatasetError where the whole or a class cannot be used.
     """
     if path.is_dir():
-        entries = _find_samples(path, _list_folder(path))
-        yield Samples(path=path, entries=entries, load=lambda name: (path / name).read_bytes())
+        listed = _list_folder(path)
+        yield _list_samples(path, listed, lambda name: (path / name).read_bytes())
         return
     if not path.is_file():
         raise DatasetError(f"no data set at {path}: give a zip or a folder of class folders")
     try:
         with zipfile.ZipFile(path) as archive:
-            entries = _find_samples(path, archive.namelist())
-            yield Samples(path=path, entries=entries, load=archive.read)
+            yield _list_samples(path, archive.namelist(), archive.read)
     except _BAD_ZIP as error:
         raise DatasetError(
             f"{path} is no zip file, or a damaged one ({error}): download it again, "
@@ -103,6 +110,7 @@ def read_tiles(path: Path, tile_size: int = 64) -> TileSet:
     """
     with open_samples(path) as samples:
         names, classes = samples.names, samples.classes
+        legend = read_legend(samples)
         images = np.empty((len(names), 3, tile_size, tile_size), dtype=np.uint8)
 
         def decode(i: int) -> None:
@@ -113,8 +121,30 @@ def read_tiles(path: Path, tile_size: int = 64) -> TileSet:
                 pass
     labels = np.array([classes.index(class_of(name)) for name in names], dtype=np.int64)
     return TileSet(
-        name=path.name, classes=tuple(classes), names=tuple(names), images=images, labels=labels
+        name=path.name,
+        classes=tuple(classes),
+        names=tuple(names),
+        images=images,
+        labels=labels,
+        legend=legend,
     )
+
+
+def read_legend(samples: Samples) -> Legend:
+    """The legend that `legend.json` describes: title, color and group by class name.
+
+    What it does not say is as EuroSAT has it, or made up. DatasetError where it is wrong.
+    """
+    if samples.legend_entry is None:
+        return Legend.for_names(samples.classes)
+    try:
+        described = json.loads(samples.load(samples.legend_entry))
+        return Legend.for_names(samples.classes, described)
+    except (OSError, ValueError, TypeError, AttributeError) as error:
+        raise DatasetError(
+            f"{samples.legend_entry} in {samples.path} cannot be used ({error}): expected "
+            '{"<class>": {"title": …, "color": "#rrggbb", "group": …}}'
+        ) from error
 
 
 def class_of(name: str) -> str:
@@ -154,6 +184,15 @@ def decode_tile(data: bytes, name: str, tile_size: int) -> np.ndarray:
 def _list_folder(path: Path) -> list[str]:
     """All paths below a folder as a zip would name them, folders with a slash at the end."""
     return [p.relative_to(path).as_posix() + ("/" if p.is_dir() else "") for p in path.rglob("*")]
+
+
+def _list_samples(path: Path, listed: Sequence[str], load: Callable[[str], bytes]) -> Samples:
+    entries = _find_samples(path, listed)
+    above = PurePosixPath(next(iter(entries.values()))).parent.parent
+    legends = [entry for entry in listed if PurePosixPath(entry) == above / LEGEND_FILE]
+    return Samples(
+        path=path, entries=entries, load=load, legend_entry=legends[0] if legends else None
+    )
 
 
 def _find_samples(path: Path, entries: Sequence[str]) -> dict[str, str]:

@@ -30,7 +30,7 @@ from geoclass.learn.progress import Checkpoint, append_log, read_checkpoint, wri
 from geoclass.learn.recipes import TrainSettings
 from geoclass.learn.schedule import build_optimizer, ema, rate_factor
 from geoclass.learn.splits import PARTS, Split, hash_names
-from geoclass.legend import MAX_CLASSES, Legend
+from geoclass.legend import MAX_CLASSES
 from geoclass.model.checkpoint import save_model
 from geoclass.model.classifier import compute_logits, normalise
 from geoclass.model.networks import build_network
@@ -265,7 +265,7 @@ class _Run:
         counts = np.bincount(self._tiles.labels[self._split.train], minlength=n)
         epoch, accuracy = best.state["best"]
         contract = Contract(
-            legend=Legend.for_names(self._tiles.classes),
+            legend=self._tiles.legend,
             mean=self._settings.mean,
             std=self._settings.std,
             temperature=fit_temperature(logits, labels),

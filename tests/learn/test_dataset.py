@@ -135,3 +135,17 @@ def test_two_folders_of_one_class(make_tiles: Make, tmp_path: Path) -> None:
     make_tiles(name="all/two")
     with pytest.raises(DatasetError, match="two folders of one class name"):
         read_tiles(tmp_path / "all")
+
+
+def test_legend_beside_the_class_folders_travels(make_tiles: Make, tmp_path: Path) -> None:
+    folder = make_tiles(classes=2)
+    (folder / "legend.json").write_text('{"Forest": {"title": "Wald", "color": "#00ff00"}}')
+    for tiles in (read_tiles(folder), read_tiles(zip_folder(folder, tmp_path / "tiles.zip"))):
+        assert tiles.legend.names == ["AnnualCrop", "Forest"]
+        assert (tiles.legend[1].title, tiles.legend[1].color) == ("Wald", "#00ff00")
+    (folder / "legend.json").write_text('{"Desert": {}}')
+    with pytest.raises(DatasetError, match="Desert: no such class"):
+        read_tiles(folder)
+    (folder / "legend.json").write_text('["Forest"]')
+    with pytest.raises(DatasetError, match="legend.json in .* cannot be used"):
+        read_tiles(folder)
