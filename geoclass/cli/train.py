@@ -32,6 +32,12 @@ SEED = click.IntRange(0, 2**31 - 1)
     help="The small network that ships, or the tutorial's.",
 )
 @click.option(
+    "--from",
+    "start",
+    type=options.FILE,
+    help="Begin with the weights of this model; `shipped` is the one that ships.",
+)
+@click.option(
     "--epochs", type=int, help="Passes over the training part.  [default: tilenet 60, customnet 30]"
 )
 @click.option("--batch-size", type=int, help="Tiles a step.  [default: tilenet 128, customnet 64]")
@@ -60,6 +66,7 @@ def command(
     data: Path,
     output: Path,
     arch: Arch,
+    start: Path | None,
     split_seed: int,
     lists: tuple[Path, Path, Path] | None,
     device: str | None,
@@ -79,6 +86,7 @@ def command(
     from geoclass.learn.recipes import RECIPES
     from geoclass.learn.splits import split_by_lists, split_randomly
     from geoclass.learn.training import train_model
+    from geoclass.model.checkpoint import load_model
     from geoclass.model.classifier import describe_device, find_device
 
     if output.suffix != ".safetensors":
@@ -92,6 +100,9 @@ def command(
     given = {name: value for name, value in changes.items() if value is not None}
     settings = dataclasses.replace(RECIPES[arch], **given)
     chosen_device = find_device(device)
+    begun = None
+    if start is not None:
+        begun = load_model(None if str(start) == "shipped" else start)
     tiles = read_tiles(data)
     split = split_by_lists(tiles, *lists) if lists else split_randomly(tiles.labels, split_seed)
 
@@ -121,6 +132,7 @@ def command(
             settings,
             output,
             device=chosen_device,
+            start=begun,
             resume=resume,
             on_batch=on_batch,
             on_epoch=on_epoch,

@@ -28,6 +28,8 @@ class TrainSettings:
     augment: AugmentSettings | None = field(default_factory=AugmentSettings)
     mean: tuple[float, float, float] = (0.34, 0.38, 0.41)
     std: tuple[float, float, float] = (0.20, 0.14, 0.12)
+    start: str | None = None
+    """SHA-256 of the model whose weights training begins with; None: random weights."""
     seed: int = 0
     """Of initialisation, order, variations and dropout; the split has its own."""
     precision: Literal["fp32", "bf16"] = "fp32"
@@ -62,3 +64,10 @@ RECIPES: dict[Arch, TrainSettings] = {
         std=(0.5, 0.5, 0.5),
     ),
 }
+
+FINISH = TrainSettings(
+    epochs=40,
+    learning_rate=2e-3,
+    augment=AugmentSettings(gain=0.2, gamma=0.1, path_radiance=0.06, veil_probability=0.15),
+)
+"""A second, gentler cycle for a TileNet that has been through the first: nearer to clean tiles."""

@@ -7,35 +7,26 @@ stopped goes on from its last checkpoint as if nothing had happened.
 
 from __future__ import annotations
 
-import copy
-import math
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-import numpy as np
 import torch
-from torch import Tensor, nn
-from torch.nn import functional as F
-from torch.nn.utils.memory_format import convert_conv2d_weight_memory_format
-from torch.optim.swa_utils import AveragedModel
 
-from geoclass.contract import Contract, TrainingRecord
-from geoclass.errors import DatasetError, GeoclassError, SettingsError
-from geoclass.learn.augment import augment
-from geoclass.learn.calibration import fit_temperature
+from geoclass.errors import DatasetError, SettingsError
 from geoclass.learn.dataset import TileSet
-from geoclass.learn.progress import Checkpoint, append_log, read_checkpoint, write_checkpoint
+from geoclass.learn.progress import (
+    Checkpoint,
+    append_log,
+    read_checkpoint,
+    write_checkpoint,
+)
 from geoclass.learn.recipes import TrainSettings
-from geoclass.learn.schedule import build_optimizer, ema, rate_factor
-from geoclass.learn.splits import PARTS, Split, hash_names
+from geoclass.learn.run import TrainingRun
+from geoclass.learn.splits import Split, hash_names
 from geoclass.legend import MAX_CLASSES
-from geoclass.model.checkpoint import save_model
-from geoclass.model.classifier import compute_logits, normalise
-from geoclass.model.networks import build_network
-
-EVALUATION_BATCH_SIZE = 256
+from geoclass.model.checkpoint import Model
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +55,7 @@ def train_model(
     output: Path,
     *,
     device: torch.device,
+    start: Model | None = None,
     resume: bool = False,
     on_batch: Callable[[int, int, int], None] = ignore,
     on_epoch: Callable[[EpochReport], None] = ignore,
@@ -71,12 +63,18 @@ def train_model(
     """Train, choose the epoch that is best on validation, calibrate, write the model.
 
     Beside `output` stand, while it runs, the last and best checkpoints, and for good the log
-    (CSV). With `resume` a run goes on from the last checkpoint, if there is one. The test part
-    is not looked at. Raises DatasetError where training cannot work, OutputError where a
-    file cannot be written.
+    (CSV). With `start` training begins with that model's weights, but for the last layer where
+    the classes are others. With `resume` a run goes on from the last checkpoint, if there is
+    one. The test part is not looked at.
+
+    Raises DatasetError where training cannot work, SettingsError where start or checkpoint do
+    not fit, OutputError where a file cannot be written.
     """
     _check(tiles, split)
-    run = _Run(tiles, split, settings, device)
+    if start is not None:
+        _check_start(start, tiles, split)
+        settings = replace(settings, start=start.sha256)
+    run = TrainingRun(tiles, split, settings, device, start)
     last, best = (output.with_suffix(f".{kind}.safetensors") for kind in ("last", "best"))
     done = run.restore(read_checkpoint(last)) if resume and last.exists() else 0
     for epoch in range(done + 1, settings.epochs + 1):
@@ -111,181 +109,12 @@ def _check(tiles: TileSet, split: Split) -> None:
         raise DatasetError(f"class {name} has no tile in the training part: mend the split")
 
 
-class _Run:
-    """All that changes while a network is trained."""
-
-    def __init__(
-        self, tiles: TileSet, split: Split, settings: TrainSettings, device: torch.device
-    ) -> None:
-        self._tiles, self._split, self._settings, self._device = tiles, split, settings, device
-        torch.manual_seed(settings.seed)
-        network = build_network(settings.arch, len(tiles.classes))
-        self._network = convert_conv2d_weight_memory_format(network, torch.channels_last).to(device)
-        self._forward = torch.compile(self._network) if settings.compile else self._network
-        self._averaged: AveragedModel | None = None
-        if settings.ema_decay is not None:
-            self._averaged = AveragedModel(
-                self._network, multi_avg_fn=ema(settings.ema_decay), use_buffers=True
-            )
-        self._optimizer = build_optimizer(self._network, settings)
-        self._images = torch.from_numpy(tiles.images)
-        self._labels = torch.from_numpy(tiles.labels)
-        self._best = (0, -1.0)
-
-    def train_epoch(self, epoch: int, on_batch: Callable[[int, int, int], None]) -> float:
-        """One pass over the training part; the mean loss a tile."""
-        generator = torch.Generator().manual_seed(self._settings.seed * 1_000_003 + epoch)
-        torch.manual_seed(self._settings.seed * 1_000_003 + epoch)  # for dropout
-        self._network.train()
-        batches = list(self._draw_batches(generator))
-        total, seen = 0.0, 0
-        for i, batch in enumerate(batches):
-            progress = (epoch - 1 + i / len(batches)) / self._settings.epochs
-            loss = self._step(batch, progress, generator)
-            if not math.isfinite(loss):
-                raise GeoclassError(
-                    f"the loss became {loss} in epoch {epoch}: "
-                    "start anew with a lower --learning-rate"
-                )
-            total, seen = total + loss * len(batch), seen + len(batch)
-            on_batch(epoch, i + 1, len(batches))
-        return total / seen
-
-    def _draw_batches(self, generator: torch.Generator) -> Iterator[Tensor]:
-        order = torch.from_numpy(self._split.train)
-        order = order[torch.randperm(len(order), generator=generator)]
-        size = self._settings.batch_size
-        if self._settings.drop_partial_batch and len(order) >= size:
-            order = order[: len(order) // size * size]
-        return iter(order.split(size))
-
-    def _step(self, batch: Tensor, progress: float, generator: torch.Generator) -> float:
-        settings, device = self._settings, self._device
-        images = self._images[batch].to(device)
-        varied = images.float()
-        if settings.augment is not None:
-            varied = augment(images, settings.augment, generator)
-        x = normalise(varied, settings.mean, settings.std)
-        for group in self._optimizer.param_groups:
-            group["lr"] = settings.learning_rate * rate_factor(settings, progress)
-        bf16 = settings.precision == "bf16"
-        with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
-            logits = self._forward(x)
-        labels = self._labels[batch].to(device)
-        loss = F.cross_entropy(logits.float(), labels, label_smoothing=settings.label_smoothing)
-        self._optimizer.zero_grad()
-        loss.backward()
-        self._optimizer.step()
-        if self._averaged is not None:
-            self._averaged.update_parameters(self._network)
-        return float(loss.detach())
-
-    @property
-    def _evaluated(self) -> nn.Module:
-        network = self._network if self._averaged is None else self._averaged.module
-        return network.eval()
-
-    def _validation_logits(self, network: nn.Module) -> tuple[Tensor, Tensor]:
-        chosen = torch.from_numpy(self._split.validation)
-        logits = compute_logits(
-            network,
-            self._images[chosen],
-            mean=self._settings.mean,
-            std=self._settings.std,
-            batch_size=EVALUATION_BATCH_SIZE,
+def _check_start(start: Model, tiles: TileSet, split: Split) -> None:
+    """Refuse a beginning that may have seen the tiles kept apart now."""
+    seen = start.contract.training
+    kept_apart = hash_names(tiles.names[i] for i in split.test)
+    if seen.data_set == tiles.name and seen.split.test_sha256 != kept_apart:
+        raise SettingsError(
+            f"the model to begin with was trained on another split of {tiles.name}, so it has "
+            "seen tiles that are kept apart now: give the split that it was trained with"
         )
-        return logits, self._labels[chosen]
-
-    def validate(self) -> tuple[float, float]:
-        """Cross entropy and accuracy on the validation part."""
-        logits, labels = self._validation_logits(self._evaluated)
-        accuracy = (logits.argmax(dim=1) == labels).double().mean()
-        return float(F.cross_entropy(logits, labels)), float(accuracy)
-
-    def note_best(self, epoch: int, accuracy: float) -> bool:
-        """Whether this epoch is as good as any before; of equals the later, which saw more."""
-        better = accuracy >= self._best[1]
-        if better:
-            self._best = (epoch, accuracy)
-        return better
-
-    def weights(self) -> dict[str, Tensor]:
-        """The weights that would be shipped now."""
-        return dict(self._evaluated.state_dict())
-
-    def tensors(self) -> dict[str, Tensor]:
-        """All that a later epoch depends on."""
-        tensors = {f"network/{k}": v for k, v in self._network.state_dict().items()}
-        if self._averaged is not None:
-            tensors |= {f"averaged/{k}": v for k, v in self._averaged.state_dict().items()}
-        for i, state in self._optimizer.state_dict()["state"].items():
-            tensors |= {f"optimizer/{i}/{k}": v for k, v in state.items()}
-        return tensors
-
-    def state(self, epoch: int) -> dict[str, object]:
-        """The few numbers that go with the tensors."""
-        names, split = self._tiles.names, self._split
-        return {
-            "epoch": epoch,
-            "best": self._best,
-            "settings": asdict(self._settings),
-            "parts": {p: hash_names(names[i] for i in getattr(split, p)) for p in PARTS},
-        }
-
-    def restore(self, checkpoint: Checkpoint) -> int:
-        """Take up a stopped run; the number of epochs it has done."""
-        expected = self.state(checkpoint.state["epoch"])
-        for key in ("settings", "parts"):
-            if not _same_json(checkpoint.state.get(key), expected[key]):
-                raise SettingsError(
-                    f"the checkpoint was made with other {key}: give the same options and data as "
-                    "before, or train anew without --resume"
-                )
-        self._network.load_state_dict(checkpoint.part("network"))
-        if self._averaged is not None:
-            self._averaged.load_state_dict(checkpoint.part("averaged"))
-        state: dict[int, dict[str, Tensor]] = {}
-        for name, tensor in checkpoint.part("optimizer").items():
-            i, key = name.split("/")
-            state.setdefault(int(i), {})[key] = tensor
-        groups = self._optimizer.state_dict()["param_groups"]
-        self._optimizer.load_state_dict({"state": state, "param_groups": groups})
-        best_epoch, best_accuracy = checkpoint.state["best"]
-        self._best = (best_epoch, best_accuracy)
-        return int(checkpoint.state["epoch"])
-
-    def finish(self, best: Checkpoint, output: Path) -> None:
-        """Calibrate the best weights and write them with their contract."""
-        network = copy.deepcopy(self._evaluated)
-        network.load_state_dict(best.tensors)
-        logits, labels = self._validation_logits(network)
-        n = len(self._tiles.classes)
-        pairs = labels * n + logits.argmax(dim=1)
-        confusion = torch.bincount(pairs, minlength=n * n).reshape(n, n)
-        counts = np.bincount(self._tiles.labels[self._split.train], minlength=n)
-        epoch, accuracy = best.state["best"]
-        contract = Contract(
-            legend=self._tiles.legend,
-            mean=self._settings.mean,
-            std=self._settings.std,
-            temperature=fit_temperature(logits, labels),
-            confusion=tuple(tuple(row) for row in confusion.tolist()),
-            class_shares=tuple((counts / counts.sum()).tolist()),
-            training=TrainingRecord(
-                data_set=self._tiles.name,
-                split=self._split.record(self._tiles.names),
-                recipe=asdict(self._settings),
-                epoch=epoch,
-                validation_accuracy=accuracy,
-            ),
-        )
-        save_model(output, self._settings.arch, network.cpu(), contract)
-
-
-def _same_json(a: object, b: object) -> bool:
-    """Equal once tuples and lists are the same thing."""
-    if isinstance(a, dict) and isinstance(b, dict):
-        return a.keys() == b.keys() and all(_same_json(a[k], b[k]) for k in a)
-    if isinstance(a, (list, tuple)) and isinstance(b, (list, tuple)):
-        return len(a) == len(b) and all(map(_same_json, a, b))
-    return a == b

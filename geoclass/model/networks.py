@@ -12,6 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from geoclass.errors import ModelError
+
 Arch = Literal["customnet", "tilenet"]
 ARCHS: tuple[Arch, ...] = get_args(Arch)
 
@@ -101,3 +103,18 @@ class TileNet(nn.Module):
 def build_network(arch: Arch, classes: int) -> nn.Module:
     """A network with fresh weights, drawn from torch's global generator."""
     return {"customnet": CustomNet, "tilenet": TileNet}[arch](classes)
+
+
+def copy_weights(source: nn.Module, target: nn.Module) -> None:
+    """Give `target` the weights of `source`, but for those of another shape, such as the head.
+
+    Raises ModelError where the networks are of different kinds.
+    """
+    theirs, ours = source.state_dict(), target.state_dict()
+    if theirs.keys() != ours.keys():
+        raise ModelError(
+            f"weights of {type(source).__name__} do not fit {type(target).__name__}: "
+            "begin with a model of the same network"
+        )
+    fitting = {name: t for name, t in theirs.items() if t.shape == ours[name].shape}
+    target.load_state_dict({**ours, **fitting})

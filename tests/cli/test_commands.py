@@ -233,6 +233,12 @@ class TestTrainAndEvaluate:
         assert f"accuracy             {result['accuracy']:.2%}" in text
         assert [len(row) for row in result["confusion"]] == [3, 3, 3]
 
+    def test_fine_tuning_begins_with_a_model(self, tiles: Path, tmp_path: Path) -> None:
+        self.train(tiles, tmp_path / "a.safetensors")
+        self.train(tiles, tmp_path / "b.safetensors", "--from", tmp_path / "a.safetensors")
+        recipe = load_model(tmp_path / "b.safetensors").contract.training.recipe
+        assert recipe["start"] == load_model(tmp_path / "a.safetensors").sha256
+
     def test_parts_of_the_split_can_be_scored(self, tiles: Path, tmp_path: Path) -> None:
         model = tmp_path / "m.safetensors"
         self.train(tiles, model)

@@ -11,15 +11,17 @@ import numpy as np
 import pytest
 import torch
 
-from geoclass.errors import DatasetError, GeoclassError, SettingsError
-from geoclass.learn import training
+from geoclass.errors import DatasetError, GeoclassError, ModelError, SettingsError
+from geoclass.learn import run
 from geoclass.learn.dataset import TileSet, read_tiles
 from geoclass.learn.recipes import RECIPES, TrainSettings
 from geoclass.learn.schedule import ema, rate_factor
 from geoclass.learn.splits import Split, split_randomly
 from geoclass.learn.training import EpochReport, train_model
+from geoclass.legend import Legend
 from geoclass.model.checkpoint import load_model
 from geoclass.model.classifier import Classifier
+from geoclass.model.networks import CustomNet, TileNet, copy_weights
 
 Make = Callable[..., Path]
 CPU = torch.device("cpu")
@@ -137,11 +139,11 @@ def test_infinite_loss_stops_the_run_and_keeps_the_checkpoint(
     tiles: TileSet, split: Split, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     output = tmp_path / "m.safetensors"
-    good = training.normalise
+    good = run.normalise
 
     def break_later(epoch: int, _batch: int, _batches: int) -> None:
         if epoch == 2:
-            monkeypatch.setattr(training, "normalise", lambda x, m, s: good(x, m, s) * torch.nan)
+            monkeypatch.setattr(run, "normalise", lambda x, m, s: good(x, m, s) * torch.nan)
 
     with pytest.raises(GeoclassError, match="loss became nan in epoch 2"):
         train_model(tiles, split, QUICK, output, device=CPU, on_batch=break_later)
@@ -202,3 +204,47 @@ def test_average_forgets_its_beginning() -> None:
     for n in range(50):
         ema(0.998)(averaged, [torch.ones(1)], n)
     assert averaged[0].item() > 0.99
+
+
+def test_training_may_begin_with_a_model(tiles: TileSet, split: Split, tmp_path: Path) -> None:
+    """Weights that hardly move stay what they were."""
+    first, second = tmp_path / "first.safetensors", tmp_path / "second.safetensors"
+    train_model(tiles, split, QUICK, first, device=CPU)
+    still = replace(QUICK, epochs=1, learning_rate=1e-9, weight_decay=0.0)
+    begun = load_model(first)
+    train_model(tiles, split, still, second, device=CPU, start=begun)
+    for name, tensor in weights(first).items():
+        if "running" not in name and "num_batches" not in name:
+            torch.testing.assert_close(weights(second)[name], tensor, atol=1e-6, rtol=0)
+    assert load_model(second).contract.training.recipe["start"] == begun.sha256
+
+
+def test_other_classes_get_a_new_head(tiles: TileSet, split: Split, tmp_path: Path) -> None:
+    two = replace(
+        tiles,
+        name="two",
+        classes=tiles.classes[:2],
+        labels=np.minimum(tiles.labels, 1),
+        legend=Legend.for_names(tiles.classes[:2]),
+    )
+    output = tmp_path / "m.safetensors"
+    train_model(tiles, split, replace(QUICK, epochs=1), output, device=CPU)
+    other = tmp_path / "two.safetensors"
+    start = load_model(output)
+    train_model(two, split, replace(QUICK, epochs=1), other, device=CPU, start=start)
+    assert load_model(other).contract.legend.names == ["AnnualCrop", "Forest"]
+
+
+def test_beginning_that_has_seen_the_test_part_is_refused(
+    tiles: TileSet, split: Split, tmp_path: Path
+) -> None:
+    output = tmp_path / "m.safetensors"
+    train_model(tiles, split, replace(QUICK, epochs=1), output, device=CPU)
+    other = split_randomly(tiles.labels, 1)
+    with pytest.raises(SettingsError, match="has seen tiles that are kept apart now"):
+        train_model(tiles, other, QUICK, tmp_path / "n", device=CPU, start=load_model(output))
+
+
+def test_beginning_of_another_network_is_refused() -> None:
+    with torch.device("meta"), pytest.raises(ModelError, match="TileNet do not fit CustomNet"):
+        copy_weights(TileNet(), CustomNet())

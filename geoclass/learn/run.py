@@ -1,0 +1,209 @@
+"""All that changes while a network is trained: weights, averages, optimiser, best epoch."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.nn.utils.memory_format import convert_conv2d_weight_memory_format
+from torch.optim.swa_utils import AveragedModel
+
+from geoclass.contract import Contract, TrainingRecord
+from geoclass.errors import GeoclassError, SettingsError
+from geoclass.learn.augment import augment
+from geoclass.learn.calibration import fit_temperature
+from geoclass.learn.dataset import TileSet
+from geoclass.learn.progress import Checkpoint, same_json
+from geoclass.learn.recipes import TrainSettings
+from geoclass.learn.schedule import build_optimizer, ema, rate_factor
+from geoclass.learn.splits import PARTS, Split, hash_names
+from geoclass.model.checkpoint import Model, save_model
+from geoclass.model.classifier import compute_logits, normalise
+from geoclass.model.networks import build_network, copy_weights
+
+EVALUATION_BATCH_SIZE = 256
+
+
+class TrainingRun:
+    """All that changes while a network is trained."""
+
+    def __init__(
+        self,
+        tiles: TileSet,
+        split: Split,
+        settings: TrainSettings,
+        device: torch.device,
+        start: Model | None,
+    ) -> None:
+        self._tiles, self._split, self._settings, self._device = tiles, split, settings, device
+        torch.manual_seed(settings.seed)
+        network = build_network(settings.arch, len(tiles.classes))
+        if start is not None:
+            copy_weights(start.network, network)
+        self._network = convert_conv2d_weight_memory_format(network, torch.channels_last).to(device)
+        self._forward = torch.compile(self._network) if settings.compile else self._network
+        self._averaged: AveragedModel | None = None
+        if settings.ema_decay is not None:
+            self._averaged = AveragedModel(
+                self._network, multi_avg_fn=ema(settings.ema_decay), use_buffers=True
+            )
+        self._optimizer = build_optimizer(self._network, settings)
+        self._images = torch.from_numpy(tiles.images)
+        self._labels = torch.from_numpy(tiles.labels)
+        self._best = (0, -1.0)
+
+    def train_epoch(self, epoch: int, on_batch: Callable[[int, int, int], None]) -> float:
+        """One pass over the training part; the mean loss a tile."""
+        generator = torch.Generator().manual_seed(self._settings.seed * 1_000_003 + epoch)
+        torch.manual_seed(self._settings.seed * 1_000_003 + epoch)  # for dropout
+        self._network.train()
+        batches = list(self._draw_batches(generator))
+        total, seen = 0.0, 0
+        for i, batch in enumerate(batches):
+            progress = (epoch - 1 + i / len(batches)) / self._settings.epochs
+            loss = self._step(batch, progress, generator)
+            if not math.isfinite(loss):
+                raise GeoclassError(
+                    f"the loss became {loss} in epoch {epoch}: "
+                    "start anew with a lower --learning-rate"
+                )
+            total, seen = total + loss * len(batch), seen + len(batch)
+            on_batch(epoch, i + 1, len(batches))
+        return total / seen
+
+    def _draw_batches(self, generator: torch.Generator) -> Iterator[Tensor]:
+        order = torch.from_numpy(self._split.train)
+        order = order[torch.randperm(len(order), generator=generator)]
+        size = self._settings.batch_size
+        if self._settings.drop_partial_batch and len(order) >= size:
+            order = order[: len(order) // size * size]
+        return iter(order.split(size))
+
+    def _step(self, batch: Tensor, progress: float, generator: torch.Generator) -> float:
+        settings, device = self._settings, self._device
+        images = self._images[batch].to(device)
+        varied = images.float()
+        if settings.augment is not None:
+            varied = augment(images, settings.augment, generator)
+        x = normalise(varied, settings.mean, settings.std)
+        for group in self._optimizer.param_groups:
+            group["lr"] = settings.learning_rate * rate_factor(settings, progress)
+        bf16 = settings.precision == "bf16"
+        with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
+            logits = self._forward(x)
+        labels = self._labels[batch].to(device)
+        loss = F.cross_entropy(logits.float(), labels, label_smoothing=settings.label_smoothing)
+        self._optimizer.zero_grad()
+        loss.backward()
+        self._optimizer.step()
+        if self._averaged is not None:
+            self._averaged.update_parameters(self._network)
+        return float(loss.detach())
+
+    @property
+    def _evaluated(self) -> nn.Module:
+        network = self._network if self._averaged is None else self._averaged.module
+        return network.eval()
+
+    def _validation_logits(self, network: nn.Module) -> tuple[Tensor, Tensor]:
+        chosen = torch.from_numpy(self._split.validation)
+        logits = compute_logits(
+            network,
+            self._images[chosen],
+            mean=self._settings.mean,
+            std=self._settings.std,
+            batch_size=EVALUATION_BATCH_SIZE,
+        )
+        return logits, self._labels[chosen]
+
+    def validate(self) -> tuple[float, float]:
+        """Cross entropy and accuracy on the validation part."""
+        logits, labels = self._validation_logits(self._evaluated)
+        accuracy = (logits.argmax(dim=1) == labels).double().mean()
+        return float(F.cross_entropy(logits, labels)), float(accuracy)
+
+    def note_best(self, epoch: int, accuracy: float) -> bool:
+        """Whether this epoch is as good as any before; of equals the later, which saw more."""
+        better = accuracy >= self._best[1]
+        if better:
+            self._best = (epoch, accuracy)
+        return better
+
+    def weights(self) -> dict[str, Tensor]:
+        """The weights that would be shipped now."""
+        return dict(self._evaluated.state_dict())
+
+    def tensors(self) -> dict[str, Tensor]:
+        """All that a later epoch depends on."""
+        tensors = {f"network/{k}": v for k, v in self._network.state_dict().items()}
+        if self._averaged is not None:
+            tensors |= {f"averaged/{k}": v for k, v in self._averaged.state_dict().items()}
+        for i, state in self._optimizer.state_dict()["state"].items():
+            tensors |= {f"optimizer/{i}/{k}": v for k, v in state.items()}
+        return tensors
+
+    def state(self, epoch: int) -> dict[str, object]:
+        """The few numbers that go with the tensors."""
+        names, split = self._tiles.names, self._split
+        return {
+            "epoch": epoch,
+            "best": self._best,
+            "settings": asdict(self._settings),
+            "parts": {p: hash_names(names[i] for i in getattr(split, p)) for p in PARTS},
+        }
+
+    def restore(self, checkpoint: Checkpoint) -> int:
+        """Take up a stopped run; the number of epochs it has done."""
+        expected = self.state(checkpoint.state["epoch"])
+        for key in ("settings", "parts"):
+            if not same_json(checkpoint.state.get(key), expected[key]):
+                raise SettingsError(
+                    f"the checkpoint was made with other {key}: give the same options and data as "
+                    "before, or train anew without --resume"
+                )
+        self._network.load_state_dict(checkpoint.part("network"))
+        if self._averaged is not None:
+            self._averaged.load_state_dict(checkpoint.part("averaged"))
+        state: dict[int, dict[str, Tensor]] = {}
+        for name, tensor in checkpoint.part("optimizer").items():
+            i, key = name.split("/")
+            state.setdefault(int(i), {})[key] = tensor
+        groups = self._optimizer.state_dict()["param_groups"]
+        self._optimizer.load_state_dict({"state": state, "param_groups": groups})
+        best_epoch, best_accuracy = checkpoint.state["best"]
+        self._best = (best_epoch, best_accuracy)
+        return int(checkpoint.state["epoch"])
+
+    def finish(self, best: Checkpoint, output: Path) -> None:
+        """Calibrate the best weights and write them with their contract."""
+        network = copy.deepcopy(self._evaluated)
+        network.load_state_dict(best.tensors)
+        logits, labels = self._validation_logits(network)
+        n = len(self._tiles.classes)
+        pairs = labels * n + logits.argmax(dim=1)
+        confusion = torch.bincount(pairs, minlength=n * n).reshape(n, n)
+        counts = np.bincount(self._tiles.labels[self._split.train], minlength=n)
+        epoch, accuracy = best.state["best"]
+        contract = Contract(
+            legend=self._tiles.legend,
+            mean=self._settings.mean,
+            std=self._settings.std,
+            temperature=fit_temperature(logits, labels),
+            confusion=tuple(tuple(row) for row in confusion.tolist()),
+            class_shares=tuple((counts / counts.sum()).tolist()),
+            training=TrainingRecord(
+                data_set=self._tiles.name,
+                split=self._split.record(self._tiles.names),
+                recipe=asdict(self._settings),
+                epoch=epoch,
+                validation_accuracy=accuracy,
+            ),
+        )
+        save_model(output, self._settings.arch, network.cpu(), contract)
