@@ -18,6 +18,7 @@ COMMANDS = {
     "map": ("map_scene", "Label every tile of a scene and write a land-cover map."),
     "preview": ("preview", "Draw a map beside its scene as a picture."),
     "predict": ("predict", "Label single images."),
+    "download": ("download", "Fetch and check a data set of labelled tiles."),
     "dataset": ("dataset", "Describe labelled tiles: classes, sizes, what is wrong."),
     "train": ("train", "Train a network on labelled tiles."),
     "evaluate": ("evaluate", "Score a model on tiles that it has not seen."),

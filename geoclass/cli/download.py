@@ -1,0 +1,50 @@
+"""geoclass download"""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import click
+from tqdm import tqdm
+
+from geoclass.cli import options
+
+
+@click.command("download")
+@click.argument("name", type=click.Choice(["eurosat"]))
+@click.option(
+    "-o",
+    "--output",
+    type=options.FILE,
+    default=Path(),
+    show_default="here",
+    help="Folder to put it in.",
+)
+@click.option("--url", help="Fetch the same file from another address.")
+@click.option("--unpack", "unpacked", is_flag=True, help="Unpack it too; geoclass reads the zip.")
+@options.quiet
+def command(name: str, output: Path, url: str | None, unpacked: bool, quiet: bool) -> None:
+    """Fetch the data set NAME, check it, and go on where an earlier try stopped.
+
+    eurosat is EuroSAT RGB, 27,000 JPEG tiles in 95 MB, from Zenodo record 7711810.
+    """
+    from geoclass.errors import OutputError
+    from geoclass.learn.download import SOURCES, download, unpack
+
+    if not output.is_dir():
+        raise OutputError(f"the folder {output} does not exist: create it first")
+    source = SOURCES[name]
+    if url is not None:
+        source = dataclasses.replace(source, url=url)
+    with tqdm(unit="B", unit_scale=True, desc=source.file, disable=quiet or None) as bar:
+
+        def show(done: int, total: int | None) -> None:
+            bar.total = total
+            bar.update(done - bar.n)
+
+        path = download(source, output, on_bytes=show)
+    if unpacked:
+        path = unpack(path, output)
+    if not quiet:
+        click.echo(f"{path} is there, whole and as published")

@@ -1,0 +1,177 @@
+"""Fetch a data set, whole and unaltered, and unpack it where it cannot do harm."""
+
+from __future__ import annotations
+
+import hashlib
+import http.client
+import shutil
+import stat
+import tempfile
+import time
+import urllib.error
+import urllib.request
+import zipfile
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from geoclass.errors import DatasetError, OutputError
+
+CHUNK = 1 << 20
+TIMEOUT_S = 30
+TRIES = 5
+MAX_UNPACKED_BYTES = 4 * 2**30
+MAX_UNPACKED_FILES = 500_000
+
+_TRANSIENT = (urllib.error.URLError, http.client.HTTPException, TimeoutError, ConnectionError)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """Where a data set is published."""
+
+    url: str
+    file: str
+    """Its name on disk."""
+    md5: str
+    """As published; it guards against damage, not against malice."""
+
+
+SOURCES = {
+    # EuroSAT RGB, Zenodo record 7711810 (Helber et al. 2019).
+    "eurosat": Source(
+        url="https://zenodo.org/records/7711810/files/EuroSAT_RGB.zip?download=1",
+        file="EuroSAT_RGB.zip",
+        md5="c8fa014336c82ac7804f0398fcb19387",
+    )
+}
+
+
+def download(
+    source: Source,
+    folder: Path,
+    *,
+    on_bytes: Callable[[int, int | None], object] = lambda _done, _total: None,
+    pause_s: float = 1.0,
+) -> Path:
+    """Fetch a file, or take up where an earlier try stopped; the path of the whole file.
+
+    `on_bytes` is told how much there is and how much there will be, if the server says so.
+    Raises DatasetError where it cannot be had or is not what was published, OutputError where
+    it cannot be written.
+    """
+    target = folder / source.file
+    if target.exists():
+        _check_md5(target, source)
+        return target
+    if not source.url.startswith(("https://", "http://")):
+        raise DatasetError(f"{source.url!r} is no address: give one with https://")
+    partial = folder / f"{source.file}.part"
+    for attempt in range(1, TRIES + 1):
+        try:
+            _fetch_rest(source.url, partial, on_bytes)
+            break
+        except urllib.error.HTTPError as error:
+            if error.code < 500:  # it will not change its mind
+                raise DatasetError(f"{source.url} answers {error.code} {error.reason}") from error
+            _give_up_if(attempt == TRIES, source, error)
+        except _TRANSIENT as error:
+            _give_up_if(attempt == TRIES, source, error)
+        except OSError as error:
+            raise OutputError(f"cannot write {partial}: {error.strerror}") from error
+        time.sleep(pause_s * attempt)
+    try:
+        _check_md5(partial, source)
+    except DatasetError:
+        partial.unlink()  # going on from damage leads nowhere
+        raise
+    partial.replace(target)
+    return target
+
+
+def unpack(archive: Path, folder: Path) -> Path:
+    """Unpack a zip into a new folder named after it; the folder's path.
+
+    Raises DatasetError where an entry would land outside, is a link, or the whole is larger
+    than any data set of tiles; OutputError where it cannot be written.
+    """
+    target = folder / archive.stem
+    if target.exists():
+        raise OutputError(f"{target} exists: remove it, or unpack elsewhere")
+    try:
+        with (
+            zipfile.ZipFile(archive) as zipped,
+            tempfile.TemporaryDirectory(prefix=f".{target.name}.", dir=folder) as scratch,
+        ):
+            _check_entries(archive, zipped)
+            for entry in zipped.infolist():
+                zipped.extract(entry, scratch)
+            inside = [path for path in Path(scratch).iterdir() if path.name != "__MACOSX"]
+            # Most archives hold one folder of their own name; two levels of it help nobody.
+            whole = inside[0] if len(inside) == 1 and inside[0].is_dir() else Path(scratch)
+            shutil.copytree(whole, target)
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+        raise DatasetError(f"{archive} is damaged ({error}): download it again") from error
+    except OSError as error:
+        shutil.rmtree(target, ignore_errors=True)
+        raise OutputError(f"cannot unpack into {target}: {error}") from error
+    return target
+
+
+def _fetch_rest(url: str, partial: Path, on_bytes: Callable[[int, int | None], object]) -> None:
+    """Append what is missing; begin anew where the server cannot send just that."""
+    have = partial.stat().st_size if partial.exists() else 0
+    request = urllib.request.Request(url, headers={"Range": f"bytes={have}-"} if have else {})
+    try:
+        response = urllib.request.urlopen(request, timeout=TIMEOUT_S)
+    except urllib.error.HTTPError as error:
+        if error.code == http.client.REQUESTED_RANGE_NOT_SATISFIABLE and have:
+            return  # there is no more
+        raise
+    with response:
+        goes_on = response.status == http.client.PARTIAL_CONTENT
+        have = have if goes_on else 0
+        length = response.headers.get("Content-Length")
+        total = have + int(length) if length else None
+        with partial.open("ab" if goes_on else "wb") as file:
+            while chunk := response.read(CHUNK):
+                file.write(chunk)
+                have += len(chunk)
+                on_bytes(have, total)
+    if total is not None and have < total:
+        raise ConnectionError(f"the connection ended after {have} of {total} bytes")
+
+
+def _give_up_if(last: bool, source: Source, error: Exception) -> None:
+    if last:
+        reason = getattr(error, "reason", None) or error
+        raise DatasetError(
+            f"cannot fetch {source.url} ({reason}): check the network and start again, it goes on "
+            f"where it stopped; or give another --url, or put {source.file} there yourself"
+        ) from error
+
+
+def _check_md5(path: Path, source: Source) -> None:
+    with path.open("rb") as file:
+        md5 = hashlib.file_digest(file, "md5").hexdigest()
+    if md5 != source.md5:
+        raise DatasetError(
+            f"{path} has the md5 {md5}, published is {source.md5}: remove it and download it again"
+        )
+
+
+def _check_entries(archive: Path, zipped: zipfile.ZipFile) -> None:
+    entries = zipped.infolist()
+    size = sum(entry.file_size for entry in entries)
+    if size > MAX_UNPACKED_BYTES or len(entries) > MAX_UNPACKED_FILES:
+        raise DatasetError(
+            f"{archive} would unpack to {len(entries)} files of {size / 2**30:.1f} GiB, "
+            "more than any data set of tiles: it may be made to fill the disk"
+        )
+    for entry in entries:
+        path = PurePosixPath(entry.filename.replace("\\", "/"))
+        if path.is_absolute() or ".." in path.parts or ":" in path.parts[0]:
+            raise DatasetError(f"{archive} would unpack {entry.filename} outside its folder")
+        if stat.S_ISLNK(entry.external_attr >> 16):
+            raise DatasetError(f"{archive} holds the link {entry.filename}, expected files only")

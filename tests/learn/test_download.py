@@ -1,0 +1,186 @@
+"""Downloads from a server on this machine, which misbehaves as servers do."""
+
+from __future__ import annotations
+
+import hashlib
+import stat
+import threading
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from geoclass.cli.main import main
+from geoclass.errors import DatasetError, OutputError
+from geoclass.learn import download as module
+from geoclass.learn.download import Source, download, unpack
+
+CONTENT = np.random.default_rng(0).bytes(3_000_000)
+
+
+@dataclass
+class Server:
+    """What the server does, and what it was asked for."""
+
+    url: str = ""
+    drops: int = 0
+    """So many answers end half-way."""
+    ranges: bool = True
+    status: int = 200
+    asked: list[str | None] = field(default_factory=list)
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    state = Server()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked = self.headers.get("Range")
+            state.asked.append(asked)
+            if state.status != 200:
+                self.send_error(state.status)
+                return
+            start = int(asked[6:-1]) if asked and state.ranges else 0
+            if start >= len(CONTENT):
+                self.send_error(416)
+                return
+            rest = CONTENT[start:]
+            self.send_response(206 if start else 200)
+            self.send_header("Content-Length", str(len(rest)))
+            self.end_headers()
+            if state.drops:
+                state.drops -= 1
+                rest = rest[: len(rest) // 2]
+            self.wfile.write(rest)
+
+        def log_message(self, *_args: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as http:
+        thread = threading.Thread(target=http.serve_forever)
+        thread.start()
+        state.url = f"http://127.0.0.1:{http.server_port}/tiles.zip"
+        yield state
+        http.shutdown()
+        thread.join()
+
+
+def source(server: Server, md5: str = hashlib.md5(CONTENT).hexdigest()) -> Source:
+    return Source(url=server.url, file="tiles.zip", md5=md5)
+
+
+def test_file_arrives_whole(server: Server, tmp_path: Path) -> None:
+    seen: list[tuple[int, int | None]] = []
+    path = download(source(server), tmp_path, on_bytes=lambda *args: seen.append(args))
+    assert path.read_bytes() == CONTENT
+    assert seen[-1] == (len(CONTENT), len(CONTENT))
+    assert [file.name for file in tmp_path.iterdir()] == ["tiles.zip"]
+
+
+def test_second_call_asks_for_nothing(server: Server, tmp_path: Path) -> None:
+    download(source(server), tmp_path)
+    download(source(server), tmp_path)
+    assert server.asked == [None]
+
+
+def test_dropped_connections_are_taken_up(server: Server, tmp_path: Path) -> None:
+    server.drops = 3
+    assert download(source(server), tmp_path, pause_s=0).read_bytes() == CONTENT
+    assert server.asked == [None, "bytes=1500000-", "bytes=2250000-", "bytes=2625000-"]
+
+
+def test_later_call_goes_on_where_an_earlier_stopped(server: Server, tmp_path: Path) -> None:
+    (tmp_path / "tiles.zip.part").write_bytes(CONTENT[:1000])
+    assert download(source(server), tmp_path).read_bytes() == CONTENT
+    assert server.asked == ["bytes=1000-"]
+
+
+def test_whole_part_is_recognised(server: Server, tmp_path: Path) -> None:
+    (tmp_path / "tiles.zip.part").write_bytes(CONTENT)
+    assert download(source(server), tmp_path).read_bytes() == CONTENT
+
+
+def test_server_without_ranges_is_asked_anew(server: Server, tmp_path: Path) -> None:
+    server.ranges = False
+    (tmp_path / "tiles.zip.part").write_bytes(CONTENT[:1000])
+    assert download(source(server), tmp_path).read_bytes() == CONTENT
+
+
+def test_other_content_is_refused_and_not_kept(server: Server, tmp_path: Path) -> None:
+    with pytest.raises(DatasetError, match="published is 000"):
+        download(source(server, "000"), tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_server_that_is_down_keeps_what_there_is(server: Server, tmp_path: Path) -> None:
+    (tmp_path / "tiles.zip.part").write_bytes(CONTENT[:1000])
+    server.status = 503
+    with pytest.raises(DatasetError, match="cannot fetch .*it goes on where it stopped"):
+        download(source(server), tmp_path, pause_s=0)
+    assert len(server.asked) == module.TRIES
+    assert (tmp_path / "tiles.zip.part").read_bytes() == CONTENT[:1000]
+
+
+def test_missing_file_is_not_asked_for_again(server: Server, tmp_path: Path) -> None:
+    server.status = 404
+    with pytest.raises(DatasetError, match="answers 404"):
+        download(source(server), tmp_path)
+    assert len(server.asked) == 1
+
+
+def test_address_that_is_none(tmp_path: Path) -> None:
+    with pytest.raises(DatasetError, match="is no address"):
+        download(Source(url="eurosat", file="tiles.zip", md5=""), tmp_path)
+
+
+def test_command_refuses_what_is_not_eurosat(server: Server, tmp_path: Path) -> None:
+    arguments = ["download", "eurosat", "-o", str(tmp_path), "--url", server.url]
+    result = CliRunner().invoke(main, arguments)
+    assert result.exit_code == 1
+    assert result.stderr.startswith("Error: ")
+    assert "published is c8fa014336c82ac7804f0398fcb19387" in result.stderr
+
+
+def make_zip(path: Path, *names: str, link: str | None = None) -> Path:
+    with zipfile.ZipFile(path, "w") as archive:
+        for name in names:
+            archive.writestr(name, b"pixels")
+        if link:
+            entry = zipfile.ZipInfo(link)
+            entry.external_attr = (stat.S_IFLNK | 0o777) << 16
+            archive.writestr(entry, "/etc/passwd")
+    return path
+
+
+def test_unpacked_folder_is_named_after_the_zip(tmp_path: Path) -> None:
+    archive = make_zip(tmp_path / "tiles.zip", "EuroSAT_RGB/Forest/1.jpg", "__MACOSX/x")
+    assert unpack(archive, tmp_path) == tmp_path / "tiles"
+    assert (tmp_path / "tiles" / "Forest" / "1.jpg").read_bytes() == b"pixels"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["tiles", "tiles.zip"]
+    with pytest.raises(OutputError, match="exists: remove it"):
+        unpack(archive, tmp_path)
+
+
+@pytest.mark.parametrize("name", ["../evil.jpg", "/evil.jpg", "a/../../evil.jpg", "C:/evil.jpg"])
+def test_entries_that_would_escape(tmp_path: Path, name: str) -> None:
+    with pytest.raises(DatasetError, match="outside its folder"):
+        unpack(make_zip(tmp_path / "tiles.zip", "a/1.jpg", name), tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["tiles.zip"]
+
+
+def test_links_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(DatasetError, match="holds the link a/link"):
+        unpack(make_zip(tmp_path / "tiles.zip", "a/1.jpg", link="a/link"), tmp_path)
+
+
+def test_bombs_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MAX_UNPACKED_BYTES", 10)
+    with pytest.raises(DatasetError, match="may be made to fill the disk"):
+        unpack(make_zip(tmp_path / "tiles.zip", "a/1.jpg", "a/2.jpg"), tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["tiles.zip"]
