@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from geoclass.contract import Contract
     from geoclass.learn.dataset import TileSet
     from geoclass.learn.evaluation import Evaluation
+    from geoclass.model.classifier import Classifier
 
 PARTS = ("test", "validation", "train", "all")
 SHIPPED = "shipped"
@@ -37,6 +38,9 @@ SHOWN_MISTAKES = 50
     "--mistakes", type=options.FILE, help="Write the most confident mistakes as a picture."
 )
 @click.option("--confusion", type=options.FILE, help="Draw the confusion matrix: .png, .svg …")
+@click.option(
+    "--corrupt", is_flag=True, help="Score the tiles under a fixed list of corruptions too."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
 @options.device
 @options.batch_size
@@ -47,6 +51,7 @@ def command(
     lists: tuple[Path, Path, Path] | None,
     mistakes: Path | None,
     confusion: Path | None,
+    corrupt: bool,
     as_json: bool,
     device: str | None,
     batch_size: int | None,
@@ -75,7 +80,14 @@ def command(
     prediction = classifier.predict(tiles.images[chosen])
     labels = tiles.labels[chosen]
     result = evaluate(prediction.probabilities, labels, loaded.contract.legend.names)
-    click.echo(json.dumps(result.to_json()) if as_json else format_evaluation(result))
+    robustness = score_corruptions(classifier, tiles.images[chosen], labels) if corrupt else None
+    if as_json:
+        more = {} if robustness is None else {"robustness": robustness}
+        click.echo(json.dumps({**result.to_json(), **more}))
+    else:
+        click.echo(format_evaluation(result))
+        if robustness is not None:
+            click.echo(format_robustness(robustness))
     if confusion is not None:
         from geoclass.report.charts import draw_confusion
 
@@ -120,6 +132,31 @@ def _choose_tiles(
         )
     chosen: np.ndarray = getattr(split, part)
     return chosen
+
+
+def score_corruptions(
+    classifier: Classifier, images: np.ndarray, labels: np.ndarray
+) -> dict[str, float]:
+    """Accuracy, 0–1, under each corruption, and the mean of those that count."""
+    from geoclass.learn.corruptions import CORRUPTIONS, NOT_COUNTED
+
+    scores = {}
+    for name, corrupt in CORRUPTIONS.items():
+        predicted = classifier.predict(corrupt(images, labels)).probabilities.argmax(axis=1)
+        scores[name] = float((predicted == labels).mean())
+    counted = [score for name, score in scores.items() if name not in NOT_COUNTED]
+    return {**scores, "mean": sum(counted) / len(counted)}
+
+
+def format_robustness(scores: dict[str, float]) -> str:
+    """A line a corruption."""
+    from geoclass.learn.corruptions import NOT_COUNTED
+
+    lines = ["", "accuracy under corruption"]
+    for name, score in scores.items():
+        note = "  (not in the mean)" if name in NOT_COUNTED else ""
+        lines.append(f"{name:<20}{score:>8.2%}{note}")
+    return "\n".join(lines)
 
 
 def format_evaluation(result: Evaluation) -> str:

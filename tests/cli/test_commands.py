@@ -255,6 +255,16 @@ class TestTrainAndEvaluate:
         with Image.open(wrong) as picture:
             assert picture.width == 10 * 66 + 2
 
+    def test_corruptions_are_scored_too(self, tiles: Path, tmp_path: Path) -> None:
+        model = tmp_path / "m.safetensors"
+        self.train(tiles, model)
+        scores = json.loads(run("evaluate", model, tiles, "--corrupt", "--json").output)
+        robustness = scores["robustness"]
+        mean = robustness.pop("mean")
+        assert mean == pytest.approx(np.mean(list(robustness.values())[:-2]))
+        text = run("evaluate", model, tiles, "--corrupt").output
+        assert f"haze 0.6x + 80      {robustness['haze 0.6x + 80']:>8.2%}" in text
+
     def test_no_mistakes_no_picture(self, tiles: Path, tmp_path: Path) -> None:
         model = tmp_path / "m.safetensors"
         self.train(tiles, model)
