@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import time
@@ -238,6 +239,31 @@ class TestTrainAndEvaluate:
         self.train(tiles, tmp_path / "b.safetensors", "--from", tmp_path / "a.safetensors")
         recipe = load_model(tmp_path / "b.safetensors").contract.training.recipe
         assert recipe["start"] == load_model(tmp_path / "a.safetensors").sha256
+
+    def test_killed_run_goes_on_to_the_same_weights(self, tiles: Path, tmp_path: Path) -> None:
+        """Kill -9 in the middle of an epoch, then --resume."""
+        whole, broken = tmp_path / "whole.safetensors", tmp_path / "broken.safetensors"
+        more = ["--epochs", "6", "--batch-size", "4", "--device", "cpu"]
+        train = [sys.executable, "-m", "geoclass.cli.main", "train", tiles, *more]
+        one_thread = {**os.environ, "OMP_NUM_THREADS": "1"}
+        subprocess.run([*train, "-o", whole], check=True, capture_output=True, env=one_thread)
+        log = broken.with_suffix(".csv")
+        with subprocess.Popen(
+            [*train, "-o", broken], stdout=subprocess.DEVNULL, env=one_thread
+        ) as process:
+            while not log.exists() or len(log.read_text().splitlines()) < 3:
+                assert process.poll() is None
+                time.sleep(0.01)
+            time.sleep(0.05)
+            process.kill()
+        assert not broken.exists()
+        done = subprocess.run(
+            [*train, "-o", broken, "--resume"],
+            check=True, capture_output=True, text=True, env=one_thread,
+        )  # fmt: skip
+        assert "epoch   1/6" not in done.stdout
+        assert "epoch   6/6" in done.stdout
+        assert broken.read_bytes() == whole.read_bytes()
 
     def test_parts_of_the_split_can_be_scored(self, tiles: Path, tmp_path: Path) -> None:
         model = tmp_path / "m.safetensors"
