@@ -17,6 +17,7 @@ from geoclass.errors import GeoclassError
 COMMANDS = {
     "map": ("map_scene", "Label every tile of a scene and write a land-cover map."),
     "preview": ("preview", "Draw a map beside its scene as a picture."),
+    "info": ("info", "Say what a model, map or scene is."),
     "predict": ("predict", "Label single images."),
     "download": ("download", "Fetch and check a data set of labelled tiles."),
     "dataset": ("dataset", "Describe labelled tiles: classes, sizes, what is wrong."),

@@ -410,3 +410,32 @@ class TestDataset:
 
     def test_bad_input_is_one_line(self, tmp_path: Path) -> None:
         assert "no data set at" in error("dataset", tmp_path / "none")
+
+
+class TestInfo:
+    """geoclass info"""
+
+    def test_models_card(self, random_model: Path) -> None:
+        card = run("info", random_model).output
+        assert card.startswith("# Model tilenet ")
+        assert "1,238,826 parameters" in card
+        assert "| 1 | Forest | forest | #1b5e20 | 10.0% | 100.0% |" in card
+        assert "split at random, seed 0, into" in card
+        data = json.loads(run("info", random_model, "--json").output)
+        assert data["contract"]["gsd_m"] == 10
+
+    def test_how_a_map_was_made(self, tmp_path: Path) -> None:
+        for name in ("map.gpkg", "map.tif"):
+            write_map(make_landcover(), tmp_path / name)
+            assert "fingerprint" in run("info", tmp_path / name).output
+            data = json.loads(run("info", tmp_path / name, "--json").output)
+            assert data["model"] == "ab" * 32
+
+    def test_how_a_scene_would_be_read(self, make_scene: Make) -> None:
+        scene = make_scene(paint([[0]]))
+        assert "rgb8: 8-bit values" in run("info", scene).output
+        assert json.loads(run("info", scene, "--json").output)["bands"] == [1, 2, 3]
+
+    def test_bad_input_is_one_line(self, tmp_path: Path) -> None:
+        assert "no scene at" in error("info", tmp_path / "none.tif")
+        assert "no model file at" in error("info", tmp_path / "none.safetensors")

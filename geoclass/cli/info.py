@@ -1,0 +1,89 @@
+"""geoclass info"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from geoclass.cli import options
+
+if TYPE_CHECKING:
+    from geoclass.landcover import Provenance
+    from geoclass.model.checkpoint import Model
+
+SHIPPED = "shipped"
+
+
+@click.command("info")
+@click.argument("path", metavar="MODEL|MAP|SCENE", type=options.FILE)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")
+def command(path: Path, as_json: bool) -> None:
+    """Say what a file is: a model's card, how a map was made, how a scene would be read.
+
+    `shipped` is the model that ships in the package.
+    """
+    if str(path) == SHIPPED or path.suffix == ".safetensors":
+        from geoclass.model.checkpoint import load_model
+
+        _print_model(load_model(None if str(path) == SHIPPED else path), as_json)
+        return
+    from geoclass.errors import OutputError
+    from geoclass.products.files import read_map
+
+    try:
+        provenance = read_map(path).provenance
+    except OutputError:  # no map, so perhaps a scene; its own error says more
+        _print_scene(path, as_json)
+    else:
+        _print_map(provenance, as_json)
+
+
+def _print_model(model: Model, as_json: bool) -> None:
+    from geoclass.report.card import format_card
+
+    if as_json:
+        data = {"arch": model.arch, "sha256": model.sha256, "contract": model.contract.to_json()}
+        click.echo(json.dumps(data))
+        return
+    parameters = sum(p.numel() for p in model.network.parameters())
+    card = format_card(
+        arch=model.arch, parameters=parameters, sha256=model.sha256, contract=model.contract
+    )
+    click.echo(card)
+
+
+def _print_map(provenance: Provenance, as_json: bool) -> None:
+    data = provenance.to_json()
+    if as_json:
+        click.echo(json.dumps(data))
+        return
+    for key, value in data.items():
+        click.echo(f"{key:<12}{json.dumps(value, ensure_ascii=False)}")
+
+
+def _print_scene(path: Path, as_json: bool) -> None:
+    from geoclass.scene.radiometry import decide_radiometry
+    from geoclass.scene.source import open_scene
+
+    source = open_scene(path)
+    radiometry = decide_radiometry(source)
+    data = {
+        "scene": path.name,
+        "size": f"{source.width}×{source.height} pixels",
+        "type": source.dtype,
+        "bands": list(source.bands),
+        "level": source.level,
+        "baseline": source.baseline,
+        "date": source.date,
+        "radiometry": f"{radiometry.name}: {radiometry.reason}",
+        "warnings": [*source.warnings, *radiometry.warnings],
+    }
+    if as_json:
+        click.echo(json.dumps(data))
+        return
+    for key, value in data.items():
+        text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+        click.echo(f"{key:<12}{text}")
