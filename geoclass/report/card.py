@@ -35,8 +35,8 @@ def format_card(*, arch: str, parameters: int, sha256: str, contract: Contract) 
         recipe,
         "## Accuracy",
         (
-            f"{training.validation_accuracy:.2%} on validation, which chose the epoch and fitted the "
-            f"temperature ({contract.temperature:.3f}). For tiles that had no say: "
+            f"{training.validation_accuracy:.2%} on validation, which chose the epoch and fitted "
+            f"the temperature ({contract.temperature:.3f}). For tiles that had no say: "
             "`geoclass evaluate`."
         ),
         "## Limits",
