@@ -65,21 +65,25 @@ def _print_map(provenance: Provenance, as_json: bool) -> None:
 
 
 def _print_scene(path: Path, as_json: bool) -> None:
-    from geoclass.scene.radiometry import decide_radiometry
-    from geoclass.scene.source import open_scene
+    """What `geoclass map` would decide with the model that ships; its errors are the same."""
+    from geoclass.mapping.pipeline import plan_map
+    from geoclass.mapping.settings import MapSettings
+    from geoclass.model.checkpoint import load_model
 
-    source = open_scene(path)
-    radiometry = decide_radiometry(source)
+    model = load_model()
+    plan = plan_map(path, model.contract, model.sha256, MapSettings())
+    source, grid = plan.source, plan.grid
     data = {
         "scene": path.name,
-        "size": f"{source.width}×{source.height} pixels",
+        "size": f"{source.width}×{source.height} pixels of {grid.gsd_m:.1f} m",
+        "cells": grid.rows * grid.cols,
         "type": source.dtype,
         "bands": list(source.bands),
         "level": source.level,
         "baseline": source.baseline,
         "date": source.date,
-        "radiometry": f"{radiometry.name}: {radiometry.reason}",
-        "warnings": [*source.warnings, *radiometry.warnings],
+        "radiometry": f"{plan.radiometry.name}: {plan.radiometry.reason}",
+        "warnings": list(plan.warnings),
     }
     if as_json:
         click.echo(json.dumps(data))

@@ -10,12 +10,13 @@ What a TIFF of many bands cannot hold stands beside it: names, colours and attri
 
 from __future__ import annotations
 
+import warnings
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
 import numpy as np
 import rasterio
-from rasterio.errors import RasterioError
+from rasterio.errors import NotGeoreferencedWarning, RasterioError
 
 from geoclass.errors import OutputError
 from geoclass.landcover import LandCoverMap
@@ -88,7 +89,10 @@ def read_items(path: Path) -> dict[str, str]:
 
 def _open(path: Path) -> rasterio.DatasetReader:
     try:
-        return rasterio.open(path)
+        with warnings.catch_warnings():
+            # A map of ours has a georeference; other files are refused for what they lack.
+            warnings.simplefilter("ignore", NotGeoreferencedWarning)
+            return rasterio.open(path)
     except RasterioError as error:
         raise OutputError(f"cannot open {path} as a GeoTIFF: {error}") from error
 

@@ -59,7 +59,9 @@ def read_strips(
     ):
 
         def read(span: tuple[int, int]) -> Strip:
-            return _read_strip(dataset, source, grid, radiometry, span)
+            # An environment of this thread's own: without, GDAL prints what it has to say.
+            with rasterio.Env():
+                return _read_strip(dataset, source, grid, radiometry, span)
 
         ahead = thread.submit(read, spans[0])
         for span in spans[1:]:

@@ -439,3 +439,24 @@ class TestInfo:
     def test_bad_input_is_one_line(self, tmp_path: Path) -> None:
         assert "no scene at" in error("info", tmp_path / "none.tif")
         assert "no model file at" in error("info", tmp_path / "none.safetensors")
+
+    def test_scene_that_cannot_be_mapped_is_refused_in_one_line(self, make_scene: Make) -> None:
+        small = make_scene(np.ones((3, 50, 50), np.uint8), "small.tif")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            loose = make_scene(paint([[0]]), "loose.tif", transform=None, crs=None)
+        for path, message in ((small, "smaller than one tile"), (loose, "no coordinate")):
+            done = subprocess.run(
+                [sys.executable, "-m", "geoclass.cli.main", "info", path],
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+            assert done.returncode == 1
+            assert message in done.stderr
+            assert len(done.stderr.splitlines()) == 1, done.stderr
+
+    def test_what_map_would_warn_of_is_said(self, make_scene: Make) -> None:
+        coarse = rasterio.Affine(20, 0, 500000, 0, -20, 5800000)
+        out = run("info", make_scene(paint([[0]]), transform=coarse), "--json").output
+        assert "pixels are 20.0 m" in json.loads(out)["warnings"][0]
