@@ -26,7 +26,7 @@ MAX_PIXELS = 50_000_000
 """Larger images are no tiles; some are made to fill the memory."""
 
 # What zipfile raises for damaged, cut, encrypted and oddly compressed archives.
-_BAD_ZIP = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError)
+BAD_ZIP = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,7 +96,7 @@ def open_samples(path: Path) -> Iterator[Samples]:
     try:
         with zipfile.ZipFile(path) as archive:
             yield _list_samples(path, archive.namelist(), archive.read)
-    except _BAD_ZIP as error:
+    except BAD_ZIP as error:
         raise DatasetError(
             f"{path} is no zip file, or a damaged one ({error}): download it again, "
             "or give a folder of class folders"

@@ -11,12 +11,12 @@ import time
 import urllib.error
 import urllib.request
 import zipfile
-import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from geoclass.errors import DatasetError, OutputError
+from geoclass.learn.dataset import BAD_ZIP
 
 CHUNK = 1 << 20
 TIMEOUT_S = 30
@@ -111,7 +111,7 @@ def unpack(archive: Path, folder: Path) -> Path:
             # Most archives hold one folder of their own name; two levels of it help nobody.
             whole = inside[0] if len(inside) == 1 and inside[0].is_dir() else Path(scratch)
             shutil.copytree(whole, target)
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+    except BAD_ZIP as error:
         raise DatasetError(f"{archive} is damaged ({error}): download it again") from error
     except OSError as error:
         shutil.rmtree(target, ignore_errors=True)
