@@ -11,15 +11,9 @@ import click
 from geoclass.cli import options
 
 if TYPE_CHECKING:
-    import numpy as np
-
-    from geoclass.contract import Contract
-    from geoclass.learn.dataset import TileSet
     from geoclass.learn.evaluation import Evaluation
-    from geoclass.model.classifier import Classifier
 
 PARTS = ("test", "validation", "train", "all")
-SHIPPED = "shipped"
 SHOWN_MISTAKES = 50
 
 
@@ -63,9 +57,11 @@ def command(
     """
     import numpy as np
 
+    from geoclass.learn.corruptions import score_corruptions
     from geoclass.learn.dataset import read_tiles
     from geoclass.learn.evaluation import evaluate
     from geoclass.learn.figures import save_contact_sheet
+    from geoclass.learn.splits import choose_part
     from geoclass.model.checkpoint import load_model
     from geoclass.model.classifier import Classifier
     from geoclass.products.formats import check_not_input
@@ -73,10 +69,10 @@ def command(
     for picture in (mistakes, confusion):
         if picture is not None:
             check_not_input(picture, model, data)
-    loaded = load_model(None if str(model) == SHIPPED else model)
+    loaded = load_model(options.named_model(model))
     classifier = Classifier(loaded, device=device, batch_size=batch_size)
     tiles = read_tiles(data, loaded.contract.tile_size)
-    chosen = _choose_tiles(tiles, loaded.contract, part, lists)
+    chosen = choose_part(tiles, loaded.contract, part, lists)
     prediction = classifier.predict(tiles.images[chosen])
     labels = tiles.labels[chosen]
     result = evaluate(prediction.probabilities, labels, loaded.contract.legend.names)
@@ -99,53 +95,6 @@ def command(
             click.echo(f"no mistakes: {mistakes} is not written", err=True)
             return
         save_contact_sheet(tiles.images[chosen[surest[:SHOWN_MISTAKES]]], mistakes)
-
-
-def _choose_tiles(
-    tiles: TileSet, contract: Contract, part: str, lists: tuple[Path, Path, Path] | None
-) -> np.ndarray:
-    """Indices of the tiles to score; DatasetError where the split cannot be made again."""
-    import numpy as np
-
-    from geoclass.errors import DatasetError
-    from geoclass.learn.splits import hash_names, split_by_lists, split_randomly
-
-    names = contract.legend.names
-    if list(tiles.classes) != names:
-        raise DatasetError(
-            f"the classes of {tiles.name} are {', '.join(tiles.classes)}, "
-            f"the model knows {', '.join(names)}: give the data set that fits the model"
-        )
-    if part == "all":
-        return np.arange(len(tiles))
-    record = contract.training.split
-    if lists is not None:
-        split = split_by_lists(tiles, *lists)
-    elif record.kind == "random" and record.seed is not None:
-        split = split_randomly(tiles.labels, record.seed)
-    else:
-        raise DatasetError("the model's split was given as lists: give them with --lists")
-    if hash_names(tiles.names[i] for i in split.test) != record.test_sha256:
-        raise DatasetError(
-            f"the split of {tiles.name} is not the one the model was trained with, so its tiles "
-            "may have been seen in training: give that data set, or score --part all knowingly"
-        )
-    chosen: np.ndarray = getattr(split, part)
-    return chosen
-
-
-def score_corruptions(
-    classifier: Classifier, images: np.ndarray, labels: np.ndarray
-) -> dict[str, float]:
-    """Accuracy, 0–1, under each corruption, and the mean of those that count."""
-    from geoclass.learn.corruptions import CORRUPTIONS, NOT_COUNTED
-
-    scores = {}
-    for name, corrupt in CORRUPTIONS.items():
-        predicted = classifier.predict(corrupt(images, labels)).probabilities.argmax(axis=1)
-        scores[name] = float((predicted == labels).mean())
-    counted = [score for name, score in scores.items() if name not in NOT_COUNTED]
-    return {**scores, "mean": sum(counted) / len(counted)}
 
 
 def format_robustness(scores: dict[str, float]) -> str:

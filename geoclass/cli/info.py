@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     from geoclass.landcover import Provenance
     from geoclass.model.checkpoint import Model
 
-SHIPPED = "shipped"
-
 
 @click.command("info")
 @click.argument("path", metavar="MODEL|MAP|SCENE", type=options.FILE)
@@ -25,10 +23,10 @@ def command(path: Path, as_json: bool) -> None:
 
     `shipped` is the model that ships in the package.
     """
-    if str(path) == SHIPPED or path.suffix == ".safetensors":
+    if options.named_model(path) is None or path.suffix == ".safetensors":
         from geoclass.model.checkpoint import load_model
 
-        _print_model(load_model(None if str(path) == SHIPPED else path), as_json)
+        _print_model(load_model(options.named_model(path)), as_json)
         return
     from geoclass.errors import OutputError
     from geoclass.products.files import read_map

@@ -22,3 +22,8 @@ lists = click.option(
     metavar="TRAIN VALIDATION TEST",
     help="Three text files with a tile's file name a line, instead of the random split.",
 )
+
+
+def named_model(path: Path) -> Path | None:
+    """None, which is the model that ships, where the word `shipped` stands for a file."""
+    return None if str(path) == "shipped" else path

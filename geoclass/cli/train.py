@@ -102,7 +102,7 @@ def command(
     chosen_device = find_device(device)
     begun = None
     if start is not None:
-        begun = load_model(None if str(start) == "shipped" else start)
+        begun = load_model(options.named_model(start))
     tiles = read_tiles(data)
     split = split_by_lists(tiles, *lists) if lists else split_randomly(tiles.labels, split_seed)
 

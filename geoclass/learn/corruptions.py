@@ -14,6 +14,8 @@ import torch
 from PIL import Image
 from torch.nn import functional as F
 
+from geoclass.model.classifier import Classifier
+
 SEED = 20170216
 
 Corruption = Callable[[np.ndarray, np.ndarray], np.ndarray]
@@ -114,6 +116,18 @@ CORRUPTIONS: Mapping[str, Corruption] = {
     "contrast stretch": stretch_contrast,
     "blue, green, red": swap_channels,
 }
+
+
+def score_corruptions(
+    classifier: Classifier, images: np.ndarray, labels: np.ndarray
+) -> dict[str, float]:
+    """Accuracy, 0–1, under each corruption, and the mean of those that count."""
+    scores = {}
+    for name, corrupt in CORRUPTIONS.items():
+        predicted = classifier.predict(corrupt(images, labels)).probabilities.argmax(axis=1)
+        scores[name] = float((predicted == labels).mean())
+    counted = [score for name, score in scores.items() if name not in NOT_COUNTED]
+    return {**scores, "mean": sum(counted) / len(counted)}
 
 
 def _to_bytes(values: np.ndarray) -> np.ndarray:

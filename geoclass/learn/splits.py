@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from geoclass.contract import SplitKind, SplitRecord
+from geoclass.contract import Contract, SplitKind, SplitRecord
 from geoclass.errors import DatasetError
 from geoclass.learn.dataset import TileSet
 
@@ -83,6 +83,38 @@ def split_by_lists(tiles: TileSet, train: Path, validation: Path, test: Path) ->
     if len(np.unique(every)) < len(every):
         raise DatasetError(f"a tile stands twice in {train}, {validation}, {test}: mend the lists")
     return Split(kind="lists", seed=None, train=parts[0], validation=parts[1], test=parts[2])
+
+
+def choose_part(
+    tiles: TileSet, contract: Contract, part: str, lists: tuple[Path, Path, Path] | None = None
+) -> np.ndarray:
+    """Indices of the tiles in a part of a model's split, made again; `all` is every tile.
+
+    Raises DatasetError where the split cannot be made again, so that tiles which were trained
+    on never pass for unseen.
+    """
+    names = contract.legend.names
+    if list(tiles.classes) != names:
+        raise DatasetError(
+            f"the classes of {tiles.name} are {', '.join(tiles.classes)}, "
+            f"the model knows {', '.join(names)}: give the data set that fits the model"
+        )
+    if part == "all":
+        return np.arange(len(tiles))
+    record = contract.training.split
+    if lists is not None:
+        split = split_by_lists(tiles, *lists)
+    elif record.kind == "random" and record.seed is not None:
+        split = split_randomly(tiles.labels, record.seed)
+    else:
+        raise DatasetError("the model's split was given as lists: give them with --lists")
+    if hash_names(tiles.names[i] for i in split.test) != record.test_sha256:
+        raise DatasetError(
+            f"the split of {tiles.name} is not the one the model was trained with, so its tiles "
+            "may have been seen in training: give that data set, or score --part all knowingly"
+        )
+    chosen: np.ndarray = getattr(split, part)
+    return chosen
 
 
 AMBIGUOUS = -1

@@ -79,6 +79,9 @@ def write_map(
         with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as folder:
             draft = Path(folder) / f"{path.stem}.{map_format}"
             _ADAPTERS[map_format].write(landcover, draft)
+            # What SQLite left beside the old file would spoil the new one.
+            for kind in ("wal", "shm"):
+                path.with_name(f"{path.name}-{kind}").unlink(missing_ok=True)
             # The map last, so that it is never without its companions.
             for file in sorted(Path(folder).iterdir(), key=lambda file: file == draft):
                 file.replace(path.with_name(file.name.replace(draft.name, path.name)))
@@ -100,7 +103,7 @@ def read_map(path: Path | str) -> LandCoverMap:
 
 
 def _check_not_open(path: Path) -> None:
-    """Refuse a GeoPackage that another program is writing to; sweep what a dead one left."""
+    """Refuse a GeoPackage that another program is writing to."""
     journal, log = (path.with_name(f"{path.name}-{kind}") for kind in ("journal", "wal"))
     for file in (journal, log):
         if file.exists() and file.stat().st_size:
@@ -108,8 +111,6 @@ def _check_not_open(path: Path) -> None:
                 f"{path} is open in another program, such as QGIS ({file.name} is not empty): "
                 "close it there first, or choose another name"
             )
-    for kind in ("wal", "shm"):
-        path.with_name(f"{path.name}-{kind}").unlink(missing_ok=True)
 
 
 def _read_fingerprint(path: Path, map_format: MapFormat) -> str | None:

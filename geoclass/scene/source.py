@@ -91,7 +91,7 @@ def open_scene(path: Path, bands: Sequence[int] | None = None) -> SceneSource:
     with open_dataset(path) as dataset:
         _check_pixels(path, dataset)
         _check_georeference(path, dataset)
-        chosen, warnings = _choose_bands(path, dataset, bands)
+        chosen, warned = _choose_bands(path, dataset, bands)
         tags = dataset.tags()
         flags = [flag for i in chosen for flag in dataset.mask_flag_enums[i - 1]]
         return SceneSource(
@@ -108,7 +108,7 @@ def open_scene(path: Path, bands: Sequence[int] | None = None) -> SceneSource:
             baseline=_find_baseline(path, tags),
             add_offset=_find_offset(path, tags),
             date=_find_day(tags),
-            warnings=warnings,
+            warnings=warned,
         )
 
 
