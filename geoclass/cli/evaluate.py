@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +13,7 @@ import click
 from geoclass.cli import options
 
 if TYPE_CHECKING:
+    from geoclass.learn.corruptions import CorruptionScore
     from geoclass.learn.evaluation import Evaluation
 
 PARTS = ("test", "validation", "train", "all")
@@ -78,7 +81,7 @@ def command(
     result = evaluate(prediction.probabilities, labels, loaded.contract.legend.names)
     robustness = score_corruptions(classifier, tiles.images[chosen], labels) if corrupt else None
     if as_json:
-        more = {} if robustness is None else {"robustness": robustness}
+        more = {} if robustness is None else {"robustness": [asdict(r) for r in robustness]}
         click.echo(json.dumps({**result.to_json(), **more}))
     else:
         click.echo(format_evaluation(result))
@@ -97,14 +100,16 @@ def command(
         save_contact_sheet(tiles.images[chosen[surest[:SHOWN_MISTAKES]]], mistakes)
 
 
-def format_robustness(scores: dict[str, float]) -> str:
+def format_robustness(scores: Sequence[CorruptionScore]) -> str:
     """A line a corruption."""
-    from geoclass.learn.corruptions import NOT_COUNTED
+    from geoclass.learn.corruptions import mean_accuracy
 
-    lines = ["", "accuracy under corruption"]
-    for name, score in scores.items():
-        note = "  (not in the mean)" if name in NOT_COUNTED else ""
-        lines.append(f"{name:<20}{score:>8.2%}{note}")
+    lines = ["", f"{'accuracy under':<20}{'':>8}  training varied tiles so"]
+    for score in scores:
+        seen = "yes" if score.seen else "no"
+        note = "" if score.counted else ", not in the mean"
+        lines.append(f"{score.name:<20}{score.accuracy:>8.2%}  {seen}{note}")
+    lines.append(f"{'mean':<20}{mean_accuracy(scores):>8.2%}")
     return "\n".join(lines)
 
 

@@ -7,46 +7,80 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from geoclass.learn.atmosphere import correct_atmosphere
+from geoclass.learn.degrade import blur_tiles, coarsen_tiles, compress_tiles, join_tiles
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AugmentSettings:
-    """How far tiles are varied."""
+    """How far tiles are varied. Shares are of tiles, drawn for each kind on its own."""
 
     symmetries: bool = True
     """Turn and mirror: land has no preferred direction."""
     shift: int = 6
     """Move by up to so many pixels; the border is mirrored."""
-    gain: float = 0.3
+    join_share: float = 0.15
+    """Joined to another tile of their class, as a map's cells lie across borders."""
+    plain_share: float = 0.25
+    """Neither relit nor degraded: the tile as it is."""
+    gain: float = 0.4
     """Brightness factor between 1/(1+gain) and 1+gain: slopes, seasons, soils."""
     channel_gain: float = 0.08
     """The same for each channel alone."""
-    gamma: float = 0.15
+    gamma: float = 0.3
     """Exponent between 1/(1+gamma) and 1+gamma: how shadows and lights are spread."""
-    path_radiance: float = 0.09
+    path_radiance: float = 0.05
     """Standard deviation of the light added by the air in the blue band, as a share of white;
-    less in green and red. Negative values take light away, as atmospheric correction does."""
-    veil: float = 0.3
+    less in green and red."""
+    corrected_share: float = 0.3
+    """Seen as if corrected for the air (Level-2A)."""
+    veil: float = 0.45
     """Up to such a share of a tile's light comes from thin cloud or smoke …"""
-    veil_probability: float = 0.3
+    veil_share: float = 0.2
     """… in so many tiles."""
+    offset: float = 0.4
+    """Up to such a share of white is added to all channels …"""
+    offset_share: float = 0.1
+    """… in so many tiles."""
+    degrade_share: float = 0.08
+    """Blurred; and as many coarsened; and as many noisy; and as many compressed."""
 
 
 RAYLEIGH = (0.295, 0.586, 1.0)
 """Scattering in red, green and blue relative to blue: λ⁻⁴ at 665, 560 and 490 nm."""
 
-MAX_PATH_RADIANCE = 0.22
-"""About the blue light that L1C has and L2A lacks on a hazy day."""
-
 VEIL_BRIGHTNESS = 0.8
+BLUR_SIGMA = (0.5, 1.2)
+"""Pixels."""
+NOISE_SIGMA = (2.0, 10.0)
+"""Grey levels."""
+JPEG_QUALITY = (25, 80)
+SUN_COSINE = (0.42, 0.94)
+"""Of zenith angles from 65° to 20°."""
+AEROSOL_DEPTH = (0.02, 0.3)
 
 
-def augment(images: Tensor, settings: AugmentSettings, generator: torch.Generator) -> Tensor:
+def augment(
+    images: Tensor, labels: Tensor, settings: AugmentSettings, generator: torch.Generator
+) -> Tensor:
     """Uint8 (n, 3, s, s) to float (n, 3, s, s), 0–255, each tile varied on its own.
 
-    `generator` is of the CPU; the images may be on any device.
+    `labels` is int64 (n,). `generator` is of the CPU; the images may be on any device.
     """
-    x = _move(images, settings, generator) / 255
-    return _relight(x, settings, generator).clamp_(0, 1) * 255
+    joined = images.clone()
+    i = _draw(len(images), settings.join_share, generator).to(images.device)
+    if len(i):
+        joined[i] = join_tiles(images[i], labels[i], generator)
+    x = _move(joined, settings, generator)
+    i = _draw(len(x), 1 - settings.plain_share, generator).to(x.device)
+    lit = _relight(x[i] / 255, settings, generator).clamp(0, 1) * 255
+    x[i] = _degrade(lit, settings, generator).clamp(0, 255)
+    return x
+
+
+def _draw(n: int, share: float, generator: torch.Generator) -> Tensor:
+    """Which of n tiles, each with a chance of `share`: int64, on the CPU."""
+    return (torch.rand(n, generator=generator) < share).nonzero()[:, 0]
 
 
 def _relight(x: Tensor, settings: AugmentSettings, generator: torch.Generator) -> Tensor:
@@ -57,14 +91,37 @@ def _relight(x: Tensor, settings: AugmentSettings, generator: torch.Generator) -
     gain = _log_uniform(each, settings.gain, generator)
     gain = gain * _log_uniform(each_channel, settings.channel_gain, generator)
     path = settings.path_radiance * torch.randn(each, generator=generator)
-    path = path.clamp(-MAX_PATH_RADIANCE, MAX_PATH_RADIANCE)
     path = path * torch.tensor(RAYLEIGH).reshape(1, channels, 1, 1)
-    veil = settings.veil * torch.rand(each, generator=generator)
-    veil = veil * (torch.rand(each, generator=generator) < settings.veil_probability)
-    gamma, gain, path, veil = (v.to(x.device) for v in (gamma, gain, path, veil))
+    veil = _sometimes(settings.veil, settings.veil_share, n, generator)
+    offset = _sometimes(settings.offset, settings.offset_share, n, generator)
+    gamma, gain, path, veil, offset = (v.to(x.device) for v in (gamma, gain, path, veil, offset))
+    corrected = _draw(n, settings.corrected_share, generator).to(x.device)
+    sun = _uniform(*SUN_COSINE, len(corrected), generator).to(x.device)
+    aerosol = _uniform(*AEROSOL_DEPTH, len(corrected), generator).to(x.device)
+    # The air first: it was between the ground and the tile as it is.
+    x[corrected] = correct_atmosphere(x[corrected], sun, aerosol).clamp(min=0)
     x = x**gamma * gain
     x = x + path * (1 - x)  # towards white, or away from it
-    return x + veil * (VEIL_BRIGHTNESS - x)
+    return x + veil * (VEIL_BRIGHTNESS - x) + offset
+
+
+def _degrade(x: Tensor, settings: AugmentSettings, generator: torch.Generator) -> Tensor:
+    """Some tiles as a worse instrument, another format or a coarser product would show them."""
+    n, share = len(x), settings.degrade_share
+    blurred, coarse, noisy, packed = (_draw(n, share, generator).to(x.device) for _ in range(4))
+    sigma = float(_uniform(*BLUR_SIGMA, 1, generator))
+    if len(blurred):
+        x[blurred] = blur_tiles(x[blurred], sigma)
+    if len(coarse):
+        x[coarse] = coarsen_tiles(x[coarse])
+    noise = torch.randn((len(noisy), *x.shape[1:]), generator=generator)
+    noise = noise * _uniform(*NOISE_SIGMA, len(noisy), generator)
+    x[noisy] = x[noisy] + noise.to(x.device)
+    low, high = JPEG_QUALITY
+    x[packed] = compress_tiles(
+        x[packed], torch.randint(low, high + 1, (len(packed),), generator=generator)
+    )
+    return x
 
 
 def _move(images: Tensor, settings: AugmentSettings, generator: torch.Generator) -> Tensor:
@@ -104,3 +161,13 @@ def _log_uniform(shape: tuple[int, ...], spread: float, generator: torch.Generat
     """Factors between 1/(1+spread) and 1+spread, as often below one as above."""
     exponent = 2 * torch.rand(shape, generator=generator) - 1
     return (1.0 + spread) ** exponent
+
+
+def _uniform(low: float, high: float, n: int, generator: torch.Generator) -> Tensor:
+    return low + (high - low) * torch.rand((n, 1, 1, 1), generator=generator)
+
+
+def _sometimes(most: float, share: float, n: int, generator: torch.Generator) -> Tensor:
+    """Between 0 and `most` for a share of n tiles, 0 for the others, (n, 1, 1, 1)."""
+    chosen = torch.rand((n, 1, 1, 1), generator=generator) < share
+    return chosen * _uniform(0, most, n, generator)

@@ -1,19 +1,20 @@
 """The same tiles on a bad day: a fixed list of ways in which real scenes differ from EuroSAT.
 
 Robustness is accuracy on these. The list and its seed never change, so that scores of
-different models compare; nothing here is used in training.
+different models compare. Training may vary tiles in the same ways: `is_seen` says which.
 """
 
 from __future__ import annotations
 
-import io
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image
-from torch.nn import functional as F
 
+from geoclass.learn.atmosphere import TYPICAL_AEROSOL, TYPICAL_SUN, correct_atmosphere
+from geoclass.learn.degrade import blur_tiles, coarsen_tiles, compress_tiles
 from geoclass.model.classifier import Classifier
 
 SEED = 20170216
@@ -21,8 +22,8 @@ SEED = 20170216
 Corruption = Callable[[np.ndarray, np.ndarray], np.ndarray]
 """From uint8 tiles (n, 3, s, s) and their labels (n,) to as many corrupted tiles."""
 
-NOT_COUNTED = ("contrast stretch", "blue, green, red")
-"""Errors of preparation, which the contract refuses; no network has to live with them."""
+NOT_COUNTED = ("L2A, simulated", "contrast stretch", "blue, green, red")
+"""Another product, scored for itself, and errors of preparation, which the contract refuses."""
 
 
 def change_gain(factor: float) -> Corruption:
@@ -42,11 +43,7 @@ def add_haze(transmittance: float, airlight: float) -> Corruption:
 
 def blur(images: np.ndarray, _labels: np.ndarray) -> np.ndarray:
     """Gaussian of σ = 1 pixel."""
-    line = torch.exp(-(torch.arange(-4.0, 5.0) ** 2) / 2)
-    line /= line.sum()
-    kernel = torch.outer(line, line).expand(3, 1, 9, 9)
-    padded = F.pad(torch.from_numpy(images).float(), (4, 4, 4, 4), mode="reflect")
-    return _to_bytes(F.conv2d(padded, kernel, groups=3).numpy())
+    return _to_bytes(blur_tiles(torch.from_numpy(images).float(), sigma=1.0).numpy())
 
 
 def add_noise(images: np.ndarray, _labels: np.ndarray) -> np.ndarray:
@@ -57,13 +54,8 @@ def add_noise(images: np.ndarray, _labels: np.ndarray) -> np.ndarray:
 
 def compress(images: np.ndarray, _labels: np.ndarray) -> np.ndarray:
     """JPEG of quality 30."""
-    out = np.empty_like(images)
-    for i, image in enumerate(images):
-        encoded = io.BytesIO()
-        Image.fromarray(image.transpose(1, 2, 0)).save(encoded, "JPEG", quality=30)
-        with Image.open(encoded) as decoded:
-            out[i] = np.asarray(decoded).transpose(2, 0, 1)
-    return out
+    quality = torch.full((len(images),), 30)
+    return _to_bytes(compress_tiles(torch.from_numpy(images).float(), quality).numpy())
 
 
 def join_halves(images: np.ndarray, labels: np.ndarray) -> np.ndarray:
@@ -84,9 +76,14 @@ def join_halves(images: np.ndarray, labels: np.ndarray) -> np.ndarray:
 
 def coarsen(images: np.ndarray, _labels: np.ndarray) -> np.ndarray:
     """Pixels of 20 m, brought back to 10 m by cubic interpolation."""
-    coarse = F.avg_pool2d(torch.from_numpy(images).float(), 2)
-    fine = F.interpolate(coarse, scale_factor=2, mode="bicubic", align_corners=False)
-    return _to_bytes(fine.numpy())
+    return _to_bytes(coarsen_tiles(torch.from_numpy(images).float()).numpy())
+
+
+def correct_for_air(images: np.ndarray, _labels: np.ndarray) -> np.ndarray:
+    """Level-2A of a clear day with the sun at 40° above the horizon."""
+    x = torch.from_numpy(images).float() / 255
+    sun, aerosol = torch.full((1, 1, 1, 1), TYPICAL_SUN), torch.full((1, 1, 1, 1), TYPICAL_AEROSOL)
+    return _to_bytes(255 * correct_atmosphere(x, sun, aerosol).numpy())
 
 
 def stretch_contrast(images: np.ndarray, _labels: np.ndarray) -> np.ndarray:
@@ -113,21 +110,70 @@ CORRUPTIONS: Mapping[str, Corruption] = {
     "JPEG quality 30": compress,
     "two halves": join_halves,
     "20 m pixels": coarsen,
+    "L2A, simulated": correct_for_air,
     "contrast stretch": stretch_contrast,
     "blue, green, red": swap_channels,
 }
 
+_VARIED_BY = {
+    "gain ×0.7": "gain",
+    "gain ×1.4": "gain",
+    "gamma 0.7": "gamma",
+    "gamma 1.5": "gamma",
+    "haze 0.8x + 40": "veil",
+    "haze 0.6x + 80": "veil",
+    "offset +92": "offset",
+    "blur σ 1": "degrade_share",
+    "noise σ 8": "degrade_share",
+    "JPEG quality 30": "degrade_share",
+    "two halves": "join_share",
+    "20 m pixels": "degrade_share",
+    "L2A, simulated": "corrected_share",
+}
+"""The setting of `AugmentSettings` that varies training tiles in the same way."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CorruptionScore:
+    """How a model fares under one corruption."""
+
+    name: str
+    accuracy: float
+    """0–1."""
+    seen: bool
+    """Whether training varied tiles in this way."""
+    counted: bool
+    """Whether it counts in the mean."""
+
 
 def score_corruptions(
     classifier: Classifier, images: np.ndarray, labels: np.ndarray
-) -> dict[str, float]:
-    """Accuracy, 0–1, under each corruption, and the mean of those that count."""
-    scores = {}
+) -> list[CorruptionScore]:
+    """Accuracy on uint8 tiles (n, 3, s, s) with labels (n,) under each corruption."""
+    recipe = classifier.contract.training.recipe
+    scores = []
     for name, corrupt in CORRUPTIONS.items():
         predicted = classifier.predict(corrupt(images, labels)).probabilities.argmax(axis=1)
-        scores[name] = float((predicted == labels).mean())
-    counted = [score for name, score in scores.items() if name not in NOT_COUNTED]
-    return {**scores, "mean": sum(counted) / len(counted)}
+        scores.append(
+            CorruptionScore(
+                name=name,
+                accuracy=float((predicted == labels).mean()),
+                seen=is_seen(name, recipe),
+                counted=name not in NOT_COUNTED,
+            )
+        )
+    return scores
+
+
+def mean_accuracy(scores: Sequence[CorruptionScore]) -> float:
+    """Robustness: the mean over the corruptions that count, 0–1."""
+    return float(np.mean([score.accuracy for score in scores if score.counted]))
+
+
+def is_seen(name: str, recipe: Mapping[str, Any]) -> bool:
+    """Whether training by this recipe varied tiles as the corruption `name` does."""
+    variations = recipe.get("augment") or {}
+    return bool(variations.get(_VARIED_BY.get(name, ""), 0))
 
 
 def _to_bytes(values: np.ndarray) -> np.ndarray:

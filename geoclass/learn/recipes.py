@@ -1,4 +1,4 @@
-"""How the networks are trained: settings, and the two recipes that are known to work."""
+"""How the networks are trained: settings, and a recipe for each network."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class TrainSettings:
     """A recipe; the defaults are TileNet's."""
 
     arch: Arch = "tilenet"
-    epochs: int = 60
+    epochs: int = 100
     batch_size: int = 128
     drop_partial_batch: bool = True
     optimizer: Literal["adam", "adamw"] = "adamw"
@@ -64,10 +64,3 @@ RECIPES: dict[Arch, TrainSettings] = {
         std=(0.5, 0.5, 0.5),
     ),
 }
-
-FINISH = TrainSettings(
-    epochs=40,
-    learning_rate=2e-3,
-    augment=AugmentSettings(gain=0.2, gamma=0.1, path_radiance=0.06, veil_probability=0.15),
-)
-"""A second, gentler cycle for a TileNet that has been through the first: nearer to clean tiles."""

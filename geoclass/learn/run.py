@@ -26,7 +26,7 @@ from geoclass.learn.schedule import build_optimizer, ema, rate_factor
 from geoclass.learn.splits import PARTS, Split, hash_names
 from geoclass.model.checkpoint import Model, save_model
 from geoclass.model.classifier import compute_logits, normalise
-from geoclass.model.networks import build_network, copy_weights
+from geoclass.model.networks import Arch, build_network, copy_weights
 
 EVALUATION_BATCH_SIZE = 256
 
@@ -41,10 +41,11 @@ class TrainingRun:
         settings: TrainSettings,
         device: torch.device,
         start: Model | None,
+        build: Callable[[Arch, int], nn.Module] = build_network,
     ) -> None:
         self._tiles, self._split, self._settings, self._device = tiles, split, settings, device
         torch.manual_seed(settings.seed)
-        network = build_network(settings.arch, len(tiles.classes))
+        network = build(settings.arch, len(tiles.classes))
         if start is not None:
             copy_weights(start.network, network)
         self._network = convert_conv2d_weight_memory_format(network, torch.channels_last).to(device)
@@ -89,16 +90,16 @@ class TrainingRun:
     def _step(self, batch: Tensor, progress: float, generator: torch.Generator) -> float:
         settings, device = self._settings, self._device
         images = self._images[batch].to(device)
+        labels = self._labels[batch].to(device)
         varied = images.float()
         if settings.augment is not None:
-            varied = augment(images, settings.augment, generator)
+            varied = augment(images, labels, settings.augment, generator)
         x = normalise(varied, settings.mean, settings.std)
         for group in self._optimizer.param_groups:
             group["lr"] = settings.learning_rate * rate_factor(settings, progress)
         bf16 = settings.precision == "bf16"
         with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
             logits = self._forward(x)
-        labels = self._labels[batch].to(device)
         loss = F.cross_entropy(logits.float(), labels, label_smoothing=settings.label_smoothing)
         self._optimizer.zero_grad()
         loss.backward()

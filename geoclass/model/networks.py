@@ -6,6 +6,7 @@ class probabilities.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal, get_args
 
 import torch
@@ -70,39 +71,53 @@ class _ResidualBlock(nn.Module):
         return F.relu(self.norm2(self.conv2(y)) + self.shortcut(x), inplace=True)
 
 
+TILENET_BLOCKS = ((64, 2), (64, 1), (128, 2), (128, 1), (192, 1))
+"""Channels and stride of TileNet's residual blocks."""
+
+
 class TileNet(nn.Module):
     """A small residual network: 1.24 million parameters, 105 MMAC a tile.
 
     It has no layer that depends on the tile's size, so that overlapping tiles of a scene can
-    share their features.
+    share their features. `stem` and `blocks` (channels, stride) are there to try variants.
     """
 
-    def __init__(self, classes: int = 10) -> None:
+    def __init__(
+        self,
+        classes: int = 10,
+        stem: int = 32,
+        blocks: Sequence[tuple[int, int]] = TILENET_BLOCKS,
+    ) -> None:
         super().__init__()
         self.stem = nn.Sequential(
-            nn.Conv2d(3, 32, 3, 2, padding=1, bias=False), nn.BatchNorm2d(32), nn.ReLU(inplace=True)
+            nn.Conv2d(3, stem, 3, 2, padding=1, bias=False),
+            nn.BatchNorm2d(stem),
+            nn.ReLU(inplace=True),
         )
+        widths = [stem, *(channels for channels, _ in blocks)]
         self.stages = nn.Sequential(
-            _ResidualBlock(32, 64, 2),
-            _ResidualBlock(64, 64, 1),
-            _ResidualBlock(64, 128, 2),
-            _ResidualBlock(128, 128, 1),
-            _ResidualBlock(128, 192, 1),
+            *(
+                _ResidualBlock(width, channels, stride)
+                for width, (channels, stride) in zip(widths, blocks, strict=False)
+            )
         )
-        self.head = nn.Linear(192, classes)
+        self.head = nn.Linear(widths[-1], classes)
 
     def forward(self, x: Tensor) -> Tensor:
         """Float (n, 3, 64, 64) to logits (n, classes)."""
+        logits: Tensor = self.head(self.features(x))
+        return logits
+
+    def features(self, x: Tensor) -> Tensor:
+        """Float (n, 3, 64, 64) to what the head decides by, (n, 192)."""
         x = self.stem(x)  # n, 32, 32, 32
         x = self.stages(x)  # n, 192, 8, 8
-        x = x.mean(dim=(2, 3))  # n, 192
-        logits: Tensor = self.head(x)
-        return logits
+        return x.mean(dim=(2, 3))
 
 
 def build_network(arch: Arch, classes: int) -> nn.Module:
     """A network with fresh weights, drawn from torch's global generator."""
-    return {"customnet": CustomNet, "tilenet": TileNet}[arch](classes)
+    return CustomNet(classes) if arch == "customnet" else TileNet(classes)
 
 
 def copy_weights(source: nn.Module, target: nn.Module) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -285,11 +286,12 @@ class TestTrainAndEvaluate:
         model = tmp_path / "m.safetensors"
         self.train(tiles, model)
         scores = json.loads(run("evaluate", model, tiles, "--corrupt", "--json").output)
-        robustness = scores["robustness"]
-        mean = robustness.pop("mean")
-        assert mean == pytest.approx(np.mean(list(robustness.values())[:-2]))
+        robustness = {score["name"]: score for score in scores["robustness"]}
         text = run("evaluate", model, tiles, "--corrupt").output
-        assert f"haze 0.6x + 80      {robustness['haze 0.6x + 80']:>8.2%}" in text
+        assert f"haze 0.6x + 80      {robustness['haze 0.6x + 80']['accuracy']:>8.2%}  yes" in text
+        assert re.search(r"blue, green, red +[\d.]+%  no, not in the mean", text)
+        mean = np.mean([score["accuracy"] for score in robustness.values() if score["counted"]])
+        assert text.endswith(f"mean                {mean:>8.2%}\n")
 
     def test_no_mistakes_no_picture(self, tiles: Path, tmp_path: Path) -> None:
         model = tmp_path / "m.safetensors"

@@ -5,7 +5,18 @@ import torch
 from geoclass.learn.augment import AugmentSettings, augment
 
 PLAIN = AugmentSettings(
-    symmetries=False, shift=0, gain=0, channel_gain=0, gamma=0, path_radiance=0, veil=0
+    symmetries=False,
+    shift=0,
+    join_share=0,
+    plain_share=0,
+    gain=0,
+    channel_gain=0,
+    gamma=0,
+    path_radiance=0,
+    corrected_share=0,
+    veil=0,
+    offset=0,
+    degrade_share=0,
 )
 
 
@@ -17,7 +28,8 @@ def tiles(n: int = 1, size: int = 64) -> torch.Tensor:
 def run(images: torch.Tensor, seed: int = 0, **changes: object) -> torch.Tensor:
     fields = {name: getattr(PLAIN, name) for name in PLAIN.__slots__}
     settings = AugmentSettings(**{**fields, **changes})
-    return augment(images, settings, torch.Generator().manual_seed(seed))
+    labels = torch.arange(len(images)) % 3
+    return augment(images, labels, settings, torch.Generator().manual_seed(seed))
 
 
 def test_nothing_asked_for_nothing_changed() -> None:
@@ -45,15 +57,21 @@ def test_shift_moves_and_mirrors_the_border() -> None:
 
 
 def test_same_seed_same_variation() -> None:
-    settings = AugmentSettings()
-    one, same = (augment(tiles(8), settings, torch.Generator().manual_seed(5)) for _ in range(2))
-    other = augment(tiles(8), settings, torch.Generator().manual_seed(6))
+    settings, labels = AugmentSettings(), torch.arange(64) % 3
+    one, same = (
+        augment(tiles(64), labels, settings, torch.Generator().manual_seed(5)) for _ in range(2)
+    )
+    other = augment(tiles(64), labels, settings, torch.Generator().manual_seed(6))
     assert torch.equal(one, same)
     assert not torch.equal(one, other)
 
 
 def test_values_stay_grey_levels() -> None:
-    out = augment(tiles(64), AugmentSettings(), torch.Generator().manual_seed(0))
+    images = tiles(256)
+    labels = torch.arange(256) % 3
+    before = images.clone()
+    out = augment(images, labels, AugmentSettings(), torch.Generator().manual_seed(0))
+    assert torch.equal(images, before)
     assert out.min() >= 0
     assert out.max() <= 255
     assert out.isfinite().all()
@@ -70,5 +88,39 @@ def test_path_radiance_moves_blue_most_and_red_least() -> None:
 
 def test_veil_lightens_some_tiles() -> None:
     dark = torch.full((400, 3, 8, 8), 20, dtype=torch.uint8)
-    lighter = (run(dark, veil=0.3, veil_probability=0.3).mean(dim=(1, 2, 3)) > 20.01).float()
+    lighter = (run(dark, veil=0.3, veil_share=0.3).mean(dim=(1, 2, 3)) > 20.01).float()
     assert 0.2 < lighter.mean() < 0.4
+
+
+def test_offset_lightens_some_tiles_evenly() -> None:
+    dark = torch.full((400, 3, 8, 8), 20, dtype=torch.uint8)
+    out = run(dark, offset=0.4, offset_share=0.25)
+    lighter = (out.mean(dim=(1, 2, 3)) > 20.01).float()
+    assert 0.15 < lighter.mean() < 0.35
+    assert out.max() <= 20 + 0.4 * 255 + 1e-3
+    assert out.std(dim=(1, 2, 3)).max() < 1e-3
+
+
+def test_plain_tiles_are_only_moved() -> None:
+    images = tiles(200, size=16)
+    out = run(images, plain_share=0.5, gain=0.5, degrade_share=0.5)
+    same = (out == images.float()).all(dim=3).all(dim=2).all(dim=1).float().mean()
+    assert 0.4 < same < 0.6
+
+
+def test_some_tiles_lose_the_light_of_the_air() -> None:
+    # Forest as Level-1C shows it; Level-2A is darker, most in blue.
+    forest = torch.tensor([45, 60, 78], dtype=torch.uint8)[None, :, None, None]
+    out = run(forest.expand(400, 3, 8, 8), corrected_share=0.5)[:, :, 0, 0]
+    corrected = out[:, 2] < 70
+    assert 0.4 < corrected.float().mean() < 0.6
+    lost = forest[:, :, 0, 0] - out[corrected]
+    assert (lost[:, 2] > lost[:, 1]).all()
+    assert (lost[:, 1] > lost[:, 0]).all()
+
+
+def test_every_way_of_degrading_touches_its_share() -> None:
+    images = tiles(300, size=16)
+    out = run(images, degrade_share=0.2)
+    same = (out == images.float()).all(dim=3).all(dim=2).all(dim=1).float().mean()
+    assert abs(same - 0.8**4) < 0.1

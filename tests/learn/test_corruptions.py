@@ -1,10 +1,13 @@
 """The fixed list of corruptions."""
 
+from dataclasses import asdict
+
 import numpy as np
 import pytest
 from scipy import ndimage
 
-from geoclass.learn.corruptions import CORRUPTIONS, NOT_COUNTED
+from geoclass.learn.corruptions import CORRUPTIONS, NOT_COUNTED, is_seen
+from geoclass.learn.recipes import RECIPES
 
 
 @pytest.fixture
@@ -58,6 +61,22 @@ def test_noise_has_its_width() -> None:
     assert CORRUPTIONS["noise σ 8"](grey, np.zeros(20)).std() == pytest.approx(8, rel=0.02)
 
 
-def test_last_two_are_not_counted() -> None:
-    assert tuple(CORRUPTIONS)[-2:] == NOT_COUNTED
-    assert len(CORRUPTIONS) == 14
+def test_what_the_contract_refuses_is_not_counted() -> None:
+    assert tuple(CORRUPTIONS)[-3:] == NOT_COUNTED
+    assert len(CORRUPTIONS) == 15
+
+
+def test_air_is_taken_off_most_in_blue_and_never_below_black(images: np.ndarray) -> None:
+    forest = np.full((1, 3, 64, 64), 0, np.uint8) + np.array([45, 60, 78], np.uint8)[:, None, None]
+    darker = forest[0, :, 0, 0] - CORRUPTIONS["L2A, simulated"](forest, LABELS[:1])[0, :, 0, 0]
+    assert 15 < darker[0] < darker[1] < darker[2] < 78
+    assert CORRUPTIONS["L2A, simulated"](images * 0, LABELS).max() == 0
+
+
+def test_what_training_has_seen_is_told_by_its_recipe() -> None:
+    tutorial = asdict(RECIPES["customnet"])
+    assert not any(is_seen(name, tutorial) for name in CORRUPTIONS)
+    recipe = asdict(RECIPES["tilenet"])
+    assert [name for name in CORRUPTIONS if not is_seen(name, recipe)] == [*NOT_COUNTED[1:]]
+    gentle = {**recipe, "augment": {**recipe["augment"], "join_share": 0.0}}
+    assert not is_seen("two halves", gentle)
