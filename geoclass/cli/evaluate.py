@@ -80,11 +80,12 @@ def command(
     labels = tiles.labels[chosen]
     result = evaluate(prediction.probabilities, labels, loaded.contract.legend.names)
     robustness = score_corruptions(classifier, tiles.images[chosen], labels) if corrupt else None
+    unknown = float(prediction.unknown.mean())
     if as_json:
         more = {} if robustness is None else {"robustness": [asdict(r) for r in robustness]}
-        click.echo(json.dumps({**result.to_json(), **more}))
+        click.echo(json.dumps({**result.to_json(), "unknown_share": unknown, **more}))
     else:
-        click.echo(format_evaluation(result))
+        click.echo(format_evaluation(result, unknown))
         if robustness is not None:
             click.echo(format_robustness(robustness))
     if confusion is not None:
@@ -113,13 +114,14 @@ def format_robustness(scores: Sequence[CorruptionScore]) -> str:
     return "\n".join(lines)
 
 
-def format_evaluation(result: Evaluation) -> str:
+def format_evaluation(result: Evaluation, unknown_share: float) -> str:
     """Scores, a line a class, and the confusion matrix."""
     lines = [
         f"tiles                {result.tiles}",
         f"accuracy             {result.accuracy:.2%}",
         f"macro-F1             {result.macro_f1:.4f}",
         f"calibration error    {result.calibration_error:.2%}",
+        f"unknown              {unknown_share:.2%}  (scored all the same)",
         "",
         f"{'class':<22}{'precision':>10}{'recall':>10}{'F1':>10}{'tiles':>8}",
     ]

@@ -48,7 +48,8 @@ def command(
     else:
         for label in labels:
             place = f" {label.row},{label.col}" if tiles else ""
-            click.echo(f"{label.image}{place}: {label.name} {label.confidence:.1%}")
+            doubt = "unlike the training data; likeliest " if label.unknown else ""
+            click.echo(f"{label.image}{place}: {doubt}{label.name} {label.confidence:.1%}")
     if show is not None:
         from geoclass.report.charts import draw_labels
 

@@ -7,10 +7,11 @@ import math
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 from torch.nn.utils.memory_format import convert_conv2d_weight_memory_format
 from torch.optim.swa_utils import AveragedModel
@@ -20,13 +21,14 @@ from geoclass.errors import GeoclassError, SettingsError
 from geoclass.learn.augment import augment
 from geoclass.learn.calibration import fit_temperature
 from geoclass.learn.dataset import TileSet
+from geoclass.learn.novelty import fit_novelty
 from geoclass.learn.progress import Checkpoint, same_json
 from geoclass.learn.recipes import TrainSettings
 from geoclass.learn.schedule import build_optimizer, ema, rate_factor
 from geoclass.learn.splits import PARTS, Split, hash_names
 from geoclass.model.checkpoint import Model, save_model
-from geoclass.model.classifier import compute_logits, normalise
-from geoclass.model.networks import Arch, build_network, copy_weights
+from geoclass.model.classifier import compute_outputs, normalise
+from geoclass.model.networks import Arch, Network, build_network, copy_weights
 
 EVALUATION_BATCH_SIZE = 256
 
@@ -41,14 +43,15 @@ class TrainingRun:
         settings: TrainSettings,
         device: torch.device,
         start: Model | None,
-        build: Callable[[Arch, int], nn.Module] = build_network,
+        build: Callable[[Arch, int], Network] = build_network,
     ) -> None:
         self._tiles, self._split, self._settings, self._device = tiles, split, settings, device
         torch.manual_seed(settings.seed)
         network = build(settings.arch, len(tiles.classes))
         if start is not None:
             copy_weights(start.network, network)
-        self._network = convert_conv2d_weight_memory_format(network, torch.channels_last).to(device)
+        convert_conv2d_weight_memory_format(network, torch.channels_last)
+        self._network = network.to(device)
         self._forward = torch.compile(self._network) if settings.compile else self._network
         self._averaged: AveragedModel | None = None
         if settings.ema_decay is not None:
@@ -109,13 +112,14 @@ class TrainingRun:
         return float(loss.detach())
 
     @property
-    def _evaluated(self) -> nn.Module:
+    def evaluated(self) -> Network:
+        """The network as it would be shipped now, in evaluation mode."""
         network = self._network if self._averaged is None else self._averaged.module
-        return network.eval()
+        return cast("Network", network.eval())
 
-    def _validation_logits(self, network: nn.Module) -> tuple[Tensor, Tensor]:
+    def _validation_logits(self, network: Network) -> tuple[Tensor, Tensor]:
         chosen = torch.from_numpy(self._split.validation)
-        logits = compute_logits(
+        _, logits = compute_outputs(
             network,
             self._images[chosen],
             mean=self._settings.mean,
@@ -126,7 +130,7 @@ class TrainingRun:
 
     def validate(self) -> tuple[float, float]:
         """Cross entropy and accuracy on the validation part."""
-        logits, labels = self._validation_logits(self._evaluated)
+        logits, labels = self._validation_logits(self.evaluated)
         accuracy = (logits.argmax(dim=1) == labels).double().mean()
         return float(F.cross_entropy(logits, labels)), float(accuracy)
 
@@ -139,7 +143,7 @@ class TrainingRun:
 
     def weights(self) -> dict[str, Tensor]:
         """The weights that would be shipped now."""
-        return dict(self._evaluated.state_dict())
+        return dict(self.evaluated.state_dict())
 
     def tensors(self) -> dict[str, Tensor]:
         """All that a later epoch depends on."""
@@ -184,7 +188,7 @@ class TrainingRun:
 
     def finish(self, best: Checkpoint, output: Path) -> None:
         """Calibrate the best weights and write them with their contract."""
-        network = copy.deepcopy(self._evaluated)
+        network = copy.deepcopy(self.evaluated)
         network.load_state_dict(best.tensors)
         logits, labels = self._validation_logits(network)
         n = len(self._tiles.classes)
@@ -207,4 +211,13 @@ class TrainingRun:
                 validation_accuracy=accuracy,
             ),
         )
-        save_model(output, self._settings.arch, network.cpu(), contract)
+        parts = (torch.from_numpy(part) for part in (self._split.train, self._split.validation))
+        train, validation = parts
+        novelty = fit_novelty(
+            network,
+            self._images[train],
+            self._labels[train],
+            self._images[validation],
+            (self._settings.mean, self._settings.std),
+        )
+        save_model(output, self._settings.arch, network.cpu(), contract, novelty)

@@ -28,6 +28,8 @@ class ImageLabel:
     """The likeliest class."""
     confidence: float
     """Its probability, 0–1."""
+    unknown: bool
+    """True where the tile is too unlike the training data for the class to mean anything."""
     probabilities: dict[str, float]
     """Of all classes, by name."""
     tile: np.ndarray
@@ -63,8 +65,9 @@ def label_image(path: Path, classifier: Classifier, *, whole: bool = False) -> l
     tiles = np.stack([pixels[:, row : row + size, col : col + size] for row, col in places])
     names = classifier.contract.legend.names
     labels = []
-    for (row, col), tile, p in zip(
-        places, tiles, classifier.predict(tiles).probabilities, strict=True
+    prediction = classifier.predict(tiles)
+    for (row, col), tile, p, unknown in zip(
+        places, tiles, prediction.probabilities, prediction.unknown, strict=True
     ):
         labels.append(
             ImageLabel(
@@ -73,6 +76,7 @@ def label_image(path: Path, classifier: Classifier, *, whole: bool = False) -> l
                 col=col,
                 name=names[int(p.argmax())],
                 confidence=float(p.max()),
+                unknown=bool(unknown),
                 probabilities=dict(zip(names, p.tolist(), strict=True)),
                 tile=tile,
             )

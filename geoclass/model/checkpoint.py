@@ -14,14 +14,18 @@ from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
-from torch import Tensor, nn
+from torch import Tensor
 
 from geoclass.contract import Contract
 from geoclass.errors import ModelError, OutputError
-from geoclass.model.networks import ARCHS, Arch, build_network
+from geoclass.model.networks import ARCHS, Arch, Network, build_network
+from geoclass.model.novelty import Novelty
 
 SHIPPED_WEIGHTS = "tilenet.safetensors"
 """The model used where none is named; its card stands beside it."""
+
+NOVELTY = "novelty."
+"""Tensors whose names begin so are no weights."""
 
 _PICKLE_HEADS = (b"PK\x03\x04", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")
 
@@ -31,9 +35,11 @@ class Model:
     """A network, the contract that it must be used by, and the file's fingerprint."""
 
     arch: Arch
-    network: nn.Module
+    network: Network
     """In evaluation mode, on the CPU."""
     contract: Contract
+    novelty: Novelty | None = None
+    """What it takes for a tile to be unknown; None: nothing is."""
     sha256: str
     """Hash of the file's bytes; names the model in every map made with it."""
 
@@ -49,11 +55,16 @@ def load_model(path: Path | None = None) -> Model:
         return _load(shipped)
 
 
-def save_model(path: Path, arch: Arch, network: nn.Module, contract: Contract) -> None:
+def save_model(
+    path: Path, arch: Arch, network: Network, contract: Contract, novelty: Novelty | None = None
+) -> None:
     """Write a model file, whole or not at all."""
     # One JSON text, because safetensors writes its metadata entries in no fixed order.
     metadata = {"geoclass": json.dumps({"arch": arch, "contract": contract.to_json()})}
-    save_tensors(path, dict(network.state_dict()), metadata)
+    tensors = dict(network.state_dict())
+    if novelty is not None:
+        tensors |= {f"{NOVELTY}{name}": tensor for name, tensor in novelty.tensors().items()}
+    save_tensors(path, tensors, metadata)
 
 
 def save_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: dict[str, str]) -> None:
@@ -92,16 +103,23 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
 
 
 def _load(path: Path) -> Model:
-    weights, metadata = read_tensors(path)
+    tensors, metadata = read_tensors(path)
     arch, contract = _parse_metadata(path, metadata)
     network = build_network(arch, len(contract.legend))
+    fitted = {k.removeprefix(NOVELTY): t for k, t in tensors.items() if k.startswith(NOVELTY)}
     try:
-        network.load_state_dict(weights)
+        network.load_state_dict({k: t for k, t in tensors.items() if not k.startswith(NOVELTY)})
     except RuntimeError as error:
         raise ModelError(f"the weights in {path} do not fit the network {arch}") from error
     with path.open("rb") as file:
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-    return Model(arch=arch, network=network.eval(), contract=contract, sha256=sha256)
+    try:
+        novelty = Novelty.from_tensors(fitted) if fitted else None
+    except KeyError as error:
+        raise ModelError(f"the statistics of novelty in {path} lack {error}: train anew") from error
+    return Model(
+        arch=arch, network=network.eval(), contract=contract, novelty=novelty, sha256=sha256
+    )
 
 
 def _parse_metadata(path: Path, metadata: Mapping[str, str]) -> tuple[Arch, Contract]:

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.utils.memory_format import convert_conv2d_weight_memory_format
 
 from geoclass.errors import SettingsError
 from geoclass.model.checkpoint import Model
+from geoclass.model.networks import Network
 
 CPU_BATCH_SIZE = 128
 """Larger batches fall out of the processor's caches and are slower."""
@@ -45,28 +46,24 @@ class Classifier:
         on_cuda = self.device.type == "cuda"
         self.batch_size = batch_size or (CUDA_BATCH_SIZE if on_cuda else CPU_BATCH_SIZE)
         network = model.network.eval().to(self.device)
-        self._network = convert_conv2d_weight_memory_format(network, torch.channels_last)
+        convert_conv2d_weight_memory_format(network, torch.channels_last)
+        self._network = network
+        self._novelty = None if model.novelty is None else model.novelty.to(self.device)
 
     def predict(self, images: np.ndarray) -> Prediction:
         """Probabilities of uint8 tiles (n, 3, tile, tile); SettingsError if memory lacks."""
         tiles = torch.from_numpy(np.ascontiguousarray(images))
-        logits = self._compute_within_memory(tiles)
+        logits, unknown = self._predict_within_memory(tiles)
         probabilities = torch.softmax(logits / self.contract.temperature, dim=1).numpy()
-        return Prediction(
-            probabilities=probabilities, unknown=np.zeros(len(probabilities), dtype=bool)
-        )
+        return Prediction(probabilities=probabilities, unknown=unknown.numpy())
 
-    def _compute_within_memory(self, tiles: Tensor) -> Tensor:
-        """Logits; a batch that the device's memory cannot hold is halved, now and hereafter."""
+    def _predict_within_memory(self, tiles: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits and novelty; a batch that the memory cannot hold is halved, now and hereafter."""
         while True:
             try:
-                return compute_logits(
-                    self._network,
-                    tiles,
-                    mean=self.contract.mean,
-                    std=self.contract.std,
-                    batch_size=self.batch_size,
-                )
+                parts = [self._predict_batch(batch) for batch in tiles.split(self.batch_size)]
+                logits, unknown = zip(*parts, strict=True)
+                return torch.cat(logits), torch.cat(unknown)
             except torch.OutOfMemoryError as error:
                 if self.batch_size == 1:
                     raise SettingsError(
@@ -74,6 +71,19 @@ class Classifier:
                     ) from error
                 self.batch_size //= 2
                 torch.cuda.empty_cache()
+
+    def _predict_batch(self, batch: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits (n, classes) and whether tiles are unknown, bool (n,), on the CPU."""
+        with torch.inference_mode():
+            tiles = batch.to(self.device, non_blocking=True).float()
+            contract = self.contract
+            features = self._network.features(normalise(tiles, contract.mean, contract.std))
+            logits = self._network.decide(features)
+            if self._novelty is None:
+                unknown = torch.zeros(len(batch), dtype=torch.bool)
+            else:
+                unknown = self._novelty.is_unknown(self._novelty.score(tiles, features, logits))
+            return logits.float().cpu(), unknown.cpu()
 
 
 def find_device(name: str | None) -> torch.device:
@@ -101,22 +111,26 @@ def describe_device(device: torch.device) -> str:
     return f"{device} ({torch.get_num_threads()} threads)"
 
 
-def compute_logits(
-    network: nn.Module,
+def compute_outputs(
+    network: Network,
     images: Tensor,
     *,
     mean: Sequence[float],
     std: Sequence[float],
     batch_size: int,
-) -> Tensor:
-    """Float32 (n, classes), on the CPU, of uint8 images (n, 3, s, s) on any device."""
+) -> tuple[Tensor, Tensor]:
+    """Features (n, f) and logits (n, classes), float32, on the CPU.
+
+    `images` are uint8 (n, 3, s, s) on any device.
+    """
     device = next(network.parameters()).device
-    logits = []
+    features, logits = [], []
     with torch.inference_mode():
         for batch in images.split(batch_size):
             x = normalise(batch.to(device, non_blocking=True).float(), mean, std)
-            logits.append(network(x).float().cpu())
-    return torch.cat(logits)
+            features.append(network.features(x))
+            logits.append(network.decide(features[-1]).float().cpu())
+    return torch.cat([f.float().cpu() for f in features]), torch.cat(logits)
 
 
 def normalise(images: Tensor, mean: Sequence[float], std: Sequence[float]) -> Tensor:

@@ -19,7 +19,23 @@ Arch = Literal["customnet", "tilenet"]
 ARCHS: tuple[Arch, ...] = get_args(Arch)
 
 
-class CustomNet(nn.Module):
+class Network(nn.Module):
+    """What every network here can do."""
+
+    def features(self, x: Tensor) -> Tensor:
+        """Float (n, 3, 64, 64) to what the last layer decides by, (n, features)."""
+        raise NotImplementedError
+
+    def decide(self, features: Tensor) -> Tensor:
+        """Features (n, features) to logits (n, classes)."""
+        raise NotImplementedError
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Float (n, 3, 64, 64) to logits (n, classes)."""
+        return self.decide(self.features(x))
+
+
+class CustomNet(Network):
     """The tutorial's network, layer for layer: 442,415,114 parameters with ten classes."""
 
     def __init__(self, classes: int = 10) -> None:
@@ -34,16 +50,24 @@ class CustomNet(nn.Module):
         self.fc3 = nn.Linear(512, 128)
         self.fc4 = nn.Linear(128, classes)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Float (n, 3, 64, 64) to log-probabilities (n, classes)."""
+    def features(self, x: Tensor) -> Tensor:
+        """Float (n, 3, 64, 64) to (n, 128)."""
         x = F.relu(self.conv1(x))  # n, 64, 62, 62
         x = F.relu(self.conv2(x))  # n, 128, 60, 60
         x = F.relu(self.conv3(x))  # n, 256, 58, 58
         x = F.max_pool2d(x, 2)  # n, 256, 29, 29
         x = torch.flatten(self.dropout1(x), 1)  # n, 215296
         x = self.dropout2(F.relu(self.fc1(x)))  # n, 2048
-        x = F.relu(self.fc3(F.relu(self.fc2(x))))  # n, 128
-        return F.log_softmax(self.fc4(x), dim=1)
+        return F.relu(self.fc3(F.relu(self.fc2(x))))  # n, 128
+
+    def decide(self, features: Tensor) -> Tensor:
+        """Features (n, 128) to logits (n, classes)."""
+        logits: Tensor = self.fc4(features)
+        return logits
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Float (n, 3, 64, 64) to log-probabilities (n, classes), as in the tutorial."""
+        return F.log_softmax(self.decide(self.features(x)), dim=1)
 
 
 class _ResidualBlock(nn.Module):
@@ -75,7 +99,7 @@ TILENET_BLOCKS = ((64, 2), (64, 1), (128, 2), (128, 1), (192, 1))
 """Channels and stride of TileNet's residual blocks."""
 
 
-class TileNet(nn.Module):
+class TileNet(Network):
     """A small residual network: 1.24 million parameters, 105 MMAC a tile.
 
     It has no layer that depends on the tile's size, so that overlapping tiles of a scene can
@@ -103,19 +127,19 @@ class TileNet(nn.Module):
         )
         self.head = nn.Linear(widths[-1], classes)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Float (n, 3, 64, 64) to logits (n, classes)."""
-        logits: Tensor = self.head(self.features(x))
-        return logits
-
     def features(self, x: Tensor) -> Tensor:
-        """Float (n, 3, 64, 64) to what the head decides by, (n, 192)."""
+        """Float (n, 3, 64, 64) to (n, 192)."""
         x = self.stem(x)  # n, 32, 32, 32
         x = self.stages(x)  # n, 192, 8, 8
         return x.mean(dim=(2, 3))
 
+    def decide(self, features: Tensor) -> Tensor:
+        """Features (n, 192) to logits (n, classes)."""
+        logits: Tensor = self.head(features)
+        return logits
 
-def build_network(arch: Arch, classes: int) -> nn.Module:
+
+def build_network(arch: Arch, classes: int) -> Network:
     """A network with fresh weights, drawn from torch's global generator."""
     return CustomNet(classes) if arch == "customnet" else TileNet(classes)
 

@@ -7,7 +7,6 @@ import pytest
 import torch
 
 from geoclass.errors import SettingsError
-from geoclass.model import classifier as module
 from geoclass.model.checkpoint import Model, load_model
 from geoclass.model.classifier import Classifier, describe_device, find_device
 from tests.conftest import make_contract
@@ -64,14 +63,14 @@ def test_batch_that_memory_cannot_hold_is_halved(
     random_model: Path, images: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = Classifier(load_model(random_model), device="cpu").predict(images)
-    compute = module.compute_logits
+    compute = Classifier._predict_batch
 
-    def small_memory(*args: object, batch_size: int, **more: object) -> torch.Tensor:
-        if batch_size > limit:
+    def small_memory(self: Classifier, batch: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        if len(batch) > limit:
             raise torch.OutOfMemoryError("CUDA out of memory")
-        return compute(*args, batch_size=batch_size, **more)
+        return compute(self, batch)
 
-    monkeypatch.setattr(module, "compute_logits", small_memory)
+    monkeypatch.setattr(Classifier, "_predict_batch", small_memory)
     limit = 3
     classifier = Classifier(load_model(random_model), device="cpu", batch_size=16)
     parts = classifier.predict(images)

@@ -1,0 +1,136 @@
+"""How unlike the training data a tile is.
+
+No single score sees everything. A class that training lacked is seen by the network's
+indecision (energy); clouds, snow, noise, photographs and missing pixels leave the network sure
+of itself, but have features and, plainer still, pixel statistics that no training tile has.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+
+import torch
+from torch import Tensor
+
+SCORES = ("energy", "features", "pixels")
+"""The order of scores: the first sees near novelties, the others far ones."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Gaussians:
+    """A normal distribution a class."""
+
+    means: Tensor
+    """float32 (classes, d)."""
+    precisions: Tensor
+    """float32 (classes, d, d), or (1, d, d) where all classes share one."""
+    log_volumes: Tensor
+    """float32 (classes,): logarithm of the covariance's determinant, 0 where it is shared."""
+
+    def distance(self, x: Tensor) -> Tensor:
+        """Of x (n, d) from the nearest class (n,): Mahalanobis squared plus log volume.
+
+        −2 log p up to a constant (Lee et al. 2018, eq. 2, there with one shared covariance).
+        """
+        nearest: Tensor | None = None
+        shared = len(self.precisions) == 1
+        for i, (mean, volume) in enumerate(zip(self.means, self.log_volumes, strict=True)):
+            away = x - mean
+            precision = self.precisions[0 if shared else i]
+            distance = (away @ precision * away).sum(dim=1) + volume
+            nearest = distance if nearest is None else torch.minimum(nearest, distance)
+        assert nearest is not None  # a legend has two classes at least
+        return nearest
+
+    def to(self, device: torch.device) -> Gaussians:
+        """The same on another device."""
+        return Gaussians(**{f.name: getattr(self, f.name).to(device) for f in fields(self)})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Novelty:
+    """What training tiles are like, and how unlike them a tile may be."""
+
+    features: Gaussians
+    """Of what the network's last layer decides by."""
+    pixels: Gaussians
+    """Of `describe_pixels`."""
+    thresholds: Tensor
+    """float32 (3,): a tile is unknown where any of its scores is above."""
+
+    def score(self, tiles: Tensor, features: Tensor, logits: Tensor) -> Tensor:
+        """Float (n, 3), in the order of `SCORES`, higher is stranger.
+
+        `tiles` are float (n, 3, s, s), 0–255, `features` (n, f) and `logits` (n, classes) what
+        the network makes of them. Energy is −log Σ exp(logits) (Liu et al. 2020, eq. 4).
+        """
+        return torch.stack(
+            [
+                -logits.logsumexp(dim=1),
+                self.features.distance(features),
+                self.pixels.distance(describe_pixels(tiles)),
+            ],
+            dim=1,
+        )
+
+    def is_unknown(self, scores: Tensor) -> Tensor:
+        """Bool (n,) of scores (n, 3)."""
+        return (scores > self.thresholds).any(dim=1)
+
+    def to(self, device: torch.device) -> Novelty:
+        """The same on another device."""
+        return Novelty(
+            features=self.features.to(device),
+            pixels=self.pixels.to(device),
+            thresholds=self.thresholds.to(device),
+        )
+
+    def tensors(self) -> dict[str, Tensor]:
+        """By name, as `from_tensors` takes them."""
+        return {
+            "thresholds": self.thresholds,
+            **{f"features.{f.name}": getattr(self.features, f.name) for f in fields(Gaussians)},
+            **{f"pixels.{f.name}": getattr(self.pixels, f.name) for f in fields(Gaussians)},
+        }
+
+    @classmethod
+    def from_tensors(cls, tensors: Mapping[str, Tensor]) -> Novelty:
+        """What `tensors` gave; KeyError if some are missing."""
+        features, pixels = (
+            Gaussians(**{f.name: tensors[f"{part}.{f.name}"] for f in fields(Gaussians)})
+            for part in ("features", "pixels")
+        )
+        return cls(features=features, pixels=pixels, thresholds=tensors["thresholds"])
+
+
+def describe_pixels(tiles: Tensor) -> Tensor:
+    """Float (n, 3, s, s), 0–255, to statistics (n, 25) that are nearly normal within a class.
+
+    A channel: logarithms of mean, standard deviation, mean step between neighbours, darkest and
+    brightest value, and the darkest value itself; between channels: differences of the means and
+    Fisher's z of the correlations; of all: how many values are black, how many white.
+    """
+    flat = tiles.flatten(2)
+    mean, darkest, brightest = flat.mean(dim=2), flat.amin(dim=2), flat.amax(dim=2)
+    away = flat - mean[:, :, None]
+    covariance = away @ away.transpose(1, 2) / flat.shape[2]
+    deviation = covariance.diagonal(dim1=1, dim2=2).sqrt()
+    first, second = [0, 1, 0], [1, 2, 2]
+    pairs = deviation[:, first] * deviation[:, second] + 1  # a grey level² keeps it finite
+    correlation = (covariance[:, first, second] / pairs).clamp(-0.999, 0.999)
+    across = (tiles[..., 1:] - tiles[..., :-1]).abs().mean(dim=(2, 3))
+    along = (tiles[..., 1:, :] - tiles[..., :-1, :]).abs().mean(dim=(2, 3))
+    black = 100 * (flat <= 2).float().mean(dim=(1, 2))
+    white = 100 * (flat >= 254).float().mean(dim=(1, 2))
+    logarithms = [mean, deviation, (across + along) / 2, darkest, brightest]
+    return torch.cat(
+        [
+            *(value.log1p() for value in logarithms),
+            darkest / 20,
+            (mean[:, :-1] - mean[:, 1:]) / 20,
+            correlation.atanh(),
+            torch.stack([black, white], dim=1).log1p(),
+        ],
+        dim=1,
+    )

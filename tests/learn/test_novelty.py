@@ -1,0 +1,103 @@
+"""Fitting what tiles are like, and noticing those that are not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from scipy import stats
+
+from geoclass.learn.dataset import read_tiles
+from geoclass.learn.novelty import choose_thresholds, fit_gaussians
+from geoclass.learn.recipes import RECIPES
+from geoclass.learn.splits import split_randomly
+from geoclass.learn.training import train_model
+from geoclass.model.checkpoint import load_model
+from geoclass.model.classifier import Classifier
+from geoclass.model.novelty import describe_pixels
+
+Make = Callable[..., Path]
+
+
+def test_distance_is_the_density_of_the_nearest_class() -> None:
+    rng = np.random.default_rng(0)
+    shapes = [np.array([[2.0, 0.5], [0.5, 1.0]]), np.array([[0.1, 0.0], [0.0, 3.0]])]
+    centres = [np.zeros(2), np.array([6.0, 1.0])]
+    drawn = [rng.multivariate_normal(m, c, 20_000) for m, c in zip(centres, shapes, strict=True)]
+    x = torch.from_numpy(np.concatenate(drawn)).float()
+    labels = torch.arange(2).repeat_interleave(20_000)
+    fitted = fit_gaussians(x, labels, shared=False)
+    points = torch.tensor([[0.0, 0.0], [6.0, 1.0], [3.0, 4.0], [20.0, -20.0]])
+    exact = np.max(
+        [
+            stats.multivariate_normal(m, c).logpdf(points)
+            for m, c in zip(centres, shapes, strict=True)
+        ],
+        axis=0,
+    )
+    # −2 log p = distance + d log 2π
+    expected = -2 * exact - 2 * np.log(2 * np.pi)
+    np.testing.assert_allclose(fitted.distance(points), expected, rtol=0.05, atol=0.1)
+
+
+def test_shared_shape_is_the_pooled_one() -> None:
+    x = torch.randn((3000, 4), generator=torch.Generator().manual_seed(0)) * 3
+    labels = torch.arange(3000) % 3
+    fitted = fit_gaussians(x, labels, shared=True)
+    torch.testing.assert_close(fitted.precisions[0], torch.eye(4) / 9, atol=0.02, rtol=0)
+    assert fitted.log_volumes.tolist() == [0, 0, 0]
+
+
+def test_class_of_one_tile_and_constant_columns_stay_finite() -> None:
+    x = torch.zeros((10, 5))
+    x[:, 0] = torch.arange(10.0)
+    for shared in (True, False):
+        fitted = fit_gaussians(x, torch.tensor([0] * 9 + [1]), shared=shared)
+        assert fitted.distance(x).isfinite().all()
+
+
+@pytest.mark.parametrize("overlap", [0.0, 1.0])
+def test_thresholds_leave_the_share_asked_for(overlap: float) -> None:
+    own = torch.randn((20_000, 3), generator=torch.Generator().manual_seed(0))
+    scores = overlap * own[:, :1] + (1 - overlap) * own
+    thresholds = choose_thresholds(scores, 0.01)
+    assert (scores > thresholds).any(dim=1).double().mean() == pytest.approx(0.01, abs=5e-4)
+
+
+def test_statistics_by_hand() -> None:
+    rng = np.random.default_rng(0)
+    tiles = rng.integers(0, 256, (4, 3, 8, 8)).astype(np.float32)
+    out = describe_pixels(torch.from_numpy(tiles)).numpy()
+    flat = tiles.reshape(4, 3, 64)
+    np.testing.assert_allclose(out[:, :3], np.log1p(flat.mean(axis=2)), rtol=1e-5)
+    np.testing.assert_allclose(out[:, 3:6], np.log1p(flat.std(axis=2)), rtol=1e-5)
+    steps = np.abs(np.diff(tiles)).mean(axis=(2, 3)) + np.abs(np.diff(tiles, axis=2)).mean((2, 3))
+    np.testing.assert_allclose(out[:, 6:9], np.log1p(steps / 2), rtol=1e-5)
+    np.testing.assert_allclose(out[:, 9:12], np.log1p(flat.min(axis=2)), rtol=1e-5)
+    np.testing.assert_allclose(out[:, 12:15], np.log1p(flat.max(axis=2)), rtol=1e-5)
+    np.testing.assert_allclose(out[:, 15:18], flat.min(axis=2) / 20, rtol=1e-5)
+    correlation = [np.corrcoef(tile)[[0, 1, 0], [1, 2, 2]] for tile in flat]
+    np.testing.assert_allclose(np.tanh(out[:, 20:23]), correlation, atol=1e-3)
+    assert out.shape == (4, 25)
+
+
+def test_blank_tiles_have_finite_statistics() -> None:
+    for value in (0.0, 255.0):
+        assert describe_pixels(torch.full((2, 3, 64, 64), value)).isfinite().all()
+
+
+def test_trained_model_knows_its_tiles_and_no_others(make_tiles: Make, tmp_path: Path) -> None:
+    tiles = read_tiles(make_tiles(classes=3, each=40))
+    split = split_randomly(tiles.labels)
+    settings = replace(RECIPES["tilenet"], epochs=2, batch_size=16, ema_decay=None)
+    output = tmp_path / "m.safetensors"
+    train_model(tiles, split, settings, output, device=torch.device("cpu"))
+    classifier = Classifier(load_model(output), device="cpu")
+    assert classifier.predict(tiles.images[split.test]).unknown.mean() < 0.3
+    noise = np.random.default_rng(0).integers(0, 256, (20, 3, 64, 64)).astype(np.uint8)
+    for strange in (noise, np.zeros_like(noise), np.full_like(noise, 255)):
+        assert classifier.predict(strange).unknown.all()
