@@ -23,6 +23,9 @@ _AEROSOL_COLOR = (0.796, 0.979, 1.143)
 _AEROSOL_BACKSCATTER = 0.93 * 0.25
 """Single scattering albedo times phase function towards a sensor above."""
 
+DARKEST = 0.02
+"""No ground is darker, as a share of white: a reflectance of 0.0055."""
+
 TYPICAL_SUN = 0.643
 """Cosine of the sun's zenith angle of 50°."""
 TYPICAL_AEROSOL = 0.12
@@ -34,7 +37,8 @@ def correct_atmosphere(x: Tensor, sun: Tensor, aerosol: Tensor) -> Tensor:
 
     `x` is float (n, 3, h, w), 0–1, red, green, blue, as EuroSAT's stretch has it; `sun`, the
     cosine of its zenith angle, and `aerosol`, the optical depth at 550 nm, are (n, 1, 1, 1).
-    The result may leave 0–1.
+    No more light is taken off than the darkest pixel of a tile has to give. The result may
+    exceed 1.
 
     ρ_surface = (ρ − ρ_path) / T, seen from above, with ρ_path = (τ_R P_R + ω τ_A P_A) / 4μ
     and T = exp(−(τ_R/2 + τ_A/6 + τ_O₃)(1/μ + 1)) (single scattering, after Gordon and Wang 1994).
@@ -45,6 +49,7 @@ def correct_atmosphere(x: Tensor, sun: Tensor, aerosol: Tensor) -> Tensor:
     )
     phase = 0.75 * (1 + sun**2)
     haze = aerosol * color
-    path = (rayleigh * phase + haze * _AEROSOL_BACKSCATTER) / (4 * sun)
+    path = (rayleigh * phase + haze * _AEROSOL_BACKSCATTER) / (4 * sun) / WHITE_REFLECTANCE
+    path = path.minimum((x.amin(dim=(2, 3), keepdim=True) - DARKEST).clamp(min=0))
     transmittance = torch.exp(-(rayleigh / 2 + haze / 6 + ozone) * (1 / sun + 1))
-    return (x - path / WHITE_REFLECTANCE) / transmittance
+    return (x - path) / transmittance

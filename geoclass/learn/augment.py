@@ -21,8 +21,10 @@ class AugmentSettings:
     """Move by up to so many pixels; the border is mirrored."""
     join_share: float = 0.15
     """Joined to another tile of their class, as a map's cells lie across borders."""
-    plain_share: float = 0.25
-    """Neither relit nor degraded: the tile as it is."""
+    plain_share: float = 0.2
+    """Neither relit nor degraded, the tile as it is, when training begins …"""
+    plain_share_end: float = 0.6
+    """… and when it ends, in even steps: nearer and nearer to clean tiles."""
     gain: float = 0.4
     """Brightness factor between 1/(1+gain) and 1+gain: slopes, seasons, soils."""
     channel_gain: float = 0.08
@@ -61,18 +63,24 @@ AEROSOL_DEPTH = (0.02, 0.3)
 
 
 def augment(
-    images: Tensor, labels: Tensor, settings: AugmentSettings, generator: torch.Generator
+    images: Tensor,
+    labels: Tensor,
+    settings: AugmentSettings,
+    generator: torch.Generator,
+    progress: float = 0.0,
 ) -> Tensor:
     """Uint8 (n, 3, s, s) to float (n, 3, s, s), 0–255, each tile varied on its own.
 
-    `labels` is int64 (n,). `generator` is of the CPU; the images may be on any device.
+    `labels` is int64 (n,), `progress` 0–1 of training. `generator` is of the CPU; the images
+    may be on any device.
     """
     joined = images.clone()
     i = _draw(len(images), settings.join_share, generator).to(images.device)
     if len(i):
         joined[i] = join_tiles(images[i], labels[i], generator)
     x = _move(joined, settings, generator)
-    i = _draw(len(x), 1 - settings.plain_share, generator).to(x.device)
+    plain = settings.plain_share + (settings.plain_share_end - settings.plain_share) * progress
+    i = _draw(len(x), 1 - plain, generator).to(x.device)
     lit = _relight(x[i] / 255, settings, generator).clamp(0, 1) * 255
     x[i] = _degrade(lit, settings, generator).clamp(0, 255)
     return x
@@ -99,7 +107,7 @@ def _relight(x: Tensor, settings: AugmentSettings, generator: torch.Generator) -
     sun = _uniform(*SUN_COSINE, len(corrected), generator).to(x.device)
     aerosol = _uniform(*AEROSOL_DEPTH, len(corrected), generator).to(x.device)
     # The air first: it was between the ground and the tile as it is.
-    x[corrected] = correct_atmosphere(x[corrected], sun, aerosol).clamp(min=0)
+    x[corrected] = correct_atmosphere(x[corrected], sun, aerosol)
     x = x**gamma * gain
     x = x + path * (1 - x)  # towards white, or away from it
     return x + veil * (VEIL_BRIGHTNESS - x) + offset

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 
 import torch
 from torch import Tensor
 
 from geoclass.learn.augment import AugmentSettings, augment
+from geoclass.learn.recipes import TrainSettings
 from geoclass.model.classifier import compute_outputs
 from geoclass.model.networks import Network
 from geoclass.model.novelty import Gaussians, Novelty, describe_pixels
@@ -15,14 +18,18 @@ from geoclass.model.novelty import Gaussians, Novelty, describe_pixels
 UNKNOWN_SHARE = 0.01
 """Of validation tiles, all of which are known, as many are called unknown."""
 
-MAX_TILES = 10_000
+WEIGHTS = (1.0, 1.0, 4.0)
+"""How that share is divided between the scores. Energy is high for every cell that lies across
+a border, and maps are full of those, so it is asked for little; pixel statistics see thin cloud."""
+
+MAX_TILES = 8_000
 """More training tiles than so many change little."""
 
 SHRINKAGE = 100
 """A class's covariance is mixed with that of all classes as if so many tiles were added."""
 
-MAPPED = AugmentSettings(
-    plain_share=0.4,
+AS_MAPPED = AugmentSettings(
+    plain_share=0.0,
     gain=0.0,
     channel_gain=0.0,
     gamma=0.0,
@@ -30,7 +37,7 @@ MAPPED = AugmentSettings(
     corrected_share=0.0,
     veil_share=0.0,
     offset_share=0.0,
-    degrade_share=0.15,
+    degrade_share=0.1,
 )
 """Training tiles as maps meet them: across borders, resampled, compressed; in their own light,
 because other light is what clouds and wrong radiometry look like."""
@@ -43,36 +50,47 @@ def fit_novelty(
     images: Tensor,
     labels: Tensor,
     validation: Tensor,
-    normalisation: tuple[tuple[float, ...], tuple[float, ...]],
+    settings: TrainSettings,
 ) -> Novelty:
     """Fit on training tiles, set the thresholds on validation tiles.
 
     `images` are uint8 (n, 3, s, s) with `labels` int64 (n,), `validation` are tiles alike;
-    `normalisation` is mean and standard deviation of the channels. Nothing depends on chance.
+    `settings` are those that the network was trained by: where it has seen tiles corrected for
+    the air, such tiles are known too. Nothing depends on chance.
     """
     generator = torch.Generator().manual_seed(0)
     chosen = torch.randperm(len(images), generator=generator)[:MAX_TILES]
-    labels = labels[chosen]
-    mapped = torch.cat(
-        [
-            augment(images[i], labels_, MAPPED, generator).round().to(torch.uint8)
-            for i, labels_ in zip(chosen.split(BATCH_SIZE), labels.split(BATCH_SIZE), strict=True)
-        ]
+    images, labels = images[chosen], labels[chosen]
+    looks = [AS_MAPPED]
+    if settings.augment is not None and settings.augment.corrected_share > 0:
+        looks.append(replace(AS_MAPPED, corrected_share=1.0))
+    mapped = torch.cat([_vary(images, labels, look, generator) for look in looks])
+    compute = partial(
+        compute_outputs, network, mean=settings.mean, std=settings.std, batch_size=BATCH_SIZE
     )
-    mean, std = normalisation
-    features, _ = compute_outputs(network, mapped, mean=mean, std=std, batch_size=BATCH_SIZE)
+    features, _ = compute(mapped)
     pixels = torch.cat([describe_pixels(part.float()) for part in mapped.split(BATCH_SIZE)])
+    # Each class has a look of its own in every light.
+    looking = torch.cat([labels + i * (labels.max() + 1) for i in range(len(looks))])
     novelty = Novelty(
-        features=fit_gaussians(features, labels, shared=True),
-        pixels=fit_gaussians(pixels, labels, shared=False),
+        features=fit_gaussians(features, labels.repeat(len(looks)), shared=True),
+        pixels=fit_gaussians(pixels, looking, shared=False),
         thresholds=torch.zeros(3),
     )
     if len(validation) * UNKNOWN_SHARE < 1:  # too few to tell one in a hundred
         validation = torch.cat([validation, mapped])
-    seen, logits = compute_outputs(network, validation, mean=mean, std=std, batch_size=BATCH_SIZE)
+    seen, logits = compute(validation)
     parts = (tensor.split(BATCH_SIZE) for tensor in (validation, seen, logits))
     scores = [novelty.score(tile.float(), f, z) for tile, f, z in zip(*parts, strict=True)]
-    return replace(novelty, thresholds=choose_thresholds(torch.cat(scores), UNKNOWN_SHARE))
+    return replace(novelty, thresholds=choose_thresholds(torch.cat(scores), UNKNOWN_SHARE, WEIGHTS))
+
+
+def _vary(
+    images: Tensor, labels: Tensor, look: AugmentSettings, generator: torch.Generator
+) -> Tensor:
+    parts = zip(images.split(BATCH_SIZE), labels.split(BATCH_SIZE), strict=True)
+    varied = [augment(part, own, look, generator) for part, own in parts]
+    return torch.cat(varied).round().to(torch.uint8)
 
 
 def fit_gaussians(x: Tensor, labels: Tensor, *, shared: bool) -> Gaussians:
@@ -101,17 +119,21 @@ def fit_gaussians(x: Tensor, labels: Tensor, *, shared: bool) -> Gaussians:
     )
 
 
-def choose_thresholds(scores: Tensor, share: float) -> Tensor:
+def choose_thresholds(scores: Tensor, share: float, weights: Sequence[float]) -> Tensor:
     """The thresholds (k,) above which `share` of tiles with scores (n, k) have one of theirs.
 
-    Each score is given the same share of its own; how much they overlap is found by bisection.
+    Each score's own share is in proportion to its weight; how much they overlap is found by
+    bisection.
     """
-    low, high = 1 - share, 1.0
+
+    def thresholds(factor: float) -> Tensor:
+        cuts = [1 - factor * weight for weight in weights]
+        columns = zip(scores.unbind(dim=1), cuts, strict=True)
+        return torch.stack([column.quantile(cut) for column, cut in columns])
+
+    low, high = 0.0, share / max(weights)
     for _ in range(30):
         middle = (low + high) / 2
-        thresholds = scores.quantile(middle, dim=0)
-        if (scores > thresholds).any(dim=1).double().mean() > share:
-            low = middle
-        else:
-            high = middle
-    return scores.quantile(high, dim=0).float()
+        flagged = (scores > thresholds(middle)).any(dim=1).double().mean()
+        low, high = (low, middle) if flagged > share else (middle, high)
+    return thresholds(low).float()

@@ -96,7 +96,7 @@ class TrainingRun:
         labels = self._labels[batch].to(device)
         varied = images.float()
         if settings.augment is not None:
-            varied = augment(images, labels, settings.augment, generator)
+            varied = augment(images, labels, settings.augment, generator, progress)
         x = normalise(varied, settings.mean, settings.std)
         for group in self._optimizer.param_groups:
             group["lr"] = settings.learning_rate * rate_factor(settings, progress)
@@ -218,6 +218,6 @@ class TrainingRun:
             self._images[train],
             self._labels[train],
             self._images[validation],
-            (self._settings.mean, self._settings.std),
+            self._settings,
         )
         save_model(output, self._settings.arch, network.cpu(), contract, novelty)

@@ -1,5 +1,6 @@
 """Variations of tiles."""
 
+import pytest
 import torch
 
 from geoclass.learn.augment import AugmentSettings, augment
@@ -9,6 +10,7 @@ PLAIN = AugmentSettings(
     shift=0,
     join_share=0,
     plain_share=0,
+    plain_share_end=0,
     gain=0,
     channel_gain=0,
     gamma=0,
@@ -106,6 +108,18 @@ def test_plain_tiles_are_only_moved() -> None:
     out = run(images, plain_share=0.5, gain=0.5, degrade_share=0.5)
     same = (out == images.float()).all(dim=3).all(dim=2).all(dim=1).float().mean()
     assert 0.4 < same < 0.6
+
+
+def test_more_tiles_are_plain_as_training_goes_on() -> None:
+    images, labels = tiles(400, size=16), torch.arange(400) % 3
+    moved = AugmentSettings(symmetries=False, shift=0, join_share=0)
+    shares = []
+    for progress in (0.0, 0.5, 1.0):
+        generator = torch.Generator().manual_seed(0)
+        out = augment(images, labels, moved, generator, progress)
+        same = (out == images.float()).all(dim=3).all(dim=2).all(dim=1).float().mean()
+        shares.append(float(same))
+    assert shares == pytest.approx([0.2, 0.4, 0.6], abs=0.07)
 
 
 def test_some_tiles_lose_the_light_of_the_air() -> None:

@@ -67,10 +67,17 @@ def test_what_the_contract_refuses_is_not_counted() -> None:
 
 
 def test_air_is_taken_off_most_in_blue_and_never_below_black(images: np.ndarray) -> None:
-    forest = np.full((1, 3, 64, 64), 0, np.uint8) + np.array([45, 60, 78], np.uint8)[:, None, None]
+    forest = np.full((1, 3, 64, 64), 0, np.uint8) + np.array([45, 60, 84], np.uint8)[:, None, None]
     darker = forest[0, :, 0, 0] - CORRUPTIONS["L2A, simulated"](forest, LABELS[:1])[0, :, 0, 0]
     assert 15 < darker[0] < darker[1] < darker[2] < 78
     assert CORRUPTIONS["L2A, simulated"](images * 0, LABELS).max() == 0
+
+
+def test_no_more_light_is_taken_than_the_darkest_pixel_has(images: np.ndarray) -> None:
+    dark = images // 4 + 20
+    out = CORRUPTIONS["L2A, simulated"](dark, LABELS)
+    assert out.min() >= 5
+    assert (out.max(axis=(2, 3)) > out.min(axis=(2, 3))).all()
 
 
 def test_what_training_has_seen_is_told_by_its_recipe() -> None:

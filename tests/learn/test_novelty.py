@@ -64,8 +64,12 @@ def test_class_of_one_tile_and_constant_columns_stay_finite() -> None:
 def test_thresholds_leave_the_share_asked_for(overlap: float) -> None:
     own = torch.randn((20_000, 3), generator=torch.Generator().manual_seed(0))
     scores = overlap * own[:, :1] + (1 - overlap) * own
-    thresholds = choose_thresholds(scores, 0.01)
-    assert (scores > thresholds).any(dim=1).double().mean() == pytest.approx(0.01, abs=5e-4)
+    thresholds = choose_thresholds(scores, 0.01, (1, 1, 4))
+    above = (scores > thresholds).double()
+    assert above.amax(dim=1).mean() == pytest.approx(0.01, abs=5e-4)
+    energy, features, pixels = above.mean(dim=0).tolist()
+    assert energy == pytest.approx(features, abs=2e-4)
+    assert pixels == pytest.approx(4 * energy, rel=0.1)
 
 
 def test_statistics_by_hand() -> None:
