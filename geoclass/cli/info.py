@@ -16,13 +16,14 @@ if TYPE_CHECKING:
 
 
 @click.command("info")
-@click.argument("path", metavar="MODEL|MAP|SCENE", type=options.FILE)
+@click.argument("what", metavar="MODEL|MAP|SCENE", type=options.SCENE)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")
-def command(path: Path, as_json: bool) -> None:
+def command(what: str, as_json: bool) -> None:
     """Say what a file is: a model's card, how a map was made, how a scene would be read.
 
     `shipped` is the model that ships in the package.
     """
+    path = Path(what)
     if options.named_model(path) is None or path.suffix == ".safetensors":
         from geoclass.model.checkpoint import load_model
 
@@ -34,7 +35,7 @@ def command(path: Path, as_json: bool) -> None:
     try:
         provenance = read_map(path).provenance
     except OutputError:  # no map, so perhaps a scene; its own error says more
-        _print_scene(path, as_json)
+        _print_scene(what, as_json)
     else:
         _print_map(provenance, as_json)
 
@@ -62,17 +63,17 @@ def _print_map(provenance: Provenance, as_json: bool) -> None:
         click.echo(f"{key:<12}{json.dumps(value, ensure_ascii=False)}")
 
 
-def _print_scene(path: Path, as_json: bool) -> None:
+def _print_scene(scene: str, as_json: bool) -> None:
     """What `geoclass map` would decide with the model that ships; its errors are the same."""
     from geoclass.mapping.pipeline import plan_map
     from geoclass.mapping.settings import MapSettings
     from geoclass.model.checkpoint import load_model
 
     model = load_model()
-    plan = plan_map(path, model.contract, model.sha256, MapSettings())
+    plan = plan_map(scene, model.contract, model.sha256, MapSettings())
     source, grid = plan.source, plan.grid
     data = {
-        "scene": path.name,
+        "scene": source.name,
         "size": f"{source.width}×{source.height} pixels of {grid.gsd_m:.1f} m",
         "cells": grid.rows * grid.cols,
         "type": source.dtype,

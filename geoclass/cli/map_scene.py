@@ -35,7 +35,7 @@ def parse_bands(
 
 
 @click.command("map")
-@click.argument("scene", type=options.FILE)
+@click.argument("scene", type=options.SCENE)
 @click.option(
     "-o", "--output", type=options.FILE, required=True, help="Map to write: .gpkg or .tif."
 )
@@ -70,7 +70,7 @@ def parse_bands(
 @click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
 @options.quiet
 def command(
-    scene: Path,
+    scene: str,
     output: Path,
     map_format: MapFormat | None,
     model: Path | None,
@@ -100,7 +100,7 @@ def command(
             click.echo(text)
 
     map_format = map_format or find_format(output)
-    check_not_input(output, scene, model)
+    check_not_input(output, model)
     settings = MapSettings(min_valid_share=min_valid_share, keep_unknown=keep_unknown)
     loaded = load_model(model)
     plan = plan_map(
@@ -111,6 +111,7 @@ def command(
         bands=bands,
         command=shlex.join(["geoclass", *sys.argv[1:]]),
     )
+    check_not_input(output, *plan.source.files)
     if check_target(output, map_format, plan.provenance.fingerprint, overwrite=overwrite):
         say(f"{output} is up to date")
         return
@@ -127,7 +128,10 @@ def command(
         return
     # `disable=None` is tqdm's word for: only on a terminal.
     with tqdm(
-        total=plan.grid.rows * plan.grid.cols, unit="tile", desc=scene.name, disable=quiet or None
+        total=plan.grid.rows * plan.grid.cols,
+        unit="tile",
+        desc=plan.source.name,
+        disable=quiet or None,
     ) as bar:
         landcover = run_map(plan, classifier, on_cells=bar.update)
     write_map(landcover, output, map_format)
@@ -142,7 +146,7 @@ def describe_plan(plan: MapPlan) -> str:
     cells = f"{grid.rows * grid.cols} ({grid.cols} columns × {grid.rows} rows)"
     return "\n".join(
         (
-            f"scene       {source.path.name}, {size}, {source.date or 'date unknown'}",
+            f"scene       {source.name}, {size}, {source.date or 'date unknown'}",
             f"bands       {', '.join(map(str, source.bands))} as red, green, blue",
             f"radiometry  {plan.radiometry.name}: {plan.radiometry.reason}",
             f"cells       {cells}",

@@ -9,6 +9,9 @@ import click
 FILE = click.Path(path_type=Path)
 """Files are checked where they are opened, so that all messages are of one kind."""
 
+SCENE = click.STRING
+"""A path, an address, the name of a subdataset, or red=FILE,green=FILE,blue=FILE."""
+
 quiet = click.option("-q", "--quiet", is_flag=True, help="Print warnings and errors only, no bar.")
 device = click.option(
     "--device", help="cpu, cuda, cuda:1 …  [default: cuda if there is one, else cpu]"

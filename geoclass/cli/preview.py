@@ -14,13 +14,13 @@ from geoclass.cli import options
 @click.option(
     "-o", "--output", type=options.FILE, required=True, help="Picture to write: .png, .svg or .pdf."
 )
-@click.option("--scene", type=options.FILE, help="Draw this scene beside the map.")
-def command(landcover: Path, output: Path, scene: Path | None) -> None:
+@click.option("--scene", type=options.SCENE, help="Draw this scene beside the map.")
+def command(landcover: Path, output: Path, scene: str | None) -> None:
     """Draw MAP, a land-cover map that geoclass wrote, as a picture with its legend."""
     from geoclass.products.files import read_map
     from geoclass.products.formats import check_not_input
     from geoclass.report.preview import draw_preview
 
-    check_not_input(output, landcover, scene)
+    check_not_input(output, landcover, Path(scene) if scene else None)
     draw_preview(read_map(landcover), output, scene)
     click.echo(f"wrote {output}")

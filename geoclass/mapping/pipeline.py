@@ -24,6 +24,7 @@ from geoclass.legend import NODATA, UNKNOWN
 from geoclass.mapping.settings import MapSettings
 from geoclass.model.checkpoint import Model, load_model
 from geoclass.model.classifier import Classifier, Prediction
+from geoclass.scene.georeference import check_georeference
 from geoclass.scene.radiometry import Radiometry, decide_radiometry
 from geoclass.scene.reader import STRIP_PIXELS, Strip, read_strips
 from geoclass.scene.source import SceneSource, open_scene
@@ -59,12 +60,12 @@ class MapPlan:
 
 
 def plan_map(
-    scene: Path,
+    scene: Path | str,
     contract: Contract,
     model_sha256: str,
     settings: MapSettings,
     *,
-    bands: Sequence[int] | None = None,
+    bands: Sequence[int | str] | None = None,
     command: str = "geoclass.plan_map",
 ) -> MapPlan:
     """Decide how a scene will be mapped; SceneError where it cannot be."""
@@ -75,12 +76,12 @@ def plan_map(
             height=source.height,
             width=source.width,
             transform=source.transform,
-            crs=source.crs,
+            crs=check_georeference(source),
             tile_size=contract.tile_size,
             stride=contract.tile_size,
         )
     except ValueError as error:
-        raise SceneError(f"{scene}: {error}: give a larger scene") from error
+        raise SceneError(f"{source.shown}: {error}: give a larger scene") from error
     decisive: dict[str, Any] = {
         "source": source.identity,
         "bands": source.bands,
@@ -89,7 +90,7 @@ def plan_map(
         "options": asdict(settings),
     }
     provenance = Provenance(
-        scene=scene.name,
+        scene=source.name,
         date=source.date,
         version=geoclass.__version__,
         command=command,
@@ -122,18 +123,18 @@ def map_scene(
     model: Model | None = None,
     *,
     settings: MapSettings | None = None,
-    bands: Sequence[int] | None = None,
+    bands: Sequence[int | str] | None = None,
     device: str | None = None,
     on_cells: Callable[[int], object] = lambda _: None,
 ) -> LandCoverMap:
     """Map a scene with a model, by default the one that ships.
 
-    `bands` are the numbers of the red, green and blue band, where the file does not say;
+    `bands` are the numbers or names of the red, green and blue band, where the file does not say;
     `on_cells` is told how many more cells are done. Raises GeoclassError where it cannot be.
     """
     model = model or load_model()
     plan = plan_map(
-        Path(scene),
+        scene,
         model.contract,
         model.sha256,
         settings or MapSettings(),

@@ -12,8 +12,9 @@ from geoclass.errors import SceneError
 from geoclass.landcover import LandCoverMap
 from geoclass.legend import NODATA, STATUS_STYLES
 from geoclass.report.charts import new_figure, save_figure
+from geoclass.scene.dataset import open_dataset
 from geoclass.scene.radiometry import decide_radiometry
-from geoclass.scene.source import open_dataset, open_scene
+from geoclass.scene.source import open_scene
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -25,7 +26,7 @@ BRIGHTEN = 98.0
 """The percentile of the quicklook that is drawn white: EuroSAT's stretch is dark to the eye."""
 
 
-def draw_preview(landcover: LandCoverMap, path: Path, scene: Path | None = None) -> None:
+def draw_preview(landcover: LandCoverMap, path: Path, scene: Path | str | None = None) -> None:
     """Write a PNG, SVG or PDF of the map, beside the scene if it is given.
 
     Raises OutputError where it cannot be written, SceneError where the scene cannot be read.
@@ -59,19 +60,19 @@ def draw_classes(landcover: LandCoverMap) -> np.ndarray:
     return colors
 
 
-def read_quicklook(scene: Path, landcover: LandCoverMap) -> np.ndarray:
+def read_quicklook(scene: Path | str, landcover: LandCoverMap) -> np.ndarray:
     """Uint8 (h, w, 3): the map's scene at a size for the eye, brightened."""
     source = open_scene(scene, landcover.provenance.bands)
     grid = landcover.grid
     if (source.height, source.width, source.transform) != (grid.height, grid.width, grid.transform):
         raise SceneError(
-            f"{scene} is not where the map is: it was made of {landcover.provenance.scene}, "
+            f"{source.shown} is not where the map is: it was made of {landcover.provenance.scene}, "
             f"{grid.width}×{grid.height} pixels"
         )
     radiometry = decide_radiometry(source)
     shrink = max(1.0, max(source.height, source.width) / LONGEST_SIDE)
     shape = (3, round(source.height / shrink), round(source.width / shrink))
-    with open_dataset(scene) as dataset:
+    with open_dataset(source.dataset, source.shown) as dataset:
         stored = dataset.read(source.bands, out_shape=shape, resampling=Resampling.average)
     pixels = radiometry.apply(stored).transpose(1, 2, 0).astype(np.float32)
     white = max(1.0, float(np.percentile(pixels, BRIGHTEN)))

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from geoclass.errors import SceneError
 from geoclass.scene.source import SceneSource
 
 EUROSAT_MAX_DN = 2750
@@ -54,7 +55,15 @@ def stretch_table(dn_offset: int = 0) -> np.ndarray:
 
 
 def decide_radiometry(source: SceneSource) -> Radiometry:
-    """What the scene's type and tags say about its numbers."""
+    """What the scene's type and tags say about its numbers.
+
+    Raises SceneError for a type whose numbers cannot be brought to the trained scale.
+    """
+    if source.dtype not in ("uint8", "uint16"):
+        raise SceneError(
+            f"{source.shown} stores {source.dtype}, expected uint8 or uint16: "
+            "convert it, for example with rio convert --dtype uint16"
+        )
     if source.dtype == "uint8":
         return Radiometry(
             name="rgb8", dn_offset=0, reason="8-bit values, taken to be stretched as EuroSAT's are"

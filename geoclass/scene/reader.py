@@ -16,8 +16,9 @@ from rasterio.io import DatasetReader
 from rasterio.windows import Window
 
 from geoclass.grid import Grid
+from geoclass.scene.dataset import open_dataset
 from geoclass.scene.radiometry import Radiometry
-from geoclass.scene.source import SceneSource, open_dataset
+from geoclass.scene.source import SceneSource
 
 STRIP_PIXELS = 6_000_000
 """A strip has about so many pixels: enough for whole batches, little enough for any laptop."""
@@ -52,7 +53,7 @@ def read_strips(
     spans = _plan_spans(source, grid, strip_pixels)
     with (
         rasterio.Env(GDAL_CACHEMAX=GDAL_CACHE_BYTES),
-        open_dataset(source.path) as dataset,
+        open_dataset(source.dataset, source.shown) as dataset,
         # The thread ends before the data set is closed under it, also when nobody reads on;
         # and GDAL's data sets are not for two threads at once, so there is one.
         ThreadPoolExecutor(max_workers=1) as thread,

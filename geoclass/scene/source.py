@@ -1,255 +1,193 @@
-"""From a path to what is known of a scene before a pixel is read."""
+"""From what a person names to what is known of a scene before a pixel is read."""
 
 from __future__ import annotations
 
-import re
-import stat
-import warnings
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
 from pathlib import Path
+from typing import Any
 
-import rasterio
 from affine import Affine
-from rasterio._err import CPLE_BaseError
 from rasterio.enums import ColorInterp, MaskFlags
-from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.io import DatasetReader
 
 from geoclass.errors import SceneError
+from geoclass.scene.bands import Bands, choose_bands
+from geoclass.scene.dataset import open_dataset
+from geoclass.scene.facts import SceneFacts, Triple, read_tags
+from geoclass.scene.inputs import Kind, SceneInput, find_input
 
-RED_GREEN_BLUE = (("b04", "b4", "red"), ("b03", "b3", "green"), ("b02", "b2", "blue"))
-"""Names that bands go by, lower case."""
-
-_DAY_TAGS = (
-    "DATATAKE_1_DATATAKE_SENSING_START",
-    "PRODUCT_START_TIME",
-    "SENSING_TIME",
-)
-_BASELINE = re.compile(r"\d{2}\.\d{2}")
-_OFFSET_TAGS = ("RADIO_ADD_OFFSET", "BOA_ADD_OFFSET")
-
-_BAND_NAME = re.compile(
-    r"b\d{1,2}a?|nir.*|swir.*|red.?edge.*|coastal.*|cirrus|scl|alpha|red|green|blue"
-)
-"""Names that say what a band is; `band 1` or `gray` say nothing."""
+_COMPANIONS_LEFT_OUT = (".aux.xml", ".ovr")
+"""Written beside a scene by those who look at it: they do not make it another scene."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SceneSource:
-    """A raster that a map can be made of."""
+    """A raster with red, green and blue, wherever it lies and whatever it is made of."""
 
-    path: Path
+    dataset: str
+    """The name under which GDAL opens it."""
+    shown: str
+    """What messages call it."""
+    name: str
+    """Short, for titles and provenance."""
+    kind: Kind
     height: int
     width: int
     transform: Affine
-    crs: str
+    """From (column, row) of pixel corners to x, y; the identity where the file has none."""
+    crs: str | None
     """WKT."""
-    bands: tuple[int, int, int]
+    gcps: int
+    """Number of ground control points, which count where there is no transform."""
+    gcp_crs: str | None
+    """WKT of the points' coordinates."""
+    rpcs: bool
+    """Whether rational polynomial coefficients tell where the scene lies."""
+    bands: Bands
     """Numbers of the red, green and blue band, counted from 1."""
     dtype: str
-    """`uint8` or `uint16`."""
+    """Of the three bands, such as `uint16` or `float32`."""
+    nodata: float | None
+    """The number of the red band that means: nothing here."""
     block_height: int
     """Rows that are stored, and so best read, together."""
     always_valid: bool
     """True where the file marks no pixel as missing."""
-    level: str | None
-    """Sentinel-2 processing level, such as `Level-1C`, if the tags say."""
-    baseline: str | None
-    """Sentinel-2 processing baseline, such as `02.04`, if the tags say."""
-    add_offset: int | None
-    """What the product's tags say is to be added to its numbers, such as -1000."""
-    date: str | None
-    """Day of sensing, YYYY-MM-DD, if the tags say."""
+    facts: SceneFacts
+    """Level, baseline, offsets, date and more, as far as the scene tells."""
+    files: tuple[Path, ...]
+    """The local files that are read, which no output may replace."""
+    identity: Mapping[str, Any]
+    """Tells whether the scene is still the same: names, sizes, times of last change."""
     warnings: tuple[str, ...]
     """What had to be guessed."""
 
     @property
-    def identity(self) -> dict[str, str | int]:
-        """Tells whether the file is still the same."""
-        status = self.path.stat()
-        return {
-            "path": str(self.path.resolve()),
-            "bytes": status.st_size,
-            "modified_ns": status.st_mtime_ns,
-        }
+    def level(self) -> str | None:
+        """Sentinel-2 processing level, such as `Level-1C`."""
+        return self.facts.level
+
+    @property
+    def baseline(self) -> str | None:
+        """Sentinel-2 processing baseline, such as `02.04`."""
+        return self.facts.baseline
+
+    @property
+    def add_offset(self) -> int | None:
+        """What the product says is to be added to its numbers, such as -1000."""
+        return self.facts.add_offset
+
+    @property
+    def date(self) -> str | None:
+        """Day of sensing, YYYY-MM-DD."""
+        return self.facts.date
+
+    @property
+    def scl(self) -> str | None:
+        """GDAL's name of the scene classification; its pixels may have another size."""
+        return self.facts.scl
 
 
-def open_scene(path: Path, bands: Sequence[int] | None = None) -> SceneSource:
-    """Look at a scene; `bands` names the red, green and blue band where the file does not.
+def open_scene(scene: Path | str, bands: Sequence[int | str] | None = None) -> SceneSource:
+    """Look at a scene; `bands` numbers or names red, green and blue where it does not itself.
 
-    Raises SceneError where it is missing, unreadable, or nothing that a map can be made of.
+    Raises SceneError where it is missing, unreadable, or has no three bands of one kind. Whether
+    its numbers and its place are of use is decided by those who use them.
     """
-    try:
-        mode = path.stat().st_mode
-    except OSError as error:
-        raise SceneError(f"no scene at {path} ({error.strerror}): check the path") from error
-    if stat.S_ISDIR(mode):
-        raise SceneError(f"{path} is a folder: give a raster file such as a GeoTIFF")
-    with open_dataset(path) as dataset:
-        _check_pixels(path, dataset)
-        _check_georeference(path, dataset)
-        chosen, warned = _choose_bands(path, dataset, bands)
-        tags = dataset.tags()
+    found = find_input(scene)
+    with open_dataset(found.dataset, found.shown) as dataset:
+        _check_pixels(found.shown, dataset)
+        chosen, warned = choose_bands(found.shown, dataset, bands)
+        dtypes = {dataset.dtypes[i - 1] for i in chosen}
+        if len(dtypes) > 1:
+            raise SceneError(
+                f"the bands {','.join(map(str, chosen))} of {found.shown} are of different types "
+                f"({', '.join(sorted(dtypes))}): convert them to one"
+            )
         flags = [flag for i in chosen for flag in dataset.mask_flag_enums[i - 1]]
+        gcps, gcp_crs = dataset.gcps
+        files = _list_files(found, dataset)
         return SceneSource(
-            path=path,
+            dataset=found.dataset,
+            shown=found.shown,
+            name=found.name,
+            kind=found.kind,
             height=dataset.height,
             width=dataset.width,
             transform=dataset.transform,
-            crs=dataset.crs.to_wkt(),
+            crs=dataset.crs.to_wkt() if dataset.crs else None,
+            gcps=len(gcps),
+            gcp_crs=gcp_crs.to_wkt() if gcp_crs else None,
+            rpcs=dataset.rpcs is not None,
             bands=chosen,
-            dtype=dataset.dtypes[chosen[0] - 1],
+            dtype=dtypes.pop(),
+            nodata=dataset.nodatavals[chosen[0] - 1],
             block_height=dataset.block_shapes[chosen[0] - 1][0],
             always_valid=all(flag == MaskFlags.all_valid for flag in flags),
-            level=tags.get("PROCESSING_LEVEL"),
-            baseline=_find_baseline(path, tags),
-            add_offset=_find_offset(path, tags),
-            date=_find_day(tags),
+            facts=_collect_facts(found, dataset, chosen),
+            files=files,
+            identity=identify(found, files),
             warnings=warned,
         )
 
 
-@contextmanager
-def open_dataset(path: Path) -> Iterator[DatasetReader]:
-    """The file as rasterio sees it; its errors become SceneError."""
-    try:
-        with warnings.catch_warnings():
-            # Said again, as an error, by whoever needs the georeference.
-            warnings.simplefilter("ignore", NotGeoreferencedWarning)
-            dataset = rasterio.open(path)
-        with dataset:
-            yield dataset
-    except (RasterioError, CPLE_BaseError) as error:
-        raise SceneError(f"cannot read {path} as a raster: {_first_line(error)}") from error
-
-
-def _first_line(error: BaseException) -> str:
-    # rasterio keeps GDAL's own words in the error's cause.
-    lines = str(error.__cause__ or error).strip().splitlines()
-    return lines[0] if lines else type(error).__name__
-
-
-def _check_pixels(path: Path, dataset: DatasetReader) -> None:
+def _check_pixels(shown: str, dataset: DatasetReader) -> None:
     if dataset.count == 0:
         inside = ", ".join(dataset.subdatasets[:4]) or "nothing that GDAL can read"
-        raise SceneError(f"{path} has no bands of its own, but holds {inside}: convert one first")
+        raise SceneError(
+            f"{shown} has no bands of its own, but holds {inside}: "
+            "give the name of one instead, or three as red=…,green=…,blue=…"
+        )
     if "complex" in dataset.dtypes[0]:
         raise SceneError(
-            f"{path} holds complex numbers ({dataset.dtypes[0]}), as radar products do: "
+            f"{shown} holds complex numbers ({dataset.dtypes[0]}), as radar products do: "
             "expected an optical scene of uint8 or uint16"
         )
     if dataset.count < 3:
+        palette = dataset.colorinterp == (ColorInterp.palette,)
+        kind = "one band of palette colours" if palette else f"{dataset.count} band(s)"
         raise SceneError(
-            f"{path} has {dataset.count} band(s), but red, green and blue are needed: "
-            "stack B04, B03 and B02 into one file, for example with gdal_merge.py -separate"
+            f"{shown} has {kind}, but red, green and blue are needed: give three files as "
+            "red=FILE,green=FILE,blue=FILE, or stack B04, B03 and B02 into one"
         )
 
 
-def _check_georeference(path: Path, dataset: DatasetReader) -> None:
-    if dataset.crs is None:
-        raise SceneError(
-            f"{path} has no coordinate reference system: assign the right one, for example with "
-            f"rio edit-info --crs EPSG:32633 {path.name}"
-        )
-    if dataset.transform.is_identity or dataset.transform.determinant == 0:
-        raise SceneError(
-            f"{path} has no georeference (no usable transform): assign one, for example with "
-            f"rio edit-info --transform … {path.name}"
-        )
+def _collect_facts(found: SceneInput, dataset: DatasetReader, bands: Bands) -> SceneFacts:
+    tagged = read_tags(found.shown, dataset.tags())
+    # Product metadata know better than the files of its bands; a file's name knows less.
+    known = found.kind in ("safe", "stac")
+    facts = found.facts.over(tagged) if known else tagged.over(found.facts)
+    if facts.scales is None:
+        scales, offsets = _pick(dataset.scales, bands), _pick(dataset.offsets, bands)
+        if (scales, offsets) != ((1, 1, 1), (0, 0, 0)):
+            facts = SceneFacts(scales=scales, offsets=offsets).over(facts)
+    return facts
 
 
-def _choose_bands(
-    path: Path, dataset: DatasetReader, bands: Sequence[int] | None
-) -> tuple[tuple[int, int, int], tuple[str, ...]]:
-    warned: tuple[str, ...] = ()
-    if bands is not None:
-        chosen = _check_bands(path, dataset, bands)
-    else:
-        found = _find_bands(dataset)
-        if found is None and dataset.count == 3 and not _has_band_names(dataset):
-            found = (1, 2, 3)
-            warned = ("the three bands have no names: taken as red, green, blue",)
-        if found is None:
-            names = ", ".join(f"{i}: {n or 'unnamed'}" for i, n in _named(dataset))
-            raise SceneError(
-                f"{path} does not say which of its {dataset.count} bands are red, green and "
-                f"blue ({names}): say so with -b, for example -b 3,2,1"
-            )
-        chosen = found
-    kinds = {dataset.dtypes[i - 1] for i in chosen}
-    if len(kinds) > 1 or not kinds <= {"uint8", "uint16"}:
-        raise SceneError(
-            f"{path} stores {', '.join(sorted(kinds))}, expected uint8 or uint16: "
-            "convert it, for example with rio convert --dtype uint16"
-        )
-    return chosen, warned
+def _pick(values: Sequence[float], bands: Bands) -> Triple:
+    red, green, blue = bands
+    return values[red - 1], values[green - 1], values[blue - 1]
 
 
-def _named(dataset: DatasetReader) -> list[tuple[int, str | None]]:
-    return list(zip(dataset.indexes, dataset.descriptions, strict=True))
+def _list_files(found: SceneInput, dataset: DatasetReader) -> tuple[Path, ...]:
+    """What the input is known to consist of, and what GDAL says it reads: masks, parts of a VRT."""
+    files = dict.fromkeys(path.resolve() for path in found.files)
+    for name in dataset.files:
+        path = Path(name)
+        if not name.endswith(_COMPANIONS_LEFT_OUT) and path.is_file():
+            files[path.resolve()] = None
+    return tuple(files)
 
 
-def _check_bands(path: Path, dataset: DatasetReader, bands: Sequence[int]) -> tuple[int, int, int]:
-    if len(bands) != 3 or not all(1 <= i <= dataset.count for i in bands):
-        raise SceneError(
-            f"bands {','.join(map(str, bands))} do not fit {path}: "
-            f"give three numbers from 1 to {dataset.count}"
-        )
-    return bands[0], bands[1], bands[2]
+def identify(found: SceneInput, files: Sequence[Path]) -> dict[str, Any]:
+    """What tells whether a scene is still the same, as JSON."""
+    facts = [_identify_file(path) for path in files]
+    if len(facts) == 1 and found.kind == "file":
+        return facts[0]
+    return {"path": found.shown, "files": facts}
 
 
-def _find_bands(dataset: DatasetReader) -> tuple[int, int, int] | None:
-    """Red, green and blue by the bands' names, or by colour interpretation if they have none.
-
-    Names win, because GDAL takes any three 8-bit bands for red, green and blue.
-    """
-    if _has_band_names(dataset):
-        names = {(name or "").strip().lower(): i for i, name in reversed(_named(dataset))}
-        found = [next((names[n] for n in known if n in names), None) for known in RED_GREEN_BLUE]
-    else:
-        colors = {color: i for i, color in zip(dataset.indexes, dataset.colorinterp, strict=True)}
-        wanted = (ColorInterp.red, ColorInterp.green, ColorInterp.blue)
-        found = [colors.get(color) for color in wanted]
-    red, green, blue = found
-    if red is None or green is None or blue is None:
-        return None
-    return red, green, blue
-
-
-def _has_band_names(dataset: DatasetReader) -> bool:
-    return any(_BAND_NAME.fullmatch((name or "").strip().lower()) for _, name in _named(dataset))
-
-
-def _find_baseline(path: Path, tags: Mapping[str, str]) -> str | None:
-    baseline = tags.get("PROCESSING_BASELINE")
-    if baseline is not None and not _BASELINE.fullmatch(baseline):
-        raise SceneError(
-            f"the tag PROCESSING_BASELINE of {path} is {baseline!r}, expected a form like 02.04: "
-            "mend the tag, for it decides whether 1000 is subtracted"
-        )
-    return baseline
-
-
-def _find_offset(path: Path, tags: Mapping[str, str]) -> int | None:
-    for tag in _OFFSET_TAGS:
-        if tag in tags:
-            try:
-                return int(tags[tag])
-            except ValueError as error:
-                raise SceneError(
-                    f"the tag {tag} of {path} is {tags[tag]!r}, expected a whole number like -1000"
-                ) from error
-    return None
-
-
-def _find_day(tags: Mapping[str, str]) -> str | None:
-    """YYYY-MM-DD from the first tag that holds a date."""
-    for tag in _DAY_TAGS:
-        try:
-            return date.fromisoformat(tags.get(tag, "")[:10]).isoformat()
-        except ValueError:
-            continue
-    return None
+def _identify_file(path: Path) -> dict[str, Any]:
+    status = path.stat()
+    return {"path": str(path), "bytes": status.st_size, "modified_ns": status.st_mtime_ns}

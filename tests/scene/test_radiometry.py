@@ -14,6 +14,7 @@ import rasterio
 from PIL import Image
 from rasterio.io import MemoryFile
 
+from geoclass.errors import SceneError
 from geoclass.scene.radiometry import decide_radiometry, stretch_table
 from geoclass.scene.source import open_scene
 
@@ -118,3 +119,11 @@ def test_eurosats_own_tiles_come_out_as_eurosats_jpegs() -> None:
     # Halving the resolution of colour moves single tiles of small bright things further.
     assert np.mean(before_jpeg) <= 2
     assert max(before_jpeg) <= 5
+
+
+@pytest.mark.parametrize("dtype", ["int16", "float32"])
+def test_other_types_are_refused(make_scene: Make, dtype: str) -> None:
+    source = open_scene(make_scene(np.ones((3, 70, 70), dtype)))
+    assert source.dtype == dtype
+    with pytest.raises(SceneError, match=f"stores {dtype}, expected uint8 or uint16"):
+        decide_radiometry(source)

@@ -1,13 +1,11 @@
 """What geoclass makes of a raster before reading it."""
 
-import warnings
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 import rasterio
-from rasterio.errors import NotGeoreferencedWarning
 
 from geoclass.errors import SceneError
 from geoclass.scene.source import open_scene
@@ -148,25 +146,6 @@ def test_complex_pixels(make_scene: Make, tmp_path: Path, dtype: str) -> None:
     ):  # fmt: skip
         pass
     with pytest.raises(SceneError, match="complex"):
-        open_scene(path)
-
-
-@pytest.mark.parametrize("dtype", ["int16", "float32"])
-def test_other_types(make_scene: Make, dtype: str) -> None:
-    with pytest.raises(SceneError, match=f"stores {dtype}, expected uint8 or uint16"):
-        open_scene(make_scene(pixels(3, dtype)))
-
-
-def test_no_crs(make_scene: Make) -> None:
-    with pytest.raises(SceneError, match="no coordinate reference system"):
-        open_scene(make_scene(pixels(3), crs=None))
-
-
-def test_no_transform(make_scene: Make) -> None:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", NotGeoreferencedWarning)
-        path = make_scene(pixels(3), transform=None)
-    with pytest.raises(SceneError, match="no georeference"):
         open_scene(path)
 
 

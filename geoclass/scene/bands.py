@@ -1,0 +1,147 @@
+"""Which bands of a raster are red, green and blue."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from rasterio.enums import ColorInterp
+from rasterio.io import DatasetReader
+
+from geoclass.errors import SceneError
+
+RED_GREEN_BLUE = (("b04", "b4", "red"), ("b03", "b3", "green"), ("b02", "b2", "blue"))
+"""Names that bands go by, lower case."""
+
+WAVELENGTHS_NM = (665.0, 560.0, 492.0)
+"""Of Sentinel-2's red, green and blue."""
+WAVELENGTH_TOLERANCE_NM = 30.0
+"""Keeps red from red edge (704 nm) and blue from coastal aerosol (443 nm)."""
+
+_BAND_NAME = re.compile(
+    r"b\d{1,2}a?|nir.*|swir.*|red.?edge.*|coastal.*|cirrus|scl|alpha|red|green|blue"
+)
+"""Names that say what a band is; `band 1` or `gray` say nothing."""
+
+_NANOMETRES = {"nm": 1.0, "nanometers": 1.0, "um": 1e3, "µm": 1e3, "micrometers": 1e3}
+
+Bands = tuple[int, int, int]
+
+
+def choose_bands(
+    shown: str, dataset: DatasetReader, asked: Sequence[int | str] | None
+) -> tuple[Bands, tuple[str, ...]]:
+    """Numbers of red, green and blue from 1, and what had to be guessed.
+
+    `asked` are numbers or names. Raises SceneError where they do not fit, or where nothing is
+    asked and nothing in the file says.
+    """
+    if asked is not None:
+        return _check_asked(shown, dataset, asked), ()
+    found = _find_bands(dataset)
+    if found is not None:
+        return found, ()
+    guessed = [i for i, color in _colors(dataset) if color != ColorInterp.alpha]
+    if guessed == [1, 2, 3] and not _has_band_names(dataset) and not _strange_colors(dataset):
+        return (1, 2, 3), ("the three bands have no names: taken as red, green, blue",)
+    raise SceneError(
+        f"{shown} does not say which of its {dataset.count} bands are red, green and "
+        f"blue ({_list_bands(dataset)}): say so with -b, for example -b 3,2,1"
+    )
+
+
+def _check_asked(shown: str, dataset: DatasetReader, asked: Sequence[int | str]) -> Bands:
+    names = [_plain(name) for _, name in _named(dataset)]
+    numbers = []
+    for band in asked:
+        if isinstance(band, int):
+            numbers.append(band)
+        elif band.strip().lower() in names:
+            numbers.append(1 + names.index(band.strip().lower()))
+        else:
+            raise SceneError(
+                f"{shown} has no band named {band!r}, it has {_list_bands(dataset)}: "
+                "give three of these names, or numbers with -b"
+            )
+    if len(numbers) != 3 or not all(1 <= i <= dataset.count for i in numbers):
+        raise SceneError(
+            f"bands {','.join(map(str, asked))} do not fit {shown}: "
+            f"give three numbers from 1 to {dataset.count}"
+        )
+    return numbers[0], numbers[1], numbers[2]
+
+
+def _find_bands(dataset: DatasetReader) -> Bands | None:
+    """Red, green and blue by the bands' names, else by wavelengths, else by colours.
+
+    Names win, because GDAL takes any three 8-bit bands for red, green and blue.
+    """
+    if _has_band_names(dataset):
+        names = {_plain(name): i for i, name in reversed(_named(dataset))}
+        found = [next((names[n] for n in known if n in names), None) for known in RED_GREEN_BLUE]
+    elif waves := _wavelengths_nm(dataset):
+        found = [_nearest(waves, wanted) for wanted in WAVELENGTHS_NM]
+    else:
+        colors = {color: i for i, color in _colors(dataset)}
+        wanted = (ColorInterp.red, ColorInterp.green, ColorInterp.blue)
+        found = [colors.get(color) for color in wanted]
+    red, green, blue = found
+    if red is None or green is None or blue is None:
+        return None
+    return red, green, blue
+
+
+def _wavelengths_nm(dataset: DatasetReader) -> dict[int, float]:
+    """Central wavelengths of the bands that state one."""
+    found = {}
+    for i in dataset.indexes:
+        tags = {key.lower(): value for key, value in dataset.tags(i).items()}
+        micrometres = dataset.tags(i, ns="IMAGERY").get("CENTRAL_WAVELENGTH_UM")
+        unit = tags.get("wavelength_units", tags.get("wavelength_unit", "nm")).lower()
+        try:
+            if micrometres is not None:
+                found[i] = float(micrometres) * 1e3
+            elif "wavelength" in tags:
+                found[i] = float(tags["wavelength"]) * _NANOMETRES.get(unit, float("nan"))
+        except ValueError:
+            continue
+    return found
+
+
+def _nearest(waves: dict[int, float], wanted: float) -> int | None:
+    near = {i: abs(nm - wanted) for i, nm in waves.items()}
+    close = [i for i, gap in near.items() if gap <= WAVELENGTH_TOLERANCE_NM]
+    return min(close, key=lambda i: near[i], default=None)
+
+
+def _named(dataset: DatasetReader) -> list[tuple[int, str | None]]:
+    return list(zip(dataset.indexes, dataset.descriptions, strict=True))
+
+
+def _colors(dataset: DatasetReader) -> list[tuple[int, ColorInterp]]:
+    return list(zip(dataset.indexes, dataset.colorinterp, strict=True))
+
+
+def _strange_colors(dataset: DatasetReader) -> bool:
+    """True where colours are told, but others than red, green and blue."""
+    plain = {"gray", "undefined", "alpha", "red", "green", "blue"}
+    return any(color.name not in plain for _, color in _colors(dataset))
+
+
+def _list_bands(dataset: DatasetReader) -> str:
+    shown = [
+        f"{i}: {name or (color.name if color.name not in ('gray', 'undefined') else 'unnamed')}"
+        for (i, name), (_, color) in zip(_named(dataset), _colors(dataset), strict=True)
+    ]
+    more = len(shown) - 20
+    return ", ".join(shown[:20]) + (f" and {more} more" if more > 0 else "")
+
+
+def _plain(name: str | None) -> str:
+    """`B4, central wavelength 665 nm` and `B04_10m` → `b4`, `b04`."""
+    first = (name or "").partition(",")[0].strip().lower()
+    return re.sub(r"_\d\dm$", "", first)
+
+
+def _has_band_names(dataset: DatasetReader) -> bool:
+    return any(_BAND_NAME.fullmatch(_plain(name)) for _, name in _named(dataset))

@@ -1,0 +1,79 @@
+"""Rasters as rasterio sees them: how they are opened, and what their errors become."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from urllib.parse import urlsplit, urlunsplit
+
+import rasterio
+from rasterio._err import CPLE_BaseError
+from rasterio.errors import NotGeoreferencedWarning, RasterioError
+from rasterio.io import DatasetReader
+
+from geoclass.errors import SceneError
+
+REMOTE_SETTINGS = {
+    # Beside a remote file nothing is looked for: servers do not list, or list very long.
+    "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR",
+    # The header of a COG comes with the first request.
+    "GDAL_INGESTED_BYTES_AT_OPEN": "32768",
+    "GDAL_HTTP_MAX_RETRY": "5",
+    "GDAL_HTTP_RETRY_DELAY": "0.5",
+    "GDAL_HTTP_CONNECTTIMEOUT": "20",
+    # A server that sends less than 1 kB/s for half a minute is given up.
+    "GDAL_HTTP_LOW_SPEED_TIME": "30",
+    "GDAL_HTTP_LOW_SPEED_LIMIT": "1000",
+}
+"""GDAL's options for remote files, each unless the user has set it."""
+
+_REMOTE = ("/vsicurl", "/vsis3/", "/vsigs/", "/vsiaz/")
+
+
+def is_remote(name: str) -> bool:
+    """Whether GDAL reads this name, or what it is made of, over the network."""
+    return any(prefix in name for prefix in _REMOTE)
+
+
+def gdal_settings(name: str) -> dict[str, str]:
+    """Options to read a name under: our defaults, less what the user has decided."""
+    if not is_remote(name):
+        return {}
+    decided = rasterio.env.getenv() if rasterio.env.hasenv() else {}
+    return {
+        key: value
+        for key, value in REMOTE_SETTINGS.items()
+        if key not in os.environ and key not in decided
+    }
+
+
+@contextmanager
+def open_dataset(name: str, shown: str | None = None) -> Iterator[DatasetReader]:
+    """What GDAL finds under a name; its errors become SceneError, which speaks of `shown`."""
+    shown = shown or name
+    try:
+        with rasterio.Env(**gdal_settings(name)):
+            with warnings.catch_warnings():
+                # Said again, as an error, by whoever needs the georeference.
+                warnings.simplefilter("ignore", NotGeoreferencedWarning)
+                dataset = rasterio.open(name)
+            with dataset:
+                yield dataset
+    except (RasterioError, CPLE_BaseError) as error:
+        raise SceneError(f"cannot read {shown} as a raster: {_first_line(error)}") from error
+
+
+def hide_secrets(address: str) -> str:
+    """An address without user, password and query, where signatures and tokens stand."""
+    if "://" not in address:
+        return address
+    parts = urlsplit(address)
+    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
+
+
+def _first_line(error: BaseException) -> str:
+    # rasterio keeps GDAL's own words in the error's cause.
+    lines = str(error.__cause__ or error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__

@@ -1,0 +1,117 @@
+"""What is known of a scene beside its pixels: level, baseline, offsets, date, tile."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from datetime import date
+
+from geoclass.errors import SceneError
+
+Triple = tuple[float, float, float]
+"""A number each for red, green and blue."""
+
+_DAY_TAGS = (
+    "DATATAKE_1_DATATAKE_SENSING_START",
+    "PRODUCT_START_TIME",
+    "SENSING_TIME",
+)
+_OFFSET_TAGS = ("RADIO_ADD_OFFSET", "BOA_ADD_OFFSET")
+_PLATFORM_TAGS = ("DATATAKE_1_SPACECRAFT_NAME", "SPACECRAFT_NAME")
+_BASELINE = re.compile(r"\d{2}\.\d{2}")
+
+_PRODUCT_NAME = re.compile(
+    r"(?P<platform>S2[A-D])_MSIL(?P<level>1C|2A)_(?P<day>\d{8})T\d{6}"
+    r"_N(?P<baseline>\d{4})_R\d{3}_T(?P<tile>\d{2}[A-Z]{3})_"
+)
+"""ESA's names of products since December 2016."""
+_BAND_FILE_NAME = re.compile(r"(?<![A-Z0-9])T(?P<tile>\d{2}[A-Z]{3})_(?P<day>\d{8})T\d{6}_")
+"""ESA's names of the files of bands."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SceneFacts:
+    """Each is None where nothing says it."""
+
+    level: str | None = None
+    """Sentinel-2 processing level, such as `Level-1C`."""
+    baseline: str | None = None
+    """Sentinel-2 processing baseline, such as `02.04`."""
+    add_offset: int | None = None
+    """What the product says is to be added to its numbers, such as -1000."""
+    scales: Triple | None = None
+    """With `offsets`: physical value = scale · number + offset; `add_offset` is in there."""
+    offsets: Triple | None = None
+    date: str | None = None
+    """Day of sensing, YYYY-MM-DD."""
+    tile_id: str | None = None
+    """Of the military grid, such as `32TPS`."""
+    platform: str | None = None
+    """Such as `Sentinel-2A`."""
+    scl: str | None = None
+    """GDAL's name of the scene classification; its pixels may have another size."""
+
+    def over(self, other: SceneFacts) -> SceneFacts:
+        """These facts, and where they say nothing the other ones."""
+        known = {f.name: getattr(self, f.name) for f in fields(self)}
+        return replace(other, **{key: value for key, value in known.items() if value is not None})
+
+
+def read_tags(shown: str, tags: Mapping[str, str]) -> SceneFacts:
+    """What a raster's tags say; SceneError where a decisive tag makes no sense."""
+    return SceneFacts(
+        level=tags.get("PROCESSING_LEVEL"),
+        baseline=check_baseline(shown, tags.get("PROCESSING_BASELINE")),
+        add_offset=_find_offset(shown, tags),
+        date=next(filter(None, (parse_day(tags.get(tag)) for tag in _DAY_TAGS)), None),
+        platform=next((tags[tag] for tag in _PLATFORM_TAGS if tag in tags), None),
+    )
+
+
+def read_name(name: str) -> SceneFacts:
+    """What ESA's naming of products and band files says."""
+    if found := _PRODUCT_NAME.search(name):
+        baseline = found["baseline"]
+        return SceneFacts(
+            level=f"Level-{found['level']}",
+            baseline=f"{baseline[:2]}.{baseline[2:]}",
+            date=parse_day(found["day"]),
+            tile_id=found["tile"],
+            platform=f"Sentinel-{found['platform'][1:]}",
+        )
+    if found := _BAND_FILE_NAME.search(name):
+        return SceneFacts(date=parse_day(found["day"]), tile_id=found["tile"])
+    return SceneFacts()
+
+
+def check_baseline(shown: str, baseline: str | None) -> str | None:
+    """The baseline itself; SceneError where it has not the form of one."""
+    if baseline is not None and not _BASELINE.fullmatch(baseline):
+        raise SceneError(
+            f"the tag PROCESSING_BASELINE of {shown} is {baseline!r}, expected a form like 02.04: "
+            "mend the tag, for it decides whether 1000 is subtracted"
+        )
+    return baseline
+
+
+def parse_day(text: str | None) -> str | None:
+    """YYYY-MM-DD from a text that begins with a date, else None."""
+    for length in (10, 8):
+        try:
+            return date.fromisoformat((text or "")[:length]).isoformat()
+        except ValueError:
+            continue
+    return None
+
+
+def _find_offset(shown: str, tags: Mapping[str, str]) -> int | None:
+    for tag in _OFFSET_TAGS:
+        if tag in tags:
+            try:
+                return int(tags[tag])
+            except ValueError as error:
+                raise SceneError(
+                    f"the tag {tag} of {shown} is {tags[tag]!r}, expected a whole number like -1000"
+                ) from error
+    return None

@@ -1,0 +1,62 @@
+"""What names and tags tell of a scene."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import rasterio
+
+from geoclass.scene.facts import SceneFacts, parse_day, read_name
+from geoclass.scene.source import open_scene
+
+Make = Callable[..., Path]
+
+PRODUCT = "S2B_MSIL1C_20230823T095559_N0509_R122_T34UCF_20230823T120234.SAFE"
+
+
+def test_names_of_products_are_read() -> None:
+    assert read_name(f"/data/{PRODUCT}/GRANULE/x.jp2") == SceneFacts(
+        level="Level-1C",
+        baseline="05.09",
+        date="2023-08-23",
+        tile_id="34UCF",
+        platform="Sentinel-2B",
+    )
+
+
+def test_names_of_band_files_are_read() -> None:
+    facts = read_name("T34UCF_20230823T095559_B04.jp2")
+    assert facts == SceneFacts(date="2023-08-23", tile_id="34UCF")
+
+
+@pytest.mark.parametrize("name", ["scene.tif", "S2B_MSIL1C.tif", "FAST_20230823T095559_B04.jp2"])
+def test_other_names_say_nothing(name: str) -> None:
+    assert read_name(name) == SceneFacts()
+
+
+def test_tags_beat_the_name(make_scene: Make) -> None:
+    pixels = np.ones((3, 70, 70), np.uint16)
+    path = make_scene(pixels, PRODUCT.replace("SAFE", "tif"), tags={"PROCESSING_BASELINE": "02.09"})
+    source = open_scene(path)
+    assert (source.baseline, source.level, source.date) == ("02.09", "Level-1C", "2023-08-23")
+
+
+def test_scales_and_offsets_of_bands_are_kept(make_scene: Make) -> None:
+    path = make_scene(np.ones((3, 70, 70), np.uint16))
+    assert open_scene(path).facts.scales is None
+    with rasterio.open(path, "r+") as file:
+        file.scales, file.offsets = (1e-4, 1e-4, 2e-4), (-0.1, -0.1, 0)
+    facts = open_scene(path).facts
+    assert facts.scales == (1e-4, 1e-4, 2e-4)
+    assert facts.offsets == (-0.1, -0.1, 0)
+
+
+@pytest.mark.parametrize("text", ["2020-06-01T10:00:00Z", "20200601T100000", "2020-06-01"])
+def test_days(text: str) -> None:
+    assert parse_day(text) == "2020-06-01"
+
+
+@pytest.mark.parametrize("text", ["", None, "yesterday", "2020-13-01"])
+def test_no_days(text: str | None) -> None:
+    assert parse_day(text) is None
