@@ -26,6 +26,7 @@ ROWS = (
 OWNERS = {
     "affine": {"grid", "scene"},
     "click": {"cli"},
+    "defusedxml": {"scene"},
     "geopandas": {"products"},
     "matplotlib": {"report"},
     "numpy": {room for row in ROWS for room in row} - {"contract", "legend", "errors"},
@@ -33,6 +34,7 @@ OWNERS = {
     "PIL": {"learn"},
     "pyogrio": {"products"},
     "pyproj": {"grid"},
+    "pystac": {"scene"},
     "rasterio": {"scene", "products", "report"},
     "safetensors": {"model"},
     "shapely": {"grid"},

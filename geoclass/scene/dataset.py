@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from urllib.parse import urlsplit, urlunsplit
 
 import rasterio
 from rasterio._err import CPLE_BaseError
@@ -28,6 +28,8 @@ REMOTE_SETTINGS = {
     "GDAL_HTTP_LOW_SPEED_LIMIT": "1000",
 }
 """GDAL's options for remote files, each unless the user has set it."""
+
+_SECRETS = re.compile(r"""(\w://)(?:[^/@\s'"]*@)?([^\s?#'"<>]*)(?:[?#][^\s'"<>]*)?""")
 
 _REMOTE = ("/vsicurl", "/vsis3/", "/vsigs/", "/vsiaz/")
 
@@ -62,18 +64,17 @@ def open_dataset(name: str, shown: str | None = None) -> Iterator[DatasetReader]
             with dataset:
                 yield dataset
     except (RasterioError, CPLE_BaseError) as error:
-        raise SceneError(f"cannot read {shown} as a raster: {_first_line(error)}") from error
+        raise SceneError(
+            f"cannot read {shown} as a raster: {_explain(error, name, shown)}"
+        ) from error
 
 
 def hide_secrets(address: str) -> str:
-    """An address without user, password and query, where signatures and tokens stand."""
-    if "://" not in address:
-        return address
-    parts = urlsplit(address)
-    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
+    """A text whose addresses have lost user, password and query: signatures stand there."""
+    return _SECRETS.sub(r"\1\2", address)
 
 
-def _first_line(error: BaseException) -> str:
-    # rasterio keeps GDAL's own words in the error's cause.
-    lines = str(error.__cause__ or error).strip().splitlines()
-    return lines[0] if lines else type(error).__name__
+def _explain(error: BaseException, name: str, shown: str) -> str:
+    """GDAL's own words, which rasterio keeps in the error's cause; without VRTs and secrets."""
+    lines = str(error.__cause__ or error).replace(name, shown).strip().splitlines()
+    return hide_secrets(lines[0]) if lines else type(error).__name__

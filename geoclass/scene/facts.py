@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
@@ -83,6 +84,19 @@ def read_name(name: str) -> SceneFacts:
     if found := _BAND_FILE_NAME.search(name):
         return SceneFacts(date=parse_day(found["day"]), tile_id=found["tile"])
     return SceneFacts()
+
+
+def describe_scaling(scales: Triple, offsets: Triple) -> SceneFacts:
+    """Physical value = scale · number + offset, in the simplest words.
+
+    With Sentinel-2's scale of 1/10000 that is a whole number added to all, which can be taken
+    off again without rounding.
+    """
+    if all(math.isclose(scale, 1e-4) for scale in scales):
+        added = {round(offset / s, 6) for s, offset in zip(scales, offsets, strict=True)}
+        if len(added) == 1 and (one := added.pop()).is_integer():
+            return SceneFacts(add_offset=int(one))
+    return SceneFacts(scales=scales, offsets=offsets)
 
 
 def check_baseline(shown: str, baseline: str | None) -> str | None:

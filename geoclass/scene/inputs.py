@@ -6,15 +6,23 @@ import os
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from geoclass.errors import SceneError
+from geoclass.scene.bands import Bands
+from geoclass.scene.dataset import hide_secrets
 from geoclass.scene.facts import SceneFacts, read_name
+from geoclass.scene.remote import MOST_JSON_BYTES, fetch_text, gdal_name, is_address, probe_address
+from geoclass.scene.safe import ProductFiles, find_in_folder, find_in_zip, list_zip, read_product
+from geoclass.scene.stac import StacScene, is_stac, looks_like_json, read_item
+from geoclass.scene.stack import BandFile, stack_bands
 
 Kind = Literal["file", "subdataset", "url", "bands", "safe", "stac"]
 
 _DRIVER_PREFIX = re.compile(r"[A-Za-z][A-Za-z0-9_]+:")
 """`NETCDF:file.nc:red` and the like; a single letter would be a drive."""
+_BAND_PART = re.compile(r"(?:^|,)(red|green|blue)=")
+_RASTER_SUFFIXES = (".tif", ".tiff", ".jp2", ".vrt", ".img", ".png", ".jpg", ".nc", ".h5")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,40 +36,170 @@ class SceneInput:
     name: str
     """Short, for titles."""
     kind: Kind
+    bands: Bands | None = None
+    """Numbers of red, green and blue, where product metadata say."""
     files: tuple[Path, ...] = ()
     """The local files it consists of, as far as they are known yet."""
+    addresses: tuple[dict[str, Any], ...] = ()
+    """What identifies the remote files it consists of."""
     facts: SceneFacts = field(default_factory=SceneFacts)
     """What product metadata say, which tags of the raster cannot outdo."""
 
 
 def find_input(scene: Path | str) -> SceneInput:
-    """Understand what a person gave as a scene; SceneError where nothing is there."""
+    """Understand what a person gave as a scene.
+
+    A path to a raster, a `.SAFE` folder, a zip or a STAC item; an address of a raster or an item;
+    the name of a subdataset; or `red=…,green=…,blue=…`. Raises SceneError where nothing is there.
+    """
     text = os.fspath(scene)
     path = Path(text)
-    if not path.exists() and (_DRIVER_PREFIX.match(text) or text.startswith("/vsi")):
+    if _exists(path):
+        return _find_folder(path) if path.is_dir() else _find_file(path)
+    if len(_BAND_PART.findall(text)) > 1:
+        return _find_bands(text)
+    if is_address(text):
+        return _find_address(text)
+    if text.startswith("file://"):
+        return find_input(text.removeprefix("file://"))
+    if _DRIVER_PREFIX.match(text) or text.startswith("/vsi"):
+        shown = hide_secrets(text)
+        name = re.split(r"[/:]", shown.rstrip("/:"))[-1]
         return SceneInput(
-            dataset=text,
-            shown=text,
-            name=re.split(r"[/:]", text.rstrip("/:"))[-1] or text,
-            kind="subdataset",
-            facts=read_name(text),
+            dataset=text, shown=shown, name=name, kind="subdataset", facts=read_name(shown)
         )
-    return _find_file(path)
+    raise SceneError(f"no scene at {text} (no such file or folder): check the path")
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except (OSError, ValueError):  # too long, or with characters that no path has
+        return False
+
+
+def _find_folder(path: Path) -> SceneInput:
+    product = find_in_folder(path)
+    if product is not None:
+        return _stack_product(product)
+    inside = [child for child in sorted(path.glob("*.SAFE")) if child.is_dir()]
+    if len(inside) == 1:
+        return _find_folder(inside[0])
+    if inside or path.suffix.upper() == ".SAFE":
+        what = f"{len(inside)} products" if inside else "no metadata (MTD_MSIL1C.xml …)"
+        raise SceneError(f"{path} holds {what}: give the folder of one whole .SAFE product")
+    raise SceneError(f"{path} is a folder: give a raster file such as a GeoTIFF, or a .SAFE folder")
 
 
 def _find_file(path: Path) -> SceneInput:
     try:
-        path.stat()
-    except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "no possible name of a file"
-        raise SceneError(f"no scene at {path} ({reason}): check the path") from error
-    if path.is_dir():
-        raise SceneError(f"{path} is a folder: give a raster file such as a GeoTIFF")
+        with path.open("rb") as file:
+            head = file.read(64)
+    except OSError as error:
+        raise SceneError(f"cannot read {path} ({error.strerror}): check its rights") from error
+    suffix = path.suffix.lower()
+    if suffix == ".zip":
+        return _find_zip(path)
+    if suffix in (".xml", ".safe"):
+        product = find_in_folder(path)
+        if product is not None:
+            return _stack_product(product)
+    if looks_like_json(head) and path.stat().st_size <= MOST_JSON_BYTES:
+        text = path.read_bytes()
+        if is_stac(text):
+            item = read_item(text, str(path.absolute()), str(path))
+            return _stack_item(item, str(path), files=(path,))
+    return _take_raster(str(path), path, path.name)
+
+
+def _find_zip(path: Path) -> SceneInput:
+    product = find_in_zip(path)
+    if product is not None:
+        return _stack_product(product)
+    rasters = [name for name in list_zip(path) if name.lower().endswith(_RASTER_SUFFIXES)]
+    if len(rasters) != 1:
+        inside = ", ".join(rasters[:4]) or "no raster that geoclass knows by its suffix"
+        raise SceneError(f"{path} holds {inside}: unpack it, or name one as /vsizip/{path}/NAME")
+    return _take_raster(f"/vsizip/{{{path.absolute()}}}/{rasters[0]}", path, rasters[0])
+
+
+def _take_raster(dataset: str, path: Path, name: str) -> SceneInput:
     return SceneInput(
-        dataset=str(path),
+        dataset=dataset,
         shown=str(path),
-        name=path.name,
+        name=name,
         kind="file",
         files=(path,),
-        facts=read_name(str(path.absolute())),
+        facts=read_name(str(path.absolute()) + name),
+    )
+
+
+def _stack_product(files: ProductFiles) -> SceneInput:
+    product = read_product(files)
+    return SceneInput(
+        dataset=stack_bands(product.bands),
+        shown=files.shown,
+        name=files.name,
+        kind="safe",
+        files=tuple(dict.fromkeys(files.local(name) for name in product.names)),
+        facts=product.facts,
+    )
+
+
+def _find_address(address: str) -> SceneInput:
+    shown = hide_secrets(address)
+    probe = probe_address(address)
+    if looks_like_json(probe.head):
+        return _stack_item(read_item(fetch_text(address), address, shown), shown)
+    return SceneInput(
+        dataset=gdal_name(address),
+        shown=shown,
+        name=shown.rstrip("/").rpartition("/")[2] or shown,
+        kind="url",
+        addresses=(probe.identity,),
+        facts=read_name(shown),
+    )
+
+
+def _stack_item(item: StacScene, shown: str, files: tuple[Path, ...] = ()) -> SceneInput:
+    remote = [href for href in item.hrefs if is_address(href)]
+    local = [Path(href) for href in item.hrefs if not is_address(href)]
+    return SceneInput(
+        dataset=item.assets[0].dataset if item.bands else stack_bands(item.assets),
+        shown=shown,
+        name=item.name,
+        kind="stac",
+        bands=item.bands,
+        files=(*files, *local),
+        addresses=tuple(probe_address(href).identity for href in remote),
+        facts=item.facts,
+    )
+
+
+def _find_bands(text: str) -> SceneInput:
+    """`red=FILE,green=FILE,blue=FILE` in any order; each a path, address or subdataset."""
+    starts = list(_BAND_PART.finditer(text))
+    ends = [start.start() for start in starts[1:]] + [len(text)]
+    parts = {s[1]: text[s.end() : end] for s, end in zip(starts, ends, strict=True)}
+    if text[: starts[0].start()] or len(starts) != 3 or len(parts) != 3:
+        raise SceneError(
+            f"cannot understand {hide_secrets(text)}: expected red=FILE,green=FILE,blue=FILE"
+        )
+    named = zip(("red", "green", "blue"), ("B04", "B03", "B02"), strict=True)
+    files = tuple(
+        BandFile(
+            dataset=gdal_name(parts[color]) if is_address(parts[color]) else parts[color],
+            shown=hide_secrets(parts[color]),
+            description=band,
+        )
+        for color, band in named
+    )
+    facts = read_name(parts["red"])
+    return SceneInput(
+        dataset=stack_bands(files),
+        shown=hide_secrets(text),
+        name=files[0].shown.rpartition("/")[2],
+        kind="bands",
+        addresses=tuple(probe_address(p).identity for p in parts.values() if is_address(p)),
+        facts=facts,
     )

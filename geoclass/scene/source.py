@@ -14,7 +14,7 @@ from rasterio.io import DatasetReader
 from geoclass.errors import SceneError
 from geoclass.scene.bands import Bands, choose_bands
 from geoclass.scene.dataset import open_dataset
-from geoclass.scene.facts import SceneFacts, Triple, read_tags
+from geoclass.scene.facts import SceneFacts, Triple, describe_scaling, read_tags
 from geoclass.scene.inputs import Kind, SceneInput, find_input
 
 _COMPANIONS_LEFT_OUT = (".aux.xml", ".ovr")
@@ -98,7 +98,7 @@ def open_scene(scene: Path | str, bands: Sequence[int | str] | None = None) -> S
     found = find_input(scene)
     with open_dataset(found.dataset, found.shown) as dataset:
         _check_pixels(found.shown, dataset)
-        chosen, warned = choose_bands(found.shown, dataset, bands)
+        chosen, warned = choose_bands(found.shown, dataset, bands or found.bands)
         dtypes = {dataset.dtypes[i - 1] for i in chosen}
         if len(dtypes) > 1:
             raise SceneError(
@@ -160,8 +160,11 @@ def _collect_facts(found: SceneInput, dataset: DatasetReader, bands: Bands) -> S
     facts = found.facts.over(tagged) if known else tagged.over(found.facts)
     if facts.scales is None:
         scales, offsets = _pick(dataset.scales, bands), _pick(dataset.offsets, bands)
-        if (scales, offsets) != ((1, 1, 1), (0, 0, 0)):
-            facts = SceneFacts(scales=scales, offsets=offsets).over(facts)
+        told = (scales, offsets) != ((1, 1, 1), (0, 0, 0))
+        # An offset of 0 beside Sentinel-2's scale is not told, only not set.
+        scaled = describe_scaling(scales, offsets) if told else SceneFacts()
+        if scaled.add_offset != 0 and facts.add_offset is None:
+            facts = scaled.over(facts)
     return facts
 
 
@@ -182,10 +185,8 @@ def _list_files(found: SceneInput, dataset: DatasetReader) -> tuple[Path, ...]:
 
 def identify(found: SceneInput, files: Sequence[Path]) -> dict[str, Any]:
     """What tells whether a scene is still the same, as JSON."""
-    facts = [_identify_file(path) for path in files]
-    if len(facts) == 1 and found.kind == "file":
-        return facts[0]
-    return {"path": found.shown, "files": facts}
+    parts = [*map(_identify_file, files), *found.addresses]
+    return parts[0] if len(parts) == 1 else {"path": found.shown, "files": parts}
 
 
 def _identify_file(path: Path) -> dict[str, Any]:

@@ -1,0 +1,296 @@
+"""Sentinel-2 products as ESA ships them: a `.SAFE` folder or its zip, L1C or L2A, any naming."""
+
+from __future__ import annotations
+
+import re
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from xml.etree.ElementTree import Element, ParseError
+
+from defusedxml import DefusedXmlException
+from defusedxml.ElementTree import fromstring
+
+from geoclass.errors import SceneError
+from geoclass.scene.facts import SceneFacts, Triple, check_baseline, describe_scaling, parse_day
+from geoclass.scene.stack import BandFile
+
+BANDS = {"B04": "3", "B03": "2", "B02": "1"}
+"""Red, green, blue → `band_id` in the metadata."""
+
+MOST_METADATA_BYTES = 20_000_000
+"""Real ones have about 50 kB."""
+
+_METADATA_NAME = re.compile(r"(MTD_MSI\w+|S2[A-D]_\w{4}_MTD_(SAF)?L\w+)\.xml")
+_IMAGE_TAGS = {"IMAGE_FILE", "IMAGE_FILE_2A", "IMAGE_ID", "IMAGE_ID_2A"}
+_IMAGE_SUFFIXES = {".jp2", ".tif"}
+_LEVELS = {"Level-1C": "Level-1C", "Level-2A": "Level-2A", "Level-2Ap": "Level-2A"}
+_TILE = re.compile(r"_T(\d{2}[A-Z]{3})(?=_|$)")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProductFiles:
+    """The files of a product, in a folder or a zip; names have forward slashes."""
+
+    shown: str
+    name: str
+    metadata: str
+    """The file that describes the product."""
+    names: tuple[str, ...]
+    """All files of the product."""
+    read: Callable[[str], bytes]
+    """The first bytes of a file, at most MOST_METADATA_BYTES + 1."""
+    gdal_name: Callable[[str], str]
+    granule: str | None = None
+    """The folder of the one tile that was asked for."""
+    archive: Path | None = None
+    """The zip, where it is one."""
+
+    def local(self, name: str) -> Path:
+        """The file on disk that holds one of the product's files."""
+        return self.archive or Path(self.gdal_name(name))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SafeProduct:
+    """What a map needs of a product."""
+
+    bands: tuple[BandFile, ...]
+    """Red, green, blue at 10 m."""
+    facts: SceneFacts
+    names: tuple[str, ...]
+    """The files that are read."""
+
+
+def find_in_folder(path: Path) -> ProductFiles | None:
+    """The product that a folder, one of its granules or its metadata file stands for, if any."""
+    root, granule = path, None
+    if path.is_file():
+        root = path.parent
+    elif path.parent.name == "GRANULE":
+        root, granule = path.parent.parent, f"GRANULE/{path.name}/"
+    found = [file.name for file in sorted(root.iterdir()) if _METADATA_NAME.fullmatch(file.name)]
+    if not found or (path.is_file() and path.name not in (*found, "manifest.safe")):
+        return None
+    files = (file for file in sorted(root.rglob("*")) if file.suffix.lower() in _IMAGE_SUFFIXES)
+    names = tuple(file.relative_to(root).as_posix() for file in files)
+    top = root.absolute()
+    return ProductFiles(
+        shown=str(path),
+        name=top.name,
+        metadata=found[0],
+        names=names,
+        read=lambda name: _read_file(top / name),
+        gdal_name=lambda name: str(top / name),
+        granule=granule,
+    )
+
+
+def find_in_zip(path: Path) -> ProductFiles | None:
+    """The product in a zip, if there is one; SceneError where there are several or it is broken."""
+    names = list_zip(path)
+    metadata = [name for name in names if _METADATA_NAME.fullmatch(PurePosixPath(name).name)]
+    depth = min((name.count("/") for name in metadata), default=0)
+    metadata = [name for name in metadata if name.count("/") == depth]
+    if not metadata:
+        return None
+    if len(metadata) > 1:
+        raise SceneError(
+            f"{path} holds {len(metadata)} products ({', '.join(metadata[:3])} …): "
+            "unpack it and give one of their folders"
+        )
+    root = str(PurePosixPath(metadata[0]).parent)
+    prefix = "" if root == "." else f"{root}/"
+    return ProductFiles(
+        shown=str(path),
+        name=PurePosixPath(root).name if prefix else path.stem,
+        metadata=metadata[0].removeprefix(prefix),
+        names=tuple(name.removeprefix(prefix) for name in names if name.startswith(prefix)),
+        read=lambda name: _read_member(path, prefix + name),
+        gdal_name=lambda name: f"/vsizip/{{{path.absolute()}}}/{prefix}{name}",
+        archive=path,
+    )
+
+
+def list_zip(path: Path) -> list[str]:
+    """Names of all files in a zip; SceneError where it is broken."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return archive.namelist()
+    except (OSError, zipfile.BadZipFile, ValueError) as error:
+        raise SceneError(f"{path} is not a whole zip ({error}): fetch it again") from error
+
+
+def read_product(files: ProductFiles) -> SafeProduct:
+    """Bands, facts and the scene classification, by the product's own metadata.
+
+    Raises SceneError for metadata that is broken or hostile, a level without map projection,
+    several tiles, and bands that are missing.
+    """
+    root = _parse(files)
+    told = _text(root, "PROCESSING_LEVEL") or "no level"
+    level = _LEVELS.get(told)
+    if level is None:
+        raise SceneError(
+            f"{files.shown} is a product of {told}, expected Level-1C or Level-2A: "
+            "only these are in map projection"
+        )
+    granule, images = _choose_granule(files, _list_granules(root))
+    tile = _TILE.search(granule) or next(filter(None, map(_TILE.search, images)), None)
+    names = {band: _find_band(files, images, band) for band in BANDS}
+    scl = _find_scl(files, images)
+    facts = SceneFacts(
+        level=level,
+        baseline=check_baseline(files.shown, _text(root, "PROCESSING_BASELINE")),
+        date=parse_day(_text(root, "DATATAKE_SENSING_START") or _text(root, "PRODUCT_START_TIME")),
+        tile_id=tile[1] if tile else None,
+        platform=_text(root, "SPACECRAFT_NAME"),
+        scl=files.gdal_name(scl) if scl else None,
+    )
+    bands = tuple(
+        BandFile(
+            dataset=files.gdal_name(name),
+            shown=f"{band} of {files.shown} ({name})",
+            description=band,
+        )
+        for band, name in names.items()
+    )
+    used = (files.metadata, *names.values(), *([scl] if scl else []))
+    return SafeProduct(bands=bands, facts=_find_scaling(files, root).over(facts), names=used)
+
+
+def _parse(files: ProductFiles) -> Element:
+    try:
+        text = files.read(files.metadata)
+        if len(text) > MOST_METADATA_BYTES:
+            raise SceneError(
+                f"{files.metadata} of {files.shown} has more than 20 MB: it is no metadata"
+            )
+        root: Element = fromstring(text, forbid_dtd=True)
+    except (
+        ParseError,
+        DefusedXmlException,
+        OSError,
+        zipfile.BadZipFile,
+        zlib.error,
+        ValueError,
+        NotImplementedError,
+        RuntimeError,
+    ) as error:
+        raise SceneError(
+            f"{files.metadata} of {files.shown} is not the metadata of a product "
+            f"({type(error).__name__}: {error}): fetch the product again"
+        ) from error
+    return root
+
+
+def _list_granules(root: Element) -> dict[str, list[str]]:
+    """Identifier of each tile → names of its images, without suffix."""
+    granules: dict[str, list[str]] = {}
+    for element in root.iter():
+        if element.tag in ("Granule", "Granules"):
+            images = [
+                child.text.strip() for child in element if child.tag in _IMAGE_TAGS and child.text
+            ]
+            granules.setdefault(element.get("granuleIdentifier", ""), []).extend(images)
+    return granules
+
+
+def _choose_granule(files: ProductFiles, granules: dict[str, list[str]]) -> tuple[str, list[str]]:
+    if files.granule is not None:
+        asked = [
+            (key, images)
+            for key, images in granules.items()
+            if any((_locate(files, image) or "").startswith(files.granule) for image in images)
+        ]
+    else:
+        asked = list(granules.items())
+    if len(asked) == 1:
+        return asked[0]
+    tiles = sorted({found[1] for found in map(_TILE.search, granules) if found})
+    raise SceneError(
+        f"{files.shown} holds {len(asked)} tiles ({', '.join(tiles[:8]) or 'none named'}), "
+        "expected one: give the folder of one tile, PRODUCT.SAFE/GRANULE/…"
+    )
+
+
+def _locate(files: ProductFiles, image: str) -> str | None:
+    """The file of an image that the metadata names with or without its folder."""
+    stem = PurePosixPath(image).name
+    found = [
+        name
+        for name in files.names
+        if PurePosixPath(name).stem == stem
+        and PurePosixPath(name).suffix.lower() in _IMAGE_SUFFIXES
+    ]
+    return min(found, key=lambda name: not name.startswith(image), default=None)
+
+
+def _find_band(files: ProductFiles, images: Sequence[str], band: str) -> str:
+    named = [image for image in images if re.search(rf"_{band}(_\d0m)?$", image)]
+    fine = [image for image in named if not image.endswith(("_20m", "_60m"))]
+    if not fine:
+        also = f" (only {', '.join(sorted(i[-3:] for i in named))})" if named else ""
+        raise SceneError(
+            f"the metadata of {files.shown} name no {band} of 10 m{also}: "
+            "give a product with 10 m bands"
+        )
+    name = _locate(files, fine[0])
+    if name is None:
+        raise SceneError(
+            f"{files.shown} lacks the file of {band}, {PurePosixPath(fine[0]).name}.jp2, "
+            "that its metadata name: fetch the product again"
+        )
+    return name
+
+
+def _find_scl(files: ProductFiles, images: Sequence[str]) -> str | None:
+    """The finest scene classification, if there is one."""
+    named = sorted(image for image in images if "_SCL_" in image)
+    found = sorted(named, key=lambda image: re.findall(r"(\d0)m$", image))
+    return next(filter(None, (_locate(files, image) for image in found)), None)
+
+
+def _find_scaling(files: ProductFiles, root: Element) -> SceneFacts:
+    """Offsets of the three bands; scales only where the quantification is not 10000."""
+    texts = {
+        element.get("band_id", ""): element.text
+        for element in _elements(root, "RADIO_ADD_OFFSET", "BOA_ADD_OFFSET")
+    }
+    quantification = (
+        _text(root, "QUANTIFICATION_VALUE") or _text(root, "BOA_QUANTIFICATION_VALUE") or "10000"
+    )
+    try:
+        scale = 1 / float(quantification)
+        found = [float(texts.get(band_id) or 0) for band_id in BANDS.values()]
+    except (ValueError, ZeroDivisionError) as error:
+        raise SceneError(
+            f"{files.metadata} of {files.shown} has offsets {texts} and quantification "
+            f"{quantification!r}, expected numbers: fetch the product again"
+        ) from error
+    if not texts and scale == 1e-4:
+        return SceneFacts()
+    scales: Triple = (scale, scale, scale)
+    offsets: Triple = (found[0] * scale, found[1] * scale, found[2] * scale)
+    return describe_scaling(scales, offsets)
+
+
+def _elements(root: Element, *names: str) -> Iterator[Element]:
+    return (element for element in root.iter() if element.tag in names)
+
+
+def _text(root: Element, name: str) -> str | None:
+    found = next(_elements(root, name), None)
+    return (found.text or "").strip() or None if found is not None else None
+
+
+def _read_file(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(MOST_METADATA_BYTES + 1)
+
+
+def _read_member(path: Path, name: str) -> bytes:
+    with zipfile.ZipFile(path) as archive, archive.open(name) as file:
+        return file.read(MOST_METADATA_BYTES + 1)

@@ -1,0 +1,232 @@
+"""STAC items: which assets are red, green and blue, and what the item says of their numbers."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from geoclass.errors import SceneError
+from geoclass.scene.bands import RED_GREEN_BLUE, Bands
+from geoclass.scene.facts import (
+    SceneFacts,
+    Triple,
+    check_baseline,
+    describe_scaling,
+    parse_day,
+    read_name,
+)
+from geoclass.scene.remote import gdal_name, is_address
+from geoclass.scene.stack import BandFile
+
+if TYPE_CHECKING:
+    import pystac
+
+SCL_NAMES = ("scl", "SCL", "SCL_20m", "scl_20m")
+_LEVELS = {"S2MSI1C": "Level-1C", "S2MSI2A": "Level-2A"}
+_PRODUCT_KEYS = ("s2:product_uri", "sentinel:product_id")
+_COLORS = ("red", "green", "blue")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StacScene:
+    """What a map needs of an item."""
+
+    name: str
+    assets: tuple[BandFile, ...]
+    """Red, green and blue, or one file that holds them."""
+    bands: Bands | None
+    """Numbers of the bands where there is one file."""
+    hrefs: tuple[str, ...]
+    """Addresses or paths of all that is read."""
+    facts: SceneFacts
+
+
+def looks_like_json(head: bytes) -> bool:
+    """Whether a file that begins so may be an item."""
+    return head.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] == b"{"
+
+
+def is_stac(text: bytes) -> bool:
+    """Whether a JSON text calls itself STAC, or a collection of items."""
+    return b'"stac_version"' in text
+
+
+def read_item(text: bytes, base: str, shown: str) -> StacScene:
+    """An item's bands and facts; `base` is where it was found, for relative addresses.
+
+    Raises SceneError where it is no item, or does not say where red, green and blue are.
+    """
+    item = _parse(text, base, shown)
+    keys, bands = _find_whole(item) or (
+        tuple(_find_band(item, color, shown) for color in range(3)),
+        None,
+    )
+    hrefs = [_resolve(item.assets[key], base, shown) for key in keys]
+    scl = next((name for name in SCL_NAMES if name in item.assets), None)
+    if scl is not None:
+        hrefs.append(_resolve(item.assets[scl], base, shown))
+    names = ("B04", "B03", "B02") if bands is None else ("",)
+    files = tuple(
+        BandFile(dataset=to_gdal(href), shown=f"asset {key} of {shown}", description=name)
+        for key, href, name in zip(keys, hrefs, names, strict=False)
+    )
+    facts = _read_properties(item, shown, to_gdal(hrefs[-1]) if scl is not None else None)
+    scaling = _read_scaling(item, keys, bands)
+    return StacScene(
+        name=item.id,
+        assets=files,
+        bands=bands,
+        hrefs=tuple(hrefs),
+        facts=scaling.over(facts),
+    )
+
+
+def to_gdal(href: str) -> str:
+    """GDAL's name of an address or path."""
+    return gdal_name(href) if is_address(href) else href
+
+
+def _parse(text: bytes, base: str, shown: str) -> pystac.Item:
+    import pystac
+
+    try:
+        data = json.loads(text)
+        if isinstance(data, dict) and data.get("type") == "FeatureCollection":
+            raise SceneError(
+                f"{shown} is a collection of {len(data.get('features', []))} items: "
+                "save the one to be mapped as a file of its own"
+            )
+        with warnings.catch_warnings():
+            # Of extensions that say nothing about bands, brought to their newest form.
+            warnings.simplefilter("ignore")
+            return pystac.Item.from_dict(data, href=base)
+    # pystac trusts the form of what it reads: any error of its own means another form.
+    except (
+        pystac.STACError,
+        pystac.STACTypeError,
+        ValueError,
+        KeyError,
+        TypeError,
+        AttributeError,
+    ) as error:
+        raise SceneError(
+            f"{shown} is not a STAC item ({type(error).__name__}: {error}): "
+            "give the JSON of one item, not of a catalogue or collection"
+        ) from error
+
+
+def _bands_of(asset: pystac.Asset) -> list[Mapping[str, Any]]:
+    """What the asset says of its bands, in STAC 1.1 or with the eo extension before."""
+    found = asset.extra_fields.get("bands") or asset.extra_fields.get("eo:bands") or []
+    return [band for band in found if isinstance(band, dict)]
+
+
+def _color_of(band: Mapping[str, Any]) -> int | None:
+    """0, 1, 2 for red, green, blue."""
+    common = band.get("eo:common_name") or band.get("common_name")
+    name = str(common or band.get("name") or "").lower()
+    return next((i for i, known in enumerate(RED_GREEN_BLUE) if name in known), None)
+
+
+def _find_band(item: pystac.Item, color: int, shown: str) -> str:
+    """Key of the asset of one colour: by its key, by the finest asset's bands."""
+    known = RED_GREEN_BLUE[color]
+    plain = {key.lower(): key for key, asset in item.assets.items() if len(_bands_of(asset)) <= 1}
+    for name in (*reversed(known), *(f"{name}_10m" for name in known)):
+        if name in plain:
+            return plain[name]
+    told = [
+        (float(asset.extra_fields.get("gsd") or 0), key)
+        for key, asset in item.assets.items()
+        if [_color_of(band) for band in _bands_of(asset)] == [color]
+    ]
+    if not told:
+        raise SceneError(
+            f"{shown} has no asset for {_COLORS[color]} (or {known[0].upper()}), it has "
+            f"{', '.join(list(item.assets)[:12])}: give its bands as red=…,green=…,blue=…"
+        )
+    return min(told)[1]
+
+
+def _find_whole(item: pystac.Item) -> tuple[tuple[str, ...], Bands] | None:
+    """A data asset that holds all three bands, where no assets hold one each."""
+    if any([_color_of(band) for band in _bands_of(a)] == [0] for a in item.assets.values()):
+        return None
+    for key, asset in item.assets.items():
+        colors = [_color_of(band) for band in _bands_of(asset)]
+        if "data" in (asset.roles or []) and {0, 1, 2} <= set(colors):
+            red, green, blue = (colors.index(color) + 1 for color in range(3))
+            return (key,), (red, green, blue)
+    return None
+
+
+def _resolve(asset: pystac.Asset, base: str, shown: str) -> str:
+    """An address, or a local path where the item itself is local."""
+    href = asset.get_absolute_href() or asset.href
+    if is_address(href):
+        return href
+    if not is_address(base) and "://" not in href:
+        return str(Path(href).absolute())
+    if not is_address(base) and href.startswith("file://"):
+        return href.removeprefix("file://")
+    raise SceneError(
+        f"{shown} refers to {href}, expected an address of http(s), s3, gs or az: "
+        "fetch the files and give them as red=…,green=…,blue=…"
+    )
+
+
+def _read_properties(item: pystac.Item, shown: str, scl: str | None) -> SceneFacts:
+    told = item.properties
+    product = next((str(told[key]) for key in _PRODUCT_KEYS if key in told), "")
+    tile = str(told.get("s2:mgrs_tile") or told.get("grid:code") or "").removeprefix("MGRS-")
+    baseline = told.get("s2:processing_baseline") or told.get("processing:version")
+    platform = told.get("platform")
+    facts = SceneFacts(
+        level=_LEVELS.get(str(told.get("s2:product_type"))),
+        baseline=check_baseline(shown, None if baseline is None else str(baseline)),
+        date=parse_day(str(told.get("datetime") or told.get("start_datetime") or "")),
+        tile_id=tile or None,
+        platform=str(platform).title() if platform else None,
+        scl=scl,
+    )
+    return facts.over(read_name(product))
+
+
+def _read_scaling(item: pystac.Item, keys: Sequence[str], bands: Bands | None) -> SceneFacts:
+    """What is added to the numbers, as far as the item says."""
+    if item.properties.get("earthsearch:boa_offset_applied") is True:
+        # Earth Search has subtracted 1000 from the pixels, but left raster:bands as it was.
+        return SceneFacts(add_offset=0)
+    if bands is None:
+        told = [_raster_band(item.assets[key], 0) for key in keys]
+    else:
+        told = [_raster_band(item.assets[keys[0]], number - 1) for number in bands]
+    try:
+        scales = [float(band["scale"]) for band in told]
+        offsets = [float(band["offset"]) for band in told]
+    except (KeyError, TypeError, ValueError):
+        return SceneFacts()
+    return describe_scaling(_triple(scales), _triple(offsets))
+
+
+def _triple(values: Sequence[float]) -> Triple:
+    red, green, blue = values
+    return red, green, blue
+
+
+def _raster_band(asset: pystac.Asset, index: int) -> Mapping[str, Any]:
+    """Scale and offset of a band, in STAC 1.1 or with the raster extension before."""
+    for key in ("raster:bands", "bands"):
+        found = asset.extra_fields.get(key) or []
+        if index < len(found) and isinstance(found[index], dict):
+            told = {
+                name: found[index].get(name, found[index].get(f"raster:{name}"))
+                for name in ("scale", "offset")
+            }
+            if told["scale"] is not None:
+                return told
+    return {}

@@ -1,0 +1,211 @@
+"""STAC items: assets, offsets and dates, as the catalogues write them."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from geoclass.errors import SceneError
+from geoclass.scene.dataset import open_dataset
+from geoclass.scene.source import open_scene
+from geoclass.scene.stac import read_item
+
+Make = Callable[..., Path]
+DATA = os.environ.get("GEOCLASS_DATA")
+
+PIXELS = np.random.default_rng(0).integers(1, 3000, (3, 70, 90)).astype(np.uint16)
+COLORS = ("red", "green", "blue")
+
+
+def describe(assets: dict[str, Any], **properties: Any) -> dict[str, Any]:
+    return {
+        "type": "Feature",
+        "stac_version": "1.0.0",
+        "id": "S2A_T32TPS_20230823_L2A",
+        "geometry": None,
+        "properties": {"datetime": "2023-08-23T10:15:59Z", "s2:product_type": "S2MSI2A"}
+        | properties,
+        "links": [],
+        "assets": assets,
+        "stac_extensions": [],
+    }
+
+
+def write(folder: Path, assets: dict[str, Any], **properties: Any) -> Path:
+    path = folder / "item.json"
+    path.write_text(json.dumps(describe(assets, **properties)))
+    return path
+
+
+@pytest.fixture
+def files(make_scene: Make) -> list[str]:
+    """Relative addresses of three bands beside the item."""
+    return ["./" + make_scene(PIXELS[i : i + 1], f"B0{4 - i}.tif", nodata=0).name for i in range(3)]
+
+
+def test_assets_by_common_name(tmp_path: Path, make_scene: Make, files: list[str]) -> None:
+    coarse = make_scene(PIXELS[:1, ::2, ::2].copy(), "coarse.tif").name
+    scl = make_scene(PIXELS[:1, ::2, ::2].astype(np.uint8), "SCL.tif").name
+    assets = {
+        f"band{i}": {"href": href, "gsd": 10, "eo:bands": [{"name": "x", "common_name": color}]}
+        for i, (href, color) in enumerate(zip(files, COLORS, strict=True))
+    }
+    assets["a"] = {"href": coarse, "gsd": 20, "eo:bands": [{"common_name": "red"}]}
+    assets["visual"] = {
+        "href": "TCI.tif", "roles": ["visual"], "eo:bands": [{"common_name": c} for c in COLORS],
+    }  # fmt: skip
+    assets["scl"] = {"href": scl}
+    path = write(
+        tmp_path, assets, **{"s2:processing_baseline": "05.09", "grid:code": "MGRS-32TPS"},
+        platform="sentinel-2a",
+    )  # fmt: skip
+    source = open_scene(path)
+    with open_dataset(source.dataset) as dataset:
+        np.testing.assert_array_equal(dataset.read(source.bands), PIXELS)
+    facts = source.facts
+    assert source.kind == "stac"
+    assert source.name == "S2A_T32TPS_20230823_L2A"
+    assert (facts.level, facts.baseline, facts.date) == ("Level-2A", "05.09", "2023-08-23")
+    assert (facts.tile_id, facts.platform) == ("32TPS", "Sentinel-2A")
+    assert facts.scl == str(tmp_path / "SCL.tif")
+    assert {file.name for file in source.files} == {
+        "item.json", "B04.tif", "B03.tif", "B02.tif", "SCL.tif",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "keys", [("red", "green", "blue"), ("B04", "B03", "B02"), ("B04_10m", "B03_10m", "B02_10m")]
+)
+def test_assets_by_key(tmp_path: Path, files: list[str], keys: tuple[str, ...]) -> None:
+    assets = {key: {"href": href} for key, href in zip(keys, files, strict=True)}
+    source = open_scene(write(tmp_path, assets))
+    with open_dataset(source.dataset) as dataset:
+        np.testing.assert_array_equal(dataset.read(source.bands), PIXELS)
+
+
+def test_one_asset_with_all_bands(tmp_path: Path, make_scene: Make) -> None:
+    make_scene(np.concatenate([PIXELS[:1], PIXELS]), photometric="minisblack")
+    names = ("nir", "red", "green", "blue")
+    asset = {
+        "href": "scene.tif", "roles": ["data"], "bands": [{"eo:common_name": n} for n in names],
+    }  # fmt: skip
+    source = open_scene(write(tmp_path, {"image": asset}))
+    assert source.bands == (2, 3, 4)
+    assert source.warnings == ()
+
+
+@pytest.mark.parametrize(
+    ("scaling", "properties", "offset"),
+    [
+        ({"scale": 0.0001, "offset": -0.1}, {}, -1000),
+        ({"scale": 0.0001, "offset": 0}, {"s2:processing_baseline": "02.14"}, 0),
+        ({}, {"s2:processing_baseline": "05.09"}, None),
+        ({"scale": 0.0001, "offset": -0.1}, {"earthsearch:boa_offset_applied": True}, 0),
+        ({"scale": 0.0001, "offset": -0.1}, {"earthsearch:boa_offset_applied": False}, -1000),
+    ],
+)
+@pytest.mark.parametrize("style", ["1.0", "1.1"])
+def test_offsets(
+    tmp_path: Path,
+    files: list[str],
+    scaling: dict,
+    properties: dict,
+    offset: int | None,
+    style: str,
+) -> None:
+    told = {"raster:bands": [scaling]}
+    if style == "1.1":
+        told = {"bands": [{f"raster:{key}": value for key, value in scaling.items()}]}
+    assets = {k: {"href": h, **told} for k, h in zip(COLORS, files, strict=True)}
+    assert open_scene(write(tmp_path, assets, **properties)).add_offset == offset
+
+
+def test_other_scales_are_kept(tmp_path: Path, files: list[str]) -> None:
+    assets = {
+        k: {"href": h, "raster:bands": [{"scale": 2.75e-05, "offset": -0.2}]}
+        for k, h in zip(COLORS, files, strict=True)
+    }
+    facts = open_scene(write(tmp_path, assets)).facts
+    assert facts.scales == (2.75e-05,) * 3
+    assert facts.offsets == (-0.2,) * 3
+
+
+def test_missing_asset(tmp_path: Path, files: list[str]) -> None:
+    assets = {"red": {"href": files[0]}, "nir": {"href": files[0]}}
+    with pytest.raises(SceneError, match=r"no asset for green \(or B03\), it has red, nir"):
+        open_scene(write(tmp_path, assets))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"stac_version": "1.0.0"}',
+        '{"stac_version": "1.0.0", "type": "Catalog", "id": "c", "description": "", "links": []}',
+        '{"stac_version": "1.0.0", "type": "Feature", "id": "x", "properties": 3, "assets": []}',
+        '{"stac_version": "1.0.0", "type": "Feature',
+    ],
+)
+def test_no_item(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "item.json"
+    path.write_text(text)
+    with pytest.raises(SceneError, match="is not a STAC item"):
+        open_scene(path)
+
+
+def test_search_results(tmp_path: Path) -> None:
+    path = tmp_path / "items.json"
+    item = describe({})
+    path.write_text(json.dumps({"type": "FeatureCollection", "features": [item, item]}))
+    with pytest.raises(SceneError, match="collection of 2 items"):
+        open_scene(path)
+
+
+@pytest.mark.parametrize("href", ["file:///etc/passwd", "/etc/passwd", "HDF5:x://y", "ftp://x/y"])
+def test_items_from_the_network_do_not_reach_local_files(href: str) -> None:
+    text = json.dumps(describe({color: {"href": href} for color in COLORS})).encode()
+    if href.startswith("/"):  # a place on that server
+        (asset, *_) = read_item(text, "https://example.org/a/item.json", "item").assets
+        assert asset.dataset == "/vsicurl/https://example.org/etc/passwd"
+        return
+    with pytest.raises(SceneError, match="expected an address of http"):
+        read_item(text, "https://example.org/a/item.json", "item")
+
+
+def test_relative_addresses_of_remote_items() -> None:
+    text = json.dumps(describe({color: {"href": f"../{color}.tif"} for color in COLORS})).encode()
+    item = read_item(text, "https://example.org/a/b/item.json", "item")
+    assert item.assets[0].dataset == "/vsicurl/https://example.org/a/red.tif"
+
+
+@pytest.mark.skipif(not DATA, reason="GEOCLASS_DATA names no folder with real items")
+@pytest.mark.parametrize(
+    ("name", "baseline", "offset", "scl"),
+    [
+        ("earth-search-v1/sentinel-2-l2a_item", "05.09", 0, "SCL.tif"),
+        ("earth-search-v1/sentinel-2-c1-l2a_item", "05.10", -1000, "SCL.tif"),
+        ("earth-search-v0/sentinel-s2-l2a-cogs_item", "02.14", None, "SCL.tif"),
+        ("planetary-computer/sentinel-2-l2a_item", "02.12", None, "SCL_20m.tif"),
+        ("stactools/l2a_stac1.1_T22HBD", "02.14", 0, "SCL_20m.jp2"),
+        ("stactools/l2a_stac1.1_T34LBP", "04.00", -1000, "SCL.jp2"),
+        ("stactools/l2a_stac1.1_antimeridian_T01WCP", "05.09", -1000, "SCL_20m.jp2"),
+    ],
+)
+def test_real_items(name: str, baseline: str, offset: int | None, scl: str) -> None:
+    path = Path(str(DATA)) / "stac_examples" / f"{name}.json"
+    item = read_item(path.read_bytes(), str(path), name)
+    for asset, band in zip(item.assets, ("B04", "B03", "B02"), strict=True):
+        start = "/" if name.startswith("stactools") else "/vsicurl/https://"
+        assert asset.dataset.startswith(start)
+        assert band in asset.dataset.rpartition("/")[2]
+        assert not asset.dataset.endswith(("20m.jp2", "60m.jp2"))
+    facts = item.facts
+    assert (facts.level, facts.baseline, facts.add_offset) == ("Level-2A", baseline, offset)
+    assert facts.date is not None
+    assert facts.tile_id is not None
+    assert str(facts.scl).endswith(scl)
