@@ -33,8 +33,8 @@ class Grid:
     """Columns of pixels of the scene."""
     transform: Affine
     """From (column, row) of pixel corners to x, y in the CRS."""
-    crs: str
-    """WKT of the coordinate reference system."""
+    crs: str | None
+    """WKT of the coordinate reference system; None where x and y are pixels without a place."""
     tile_size: int = 64
     stride: int = 64
 
@@ -84,7 +84,10 @@ class Grid:
 
     @property
     def gsd_m(self) -> float:
-        """Ground sample distance: the side of a square as large as the mean pixel, in metres."""
+        """Ground sample distance: the side of a square as large as the mean pixel, in metres.
+
+        NaN where the grid has no place on Earth.
+        """
         return float(np.sqrt(self.areas_ha().sum() * 1e4 / (self.height * self.width)))
 
     def polygons(self, rows: np.ndarray, cols: np.ndarray) -> np.ndarray:
@@ -103,13 +106,15 @@ class Grid:
     def areas_ha(self) -> np.ndarray:
         """float64 (rows, cols): hectares on the ground.
 
-        Planar where the projection keeps areas within 0.1 %, on the ellipsoid elsewhere.
-        Raises SceneError where cells lie beyond the CRS's reach.
+        Planar where the projection keeps areas within 0.1 %, on the ellipsoid elsewhere;
+        NaN without a CRS. Raises SceneError where cells lie beyond the CRS's reach.
         """
-        pixels = np.outer(np.diff(self.row_edges), np.diff(self.col_edges))
+        pixels = self.pixel_counts()
+        if self.crs is None:
+            return np.full(pixels.shape, np.nan)
         planar = pixels * abs(self.transform.determinant)
         crs = pyproj.CRS.from_wkt(self.crs)
-        x, y = self._centres()
+        x, y = self.centres()
         unit_m2 = crs.axis_info[0].unit_conversion_factor ** 2 if crs.is_projected else np.inf
         # Asked at nine cells first: transforming millions of centres takes seconds.
         few = np.ix_([0, self.rows // 2, -1], [0, self.cols // 2, -1])
@@ -151,8 +156,12 @@ class Grid:
         square_m: np.ndarray = jacobian * radii * np.sqrt(1 - sin2)
         return square_m
 
-    def _centres(self) -> tuple[np.ndarray, np.ndarray]:
-        """X and y of the middle of each cell, (rows, cols)."""
+    def pixel_counts(self) -> np.ndarray:
+        """int64 (rows, cols): the scene's pixels in each cell."""
+        return np.outer(np.diff(self.row_edges), np.diff(self.col_edges))
+
+    def centres(self) -> tuple[np.ndarray, np.ndarray]:
+        """X and y of the middle of each cell, float64 (rows, cols)."""
         py = (self.row_edges[:-1] + self.row_edges[1:]) / 2
         px = (self.col_edges[:-1] + self.col_edges[1:]) / 2
         return self._to_crs(*np.meshgrid(px, py))

@@ -63,6 +63,7 @@ class AreaRow:
     group: str | None
     cells: int
     area_ha: float
+    """NaN where the map has no place on Earth."""
     share: float
     """Of the area of all cells but nodata, 0–1."""
 
@@ -112,9 +113,13 @@ class LandCoverMap:
         return np.where(classified, chosen / FULL_SCALE, np.nan)
 
     def areas(self) -> list[AreaRow]:
-        """Cells and hectares of each class and of unknown and masked cells, in legend order."""
+        """Cells and hectares of each class and of unknown and masked cells, in legend order.
+
+        Where the map has no place on Earth hectares are NaN, and shares are those of pixels.
+        """
         area_ha = self.grid.areas_ha()
-        total = float(area_ha[self.class_id != NODATA].sum())
+        weights = area_ha if self.grid.crs is not None else self.grid.pixel_counts()
+        total = float(weights[self.class_id != NODATA].sum())
         kinds: list[tuple[int, str, str, str | None]] = [
             (c.class_id, c.name, c.title, c.group) for c in self.legend.classes
         ]
@@ -122,7 +127,6 @@ class LandCoverMap:
         rows = []
         for code, name, title, group in kinds:
             inside = self.class_id == code
-            covered = float(area_ha[inside].sum())
             rows.append(
                 AreaRow(
                     class_id=code,
@@ -130,8 +134,8 @@ class LandCoverMap:
                     title=title,
                     group=group,
                     cells=int(inside.sum()),
-                    area_ha=covered,
-                    share=covered / total if total else 0.0,
+                    area_ha=float(area_ha[inside].sum()),
+                    share=float(weights[inside].sum()) / total if total else 0.0,
                 )
             )
         return rows

@@ -13,12 +13,14 @@ from geoclass.cli import options
 if TYPE_CHECKING:
     from geoclass.landcover import Provenance
     from geoclass.model.checkpoint import Model
+    from geoclass.scene.settings import FrameSettings
 
 
 @click.command("info")
 @click.argument("what", metavar="MODEL|MAP|SCENE", type=options.SCENE)
+@options.frame
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")
-def command(what: str, as_json: bool) -> None:
+def command(what: str, frame: FrameSettings, as_json: bool) -> None:
     """Say what a file is: a model's card, how a map was made, how a scene would be read.
 
     `shipped` is the model that ships in the package.
@@ -35,7 +37,7 @@ def command(what: str, as_json: bool) -> None:
     try:
         provenance = read_map(path).provenance
     except OutputError:  # no map, so perhaps a scene; its own error says more
-        _print_scene(what, as_json)
+        _print_scene(what, frame, as_json)
     else:
         _print_map(provenance, as_json)
 
@@ -63,19 +65,21 @@ def _print_map(provenance: Provenance, as_json: bool) -> None:
         click.echo(f"{key:<12}{json.dumps(value, ensure_ascii=False)}")
 
 
-def _print_scene(scene: str, as_json: bool) -> None:
+def _print_scene(scene: str, frame: FrameSettings, as_json: bool) -> None:
     """What `geoclass map` would decide with the model that ships; its errors are the same."""
-    from geoclass.mapping.pipeline import plan_map
+    from geoclass.mapping.plan import plan_map
     from geoclass.mapping.settings import MapSettings
     from geoclass.model.checkpoint import load_model
 
     model = load_model()
-    plan = plan_map(scene, model.contract, model.sha256, MapSettings())
+    plan = plan_map(scene, model.contract, model.sha256, MapSettings(frame=frame))
     source, grid = plan.source, plan.grid
     data = {
         "scene": source.name,
-        "size": f"{source.width}×{source.height} pixels of {grid.gsd_m:.1f} m",
-        "cells": grid.rows * grid.cols,
+        "size": f"{source.width}×{source.height} pixels",
+        "warp": list(plan.frame.notes),
+        "map": f"{grid.width}×{grid.height} pixels of {grid.gsd_m:.1f} m",
+        "cells": int(plan.inside.sum()),
         "type": source.dtype,
         "bands": list(source.bands),
         "level": source.level,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shlex
 import sys
 from collections.abc import Sequence
@@ -17,7 +18,8 @@ from geoclass.mapping.settings import MapSettings
 from geoclass.products.formats import MAP_FORMATS, MapFormat, check_not_input, find_format
 
 if TYPE_CHECKING:
-    from geoclass.mapping.pipeline import MapPlan
+    from geoclass.mapping.plan import MapPlan
+    from geoclass.scene.settings import FrameSettings
 
 DEFAULTS = MapSettings()
 
@@ -64,6 +66,7 @@ def parse_bands(
     help="Least share of valid pixels of a cell that is classified.",
 )
 @click.option("--keep-unknown", is_flag=True, help="Give unknown cells their likeliest class.")
+@options.frame
 @options.device
 @options.batch_size
 @click.option("--overwrite", is_flag=True, help="Replace the output, whatever it is.")
@@ -77,6 +80,7 @@ def command(
     bands: Sequence[int] | None,
     min_valid_share: float,
     keep_unknown: bool,
+    frame: FrameSettings,
     device: str | None,
     batch_size: int | None,
     overwrite: bool,
@@ -85,15 +89,17 @@ def command(
 ) -> None:
     """Label every 64×64-pixel tile of SCENE and write a land-cover map.
 
-    SCENE is a GeoTIFF of 10 m pixels with red, green and blue bands: Sentinel-2 L1C as uint16,
-    or 8-bit values stretched as EuroSAT's are. The map is a GeoPackage with a polygon a cell,
-    or a GeoTIFF with a pixel a cell; both open styled in QGIS.
+    SCENE is a raster with red, green and blue bands: Sentinel-2 L1C as uint16, or 8-bit values
+    stretched as EuroSAT's are. Scenes in degrees, or of other than 10 m pixels, are warped as
+    they are read. The map is a GeoPackage with a polygon a cell, or a GeoTIFF with a pixel a
+    cell; both open styled in QGIS.
     """
-    from geoclass.mapping.estimate import estimate_work
-    from geoclass.mapping.pipeline import plan_map, run_map
+    from geoclass.mapping.estimate import estimate_bytes, estimate_work
+    from geoclass.mapping.pipeline import run_map
+    from geoclass.mapping.plan import plan_map
     from geoclass.model.checkpoint import load_model
     from geoclass.model.classifier import Classifier, describe_device
-    from geoclass.products.files import check_target, write_map
+    from geoclass.products.files import check_placed, check_room, check_target, write_map
 
     def say(text: str) -> None:
         if not quiet:
@@ -101,7 +107,7 @@ def command(
 
     map_format = map_format or find_format(output)
     check_not_input(output, model)
-    settings = MapSettings(min_valid_share=min_valid_share, keep_unknown=keep_unknown)
+    settings = MapSettings(min_valid_share=min_valid_share, keep_unknown=keep_unknown, frame=frame)
     loaded = load_model(model)
     plan = plan_map(
         scene,
@@ -115,6 +121,8 @@ def command(
     if check_target(output, map_format, plan.provenance.fingerprint, overwrite=overwrite):
         say(f"{output} is up to date")
         return
+    check_placed(plan.grid, map_format)
+    check_room(output, estimate_bytes(plan, map_format))
     classifier = Classifier(loaded, device=device, batch_size=batch_size)
     for warning in plan.warnings:
         click.echo(f"Warning: {warning}", err=True)
@@ -142,26 +150,33 @@ def command(
 def describe_plan(plan: MapPlan) -> str:
     """What was decided, a line each."""
     grid, source = plan.grid, plan.source
-    size = f"{grid.width}×{grid.height} pixels of {grid.gsd_m:.1f} m"
-    cells = f"{grid.rows * grid.cols} ({grid.cols} columns × {grid.rows} rows)"
-    return "\n".join(
-        (
-            f"scene       {source.name}, {size}, {source.date or 'date unknown'}",
-            f"bands       {', '.join(map(str, source.bands))} as red, green, blue",
-            f"radiometry  {plan.radiometry.name}: {plan.radiometry.reason}",
-            f"cells       {cells}",
-        )
-    )
+    pixels = f"pixels of {grid.gsd_m:.1f} m" if grid.crs else "pixels"
+    size = f"{source.width}×{source.height} pixels"
+    inside = int(plan.inside.sum())
+    cells = f"{inside} ({grid.cols} columns × {grid.rows} rows)"
+    lines = [
+        f"scene       {source.name}, {size}, {source.date or 'date unknown'}",
+        f"bands       {', '.join(map(str, source.bands))} as red, green, blue",
+        f"radiometry  {plan.radiometry.name}: {plan.radiometry.reason}",
+        *(f"warp        {note}" for note in plan.frame.notes),
+        f"map         {grid.width}×{grid.height} {pixels}",
+        f"cells       {cells}",
+    ]
+    return "\n".join(lines)
 
 
 def format_areas(rows: Sequence[AreaRow]) -> str:
     """A table of class, cells, hectares and share."""
     lines = [f"{'class':<24}{'cells':>9}{'hectares':>14}{'share':>9}"]
     lines += [
-        f"{row.title:<24}{row.cells:>9}{row.area_ha:>14,.1f}{row.share:>9.1%}"
+        f"{row.title:<24}{row.cells:>9}{_format_ha(row.area_ha):>14}{row.share:>9.1%}"
         for row in rows
         if row.cells or row.group is None
     ]
     total_cells, total_ha = sum(r.cells for r in rows), sum(r.area_ha for r in rows)
-    lines.append(f"{'all':<24}{total_cells:>9}{total_ha:>14,.1f}")
+    lines.append(f"{'all':<24}{total_cells:>9}{_format_ha(total_ha):>14}")
     return "\n".join(lines)
+
+
+def _format_ha(area_ha: float) -> str:
+    return "unknown" if math.isnan(area_ha) else f"{area_ha:,.1f}"

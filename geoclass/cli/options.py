@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
+from dataclasses import fields
 from pathlib import Path
+from typing import Any, Literal
 
 import click
+
+from geoclass.scene.settings import RESAMPLINGS, Bounds, FrameSettings
 
 FILE = click.Path(path_type=Path)
 """Files are checked where they are opened, so that all messages are of one kind."""
@@ -25,6 +31,81 @@ lists = click.option(
     metavar="TRAIN VALIDATION TEST",
     help="Three text files with a tile's file name a line, instead of the random split.",
 )
+
+
+def parse_box(_ctx: click.Context, _param: click.Parameter, value: str | None) -> Bounds | None:
+    """`9.1,46.2,9.4,46.5` → four numbers; blanks will do for commas."""
+    if value is None:
+        return None
+    try:
+        west, south, east, north = map(float, value.replace(",", " ").split())
+    except ValueError:
+        raise click.BadParameter(f"{value!r} is not of the form W,S,E,N") from None
+    return west, south, east, north
+
+
+def parse_resolution(
+    _ctx: click.Context, _param: click.Parameter, value: str | None
+) -> float | Literal["native"] | None:
+    """`native`, or metres."""
+    if value is None:
+        return None
+    if value == "native":
+        return "native"
+    try:
+        return float(value)
+    except ValueError:
+        raise click.BadParameter(f"{value!r} is neither native nor a number of metres") from None
+
+
+FRAME = FrameSettings()
+
+_FRAME_OPTIONS = (
+    click.option(
+        "--resolution",
+        metavar="native|METRES",
+        callback=parse_resolution,
+        help="Pixel size to map on.  [default: the model's where the scene's differs by over 10 %]",
+    ),
+    click.option(
+        "-r",
+        "--resampling",
+        type=click.Choice(RESAMPLINGS),
+        help="How a warp makes pixels.  [default: average where coarser, else cubic]",
+    ),
+    click.option("--crs", help="CRS of a scene that has none or a wrong one, such as EPSG:32632."),
+    click.option(
+        "--bounds",
+        metavar="W,S,E,N",
+        callback=parse_box,
+        help="Outer edges, in its CRS, of a scene that does not say where it lies.",
+    ),
+    click.option("--bbox", metavar="W,S,E,N", callback=parse_box, help="Map this part only."),
+    click.option(
+        "--bbox-crs",
+        default=FRAME.bbox_crs,
+        show_default="EPSG:4326, longitude before latitude",
+        help="CRS of --bbox.",
+    ),
+    click.option("--aoi", metavar="FILE", help="Map the polygons of this vector file only."),
+    click.option(
+        "--snap", is_flag=True, help="Lay cells at multiples of their side, so that dates match."
+    ),
+    click.option("--force", is_flag=True, help="Map what would be refused as too coarse."),
+)
+
+
+def frame(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Options of `FrameSettings`, which reach the command as one argument, `frame`."""
+
+    @functools.wraps(command)
+    def collect(*args: Any, **kwargs: Any) -> Any:
+        wishes = {field.name: kwargs.pop(field.name) for field in fields(FrameSettings)}
+        return command(*args, frame=FrameSettings(**wishes), **kwargs)
+
+    for option in reversed(_FRAME_OPTIONS):
+        collect = option(collect)
+    return collect
 
 
 def named_model(path: Path) -> Path | None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from geoclass.mapping.pipeline import MapPlan, TileClassifier
+from geoclass.mapping.plan import MapPlan, TileClassifier
 
 SAMPLE_TILES = 256
 
@@ -33,8 +33,13 @@ def estimate_work(plan: MapPlan, classifier: TileClassifier, map_format: str) ->
     started = time.perf_counter()
     classifier.predict(noise)
     seconds_per_cell = (time.perf_counter() - started) / SAMPLE_TILES
-    cells = plan.grid.rows * plan.grid.cols
     return WorkEstimate(
-        seconds=cells * seconds_per_cell,
-        output_bytes=BYTES_PER_MAP[map_format] + cells * BYTES_PER_CELL[map_format],
+        seconds=plan.grid.rows * plan.grid.cols * seconds_per_cell,
+        output_bytes=estimate_bytes(plan, map_format),
     )
+
+
+def estimate_bytes(plan: MapPlan, map_format: str) -> int:
+    """Size of the map's file, about."""
+    cells = plan.grid.rows * plan.grid.cols
+    return BYTES_PER_MAP[map_format] + cells * BYTES_PER_CELL[map_format]

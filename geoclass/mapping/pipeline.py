@@ -1,121 +1,24 @@
 """Scene × model → land-cover map: decide, then read → cut → classify → collect.
 
-`plan_map` decides everything without reading a pixel, so that a rerun can be recognised and a
-dry run can be told; `run_map` does the work.
+`plan_map` decides everything, so that a rerun can be recognised and a dry run can be told;
+`run_map` does the work.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Protocol
 
 import numpy as np
 
-import geoclass
-from geoclass.contract import Contract
-from geoclass.errors import SceneError
 from geoclass.grid import Grid
-from geoclass.landcover import FULL_SCALE, LandCoverMap, Provenance, quantise_probabilities
+from geoclass.landcover import FULL_SCALE, LandCoverMap, quantise_probabilities
 from geoclass.legend import NODATA, UNKNOWN
+from geoclass.mapping.plan import MapPlan, TileClassifier, plan_map
 from geoclass.mapping.settings import MapSettings
 from geoclass.model.checkpoint import Model, load_model
-from geoclass.model.classifier import Classifier, Prediction
-from geoclass.scene.georeference import check_georeference
-from geoclass.scene.radiometry import Radiometry, decide_radiometry
+from geoclass.model.classifier import Classifier
 from geoclass.scene.reader import STRIP_PIXELS, Strip, read_strips
-from geoclass.scene.source import SceneSource, open_scene
-
-RESULT_VERSION = 1
-"""Raised when the same inputs and options may give other pixels than before."""
-
-GSD_TOLERANCE = 0.1
-"""Pixels may be so much larger or smaller than the training data's without a warning."""
-
-
-class TileClassifier(Protocol):
-    """What the pipeline asks of a classifier."""
-
-    contract: Contract
-
-    def predict(self, images: np.ndarray) -> Prediction:
-        """Probabilities of uint8 tiles (n, 3, tile, tile)."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MapPlan:
-    """All decisions about a map, before a pixel is read."""
-
-    source: SceneSource
-    radiometry: Radiometry
-    grid: Grid
-    contract: Contract
-    settings: MapSettings
-    provenance: Provenance
-    warnings: tuple[str, ...]
-    """What a person should know before trusting the map."""
-
-
-def plan_map(
-    scene: Path | str,
-    contract: Contract,
-    model_sha256: str,
-    settings: MapSettings,
-    *,
-    bands: Sequence[int | str] | None = None,
-    command: str = "geoclass.plan_map",
-) -> MapPlan:
-    """Decide how a scene will be mapped; SceneError where it cannot be."""
-    source = open_scene(scene, bands)
-    radiometry = decide_radiometry(source)
-    try:
-        grid = Grid(
-            height=source.height,
-            width=source.width,
-            transform=source.transform,
-            crs=check_georeference(source),
-            tile_size=contract.tile_size,
-            stride=contract.tile_size,
-        )
-    except ValueError as error:
-        raise SceneError(f"{source.shown}: {error}: give a larger scene") from error
-    decisive: dict[str, Any] = {
-        "source": source.identity,
-        "bands": source.bands,
-        "radiometry": radiometry.to_json(),
-        "model": model_sha256,
-        "options": asdict(settings),
-    }
-    provenance = Provenance(
-        scene=source.name,
-        date=source.date,
-        version=geoclass.__version__,
-        command=command,
-        fingerprint=_fingerprint({**decisive, "grid": grid.to_json()}),
-        **decisive,
-    )
-    return MapPlan(
-        source=source,
-        radiometry=radiometry,
-        grid=grid,
-        contract=contract,
-        settings=settings,
-        provenance=provenance,
-        warnings=(*source.warnings, *radiometry.warnings, *_doubt_pixel_size(grid, contract)),
-    )
-
-
-def _doubt_pixel_size(grid: Grid, contract: Contract) -> tuple[str, ...]:
-    if abs(grid.gsd_m / contract.gsd_m - 1) <= GSD_TOLERANCE:
-        return ()
-    doubt = (
-        f"the scene's pixels are {grid.gsd_m:.1f} m, the network was trained on "
-        f"{contract.gsd_m:.0f} m: expect wrong labels, or resample the scene first"
-    )
-    return (doubt,)
 
 
 def map_scene(
@@ -158,9 +61,10 @@ def run_map(
     best_class = np.full(shape, NODATA, dtype=np.uint8)
     probabilities = np.zeros((*shape, len(plan.contract.legend)), dtype=np.uint8)
     valid_share = np.zeros(shape, dtype=np.uint8)
-    for strip in read_strips(plan.source, grid, plan.radiometry, strip_pixels):
+    for strip in read_strips(plan.source, plan.frame, grid, plan.radiometry, strip_pixels):
         span = slice(strip.first_row, strip.last_row)
         in_cell, in_tile = _valid_shares(strip, grid)
+        in_cell = np.where(plan.inside[span], in_cell, 0)
         valid_share[span] = np.rint(in_cell * FULL_SCALE)
         rows, cols = np.nonzero(np.minimum(in_cell, in_tile) >= plan.settings.min_valid_share)
         if len(rows):
@@ -229,8 +133,3 @@ def _fill_invalid(tile: np.ndarray, valid: np.ndarray) -> None:
     """Give pixels without data the mean of the others: black would be taken for water."""
     mean = tile[:, valid].mean(axis=1)
     tile[:, ~valid] = np.rint(mean).astype(np.uint8)[:, None]
-
-
-def _fingerprint(decisive: Mapping[str, Any]) -> str:
-    text = json.dumps({"result_version": RESULT_VERSION, **decisive}, sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()

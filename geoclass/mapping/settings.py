@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from geoclass.errors import SettingsError
+from geoclass.scene.settings import FrameSettings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -15,6 +16,8 @@ class MapSettings:
     """A cell with a smaller share of valid pixels, in itself or in its tile, is nodata."""
     keep_unknown: bool = False
     """Give unknown cells their likeliest class."""
+    frame: FrameSettings = field(default_factory=FrameSettings)
+    """Which ground is mapped, on which pixels."""
 
     def __post_init__(self) -> None:
         if not 0 < self.min_valid_share <= 1:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from pyogrio.errors import DataLayerError, DataSourceError
 from rasterio.errors import RasterioError
 
 from geoclass.errors import OutputError
+from geoclass.grid import Grid
 from geoclass.landcover import LandCoverMap
 from geoclass.products import geopackage, geotiff
 from geoclass.products.formats import MapFormat, find_format
@@ -68,6 +70,28 @@ def check_target(
     return False
 
 
+def check_room(path: Path, needed_bytes: int) -> None:
+    """Refuse a disk that cannot hold a map of about that size; OutputError."""
+    try:
+        free = shutil.disk_usage(path.parent).free
+    except OSError as error:
+        raise OutputError(f"cannot look at the folder {path.parent}: {error.strerror}") from error
+    if free < needed_bytes:
+        raise OutputError(
+            f"{path} needs about {needed_bytes / 1e6:.1f} MB, but its disk has {free / 1e6:.1f} MB "
+            "free: make room or choose another disk"
+        )
+
+
+def check_placed(grid: Grid, map_format: MapFormat) -> None:
+    """Refuse a GeoPackage, whose polygons need a place on Earth, of a grid without; OutputError."""
+    if map_format == "gpkg" and grid.crs is None:
+        raise OutputError(
+            "the scene does not say where on Earth it lies, which a GeoPackage needs: "
+            "give --crs and --bounds, or write a GeoTIFF (.tif)"
+        )
+
+
 def write_map(
     landcover: LandCoverMap, path: Path | str, map_format: MapFormat | None = None
 ) -> None:
@@ -75,6 +99,7 @@ def write_map(
     path = Path(path)
     map_format = map_format or find_format(path)
     _check_not_open(path)
+    check_placed(landcover.grid, map_format)
     try:
         with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as folder:
             draft = Path(folder) / f"{path.stem}.{map_format}"

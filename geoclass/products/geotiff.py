@@ -43,7 +43,7 @@ def write_geotiff(landcover: LandCoverMap, path: Path) -> None:
         count=len(names),
         dtype="uint8",
         nodata=NODATA,
-        crs=rasterio.CRS.from_wkt(grid.crs),
+        crs=grid.crs and rasterio.CRS.from_wkt(grid.crs),
         transform=grid.cell_transform,
         tiled=True,
         blockxsize=256,

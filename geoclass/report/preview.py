@@ -6,14 +6,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from rasterio.enums import Resampling
 
 from geoclass.errors import SceneError
-from geoclass.landcover import LandCoverMap
+from geoclass.landcover import FULL_SCALE, LandCoverMap
 from geoclass.legend import NODATA, STATUS_STYLES
 from geoclass.report.charts import new_figure, save_figure
-from geoclass.scene.dataset import open_dataset
+from geoclass.scene.frame import Frame, fit_frame
+from geoclass.scene.pixels import read_shrunk
+from geoclass.scene.place import assign_place, find_place
 from geoclass.scene.radiometry import decide_radiometry
+from geoclass.scene.settings import FrameSettings
 from geoclass.scene.source import open_scene
 
 if TYPE_CHECKING:
@@ -62,19 +64,17 @@ def draw_classes(landcover: LandCoverMap) -> np.ndarray:
 
 def read_quicklook(scene: Path | str, landcover: LandCoverMap) -> np.ndarray:
     """Uint8 (h, w, 3): the map's scene at a size for the eye, brightened."""
-    source = open_scene(scene, landcover.provenance.bands)
+    settings = FrameSettings.from_json(landcover.provenance.options.get("frame", {}))
+    source = assign_place(open_scene(scene, landcover.provenance.bands), settings)
     grid = landcover.grid
-    if (source.height, source.width, source.transform) != (grid.height, grid.width, grid.transform):
+    wanted = Frame(height=grid.height, width=grid.width, transform=grid.transform, crs=grid.crs)
+    frame = fit_frame(source, find_place(source), wanted)
+    stored, valid = read_shrunk(source, frame, LONGEST_SIDE)
+    if valid.mean() < 0.5 * (landcover.valid_share / FULL_SCALE).mean():
         raise SceneError(
-            f"{source.shown} is not where the map is: it was made of {landcover.provenance.scene}, "
-            f"{grid.width}×{grid.height} pixels"
+            f"{source.shown} is not where the map is: it was made of {landcover.provenance.scene}"
         )
-    radiometry = decide_radiometry(source)
-    shrink = max(1.0, max(source.height, source.width) / LONGEST_SIDE)
-    shape = (3, round(source.height / shrink), round(source.width / shrink))
-    with open_dataset(source.dataset, source.shown) as dataset:
-        stored = dataset.read(source.bands, out_shape=shape, resampling=Resampling.average)
-    pixels = radiometry.apply(stored).transpose(1, 2, 0).astype(np.float32)
+    pixels = decide_radiometry(source).apply(stored).transpose(1, 2, 0).astype(np.float32)
     white = max(1.0, float(np.percentile(pixels, BRIGHTEN)))
     bright: np.ndarray = np.clip(pixels / white * 255, 0, 255).astype(np.uint8)
     return bright

@@ -12,11 +12,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import rasterio
-from rasterio.io import DatasetReader
 from rasterio.windows import Window
 
 from geoclass.grid import Grid
-from geoclass.scene.dataset import open_dataset
+from geoclass.scene.frame import Frame
+from geoclass.scene.pixels import ReadPixels, open_pixels
 from geoclass.scene.radiometry import Radiometry
 from geoclass.scene.source import SceneSource
 
@@ -25,6 +25,10 @@ STRIP_PIXELS = 6_000_000
 
 GDAL_CACHE_BYTES = 256 * 2**20
 """Holds the blocks that two strips share; GDAL's own default is 5 % of the machine's memory."""
+
+
+WARPED_BLOCK = 128
+"""Rows that GDAL warps together."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,16 +48,20 @@ class Strip:
 
 
 def read_strips(
-    source: SceneSource, grid: Grid, radiometry: Radiometry, strip_pixels: int = STRIP_PIXELS
+    source: SceneSource,
+    frame: Frame,
+    grid: Grid,
+    radiometry: Radiometry,
+    strip_pixels: int = STRIP_PIXELS,
 ) -> Iterator[Strip]:
     """All rows of cells from top to bottom; the next strip is read while one is worked on.
 
     Raises SceneError where the file cannot be read.
     """
-    spans = _plan_spans(source, grid, strip_pixels)
+    spans = _plan_spans(source, frame, grid, strip_pixels)
     with (
         rasterio.Env(GDAL_CACHEMAX=GDAL_CACHE_BYTES),
-        open_dataset(source.dataset, source.shown) as dataset,
+        open_pixels(source, frame) as read_pixels,
         # The thread ends before the data set is closed under it, also when nobody reads on;
         # and GDAL's data sets are not for two threads at once, so there is one.
         ThreadPoolExecutor(max_workers=1) as thread,
@@ -62,7 +70,7 @@ def read_strips(
         def read(span: tuple[int, int]) -> Strip:
             # An environment of this thread's own: without, GDAL prints what it has to say.
             with rasterio.Env():
-                return _read_strip(dataset, source, grid, radiometry, span)
+                return _read_strip(read_pixels, grid, radiometry, span)
 
         ahead = thread.submit(read, spans[0])
         for span in spans[1:]:
@@ -71,30 +79,24 @@ def read_strips(
         yield ahead.result()
 
 
-def _plan_spans(source: SceneSource, grid: Grid, strip_pixels: int) -> list[tuple[int, int]]:
+def _plan_spans(
+    source: SceneSource, frame: Frame, grid: Grid, strip_pixels: int
+) -> list[tuple[int, int]]:
     """Rows of cells to read together: (first, one after last)."""
-    block_rows = max(1, min(source.block_height, source.height) // grid.stride)
-    wanted_rows = max(1, strip_pixels // (source.width * grid.stride))
+    stored_together = source.block_height if frame.access == "read" else WARPED_BLOCK
+    block_rows = max(1, min(stored_together, grid.height) // grid.stride)
+    wanted_rows = max(1, strip_pixels // (grid.width * grid.stride))
     # Whole blocks where a block is no taller than the strip that memory allows.
     step = max(wanted_rows // block_rows * block_rows, min(wanted_rows, block_rows))
     return [(row, min(row + step, grid.rows)) for row in range(0, grid.rows, step)]
 
 
 def _read_strip(
-    dataset: DatasetReader,
-    source: SceneSource,
-    grid: Grid,
-    radiometry: Radiometry,
-    span: tuple[int, int],
+    read_pixels: ReadPixels, grid: Grid, radiometry: Radiometry, span: tuple[int, int]
 ) -> Strip:
     first, last = span
     top = int(grid.tile_rows[first])
     bottom = int(grid.tile_rows[last - 1]) + grid.tile_size
-    window = Window(0, top, source.width, bottom - top)
-    stored = dataset.read(source.bands, window=window)
-    # Sentinel-2 marks pixels outside the swath by zeros, whether or not a tag says so.
-    valid = stored.any(axis=0)
-    if not source.always_valid:
-        valid &= dataset.read_masks(source.bands, window=window).any(axis=0)
+    stored, valid = read_pixels(Window(0, top, grid.width, bottom - top))
     pixels = radiometry.apply(stored)
     return Strip(first_row=first, last_row=last, top=top, pixels=pixels, valid=valid)

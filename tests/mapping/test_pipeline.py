@@ -4,21 +4,34 @@ from __future__ import annotations
 
 import tracemalloc
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import geopandas as gpd
 import numpy as np
 import pytest
 import rasterio
+import shapely
 
 from geoclass.errors import SceneError, SettingsError
 from geoclass.landcover import LandCoverMap
 from geoclass.legend import NODATA, UNKNOWN
 from geoclass.mapping.estimate import estimate_work
-from geoclass.mapping.pipeline import MapPlan, plan_map, run_map
+from geoclass.mapping.pipeline import run_map
+from geoclass.mapping.plan import MapPlan, plan_map
 from geoclass.mapping.settings import MapSettings
 from geoclass.model.classifier import Prediction
-from tests.conftest import STRANGE, UTM, FakeClassifier, assert_equal_maps, paint
+from geoclass.scene.settings import FrameSettings
+from tests.conftest import (
+    STRANGE,
+    TRANSFORM,
+    UTM,
+    FakeClassifier,
+    assert_equal_maps,
+    make_contract,
+    paint,
+)
 
 Make = Callable[..., Path]
 CLASSES = [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9, 0, 1]]
@@ -158,10 +171,94 @@ def test_scene_smaller_than_a_tile_is_refused(make_scene: Make, classifier: Fake
         plan(make_scene(paint([[0]])[:, :, :63]), classifier)
 
 
-def test_other_pixel_size_is_warned_of(make_scene: Make, classifier: FakeClassifier) -> None:
+def test_coarser_scene_is_refined_with_a_warning(
+    make_scene: Make, classifier: FakeClassifier
+) -> None:
     scene = make_scene(paint([[0]]), transform=rasterio.Affine(20, 0, 500000, 0, -20, 5800000))
-    (warning,) = plan(scene, classifier).warnings
-    assert "pixels are 20.0 m" in warning
+    coarse = plan(scene, classifier)
+    (warning,) = coarse.warnings
+    assert "pixels of 20.0 m hold less than the 10 m" in warning
+    assert (coarse.grid.height, coarse.grid.width) == (128, 128)
+
+
+def test_cells_outside_the_region_are_left_out(
+    make_scene: Make, classifier: FakeClassifier
+) -> None:
+    """A triangle around the centres of five of nine cells."""
+    path = make_scene(paint([[0, 1, 2], [3, 4, 5], [6, 7, 8]]))
+    x, y = TRANSFORM.c, TRANSFORM.f
+    ring = [(x, y), (x, y - 1920), (x + 1920, y - 1920), (x, y)]
+    aoi = path.with_suffix(".geojson")
+    gpd.GeoDataFrame(geometry=[shapely.Polygon(ring).buffer(1)], crs=UTM).to_crs(3857).to_file(aoi)
+    landcover = map_file(path, classifier, frame=FrameSettings(aoi=str(aoi)))
+    expected = [[0, NODATA, NODATA], [3, 4, NODATA], [6, 7, 8]]
+    assert landcover.class_id.tolist() == expected
+    assert (landcover.valid_share == np.where(landcover.class_id == NODATA, 0, 250)).all()
+
+
+def test_part_of_a_scene_has_the_cells_of_the_whole(
+    make_scene: Make, classifier: FakeClassifier
+) -> None:
+    path = make_scene(paint(CLASSES)[:, :170, :220])
+    whole = map_file(path, classifier)
+    box = FrameSettings(bbox=(330700, 5820000, 340000, 5821500), bbox_crs=UTM)
+    part = map_file(path, classifier, frame=box)
+    np.testing.assert_array_equal(part.class_id, whole.class_id[1:, 1:])
+    ours, theirs = (
+        grid.polygons(np.array([0]), np.array([i]))[0]
+        for grid, i in ((part.grid, 0), (whole.grid, 1))
+    )
+    assert ours.bounds[0] == theirs.bounds[0]
+
+
+def test_region_and_frame_are_part_of_the_fingerprint(
+    make_scene: Make, classifier: FakeClassifier
+) -> None:
+    path = make_scene(paint(CLASSES))
+    wishes = [
+        {},
+        {"snap": True},
+        {"bbox": (330000, 5820000, 331000, 5822000), "bbox_crs": UTM},
+        {"resolution": 5.0},
+        {"resolution": 5.0, "resampling": "nearest"},
+    ]
+    plans = [plan(path, classifier, frame=FrameSettings(**wish)) for wish in wishes]
+    assert len({p.provenance.fingerprint for p in plans}) == len(wishes)
+
+
+def test_scene_outside_europe_is_mapped_with_a_word(
+    make_scene: Make, classifier: FakeClassifier
+) -> None:
+    """Only for models trained there: the test's own model was not."""
+    path = make_scene(paint(CLASSES), crs="EPSG:32733")
+    assert plan(path, classifier).warnings == ()
+    record = replace(classifier.contract.training, data_set="EuroSAT_RGB.zip")
+    contract = make_contract(training=record)
+    (doubt,) = plan_map(path, contract, "ab" * 32, MapSettings()).warnings
+    assert "outside Europe" in doubt
+
+
+def test_warped_map_does_not_depend_on_the_strips(
+    make_scene: Make, classifier: FakeClassifier
+) -> None:
+    pixels = np.random.default_rng(0).integers(1, 256, (3, 600, 400)).astype(np.uint8)
+    pixels[:, 40:200, 20:90] = 0
+    degrees = rasterio.Affine(1.4e-4, 0, 12.5, 0, -9e-5, 52.5)
+    path = make_scene(pixels, crs="EPSG:4326", transform=degrees)
+    whole = map_file(path, classifier)
+    for strip_pixels in (1, 400 * 200):
+        assert_equal_maps(map_file(path, classifier, strip_pixels), whole)
+
+
+def test_scene_without_a_place_is_mapped_in_pixels(
+    make_scene: Make, classifier: FakeClassifier
+) -> None:
+    landcover = map_file(make_scene(paint(CLASSES), crs=None), classifier)
+    np.testing.assert_array_equal(landcover.class_id, CLASSES)
+    assert landcover.grid.crs is None
+    areas = landcover.areas()
+    assert all(np.isnan(row.area_ha) for row in areas if row.cells)
+    assert sum(row.share for row in areas) == pytest.approx(1)
 
 
 @pytest.mark.parametrize("share", [0.0, 1.1, -1.0])

@@ -11,6 +11,7 @@ import pytest
 
 from geoclass.errors import SceneError
 from geoclass.grid import Grid
+from geoclass.scene.frame import Frame
 from geoclass.scene.radiometry import decide_radiometry
 from geoclass.scene.reader import Strip, read_strips
 from geoclass.scene.source import SceneSource, open_scene
@@ -20,11 +21,18 @@ Make = Callable[..., Path]
 
 def read_all(path: Path, strip_pixels: int) -> tuple[SceneSource, Grid, list[Strip]]:
     source = open_scene(path)
+    frame = own_frame(source)
     grid = Grid(
         height=source.height, width=source.width, transform=source.transform, crs=source.crs
     )
     radiometry = decide_radiometry(source)
-    return source, grid, list(read_strips(source, grid, radiometry, strip_pixels))
+    return source, grid, list(read_strips(source, frame, grid, radiometry, strip_pixels))
+
+
+def own_frame(source: SceneSource) -> Frame:
+    return Frame(
+        height=source.height, width=source.width, transform=source.transform, crs=source.crs
+    )
 
 
 def noise(height: int, width: int) -> np.ndarray:
@@ -108,13 +116,15 @@ def test_reading_may_stop_at_any_moment(make_scene: Make) -> None:
 import time
 from pathlib import Path
 from geoclass.grid import Grid
+from geoclass.scene.frame import Frame
 from geoclass.scene.radiometry import decide_radiometry
 from geoclass.scene.reader import read_strips
 from geoclass.scene.source import open_scene
 s = open_scene(Path({str(path)!r}))
 grid = Grid(height=s.height, width=s.width, transform=s.transform, crs=s.crs)
+frame = Frame(height=s.height, width=s.width, transform=s.transform, crs=s.crs)
 for i in range(40):
-    strips = read_strips(s, grid, decide_radiometry(s), 64 * 1500 * 4)
+    strips = read_strips(s, frame, grid, decide_radiometry(s), 64 * 1500 * 4)
     next(strips)
     time.sleep(0.001 * (i % 5))
     strips.close()

@@ -1,0 +1,153 @@
+"""Everything that is decided about a map before it is made."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+import geoclass
+from geoclass.contract import Contract
+from geoclass.errors import SceneError
+from geoclass.grid import Grid
+from geoclass.landcover import Provenance
+from geoclass.mapping.settings import MapSettings
+from geoclass.model.classifier import Prediction
+from geoclass.scene.frame import Frame, plan_frame
+from geoclass.scene.place import Place, assign_place, find_place
+from geoclass.scene.radiometry import Radiometry, decide_radiometry
+from geoclass.scene.region import Region, find_region
+from geoclass.scene.source import SceneSource, open_scene
+from geoclass.scene.target import FrameDemands
+
+RESULT_VERSION = 2
+"""Raised when the same inputs and options may give other pixels than before."""
+
+TRAINED_REGION = {"EuroSAT": ("Europe", (-25.0, 34.0, 35.0, 66.0))}
+"""Data set → name and west, south, east, north of nearly all of its tiles."""
+
+
+class TileClassifier(Protocol):
+    """What the pipeline asks of a classifier."""
+
+    contract: Contract
+
+    def predict(self, images: np.ndarray) -> Prediction:
+        """Probabilities of uint8 tiles (n, 3, tile, tile)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class MapPlan:
+    """All decisions about a map."""
+
+    source: SceneSource
+    frame: Frame
+    radiometry: Radiometry
+    grid: Grid
+    inside: np.ndarray
+    """bool (rows, cols): cells whose centre lies in the part that is to be mapped."""
+    contract: Contract
+    settings: MapSettings
+    provenance: Provenance
+    warnings: tuple[str, ...]
+    """What a person should know before trusting the map."""
+
+
+def plan_map(
+    scene: Path | str,
+    contract: Contract,
+    model_sha256: str,
+    settings: MapSettings,
+    *,
+    bands: Sequence[int | str] | None = None,
+    command: str = "geoclass.plan_map",
+) -> MapPlan:
+    """Decide how a scene will be mapped; SceneError where it cannot be."""
+    source = assign_place(open_scene(scene, bands), settings.frame)
+    region = find_region(settings.frame)
+    place = find_place(source)
+    demands = FrameDemands(
+        gsd_m=contract.gsd_m, tile_size=contract.tile_size, stride=contract.tile_size
+    )
+    frame = plan_frame(source, place, settings.frame, demands, region)
+    grid = _lay_grid(source, frame, demands)
+    radiometry = decide_radiometry(source)
+    decisive: dict[str, Any] = {
+        "source": source.identity,
+        "bands": source.bands,
+        "radiometry": radiometry.to_json(),
+        "model": model_sha256,
+        "options": asdict(settings),
+    }
+    hidden = {"grid": grid.to_json(), "frame": frame.to_json(), "region": region and region.sha256}
+    provenance = Provenance(
+        scene=source.name,
+        date=source.date,
+        version=geoclass.__version__,
+        command=command,
+        fingerprint=_fingerprint({**decisive, **hidden}),
+        **decisive,
+    )
+    doubts = (*source.warnings, *frame.warnings, *radiometry.warnings)
+    return MapPlan(
+        source=source,
+        frame=frame,
+        radiometry=radiometry,
+        grid=grid,
+        inside=_find_inside(grid, region),
+        contract=contract,
+        settings=settings,
+        provenance=provenance,
+        warnings=(*doubts, *_doubt_region(place, contract)),
+    )
+
+
+def _lay_grid(source: SceneSource, frame: Frame, demands: FrameDemands) -> Grid:
+    try:
+        return Grid(
+            height=frame.height,
+            width=frame.width,
+            transform=frame.transform,
+            crs=frame.crs,
+            tile_size=demands.tile_size,
+            stride=demands.stride,
+        )
+    except ValueError as error:
+        raise SceneError(f"{source.shown}: {error}: give a larger scene") from error
+
+
+def _find_inside(grid: Grid, region: Region | None) -> np.ndarray:
+    """Bool (rows, cols): True where a cell's centre lies in the region."""
+    if region is None or grid.crs is None:
+        return np.ones((grid.rows, grid.cols), dtype=bool)
+    inside = region.contains(*grid.centres(), grid.crs)
+    if not inside.any():
+        raise SceneError(
+            f"no cell of the scene has its centre in {region.text}: "
+            "check place and coordinate reference system, or choose a larger part"
+        )
+    return inside
+
+
+def _doubt_region(place: Place | None, contract: Contract) -> tuple[str, ...]:
+    if place is None:
+        return ()
+    for data_set, (name, (west, south, east, north)) in TRAINED_REGION.items():
+        away = not (west <= place.lon <= east and south <= place.lat <= north)
+        if contract.training.data_set.startswith(data_set) and away:
+            doubt = (
+                f"the scene lies outside {name}, where the training tiles come from: "
+                "expect more wrong labels"
+            )
+            return (doubt,)
+    return ()
+
+
+def _fingerprint(decisive: Mapping[str, Any]) -> str:
+    text = json.dumps({"result_version": RESULT_VERSION, **decisive}, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()

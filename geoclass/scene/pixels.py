@@ -1,0 +1,170 @@
+"""Stored pixels of a frame, wherever it lies: read as they are, or warped block by block."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+import rasterio
+from affine import Affine
+from rasterio.enums import ColorInterp, MaskFlags, Resampling
+from rasterio.io import DatasetReader
+from rasterio.vrt import WarpedVRT
+from rasterio.warp import reproject
+from rasterio.windows import Window
+
+from geoclass.scene.dataset import open_dataset
+from geoclass.scene.frame import Frame
+from geoclass.scene.place import WGS84, rpc_options
+from geoclass.scene.source import SceneSource
+
+WARP_MEGABYTES = 64
+
+ReadPixels = Callable[[Window], tuple[np.ndarray, np.ndarray]]
+"""Window of the frame → stored numbers (3, h, w), and bool (h, w): True where there are any."""
+
+
+@contextmanager
+def open_pixels(source: SceneSource, frame: Frame) -> Iterator[ReadPixels]:
+    """A function that reads windows of the frame; SceneError where the file cannot be read."""
+    with open_dataset(source.dataset, source.shown) as dataset:
+        if frame.access == "read":
+            yield partial(_read_stored, dataset, source, frame)
+        elif frame.access == "warp":
+            with open_warped(dataset, source, frame) as warped:
+                yield partial(_read_warped, warped, source)
+        else:
+            yield partial(_read_controlled, dataset, source, frame)
+
+
+def read_shrunk(source: SceneSource, frame: Frame, longest: int) -> tuple[np.ndarray, np.ndarray]:
+    """All of the frame, averaged to `longest` pixels on its longer side; else as ReadPixels."""
+    shrink = max(1.0, max(frame.height, frame.width) / longest)
+    height, width = round(frame.height / shrink), round(frame.width / shrink)
+    inside = (
+        frame.access == "read"
+        and 0 <= frame.row_off <= source.height - frame.height
+        and 0 <= frame.col_off <= source.width - frame.width
+    )
+    if inside:  # with the overviews that the file may have
+        window = Window(frame.col_off, frame.row_off, frame.width, frame.height)
+        with open_dataset(source.dataset, source.shown) as dataset:
+            stored = dataset.read(
+                source.bands,
+                window=window,
+                out_shape=(3, height, width),
+                resampling=Resampling.average,
+            )
+        return _drop_missing(stored, np.ones((height, width), dtype=bool))
+    scale = Affine.scale(frame.width / width, frame.height / height)
+    coarse = replace(
+        frame,
+        height=height,
+        width=width,
+        transform=frame.transform @ scale,
+        access="warp" if frame.access == "read" else frame.access,
+        resampling="average",
+    )
+    with open_pixels(source, coarse) as read_pixels:
+        return read_pixels(Window(0, 0, width, height))
+
+
+def _read_stored(
+    dataset: DatasetReader, source: SceneSource, frame: Frame, window: Window
+) -> tuple[np.ndarray, np.ndarray]:
+    """What a frame of the scene's own pixels holds; it may reach beyond the scene."""
+    row, col = window.row_off + frame.row_off, window.col_off + frame.col_off
+    top, left = max(0, row), max(0, col)
+    bottom = min(source.height, row + window.height)
+    right = min(source.width, col + window.width)
+    stored = np.zeros((3, window.height, window.width), dtype=source.dtype)
+    valid = np.zeros((window.height, window.width), dtype=bool)
+    if bottom > top and right > left:
+        inner = Window(left, top, right - left, bottom - top)
+        rows, cols = slice(top - row, bottom - row), slice(left - col, right - col)
+        stored[:, rows, cols] = dataset.read(source.bands, window=inner)
+        valid[rows, cols] = True
+        if not source.always_valid:
+            masks = dataset.read_masks(source.bands, window=inner)
+            valid[rows, cols] = masks.any(axis=0)
+    return _drop_missing(stored, valid)
+
+
+def _drop_missing(stored: np.ndarray, valid: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Sentinel-2 marks pixels outside the swath by zeros, whether or not a tag says so."""
+    valid &= stored.any(axis=0)
+    if stored.dtype.kind == "f":
+        finite = np.isfinite(stored).all(axis=0)
+        valid &= finite
+        stored[:, ~finite] = 0
+    return stored, valid
+
+
+def open_warped(dataset: DatasetReader, source: SceneSource, frame: Frame) -> WarpedVRT:
+    """The frame as a virtual data set whose blocks are warped when they are read.
+
+    Its last band is alpha: above 0 where there are pixels.
+    """
+    return WarpedVRT(
+        dataset,
+        src_crs=source.crs,
+        src_transform=source.transform,
+        crs=frame.crs,
+        transform=frame.transform,
+        width=frame.width,
+        height=frame.height,
+        resampling=Resampling[frame.resampling],
+        warp_mem_limit=WARP_MEGABYTES,
+        **_find_mask(dataset, source),
+    )
+
+
+def _find_mask(dataset: DatasetReader, source: SceneSource) -> dict[str, Any]:
+    """Options for a warp that minds what is missing, in whichever way the file says it."""
+    if ColorInterp.alpha in dataset.colorinterp:
+        return {}  # taken and warped by itself
+    flags = dataset.mask_flag_enums[source.bands[0] - 1]
+    if MaskFlags.per_dataset in flags:
+        return {"add_alpha": True}
+    # Without a tag, zeros in all bands are missing; YES: in all bands, not in any.
+    nodata = 0 if source.nodata is None else source.nodata
+    return {"add_alpha": True, "src_nodata": nodata, "UNIFIED_SRC_NODATA": "YES"}
+
+
+def _read_warped(
+    warped: WarpedVRT, source: SceneSource, window: Window
+) -> tuple[np.ndarray, np.ndarray]:
+    alpha = 1 + warped.colorinterp.index(ColorInterp.alpha)
+    bands = warped.read([*source.bands, alpha], window=window)
+    return _drop_missing(np.ascontiguousarray(bands[:3]), bands[3] > 0)
+
+
+def _read_controlled(
+    dataset: DatasetReader, source: SceneSource, frame: Frame, window: Window
+) -> tuple[np.ndarray, np.ndarray]:
+    """A warp by ground control points or rational polynomials, which no WarpedVRT can do."""
+    stored = np.zeros((3, window.height, window.width), dtype=source.dtype)
+    if frame.access == "gcps":
+        points, crs = dataset.gcps
+        where: dict[str, Any] = {"gcps": points, "src_crs": crs}
+    else:
+        where = {"rpcs": dataset.rpcs, "src_crs": WGS84, **rpc_options(dataset.rpcs)}
+    reproject(
+        rasterio.band(dataset, source.bands),
+        stored,
+        src_nodata=0 if source.nodata is None else source.nodata,
+        dst_nodata=0,
+        dst_crs=frame.crs,
+        dst_transform=frame.transform @ Affine.translation(window.col_off, window.row_off),
+        resampling=Resampling[frame.resampling],
+        # Exact for every pixel, so that windows do not show where they meet.
+        tolerance=0,
+        warp_mem_limit=WARP_MEGABYTES,
+        UNIFIED_SRC_NODATA="YES",
+        **where,
+    )
+    return _drop_missing(stored, np.ones(stored.shape[1:], dtype=bool))

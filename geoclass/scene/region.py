@@ -1,0 +1,120 @@
+"""The part of a scene that is to be mapped: a bounding box, or the polygons of a file."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyogrio.raw
+import pyproj
+import shapely
+from pyogrio.errors import DataLayerError, DataSourceError, FeatureError
+from pyproj.exceptions import CRSError, ProjError
+
+from geoclass.errors import SceneError, SettingsError
+from geoclass.scene.settings import Bounds, FrameSettings
+
+EDGE_POINTS = 21
+"""Points an edge of a box is made of where it is taken to another CRS, for edges bend there."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Region:
+    """Polygons in a CRS of their own."""
+
+    shape: shapely.Geometry
+    crs: str
+    """WKT."""
+    text: str
+    """For people."""
+
+    @property
+    def sha256(self) -> str:
+        """Tells whether it is still the same region."""
+        return hashlib.sha256(shapely.to_wkb(self.shape) + self.crs.encode()).hexdigest()
+
+    def find_bounds(self, crs: str) -> Bounds:
+        """West, south, east and north in another CRS; SceneError if it has no place there."""
+        # Each part for itself: two parts on both sides of the antimeridian are neighbours.
+        boxes = [shapely.bounds(part) for part in shapely.get_parts(self.shape)]
+        transformer = pyproj.Transformer.from_crs(self.crs, crs, always_xy=True)
+        try:
+            there = np.array(
+                [transformer.transform_bounds(w, s, e, n, EDGE_POINTS) for w, s, e, n in boxes]
+            )
+        except ProjError as error:
+            raise SceneError(f"{self.text} has no place in {_name(crs)}: check its CRS") from error
+        (west, south), (east, north) = there[:, :2].min(axis=0), there[:, 2:].max(axis=0)
+        if not np.isfinite(there).all():
+            raise SceneError(f"{self.text} has no place in {_name(crs)}: check its CRS")
+        return float(west), float(south), float(east), float(north)
+
+    def contains(self, x: np.ndarray, y: np.ndarray, crs: str) -> np.ndarray:
+        """Bool, the shape of `x`: which points, in `crs`, lie inside or on the edge."""
+        transformer = pyproj.Transformer.from_crs(crs, self.crs, always_xy=True)
+        inside: np.ndarray = shapely.intersects_xy(self.shape, *transformer.transform(x, y))
+        return inside
+
+
+def find_region(settings: FrameSettings) -> Region | None:
+    """The bounding box or area of interest asked for; None for all of the scene.
+
+    Raises SettingsError for a CRS that is none, SceneError for a file without polygons.
+    """
+    if settings.bbox is not None:
+        return _box_region(settings.bbox, settings.bbox_crs)
+    if settings.aoi is not None:
+        return read_region(Path(settings.aoi))
+    return None
+
+
+def _box_region(bbox: Bounds, crs_text: str) -> Region:
+    crs = parse_crs(crs_text)
+    west, south, east, north = bbox
+    boxes = [shapely.box(west, south, east, north)]
+    if west > east:
+        if not crs.is_geographic:
+            raise SettingsError(
+                f"bbox must have west < east in {crs.name}, got {west:g} > {east:g}"
+            )
+        # As in GeoJSON (RFC 7946, 5.2): a box that crosses the antimeridian.
+        boxes = [shapely.box(west, south, 180, north), shapely.box(-180, south, east, north)]
+    numbers = ",".join(f"{value:g}" for value in bbox)
+    return Region(
+        shape=shapely.union_all(boxes), crs=crs.to_wkt(), text=f"bbox {numbers} ({crs.name})"
+    )
+
+
+def read_region(path: Path) -> Region:
+    """The union of all polygons in a vector file; SceneError where there are none."""
+    try:
+        meta, _, shapes, _ = pyogrio.raw.read(path, columns=[], force_2d=True)
+        polygons = shapely.make_valid(shapely.from_wkb(shapes))
+    except (DataSourceError, DataLayerError, FeatureError, ValueError, shapely.GEOSException) as e:
+        raise SceneError(
+            f"cannot read {path} as a vector file ({e}): give polygons, such as a GeoPackage, "
+            "GeoJSON or shapefile"
+        ) from e
+    polygons = polygons[shapely.get_dimensions(polygons) == 2]
+    if len(polygons) == 0:
+        raise SceneError(f"{path} holds no polygons: give an area, not points or lines")
+    if not meta["crs"]:
+        raise SceneError(f"{path} has no coordinate reference system: assign the right one first")
+    crs = parse_crs(meta["crs"])
+    return Region(shape=shapely.union_all(polygons), crs=crs.to_wkt(), text=path.name)
+
+
+def parse_crs(text: str) -> pyproj.CRS:
+    """A CRS as people write it; SettingsError for what is none."""
+    try:
+        return pyproj.CRS.from_user_input(text)
+    except CRSError as error:
+        raise SettingsError(
+            f"{text!r} is no coordinate reference system: give one like EPSG:32632"
+        ) from error
+
+
+def _name(crs: str) -> str:
+    return str(pyproj.CRS.from_wkt(crs).name)

@@ -1,0 +1,77 @@
+"""What a person may say about a scene; light enough for the command line to read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+from geoclass.errors import SettingsError
+
+Resampling = Literal["nearest", "bilinear", "cubic", "lanczos", "average"]
+RESAMPLINGS: tuple[Resampling, ...] = get_args(Resampling)
+
+Bounds = tuple[float, float, float, float]
+"""West, south, east, north."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FrameSettings:
+    """Which ground is mapped, on which pixels."""
+
+    resolution: float | Literal["native"] | None = None
+    """Metres; `native` keeps the scene's own pixels; None warps to the model's where needed."""
+    resampling: Resampling | None = None
+    """How pixels are made from others; None averages when coarsening, else cubic."""
+    crs: str | None = None
+    """The coordinate reference system of a scene that has none, or a wrong one."""
+    bounds: Bounds | None = None
+    """The scene's outer edges in its coordinate reference system, if its file says nothing."""
+    bbox: Bounds | None = None
+    """Map only this rectangle; west of east, or else it crosses the antimeridian."""
+    bbox_crs: str = "EPSG:4326"
+    """Of `bbox`; longitude and latitude, in this order, for the default."""
+    aoi: str | None = None
+    """Map only the polygons of this file."""
+    snap: bool = False
+    """Begin cells at whole multiples of their side, so that maps of many dates match."""
+    force: bool = False
+    """Map what is refused for being too coarse or too strange."""
+
+    def __post_init__(self) -> None:
+        if isinstance(self.resolution, float) and not 0 < self.resolution < float("inf"):
+            raise SettingsError(f"the resolution must be above 0 metres, got {self.resolution}")
+        if self.resampling not in (None, *RESAMPLINGS):
+            raise SettingsError(
+                f"unknown resampling {self.resampling!r}: choose {', '.join(RESAMPLINGS)}"
+            )
+        if self.bbox is not None and self.aoi is not None:
+            raise SettingsError("both a bounding box and an area of interest given: give one")
+        for name, box in (("bbox", self.bbox), ("bounds", self.bounds)):
+            _check_box(name, box)
+        if self.bounds is not None and self.bounds[0] >= self.bounds[2]:
+            raise SettingsError(f"bounds must have west < east, got {_write(self.bounds)}")
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> FrameSettings:
+        """The settings that `dataclasses.asdict` described."""
+        known = dict(data)
+        for name in ("bbox", "bounds"):
+            if known.get(name) is not None:
+                known[name] = tuple(known[name])
+        return cls(**known)
+
+
+def _check_box(name: str, box: Bounds | None) -> None:
+    if box is None:
+        return
+    if len(box) != 4 or not all(abs(value) < float("inf") for value in box):
+        raise SettingsError(f"{name} must be four numbers W,S,E,N, got {_write(box)}")
+    if box[1] >= box[3] or box[0] == box[2]:
+        raise SettingsError(
+            f"{name} W,S,E,N must have south < north and a width, got {_write(box)}"
+        )
+
+
+def _write(box: Bounds) -> str:
+    return ",".join(f"{value:g}" for value in box)
