@@ -15,6 +15,9 @@ from geoclass.legend import MASKED, NODATA, STATUS_STYLES, UNKNOWN, Legend
 FULL_SCALE = 250
 """Stored value of a share or probability of 1: steps of 0.4 %, and 255 stays free for nodata."""
 
+MASK_REASONS = ("", "cloud", "cirrus", "shadow", "snow", "saturated", "user")
+"""Why a cell is masked, by its code; 0 where it is not."""
+
 STATUS_NAMES = {UNKNOWN: "unknown", MASKED: "masked", NODATA: "nodata"}
 
 
@@ -83,6 +86,8 @@ class LandCoverMap:
     """uint8 (rows, cols, classes): 250 is certainty; 0 where not classified."""
     valid_share: np.ndarray
     """uint8 (rows, cols): how much of the cell has valid pixels; 250 is all."""
+    mask_reason: np.ndarray
+    """uint8 (rows, cols): why most of a masked cell is, by MASK_REASONS; 0 elsewhere."""
 
     def __post_init__(self) -> None:
         shape = (self.grid.rows, self.grid.cols)
@@ -91,6 +96,7 @@ class LandCoverMap:
             "best_class": shape,
             "probabilities": (*shape, len(self.legend)),
             "valid_share": shape,
+            "mask_reason": shape,
         }
         for name, expected in wanted.items():
             array = getattr(self, name)

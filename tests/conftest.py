@@ -138,6 +138,8 @@ def make_landcover(rows: int = 3, cols: int = 4, *, seed: int = 0, **changes: An
     best = probabilities.argmax(axis=2).astype(np.uint8)
     class_id = best.copy()
     valid_share = generator.integers(125, 251, (rows, cols)).astype(np.uint8)
+    mask_reason = np.zeros_like(class_id)
+    mask_reason.flat[1] = 1
     class_id.flat[0] = UNKNOWN
     for place, code in ((1, MASKED), (2, NODATA)):
         class_id.flat[place] = code
@@ -164,6 +166,7 @@ def make_landcover(rows: int = 3, cols: int = 4, *, seed: int = 0, **changes: An
         "best_class": best,
         "probabilities": probabilities,
         "valid_share": valid_share,
+        "mask_reason": mask_reason,
     }
     return LandCoverMap(**{**fields, **changes})
 
@@ -171,7 +174,7 @@ def make_landcover(rows: int = 3, cols: int = 4, *, seed: int = 0, **changes: An
 def assert_equal_maps(one: LandCoverMap, other: LandCoverMap) -> None:
     for name in ("grid", "contract", "provenance"):
         assert getattr(one, name) == getattr(other, name), name
-    for name in ("class_id", "best_class", "probabilities", "valid_share"):
+    for name in ("class_id", "best_class", "probabilities", "valid_share", "mask_reason"):
         np.testing.assert_array_equal(getattr(one, name), getattr(other, name), err_msg=name)
 
 

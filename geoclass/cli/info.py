@@ -12,15 +12,17 @@ from geoclass.cli import options
 
 if TYPE_CHECKING:
     from geoclass.landcover import Provenance
+    from geoclass.mapping.settings import MapSettings
     from geoclass.model.checkpoint import Model
-    from geoclass.scene.settings import FrameSettings
+    from geoclass.scene.settings import FrameSettings, MaskSettings
 
 
 @click.command("info")
 @click.argument("what", metavar="MODEL|MAP|SCENE", type=options.SCENE)
 @options.frame
+@options.masks
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")
-def command(what: str, frame: FrameSettings, as_json: bool) -> None:
+def command(what: str, frame: FrameSettings, masks: MaskSettings, as_json: bool) -> None:
     """Say what a file is: a model's card, how a map was made, how a scene would be read.
 
     `shipped` is the model that ships in the package.
@@ -32,12 +34,13 @@ def command(what: str, frame: FrameSettings, as_json: bool) -> None:
         _print_model(load_model(options.named_model(path)), as_json)
         return
     from geoclass.errors import OutputError
+    from geoclass.mapping.settings import MapSettings
     from geoclass.products.files import read_map
 
     try:
         provenance = read_map(path).provenance
     except OutputError:  # no map, so perhaps a scene; its own error says more
-        _print_scene(what, frame, as_json)
+        _print_scene(what, MapSettings(frame=frame, masks=masks), as_json)
     else:
         _print_map(provenance, as_json)
 
@@ -65,14 +68,13 @@ def _print_map(provenance: Provenance, as_json: bool) -> None:
         click.echo(f"{key:<12}{json.dumps(value, ensure_ascii=False)}")
 
 
-def _print_scene(scene: str, frame: FrameSettings, as_json: bool) -> None:
+def _print_scene(scene: str, settings: MapSettings, as_json: bool) -> None:
     """What `geoclass map` would decide with the model that ships; its errors are the same."""
     from geoclass.mapping.plan import plan_map
-    from geoclass.mapping.settings import MapSettings
     from geoclass.model.checkpoint import load_model
 
     model = load_model()
-    plan = plan_map(scene, model.contract, model.sha256, MapSettings(frame=frame))
+    plan = plan_map(scene, model.contract, model.sha256, settings)
     source, grid = plan.source, plan.grid
     data = {
         "scene": source.name,
@@ -85,6 +87,7 @@ def _print_scene(scene: str, frame: FrameSettings, as_json: bool) -> None:
         "level": source.level,
         "baseline": source.baseline,
         "date": source.date,
+        "masked": list(plan.looks.masks.notes),
         "radiometry": f"{plan.radiometry.name}: {plan.radiometry.reason}",
         "warnings": list(plan.warnings),
     }

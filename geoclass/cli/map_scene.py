@@ -19,7 +19,7 @@ from geoclass.products.formats import MAP_FORMATS, MapFormat, check_not_input, f
 
 if TYPE_CHECKING:
     from geoclass.mapping.plan import MapPlan
-    from geoclass.scene.settings import FrameSettings
+    from geoclass.scene.settings import FrameSettings, MaskSettings
 
 DEFAULTS = MapSettings()
 
@@ -67,6 +67,7 @@ def parse_bands(
 )
 @click.option("--keep-unknown", is_flag=True, help="Give unknown cells their likeliest class.")
 @options.frame
+@options.masks
 @options.device
 @options.batch_size
 @click.option("--overwrite", is_flag=True, help="Replace the output, whatever it is.")
@@ -81,6 +82,7 @@ def command(
     min_valid_share: float,
     keep_unknown: bool,
     frame: FrameSettings,
+    masks: MaskSettings,
     device: str | None,
     batch_size: int | None,
     overwrite: bool,
@@ -107,7 +109,9 @@ def command(
 
     map_format = map_format or find_format(output)
     check_not_input(output, model)
-    settings = MapSettings(min_valid_share=min_valid_share, keep_unknown=keep_unknown, frame=frame)
+    settings = MapSettings(
+        min_valid_share=min_valid_share, keep_unknown=keep_unknown, frame=frame, masks=masks
+    )
     loaded = load_model(model)
     plan = plan_map(
         scene,
@@ -159,6 +163,7 @@ def describe_plan(plan: MapPlan) -> str:
         f"bands       {', '.join(map(str, source.bands))} as red, green, blue",
         f"radiometry  {plan.radiometry.name}: {plan.radiometry.reason}",
         *(f"warp        {note}" for note in plan.frame.notes),
+        *(f"masked      {note}" for note in plan.looks.masks.notes),
         f"map         {grid.width}×{grid.height} {pixels}",
         f"cells       {cells}",
     ]

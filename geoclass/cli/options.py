@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any, Literal
 
 import click
 
-from geoclass.scene.settings import RESAMPLINGS, Bounds, FrameSettings
+from geoclass.scene.settings import RESAMPLINGS, Bounds, FrameSettings, MaskSettings
 
 FILE = click.Path(path_type=Path)
 """Files are checked where they are opened, so that all messages are of one kind."""
@@ -58,6 +58,11 @@ def parse_resolution(
         raise click.BadParameter(f"{value!r} is neither native nor a number of metres") from None
 
 
+def parse_names(_ctx: click.Context, _param: click.Parameter, value: str) -> tuple[str, ...]:
+    """`cloud,snow` → (cloud, snow); `none` → ()."""
+    return () if value == "none" else tuple(name.strip() for name in value.split(","))
+
+
 FRAME = FrameSettings()
 
 _FRAME_OPTIONS = (
@@ -95,15 +100,52 @@ _FRAME_OPTIONS = (
 )
 
 
+_MASK_OPTIONS = (
+    click.option("--nodata", type=float, help="Number that means: nothing here."),
+    click.option(
+        "--scl",
+        metavar="FILE|BAND",
+        help="Sen2Cor's scene classification.  [default: the product's own]",
+    ),
+    click.option(
+        "--mask-classes",
+        "masked_classes",
+        metavar="NAMES",
+        callback=parse_names,
+        default=",".join(MaskSettings().masked_classes),
+        show_default=True,
+        help="What the scene classification masks; none: nothing.",
+    ),
+    click.option(
+        "--mask", metavar="FILE", help="Raster of which all but 0 is masked, or polygons."
+    ),
+)
+
+
+def masks(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Options of `MaskSettings`, which reach the command as one argument, `masks`."""
+    return _gather(command, "masks", MaskSettings, _MASK_OPTIONS)
+
+
 def frame(command: Callable[..., Any]) -> Callable[..., Any]:
     """Options of `FrameSettings`, which reach the command as one argument, `frame`."""
+    return _gather(command, "frame", FrameSettings, _FRAME_OPTIONS)
+
+
+def _gather(
+    command: Callable[..., Any],
+    name: str,
+    settings: type[Any],
+    decorators: Sequence[Callable[[Any], Any]],
+) -> Callable[..., Any]:
+    """Options, named as the fields of a dataclass, that reach a command as one of it."""
 
     @functools.wraps(command)
     def collect(*args: Any, **kwargs: Any) -> Any:
-        wishes = {field.name: kwargs.pop(field.name) for field in fields(FrameSettings)}
-        return command(*args, frame=FrameSettings(**wishes), **kwargs)
+        wishes = {field.name: kwargs.pop(field.name) for field in fields(settings)}
+        return command(*args, **{name: settings(**wishes)}, **kwargs)
 
-    for option in reversed(_FRAME_OPTIONS):
+    for option in reversed(decorators):
         collect = option(collect)
     return collect
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -19,8 +19,10 @@ from geoclass.landcover import Provenance
 from geoclass.mapping.settings import MapSettings
 from geoclass.model.classifier import Prediction
 from geoclass.scene.frame import Frame, plan_frame
+from geoclass.scene.mask import find_masks
 from geoclass.scene.place import Place, assign_place, find_place
 from geoclass.scene.radiometry import Radiometry, decide_radiometry
+from geoclass.scene.reader import Looks
 from geoclass.scene.region import Region, find_region
 from geoclass.scene.source import SceneSource, open_scene
 from geoclass.scene.target import FrameDemands
@@ -47,7 +49,7 @@ class MapPlan:
 
     source: SceneSource
     frame: Frame
-    radiometry: Radiometry
+    looks: Looks
     grid: Grid
     inside: np.ndarray
     """bool (rows, cols): cells whose centre lies in the part that is to be mapped."""
@@ -56,6 +58,11 @@ class MapPlan:
     provenance: Provenance
     warnings: tuple[str, ...]
     """What a person should know before trusting the map."""
+
+    @property
+    def radiometry(self) -> Radiometry:
+        """How stored numbers become 8-bit values."""
+        return self.looks.radiometry
 
 
 def plan_map(
@@ -69,6 +76,8 @@ def plan_map(
 ) -> MapPlan:
     """Decide how a scene will be mapped; SceneError where it cannot be."""
     source = assign_place(open_scene(scene, bands), settings.frame)
+    if settings.masks.nodata is not None:
+        source = replace(source, nodata=settings.masks.nodata)
     region = find_region(settings.frame)
     place = find_place(source)
     demands = FrameDemands(
@@ -84,7 +93,13 @@ def plan_map(
         "model": model_sha256,
         "options": asdict(settings),
     }
-    hidden = {"grid": grid.to_json(), "frame": frame.to_json(), "region": region and region.sha256}
+    masks = find_masks(source, settings.masks)
+    hidden = {
+        "masks": masks.to_json(),
+        "grid": grid.to_json(),
+        "frame": frame.to_json(),
+        "region": region and region.sha256,
+    }
     provenance = Provenance(
         scene=source.name,
         date=source.date,
@@ -97,7 +112,7 @@ def plan_map(
     return MapPlan(
         source=source,
         frame=frame,
-        radiometry=radiometry,
+        looks=Looks(radiometry=radiometry, masks=masks),
         grid=grid,
         inside=_find_inside(grid, region),
         contract=contract,

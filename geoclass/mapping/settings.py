@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from geoclass.errors import SettingsError
-from geoclass.scene.settings import FrameSettings
+from geoclass.scene.settings import FrameSettings, MaskSettings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,6 +18,8 @@ class MapSettings:
     """Give unknown cells their likeliest class."""
     frame: FrameSettings = field(default_factory=FrameSettings)
     """Which ground is mapped, on which pixels."""
+    masks: MaskSettings = field(default_factory=MaskSettings)
+    """Which pixels are not looked at."""
 
     def __post_init__(self) -> None:
         if not 0 < self.min_valid_share <= 1:

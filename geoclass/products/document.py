@@ -11,7 +11,7 @@ from geoclass.errors import OutputError
 from geoclass.grid import Grid
 from geoclass.landcover import LandCoverMap, Provenance
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 """Raised when a reader of the old files would misunderstand a new one."""
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import date
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import pyogrio
 from pyogrio.errors import DataLayerError, DataSourceError
 
 from geoclass.errors import OutputError
-from geoclass.landcover import FULL_SCALE, STATUS_NAMES, LandCoverMap
+from geoclass.landcover import FULL_SCALE, MASK_REASONS, STATUS_NAMES, LandCoverMap
 from geoclass.legend import NODATA
 from geoclass.products.document import describe_map, parse_document
 from geoclass.products.qgis import class_style, confidence_style
@@ -24,6 +25,7 @@ ALIASES = (
     ("best_class", "Likeliest class"),
     ("confidence", "Confidence (0–1)"),
     ("status", "Status"),
+    ("mask_reason", "Masked for"),
     ("valid_share", "Share of valid pixels"),
     ("area_ha", "Area (ha)"),
     ("row", "Row"),
@@ -67,6 +69,8 @@ def read_geopackage(path: Path) -> LandCoverMap:
     if len(cells) != grid.rows * grid.cols:
         raise OutputError(f"{path} has {len(cells)} cells, expected {grid.rows * grid.cols}")
     cells = cells.sort_values(["row", "col"])
+    if "mask_reason" not in cells:  # as in maps of schema version 1
+        cells["mask_reason"] = 0
     planes = [cells[name].to_numpy(np.uint8).reshape(shape) for name in _CELL_PLANES]
     probabilities = cells[_probability_columns(len(contract.legend))].to_numpy(np.uint8)
     return LandCoverMap(
@@ -87,7 +91,7 @@ def read_items(path: Path) -> dict[str, str] | None:
     return items
 
 
-_CELL_PLANES = ("class_id", "best_class", "valid_share")
+_CELL_PLANES = ("class_id", "best_class", "valid_share", "mask_reason")
 
 
 def _probability_columns(classes: int) -> list[str]:
@@ -102,6 +106,7 @@ def _cells_to_polygons(landcover: LandCoverMap) -> gpd.GeoDataFrame:
     statuses = _look_up({c.class_id: "classified" for c in legend.classes} | STATUS_NAMES)
     names = _look_up({c.class_id: c.name for c in legend.classes} | STATUS_NAMES)
     groups = _look_up({c.class_id: c.group for c in legend.classes})
+    reasons = _look_up({i: name or None for i, name in enumerate(MASK_REASONS)})
     class_names = _look_up({c.class_id: c.name for c in legend.classes})
     day = pd.Timestamp(date.fromisoformat(provenance.date)) if provenance.date else pd.NaT
     return gpd.GeoDataFrame(
@@ -112,6 +117,7 @@ def _cells_to_polygons(landcover: LandCoverMap) -> gpd.GeoDataFrame:
             "best_class": class_names[best],
             "confidence": landcover.confidence[rows, cols],
             "status": statuses[codes],
+            "mask_reason": reasons[landcover.mask_reason[rows, cols]],
             "valid_share": landcover.valid_share[rows, cols] / FULL_SCALE,
             "area_ha": grid.areas_ha()[rows, cols].round(4),
             "row": rows.astype(np.int32),
@@ -124,7 +130,7 @@ def _cells_to_polygons(landcover: LandCoverMap) -> gpd.GeoDataFrame:
     )
 
 
-def _look_up(texts: dict[int, str]) -> np.ndarray:
+def _look_up(texts: Mapping[int, str | None]) -> np.ndarray:
     """Object (256,): text by code, None where there is none."""
     table = np.full(256, None, dtype=object)
     for code, text in texts.items():

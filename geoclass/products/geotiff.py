@@ -1,8 +1,9 @@
 """Land-cover maps as GeoTIFF: one pixel a cell, all bands uint8.
 
 Band 1 is the class, band 2 the confidence in percent, for people and other programs.
-Band 3 is the likeliest class, band 4 the valid share, the others the class probabilities,
-both in 1/250, so that the map can be read back. 255 is nodata in all bands.
+Band 3 is the likeliest class, band 4 the valid share, then come the class probabilities, both
+in 1/250, and last why a cell is masked, so that the map can be read back. 255 is nodata in all
+bands.
 
 What a TIFF of many bands cannot hold stands beside it: names, colours and attribute table in
 `.aux.xml`, which GDAL reads, and the style in `.qml`, which QGIS reads.
@@ -26,6 +27,7 @@ from geoclass.products.qgis import legend_entries, raster_style
 
 COMPANIONS = (".aux.xml", ".qml")
 
+LAST_BAND = "mask_reason"
 FIRST_BANDS = ("class", "confidence_percent", "best_class", "valid_share_per_250")
 
 
@@ -33,7 +35,7 @@ def write_geotiff(landcover: LandCoverMap, path: Path) -> None:
     """Write a new GeoTIFF and its two companions; OSError or RasterioError if that fails."""
     grid, legend = landcover.grid, landcover.legend
     planes = np.stack(_planes(landcover))
-    names = [*FIRST_BANDS, *(f"p_{name}_per_250" for name in legend.names)]
+    names = [*FIRST_BANDS, *(f"p_{name}_per_250" for name in legend.names), LAST_BAND]
     with rasterio.open(
         path,
         "w",
@@ -71,12 +73,15 @@ def read_geotiff(path: Path) -> LandCoverMap:
     document = parse_document(str(path), read_items(path))
     with _open(path) as file:
         bands = file.read()
+    # Maps of schema version 1 end with the probabilities.
+    after = 4 + len(document["contract"].legend)
     return LandCoverMap(
         **document,
         class_id=bands[0],
         best_class=bands[2],
         valid_share=bands[3],
-        probabilities=np.ascontiguousarray(bands[4:].transpose(1, 2, 0)),
+        probabilities=np.ascontiguousarray(bands[4:after].transpose(1, 2, 0)),
+        mask_reason=bands[after] if len(bands) > after else np.zeros_like(bands[0]),
     )
 
 
@@ -109,7 +114,7 @@ def _planes(landcover: LandCoverMap) -> list[np.ndarray]:
     confidence = np.where(np.isnan(percent), NODATA, percent).astype(np.uint8)
     probabilities = list(landcover.probabilities.transpose(2, 0, 1))
     first = [landcover.class_id, confidence, landcover.best_class, landcover.valid_share]
-    return first + probabilities
+    return [*first, *probabilities, landcover.mask_reason]
 
 
 def _auxiliary(landcover: LandCoverMap) -> str:

@@ -51,7 +51,7 @@ def choose_bands(
 
 
 def _check_asked(shown: str, dataset: DatasetReader, asked: Sequence[int | str]) -> Bands:
-    names = [_plain(name) for _, name in _named(dataset)]
+    names = [plain_name(name) for _, name in _named(dataset)]
     numbers = []
     for band in asked:
         if isinstance(band, int):
@@ -77,7 +77,7 @@ def _find_bands(dataset: DatasetReader) -> Bands | None:
     Names win, because GDAL takes any three 8-bit bands for red, green and blue.
     """
     if _has_band_names(dataset):
-        names = {_plain(name): i for i, name in reversed(_named(dataset))}
+        names = {plain_name(name): i for i, name in reversed(_named(dataset))}
         found = [next((names[n] for n in known if n in names), None) for known in RED_GREEN_BLUE]
     elif waves := _wavelengths_nm(dataset):
         found = [_nearest(waves, wanted) for wanted in WAVELENGTHS_NM]
@@ -137,11 +137,11 @@ def _list_bands(dataset: DatasetReader) -> str:
     return ", ".join(shown[:20]) + (f" and {more} more" if more > 0 else "")
 
 
-def _plain(name: str | None) -> str:
+def plain_name(name: str | None) -> str:
     """`B4, central wavelength 665 nm` and `B04_10m` → `b4`, `b04`."""
     first = (name or "").partition(",")[0].strip().lower()
     return re.sub(r"_\d\dm$", "", first)
 
 
 def _has_band_names(dataset: DatasetReader) -> bool:
-    return any(_BAND_NAME.fullmatch(_plain(name)) for _, name in _named(dataset))
+    return any(_BAND_NAME.fullmatch(plain_name(name)) for _, name in _named(dataset))

@@ -59,7 +59,7 @@ def read_shrunk(source: SceneSource, frame: Frame, longest: int) -> tuple[np.nda
                 out_shape=(3, height, width),
                 resampling=Resampling.average,
             )
-        return _drop_missing(stored, np.ones((height, width), dtype=bool))
+        return _drop_missing(source, stored, np.ones((height, width), dtype=bool))
     scale = Affine.scale(frame.width / width, frame.height / height)
     coarse = replace(
         frame,
@@ -91,12 +91,16 @@ def _read_stored(
         if not source.always_valid:
             masks = dataset.read_masks(source.bands, window=inner)
             valid[rows, cols] = masks.any(axis=0)
-    return _drop_missing(stored, valid)
+    return _drop_missing(source, stored, valid)
 
 
-def _drop_missing(stored: np.ndarray, valid: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _drop_missing(
+    source: SceneSource, stored: np.ndarray, valid: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     """Sentinel-2 marks pixels outside the swath by zeros, whether or not a tag says so."""
     valid &= stored.any(axis=0)
+    if source.nodata:  # as the file says, or a person
+        valid &= (stored != source.nodata).any(axis=0)
     if stored.dtype.kind == "f":
         finite = np.isfinite(stored).all(axis=0)
         valid &= finite
@@ -140,7 +144,7 @@ def _read_warped(
 ) -> tuple[np.ndarray, np.ndarray]:
     alpha = 1 + warped.colorinterp.index(ColorInterp.alpha)
     bands = warped.read([*source.bands, alpha], window=window)
-    return _drop_missing(np.ascontiguousarray(bands[:3]), bands[3] > 0)
+    return _drop_missing(source, np.ascontiguousarray(bands[:3]), bands[3] > 0)
 
 
 def _read_controlled(
@@ -167,4 +171,4 @@ def _read_controlled(
         UNIFIED_SRC_NODATA="YES",
         **where,
     )
-    return _drop_missing(stored, np.ones(stored.shape[1:], dtype=bool))
+    return _drop_missing(source, stored, np.ones(stored.shape[1:], dtype=bool))

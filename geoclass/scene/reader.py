@@ -16,6 +16,7 @@ from rasterio.windows import Window
 
 from geoclass.grid import Grid
 from geoclass.scene.frame import Frame
+from geoclass.scene.mask import Masks, ReadMask, open_masks
 from geoclass.scene.pixels import ReadPixels, open_pixels
 from geoclass.scene.radiometry import Radiometry
 from geoclass.scene.source import SceneSource
@@ -44,14 +45,24 @@ class Strip:
     pixels: np.ndarray
     """uint8 (3, h, width): red, green, blue as the networks know them."""
     valid: np.ndarray
-    """bool (h, width): False where the scene has no data."""
+    """bool (h, width): True where there is data that is not masked."""
+    reason: np.ndarray
+    """uint8 (h, width): why a pixel with data is masked, as in MASK_REASONS; 0 elsewhere."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Looks:
+    """How stored numbers are read, and which pixels are not."""
+
+    radiometry: Radiometry
+    masks: Masks
 
 
 def read_strips(
     source: SceneSource,
     frame: Frame,
     grid: Grid,
-    radiometry: Radiometry,
+    looks: Looks,
     strip_pixels: int = STRIP_PIXELS,
 ) -> Iterator[Strip]:
     """All rows of cells from top to bottom; the next strip is read while one is worked on.
@@ -62,6 +73,7 @@ def read_strips(
     with (
         rasterio.Env(GDAL_CACHEMAX=GDAL_CACHE_BYTES),
         open_pixels(source, frame) as read_pixels,
+        open_masks(source, frame, looks.masks) as read_mask,
         # The thread ends before the data set is closed under it, also when nobody reads on;
         # and GDAL's data sets are not for two threads at once, so there is one.
         ThreadPoolExecutor(max_workers=1) as thread,
@@ -70,7 +82,7 @@ def read_strips(
         def read(span: tuple[int, int]) -> Strip:
             # An environment of this thread's own: without, GDAL prints what it has to say.
             with rasterio.Env():
-                return _read_strip(read_pixels, grid, radiometry, span)
+                return _read_strip((read_pixels, read_mask), grid, looks.radiometry, span)
 
         ahead = thread.submit(read, spans[0])
         for span in spans[1:]:
@@ -92,11 +104,23 @@ def _plan_spans(
 
 
 def _read_strip(
-    read_pixels: ReadPixels, grid: Grid, radiometry: Radiometry, span: tuple[int, int]
+    readers: tuple[ReadPixels, ReadMask],
+    grid: Grid,
+    radiometry: Radiometry,
+    span: tuple[int, int],
 ) -> Strip:
     first, last = span
     top = int(grid.tile_rows[first])
     bottom = int(grid.tile_rows[last - 1]) + grid.tile_size
-    stored, valid = read_pixels(Window(0, top, grid.width, bottom - top))
-    pixels = radiometry.apply(stored)
-    return Strip(first_row=first, last_row=last, top=top, pixels=pixels, valid=valid)
+    window = Window(0, top, grid.width, bottom - top)
+    read_pixels, read_mask = readers
+    stored, valid = read_pixels(window)
+    reason = np.where(valid, read_mask(window), np.uint8(0))
+    return Strip(
+        first_row=first,
+        last_row=last,
+        top=top,
+        pixels=radiometry.apply(stored),
+        valid=valid & (reason == 0),
+        reason=reason,
+    )

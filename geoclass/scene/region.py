@@ -58,6 +58,12 @@ class Region:
         return inside
 
 
+def take_shape(region: Region, crs: str) -> shapely.Geometry:
+    """The region's polygons in another CRS."""
+    transformer = pyproj.Transformer.from_crs(region.crs, crs, always_xy=True)
+    return shapely.transform(region.shape, transformer.transform, interleaved=False)
+
+
 def find_region(settings: FrameSettings) -> Region | None:
     """The bounding box or area of interest asked for; None for all of the scene.
 

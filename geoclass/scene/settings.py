@@ -62,6 +62,32 @@ class FrameSettings:
         return cls(**known)
 
 
+SclClass = Literal["cloud", "cirrus", "shadow", "snow", "saturated"]
+SCL_CLASSES: tuple[SclClass, ...] = get_args(SclClass)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MaskSettings:
+    """Which pixels are not looked at, beside those that the scene marks as missing."""
+
+    nodata: float | None = None
+    """The number that means: nothing here; None is what the file says."""
+    scl: str | None = None
+    """Sen2Cor's scene classification: a file, or a band's number; None is the product's own."""
+    masked_classes: tuple[SclClass, ...] = SCL_CLASSES
+    """What the scene classification masks."""
+    mask: str | None = None
+    """A raster whose pixels other than 0 are masked, or a vector file whose polygons are."""
+
+    def __post_init__(self) -> None:
+        unknown = set(self.masked_classes) - set(SCL_CLASSES)
+        if unknown:
+            raise SettingsError(
+                f"unknown classes to mask: {', '.join(sorted(unknown))}; "
+                f"choose among {', '.join(SCL_CLASSES)}"
+            )
+
+
 def _check_box(name: str, box: Bounds | None) -> None:
     if box is None:
         return

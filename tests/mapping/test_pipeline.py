@@ -15,15 +15,16 @@ import rasterio
 import shapely
 
 from geoclass.errors import SceneError, SettingsError
-from geoclass.landcover import LandCoverMap
-from geoclass.legend import NODATA, UNKNOWN
+from geoclass.landcover import MASK_REASONS, LandCoverMap
+from geoclass.legend import MASKED, NODATA, UNKNOWN
 from geoclass.mapping.estimate import estimate_work
 from geoclass.mapping.pipeline import run_map
 from geoclass.mapping.plan import MapPlan, plan_map
 from geoclass.mapping.settings import MapSettings
 from geoclass.model.classifier import Prediction
-from geoclass.scene.settings import FrameSettings
+from geoclass.scene.settings import FrameSettings, MaskSettings
 from tests.conftest import (
+    COLORS,
     STRANGE,
     TRANSFORM,
     UTM,
@@ -179,6 +180,38 @@ def test_coarser_scene_is_refined_with_a_warning(
     (warning,) = coarse.warnings
     assert "pixels of 20.0 m hold less than the 10 m" in warning
     assert (coarse.grid.height, coarse.grid.width) == (128, 128)
+
+
+def test_cells_are_masked_for_the_main_reason(make_scene: Make, classifier: FakeClassifier) -> None:
+    """Half cloud, a little snow: masked; a quarter: seen; without data: nodata, cloud or not."""
+    scl = np.full((1, 64, 256), 4, np.uint8)
+    scl[0, :, :40] = 9
+    scl[0, :, 40:50] = 11
+    scl[0, :, 64:80] = 3
+    scl[0, :, 192:] = 8
+    pixels = np.concatenate([paint([[0, 1, 2, 3]]), scl])
+    pixels[:3, :40, 192:] = 0
+    path = make_scene(pixels, descriptions=("B04", "B03", "B02", "SCL"), photometric="minisblack")
+    landcover = map_file(path, classifier)
+    assert landcover.class_id.tolist() == [[MASKED, 1, 2, NODATA]]
+    assert [MASK_REASONS[i] for i in landcover.mask_reason[0]] == ["cloud", "", "", ""]
+    assert landcover.valid_share.tolist() == [[round(14 / 64 * 250), round(0.75 * 250), 250, 0]]
+    assert landcover.best_class.tolist() == [[NODATA, 1, 2, NODATA]]
+    (tiles,) = classifier.seen
+    # What is masked is not shown to the network.
+    assert (tiles[0] == COLORS[1][:, None, None]).all()
+    everything = map_file(path, classifier, masks=MaskSettings(masked_classes=()))
+    assert everything.class_id.tolist() == [[0, 1, 2, NODATA]]
+
+
+def test_number_for_nothing_can_be_given(make_scene: Make, classifier: FakeClassifier) -> None:
+    """White collars without a tag, as old exports have them."""
+    pixels = paint([[0, 1]])
+    pixels[:, :, :64] = 255
+    path = make_scene(pixels)
+    assert map_file(path, classifier).class_id[0, 0] != NODATA
+    masks = MaskSettings(nodata=255)
+    assert map_file(path, classifier, masks=masks).class_id.tolist() == [[NODATA, 1]]
 
 
 def test_cells_outside_the_region_are_left_out(

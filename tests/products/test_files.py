@@ -6,6 +6,7 @@ import json
 import sqlite3
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import geopandas as gpd
@@ -72,7 +73,7 @@ class TestGeoPackage:
         polygons = gpd.read_file(path, layer="landcover")
         assert list(polygons.columns) == [
             "class_id", "class_name", "group", "best_class", "confidence", "status",
-            "valid_share", "area_ha", "row", "col", "scene", "date", "geometry",
+            "mask_reason", "valid_share", "area_ha", "row", "col", "scene", "date", "geometry",
         ]  # fmt: skip
         rows, cols = np.nonzero(landcover.class_id != NODATA)
         assert polygons["row"].tolist() == rows.tolist()
@@ -81,6 +82,7 @@ class TestGeoPackage:
         np.testing.assert_allclose(polygons["area_ha"], polygons.area / 1e4, atol=1e-3)
         shares = landcover.valid_share[rows, cols] / FULL_SCALE
         np.testing.assert_allclose(polygons["valid_share"], shares)
+        assert polygons["mask_reason"].dropna().tolist() == ["cloud"]
         assert set(polygons["scene"]) == {"scene.tif"}
         assert {str(day.date()) for day in polygons["date"]} == {"2020-06-01"}
 
@@ -324,5 +326,24 @@ def test_newer_schema_is_refused_by_number(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setattr("geoclass.products.document.SCHEMA_VERSION", 7)
     write_map(make_landcover(), tmp_path / "map.tif")
     monkeypatch.undo()
-    with pytest.raises(OutputError, match="has schema version 7, this geoclass knows up to 1"):
+    with pytest.raises(OutputError, match="has schema version 7, this geoclass knows up to 2"):
         read_map(tmp_path / "map.tif")
+
+
+def test_maps_of_the_first_schema_are_read(tmp_path: Path) -> None:
+    """They knew no reasons of masks."""
+    landcover = make_landcover()
+    expected = replace(landcover, mask_reason=np.zeros_like(landcover.class_id))
+    for name in ("map.gpkg", "map.tif"):
+        write_map(landcover, tmp_path / name)
+    with sqlite3.connect(tmp_path / "map.gpkg") as connection:
+        connection.execute("ALTER TABLE cells DROP COLUMN mask_reason")
+    connection.close()
+    with rasterio.open(tmp_path / "map.tif") as new:
+        with rasterio.open(
+            tmp_path / "old.tif", "w", **{**new.profile, "count": new.count - 1}
+        ) as old:
+            old.write(new.read(range(1, new.count)))
+            old.update_tags(**new.tags())
+    for name in ("map.gpkg", "old.tif"):
+        assert_equal_maps(read_map(tmp_path / name), expected)

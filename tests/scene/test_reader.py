@@ -12,8 +12,10 @@ import pytest
 from geoclass.errors import SceneError
 from geoclass.grid import Grid
 from geoclass.scene.frame import Frame
+from geoclass.scene.mask import find_masks
 from geoclass.scene.radiometry import decide_radiometry
-from geoclass.scene.reader import Strip, read_strips
+from geoclass.scene.reader import Looks, Strip, read_strips
+from geoclass.scene.settings import MaskSettings
 from geoclass.scene.source import SceneSource, open_scene
 
 Make = Callable[..., Path]
@@ -25,8 +27,8 @@ def read_all(path: Path, strip_pixels: int) -> tuple[SceneSource, Grid, list[Str
     grid = Grid(
         height=source.height, width=source.width, transform=source.transform, crs=source.crs
     )
-    radiometry = decide_radiometry(source)
-    return source, grid, list(read_strips(source, frame, grid, radiometry, strip_pixels))
+    looks = Looks(radiometry=decide_radiometry(source), masks=find_masks(source, MaskSettings()))
+    return source, grid, list(read_strips(source, frame, grid, looks, strip_pixels))
 
 
 def own_frame(source: SceneSource) -> Frame:
@@ -118,13 +120,16 @@ from pathlib import Path
 from geoclass.grid import Grid
 from geoclass.scene.frame import Frame
 from geoclass.scene.radiometry import decide_radiometry
-from geoclass.scene.reader import read_strips
+from geoclass.scene.mask import find_masks
+from geoclass.scene.reader import Looks, read_strips
+from geoclass.scene.settings import MaskSettings
 from geoclass.scene.source import open_scene
 s = open_scene(Path({str(path)!r}))
 grid = Grid(height=s.height, width=s.width, transform=s.transform, crs=s.crs)
+looks = Looks(radiometry=decide_radiometry(s), masks=find_masks(s, MaskSettings()))
 frame = Frame(height=s.height, width=s.width, transform=s.transform, crs=s.crs)
 for i in range(40):
-    strips = read_strips(s, frame, grid, decide_radiometry(s), 64 * 1500 * 4)
+    strips = read_strips(s, frame, grid, looks, 64 * 1500 * 4)
     next(strips)
     time.sleep(0.001 * (i % 5))
     strips.close()

@@ -1,0 +1,86 @@
+"""From a strip of pixels to what is asked of each of its cells: enough to see, and what to see."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from geoclass.grid import Grid
+from geoclass.scene.reader import Strip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class CellView:
+    """How much of each cell of a strip can be seen; arrays are (rows of cells, cols)."""
+
+    valid_share: np.ndarray
+    """float, 0–1: pixels of the cell with data that is not masked."""
+    seen: np.ndarray
+    """bool: enough of the cell and of its tile is valid."""
+    mask_reason: np.ndarray
+    """uint8: where masks are why a cell is not seen, the commonest reason; 0 elsewhere."""
+
+
+def view_cells(strip: Strip, grid: Grid, min_share: float) -> CellView:
+    """Decide which cells are seen; a masked cell has data enough, a nodata cell has not."""
+    in_cell, in_tile = _find_shares(strip.valid, strip, grid)
+    seen = np.minimum(in_cell, in_tile) >= min_share
+    reason = np.zeros(in_cell.shape, dtype=np.uint8)
+    codes = np.unique(strip.reason)
+    codes = codes[codes > 0]
+    if len(codes):
+        shares = [_find_shares(strip.reason == code, strip, grid) for code in codes]
+        by_code = np.stack([cell for cell, _ in shares])
+        tile_data = in_tile + sum(tile for _, tile in shares)
+        has_data = np.minimum(in_cell + by_code.sum(axis=0), tile_data) >= min_share
+        reason = np.where(has_data & ~seen, codes[by_code.argmax(axis=0)], 0).astype(np.uint8)
+    return CellView(valid_share=in_cell, seen=seen, mask_reason=reason)
+
+
+def _find_shares(pixels: np.ndarray, strip: Strip, grid: Grid) -> tuple[np.ndarray, np.ndarray]:
+    """Share of True pixels in each cell and in its tile, float (rows of cells, cols)."""
+    # Sums over rectangles as differences of one running sum over the strip.
+    sums = np.zeros((pixels.shape[0] + 1, pixels.shape[1] + 1), dtype=np.int64)
+    sums[1:, 1:] = pixels.cumsum(axis=0, dtype=np.int64).cumsum(axis=1)
+    row_edges = grid.row_edges[strip.first_row : strip.last_row + 1] - strip.top
+    tile_top = grid.tile_rows[strip.first_row : strip.last_row] - strip.top
+    in_cell = _mean_between(
+        sums, row_edges[:-1], row_edges[1:], grid.col_edges[:-1], grid.col_edges[1:]
+    )
+    size = grid.tile_size
+    left = grid.tile_cols
+    return in_cell, _mean_between(sums, tile_top, tile_top + size, left, left + size)
+
+
+def _mean_between(
+    sums: np.ndarray, top: np.ndarray, bottom: np.ndarray, left: np.ndarray, right: np.ndarray
+) -> np.ndarray:
+    """Means over all rectangles of the given rows × columns, from a summed-area table."""
+    total = (
+        sums[np.ix_(bottom, right)]
+        - sums[np.ix_(top, right)]
+        - sums[np.ix_(bottom, left)]
+        + sums[np.ix_(top, left)]
+    )
+    means: np.ndarray = total / np.outer(bottom - top, right - left)
+    return means
+
+
+def cut_tiles(strip: Strip, grid: Grid, rows: np.ndarray, cols: np.ndarray) -> np.ndarray:
+    """Uint8 (n, 3, tile, tile): the tiles of the cells, rows counted within the strip."""
+    top = grid.tile_rows[strip.first_row + rows] - strip.top
+    left = grid.tile_cols[cols]
+    size = (grid.tile_size, grid.tile_size)
+    windows = np.lib.stride_tricks.sliding_window_view(strip.pixels, size, axis=(1, 2))
+    tiles = np.ascontiguousarray(windows[:, top, left].swapaxes(0, 1))
+    masks = np.lib.stride_tricks.sliding_window_view(strip.valid, size)[top, left]
+    for i in np.flatnonzero(~masks.all(axis=(1, 2))):
+        _fill_invalid(tiles[i], masks[i])
+    return tiles
+
+
+def _fill_invalid(tile: np.ndarray, valid: np.ndarray) -> None:
+    """Give pixels without data the mean of the others: black would be taken for water."""
+    mean = tile[:, valid].mean(axis=1)
+    tile[:, ~valid] = np.rint(mean).astype(np.uint8)[:, None]

@@ -1,0 +1,136 @@
+"""What is not looked at: by the scene classification, by a user's mask, by a number."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import geopandas as gpd
+import numpy as np
+import pytest
+import shapely
+from affine import Affine
+from rasterio.windows import Window
+
+from geoclass.errors import SceneError, SettingsError
+from geoclass.landcover import MASK_REASONS
+from geoclass.scene.frame import Frame
+from geoclass.scene.mask import find_masks, open_masks
+from geoclass.scene.settings import SCL_CLASSES, MaskSettings
+from geoclass.scene.source import SceneSource, open_scene
+from tests.conftest import TRANSFORM, UTM
+
+Make = Callable[..., Path]
+CODES = np.arange(12, dtype=np.uint16).repeat(10)[:, None].repeat(120, axis=1)
+"""Each of Sen2Cor's codes, ten rows of it."""
+EXPECTED = ["", "saturated", "", "shadow", "", "", "", "", "cloud", "cloud", "cirrus", "snow"]
+
+
+def frame_of(source: SceneSource) -> Frame:
+    return Frame(
+        height=source.height, width=source.width, transform=source.transform, crs=source.crs
+    )
+
+
+def read_reasons(source: SceneSource, frame: Frame | None = None, **wishes: Any) -> np.ndarray:
+    """Names of reasons, (h, w)."""
+    frame = frame or frame_of(source)
+    masks = find_masks(source, MaskSettings(**wishes))
+    with open_masks(source, frame, masks) as read_mask:
+        reasons = read_mask(Window(0, 0, frame.width, frame.height))
+    assert reasons.dtype == np.uint8
+    return np.array(MASK_REASONS)[reasons]
+
+
+def make_rgb(make_scene: Make, extra: np.ndarray | None = None, **profile: Any) -> SceneSource:
+    rgb = np.full((3, 120, 120), 500, np.uint16)
+    if extra is None:
+        return open_scene(make_scene(rgb, "rgb.tif", descriptions=("B04", "B03", "B02")))
+    stack = np.concatenate([rgb, extra[None]])
+    names = ("B04", "B03", "B02", "SCL")
+    return open_scene(make_scene(stack, "rgb.tif", descriptions=names, **profile))
+
+
+def test_band_named_scl_masks(make_scene: Make) -> None:
+    reasons = read_reasons(make_rgb(make_scene, CODES))
+    assert reasons[5::10, 60].tolist() == EXPECTED
+    assert (reasons == reasons[:, :1]).all()
+
+
+def test_classes_can_be_chosen(make_scene: Make) -> None:
+    source = make_rgb(make_scene, CODES)
+    assert set(read_reasons(source, masked_classes=("snow",)).ravel()) == {"", "snow"}
+    assert set(read_reasons(source, masked_classes=()).ravel()) == {""}
+    with pytest.raises(SettingsError, match="unknown classes to mask: fog"):
+        MaskSettings(masked_classes=("fog",))  # type: ignore[arg-type]
+    assert "cirrus" in SCL_CLASSES
+
+
+def test_band_by_number(make_scene: Make) -> None:
+    stack = np.concatenate([np.full((3, 120, 120), 500, np.uint16), CODES[None]])
+    source = open_scene(make_scene(stack, photometric="minisblack"), [1, 2, 3])
+    assert set(read_reasons(source).ravel()) == {""}
+    assert read_reasons(source, scl="4")[5::10, 60].tolist() == EXPECTED
+    with pytest.raises(SceneError, match="no band 9 for a scene classification"):
+        read_reasons(source, scl="9")
+
+
+def test_classification_of_other_pixels_lies_on_the_same_ground(make_scene: Make) -> None:
+    """20 m pixels in a file of their own, as in products."""
+    source = make_rgb(make_scene)
+    coarse = CODES[::2, ::2].astype(np.uint8)
+    path = make_scene(coarse[None], "scl.tif", transform=TRANSFORM @ Affine.scale(2), nodata=0)
+    expected = np.array(EXPECTED)[CODES]
+    np.testing.assert_array_equal(read_reasons(source, scl=str(path)), expected)
+    product = replace(source, facts=replace(source.facts, scl=str(path)))
+    np.testing.assert_array_equal(read_reasons(product), expected)
+    part = replace(
+        frame_of(source), height=64, width=50, row_off=30, col_off=10,
+        transform=TRANSFORM @ Affine.translation(10, 30),
+    )  # fmt: skip
+    np.testing.assert_array_equal(read_reasons(product, part), expected[30:94, 10:60])
+
+
+def test_classification_is_warped_with_its_scene(make_scene: Make) -> None:
+    source = make_rgb(make_scene, CODES)
+    frame = replace(
+        frame_of(source), height=240, width=240, access="warp", resampling="cubic",
+        transform=TRANSFORM @ Affine.scale(0.5),
+    )  # fmt: skip
+    expected = np.array(EXPECTED)[CODES].repeat(2, axis=0).repeat(2, axis=1)
+    np.testing.assert_array_equal(read_reasons(source, frame), expected)
+
+
+def test_users_raster(make_scene: Make) -> None:
+    source = make_rgb(make_scene)
+    mask = np.zeros((1, 120, 120), np.uint8)
+    mask[0, :30] = 7
+    path = make_scene(mask, "mask.tif")
+    reasons = read_reasons(source, mask=str(path))
+    assert (reasons[:30] == "user").all()
+    assert (reasons[30:] == "").all()
+
+
+def test_users_polygons(make_scene: Make, tmp_path: Path) -> None:
+    source = make_rgb(make_scene)
+    box = shapely.box(330000, 5822040 - 300, 330000 + 1200, 5822040)
+    path = tmp_path / "mask.gpkg"
+    gpd.GeoDataFrame(geometry=[box], crs=UTM).to_crs(4326).to_file(path)
+    reasons = read_reasons(source, mask=str(path))
+    assert (reasons[:29, 1:-1] == "user").all()
+    assert (reasons[31:] == "").all()
+
+
+def test_classification_comes_before_the_users_mask(make_scene: Make) -> None:
+    source = make_rgb(make_scene, np.full_like(CODES, 9))
+    path = make_scene(np.ones((1, 120, 120), np.uint8), "mask.tif")
+    assert set(read_reasons(source, mask=str(path)).ravel()) == {"cloud"}
+
+
+def test_mask_that_is_none_is_refused(make_scene: Make, tmp_path: Path) -> None:
+    text = tmp_path / "text.txt"
+    text.write_text("hello")
+    with pytest.raises(SceneError, match="neither a raster nor polygons"):
+        find_masks(make_rgb(make_scene), MaskSettings(mask=str(text)))
