@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,10 +20,17 @@ if TYPE_CHECKING:
 
 @click.command("info")
 @click.argument("what", metavar="MODEL|MAP|SCENE", type=options.SCENE)
+@options.bands
 @options.frame
 @options.masks
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")
-def command(what: str, frame: FrameSettings, masks: MaskSettings, as_json: bool) -> None:
+def command(
+    what: str,
+    bands: Sequence[int | str] | None,
+    frame: FrameSettings,
+    masks: MaskSettings,
+    as_json: bool,
+) -> None:
     """Say what a file is: a model's card, how a map was made, how a scene would be read.
 
     `shipped` is the model that ships in the package.
@@ -40,7 +48,7 @@ def command(what: str, frame: FrameSettings, masks: MaskSettings, as_json: bool)
     try:
         provenance = read_map(path).provenance
     except OutputError:  # no map, so perhaps a scene; its own error says more
-        _print_scene(what, MapSettings(frame=frame, masks=masks), as_json)
+        _print_scene(what, bands, MapSettings(frame=frame, masks=masks), as_json)
     else:
         _print_map(provenance, as_json)
 
@@ -68,13 +76,15 @@ def _print_map(provenance: Provenance, as_json: bool) -> None:
         click.echo(f"{key:<12}{json.dumps(value, ensure_ascii=False)}")
 
 
-def _print_scene(scene: str, settings: MapSettings, as_json: bool) -> None:
+def _print_scene(
+    scene: str, bands: Sequence[int | str] | None, settings: MapSettings, as_json: bool
+) -> None:
     """What `geoclass map` would decide with the model that ships; its errors are the same."""
     from geoclass.mapping.plan import plan_map
     from geoclass.model.checkpoint import load_model
 
     model = load_model()
-    plan = plan_map(scene, model.contract, model.sha256, settings)
+    plan = plan_map(scene, model.contract, model.sha256, settings, bands=bands)
     source, grid = plan.source, plan.grid
     data = {
         "scene": source.name,

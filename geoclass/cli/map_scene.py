@@ -24,18 +24,6 @@ if TYPE_CHECKING:
 DEFAULTS = MapSettings()
 
 
-def parse_bands(
-    _ctx: click.Context, _param: click.Parameter, value: str | None
-) -> list[int] | None:
-    """`3,2,1` → [3, 2, 1]."""
-    if value is None:
-        return None
-    try:
-        return [int(part) for part in value.split(",")]
-    except ValueError:
-        raise click.BadParameter(f"{value!r} is not of the form 3,2,1") from None
-
-
 @click.command("map")
 @click.argument("scene", type=options.SCENE)
 @click.option(
@@ -49,14 +37,7 @@ def parse_bands(
     help="Format, whatever the suffix.",
 )
 @click.option("-m", "--model", type=options.FILE, help="Model file.  [default: the one that ships]")
-@click.option(
-    "-b",
-    "--bidx",
-    "bands",
-    metavar="R,G,B",
-    callback=parse_bands,
-    help="Numbers of the red, green and blue band.",
-)
+@options.bands
 @click.option(
     "--min-valid",
     "min_valid_share",
@@ -78,7 +59,7 @@ def command(
     output: Path,
     map_format: MapFormat | None,
     model: Path | None,
-    bands: Sequence[int] | None,
+    bands: Sequence[int | str] | None,
     min_valid_share: float,
     keep_unknown: bool,
     frame: FrameSettings,
@@ -92,9 +73,10 @@ def command(
     """Label every 64×64-pixel tile of SCENE and write a land-cover map.
 
     SCENE is a raster with red, green and blue bands: Sentinel-2 L1C as uint16, or 8-bit values
-    stretched as EuroSAT's are. Scenes in degrees, or of other than 10 m pixels, are warped as
-    they are read. The map is a GeoPackage with a polygon a cell, or a GeoTIFF with a pixel a
-    cell; both open styled in QGIS.
+    stretched as EuroSAT's are. It is given as a file, a Sentinel-2 product (.SAFE or its zip), a
+    STAC item, an address, the name of a subdataset, or red=FILE,green=FILE,blue=FILE. Scenes in
+    degrees, or of other than 10 m pixels, are warped as they are read. The map is a GeoPackage
+    with a polygon a cell, or a GeoTIFF with a pixel a cell; both open styled in QGIS.
     """
     from geoclass.mapping.estimate import estimate_bytes, estimate_work
     from geoclass.mapping.pipeline import run_map
@@ -102,6 +84,7 @@ def command(
     from geoclass.model.checkpoint import load_model
     from geoclass.model.classifier import Classifier, describe_device
     from geoclass.products.files import check_placed, check_room, check_target, write_map
+    from geoclass.scene.dataset import hide_secrets
 
     def say(text: str) -> None:
         if not quiet:
@@ -119,7 +102,7 @@ def command(
         loaded.sha256,
         settings,
         bands=bands,
-        command=shlex.join(["geoclass", *sys.argv[1:]]),
+        command=hide_secrets(shlex.join(["geoclass", *sys.argv[1:]])),
     )
     check_not_input(output, *plan.source.files)
     if check_target(output, map_format, plan.provenance.fingerprint, overwrite=overwrite):

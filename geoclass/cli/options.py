@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 import click
 
+from geoclass.errors import SettingsError
 from geoclass.scene.settings import RESAMPLINGS, Bounds, FrameSettings, MaskSettings
 
 FILE = click.Path(path_type=Path)
@@ -31,6 +32,47 @@ lists = click.option(
     metavar="TRAIN VALIDATION TEST",
     help="Three text files with a tile's file name a line, instead of the random split.",
 )
+
+
+def parse_numbers(
+    _ctx: click.Context, _param: click.Parameter, value: str | None
+) -> list[int] | None:
+    """`3,2,1` → [3, 2, 1]."""
+    if value is None:
+        return None
+    try:
+        return [int(part) for part in value.split(",")]
+    except ValueError:
+        raise click.BadParameter(f"{value!r} is not of the form 3,2,1") from None
+
+
+_BAND_OPTIONS = (
+    click.option(
+        "-b",
+        "--bidx",
+        "numbers",
+        metavar="R,G,B",
+        callback=parse_numbers,
+        help="Numbers of the red, green and blue band.",
+    ),
+    click.option("--bands", "names", metavar="R,G,B", help="Their names instead: B04,B03,B02."),
+)
+
+
+def bands(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Numbers or names of three bands, which reach the command as one argument, `bands`."""
+
+    @functools.wraps(command)
+    def collect(*args: Any, **kwargs: Any) -> Any:
+        numbers, names = kwargs.pop("numbers"), kwargs.pop("names")
+        if numbers is not None and names is not None:
+            raise SettingsError("both -b and --bands given: give one")
+        chosen = names.split(",") if names is not None else numbers
+        return command(*args, bands=chosen, **kwargs)
+
+    for option in reversed(_BAND_OPTIONS):
+        collect = option(collect)
+    return collect
 
 
 def parse_box(_ctx: click.Context, _param: click.Parameter, value: str | None) -> Bounds | None:

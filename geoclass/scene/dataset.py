@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import re
+import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TypeVar
 
 import rasterio
 from rasterio._err import CPLE_BaseError
@@ -15,11 +17,20 @@ from rasterio.io import DatasetReader
 
 from geoclass.errors import SceneError
 
+T = TypeVar("T")
+
+TRIES = 5
+RETRY_DELAY_S = 0.5
+
 REMOTE_SETTINGS = {
     # Beside a remote file nothing is looked for: servers do not list, or list very long.
     "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR",
     # The header of a COG comes with the first request.
     "GDAL_INGESTED_BYTES_AT_OPEN": "32768",
+    # Ranges fetched side by side are not asked for again when a connection drops (GDAL < 3.13).
+    "GDAL_HTTP_MULTIRANGE": "SERIAL",
+    # What failed once may be there now, and what was there may have changed.
+    "CPL_VSIL_CURL_NON_CACHED": "/vsicurl/:/vsis3/:/vsigs/:/vsiaz/",
     "GDAL_HTTP_MAX_RETRY": "5",
     "GDAL_HTTP_RETRY_DELAY": "0.5",
     "GDAL_HTTP_CONNECTTIMEOUT": "20",
@@ -29,7 +40,11 @@ REMOTE_SETTINGS = {
 }
 """GDAL's options for remote files, each unless the user has set it."""
 
-_SECRETS = re.compile(r"""(\w://)(?:[^/@\s'"]*@)?([^\s?#'"<>]*)(?:[?#][^\s'"<>]*)?""")
+# One of several addresses ends where the next of red=…,green=…,blue=… begins.
+_CHARACTER = r"""(?!,(?:red|green|blue)=)[^\s'"<>]"""
+_SECRETS = re.compile(
+    rf"(\w://)(?:(?:(?![/@]){_CHARACTER})*@)?((?:(?![?#]){_CHARACTER})*)(?:[?#](?:{_CHARACTER})*)?"
+)
 
 _REMOTE = ("/vsicurl", "/vsis3/", "/vsigs/", "/vsiaz/")
 
@@ -51,6 +66,27 @@ def gdal_settings(name: str) -> dict[str, str]:
     }
 
 
+def read_again(name: str, read: Callable[[], T], read_anew: Callable[[DatasetReader], T]) -> T:
+    """What `read` gives, or over the network, where it fails, `read_anew` of a fresh data set.
+
+    GDAL goes on failing at a block once a connection has dropped in it.
+    """
+    try:
+        return read()
+    except (RasterioError, CPLE_BaseError):
+        if not is_remote(name):
+            raise
+    for left in reversed(range(TRIES)):
+        time.sleep(RETRY_DELAY_S)
+        try:
+            with rasterio.open(name) as fresh:
+                return read_anew(fresh)
+        except (RasterioError, CPLE_BaseError):
+            if not left:
+                raise
+    raise AssertionError
+
+
 @contextmanager
 def open_dataset(name: str, shown: str | None = None) -> Iterator[DatasetReader]:
     """What GDAL finds under a name; its errors become SceneError, which speaks of `shown`."""
@@ -60,13 +96,24 @@ def open_dataset(name: str, shown: str | None = None) -> Iterator[DatasetReader]
             with warnings.catch_warnings():
                 # Said again, as an error, by whoever needs the georeference.
                 warnings.simplefilter("ignore", NotGeoreferencedWarning)
-                dataset = rasterio.open(name)
+                dataset = _open_again(name)
             with dataset:
                 yield dataset
     except (RasterioError, CPLE_BaseError) as error:
         raise SceneError(
             f"cannot read {shown} as a raster: {_explain(error, name, shown)}"
         ) from error
+
+
+def _open_again(name: str) -> DatasetReader:
+    for _ in range(TRIES if is_remote(name) else 0):
+        try:
+            return rasterio.open(name)
+        except RasterioError as error:
+            if "CURL error" not in str(error):  # the server has answered
+                raise
+            time.sleep(RETRY_DELAY_S)
+    return rasterio.open(name)
 
 
 def hide_secrets(address: str) -> str:

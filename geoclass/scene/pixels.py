@@ -17,7 +17,7 @@ from rasterio.vrt import WarpedVRT
 from rasterio.warp import reproject
 from rasterio.windows import Window
 
-from geoclass.scene.dataset import open_dataset
+from geoclass.scene.dataset import open_dataset, read_again
 from geoclass.scene.frame import Frame
 from geoclass.scene.place import WGS84, rpc_options
 from geoclass.scene.source import SceneSource
@@ -31,14 +31,32 @@ ReadPixels = Callable[[Window], tuple[np.ndarray, np.ndarray]]
 @contextmanager
 def open_pixels(source: SceneSource, frame: Frame) -> Iterator[ReadPixels]:
     """A function that reads windows of the frame; SceneError where the file cannot be read."""
-    with open_dataset(source.dataset, source.shown) as dataset:
-        if frame.access == "read":
-            yield partial(_read_stored, dataset, source, frame)
-        elif frame.access == "warp":
-            with open_warped(dataset, source, frame) as warped:
-                yield partial(_read_warped, warped, source)
-        else:
-            yield partial(_read_controlled, dataset, source, frame)
+    with (
+        open_dataset(source.dataset, source.shown) as dataset,
+        _attach(dataset, source, frame) as read_pixels,
+    ):
+        yield partial(_read_steadily, source, frame, read_pixels)
+
+
+def _read_steadily(
+    source: SceneSource, frame: Frame, read_pixels: ReadPixels, window: Window
+) -> tuple[np.ndarray, np.ndarray]:
+    def read_anew(dataset: DatasetReader) -> tuple[np.ndarray, np.ndarray]:
+        with _attach(dataset, source, frame) as read_fresh_pixels:
+            return read_fresh_pixels(window)
+
+    return read_again(source.dataset, lambda: read_pixels(window), read_anew)
+
+
+@contextmanager
+def _attach(dataset: DatasetReader, source: SceneSource, frame: Frame) -> Iterator[ReadPixels]:
+    if frame.access == "read":
+        yield partial(_read_stored, dataset, source, frame)
+    elif frame.access == "warp":
+        with open_warped(dataset, source, frame) as warped:
+            yield partial(_read_warped, warped, source)
+    else:
+        yield partial(_read_controlled, dataset, source, frame)
 
 
 def read_shrunk(source: SceneSource, frame: Frame, longest: int) -> tuple[np.ndarray, np.ndarray]:

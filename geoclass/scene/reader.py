@@ -15,6 +15,7 @@ import rasterio
 from rasterio.windows import Window
 
 from geoclass.grid import Grid
+from geoclass.scene.dataset import gdal_settings
 from geoclass.scene.frame import Frame
 from geoclass.scene.mask import Masks, ReadMask, open_masks
 from geoclass.scene.pixels import ReadPixels, open_pixels
@@ -80,8 +81,9 @@ def read_strips(
     ):
 
         def read(span: tuple[int, int]) -> Strip:
-            # An environment of this thread's own: without, GDAL prints what it has to say.
-            with rasterio.Env():
+            # An environment of this thread's own: without, GDAL prints what it has to say,
+            # and does not know how often to ask a server again.
+            with rasterio.Env(**gdal_settings(source.dataset)):
                 return _read_strip((read_pixels, read_mask), grid, looks.radiometry, span)
 
         ahead = thread.submit(read, spans[0])

@@ -10,7 +10,8 @@ import pytest
 from affine import Affine
 
 from geoclass.landcover import LandCoverMap
-from geoclass.mapping.pipeline import plan_map, run_map
+from geoclass.mapping.pipeline import run_map
+from geoclass.mapping.plan import plan_map
 from geoclass.mapping.settings import MapSettings
 from tests.conftest import FakeClassifier, make_contract
 from tests.scene.products import ORIGIN, UTM, make_safe, zip_safe
