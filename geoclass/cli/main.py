@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib
 import logging
+import os
 from typing import Any
 
 import click
@@ -66,6 +67,8 @@ def main(debug: bool) -> None:
     """Land-cover maps from satellite scenes."""
     if not debug:
         # What GDAL has to say reaches a person as part of our own messages.
+        # Its threads, which no handler of rasterio's knows, write to CPL_LOG.
+        os.environ.setdefault("CPL_LOG", os.devnull)
         for library in ("rasterio", "pyogrio"):
             logging.getLogger(library).setLevel(logging.CRITICAL)
 

@@ -129,6 +129,8 @@ def _strange_colors(dataset: DatasetReader) -> bool:
 
 
 def _list_bands(dataset: DatasetReader) -> str:
+    if not any(dataset.descriptions) and len({color for _, color in _colors(dataset)}) == 1:
+        return "none has a name"
     shown = [
         f"{i}: {name or (color.name if color.name not in ('gray', 'undefined') else 'unnamed')}"
         for (i, name), (_, color) in zip(_named(dataset), _colors(dataset), strict=True)

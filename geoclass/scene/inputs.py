@@ -97,6 +97,8 @@ def _find_file(path: Path) -> SceneInput:
             head = file.read(64)
     except OSError as error:
         raise SceneError(f"cannot read {path} ({error.strerror}): check its rights") from error
+    if not head:
+        raise SceneError(f"{path} is empty: fetch it again")
     suffix = path.suffix.lower()
     if suffix == ".zip":
         return _find_zip(path)

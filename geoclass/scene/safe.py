@@ -23,7 +23,7 @@ BANDS = {"B04": "3", "B03": "2", "B02": "1"}
 MOST_METADATA_BYTES = 20_000_000
 """Real ones have about 50 kB."""
 
-_METADATA_NAME = re.compile(r"(MTD_MSI\w+|S2[A-D]_\w{4}_MTD_(SAF)?L\w+)\.xml")
+_METADATA_NAME = re.compile(r"(MTD_MSI\w+|S2[A-D]_\w{4}_MTD_SAFL\w+)\.xml")
 _IMAGE_TAGS = {"IMAGE_FILE", "IMAGE_FILE_2A", "IMAGE_ID", "IMAGE_ID_2A"}
 _IMAGE_SUFFIXES = {".jp2", ".tif"}
 _LEVELS = {"Level-1C": "Level-1C", "Level-2A": "Level-2A", "Level-2Ap": "Level-2A"}

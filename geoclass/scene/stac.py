@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 SCL_NAMES = ("scl", "SCL", "SCL_20m", "scl_20m")
 _LEVELS = {"S2MSI1C": "Level-1C", "S2MSI2A": "Level-2A"}
 _PRODUCT_KEYS = ("s2:product_uri", "sentinel:product_id")
+_PICTURES = {"visual", "overview", "thumbnail", "preview", "rendered_preview"}
+"""Roles and keys of assets that are stretched for the eye."""
 _COLORS = ("red", "green", "blue")
 
 
@@ -153,12 +155,12 @@ def _find_band(item: pystac.Item, color: int, shown: str) -> str:
 
 
 def _find_whole(item: pystac.Item) -> tuple[tuple[str, ...], Bands] | None:
-    """A data asset that holds all three bands, where no assets hold one each."""
+    """An asset that holds all three bands, where no assets hold one each."""
     if any([_color_of(band) for band in _bands_of(a)] == [0] for a in item.assets.values()):
         return None
     for key, asset in item.assets.items():
         colors = [_color_of(band) for band in _bands_of(asset)]
-        if "data" in (asset.roles or []) and {0, 1, 2} <= set(colors):
+        if not _PICTURES & {key, *(asset.roles or [])} and {0, 1, 2} <= set(colors):
             red, green, blue = (colors.index(color) + 1 for color in range(3))
             return (key,), (red, green, blue)
     return None

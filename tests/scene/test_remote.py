@@ -17,9 +17,11 @@ from geoclass.errors import SceneError
 from geoclass.grid import Grid
 from geoclass.scene.dataset import REMOTE_SETTINGS, gdal_settings, hide_secrets, open_dataset
 from geoclass.scene.frame import Frame
+from geoclass.scene.mask import find_masks
 from geoclass.scene.radiometry import decide_radiometry
-from geoclass.scene.reader import read_strips
+from geoclass.scene.reader import Looks, read_strips
 from geoclass.scene.remote import gdal_name, is_address
+from geoclass.scene.settings import MaskSettings
 from geoclass.scene.source import open_scene
 from tests.scene.server import serve
 from tests.scene.test_stac import describe
@@ -54,9 +56,10 @@ def read_all(address: str) -> np.ndarray:
     frame = Frame(
         height=source.height, width=source.width, transform=source.transform, crs=source.crs
     )
+    looks = Looks(radiometry=decide_radiometry(source), masks=find_masks(source, MaskSettings()))
     rows = [
         strip.pixels[:, : (strip.last_row - strip.first_row) * 64]
-        for strip in read_strips(source, frame, grid, decide_radiometry(source), 200 * 1024)
+        for strip in read_strips(source, frame, grid, looks, 200 * 1024)
     ]
     return np.concatenate(rows, axis=1)
 
