@@ -192,6 +192,19 @@ def _gather(
     return collect
 
 
+skip_bad = click.option(
+    "--skip-bad", is_flag=True, help="Leave out images that cannot be used, and list them."
+)
+
+
+def list_skipped(reasons: Sequence[str]) -> None:
+    """Say which images were left out, and why."""
+    for reason in reasons:
+        click.echo(f"left out: {reason}", err=True)
+    if reasons:
+        click.echo(f"Warning: {len(reasons)} image(s) left out", err=True)
+
+
 def named_model(path: Path) -> Path | None:
     """None, which is the model that ships, where the word `shipped` stands for a file."""
     return None if str(path) == "shipped" else path

@@ -17,6 +17,18 @@ if TYPE_CHECKING:
     from geoclass.model.networks import Arch
 
 SEED = click.IntRange(0, 2**31 - 1)
+AUTO = -1
+"""Stands for `--batch-size auto`."""
+
+
+def parse_batch_size(_ctx: click.Context, _param: click.Parameter, value: str | None) -> int | None:
+    """`64` → 64, `auto` → AUTO."""
+    if value is None:
+        return None
+    try:
+        return AUTO if value == "auto" else int(value)
+    except ValueError:
+        raise click.BadParameter(f"{value!r} is neither a number nor auto") from None
 
 
 @click.command("train")
@@ -40,14 +52,27 @@ SEED = click.IntRange(0, 2**31 - 1)
 @click.option(
     "--epochs", type=int, help="Passes over the training part.  [default: tilenet 60, customnet 30]"
 )
-@click.option("--batch-size", type=int, help="Tiles a step.  [default: tilenet 128, customnet 64]")
+@click.option(
+    "--batch-size",
+    metavar="N|auto",
+    callback=parse_batch_size,
+    help="Tiles a step; auto: as many as a GPU holds.  [default: tilenet 128, customnet 64]",
+)
 @click.option(
     "--learning-rate", type=float, help="Highest rate.  [default: tilenet 0.004, customnet 0.001]"
 )
 @click.option(
+    "--schedule",
+    type=click.Choice(["constant", "one-cycle", "plateau"]),
+    help="Of the learning rate.  [default: tilenet one-cycle, customnet constant]",
+)
+@click.option(
+    "--patience", type=int, help="Stop after so many epochs that are no better on validation."
+)
+@click.option(
     "--precision",
     type=click.Choice(["fp32", "bf16"]),
-    help="Of the network's arithmetic.  [default: fp32]",
+    help="Of the network's arithmetic.  [default: bf16 on a GPU that has it, else fp32]",
 )
 @click.option(
     "--compile",
@@ -59,6 +84,7 @@ SEED = click.IntRange(0, 2**31 - 1)
 @click.option("--split-seed", type=SEED, default=0, show_default=True, help="Of the random split.")
 @options.lists
 @options.device
+@options.skip_bad
 @click.option("--resume", is_flag=True, help="Go on from the last checkpoint, if there is one.")
 @click.option("--overwrite", is_flag=True, help="Replace the output.")
 @options.quiet
@@ -70,24 +96,29 @@ def command(
     split_seed: int,
     lists: tuple[Path, Path, Path] | None,
     device: str | None,
+    skip_bad: bool,
     resume: bool,
     overwrite: bool,
     quiet: bool,
+    batch_size: int | None,
     **changes: Any,
 ) -> None:
     """Train a network on the tiles of DATA, a zip or folder of class folders.
 
-    A fifth of each class is kept apart for `geoclass evaluate`; a tenth of the rest chooses the
-    best epoch. Beside the model stand its log (.csv), its learning curve (.png) and, until it is
-    done, its checkpoints.
+    A fifth of each class is kept apart and scored once, at the end; a tenth of the rest chooses
+    the best epoch. Beside the model stand its log (.csv), its learning curve (.png) and, until it
+    is done, its checkpoints. Beside DATA its decoded tiles are kept for the next time, where that
+    folder can be written to.
     """
     from geoclass.errors import OutputError
-    from geoclass.learn.dataset import read_tiles
+    from geoclass.learn.dataset import TILE_SIZE, read_tiles
+    from geoclass.learn.evaluation import evaluate
+    from geoclass.learn.memory import fit_batch_size
     from geoclass.learn.recipes import RECIPES
     from geoclass.learn.splits import split_by_lists, split_randomly
     from geoclass.learn.training import train_model
     from geoclass.model.checkpoint import load_model
-    from geoclass.model.classifier import describe_device, find_device
+    from geoclass.model.classifier import Classifier, describe_device, find_device, has_bf16
 
     if output.suffix != ".safetensors":
         raise OutputError(f"the model {output} must end in .safetensors")
@@ -97,13 +128,20 @@ def command(
     for file in (output, output.with_suffix(".csv"), output.with_suffix(".png")):
         if file.exists() and not (overwrite or goes_on):
             raise OutputError(f"{file} exists: give --overwrite or another name")
+    chosen_device = find_device(device)
+    if batch_size != AUTO:
+        changes["batch_size"] = batch_size
+    if changes["precision"] is None and has_bf16(chosen_device):
+        changes["precision"] = "bf16"
     given = {name: value for name, value in changes.items() if value is not None}
     settings = dataclasses.replace(RECIPES[arch], **given)
-    chosen_device = find_device(device)
     begun = None
     if start is not None:
         begun = load_model(options.named_model(start))
-    tiles = read_tiles(data)
+    tiles = read_tiles(data, skip_bad=skip_bad, keep=True)
+    options.list_skipped(tiles.skipped)
+    if batch_size == AUTO:
+        settings = fit_batch_size(settings, len(tiles.classes), TILE_SIZE, chosen_device)
     split = split_by_lists(tiles, *lists) if lists else split_randomly(tiles.labels, split_seed)
 
     bar = tqdm(unit="batch", leave=False, disable=quiet or None)
@@ -142,12 +180,21 @@ def command(
 
         draw_learning_curve(output.with_suffix(".csv"), output.with_suffix(".png"))
     if not quiet:
-        click.echo(f"wrote {output}; score it with: geoclass evaluate {output} {data}")
+        model = load_model(output)
+        classifier = Classifier(model, device=str(chosen_device))
+        found = classifier.predict(tiles.images[split.test]).probabilities
+        result = evaluate(found, tiles.labels[split.test], model.contract.legend.names)
+        click.echo(f"wrote {output}")
+        click.echo(
+            f"test    {result.accuracy:.2%} of the {result.tiles} tiles kept apart, macro-F1 "
+            f"{result.macro_f1:.4f}; more with: geoclass evaluate {output} {data}"
+        )
 
 
 def format_epoch(report: EpochReport, epochs: int) -> str:
     """One line about an epoch."""
     return (
         f"epoch {report.epoch:>3}/{epochs}  loss {report.loss:.4f}  "
-        f"validation {report.validation_accuracy:.2%}  {report.seconds:.0f} s"
+        f"validation {report.validation_accuracy:.2%}  {report.seconds:.0f} s "
+        f"(waiting for data {report.data_share:.1%}, varying it {report.variation_share:.0%})"
     )

@@ -4,29 +4,23 @@ from __future__ import annotations
 
 import io
 import json
-import zipfile
-import zlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from geoclass.errors import DatasetError
+from geoclass.learn.kept import KeptTiles
+from geoclass.learn.samples import Samples, class_of, open_samples
 from geoclass.legend import Legend
 
-IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".tif", ".tiff"})
-
-LEGEND_FILE = "legend.json"
+TILE_SIZE = 64
 
 MAX_PIXELS = 50_000_000
 """Larger images are no tiles; some are made to fill the memory."""
-
-# What zipfile raises for damaged, cut, encrypted and oddly compressed archives.
-BAD_ZIP = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,80 +39,39 @@ class TileSet:
     """int64 (n,)."""
     legend: Legend
     """The classes as maps show them."""
+    skipped: tuple[str, ...] = ()
+    """What was wrong with each image that was left out."""
 
     def __len__(self) -> int:
         return len(self.names)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Samples:
-    """Labelled images, not yet read."""
-
-    path: Path
-    entries: Mapping[str, str]
-    """From `<class>/<file>` to the entry of the zip or folder that holds it."""
-    load: Callable[[str], bytes]
-    """Reads an entry."""
-    legend_entry: str | None
-    """The entry `legend.json` beside the class folders, if there is one."""
-
-    @property
-    def names(self) -> list[str]:
-        """`<class>/<file>` of each image, sorted."""
-        return sorted(self.entries)
-
-    @property
-    def classes(self) -> list[str]:
-        """Class names in alphabetical order."""
-        return sorted({class_of(name) for name in self.entries})
-
-    def read(self, name: str) -> bytes:
-        """The encoded image; DatasetError if it cannot be read."""
-        try:
-            return self.load(self.entries[name])
-        except OSError as error:
-            raise DatasetError(f"image {name} cannot be read: {error}") from error
-
-
-@contextmanager
-def open_samples(path: Path) -> Iterator[Samples]:
-    """List the images of a zip or folder.
-
-    A class is a folder with images in it; `__MACOSX` and names that begin with a dot are
-    ignored. Raises DatasetError where the whole or a class cannot be used.
-    """
-    if path.is_dir():
-        listed = _list_folder(path)
-        yield _list_samples(path, listed, lambda name: (path / name).read_bytes())
-        return
-    if not path.is_file():
-        raise DatasetError(f"no data set at {path}: give a zip or a folder of class folders")
-    try:
-        with zipfile.ZipFile(path) as archive:
-            yield _list_samples(path, archive.namelist(), archive.read)
-    except BAD_ZIP as error:
-        raise DatasetError(
-            f"{path} is no zip file, or a damaged one ({error}): download it again, "
-            "or give a folder of class folders"
-        ) from error
-
-
-def read_tiles(path: Path, tile_size: int = 64) -> TileSet:
+def read_tiles(
+    path: Path, tile_size: int = TILE_SIZE, *, skip_bad: bool = False, keep: bool = False
+) -> TileSet:
     """Read and decode all tiles of a zip or folder.
+
+    With `skip_bad` images that cannot be used are left out and listed in `skipped`. With `keep`
+    the decoded tiles are written beside the data set for the next time, where that is possible;
+    tiles that were kept are used if nothing has changed since.
 
     Raises DatasetError where an image, a class or the whole cannot be used.
     """
     with open_samples(path) as samples:
         names, classes = samples.names, samples.classes
         legend = read_legend(samples)
-        images = np.empty((len(names), 3, tile_size, tile_size), dtype=np.uint8)
-
-        def decode(i: int) -> None:
-            images[i] = decode_tile(samples.read(names[i]), names[i], tile_size)
-
-        with ThreadPoolExecutor() as pool:
-            for _ in pool.map(decode, range(len(names))):
-                pass
+        kept = KeptTiles(path, names, samples.identity, tile_size)
+        images, skipped = kept.read(), dict[int, str]()
+        if images is None:
+            images, skipped = _decode_all(samples, names, tile_size, skip_bad=skip_bad)
+            if keep and not skipped:
+                kept.write(images)
+    if skipped:
+        used = [i for i in range(len(names)) if i not in skipped]
+        names, images = [names[i] for i in used], images[used]
+        lost = set(classes) - {class_of(name) for name in names}
+        if lost:
+            raise DatasetError(f"no image of class {min(lost)} in {path} can be used: add some")
     labels = np.array([classes.index(class_of(name)) for name in names], dtype=np.int64)
     return TileSet(
         name=path.name,
@@ -127,7 +80,29 @@ def read_tiles(path: Path, tile_size: int = 64) -> TileSet:
         images=images,
         labels=labels,
         legend=legend,
+        skipped=tuple(skipped[i] for i in sorted(skipped)),
     )
+
+
+def _decode_all(
+    samples: Samples, names: Sequence[str], tile_size: int, *, skip_bad: bool
+) -> tuple[np.ndarray, dict[int, str]]:
+    """Uint8 (n, 3, tile, tile), and what is wrong with the images that were left black."""
+    images = np.zeros((len(names), 3, tile_size, tile_size), dtype=np.uint8)
+    skipped: dict[int, str] = {}
+
+    def decode(i: int) -> None:
+        try:
+            images[i] = decode_tile(samples.read(names[i]), names[i], tile_size)
+        except DatasetError as error:
+            if not skip_bad:
+                raise
+            skipped[i] = str(error)
+
+    with ThreadPoolExecutor() as pool:
+        for _ in pool.map(decode, range(len(names))):
+            pass
+    return images, skipped
 
 
 def read_legend(samples: Samples) -> Legend:
@@ -145,11 +120,6 @@ def read_legend(samples: Samples) -> Legend:
             f"{samples.legend_entry} in {samples.path} cannot be used ({error}): expected "
             '{"<class>": {"title": …, "color": "#rrggbb", "group": …}}'
         ) from error
-
-
-def class_of(name: str) -> str:
-    """The class in `<class>/<file>`."""
-    return name.partition("/")[0]
 
 
 def decode_image(data: bytes, name: str) -> np.ndarray:
@@ -179,56 +149,3 @@ def decode_tile(data: bytes, name: str, tile_size: int) -> np.ndarray:
             f"expected {tile_size}×{tile_size}: cut, replace or remove it"
         )
     return pixels
-
-
-def _list_folder(path: Path) -> list[str]:
-    """All paths below a folder as a zip would name them, folders with a slash at the end."""
-    return [p.relative_to(path).as_posix() + ("/" if p.is_dir() else "") for p in path.rglob("*")]
-
-
-def _list_samples(path: Path, listed: Sequence[str], load: Callable[[str], bytes]) -> Samples:
-    entries = _find_samples(path, listed)
-    above = PurePosixPath(next(iter(entries.values()))).parent.parent
-    legends = [entry for entry in listed if PurePosixPath(entry) == above / LEGEND_FILE]
-    return Samples(
-        path=path, entries=entries, load=load, legend_entry=legends[0] if legends else None
-    )
-
-
-def _find_samples(path: Path, entries: Sequence[str]) -> dict[str, str]:
-    """Map `<class>/<file>` to the entry that holds it."""
-    files = {PurePosixPath(entry): entry for entry in entries if not entry.endswith("/")}
-    paths = [path for path in files if not _is_hidden(path)]
-    images = [p for p in paths if p.suffix.lower() in IMAGE_SUFFIXES and len(p.parts) > 1]
-    if not images:
-        raise DatasetError(
-            f"{path} holds no class folders with images "
-            f"({', '.join(sorted(IMAGE_SUFFIXES))}): expected <class>/<image>"
-        )
-    folders = {p.parent for p in images}
-    empty = _empty_class_folders(entries, folders)
-    if empty:
-        raise DatasetError(
-            f"class folder {empty[0]} in {path} has no images: add some or remove the folder"
-        )
-    samples = {f"{p.parent.name}/{p.name}": files[p] for p in images}
-    if len(samples) < len(images) or len({f.name for f in folders}) < len(folders):
-        raise DatasetError(
-            f"{path} holds two folders of one class name: give one folder with one folder a class"
-        )
-    return samples
-
-
-def _empty_class_folders(entries: Sequence[str], folders: set[PurePosixPath]) -> list[str]:
-    """Folders that stand beside class folders and have no images themselves."""
-    parents = {folder.parent for folder in folders}
-    listed = (PurePosixPath(entry) for entry in entries if entry.endswith("/"))
-    return sorted(
-        p.name
-        for p in listed
-        if p.parent in parents and p not in folders | parents and not _is_hidden(p)
-    )
-
-
-def _is_hidden(path: PurePosixPath) -> bool:
-    return any(part.startswith(".") or part == "__MACOSX" for part in path.parts)

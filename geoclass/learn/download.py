@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from geoclass.errors import DatasetError, OutputError
-from geoclass.learn.dataset import BAD_ZIP
+from geoclass.learn.samples import BAD_ZIP
 
 CHUNK = 1 << 20
 TIMEOUT_S = 30

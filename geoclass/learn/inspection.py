@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from geoclass.errors import DatasetError
-from geoclass.learn.dataset import class_of, decode_image, open_samples
+from geoclass.learn.dataset import decode_image
+from geoclass.learn.samples import class_of, open_samples
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,6 +9,8 @@ from geoclass.errors import SettingsError
 from geoclass.learn.augment import AugmentSettings
 from geoclass.model.networks import Arch
 
+Schedule = Literal["constant", "one-cycle", "plateau"]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainSettings:
@@ -21,7 +23,10 @@ class TrainSettings:
     optimizer: Literal["adam", "adamw"] = "adamw"
     learning_rate: float = 4e-3
     weight_decay: float = 0.05
-    schedule: Literal["constant", "one-cycle"] = "one-cycle"
+    schedule: Schedule = "one-cycle"
+    """`plateau` divides the rate by 3 after 3 epochs that are no better on validation."""
+    patience: int | None = None
+    """Stop after so many epochs that are no better on validation; None: never."""
     label_smoothing: float = 0.05
     ema_decay: float | None = 0.998
     """Average the weights over some 1/(1 − decay) steps; None: take them as they are."""
@@ -41,6 +46,8 @@ class TrainSettings:
             raise SettingsError(
                 f"epochs and batch size must be at least 1, got {self.epochs}, {self.batch_size}"
             )
+        if self.patience is not None and self.patience < 1:
+            raise SettingsError(f"patience must be at least 1 epoch, got {self.patience}")
         if not self.learning_rate > 0:
             raise SettingsError(f"learning rate must be positive, got {self.learning_rate}")
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import copy
 import math
+import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import cast
@@ -24,7 +26,7 @@ from geoclass.learn.dataset import TileSet
 from geoclass.learn.novelty import fit_novelty
 from geoclass.learn.progress import Checkpoint, same_json
 from geoclass.learn.recipes import TrainSettings
-from geoclass.learn.schedule import build_optimizer, ema, rate_factor
+from geoclass.learn.schedule import build_optimizer, count_stale, ema, rate_factor
 from geoclass.learn.splits import PARTS, Split, hash_names
 from geoclass.model.checkpoint import Model, save_model
 from geoclass.model.classifier import compute_outputs, normalise
@@ -61,13 +63,16 @@ class TrainingRun:
         self._optimizer = build_optimizer(self._network, settings)
         self._images = torch.from_numpy(tiles.images)
         self._labels = torch.from_numpy(tiles.labels)
-        self._best = (0, -1.0)
+        self._history: list[float] = []
+        self.seconds = {"data": 0.0, "variation": 0.0}
+        """Of the last epoch: spent on fetching tiles and on varying them."""
 
     def train_epoch(self, epoch: int, on_batch: Callable[[int, int, int], None]) -> float:
         """One pass over the training part; the mean loss a tile."""
         generator = torch.Generator().manual_seed(self._settings.seed * 1_000_003 + epoch)
         torch.manual_seed(self._settings.seed * 1_000_003 + epoch)  # for dropout
         self._network.train()
+        self.seconds = dict.fromkeys(self.seconds, 0.0)
         batches = list(self._draw_batches(generator))
         total, seen = 0.0, 0
         for i, batch in enumerate(batches):
@@ -92,14 +97,17 @@ class TrainingRun:
 
     def _step(self, batch: Tensor, progress: float, generator: torch.Generator) -> float:
         settings, device = self._settings, self._device
-        images = self._images[batch].to(device)
-        labels = self._labels[batch].to(device)
-        varied = images.float()
-        if settings.augment is not None:
-            varied = augment(images, labels, settings.augment, generator, progress)
-        x = normalise(varied, settings.mean, settings.std)
+        with self._timed("data"):
+            images = self._images[batch].to(device)
+            labels = self._labels[batch].to(device)
+        with self._timed("variation"):
+            varied = images.float()
+            if settings.augment is not None:
+                varied = augment(images, labels, settings.augment, generator, progress)
+            x = normalise(varied, settings.mean, settings.std)
+        factor = rate_factor(settings, progress, self._history)
         for group in self._optimizer.param_groups:
-            group["lr"] = settings.learning_rate * rate_factor(settings, progress)
+            group["lr"] = settings.learning_rate * factor
         bf16 = settings.precision == "bf16"
         with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
             logits = self._forward(x)
@@ -110,6 +118,12 @@ class TrainingRun:
         if self._averaged is not None:
             self._averaged.update_parameters(self._network)
         return float(loss.detach())
+
+    @contextmanager
+    def _timed(self, kind: str) -> Iterator[None]:
+        started = time.perf_counter()
+        yield
+        self.seconds[kind] += time.perf_counter() - started
 
     @property
     def evaluated(self) -> Network:
@@ -134,12 +148,19 @@ class TrainingRun:
         accuracy = (logits.argmax(dim=1) == labels).double().mean()
         return float(F.cross_entropy(logits, labels)), float(accuracy)
 
-    def note_best(self, epoch: int, accuracy: float) -> bool:
-        """Whether this epoch is as good as any before; of equals the later, which saw more."""
-        better = accuracy >= self._best[1]
-        if better:
-            self._best = (epoch, accuracy)
-        return better
+    def note(self, accuracy: float) -> bool:
+        """Take down an epoch; whether it is as good as any before.
+
+        Of equals the later is the better, which saw more.
+        """
+        self._history.append(accuracy)
+        return count_stale(self._history) == 0
+
+    @property
+    def is_stale(self) -> bool:
+        """Whether the recipe's patience is at its end."""
+        patience = self._settings.patience
+        return patience is not None and count_stale(self._history) >= patience
 
     def weights(self) -> dict[str, Tensor]:
         """The weights that would be shipped now."""
@@ -159,7 +180,7 @@ class TrainingRun:
         names, split = self._tiles.names, self._split
         return {
             "epoch": epoch,
-            "best": self._best,
+            "history": self._history,
             "settings": asdict(self._settings),
             "parts": {p: hash_names(names[i] for i in getattr(split, p)) for p in PARTS},
         }
@@ -182,8 +203,7 @@ class TrainingRun:
             state.setdefault(int(i), {})[key] = tensor
         groups = self._optimizer.state_dict()["param_groups"]
         self._optimizer.load_state_dict({"state": state, "param_groups": groups})
-        best_epoch, best_accuracy = checkpoint.state["best"]
-        self._best = (best_epoch, best_accuracy)
+        self._history = list(checkpoint.state["history"])
         return int(checkpoint.state["epoch"])
 
     def finish(self, best: Checkpoint, output: Path) -> None:
@@ -195,7 +215,7 @@ class TrainingRun:
         pairs = labels * n + logits.argmax(dim=1)
         confusion = torch.bincount(pairs, minlength=n * n).reshape(n, n)
         counts = np.bincount(self._tiles.labels[self._split.train], minlength=n)
-        epoch, accuracy = best.state["best"]
+        epoch, accuracy = best.state["epoch"], best.state["history"][-1]
         contract = Contract(
             legend=self._tiles.legend,
             mean=self._settings.mean,

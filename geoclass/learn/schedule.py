@@ -10,6 +10,9 @@ from torch import Tensor, nn
 
 from geoclass.learn.recipes import TrainSettings
 
+PLATEAU_EPOCHS = 3
+PLATEAU_FACTOR = 1 / 3
+
 
 def build_optimizer(network: nn.Module, settings: TrainSettings) -> torch.optim.Optimizer:
     """The recipe's optimiser for a network's weights."""
@@ -44,11 +47,32 @@ def ema(decay: float) -> Callable[[Sequence[Tensor], Sequence[Tensor], int | Ten
     return update
 
 
-def rate_factor(settings: TrainSettings, progress: float) -> float:
-    """Share of the learning rate at `progress` (0–1) of the run (one cycle: Smith 2018)."""
+def rate_factor(settings: TrainSettings, progress: float, history: Sequence[float] = ()) -> float:
+    """Share of the learning rate at `progress` (0–1) of the run (one cycle: Smith 2018).
+
+    `history` is the validation accuracy of each epoch so far.
+    """
     if settings.schedule == "constant":
         return 1.0
+    if settings.schedule == "plateau":
+        return PLATEAU_FACTOR ** _count_plateaus(history)
     warm_up = 0.15
     if progress < warm_up:
         return 0.04 + 0.96 * progress / warm_up
     return 0.5 * (1 + math.cos(math.pi * (progress - warm_up) / (1 - warm_up)))
+
+
+def count_stale(history: Sequence[float]) -> int:
+    """How many epochs have passed since the best; of equals the last is the best."""
+    return min(range(len(history)), key=lambda back: -history[-1 - back], default=0)
+
+
+def _count_plateaus(history: Sequence[float]) -> int:
+    """How often `PLATEAU_EPOCHS` epochs in a row brought nothing better than all before."""
+    plateaus, waited, best = 0, 0, -math.inf
+    for accuracy in history:
+        waited = 0 if accuracy > best else waited + 1
+        best = max(best, accuracy)
+        if waited == PLATEAU_EPOCHS:
+            plateaus, waited = plateaus + 1, 0
+    return plateaus

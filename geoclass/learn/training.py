@@ -8,7 +8,8 @@ stopped goes on from its last checkpoint as if nothing had happened.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -42,6 +43,11 @@ class EpochReport:
     validation_accuracy: float
     """0–1."""
     seconds: float
+    """Validation and checkpoint included."""
+    data_share: float
+    """Of the time of training proper, spent on fetching tiles; 0–1."""
+    variation_share: float
+    """The same for varying them."""
 
 
 def ignore(*_args: object) -> None:
@@ -78,10 +84,14 @@ def train_model(
     last, best = (output.with_suffix(f".{kind}.safetensors") for kind in ("last", "best"))
     done = run.restore(read_checkpoint(last)) if resume and last.exists() else 0
     for epoch in range(done + 1, settings.epochs + 1):
+        if run.is_stale:
+            break
         started = time.perf_counter()
-        loss = run.train_epoch(epoch, on_batch)
+        with _explained_memory(settings.batch_size, device):
+            loss = run.train_epoch(epoch, on_batch)
+        trained = time.perf_counter() - started
         validation_loss, accuracy = run.validate()
-        if run.note_best(epoch, accuracy):
+        if run.note(accuracy):
             write_checkpoint(best, Checkpoint(tensors=run.weights(), state=run.state(epoch)))
         write_checkpoint(last, Checkpoint(tensors=run.tensors(), state=run.state(epoch)))
         report = EpochReport(
@@ -90,12 +100,25 @@ def train_model(
             validation_loss=validation_loss,
             validation_accuracy=accuracy,
             seconds=time.perf_counter() - started,
+            data_share=run.seconds["data"] / trained,
+            variation_share=run.seconds["variation"] / trained,
         )
         append_log(output.with_suffix(".csv"), asdict(report))
         on_epoch(report)
     run.finish(read_checkpoint(best), output)
     last.unlink()
     best.unlink()
+
+
+@contextmanager
+def _explained_memory(batch_size: int, device: torch.device) -> Iterator[None]:
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        raise SettingsError(
+            f"the memory of {device} cannot hold a batch of {batch_size} tiles: give a smaller "
+            "--batch-size, or --batch-size auto"
+        ) from error
 
 
 def _check(tiles: TileSet, split: Split) -> None:

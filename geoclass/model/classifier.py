@@ -103,6 +103,11 @@ def find_device(name: str | None) -> torch.device:
     return device
 
 
+def has_bf16(device: torch.device) -> bool:
+    """Whether it is a GPU whose tensor cores multiply bfloat16."""
+    return device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
+
+
 def describe_device(device: torch.device) -> str:
     """For people: the device's name and memory."""
     if device.type == "cuda":

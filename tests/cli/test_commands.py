@@ -226,14 +226,34 @@ class TestTrainAndEvaluate:
         assert "33 to train, 3 to choose, 9 kept apart, 3 classes" in out
         with Image.open(model.with_suffix(".png")) as curve:
             assert curve.width > curve.height
-        assert "epoch   1/1  loss" in out
+        assert re.search(r"epoch   1/1  loss .*waiting for data \d+\.\d%, varying it \d+%", out)
         result = json.loads(run("evaluate", model, tiles, "--json").output)
         assert result["tiles"] == 9
+        assert f"test    {result['accuracy']:.2%} of the 9 tiles kept apart" in out
         text = run("evaluate", model, tiles, "--confusion", tmp_path / "matrix.png").output
         with Image.open(tmp_path / "matrix.png") as matrix:
             assert matrix.width == matrix.height
         assert f"accuracy             {result['accuracy']:.2%}" in text
         assert [len(row) for row in result["confusion"]] == [3, 3, 3]
+
+    def test_bad_images_are_listed_when_left_out(self, tiles: Path, tmp_path: Path) -> None:
+        (tiles / "Forest" / "Forest_3.png").write_bytes(b"no image")
+        model = tmp_path / "m.safetensors"
+        assert "Forest_3.png cannot be decoded" in error("train", tiles, "-o", model)
+        result = self.train(tiles, model, "--skip-bad")
+        assert "left out: image Forest/Forest_3.png cannot be decoded" in result.stderr
+        assert "Warning: 1 image(s) left out" in result.stderr
+        assert load_model(model).contract.training.split.train == 32
+
+    def test_batch_size_auto_is_the_recipes_on_a_cpu(self, tiles: Path, tmp_path: Path) -> None:
+        model = tmp_path / "m.safetensors"
+        more = ("--batch-size", "auto", "--device", "cpu", "--epochs", 1, "--patience", 3)
+        run("train", tiles, "-o", model, *more)
+        recipe = load_model(model).contract.training.recipe
+        assert (recipe["batch_size"], recipe["patience"]) == (128, 3)
+        refused = CliRunner().invoke(main, ["train", str(tiles), "-o", "m", "--batch-size", "big"])
+        assert refused.exit_code == 2
+        assert "'big' is neither a number nor auto" in refused.output
 
     def test_fine_tuning_begins_with_a_model(self, tiles: Path, tmp_path: Path) -> None:
         self.train(tiles, tmp_path / "a.safetensors")

@@ -149,3 +149,36 @@ def test_legend_beside_the_class_folders_travels(make_tiles: Make, tmp_path: Pat
     (folder / "legend.json").write_text('["Forest"]')
     with pytest.raises(DatasetError, match="legend.json in .* cannot be used"):
         read_tiles(folder)
+
+
+def test_bad_images_may_be_left_out(make_tiles: Make) -> None:
+    root = make_tiles(classes=3, each=4)
+    (root / "Forest" / "Forest_1.png").write_bytes(b"no image")
+    Image.new("L", (64, 64)).save(root / "AnnualCrop" / "AnnualCrop_3.png")
+    tiles = read_tiles(root, skip_bad=True, keep=True)
+    assert len(tiles) == len(tiles.images) == len(tiles.labels) == 10
+    assert "Forest/Forest_1.png" not in tiles.names
+    assert [reason.split()[1] for reason in tiles.skipped] == [
+        "AnnualCrop/AnnualCrop_3.png", "Forest/Forest_1.png",
+    ]  # fmt: skip
+    for name, image in zip(tiles.names, tiles.images, strict=True):
+        np.testing.assert_array_equal(image, np.asarray(Image.open(root / name)).transpose(2, 0, 1))
+
+
+def test_class_without_a_good_image(make_tiles: Make) -> None:
+    root = make_tiles(classes=2, each=1)
+    (root / "Forest" / "Forest_0.png").write_bytes(b"no image")
+    with pytest.raises(DatasetError, match="no image of class Forest"):
+        read_tiles(root, skip_bad=True)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [("Forest/a.png", "forest/b.png"), ("Forest/a.png", "Forest/A.png")],
+)
+def test_names_that_differ_only_in_case(tmp_path: Path, one: str, other: str) -> None:
+    with zipfile.ZipFile(tmp_path / "tiles.zip", "w") as archive:
+        for name in (one, other):
+            archive.writestr(name, b"never read")
+    with pytest.raises(DatasetError, match=r"differ only in case: rename one"):
+        read_tiles(tmp_path / "tiles.zip")

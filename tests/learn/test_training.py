@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -12,10 +14,11 @@ import pytest
 import torch
 
 from geoclass.errors import DatasetError, GeoclassError, ModelError, SettingsError
-from geoclass.learn import run
+from geoclass.learn import memory, run
 from geoclass.learn.dataset import TileSet, read_tiles
+from geoclass.learn.memory import fit_batch_size
 from geoclass.learn.recipes import RECIPES, TrainSettings
-from geoclass.learn.schedule import ema, rate_factor
+from geoclass.learn.schedule import count_stale, ema, rate_factor
 from geoclass.learn.splits import Split, split_randomly
 from geoclass.learn.training import EpochReport, train_model
 from geoclass.legend import Legend
@@ -248,3 +251,101 @@ def test_beginning_that_has_seen_the_test_part_is_refused(
 def test_beginning_of_another_network_is_refused() -> None:
     with torch.device("meta"), pytest.raises(ModelError, match="TileNet do not fit CustomNet"):
         copy_weights(TileNet(), CustomNet())
+
+
+def test_plateau_lowers_the_rate_and_a_better_epoch_starts_the_count_anew() -> None:
+    settings = replace(QUICK, schedule="plateau")
+    history = [0.5, 0.6, 0.6, 0.6, 0.6, 0.6, 0.7, 0.7, 0.7, 0.7]
+    factors = [rate_factor(settings, 0.5, history[:n]) for n in range(len(history) + 1)]
+    assert factors == pytest.approx([1] * 5 + [1 / 3] * 5 + [1 / 9])
+
+
+def test_patience_ends_a_run_that_gets_no_better(
+    tiles: TileSet, split: Split, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = iter([0.5, 0.4, 0.6, 0.6, 0.5, 0.5, 0.9])
+    monkeypatch.setattr(run.TrainingRun, "validate", lambda _self: (1.0, next(found)))
+    output, seen = tmp_path / "m.safetensors", list[EpochReport]()
+    settings = replace(QUICK, epochs=7, patience=2)
+    train_model(tiles, split, settings, output, device=CPU, on_epoch=seen.append)
+    assert len(seen) == 6
+    assert load_model(output).contract.training.epoch == 4
+
+
+@pytest.mark.parametrize(
+    ("history", "stale"), [([], 0), ([0.1], 0), ([0.5, 0.4], 1), ([0.5, 0.4, 0.5], 0)]
+)
+def test_stale_epochs(history: list[float], stale: int) -> None:
+    assert count_stale(history) == stale
+
+
+def test_report_says_where_the_time_went(tiles: TileSet, split: Split, tmp_path: Path) -> None:
+    seen: list[EpochReport] = []
+    train_model(tiles, split, QUICK, tmp_path / "m.safetensors", device=CPU, on_epoch=seen.append)
+    for report in seen:
+        assert 0 < report.data_share < report.variation_share < 1
+
+
+def test_batch_that_memory_cannot_hold_is_a_clear_error(
+    tiles: TileSet, split: Split, tmp_path: Path
+) -> None:
+    def fill(_epoch: int, _batch: int, _batches: int) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    with pytest.raises(SettingsError, match="cannot hold a batch of 8 tiles.*--batch-size auto"):
+        train_model(tiles, split, QUICK, tmp_path / "m.safetensors", device=CPU, on_batch=fill)
+
+
+def test_largest_batch_that_fits(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fits(*args: object) -> bool:
+        return args[-1] <= 300
+
+    monkeypatch.setattr(memory, "fits", fits)
+    fitted = fit_batch_size(replace(QUICK, batch_size=64), 10, 64, torch.device("cuda"))
+    assert fitted.batch_size == 256
+    assert fitted.learning_rate == pytest.approx(2 * QUICK.learning_rate)
+    assert fit_batch_size(QUICK, 10, 64, CPU) == QUICK
+
+
+def test_a_step_is_really_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert memory.fits(QUICK, 3, 64, CPU, 2)
+
+    def build(*_args: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(memory, "build_network", build)
+    assert not memory.fits(QUICK, 3, 64, CPU, 2)
+
+
+def test_full_disk_leaves_the_last_checkpoint(tmp_path: Path, make_tiles: Make) -> None:
+    """A file-size limit stands for the full disk: writing fails half-way."""
+    data, output = make_tiles(classes=3, each=15), tmp_path / "m.safetensors"
+    command = [sys.executable, "-m", "geoclass.cli.main", "train", data, "-o", output]
+    command += ["--epochs", "3", "--batch-size", "8", "--device", "cpu"]
+    code = """
+import resource, runpy, signal, sys
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+from geoclass.learn import training
+report = training.append_log
+def limit(path, row):
+    report(path, row)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2_000_000, 2_000_000))
+training.append_log = limit
+sys.argv = ["geoclass", *sys.argv[1:]]
+from geoclass.cli.main import main
+main()
+"""
+    stopped = subprocess.run(
+        [sys.executable, "-c", code, *map(str, command[3:])],
+        check=False, capture_output=True, text=True,
+    )  # fmt: skip
+    assert stopped.returncode == 1, stopped.stderr
+    assert stopped.stderr.splitlines()[-1].startswith("Error: cannot write")
+    assert not output.exists()
+    left = {file.name for file in tmp_path.glob("m.*")} | set(tmp_path.glob(".m.*"))
+    assert left == {"m.last.safetensors", "m.best.safetensors", "m.csv"}
+    done = subprocess.run(
+        [*map(str, command), "--resume"], check=True, capture_output=True, text=True
+    )
+    assert "epoch   1/3" not in done.stdout
+    assert "epoch   3/3" in done.stdout

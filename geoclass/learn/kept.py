@@ -1,0 +1,61 @@
+"""Decoded tiles, kept beside their data set: decoding 27,000 JPEGs once is enough."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+VERSION = 1
+"""Raised when tiles are decoded differently."""
+
+logger = logging.getLogger(__name__)
+
+
+class KeptTiles:
+    """A hidden file beside a data set, named after it and its fingerprint.
+
+    It is mapped into memory, so that what is not used is not read. What has changed has another
+    name, and is decoded anew.
+    """
+
+    def __init__(
+        self, path: Path, names: Sequence[str], identity: Sequence[str], tile_size: int
+    ) -> None:
+        """`identity` changes with the content of the image of each of `names`."""
+        self._shape = (len(names), 3, tile_size, tile_size)
+        lines = [f"{VERSION} {tile_size}"]
+        lines += [f"{name} {content}" for name, content in zip(names, identity, strict=True)]
+        digest = hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
+        self._prefix = f".{path.absolute().name}."
+        self.file = path.absolute().with_name(f"{self._prefix}{digest}.npy")
+
+    def read(self) -> np.ndarray | None:
+        """The tiles, uint8 (n, 3, tile, tile); None where they were not kept."""
+        if not self.file.exists():
+            return None
+        try:
+            # Copy on write: torch wants memory that it could write to.
+            images: np.ndarray = np.load(self.file, mmap_mode="c", allow_pickle=False)
+        except (OSError, ValueError):
+            return None
+        return images if images.shape == self._shape and images.dtype == np.uint8 else None
+
+    def write(self, images: np.ndarray) -> None:
+        """Keep the tiles and drop those kept before; where that fails they are not kept."""
+        partial = self.file.with_suffix(".part")
+        try:
+            with partial.open("wb") as file:
+                np.save(file, images)
+            for old in self.file.parent.glob(f"{self._prefix}*.npy"):
+                old.unlink()
+            partial.replace(self.file)
+        except OSError as error:
+            logger.info("decoded tiles are not kept: %s", error)
+            try:
+                partial.unlink(missing_ok=True)
+            except OSError:
+                return

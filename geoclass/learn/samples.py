@@ -1,0 +1,177 @@
+"""What images a data set holds, before one of them is read."""
+
+from __future__ import annotations
+
+import zipfile
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from geoclass.errors import DatasetError
+
+IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".tif", ".tiff"})
+
+LEGEND_FILE = "legend.json"
+
+# What zipfile raises for damaged, cut, encrypted and oddly compressed archives.
+BAD_ZIP = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Samples:
+    """Labelled images, not yet read."""
+
+    path: Path
+    entries: Mapping[str, str]
+    """From `<class>/<file>` to the entry of the zip or folder that holds it."""
+    load: Callable[[str], bytes]
+    """Reads an entry."""
+    identify: Callable[[str], str]
+    """Changes whenever an entry's content does: its checksum, or size and time."""
+    legend_entry: str | None
+    """The entry `legend.json` beside the class folders, if there is one."""
+
+    @property
+    def names(self) -> list[str]:
+        """`<class>/<file>` of each image, sorted."""
+        return sorted(self.entries)
+
+    @property
+    def classes(self) -> list[str]:
+        """Class names in alphabetical order."""
+        return sorted({class_of(name) for name in self.entries})
+
+    @property
+    def identity(self) -> list[str]:
+        """What identifies each image's content, in the order of `names`."""
+        return [self.identify(self.entries[name]) for name in self.names]
+
+    def read(self, name: str) -> bytes:
+        """The encoded image; DatasetError if it cannot be read."""
+        try:
+            return self.load(self.entries[name])
+        except OSError as error:
+            raise DatasetError(f"image {name} cannot be read: {error}") from error
+
+
+@contextmanager
+def open_samples(path: Path) -> Iterator[Samples]:
+    """List the images of a zip or folder.
+
+    A class is a folder with images in it; `__MACOSX` and names that begin with a dot are
+    ignored. Raises DatasetError where the whole or a class cannot be used.
+    """
+    if path.is_dir():
+        yield _list_samples(
+            path,
+            _list_folder(path),
+            load=lambda name: (path / name).read_bytes(),
+            identify=lambda name: _stat(path / name),
+        )
+        return
+    if not path.is_file():
+        raise DatasetError(f"no data set at {path}: give a zip or a folder of class folders")
+    try:
+        with zipfile.ZipFile(path) as archive:
+            yield _list_samples(
+                path,
+                archive.namelist(),
+                load=archive.read,
+                identify=lambda name: f"{archive.getinfo(name).CRC:08x}",
+            )
+    except BAD_ZIP as error:
+        raise DatasetError(
+            f"{path} is no zip file, or a damaged one ({error}): download it again, "
+            "or give a folder of class folders"
+        ) from error
+
+
+def class_of(name: str) -> str:
+    """The class in `<class>/<file>`."""
+    return name.partition("/")[0]
+
+
+def _list_folder(path: Path) -> list[str]:
+    """All paths below a folder as a zip would name them, folders with a slash at the end."""
+    return [p.relative_to(path).as_posix() + ("/" if p.is_dir() else "") for p in path.rglob("*")]
+
+
+def _stat(path: Path) -> str:
+    try:
+        status = path.stat()
+    except OSError:  # reading it will say what is wrong
+        return "missing"
+    return f"{status.st_size} {status.st_mtime_ns}"
+
+
+def _list_samples(
+    path: Path,
+    listed: Sequence[str],
+    *,
+    load: Callable[[str], bytes],
+    identify: Callable[[str], str],
+) -> Samples:
+    entries = _find_samples(path, listed)
+    above = PurePosixPath(next(iter(entries.values()))).parent.parent
+    legends = [entry for entry in listed if PurePosixPath(entry) == above / LEGEND_FILE]
+    return Samples(
+        path=path,
+        entries=entries,
+        load=load,
+        identify=identify,
+        legend_entry=legends[0] if legends else None,
+    )
+
+
+def _find_samples(path: Path, entries: Sequence[str]) -> dict[str, str]:
+    """Map `<class>/<file>` to the entry that holds it."""
+    files = {PurePosixPath(entry): entry for entry in entries if not entry.endswith("/")}
+    paths = [path for path in files if not _is_hidden(path)]
+    images = [p for p in paths if p.suffix.lower() in IMAGE_SUFFIXES and len(p.parts) > 1]
+    if not images:
+        raise DatasetError(
+            f"{path} holds no class folders with images "
+            f"({', '.join(sorted(IMAGE_SUFFIXES))}): expected <class>/<image>"
+        )
+    folders = {p.parent for p in images}
+    empty = _empty_class_folders(entries, folders)
+    if empty:
+        raise DatasetError(
+            f"class folder {empty[0]} in {path} has no images: add some or remove the folder"
+        )
+    samples = {f"{p.parent.name}/{p.name}": files[p] for p in images}
+    if len(samples) < len(images) or len({f.name for f in folders}) < len(folders):
+        raise DatasetError(
+            f"{path} holds two folders of one class name: give one folder with one folder a class"
+        )
+    _check_case(path, {f.name for f in folders})
+    _check_case(path, samples)
+    return samples
+
+
+def _check_case(path: Path, names: Iterable[str]) -> None:
+    """Refuse names that are one and the same on Windows and macOS."""
+    first: dict[str, str] = {}
+    for name in sorted(names):
+        other = first.setdefault(name.casefold(), name)
+        if other != name:
+            raise DatasetError(
+                f"{path} holds {other} and {name}, which differ only in case: rename one"
+            )
+
+
+def _empty_class_folders(entries: Sequence[str], folders: set[PurePosixPath]) -> list[str]:
+    """Folders that stand beside class folders and have no images themselves."""
+    parents = {folder.parent for folder in folders}
+    listed = (PurePosixPath(entry) for entry in entries if entry.endswith("/"))
+    return sorted(
+        p.name
+        for p in listed
+        if p.parent in parents and p not in folders | parents and not _is_hidden(p)
+    )
+
+
+def _is_hidden(path: PurePosixPath) -> bool:
+    return any(part.startswith(".") or part == "__MACOSX" for part in path.parts)
