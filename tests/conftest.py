@@ -111,6 +111,8 @@ def make_scene(tmp_path: Path) -> Callable[..., Path]:
                 file.descriptions = descriptions
             if mask is not None:
                 file.write_mask(mask)
+            if pixels.dtype == np.uint8:
+                file.update_tags(RADIOMETRY="eurosat-l1c-8bit")
             file.update_tags(**(tags or {}))
         return path
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from geoclass.landcover import Provenance
     from geoclass.mapping.settings import MapSettings
     from geoclass.model.checkpoint import Model
-    from geoclass.scene.settings import FrameSettings, MaskSettings
+    from geoclass.scene.settings import FrameSettings, MaskSettings, RadiometrySettings
 
 
 @click.command("info")
@@ -23,12 +23,14 @@ if TYPE_CHECKING:
 @options.bands
 @options.frame
 @options.masks
+@options.radiometry
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")
 def command(
     what: str,
     bands: Sequence[int | str] | None,
     frame: FrameSettings,
     masks: MaskSettings,
+    radiometry: RadiometrySettings,
     as_json: bool,
 ) -> None:
     """Say what a file is: a model's card, how a map was made, how a scene would be read.
@@ -48,7 +50,8 @@ def command(
     try:
         provenance = read_map(path).provenance
     except OutputError:  # no map, so perhaps a scene; its own error says more
-        _print_scene(what, bands, MapSettings(frame=frame, masks=masks), as_json)
+        settings = MapSettings(frame=frame, masks=masks, radiometry=radiometry)
+        _print_scene(what, bands, settings, as_json)
     else:
         _print_map(provenance, as_json)
 
@@ -82,9 +85,17 @@ def _print_scene(
     """What `geoclass map` would decide with the model that ships; its errors are the same."""
     from geoclass.mapping.plan import plan_map
     from geoclass.model.checkpoint import load_model
+    from geoclass.model.classifier import Classifier
 
     model = load_model()
-    plan = plan_map(scene, model.contract, model.sha256, settings, bands=bands)
+    plan = plan_map(
+        scene,
+        model.contract,
+        model.sha256,
+        settings,
+        bands=bands,
+        classifier=Classifier(model),
+    )
     source, grid = plan.source, plan.grid
     data = {
         "scene": source.name,

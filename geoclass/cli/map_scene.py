@@ -19,7 +19,7 @@ from geoclass.products.formats import MAP_FORMATS, MapFormat, check_not_input, f
 
 if TYPE_CHECKING:
     from geoclass.mapping.plan import MapPlan
-    from geoclass.scene.settings import FrameSettings, MaskSettings
+    from geoclass.scene.settings import FrameSettings, MaskSettings, RadiometrySettings
 
 DEFAULTS = MapSettings()
 
@@ -49,6 +49,7 @@ DEFAULTS = MapSettings()
 @click.option("--keep-unknown", is_flag=True, help="Give unknown cells their likeliest class.")
 @options.frame
 @options.masks
+@options.radiometry
 @options.device
 @options.batch_size
 @click.option("--overwrite", is_flag=True, help="Replace the output, whatever it is.")
@@ -64,6 +65,7 @@ def command(
     keep_unknown: bool,
     frame: FrameSettings,
     masks: MaskSettings,
+    radiometry: RadiometrySettings,
     device: str | None,
     batch_size: int | None,
     overwrite: bool,
@@ -72,11 +74,12 @@ def command(
 ) -> None:
     """Label every 64×64-pixel tile of SCENE and write a land-cover map.
 
-    SCENE is a raster with red, green and blue bands: Sentinel-2 L1C as uint16, or 8-bit values
-    stretched as EuroSAT's are. It is given as a file, a Sentinel-2 product (.SAFE or its zip), a
-    STAC item, an address, the name of a subdataset, or red=FILE,green=FILE,blue=FILE. Scenes in
-    degrees, or of other than 10 m pixels, are warped as they are read. The map is a GeoPackage
-    with a polygon a cell, or a GeoTIFF with a pixel a cell; both open styled in QGIS.
+    SCENE is a raster with red, green and blue bands: Sentinel-2 L1C or L2A, as numbers,
+    reflectance or true colour, or 8-bit values stretched as EuroSAT's are. It is given as a
+    file, a Sentinel-2 product (.SAFE or its zip), a STAC item, an address, the name of a
+    subdataset, or red=FILE,green=FILE,blue=FILE. Scenes in degrees, or of other than 10 m
+    pixels, are warped as they are read. The map is a GeoPackage with a polygon a cell, or a
+    GeoTIFF with a pixel a cell; both open styled in QGIS.
     """
     from geoclass.mapping.estimate import estimate_bytes, estimate_work
     from geoclass.mapping.pipeline import run_map
@@ -93,9 +96,14 @@ def command(
     map_format = map_format or find_format(output)
     check_not_input(output, model)
     settings = MapSettings(
-        min_valid_share=min_valid_share, keep_unknown=keep_unknown, frame=frame, masks=masks
+        min_valid_share=min_valid_share,
+        keep_unknown=keep_unknown,
+        frame=frame,
+        masks=masks,
+        radiometry=radiometry,
     )
     loaded = load_model(model)
+    classifier = Classifier(loaded, device=device, batch_size=batch_size)
     plan = plan_map(
         scene,
         loaded.contract,
@@ -103,6 +111,7 @@ def command(
         settings,
         bands=bands,
         command=hide_secrets(shlex.join(["geoclass", *sys.argv[1:]])),
+        classifier=classifier,
     )
     check_not_input(output, *plan.source.files)
     if check_target(output, map_format, plan.provenance.fingerprint, overwrite=overwrite):
@@ -110,7 +119,6 @@ def command(
         return
     check_placed(plan.grid, map_format)
     check_room(output, estimate_bytes(plan, map_format))
-    classifier = Classifier(loaded, device=device, batch_size=batch_size)
     for warning in plan.warnings:
         click.echo(f"Warning: {warning}", err=True)
     say(describe_plan(plan))

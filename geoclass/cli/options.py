@@ -11,7 +11,14 @@ from typing import Any, Literal
 import click
 
 from geoclass.errors import SettingsError
-from geoclass.scene.settings import RESAMPLINGS, Bounds, FrameSettings, MaskSettings
+from geoclass.scene.settings import (
+    PROFILES,
+    RESAMPLINGS,
+    Bounds,
+    FrameSettings,
+    MaskSettings,
+    RadiometrySettings,
+)
 
 FILE = click.Path(path_type=Path)
 """Files are checked where they are opened, so that all messages are of one kind."""
@@ -138,7 +145,7 @@ _FRAME_OPTIONS = (
     click.option(
         "--snap", is_flag=True, help="Lay cells at multiples of their side, so that dates match."
     ),
-    click.option("--force", is_flag=True, help="Map what would be refused as too coarse."),
+    click.option("--force", is_flag=True, help="Map what is refused as too coarse or strange."),
 )
 
 
@@ -162,6 +169,40 @@ _MASK_OPTIONS = (
         "--mask", metavar="FILE", help="Raster of which all but 0 is masked, or polygons."
     ),
 )
+
+
+def parse_scale(
+    _ctx: click.Context, _param: click.Parameter, value: str | None
+) -> tuple[float, float] | None:
+    """`0,3000` → two numbers."""
+    if value is None:
+        return None
+    try:
+        low, high = map(float, value.split(","))
+    except ValueError:
+        raise click.BadParameter(f"{value!r} is not of the form LO,HI") from None
+    return low, high
+
+
+_RADIOMETRY_OPTIONS = (
+    click.option(
+        "--radiometry",
+        "profile",
+        type=click.Choice(PROFILES),
+        default=RadiometrySettings().profile,
+        show_default=True,
+        help="What the numbers mean: Sentinel-2 L1C or L2A, true colour image, EuroSAT's 8 bits.",
+    ),
+    click.option(
+        "--scale", metavar="LO,HI", callback=parse_scale, help="Numbers to be black and white."
+    ),
+    click.option("--dn-offset", type=float, metavar="N", help="Subtract N from the numbers first."),
+)
+
+
+def radiometry(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Options of `RadiometrySettings`, which reach the command as one argument, `radiometry`."""
+    return _gather(command, "radiometry", RadiometrySettings, _RADIOMETRY_OPTIONS)
 
 
 def masks(command: Callable[..., Any]) -> Callable[..., Any]:

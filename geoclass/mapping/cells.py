@@ -76,11 +76,11 @@ def cut_tiles(strip: Strip, grid: Grid, rows: np.ndarray, cols: np.ndarray) -> n
     tiles = np.ascontiguousarray(windows[:, top, left].swapaxes(0, 1))
     masks = np.lib.stride_tricks.sliding_window_view(strip.valid, size)[top, left]
     for i in np.flatnonzero(~masks.all(axis=(1, 2))):
-        _fill_invalid(tiles[i], masks[i])
+        fill_invalid(tiles[i], masks[i])
     return tiles
 
 
-def _fill_invalid(tile: np.ndarray, valid: np.ndarray) -> None:
+def fill_invalid(tile: np.ndarray, valid: np.ndarray) -> None:
     """Give pixels without data the mean of the others: black would be taken for water."""
     mean = tile[:, valid].mean(axis=1)
     tile[:, ~valid] = np.rint(mean).astype(np.uint8)[:, None]

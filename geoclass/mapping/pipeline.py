@@ -36,6 +36,7 @@ def map_scene(
     `on_cells` is told how many more cells are done. Raises GeoclassError where it cannot be.
     """
     model = model or load_model()
+    classifier = Classifier(model, device=device)
     plan = plan_map(
         scene,
         model.contract,
@@ -43,8 +44,9 @@ def map_scene(
         settings or MapSettings(),
         bands=bands,
         command="geoclass.map_scene",
+        classifier=classifier,
     )
-    return run_map(plan, Classifier(model, device=device), on_cells=on_cells)
+    return run_map(plan, classifier, on_cells=on_cells)
 
 
 def run_map(

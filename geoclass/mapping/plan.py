@@ -16,14 +16,17 @@ from geoclass.contract import Contract
 from geoclass.errors import SceneError
 from geoclass.grid import Grid
 from geoclass.landcover import Provenance
+from geoclass.mapping.doubt import check_range, choose_radiometry
 from geoclass.mapping.settings import MapSettings
 from geoclass.model.classifier import Prediction
 from geoclass.scene.frame import Frame, plan_frame
 from geoclass.scene.mask import find_masks
 from geoclass.scene.place import Place, assign_place, find_place
-from geoclass.scene.radiometry import Radiometry, decide_radiometry
+from geoclass.scene.radiometry import Radiometry
 from geoclass.scene.reader import Looks
+from geoclass.scene.recognition import find_candidates
 from geoclass.scene.region import Region, find_region
+from geoclass.scene.sample import find_collar, read_sample
 from geoclass.scene.source import SceneSource, open_scene
 from geoclass.scene.target import FrameDemands
 
@@ -73,11 +76,16 @@ def plan_map(
     *,
     bands: Sequence[int | str] | None = None,
     command: str = "geoclass.plan_map",
+    classifier: TileClassifier | None = None,
 ) -> MapPlan:
-    """Decide how a scene will be mapped; SceneError where it cannot be."""
+    """Decide how a scene will be mapped; SceneError where it cannot be.
+
+    The classifier is asked only where tags and a sample of pixels leave the radiometry open.
+    """
     source = assign_place(open_scene(scene, bands), settings.frame)
     if settings.masks.nodata is not None:
         source = replace(source, nodata=settings.masks.nodata)
+    source = find_collar(source)
     region = find_region(settings.frame)
     place = find_place(source)
     demands = FrameDemands(
@@ -85,7 +93,13 @@ def plan_map(
     )
     frame = plan_frame(source, place, settings.frame, demands, region)
     grid = _lay_grid(source, frame, demands)
-    radiometry = decide_radiometry(source)
+    inside = _find_inside(grid, region)
+    sample = read_sample(source, frame, grid, inside)
+    candidates = find_candidates(source, settings.radiometry, sample)
+    predict = None if classifier is None else classifier.predict
+    radiometry = choose_radiometry(source, candidates, sample, predict)
+    if not settings.frame.force:
+        check_range(source, radiometry, sample)
     decisive: dict[str, Any] = {
         "source": source.identity,
         "bands": source.bands,
@@ -114,7 +128,7 @@ def plan_map(
         frame=frame,
         looks=Looks(radiometry=radiometry, masks=masks),
         grid=grid,
-        inside=_find_inside(grid, region),
+        inside=inside,
         contract=contract,
         settings=settings,
         provenance=provenance,

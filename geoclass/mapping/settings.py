@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from geoclass.errors import SettingsError
-from geoclass.scene.settings import FrameSettings, MaskSettings
+from geoclass.scene.settings import FrameSettings, MaskSettings, RadiometrySettings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,6 +20,8 @@ class MapSettings:
     """Which ground is mapped, on which pixels."""
     masks: MaskSettings = field(default_factory=MaskSettings)
     """Which pixels are not looked at."""
+    radiometry: RadiometrySettings = field(default_factory=RadiometrySettings)
+    """What the scene's numbers mean."""
 
     def __post_init__(self) -> None:
         if not 0 < self.min_valid_share <= 1:

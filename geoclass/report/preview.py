@@ -14,7 +14,7 @@ from geoclass.report.charts import new_figure, save_figure
 from geoclass.scene.frame import Frame, fit_frame
 from geoclass.scene.pixels import read_shrunk
 from geoclass.scene.place import assign_place, find_place
-from geoclass.scene.radiometry import decide_radiometry
+from geoclass.scene.radiometry import Radiometry
 from geoclass.scene.settings import FrameSettings
 from geoclass.scene.source import open_scene
 
@@ -74,7 +74,8 @@ def read_quicklook(scene: Path | str, landcover: LandCoverMap) -> np.ndarray:
         raise SceneError(
             f"{source.shown} is not where the map is: it was made of {landcover.provenance.scene}"
         )
-    pixels = decide_radiometry(source).apply(stored).transpose(1, 2, 0).astype(np.float32)
+    radiometry = Radiometry.from_json(landcover.provenance.radiometry)
+    pixels = radiometry.apply(stored).transpose(1, 2, 0).astype(np.float32)
     white = max(1.0, float(np.percentile(pixels, BRIGHTEN)))
     bright: np.ndarray = np.clip(pixels / white * 255, 0, 255).astype(np.uint8)
     return bright

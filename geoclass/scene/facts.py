@@ -50,6 +50,8 @@ class SceneFacts:
     """Of the military grid, such as `32TPS`."""
     platform: str | None = None
     """Such as `Sentinel-2A`."""
+    radiometry: str | None = None
+    """The name of the scale of its 8-bit values, as models' contracts have it."""
     scl: str | None = None
     """GDAL's name of the scene classification; its pixels may have another size."""
 
@@ -66,6 +68,7 @@ def read_tags(shown: str, tags: Mapping[str, str]) -> SceneFacts:
         baseline=check_baseline(shown, tags.get("PROCESSING_BASELINE")),
         add_offset=_find_offset(shown, tags),
         date=next(filter(None, (parse_day(tags.get(tag)) for tag in _DAY_TAGS)), None),
+        radiometry=tags.get("RADIOMETRY"),
         platform=next((tags[tag] for tag in _PLATFORM_TAGS if tag in tags), None),
     )
 

@@ -88,6 +88,34 @@ class MaskSettings:
             )
 
 
+Profile = Literal["auto", "l1c", "l2a", "tci", "rgb8"]
+PROFILES: tuple[Profile, ...] = get_args(Profile)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RadiometrySettings:
+    """What the scene's numbers mean, where a person knows better."""
+
+    profile: Profile = "auto"
+    """`auto` asks tags and pixels; see `geoclass.scene.radiometry` for the others."""
+    scale: tuple[float, float] | None = None
+    """The numbers that are to be black and white, 1 and 255 of EuroSAT's stretch."""
+    dn_offset: float | None = None
+    """Subtracted from the numbers."""
+
+    def __post_init__(self) -> None:
+        if self.profile not in PROFILES:
+            raise SettingsError(
+                f"unknown radiometry {self.profile!r}: choose {', '.join(PROFILES)}"
+            )
+        if self.scale is not None and not self.scale[0] < self.scale[1]:
+            raise SettingsError(f"scale must have LO < HI, got {self.scale[0]:g},{self.scale[1]:g}")
+        if self.scale is not None and (self.profile != "auto" or self.dn_offset is not None):
+            raise SettingsError(
+                "a scale says all about the numbers: give neither radiometry nor offset beside it"
+            )
+
+
 def _check_box(name: str, box: Bounds | None) -> None:
     if box is None:
         return

@@ -1,4 +1,4 @@
-"""EuroSAT's stretch, grey level for grey level."""
+"""EuroSAT's stretch, grey level for grey level, and what is taken back before it."""
 
 from __future__ import annotations
 
@@ -14,21 +14,32 @@ import rasterio
 from PIL import Image
 from rasterio.io import MemoryFile
 
-from geoclass.errors import SceneError
-from geoclass.scene.radiometry import decide_radiometry, stretch_table
-from geoclass.scene.source import open_scene
+from geoclass.scene.radiometry import (
+    AIR_PATH_DN,
+    AIR_TRANSMITTANCE,
+    ONES,
+    ZEROS,
+    Radiometry,
+    read_as_l1c,
+    read_as_l2a,
+    read_as_rgb8,
+    read_as_scaled,
+    read_as_tci,
+    stretch,
+)
 
 Make = Callable[..., Path]
+DN = np.random.default_rng(0).integers(0, 5000, (3, 70, 70)).astype(np.uint16)
 
 
-def test_table_has_gdals_fixed_points() -> None:
-    table = stretch_table()
-    assert table.shape == (65536,)
+def test_stretch_has_gdals_fixed_points() -> None:
+    table = stretch(np.arange(65536))
     assert [table[0], table[1375], table[2750], table[65535]] == [1, 128, 255, 255]
     assert (np.diff(table.astype(int)) >= 0).all()
+    assert stretch(np.array([-5.0])) == [1]
 
 
-def test_table_equals_gdal_translate(make_scene: Make) -> None:
+def test_stretch_equals_gdal_translate(make_scene: Make) -> None:
     """GDAL's own scaling, through a VRT, on all digital numbers to 3999."""
     dn = np.arange(4000, dtype=np.uint16).reshape(1, 50, 80)
     path = make_scene(dn, "dn.tif")
@@ -40,59 +51,78 @@ def test_table_equals_gdal_translate(make_scene: Make) -> None:
     with MemoryFile(vrt.encode(), ext=".vrt") as memory, rasterio.open(memory.name) as file:
         gdal = file.read(1)
     clipped = np.minimum(dn[0], 2750)
-    np.testing.assert_array_equal(stretch_table()[clipped], np.where(dn[0] < 2750, gdal, 255))
+    np.testing.assert_array_equal(stretch(clipped), np.where(dn[0] < 2750, gdal, 255))
 
 
-def test_offset_is_subtracted_first() -> None:
-    np.testing.assert_array_equal(stretch_table(1000)[1000:4000], stretch_table()[:3000])
-    assert (stretch_table(1000)[:1000] == 1).all()
+@pytest.mark.parametrize("dtype", ["uint16", "int16", "int32", "uint32", "float32", "float64"])
+def test_numbers_of_any_type_look_the_same(dtype: str) -> None:
+    first = read_as_l1c(ONES, ZEROS, "test")
+    np.testing.assert_array_equal(first.apply(DN.astype(dtype)), stretch(DN))
+
+
+def test_negative_numbers_are_black() -> None:
+    stored = np.full((3, 2, 2), -7, dtype=np.int16)
+    assert (read_as_l1c(ONES, ZEROS, "test").apply(stored) == 1).all()
+
+
+def test_same_ground_in_all_its_forms_looks_the_same() -> None:
+    plain = read_as_l1c(ONES, ZEROS, "test").apply(DN)
+    offset = read_as_l1c(ONES, (-1000.0,) * 3, "test")
+    np.testing.assert_array_equal(offset.apply(DN + 1000), plain)
+    fraction = read_as_l1c((1e4,) * 3, ZEROS, "test").apply((DN / 1e4).astype(np.float32))
+    assert np.abs(fraction.astype(int) - plain).max() <= 1
+    assert (fraction == plain).mean() > 0.999
+
+
+def test_true_colour_images_are_stretched_back() -> None:
+    """To within the grey levels that the narrower scale of the image has lost."""
+    stored = np.clip(np.rint(DN * (255 / 3558)), 0, 255).astype(np.uint8)
+    radiometry = read_as_tci("Level-1C", "test")
+    plain = read_as_l1c(ONES, ZEROS, "test").apply(DN)
+    assert np.abs(radiometry.apply(stored).astype(int) - plain).max() <= 1
+
+
+def test_level_2a_gets_its_air_back() -> None:
+    ground = np.array([[[0]], [[1000]], [[2000]]], dtype=np.uint16)
+    seen = [
+        p + t * g for p, t, g in zip(AIR_PATH_DN, AIR_TRANSMITTANCE, (0, 1000, 2000), strict=True)
+    ]
+    expected = stretch(np.array(seen))
+    assert read_as_l2a(ONES, ZEROS, "test").apply(ground).ravel().tolist() == expected.tolist()
+    tci = np.clip(np.rint(DN * (255 / 2000)), 0, 255).astype(np.uint8)
+    known = DN < 2000
+    gap = read_as_tci("Level-2A", "test").apply(tci).astype(int) - read_as_l2a(
+        ONES, ZEROS, "test"
+    ).apply(DN)
+    assert np.abs(gap[known]).max() <= 1
+
+
+def test_air_is_blue() -> None:
+    assert AIR_PATH_DN[2] > AIR_PATH_DN[1] > AIR_PATH_DN[0]
+    assert AIR_TRANSMITTANCE[2] < AIR_TRANSMITTANCE[1] < AIR_TRANSMITTANCE[0] < 1
+
+
+def test_eurosats_bytes_are_taken_as_they_are() -> None:
+    values = (DN % 256).astype(np.uint8)
+    assert read_as_rgb8("test").apply(values) is values
+    np.testing.assert_array_equal(read_as_rgb8("test").apply(values.astype(np.int16)), values)
+
+
+def test_chosen_scale() -> None:
+    stored = np.array([100, 200, 300], dtype=np.uint16).reshape(3, 1, 1)
+    assert read_as_scaled(100, 300).apply(stored).ravel().tolist() == [1, 128, 255]
 
 
 @pytest.mark.parametrize(
-    ("baseline", "offset"),
-    [("02.04", 0), ("03.01", 0), ("04.00", 1000), ("05.11", 1000), ("10.00", 1000), (None, 0)],
+    "radiometry", [read_as_scaled(3, 7), read_as_rgb8("a"), read_as_tci("Level-2A", "b")]
 )
-def test_baseline_decides_the_offset(make_scene: Make, baseline: str | None, offset: int) -> None:
-    tags = {"PROCESSING_BASELINE": baseline} if baseline else {}
-    scene = make_scene(np.ones((3, 70, 70), np.uint16), tags=tags)
-    radiometry = decide_radiometry(open_scene(scene))
-    assert radiometry.dn_offset == offset
-    assert radiometry.name == "l1c"
+def test_json_round_trip(radiometry: Radiometry) -> None:
+    assert Radiometry.from_json(radiometry.to_json()) == radiometry
 
 
-@pytest.mark.parametrize("tag", ["RADIO_ADD_OFFSET", "BOA_ADD_OFFSET"])
-def test_tag_of_the_offset_beats_the_baseline(make_scene: Make, tag: str) -> None:
-    scene = make_scene(np.ones((3, 70, 70), np.uint16), tags={tag: "-1000"})
-    radiometry = decide_radiometry(open_scene(scene))
-    assert radiometry.dn_offset == 1000
-    assert radiometry.warnings == ()
-
-
-def test_what_is_doubtful_is_warned_of(make_scene: Make) -> None:
-    pixels = np.ones((3, 70, 70), np.uint16)
-    (doubt,) = decide_radiometry(open_scene(make_scene(pixels, "a.tif"))).warnings
-    assert "no tag tells the processing baseline" in doubt
-    tags = {"PROCESSING_LEVEL": "Level-2A", "PROCESSING_BASELINE": "03.01"}
-    (doubt,) = decide_radiometry(open_scene(make_scene(pixels, "b.tif", tags=tags))).warnings
-    assert "the network was trained on Level-1C" in doubt
-
-
-def test_same_ground_with_and_without_offset_looks_the_same(make_scene: Make) -> None:
-    dn = np.random.default_rng(0).integers(0, 5000, (3, 70, 70)).astype(np.uint16)
-    old = decide_radiometry(
-        open_scene(make_scene(dn, "old.tif", tags={"PROCESSING_BASELINE": "02.04"}))
-    )
-    new = decide_radiometry(
-        open_scene(make_scene(dn, "new.tif", tags={"PROCESSING_BASELINE": "04.00"}))
-    )
-    np.testing.assert_array_equal(old.apply(dn), new.apply(dn + 1000))
-
-
-def test_8_bit_values_are_taken_as_they_are(make_scene: Make) -> None:
-    values = np.random.default_rng(0).integers(0, 256, (3, 70, 70)).astype(np.uint8)
-    radiometry = decide_radiometry(open_scene(make_scene(values)))
-    assert radiometry.name == "rgb8"
-    np.testing.assert_array_equal(radiometry.apply(values), values)
+def test_json_of_the_first_schema() -> None:
+    old = Radiometry.from_json({"name": "l1c", "dn_offset": 1000, "reason": "uint16"})
+    np.testing.assert_array_equal(old.apply(DN + 1000), read_as_l1c(ONES, ZEROS, "").apply(DN))
 
 
 DATA = os.environ.get("GEOCLASS_DATA")
@@ -109,7 +139,7 @@ def test_eurosats_own_tiles_come_out_as_eurosats_jpegs() -> None:
         entries = {Path(name).name: name for name in archive.namelist() if "__MACOSX" not in name}
         for tile in tiles:
             with rasterio.open(tile) as file:
-                stretched = stretch_table()[file.read((4, 3, 2))].transpose(1, 2, 0)
+                stretched = stretch(file.read((4, 3, 2))).transpose(1, 2, 0)
             published = archive.read(entries[f"{tile.stem}.jpg"])
             decoded = np.asarray(Image.open(io.BytesIO(published)))
             before_jpeg.append(np.abs(stretched.astype(int) - decoded).mean())
@@ -119,11 +149,3 @@ def test_eurosats_own_tiles_come_out_as_eurosats_jpegs() -> None:
     # Halving the resolution of colour moves single tiles of small bright things further.
     assert np.mean(before_jpeg) <= 2
     assert max(before_jpeg) <= 5
-
-
-@pytest.mark.parametrize("dtype", ["int16", "float32"])
-def test_other_types_are_refused(make_scene: Make, dtype: str) -> None:
-    source = open_scene(make_scene(np.ones((3, 70, 70), dtype)))
-    assert source.dtype == dtype
-    with pytest.raises(SceneError, match=f"stores {dtype}, expected uint8 or uint16"):
-        decide_radiometry(source)

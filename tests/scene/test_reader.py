@@ -13,7 +13,7 @@ from geoclass.errors import SceneError
 from geoclass.grid import Grid
 from geoclass.scene.frame import Frame
 from geoclass.scene.mask import find_masks
-from geoclass.scene.radiometry import decide_radiometry
+from geoclass.scene.radiometry import read_as_rgb8
 from geoclass.scene.reader import Looks, Strip, read_strips
 from geoclass.scene.settings import MaskSettings
 from geoclass.scene.source import SceneSource, open_scene
@@ -27,7 +27,7 @@ def read_all(path: Path, strip_pixels: int) -> tuple[SceneSource, Grid, list[Str
     grid = Grid(
         height=source.height, width=source.width, transform=source.transform, crs=source.crs
     )
-    looks = Looks(radiometry=decide_radiometry(source), masks=find_masks(source, MaskSettings()))
+    looks = Looks(radiometry=read_as_rgb8("test"), masks=find_masks(source, MaskSettings()))
     return source, grid, list(read_strips(source, frame, grid, looks, strip_pixels))
 
 
@@ -119,14 +119,14 @@ import time
 from pathlib import Path
 from geoclass.grid import Grid
 from geoclass.scene.frame import Frame
-from geoclass.scene.radiometry import decide_radiometry
+from geoclass.scene.radiometry import read_as_rgb8
 from geoclass.scene.mask import find_masks
 from geoclass.scene.reader import Looks, read_strips
 from geoclass.scene.settings import MaskSettings
 from geoclass.scene.source import open_scene
 s = open_scene(Path({str(path)!r}))
 grid = Grid(height=s.height, width=s.width, transform=s.transform, crs=s.crs)
-looks = Looks(radiometry=decide_radiometry(s), masks=find_masks(s, MaskSettings()))
+looks = Looks(radiometry=read_as_rgb8("test"), masks=find_masks(s, MaskSettings()))
 frame = Frame(height=s.height, width=s.width, transform=s.transform, crs=s.crs)
 for i in range(40):
     strips = read_strips(s, frame, grid, looks, 64 * 1500 * 4)

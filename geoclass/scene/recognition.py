@@ -1,0 +1,180 @@
+"""What a scene's numbers mean: by what a person says, by tags, and by how dark its darkest are.
+
+The air scatters blue light: above it (Level-1C) nothing is as dark in blue as on the ground
+(Level-2A), where the air's light has been taken off.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from geoclass.errors import SceneError
+from geoclass.scene.facts import Triple
+from geoclass.scene.radiometry import (
+    BASELINE_OFFSET,
+    EUROSAT_NAME,
+    ONES,
+    TCI_MAX_DN,
+    ZEROS,
+    Radiometry,
+    read_as_l1c,
+    read_as_l2a,
+    read_as_rgb8,
+    read_as_scaled,
+    read_as_tci,
+)
+from geoclass.scene.sample import Sample
+from geoclass.scene.settings import RadiometrySettings
+from geoclass.scene.source import SceneSource
+
+DARK_SHARE = 2.0
+"""Per cent of pixels that are darker than what counts as dark."""
+L1C_DARKEST_BLUE = 450.0
+"""Above the air, dark pixels are brighter than this: of EuroSAT's tiles all, at 570 and more."""
+L2A_BRIGHTEST_BLUE = 700.0
+"""On the ground, some pixels of a clear scene are darker than this; 106 … 360 were met."""
+BELOW_OFFSET = 950.0
+"""Numbers this low have no offset of 1000 in them, but for noise."""
+
+_Linear = tuple[Triple, Triple, str]
+"""Gain, bias and reason: digital number = gain · stored + bias."""
+
+
+def find_candidates(
+    source: SceneSource, settings: RadiometrySettings, sample: Sample
+) -> list[Radiometry]:
+    """All plausible readings of a scene's numbers, the likeliest first; SceneError if none is."""
+    if settings.scale is not None:
+        return [read_as_scaled(*settings.scale)]
+    if settings.profile == "rgb8":
+        return [read_as_rgb8("as asked for")]
+    if settings.profile == "tci" or source.dtype == "uint8":
+        return _read_bytes(source, settings, sample)
+    candidates = []
+    for gain, bias, reason in _find_linear(source, settings, sample):
+        for level, why in _find_levels(source, settings, _dark(sample, gain, bias)):
+            read = read_as_l2a if level == "Level-2A" else read_as_l1c
+            candidates.append(read(gain, bias, f"{source.dtype} {level} ({why}), {reason}"))
+    return candidates
+
+
+def _dark(sample: Sample, gain: Triple, bias: Triple) -> np.ndarray | None:
+    """Float (3,): digital numbers of dark pixels."""
+    stored = sample.percentile(DARK_SHARE)
+    return None if stored is None else stored * np.array(gain) + np.array(bias)
+
+
+def _read_bytes(
+    source: SceneSource, settings: RadiometrySettings, sample: Sample
+) -> list[Radiometry]:
+    """8-bit pictures: EuroSAT's stretch, or Sentinel-2's true colour images."""
+    if settings.profile in ("l1c", "l2a") or settings.dn_offset is not None:
+        raise SceneError(
+            f"{source.shown} stores 8-bit values, which are no digital numbers of a product: "
+            "choose --radiometry rgb8 or tci, or --scale LO,HI"
+        )
+    is_tci = settings.profile == "tci" or "TCI" in source.name.upper().replace(".", "_").split("_")
+    if source.facts.radiometry == EUROSAT_NAME and settings.profile == "auto":
+        return [read_as_rgb8(f"8-bit values, {EUROSAT_NAME} by their tag")]
+    why = "as asked for" if settings.profile == "tci" else "by its name"
+    levels = [source.level] if source.level in TCI_MAX_DN else list(TCI_MAX_DN)
+    found = []
+    for level in levels:
+        white = TCI_MAX_DN[str(level)] / 255
+        dark = _dark(sample, (white, white, white), ZEROS)
+        if len(levels) == 1 or level in _plausible_levels(dark):
+            told = why if is_tci else f"8-bit values, dark as those of a {level} true colour image"
+            found.append(read_as_tci(str(level), told))
+    if is_tci:
+        return found
+    dark = _dark(sample, (2750 / 254,) * 3, ZEROS)
+    if dark is None or "Level-1C" in _plausible_levels(dark) or not found:
+        found.insert(0, read_as_rgb8("8-bit values, taken to be stretched as EuroSAT's are"))
+    return found
+
+
+def _find_linear(
+    source: SceneSource, settings: RadiometrySettings, sample: Sample
+) -> list[_Linear]:
+    """Ways from stored numbers to digital numbers; what says more beats what says less."""
+    facts = source.facts
+    if settings.dn_offset is not None:
+        return [_subtract(settings.dn_offset, "as asked for")]
+    if facts.scales is not None and facts.offsets is not None:
+        red, green, blue = (1e4 * scale for scale in facts.scales)
+        red_b, green_b, blue_b = (1e4 * offset for offset in facts.offsets)
+        reason = "by the scale and offset of its bands"
+        return [((red, green, blue), (red_b, green_b, blue_b), reason)]
+    if facts.add_offset is not None:
+        return [_subtract(-facts.add_offset, "by the tag of its offset")]
+    if source.dtype.startswith("float"):
+        return _find_unit(source, sample)
+    darkest = sample.percentile(0.5)
+    without = darkest is not None and float(darkest.min()) < BELOW_OFFSET
+    if facts.baseline is not None:
+        # Baselines compare as text: two digits, a point, two digits.
+        offset = BASELINE_OFFSET if facts.baseline >= "04.00" else 0
+        if offset and without:
+            low = float(darkest.min()) if darkest is not None else 0.0
+            return [
+                _subtract(
+                    0,
+                    f"baseline {facts.baseline}, but numbers down to {low:.0f}: "
+                    "its offset has been subtracted before",
+                )
+            ]
+        return [_subtract(offset, f"baseline {facts.baseline}")]
+    if without or darkest is None:
+        return [_subtract(0, "no tag of an offset, and too dark for one")]
+    return [
+        _subtract(0, "no tag of an offset"),
+        _subtract(BASELINE_OFFSET, "no tag, but bright as with an offset"),
+    ]
+
+
+def _subtract(offset: float, why: str) -> _Linear:
+    removed = f"offset {offset:g} subtracted" if offset else "no offset"
+    return ONES, (-offset, -offset, -offset), f"{removed} ({why})"
+
+
+def _find_unit(source: SceneSource, sample: Sample) -> list[_Linear]:
+    bright = sample.percentile(98)
+    top = 0.0 if bright is None else float(bright.max())
+    if top <= 3:
+        return [((1e4, 1e4, 1e4), ZEROS, "fractions of 1")]
+    if top > 100:
+        return [(ONES, ZEROS, "reflectance × 10000")]
+    raise SceneError(
+        f"{source.shown} holds {source.dtype} with bright values of {top:g}, neither reflectance "
+        "(0–1) nor reflectance × 10000: say with --scale LO,HI what is black and white"
+    )
+
+
+def _find_levels(
+    source: SceneSource, settings: RadiometrySettings, dark: np.ndarray | None
+) -> list[tuple[str, str]]:
+    """Levels and what says so."""
+    if settings.profile in ("l1c", "l2a"):
+        return [("Level-1C" if settings.profile == "l1c" else "Level-2A", "as asked for")]
+    known = (source.level or "").upper()
+    for level in TCI_MAX_DN:
+        if level[-2:] in known:
+            return [(level, "by its metadata")]
+    blue = "unknown" if dark is None else f"{dark[2]:.0f}"
+    return [(level, f"by its dark blue, {blue}") for level in _plausible_levels(dark)]
+
+
+def _plausible_levels(dark: np.ndarray | None) -> list[str]:
+    """By the dark pixels' digital numbers, float (3,); never none."""
+    if dark is None:
+        return ["Level-1C"]
+    blue = float(dark[2])
+    levels = ["Level-1C"] if blue > L1C_DARKEST_BLUE else []
+    return [*levels, *(["Level-2A"] if blue < L2A_BRIGHTEST_BLUE else [])]
+
+
+def warn(radiometry: Radiometry, *warnings: str) -> Radiometry:
+    """The same reading with more to be said about it."""
+    return replace(radiometry, warnings=(*radiometry.warnings, *warnings))
