@@ -73,9 +73,7 @@ def map_labelled(
     return run_map(plan, classifier), plan.radiometry.name
 
 
-def compare(
-    landcover: LandCoverMap, cells: dict[tuple[int, int], str]
-) -> tuple[Counter[str], str]:
+def compare(landcover: LandCoverMap, cells: dict[tuple[int, int], str]) -> tuple[Counter[str], str]:
     legend = landcover.legend
     names, groups = legend.names, {c.name: c.group for c in legend.classes}
     score, wrong = Counter[str](tiles=len(cells)), Counter[str]()
