@@ -53,12 +53,12 @@ def find_files(folder: Path) -> list[Path]:
 # --- the process that maps ---
 
 
-def serve_requests() -> None:
+def serve_requests(model: str | None) -> None:
     """Read scenes and folders from stdin, one JSON list a line; answer with a JSON line each."""
     answers = os.fdopen(os.dup(1), "w", buffering=1)
     answers.write("ready\n")
     for line in sys.stdin:
-        scene, folder, model = json.loads(line)
+        scene, folder = json.loads(line)
         answers.write(json.dumps(run_map(scene, Path(folder), model)) + "\n")
 
 
@@ -141,15 +141,14 @@ def peak_bytes() -> int:
 class Worker:
     """A process that maps; started anew when it has ended."""
 
-    def __init__(self, seconds: float, most_bytes: float, model: str | None) -> None:
-        self.seconds, self.most_bytes, self.model = seconds, most_bytes, model
+    def __init__(self, seconds: float, most_bytes: float, command: list[str]) -> None:
+        self.seconds, self.most_bytes, self.command = seconds, most_bytes, command
         self.process: subprocess.Popen[str] | None = None
 
     def start(self) -> subprocess.Popen[str]:
         if self.process is None or self.process.poll() is not None:
-            command = [sys.executable, __file__, "--serve"]
             self.process = subprocess.Popen(
-                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1
+                self.command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1
             )
             self.wait(START_SECONDS)
         assert self.process is not None
@@ -158,7 +157,7 @@ class Worker:
     def map(self, scene: str, folder: Path) -> Outcome:
         process = self.start()
         assert process.stdin is not None
-        process.stdin.write(json.dumps([scene, str(folder), self.model]) + "\n")
+        process.stdin.write(json.dumps([scene, str(folder)]) + "\n")
         answer = self.wait(self.seconds)
         if answer.startswith("{"):
             return judge(scene, json.loads(answer), folder, self.most_bytes)
@@ -183,6 +182,10 @@ class Worker:
             self.process.kill()
             self.process.communicate()
             self.process = None
+
+
+def serving_command(model: str | None) -> list[str]:
+    return [sys.executable, __file__, "--serve", *(["--model", model] if model else [])]
 
 
 def resident_bytes(pid: int) -> int:
@@ -228,11 +231,8 @@ def find_defect(answer: dict[str, str | int | float], left: list[str], most_byte
     return next((message for message, wrong in checks.items() if wrong), "")
 
 
-OUR_LINE = re.compile(
-    r"(scene|bands|radiometry|warp|map|masks?|cells|model|device|class|wrote|output|time)\b.*"
-    r"|.{24}\s*\d+\s+([\d,.]+|unknown)(\s+[\d.]+%)?"
-)
-"""What `geoclass map` prints: words and what was decided, and the table of areas."""
+OUR_LINE = re.compile(r"[a-z]{2,11} +\S.*|.{24}\s*\d+\s+([\d,.]+|unknown)(\s+[\d.]+%)?")
+"""What `geoclass map` prints: a word and what was decided, and the table of areas."""
 
 
 def shorten(message: str, scene: str) -> str:
@@ -284,11 +284,12 @@ def main() -> int:
     parser.add_argument("--serve", action="store_true", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.serve:
-        serve_requests()
+        serve_requests(arguments.model)
         return 0
     if arguments.folder is None or not arguments.folder.is_dir():
         parser.error("give a folder of rasters")
-    worker = Worker(arguments.seconds, arguments.gigabytes * 1e9, arguments.model)
+    command = serving_command(arguments.model)
+    worker = Worker(arguments.seconds, arguments.gigabytes * 1e9, command)
     outcomes = survey(find_files(arguments.folder), worker)
     if arguments.details:
         with arguments.details.open("w", newline="") as file:

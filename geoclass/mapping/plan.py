@@ -30,6 +30,9 @@ from geoclass.scene.sample import find_collar, read_sample
 from geoclass.scene.source import SceneSource, open_scene
 from geoclass.scene.target import FrameDemands
 
+MOST_CELLS = 30_000_000
+"""Of a map, which is held whole: 400 MB with all probabilities, and as much again to write it."""
+
 RESULT_VERSION = 2
 """Raised when the same inputs and options may give other pixels than before."""
 
@@ -137,6 +140,12 @@ def plan_map(
 
 
 def _lay_grid(source: SceneSource, frame: Frame, demands: FrameDemands) -> Grid:
+    cells = frame.height * frame.width / demands.stride**2
+    if cells > MOST_CELLS:
+        raise SceneError(
+            f"{source.shown} would become a map of {frame.width}×{frame.height} pixels, "
+            f"{cells:.2g} cells, which no memory holds: map it in parts with --bbox"
+        )
     try:
         return Grid(
             height=frame.height,

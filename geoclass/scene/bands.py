@@ -129,10 +129,11 @@ def _strange_colors(dataset: DatasetReader) -> bool:
 
 
 def _list_bands(dataset: DatasetReader) -> str:
-    if not any(dataset.descriptions) and len({color for _, color in _colors(dataset)}) == 1:
+    plain = (ColorInterp.gray, ColorInterp.undefined)
+    if not any(dataset.descriptions) and all(color in plain for _, color in _colors(dataset)):
         return "none has a name"
     shown = [
-        f"{i}: {name or (color.name if color.name not in ('gray', 'undefined') else 'unnamed')}"
+        f"{i}: {name or (color.name if color not in plain else 'unnamed')}"
         for (i, name), (_, color) in zip(_named(dataset), _colors(dataset), strict=True)
     ]
     more = len(shown) - 20

@@ -92,6 +92,8 @@ def _find_folder(path: Path) -> SceneInput:
 
 
 def _find_file(path: Path) -> SceneInput:
+    if not path.is_file():  # a pipe would wait for ever, a device never end
+        raise SceneError(f"{path} is neither a file nor a folder: give a file such as a GeoTIFF")
     try:
         with path.open("rb") as file:
             head = file.read(64)
