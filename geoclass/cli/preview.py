@@ -20,7 +20,8 @@ def command(landcover: Path, output: Path, scene: str | None) -> None:
     from geoclass.products.files import read_map
     from geoclass.products.formats import check_not_input
     from geoclass.report.preview import draw_preview
+    from geoclass.scene.inputs import find_input
 
-    check_not_input(output, landcover, Path(scene) if scene else None)
+    check_not_input(output, landcover, *(find_input(scene).files if scene else ()))
     draw_preview(read_map(landcover), output, scene)
     click.echo(f"wrote {output}")

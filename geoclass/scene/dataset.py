@@ -90,7 +90,7 @@ def read_again(name: str, read: Callable[[], T], read_anew: Callable[[DatasetRea
 @contextmanager
 def open_dataset(name: str, shown: str | None = None) -> Iterator[DatasetReader]:
     """What GDAL finds under a name; its errors become SceneError, which speaks of `shown`."""
-    shown = shown or name
+    shown = hide_secrets(shown or name)
     try:
         with rasterio.Env(**gdal_settings(name)):
             with warnings.catch_warnings():

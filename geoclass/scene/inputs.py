@@ -64,7 +64,7 @@ def find_input(scene: Path | str) -> SceneInput:
         return find_input(text.removeprefix("file://"))
     if _DRIVER_PREFIX.match(text) or text.startswith("/vsi"):
         shown = hide_secrets(text)
-        name = re.split(r"[/:]", shown.rstrip("/:"))[-1]
+        name = shown.rstrip("/").rpartition("/")[2]
         return SceneInput(
             dataset=text, shown=shown, name=name, kind="subdataset", facts=read_name(shown)
         )

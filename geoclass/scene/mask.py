@@ -19,7 +19,7 @@ from rasterio.windows import Window
 from geoclass.errors import SceneError
 from geoclass.landcover import MASK_REASONS
 from geoclass.scene.bands import plain_name
-from geoclass.scene.dataset import open_dataset
+from geoclass.scene.dataset import hide_secrets, open_dataset
 from geoclass.scene.frame import Frame, fit_frame
 from geoclass.scene.pixels import open_pixels
 from geoclass.scene.place import find_place
@@ -49,7 +49,7 @@ class Masks:
     def to_json(self) -> dict[str, Any]:
         """What can change a cell."""
         return {
-            "scl": None if self.scl is None else [self.scl.dataset, self.scl.bands[0]],
+            "scl": self.scl and [hide_secrets(self.scl.dataset), self.scl.bands[0]],
             "mask": self.raster and self.raster.identity,
             "polygons": self.polygons and self.polygons.sha256,
         }

@@ -156,7 +156,7 @@ def test_subdataset_by_name(tmp_path: Path) -> None:
         open_scene(path)
     source = open_scene(f"GPKG:{path}:b")
     assert source.kind == "subdataset"
-    assert source.name == "b"
+    assert source.name == "two.gpkg:b"
     assert source.files == (path.resolve(),)
     np.testing.assert_array_equal(read(source), PIXELS // 12)
 

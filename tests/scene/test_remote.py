@@ -151,6 +151,25 @@ def test_json_that_is_no_item(folder: Path) -> None:
         open_scene(f"{log.address}/x.json")
 
 
+def test_s3_with_the_users_settings(
+    folder: Path, cog: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / "bucket").mkdir()
+    shutil.move(cog, folder / "bucket" / "scene.tif")
+    with serve(folder, drop_every=7) as log:
+        settings = {
+            "AWS_S3_ENDPOINT": log.address.removeprefix("http://"),
+            "AWS_HTTPS": "NO",
+            "AWS_VIRTUAL_HOSTING": "FALSE",
+            "AWS_NO_SIGN_REQUEST": "YES",
+        }
+        for name, value in settings.items():
+            monkeypatch.setenv(name, value)
+        np.testing.assert_array_equal(read_all("s3://bucket/scene.tif"), NOISE)
+        assert open_scene("s3://bucket/scene.tif").identity == {"path": "s3://bucket/scene.tif"}
+    assert {path for _, path, _ in log.requests} == {"/bucket/scene.tif"}
+
+
 def test_the_users_settings_win(monkeypatch: pytest.MonkeyPatch) -> None:
     name = "/vsicurl/https://example.org/a.tif"
     assert gdal_settings(name) == REMOTE_SETTINGS
