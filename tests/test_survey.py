@@ -85,6 +85,12 @@ RASTERS: dict[str, tuple[np.ndarray, dict[str, Any]]] = {
     "compressed_ccitt.tif": (RGB & 1, {"compress": "ccittfax4", "NBITS": "1"}),
 }  # fmt: skip
 
+CUT_OFF = {
+    "cut.jpg": "JPEG", "cut.png": "PNG", "cut.jp2": "JP2OpenJPEG", "cut.webp": "WEBP",
+    "cut.envi": "ENVI", "cut.hfa": "HFA", "cut.bmp": "BMP", "cut.pix": "PCIDSK",
+}  # fmt: skip
+"""Name → driver: files that lack their last third."""
+
 MAPPED = (
     "plain bigtiff big_endian bands_apart strip_of_one_row alpha cmyk no_crs no_transform neither "
     "rotated south_up degrees all_zero all_nodata uint16 compressed_lzw compressed_deflate "
@@ -104,6 +110,7 @@ REFUSED = {
     "complex128.tif": "complex numbers",
     "truncated.tif": "cannot read",
     "corrupt_block.tif": "cannot read",
+    **dict.fromkeys(CUT_OFF, "cannot read"),
     "header_only.tif": "cannot read",
     "empty.tif": "is empty",
     "text.tif": "not recognized",
@@ -143,6 +150,9 @@ def damage(folder: Path) -> None:
     (folder / "header_only.tif").write_bytes(data[:8])
     middle = len(data) // 2
     (folder / "corrupt_block.tif").write_bytes(data[:middle] + bytes(2000) + data[middle + 2000 :])
+    for name, driver in CUT_OFF.items():
+        data = write(folder / name, noise, driver=driver).read_bytes()
+        (folder / name).write_bytes(data[: len(data) * 2 // 3])
     (folder / "empty.tif").touch()
     (folder / "text.tif").write_text("hello")
     (folder / "random.tif").write_bytes(np.random.default_rng(2).bytes(5000))

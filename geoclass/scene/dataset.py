@@ -16,6 +16,7 @@ from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.io import DatasetReader
 
 from geoclass.errors import SceneError
+from geoclass.scene.whole import check_whole
 
 T = TypeVar("T")
 
@@ -98,6 +99,7 @@ def open_dataset(name: str, shown: str | None = None) -> Iterator[DatasetReader]
                 warnings.simplefilter("ignore", NotGeoreferencedWarning)
                 dataset = _open_again(name)
             with dataset:
+                check_whole(name, dataset)
                 yield dataset
     except (RasterioError, CPLE_BaseError) as error:
         raise SceneError(
