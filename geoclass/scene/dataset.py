@@ -23,6 +23,9 @@ T = TypeVar("T")
 TRIES = 5
 RETRY_DELAY_S = 0.5
 
+DROPPED = ("Empty reply", "Recv failure", "Connection reset", "transfer closed")
+"""What curl says of a connection that was there: not of a host that does not answer."""
+
 REMOTE_SETTINGS = {
     # Beside a remote file nothing is looked for: servers do not list, or list very long.
     "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR",
@@ -32,9 +35,9 @@ REMOTE_SETTINGS = {
     "GDAL_HTTP_MULTIRANGE": "SERIAL",
     # What failed once may be there now, and what was there may have changed.
     "CPL_VSIL_CURL_NON_CACHED": "/vsicurl/:/vsis3/:/vsigs/:/vsiaz/",
-    "GDAL_HTTP_MAX_RETRY": "5",
+    "GDAL_HTTP_MAX_RETRY": "3",
     "GDAL_HTTP_RETRY_DELAY": "0.5",
-    "GDAL_HTTP_CONNECTTIMEOUT": "20",
+    "GDAL_HTTP_CONNECTTIMEOUT": "15",
     # A server that sends less than 1 kB/s for half a minute is given up.
     "GDAL_HTTP_LOW_SPEED_TIME": "30",
     "GDAL_HTTP_LOW_SPEED_LIMIT": "1000",
@@ -112,7 +115,7 @@ def _open_again(name: str) -> DatasetReader:
         try:
             return rasterio.open(name)
         except RasterioError as error:
-            if "CURL error" not in str(error):  # the server has answered
+            if not any(text in str(error) for text in DROPPED):
                 raise
             time.sleep(RETRY_DELAY_S)
     return rasterio.open(name)

@@ -21,7 +21,7 @@ _PREFIXES = {
 }
 """Scheme of an address → GDAL's virtual file system."""
 
-TIMEOUT_S = 30.0
+TIMEOUT_S = 15.0
 TRIES = 4
 HEAD_BYTES = 1024
 MOST_JSON_BYTES = 20_000_000
@@ -95,7 +95,9 @@ def _request(
         except urllib.error.HTTPError as error:
             if error.code < 500 or not left:
                 raise
-        except (OSError, http.client.HTTPException):
-            if not left:
+        except (OSError, http.client.HTTPException) as error:
+            # A host that does not answer will not do so now; one that hung up may.
+            dropped = (ConnectionResetError, http.client.HTTPException)
+            if not left or not isinstance(getattr(error, "reason", error), dropped):
                 raise
     raise AssertionError
