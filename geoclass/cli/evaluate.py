@@ -39,6 +39,7 @@ SHOWN_MISTAKES = 50
     "--corrupt", is_flag=True, help="Score the tiles under a fixed list of corruptions too."
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
+@options.symmetries
 @options.device
 @options.batch_size
 def command(
@@ -50,6 +51,7 @@ def command(
     confusion: Path | None,
     corrupt: bool,
     as_json: bool,
+    symmetries: bool,
     device: str | None,
     batch_size: int | None,
 ) -> None:
@@ -73,7 +75,7 @@ def command(
         if picture is not None:
             check_not_input(picture, model, data)
     loaded = load_model(options.named_model(model))
-    classifier = Classifier(loaded, device=device, batch_size=batch_size)
+    classifier = Classifier(loaded, device=device, batch_size=batch_size, symmetries=symmetries)
     tiles = read_tiles(data, loaded.contract.tile_size)
     chosen = choose_part(tiles, loaded.contract, part, lists)
     prediction = classifier.predict(tiles.images[chosen])

@@ -24,6 +24,7 @@ COMMANDS = {
     "dataset": ("dataset", "Describe labelled tiles: classes, sizes, what is wrong."),
     "train": ("train", "Train a network on labelled tiles."),
     "evaluate": ("evaluate", "Score a model on tiles that it has not seen."),
+    "export": ("export", "Write a model for other programs (ONNX)."),
 }
 """Name of the command → its module in this room and its line in the help, in order of use."""
 

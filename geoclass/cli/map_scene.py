@@ -50,6 +50,7 @@ DEFAULTS = MapSettings()
 @options.frame
 @options.masks
 @options.radiometry
+@options.symmetries
 @options.device
 @options.batch_size
 @click.option("--overwrite", is_flag=True, help="Replace the output, whatever it is.")
@@ -66,6 +67,7 @@ def command(
     frame: FrameSettings,
     masks: MaskSettings,
     radiometry: RadiometrySettings,
+    symmetries: bool,
     device: str | None,
     batch_size: int | None,
     overwrite: bool,
@@ -98,12 +100,13 @@ def command(
     settings = MapSettings(
         min_valid_share=min_valid_share,
         keep_unknown=keep_unknown,
+        symmetries=symmetries,
         frame=frame,
         masks=masks,
         radiometry=radiometry,
     )
     loaded = load_model(model)
-    classifier = Classifier(loaded, device=device, batch_size=batch_size)
+    classifier = Classifier(loaded, device=device, batch_size=batch_size, symmetries=symmetries)
     plan = plan_map(
         scene,
         loaded.contract,

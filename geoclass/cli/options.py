@@ -233,6 +233,11 @@ def _gather(
     return collect
 
 
+symmetries = click.option(
+    "--symmetries",
+    is_flag=True,
+    help="Look at each tile in the eight ways that a square can lie: eight times the work.",
+)
 skip_bad = click.option(
     "--skip-bad", is_flag=True, help="Leave out images that cannot be used, and list them."
 )

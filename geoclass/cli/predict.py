@@ -18,6 +18,7 @@ MOST_SHOWN = 40
 @click.option("--tiles", is_flag=True, help="Label all tiles of an image, not just the middle.")
 @click.option("--show", type=options.FILE, help="Draw the tiles with their labels: .png, .svg …")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, with all probabilities.")
+@options.symmetries
 @options.device
 @options.batch_size
 def command(
@@ -26,6 +27,7 @@ def command(
     tiles: bool,
     show: Path | None,
     as_json: bool,
+    symmetries: bool,
     device: str | None,
     batch_size: int | None,
 ) -> None:
@@ -41,7 +43,9 @@ def command(
 
     if show is not None:
         check_not_input(show, model, *images)
-    classifier = Classifier(load_model(model), device=device, batch_size=batch_size)
+    classifier = Classifier(
+        load_model(model), device=device, batch_size=batch_size, symmetries=symmetries
+    )
     labels = [label for path in images for label in label_image(path, classifier, whole=tiles)]
     if as_json:
         click.echo(json.dumps([label.to_json() for label in labels]))

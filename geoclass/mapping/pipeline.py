@@ -36,12 +36,13 @@ def map_scene(
     `on_cells` is told how many more cells are done. Raises GeoclassError where it cannot be.
     """
     model = model or load_model()
-    classifier = Classifier(model, device=device)
+    settings = settings or MapSettings()
+    classifier = Classifier(model, device=device, symmetries=settings.symmetries)
     plan = plan_map(
         scene,
         model.contract,
         model.sha256,
-        settings or MapSettings(),
+        settings,
         bands=bands,
         command="geoclass.map_scene",
         classifier=classifier,

@@ -16,6 +16,8 @@ class MapSettings:
     """A cell with a smaller share of valid pixels, in itself or in its tile, is nodata."""
     keep_unknown: bool = False
     """Give unknown cells their likeliest class."""
+    symmetries: bool = False
+    """Look at each tile in the eight ways that a square can lie."""
     frame: FrameSettings = field(default_factory=FrameSettings)
     """Which ground is mapped, on which pixels."""
     masks: MaskSettings = field(default_factory=MaskSettings)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -33,9 +33,17 @@ class Classifier:
     """Labels tiles on one device."""
 
     def __init__(
-        self, model: Model, *, device: str | None = None, batch_size: int | None = None
+        self,
+        model: Model,
+        *,
+        device: str | None = None,
+        batch_size: int | None = None,
+        symmetries: bool = False,
     ) -> None:
         """`device` is torch's name for it; None takes CUDA where there is one, else the CPU.
+
+        With `symmetries` a tile is looked at in the eight ways that a square can lie, and the
+        probabilities are averaged (test-time augmentation): eight times the work.
 
         Raises SettingsError for a device that is not there or a batch size below 1.
         """
@@ -45,6 +53,7 @@ class Classifier:
         self.device = find_device(device)
         on_cuda = self.device.type == "cuda"
         self.batch_size = batch_size or (CUDA_BATCH_SIZE if on_cuda else CPU_BATCH_SIZE)
+        self._symmetries = symmetries
         network = model.network.eval().to(self.device)
         convert_conv2d_weight_memory_format(network, torch.channels_last)
         self._network = network
@@ -53,17 +62,16 @@ class Classifier:
     def predict(self, images: np.ndarray) -> Prediction:
         """Probabilities of uint8 tiles (n, 3, tile, tile); SettingsError if memory lacks."""
         tiles = torch.from_numpy(np.ascontiguousarray(images))
-        logits, unknown = self._predict_within_memory(tiles)
-        probabilities = torch.softmax(logits / self.contract.temperature, dim=1).numpy()
-        return Prediction(probabilities=probabilities, unknown=unknown.numpy())
+        probabilities, unknown = self._predict_within_memory(tiles)
+        return Prediction(probabilities=probabilities.numpy(), unknown=unknown.numpy())
 
     def _predict_within_memory(self, tiles: Tensor) -> tuple[Tensor, Tensor]:
-        """Logits and novelty; a batch that the memory cannot hold is halved, now and hereafter."""
+        """What `_predict_batch` gives; a batch that memory cannot hold is halved from now on."""
         while True:
             try:
                 parts = [self._predict_batch(batch) for batch in tiles.split(self.batch_size)]
-                logits, unknown = zip(*parts, strict=True)
-                return torch.cat(logits), torch.cat(unknown)
+                probabilities, unknown = zip(*parts, strict=True)
+                return torch.cat(probabilities), torch.cat(unknown)
             except torch.OutOfMemoryError as error:
                 if self.batch_size == 1:
                     raise SettingsError(
@@ -73,17 +81,36 @@ class Classifier:
                 torch.cuda.empty_cache()
 
     def _predict_batch(self, batch: Tensor) -> tuple[Tensor, Tensor]:
-        """Logits (n, classes) and whether tiles are unknown, bool (n,), on the CPU."""
+        """Probabilities (n, classes) and whether tiles are unknown, bool (n,), on the CPU."""
         with torch.inference_mode():
             tiles = batch.to(self.device, non_blocking=True).float()
-            contract = self.contract
-            features = self._network.features(normalise(tiles, contract.mean, contract.std))
-            logits = self._network.decide(features)
+            features, logits = self._compute(tiles)
             if self._novelty is None:
                 unknown = torch.zeros(len(batch), dtype=torch.bool)
             else:
                 unknown = self._novelty.is_unknown(self._novelty.score(tiles, features, logits))
-            return logits.float().cpu(), unknown.cpu()
+            probabilities = self._calibrate(logits)
+            if self._symmetries:
+                others = [self._calibrate(self._compute(x)[1]) for x in _turn(tiles)]
+                probabilities = torch.stack([probabilities, *others]).mean(dim=0)
+            return probabilities.cpu(), unknown.cpu()
+
+    def _compute(self, tiles: Tensor) -> tuple[Tensor, Tensor]:
+        x = normalise(tiles, self.contract.mean, self.contract.std)
+        features = self._network.features(x)
+        return features, self._network.decide(features)
+
+    def _calibrate(self, logits: Tensor) -> Tensor:
+        return torch.softmax(logits.float() / self.contract.temperature, dim=1)
+
+
+def _turn(tiles: Tensor) -> Iterator[Tensor]:
+    """The seven other ways in which a square can lie."""
+    for turns in range(4):
+        turned = torch.rot90(tiles, turns, (2, 3))
+        if turns:
+            yield turned
+        yield turned.flip(3)
 
 
 def find_device(name: str | None) -> torch.device:

@@ -313,6 +313,14 @@ class TestTrainAndEvaluate:
         mean = np.mean([score["accuracy"] for score in robustness.values() if score["counted"]])
         assert text.endswith(f"mean                {mean:>8.2%}\n")
 
+    def test_export_and_what_stands_in_its_way(self, random_model: Path, tmp_path: Path) -> None:
+        output = tmp_path / "m.onnx"
+        assert "probabilities differ by" in run("export", random_model, "-o", output).output
+        assert "exists: give --overwrite" in error("export", random_model, "-o", output)
+        assert "must end in .onnx" in error("export", random_model, "-o", tmp_path / "m.pt")
+        missing = tmp_path / "none" / "m.onnx"
+        assert "does not exist: create it first" in error("export", random_model, "-o", missing)
+
     def test_no_mistakes_no_picture(self, tiles: Path, tmp_path: Path) -> None:
         model = tmp_path / "m.safetensors"
         self.train(tiles, model)

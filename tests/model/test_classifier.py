@@ -79,3 +79,18 @@ def test_batch_that_memory_cannot_hold_is_halved(
     limit = 0
     with pytest.raises(SettingsError, match="cannot hold one tile"):
         classifier.predict(images)
+
+
+def test_symmetries_average_the_eight_ways_a_square_can_lie(
+    random_model: Path, images: np.ndarray
+) -> None:
+    model = load_model(random_model)
+    eight = [
+        np.rot90(x, turns, (2, 3)) for x in (images, images[:, :, :, ::-1]) for turns in range(4)
+    ]
+    plain = Classifier(model, device="cpu")
+    expected = np.mean([plain.predict(x).probabilities for x in eight], axis=0)
+    out = Classifier(model, device="cpu", symmetries=True).predict(images).probabilities
+    np.testing.assert_allclose(out, expected, atol=1e-6)
+    turned = Classifier(model, device="cpu", symmetries=True).predict(np.rot90(images, 1, (2, 3)))
+    np.testing.assert_allclose(turned.probabilities, out, atol=1e-5)

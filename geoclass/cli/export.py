@@ -1,0 +1,33 @@
+"""geoclass export"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from geoclass.cli import options
+
+
+@click.command("export")
+@click.argument("model", type=options.FILE)
+@click.option("-o", "--output", type=options.FILE, required=True, help="File to write: .onnx.")
+@click.option("--overwrite", is_flag=True, help="Replace the output.")
+def command(model: Path, output: Path, overwrite: bool) -> None:
+    """Write MODEL for other programs, as ONNX, and check that it says the same.
+
+    MODEL is a model file, or the word `shipped`. The exported model takes tiles of float32
+    (n, 3, 64, 64), 0–255, and gives calibrated probabilities.
+    """
+    from geoclass.errors import OutputError
+    from geoclass.model.checkpoint import load_model
+    from geoclass.model.export import export_onnx
+
+    if output.suffix != ".onnx":
+        raise OutputError(f"the exported model {output} must end in .onnx")
+    if output.exists() and not overwrite:
+        raise OutputError(f"{output} exists: give --overwrite or another name")
+    if not output.parent.is_dir():
+        raise OutputError(f"the folder {output.parent} does not exist: create it first")
+    difference = export_onnx(load_model(options.named_model(model)), output)
+    click.echo(f"wrote {output}; probabilities differ by {difference:.1g} at most")

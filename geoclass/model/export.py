@@ -1,0 +1,115 @@
+"""The model for other programs: ONNX."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import warnings
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from geoclass.contract import Contract
+from geoclass.errors import GeoclassError, ModelError, OutputError
+from geoclass.model.checkpoint import Model
+from geoclass.model.classifier import normalise
+from geoclass.model.networks import Network
+
+TOLERANCE = 1e-4
+"""The most that a probability of the exported model may differ."""
+
+_SEED = 0
+_CHECKED_TILES = 5
+
+
+class _Calibrated(nn.Module):
+    """Float (n, 3, s, s), 0–255, to calibrated probabilities (n, classes)."""
+
+    def __init__(self, network: Network, contract: Contract) -> None:
+        super().__init__()
+        self._network, self._contract = network, contract
+
+    def forward(self, tiles: Tensor) -> Tensor:
+        x = normalise(tiles, self._contract.mean, self._contract.std)
+        logits = self._network.decide(self._network.features(x))
+        return torch.softmax(logits / self._contract.temperature, dim=1)
+
+
+def export_onnx(model: Model, path: Path) -> float:
+    """Write the model as ONNX; the largest difference of a probability to the model itself.
+
+    Its input `tiles` is float32 (n, 3, 64, 64), 0–255, red, green, blue as the contract's
+    radiometry has them; its output `probabilities` is float32 (n, classes), calibrated. The
+    contract stands in the metadata as JSON, under `geoclass`. What is unknown is not told.
+
+    Raises GeoclassError where the packages for it are missing, ModelError where the exported
+    model disagrees, OutputError where the file cannot be written.
+    """
+    whole = _Calibrated(model.network, model.contract).eval()
+    size = model.contract.tile_size
+    data = _to_onnx(whole, size, json.dumps(model.contract.to_json()))
+    tiles = np.random.default_rng(_SEED).integers(0, 256, (_CHECKED_TILES, 3, size, size))
+    tiles = tiles.astype(np.float32)
+    with torch.inference_mode():
+        expected = whole(torch.from_numpy(tiles)).numpy()
+    difference = float(np.abs(_run_onnx(data, tiles) - expected).max())
+    if not difference <= TOLERANCE:
+        raise ModelError(
+            f"the exported model differs by {difference:.2g} in a probability, at most "
+            f"{TOLERANCE:g} is allowed: try other versions of torch and onnxruntime"
+        )
+    partial = path.with_name(f".{path.name}.part")
+    try:
+        partial.write_bytes(data)
+        partial.replace(path)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise OutputError(f"cannot write {path}: {error}") from error
+    return difference
+
+
+def _to_onnx(whole: nn.Module, size: int, contract: str) -> bytes:
+    try:
+        import onnx
+        import onnxscript  # noqa: F401  # torch's exporter needs it
+    except ImportError as error:
+        raise _missing(error) from error
+    # Two tiles, because a dimension of one would be taken for fixed.
+    example = torch.zeros((2, 3, size, size))
+    # The exporter prints its progress and warns of what it does not need.
+    with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        program = torch.onnx.export(
+            whole,
+            (example,),
+            input_names=["tiles"],
+            output_names=["probabilities"],
+            dynamic_shapes={"tiles": {0: torch.export.Dim("n")}},
+            dynamo=True,
+        )
+    if program is None:
+        raise ModelError("torch could not export the network: try another version of torch")
+    proto = program.model_proto
+    onnx.helper.set_model_props(proto, {"geoclass": contract})
+    onnx.checker.check_model(proto)
+    serialised: bytes = proto.SerializeToString()
+    return serialised
+
+
+def _run_onnx(data: bytes, tiles: np.ndarray) -> np.ndarray:
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise _missing(error) from error
+    session = onnxruntime.InferenceSession(data, providers=["CPUExecutionProvider"])
+    probabilities: np.ndarray = session.run(None, {"tiles": tiles})[0]
+    return probabilities
+
+
+def _missing(error: ImportError) -> GeoclassError:
+    return GeoclassError(
+        f"exporting needs {error.name}, which is not installed: pip install 'geoclass[onnx]'"
+    )
