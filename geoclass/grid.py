@@ -97,6 +97,17 @@ class Grid:
         """
         top, bottom = self.row_edges[rows], self.row_edges[rows + 1]
         left, right = self.col_edges[cols], self.col_edges[cols + 1]
+        return self._box(top, bottom, left, right)
+
+    def tile_polygons(self, rows: np.ndarray, cols: np.ndarray) -> np.ndarray:
+        """Shapely polygons (n,) of what the network sees of cells; arguments as above."""
+        top, left = self.tile_rows[rows], self.tile_cols[cols]
+        return self._box(top, top + self.tile_size, left, left + self.tile_size)
+
+    def _box(
+        self, top: np.ndarray, bottom: np.ndarray, left: np.ndarray, right: np.ndarray
+    ) -> np.ndarray:
+        """Shapely polygons (n,) of rectangles in pixels."""
         px = np.stack([left, right, right, left, left], axis=1)
         py = np.stack([top, top, bottom, bottom, top], axis=1)
         x, y = self._to_crs(px, py)

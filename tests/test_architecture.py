@@ -34,7 +34,7 @@ OWNERS = {
     "onnxruntime": {"model"},
     "onnxscript": {"model"},
     "pandas": {"products"},
-    "PIL": {"learn"},
+    "PIL": {"learn", "mapping"},
     "pyogrio": {"products", "scene"},
     "pyproj": {"grid", "scene"},
     "pystac": {"scene"},

@@ -21,6 +21,7 @@ COMMANDS = {
     "info": ("info", "Say what a model, map or scene is."),
     "predict": ("predict", "Label single images."),
     "download": ("download", "Fetch and check a data set of labelled tiles."),
+    "tiles": ("tiles", "Cut labelled training tiles out of a scene."),
     "dataset": ("dataset", "Describe labelled tiles: classes, sizes, what is wrong."),
     "train": ("train", "Train a network on labelled tiles."),
     "evaluate": ("evaluate", "Score a model on tiles that it has not seen."),

@@ -12,9 +12,11 @@ import warnings
 from collections.abc import Callable
 from pathlib import Path
 
+import geopandas as gpd
 import numpy as np
 import pytest
 import rasterio
+import shapely
 from click.testing import CliRunner, Result
 from PIL import Image
 
@@ -208,6 +210,27 @@ class TestMap:
         result = CliRunner().invoke(main, ["--debug", "preview", "none.tif", "-o", "m.png"])
         assert result.exit_code == 1
         assert "no map at" in str(result.exception)
+
+
+def test_tiles_are_cut_from_a_scene(make_scene: Make, tmp_path: Path) -> None:
+    """Geoclass tiles"""
+    scene = make_scene(paint([[1, 1, 9], [1, 9, 9]]))
+    labels = tmp_path / "labels.geojson"
+    with rasterio.open(scene) as dataset:
+        west, south, east, north = dataset.bounds
+    wood, lake = (
+        shapely.box(west, south, west + 640, north),
+        shapely.box(east - 640, south, east, north),
+    )
+    frame = gpd.GeoDataFrame({"cover": ["wood", "lake"]}, geometry=[wood, lake], crs=32633)
+    frame.to_file(labels)
+    output = tmp_path / "tiles"
+    out = run("tiles", scene, "--labels", labels, "--column", "cover", "-o", output).output
+    assert re.search(r"^lake +2$", out, re.MULTILINE)
+    assert re.search(r"^wood +2$", out, re.MULTILINE)
+    assert out.endswith(f"wrote {output}\n")
+    assert "2 classes" in run("dataset", output).output
+    assert "no column 'class'" in error("tiles", scene, "--labels", labels, "-o", tmp_path / "x")
 
 
 class TestTrainAndEvaluate:

@@ -1,0 +1,86 @@
+"""geoclass tiles"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+from tqdm import tqdm
+
+from geoclass.cli import options
+from geoclass.mapping.settings import MapSettings
+
+if TYPE_CHECKING:
+    from geoclass.scene.settings import FrameSettings, MaskSettings, RadiometrySettings
+
+
+@click.command("tiles")
+@click.argument("scene", type=options.SCENE)
+@click.option(
+    "--labels",
+    type=options.FILE,
+    required=True,
+    help="Polygons with a class each: GeoPackage, GeoJSON, shapefile …",
+)
+@click.option("--column", default="class", show_default=True, help="Names the polygon's class.")
+@click.option("-o", "--output", type=options.FILE, required=True, help="Folder to write.")
+@click.option(
+    "--min-share",
+    type=float,
+    default=0.8,
+    show_default=True,
+    help="Least share of a tile that its class covers.",
+)
+@click.option("--add", is_flag=True, help="Add to a folder that holds tiles of other scenes.")
+@options.bands
+@options.frame
+@options.masks
+@options.radiometry
+@options.quiet
+def command(
+    scene: str,
+    labels: Path,
+    column: str,
+    output: Path,
+    min_share: float,
+    add: bool,
+    bands: Sequence[int | str] | None,
+    frame: FrameSettings,
+    masks: MaskSettings,
+    radiometry: RadiometrySettings,
+    quiet: bool,
+) -> None:
+    """Cut labelled training tiles out of SCENE, for `geoclass train`.
+
+    A tile gets the class whose polygons cover at least --min-share of it; tiles that miss pixels
+    or that no class covers so far are left out. SCENE is whatever `geoclass map` takes, and its
+    pixels become what the networks know in the same way.
+    """
+    from geoclass.mapping.cutting import cut_labelled_tiles
+    from geoclass.mapping.plan import plan_map
+    from geoclass.model.checkpoint import load_model
+    from geoclass.scene.labels import read_labels
+
+    model = load_model()
+    settings = MapSettings(frame=frame, masks=masks, radiometry=radiometry)
+    plan = plan_map(scene, model.contract, model.sha256, settings, bands=bands)
+    for warning in plan.warnings:
+        click.echo(f"Warning: {warning}", err=True)
+    ground = read_labels(labels, column)
+    with tqdm(
+        total=plan.grid.rows * plan.grid.cols,
+        unit="tile",
+        desc=plan.source.name,
+        disable=quiet or None,
+    ) as bar:
+        cut = cut_labelled_tiles(
+            plan, ground, output, min_share=min_share, add=add, on_cells=bar.update
+        )
+    if not quiet:
+        for name, count in cut.counts.items():
+            click.echo(f"{name:<24}{count:>8}")
+        click.echo(f"{'(of several classes)':<24}{cut.mixed:>8}")
+        click.echo(f"{'(with missing pixels)':<24}{cut.hidden:>8}")
+        click.echo(f"wrote {output}")

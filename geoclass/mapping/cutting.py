@@ -1,0 +1,116 @@
+"""Labelled tiles out of a scene: what a network is trained with on other ground."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from geoclass.errors import OutputError, SettingsError
+from geoclass.mapping.cells import cut_tiles, view_cells
+from geoclass.mapping.plan import MapPlan
+from geoclass.scene.labels import LabelledGround
+from geoclass.scene.reader import read_strips
+
+DEFAULT_SHARE = 0.8
+"""Of a tile, that one class has to cover for the tile to show it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CutTiles:
+    """What was cut."""
+
+    counts: dict[str, int]
+    """Tiles by class, classes without any included."""
+    mixed: int
+    """Tiles that polygons touch, but no class covers enough of."""
+    hidden: int
+    """Tiles that a class covers, but that miss pixels."""
+
+
+def cut_labelled_tiles(
+    plan: MapPlan,
+    ground: LabelledGround,
+    output: Path,
+    *,
+    min_share: float = DEFAULT_SHARE,
+    add: bool = False,
+    on_cells: Callable[[int], object] = lambda _: None,
+) -> CutTiles:
+    """Write `<class>/<class>_<scene>_<row>_<col>.png` for each tile that one class covers.
+
+    Tiles are 8-bit pixels as the networks know them; those that miss any are left out. The
+    folder is written whole or not at all; with `add` it may hold tiles of other scenes already.
+    Raises SettingsError for an impossible share, OutputError where tiles cannot be written.
+    """
+    if not 0.5 < min_share <= 1:
+        raise SettingsError(f"the least share must be above 0.5 and at most 1, got {min_share}")
+    if not output.parent.is_dir():
+        raise OutputError(f"the folder {output.parent} does not exist: create it first")
+    if output.exists() and not add:
+        raise OutputError(f"{output} exists: give --add to add to it, or another name")
+    try:
+        with tempfile.TemporaryDirectory(prefix=f".{output.name}.", dir=output.parent) as folder:
+            made = Path(folder) / "tiles"
+            made.mkdir()
+            cut = _cut(plan, ground, made, min_share, on_cells)
+            _move(made, output)
+    except OSError as error:
+        raise OutputError(f"cannot write tiles to {output}: {error}") from error
+    return cut
+
+
+def _cut(
+    plan: MapPlan,
+    ground: LabelledGround,
+    folder: Path,
+    min_share: float,
+    on_cells: Callable[[int], object],
+) -> CutTiles:
+    grid, names = plan.grid, list(ground.shapes)
+    stem = Path(plan.source.name).stem or "scene"
+    counts: Counter[str] = Counter(dict.fromkeys(names, 0))
+    mixed = hidden = 0
+    for strip in read_strips(plan.source, plan.frame, grid, plan.looks):
+        span = slice(strip.first_row, strip.last_row)
+        rows, cols = np.nonzero(plan.inside[span])
+        shares = ground.find_shares(grid.tile_polygons(rows + strip.first_row, cols), grid.crs)
+        label, share = shares.argmax(axis=1), shares.max(axis=1)
+        mixed += int(((share > 0) & (share < min_share)).sum())
+        # Only tiles that are whole: a network should not learn what missing pixels look like.
+        whole = view_cells(strip, grid, 1.0).seen[rows, cols]
+        hidden += int(((share >= min_share) & ~whole).sum())
+        chosen = (share >= min_share) & whole
+        rows, cols, label = rows[chosen], cols[chosen], label[chosen]
+        if len(rows):
+            tiles = cut_tiles(strip, grid, rows, cols).transpose(0, 2, 3, 1)
+            for tile, row, col, k in zip(tiles, rows, cols, label, strict=True):
+                (folder / names[k]).mkdir(exist_ok=True)
+                file = f"{names[k]}_{stem}_{row + strip.first_row}_{col}.png"
+                Image.fromarray(np.ascontiguousarray(tile)).save(folder / names[k] / file)
+                counts[names[k]] += 1
+        on_cells(plan.inside[span].size)
+    return CutTiles(counts=dict(counts), mixed=mixed, hidden=hidden)
+
+
+def _move(made: Path, output: Path) -> None:
+    """Put the tiles where they belong; those of an earlier run are never replaced."""
+    files = sorted(made.rglob("*.png"))
+    if not files:
+        raise OutputError(
+            "no tile of the scene lies in the polygons: check their CRS, draw larger ones, or "
+            "lower --min-share"
+        )
+    places = [output / file.relative_to(made) for file in files]
+    there = next((place for place in places if place.exists()), None)
+    if there is not None:
+        raise OutputError(f"{there} exists: the scene has been cut into this folder before")
+    for file, place in zip(files, places, strict=True):
+        place.parent.mkdir(parents=True, exist_ok=True)
+        shutil.move(file, place)

@@ -1,0 +1,86 @@
+"""Polygons that say what the ground is, from a vector file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyogrio.raw
+import pyproj
+import shapely
+from pyogrio.errors import DataLayerError, DataSourceError, FeatureError
+
+from geoclass.errors import SceneError
+from geoclass.scene.region import parse_crs
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LabelledGround:
+    """Polygons by class."""
+
+    shapes: Mapping[str, shapely.Geometry]
+    """By class name, in alphabetical order: the union of the class's polygons."""
+    crs: str
+    """WKT."""
+
+    def find_shares(self, boxes: np.ndarray, crs: str | None) -> np.ndarray:
+        """Float (n, classes), 0–1: how much of each box, a polygon in `crs`, a class covers.
+
+        Raises SceneError where the boxes have no place on Earth.
+        """
+        if crs is None:
+            raise SceneError(
+                "the scene does not say where on Earth it lies, so polygons cannot be laid on it: "
+                "give --crs and --bounds"
+            )
+        transformer = pyproj.Transformer.from_crs(self.crs, crs, always_xy=True)
+        shares = np.zeros((len(boxes), len(self.shapes)))
+        for i, shape in enumerate(self.shapes.values()):
+            there = shapely.transform(shape, transformer.transform, interleaved=False)
+            parts = shapely.get_parts(there)  # small parts make quick intersections
+            box, part = shapely.STRtree(parts).query(boxes, predicate="intersects")
+            covered = shapely.area(shapely.intersection(boxes[box], parts[part]))
+            shares[:, i] = np.bincount(box, weights=covered, minlength=len(boxes))
+        shares /= shapely.area(boxes)[:, None]
+        return shares
+
+
+def read_labels(path: Path, column: str) -> LabelledGround:
+    """Read polygons whose class stands in a column; SceneError where that cannot be done."""
+    try:
+        info = pyogrio.read_info(path)
+        if column not in info["fields"]:
+            raise SceneError(
+                f"{path} has no column {column!r}, but {', '.join(info['fields']) or 'none'}: "
+                "say with --column which one names the class"
+            )
+        meta, _, shapes, (values,) = pyogrio.raw.read(path, columns=[column], force_2d=True)
+        polygons = shapely.make_valid(shapely.from_wkb(shapes))
+    except (DataSourceError, DataLayerError, FeatureError, ValueError, shapely.GEOSException) as e:
+        raise SceneError(
+            f"cannot read {path} as a vector file ({e}): give polygons, such as a GeoPackage, "
+            "GeoJSON or shapefile"
+        ) from e
+    names = np.array([_name_class(path, value) for value in values])
+    solid = shapely.get_dimensions(polygons) == 2
+    if not solid.any():
+        raise SceneError(f"{path} holds no polygons: give areas, not points or lines")
+    if not meta["crs"]:
+        raise SceneError(f"{path} has no coordinate reference system: assign the right one first")
+    polygons, names = polygons[solid], names[solid]
+    return LabelledGround(
+        shapes={str(name): shapely.union_all(polygons[names == name]) for name in np.unique(names)},
+        crs=parse_crs(meta["crs"]).to_wkt(),
+    )
+
+
+def _name_class(path: Path, value: object) -> str:
+    name = "" if value is None else str(value).strip()
+    if not name or name in ("nan", "None") or name.startswith(".") or set(name) & set('/\\:*?"<>|'):
+        raise SceneError(
+            f"a polygon in {path} is of class {name!r}, which cannot be a folder's name: "
+            "give every polygon a plain name"
+        )
+    return name

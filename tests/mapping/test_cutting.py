@@ -1,0 +1,159 @@
+"""Labelled tiles out of scenes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import geopandas as gpd
+import numpy as np
+import pytest
+import rasterio
+import shapely
+
+from geoclass.errors import GeoclassError, OutputError, SceneError, SettingsError
+from geoclass.learn.dataset import read_tiles
+from geoclass.mapping.cutting import CutTiles, cut_labelled_tiles
+from geoclass.mapping.plan import plan_map
+from geoclass.mapping.settings import MapSettings
+from geoclass.scene.labels import read_labels
+from tests.conftest import make_contract, paint
+
+Make = Callable[..., Path]
+ROWS, COLS = 3, 4
+
+
+@pytest.fixture
+def scene(make_scene: Make) -> Path:
+    """Another plain colour in every tile, on a 10 m grid."""
+    return make_scene(
+        paint([[row * COLS + col for col in range(COLS)] for row in range(2)] + [[8, 9, 0, 1]])
+    )
+
+
+def draw(scene: Path, file: Path, boxes: dict[str, list[tuple[float, ...]]], **more: str) -> Path:
+    """Polygons by class, given in columns and rows of tiles."""
+    with rasterio.open(scene) as dataset:
+        transform, crs = dataset.transform, dataset.crs
+    shapes, names = [], []
+    for name, several in boxes.items():
+        for left, top, right, bottom in several:
+            (west, north), (east, south) = (
+                transform @ (64 * left, 64 * top),
+                transform @ (64 * right, 64 * bottom),
+            )
+            shapes.append(shapely.box(west, south, east, north))
+            names.append(name)
+    frame = gpd.GeoDataFrame({"class": names}, geometry=shapes, crs=crs)
+    frame = frame.to_crs(more["crs"]) if "crs" in more else frame
+    frame.to_file(file)
+    return file
+
+
+def cut(scene: Path, labels: Path, output: Path, **more: object) -> CutTiles:
+    plan = plan_map(scene, make_contract(), "0" * 64, MapSettings())
+    return cut_labelled_tiles(plan, read_labels(labels, "class"), output, **more)
+
+
+@pytest.mark.parametrize("crs", ["EPSG:32633", "EPSG:4326"])
+def test_tiles_are_what_polygons_cover(scene: Path, tmp_path: Path, crs: str) -> None:
+    boxes = {
+        "wood": [(0, 0, 2, 1.02), (2, 0, 2.5, 1)],  # two tiles, and half of a third
+        "lake": [(2.9, 1.9, 4, 3), (2.5, 0, 3, 1)],  # one tile, and the other half
+    }
+    labels = draw(scene, tmp_path / "labels.gpkg", boxes, crs=crs)
+    found = cut(scene, labels, tmp_path / "tiles")
+    assert found.counts == {"lake": 1, "wood": 2}
+    assert found.hidden == 0
+    tiles = read_tiles(tmp_path / "tiles")
+    assert tiles.names == (
+        "lake/lake_scene_2_3.png",
+        "wood/wood_scene_0_0.png",
+        "wood/wood_scene_0_1.png",
+    )
+    with rasterio.open(scene) as dataset:
+        pixels = dataset.read()
+    np.testing.assert_array_equal(tiles.images[0], pixels[:, 128:192, 192:256])
+    np.testing.assert_array_equal(tiles.images[2], pixels[:, :64, 64:128])
+
+
+def test_tiles_without_all_their_pixels_are_left_out(make_scene: Make, tmp_path: Path) -> None:
+    mask = np.full((64, 128), 255, np.uint8)
+    mask[5, 70] = 0
+    scene = make_scene(paint([[1, 2]]), mask=mask)
+    labels = draw(scene, tmp_path / "labels.gpkg", {"wood": [(0, 0, 2, 1)]})
+    found = cut(scene, labels, tmp_path / "tiles")
+    assert found == CutTiles(counts={"wood": 1}, mixed=0, hidden=1)
+
+
+def test_share_can_be_chosen(scene: Path, tmp_path: Path) -> None:
+    labels = draw(scene, tmp_path / "labels.gpkg", {"wood": [(0, 0, 0.7, 1), (1, 0, 2, 1)]})
+    assert cut(scene, labels, tmp_path / "most").counts == {"wood": 1}
+    assert cut(scene, labels, tmp_path / "more", min_share=0.65).counts == {"wood": 2}
+    with pytest.raises(SettingsError, match="above 0.5 and at most 1, got 0.5"):
+        cut(scene, labels, tmp_path / "half", min_share=0.5)
+
+
+def test_scenes_add_up_and_nothing_is_replaced(
+    scene: Path, make_scene: Make, tmp_path: Path
+) -> None:
+    labels = draw(scene, tmp_path / "labels.gpkg", {"wood": [(0, 0, 1, 1)]})
+    output = tmp_path / "tiles"
+    cut(scene, labels, output)
+    with pytest.raises(OutputError, match="exists: give --add"):
+        cut(scene, labels, output)
+    with pytest.raises(OutputError, match="has been cut into this folder before"):
+        cut(scene, labels, output, add=True)
+    cut(make_scene(paint([[5, 6]]), name="other.tif"), labels, output, add=True)
+    assert sorted(file.name for file in output.rglob("*.png")) == [
+        "wood_other_0_0.png", "wood_scene_0_0.png",
+    ]  # fmt: skip
+    assert sorted(file.name for file in tmp_path.iterdir() if file.is_dir()) == ["tiles"]
+
+
+def write_labels(path: Path, problem: str) -> None:
+    frame = gpd.GeoDataFrame({"class": ["a/b"]}, geometry=[shapely.box(0, 0, 1, 1)], crs=32633)
+    if problem == "points":
+        frame = frame.assign(**{"class": "a"}).set_geometry([shapely.Point(0, 0)], crs=32633)
+    if problem == "crs":
+        frame = frame.assign(**{"class": "a"}).set_crs(None, allow_override=True)
+    if problem == "column":
+        frame = frame.rename(columns={"class": "kind"})
+    if problem == "empty":
+        frame = frame.assign(**{"class": [None]})
+    if problem == "elsewhere":
+        frame = frame.assign(**{"class": "a"})
+    if problem == "rubbish":
+        path.write_text("no vector file")
+    else:
+        frame.to_file(path)
+
+
+@pytest.mark.filterwarnings("ignore:'crs' was not provided")
+@pytest.mark.parametrize(
+    ("problem", "message"),
+    [
+        ("name", "is of class 'a/b', which cannot be a folder's name"),
+        ("points", "holds no polygons"),
+        ("crs", "has no coordinate reference system"),
+        ("column", "has no column 'class', but kind: say with --column"),
+        ("empty", "is of class '', which cannot be"),
+        ("elsewhere", "no tile of the scene lies in the polygons"),
+        ("rubbish", "cannot read .* as a vector file"),
+    ],
+)
+def test_labels_that_cannot_be_used(
+    scene: Path, tmp_path: Path, problem: str, message: str
+) -> None:
+    labels = tmp_path / "labels.gpkg"
+    write_labels(labels, problem)
+    with pytest.raises(GeoclassError, match=message):
+        cut(scene, labels, tmp_path / "tiles")
+    assert not (tmp_path / "tiles").exists()
+
+
+def test_scene_without_a_place(make_scene: Make, tmp_path: Path) -> None:
+    placed = make_scene(paint([[1]]))
+    labels = draw(placed, tmp_path / "labels.gpkg", {"wood": [(0, 0, 1, 1)]})
+    with pytest.raises(SceneError, match="does not say where on Earth"):
+        read_labels(labels, "class").find_shares(np.array([shapely.box(0, 0, 1, 1)]), None)
