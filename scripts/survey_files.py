@@ -29,6 +29,7 @@ from pathlib import Path
 SECONDS = 60.0
 GIGABYTES = 2.0
 COMMONEST = 10
+MOST_SHOWN = 120
 START_SECONDS = 120.0
 
 MAPPED, REFUSED, DEFECT = "mapped", "refused", "defect"
@@ -241,7 +242,7 @@ def shorten(message: str, scene: str) -> str:
     text = message.replace(scene, "FILE").replace(name, "FILE")
     text = re.sub(r"FILE[\w./-]*", "FILE", text)
     text = re.sub(r"(?<![\w-])\d[\d.,]*(×\d+)?", "N", text)
-    return text if len(text) <= 150 else text[:149] + "…"
+    return text if len(text) <= MOST_SHOWN else text[: MOST_SHOWN - 1] + "…"
 
 
 def survey(files: list[Path], worker: Worker) -> list[Outcome]:

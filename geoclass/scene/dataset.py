@@ -129,4 +129,6 @@ def hide_secrets(address: str) -> str:
 def _explain(error: BaseException, name: str, shown: str) -> str:
     """GDAL's own words, which rasterio keeps in the error's cause; without VRTs and secrets."""
     lines = str(error.__cause__ or error).replace(name, shown).strip().splitlines()
+    if lines and "not recognized as being in a supported file format" in lines[0]:
+        return "its format is none that GDAL knows here: give a GeoTIFF or another raster"
     return hide_secrets(lines[0]) if lines else type(error).__name__
