@@ -157,7 +157,7 @@ def describe_plan(plan: MapPlan) -> str:
         f"bands       {', '.join(map(str, source.bands))} as red, green, blue",
         f"radiometry  {plan.radiometry.name}: {plan.radiometry.reason}",
         *(f"warp        {note}" for note in plan.frame.notes),
-        *(f"masked      {note}" for note in plan.looks.masks.notes),
+        *(f"masks       {note}" for note in plan.looks.masks.notes),
         f"map         {grid.width}×{grid.height} {pixels}",
         f"cells       {cells}",
     ]

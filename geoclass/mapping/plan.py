@@ -26,7 +26,7 @@ from geoclass.scene.radiometry import Radiometry
 from geoclass.scene.reader import Looks
 from geoclass.scene.recognition import find_candidates
 from geoclass.scene.region import Region, find_region
-from geoclass.scene.sample import find_collar, read_sample
+from geoclass.scene.sample import DOUBT_SIDE, find_collar, look_at, read_sample
 from geoclass.scene.source import SceneSource, open_scene
 from geoclass.scene.target import FrameDemands
 
@@ -97,8 +97,10 @@ def plan_map(
     frame = plan_frame(source, place, settings.frame, demands, region)
     grid = _lay_grid(source, frame, demands)
     inside = _find_inside(grid, region)
-    sample = read_sample(source, frame, grid, inside)
+    sample = look_at(source, frame, grid, inside)
     candidates = find_candidates(source, settings.radiometry, sample)
+    if len(candidates) > 1:
+        sample = read_sample(source, frame, grid, inside, DOUBT_SIDE)
     predict = None if classifier is None else classifier.predict
     radiometry = choose_radiometry(source, candidates, sample, predict)
     if not settings.frame.force:

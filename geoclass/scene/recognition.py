@@ -6,6 +6,7 @@ The air scatters blue light: above it (Level-1C) nothing is as dark in blue as o
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -37,6 +38,9 @@ L2A_BRIGHTEST_BLUE = 700.0
 """On the ground, some pixels of a clear scene are darker than this; 106 … 360 were met."""
 BELOW_OFFSET = 950.0
 """Numbers this low have no offset of 1000 in them, but for noise."""
+
+_NAMED_LEVEL = re.compile(r"(?<![a-z0-9])l(1c|2a)(?![a-z0-9])", re.IGNORECASE)
+"""As people name their files: `bolzano_l2a.tif`."""
 
 _Linear = tuple[Triple, Triple, str]
 """Gain, bias and reason: digital number = gain · stored + bias."""
@@ -162,6 +166,8 @@ def _find_levels(
     for level in TCI_MAX_DN:
         if level[-2:] in known:
             return [(level, "by its metadata")]
+    if found := _NAMED_LEVEL.search(source.name):
+        return [(f"Level-{found[1].upper()}", "by its name")]
     blue = "unknown" if dark is None else f"{dark[2]:.0f}"
     return [(level, f"by its dark blue, {blue}") for level in _plausible_levels(dark)]
 

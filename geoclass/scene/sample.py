@@ -5,16 +5,23 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
+from affine import Affine
 from rasterio.windows import Window
 
 from geoclass.grid import Grid
-from geoclass.scene.dataset import open_dataset
+from geoclass.scene.dataset import is_remote, open_dataset
 from geoclass.scene.frame import Frame
-from geoclass.scene.pixels import open_pixels
+from geoclass.scene.pixels import open_pixels, read_shrunk
 from geoclass.scene.source import SceneSource
 
 SAMPLE_SIDE = 5
 """A sample is so many tiles high and wide, spread over all of the map."""
+REMOTE_SIDE = 2
+"""Over the network every tile costs a block, which is fetched again for the map."""
+OVERVIEW_SIDE = 128
+"""Pixels on the longer side of a first look at a remote scene that has overviews."""
+DOUBT_SIDE = 7
+"""Where the sample leaves doubt, a larger one is labelled."""
 
 CORNER = 8
 """Pixels a side of the corners in which a collar is looked for."""
@@ -38,16 +45,35 @@ class Sample:
         return found
 
 
-def read_sample(source: SceneSource, frame: Frame, grid: Grid, inside: np.ndarray) -> Sample:
-    """Tiles of a lattice over the cells that are to be mapped.
+def look_at(source: SceneSource, frame: Frame, grid: Grid, inside: np.ndarray) -> Sample:
+    """What tells dark from bright: tiles, or of remote scenes an overview where there is one.
+
+    `inside` is bool (rows, cols). Raises SceneError where the file cannot be read.
+    """
+    if not is_remote(source.dataset):
+        return read_sample(source, frame, grid, inside, SAMPLE_SIDE)
+    with open_dataset(source.dataset, source.shown) as dataset:
+        overviews = dataset.overviews(source.bands[0])
+    if not overviews:
+        return read_sample(source, frame, grid, inside, REMOTE_SIDE)
+    if frame.access != "read":  # a warp would read all of the scene's own pixels
+        frame = Frame(height=source.height, width=source.width, transform=Affine.scale(1), crs=None)
+    stored, valid = read_shrunk(source, frame, OVERVIEW_SIDE)
+    return Sample(stored=stored[:, None], valid=valid[None])
+
+
+def read_sample(
+    source: SceneSource, frame: Frame, grid: Grid, inside: np.ndarray, side: int
+) -> Sample:
+    """Tiles of a lattice, `side` high and wide, over the cells that are to be mapped.
 
     `inside` is bool (rows, cols). Raises SceneError where the file cannot be read.
     """
     rows, cols = np.nonzero(inside)
     lattice = {
         (int(np.argmin(np.abs(rows - row) * grid.cols + np.abs(cols - col))))
-        for row in np.linspace(rows.min(), rows.max(), SAMPLE_SIDE + 2)[1:-1]
-        for col in np.linspace(cols.min(), cols.max(), SAMPLE_SIDE + 2)[1:-1]
+        for row in np.linspace(rows.min(), rows.max(), side + 2)[1:-1]
+        for col in np.linspace(cols.min(), cols.max(), side + 2)[1:-1]
     }
     size = grid.tile_size
     with open_pixels(source, frame) as read_pixels:

@@ -40,7 +40,7 @@ def test_product(tmp_path: Path, random_model: Path, zipped: bool) -> None:
     run("map", scene, "-o", tmp_path / "m.gpkg", "-m", random_model)
     provenance = read_map(tmp_path / "m.gpkg").provenance
     assert provenance.scene == safe.name
-    assert provenance.radiometry["dn_offset"] == 1000
+    assert provenance.radiometry["bias"] == [-1000, -1000, -1000]
     again = run("map", scene, "-o", tmp_path / "m.gpkg", "-m", random_model)
     assert "is up to date" in again.stdout
 

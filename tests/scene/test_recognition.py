@@ -73,6 +73,16 @@ def test_metadata_beat_pixels(find: Find) -> None:
     assert "baseline 02.09" in told.reason
 
 
+@pytest.mark.parametrize(
+    ("name", "profile"),
+    [("lake_L2A_2020.tif", "l2a"), ("l1c.tif", "l1c"), ("al2a.tif", "l1c"), ("l2a2.tif", "l1c")],
+)
+def test_name_of_the_file_tells_the_level_too(find: Find, name: str, profile: str) -> None:
+    """Even of a hazy day, which is as bright as if seen from above the air."""
+    (told,) = find(ground("Level-1C").astype(np.uint16), name=name)
+    assert told.name == profile
+
+
 def test_person_beats_metadata(find: Find) -> None:
     stored = ground().astype(np.uint16)
     wishes = RadiometrySettings(profile="l2a", dn_offset=100.0)
@@ -180,12 +190,12 @@ def test_sample_is_spread_over_the_cells_inside(make_scene: Make) -> None:
     pixels += (np.arange(640) // 64 + 1).astype(np.uint8)
     source = open_scene(make_scene(pixels))
     frame, grid = frame_and_grid(source)
-    whole = read_sample(source, frame, grid, np.ones((10, 10), bool))
+    whole = read_sample(source, frame, grid, np.ones((10, 10), bool), 5)
     assert whole.stored.shape == (3, 25, 64, 64)
     assert len(np.unique(whole.stored)) == 5
     inside = np.zeros((10, 10), bool)
     inside[2:4, 7] = True
-    part = read_sample(source, frame, grid, inside)
+    part = read_sample(source, frame, grid, inside, 5)
     assert part.stored.shape == (3, 2, 64, 64)
     assert (part.stored == 8).all()
     assert part.percentile(50).tolist() == [8, 8, 8]

@@ -18,7 +18,7 @@ from geoclass.grid import Grid
 from geoclass.scene.dataset import REMOTE_SETTINGS, gdal_settings, hide_secrets, open_dataset
 from geoclass.scene.frame import Frame
 from geoclass.scene.mask import find_masks
-from geoclass.scene.radiometry import ONES, ZEROS, read_as_l1c
+from geoclass.scene.radiometry import read_as_rgb8
 from geoclass.scene.reader import Looks, read_strips
 from geoclass.scene.remote import gdal_name, is_address
 from geoclass.scene.settings import MaskSettings
@@ -56,9 +56,7 @@ def read_all(address: str) -> np.ndarray:
     frame = Frame(
         height=source.height, width=source.width, transform=source.transform, crs=source.crs
     )
-    looks = Looks(
-        radiometry=read_as_l1c(ONES, ZEROS, "test"), masks=find_masks(source, MaskSettings())
-    )
+    looks = Looks(radiometry=read_as_rgb8("test"), masks=find_masks(source, MaskSettings()))
     rows = [
         strip.pixels[:, : (strip.last_row - strip.first_row) * 64]
         for strip in read_strips(source, frame, grid, looks, 200 * 1024)
