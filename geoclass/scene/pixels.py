@@ -56,7 +56,9 @@ def _attach(dataset: DatasetReader, source: SceneSource, frame: Frame) -> Iterat
         with open_warped(dataset, source, frame) as warped:
             yield partial(_read_warped, warped, source)
     else:
-        yield partial(_read_controlled, dataset, source, frame)
+        # Read whole, once: a warp by control points cannot follow a file's own mask.
+        mask = None if source.always_valid else dataset.dataset_mask()
+        yield partial(_read_controlled, dataset, source, frame, mask)
 
 
 def read_shrunk(source: SceneSource, frame: Frame, longest: int) -> tuple[np.ndarray, np.ndarray]:
@@ -166,7 +168,11 @@ def _read_warped(
 
 
 def _read_controlled(
-    dataset: DatasetReader, source: SceneSource, frame: Frame, window: Window
+    dataset: DatasetReader,
+    source: SceneSource,
+    frame: Frame,
+    mask: np.ndarray | None,
+    window: Window,
 ) -> tuple[np.ndarray, np.ndarray]:
     """A warp by ground control points or rational polynomials, which no WarpedVRT can do."""
     stored = np.zeros((3, window.height, window.width), dtype=source.dtype)
@@ -175,18 +181,24 @@ def _read_controlled(
         where: dict[str, Any] = {"gcps": points, "src_crs": crs}
     else:
         where = {"rpcs": dataset.rpcs, "src_crs": WGS84, **rpc_options(dataset.rpcs)}
+    where |= {
+        "dst_crs": frame.crs,
+        "dst_transform": frame.transform @ Affine.translation(window.col_off, window.row_off),
+        # Exact for every pixel, so that windows do not show where they meet.
+        "tolerance": 0,
+        "warp_mem_limit": WARP_MEGABYTES,
+    }
     reproject(
         rasterio.band(dataset, source.bands),
         stored,
         src_nodata=0 if source.nodata is None else source.nodata,
         dst_nodata=0,
-        dst_crs=frame.crs,
-        dst_transform=frame.transform @ Affine.translation(window.col_off, window.row_off),
         resampling=Resampling[frame.resampling],
-        # Exact for every pixel, so that windows do not show where they meet.
-        tolerance=0,
-        warp_mem_limit=WARP_MEGABYTES,
         UNIFIED_SRC_NODATA="YES",
         **where,
     )
-    return _drop_missing(source, stored, np.ones(stored.shape[1:], dtype=bool))
+    valid = np.ones(stored.shape[1:], dtype=np.uint8)
+    if mask is not None:
+        valid[:] = 0
+        reproject(mask, valid, resampling=Resampling.nearest, **where)
+    return _drop_missing(source, stored, valid > 0)

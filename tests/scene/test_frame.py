@@ -201,6 +201,33 @@ def test_ground_control_points(make_scene: Make, tmp_path: Path) -> None:
     assert valid.sum() == pytest.approx(300 * 200 - 900, rel=0.02)
 
 
+def test_masks_are_minded_under_ground_control_points(tmp_path: Path) -> None:
+    mask = np.full((300, 200), 255, np.uint8)
+    mask[:, :50] = 0
+    points = [
+        GroundControlPoint(row=row, col=col, x=330000 + 10 * col, y=5822040 - 10 * row)
+        for row in (0, 300)
+        for col in (0, 200)
+    ]
+    for name, profile in (("mask.tif", {}), ("alpha.tif", {"alpha": "yes"})):
+        bands = np.full((3 + len(profile), 300, 200), 100, np.uint8)
+        bands[3:] = mask
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", NotGeoreferencedWarning)
+            with rasterio.open(
+                tmp_path / name, "w", driver="GTiff", count=len(bands), height=300, width=200,
+                dtype="uint8", photometric="rgb", **profile,
+            ) as file:  # fmt: skip
+                file.write(bands)
+                file.gcps = (points, rasterio.CRS.from_string(UTM))
+                if not profile:
+                    file.write_mask(mask)
+        source, frame = plan(tmp_path / name)
+        _, valid = read(source, frame)
+        assert valid.sum() == pytest.approx(300 * 150, rel=0.01)
+        assert not valid[:, :49].any()
+
+
 def test_rational_polynomials(tmp_path: Path) -> None:
     """Coefficients that say: columns go with longitude, rows against latitude."""
     one, zero = [1.0] + [0.0] * 19, [0.0] * 20
