@@ -19,6 +19,11 @@ if TYPE_CHECKING:
     from geoclass.mapping.pipeline import map_scene
     from geoclass.mapping.settings import MapSettings
     from geoclass.model.checkpoint import Model, load_model
+    from geoclass.monitor.change import change_maps, write_change
+    from geoclass.monitor.dates import date_map
+    from geoclass.monitor.files import read_monitor, write_monitor
+    from geoclass.monitor.settings import MonitorSettings
+    from geoclass.monitor.watch import monitor_maps
     from geoclass.products.files import read_map, write_map
 
 _HOMES = {
@@ -26,10 +31,17 @@ _HOMES = {
     "LandCoverMap": "geoclass.landcover",
     "MapSettings": "geoclass.mapping.settings",
     "Model": "geoclass.model.checkpoint",
+    "MonitorSettings": "geoclass.monitor.settings",
+    "change_maps": "geoclass.monitor.change",
+    "date_map": "geoclass.monitor.dates",
     "load_model": "geoclass.model.checkpoint",
     "map_scene": "geoclass.mapping.pipeline",
+    "monitor_maps": "geoclass.monitor.watch",
     "read_map": "geoclass.products.files",
+    "read_monitor": "geoclass.monitor.files",
+    "write_change": "geoclass.monitor.change",
     "write_map": "geoclass.products.files",
+    "write_monitor": "geoclass.monitor.files",
 }
 
 __all__ = [
@@ -37,10 +49,17 @@ __all__ = [
     "LandCoverMap",
     "MapSettings",
     "Model",
+    "MonitorSettings",
+    "change_maps",
+    "date_map",
     "load_model",
     "map_scene",
+    "monitor_maps",
     "read_map",
+    "read_monitor",
+    "write_change",
     "write_map",
+    "write_monitor",
 ]
 
 

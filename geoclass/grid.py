@@ -181,6 +181,13 @@ class Grid:
         t = self.transform
         return t.a * px + t.b * py + t.c, t.d * px + t.e * py + t.f
 
+    def has_same_crs(self, other: Grid) -> bool:
+        """Whether coordinates of both mean the same places, however the WKT is spelt."""
+        if self.crs is None or other.crs is None or self.crs == other.crs:
+            return self.crs == other.crs
+        mine, theirs = pyproj.CRS.from_wkt(self.crs), pyproj.CRS.from_wkt(other.crs)
+        return mine.equals(theirs, ignore_axis_order=True)
+
     def to_json(self) -> dict[str, Any]:
         """Plain data, understood by `from_json`."""
         return {

@@ -14,7 +14,7 @@ PACKAGE = Path(__file__).parents[1] / "geoclass"
 ROWS = (
     ("cli",),
     ("report",),
-    ("learn", "mapping"),
+    ("learn", "mapping", "monitor"),
     ("model", "scene", "products"),
     ("landcover",),
     ("contract",),
@@ -24,7 +24,7 @@ ROWS = (
 """Imports point from a row to any lower row, never sideways or up."""
 
 OWNERS = {
-    "affine": {"grid", "scene"},
+    "affine": {"grid", "monitor", "scene"},
     "click": {"cli"},
     "defusedxml": {"scene"},
     "geopandas": {"products"},
@@ -36,11 +36,12 @@ OWNERS = {
     "pandas": {"products"},
     "PIL": {"learn", "mapping"},
     "pyogrio": {"products", "scene"},
-    "pyproj": {"grid", "scene"},
+    "pyproj": {"grid", "monitor", "scene"},
     "pystac": {"scene"},
     "rasterio": {"scene", "products"},
     "safetensors": {"model"},
-    "shapely": {"grid", "scene"},
+    "scipy": {"monitor"},
+    "shapely": {"grid", "monitor", "scene"},
     "torch": {"learn", "model"},
     "torchvision": {"learn"},
     "tqdm": {"cli"},

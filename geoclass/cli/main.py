@@ -18,6 +18,8 @@ from geoclass.errors import GeoclassError
 COMMANDS = {
     "map": ("map_scene", "Label every tile of a scene and write a land-cover map."),
     "preview": ("preview", "Draw a map beside its scene as a picture."),
+    "change": ("change", "Compare two maps or scenes, false change accounted for."),
+    "monitor": ("monitor", "Follow a place over several dates and report losses."),
     "info": ("info", "Say what a model, map or scene is."),
     "predict": ("predict", "Label single images."),
     "download": ("download", "Fetch and check a data set of labelled tiles."),

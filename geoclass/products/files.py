@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import tempfile
 from collections.abc import Callable, Mapping
@@ -17,6 +16,7 @@ from geoclass.grid import Grid
 from geoclass.landcover import LandCoverMap
 from geoclass.products import geopackage, geotiff
 from geoclass.products.formats import MapFormat, find_format
+from geoclass.products.writing import check_folder, check_not_open
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,13 +52,8 @@ def check_target(
     Raises OutputError where it must not be written: its folder is missing or closed to us, it
     is open in another program, or it exists, is something else and `overwrite` is not given.
     """
-    if not path.parent.is_dir():
-        raise OutputError(f"the folder {path.parent} does not exist: create it first")
-    if not os.access(path.parent, os.W_OK):
-        raise OutputError(f"the folder {path.parent} cannot be written to: choose another")
-    if path.is_dir():
-        raise OutputError(f"{path} is a folder: give the name of a file")
-    _check_not_open(path)
+    check_folder(path)
+    check_not_open(path)
     if overwrite:
         return False
     companions = _ADAPTERS[map_format].companions(path)
@@ -98,7 +93,7 @@ def write_map(
     """Write a map, replacing what is there; OutputError where that fails."""
     path = Path(path)
     map_format = map_format or find_format(path)
-    _check_not_open(path)
+    check_not_open(path)
     check_placed(landcover.grid, map_format)
     try:
         with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as folder:
@@ -114,6 +109,14 @@ def write_map(
         raise OutputError(f"cannot write {path}: {error}") from error
 
 
+def holds_map(path: Path) -> bool:
+    """Whether a file is a map that geoclass wrote, by its suffix and its metadata."""
+    try:
+        return "GEOCLASS" in (_ADAPTERS[find_format(path)].read_items(path) or {})
+    except OutputError:
+        return False
+
+
 def read_map(path: Path | str) -> LandCoverMap:
     """The map in a file that geoclass wrote; OutputError for any other file."""
     path = Path(path)
@@ -125,17 +128,6 @@ def read_map(path: Path | str) -> LandCoverMap:
         raise OutputError(
             f"{path} has been changed or damaged since geoclass wrote it ({error}): map it again"
         ) from error
-
-
-def _check_not_open(path: Path) -> None:
-    """Refuse a GeoPackage that another program is writing to."""
-    journal, log = (path.with_name(f"{path.name}-{kind}") for kind in ("journal", "wal"))
-    for file in (journal, log):
-        if file.exists() and file.stat().st_size:
-            raise OutputError(
-                f"{path} is open in another program, such as QGIS ({file.name} is not empty): "
-                "close it there first, or choose another name"
-            )
 
 
 def _read_fingerprint(path: Path, map_format: MapFormat) -> str | None:

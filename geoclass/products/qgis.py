@@ -39,7 +39,7 @@ def legend_entries(legend: Legend) -> list[LegendEntry]:
 
 def class_style(legend: Legend, aliases: Sequence[tuple[str, str]]) -> str:
     """QML for polygons, one category for each class and status by `class_id`."""
-    root = _vector_root(aliases)
+    root = vector_root(aliases)
     entries = legend_entries(legend)
     renderer = ET.SubElement(
         root, "renderer-v2", type="categorizedSymbol", attr="class_id", symbollevels="0"
@@ -55,13 +55,13 @@ def class_style(legend: Legend, aliases: Sequence[tuple[str, str]]) -> str:
             render="true",
             type="long",
         )
-    _add_symbols(renderer, [entry.color for entry in entries])
-    return _to_text(root)
+    add_symbols(renderer, [entry.color for entry in entries])
+    return to_text(root)
 
 
 def confidence_style(aliases: Sequence[tuple[str, str]]) -> str:
     """QML for polygons, five shades by `confidence`."""
-    root = _vector_root(aliases)
+    root = vector_root(aliases)
     renderer = ET.SubElement(
         root,
         "renderer-v2",
@@ -82,8 +82,8 @@ def confidence_style(aliases: Sequence[tuple[str, str]]) -> str:
             symbol=str(i),
             render="true",
         )
-    _add_symbols(renderer, CONFIDENCE_COLORS)
-    return _to_text(root)
+    add_symbols(renderer, CONFIDENCE_COLORS)
+    return to_text(root)
 
 
 def raster_style(legend: Legend) -> str:
@@ -109,10 +109,11 @@ def raster_style(legend: Legend) -> str:
             label=entry.label,
             alpha="255",
         )
-    return _to_text(root)
+    return to_text(root)
 
 
-def _vector_root(aliases: Sequence[tuple[str, str]]) -> ET.Element:
+def vector_root(aliases: Sequence[tuple[str, str]]) -> ET.Element:
+    """The root of a vector layer's style, with (column, name for people)."""
     root = ET.Element("qgis", version=QGIS_VERSION, styleCategories="Symbology|Fields")
     parent = ET.SubElement(root, "aliases")
     for i, (field, name) in enumerate(aliases):
@@ -120,7 +121,8 @@ def _vector_root(aliases: Sequence[tuple[str, str]]) -> ET.Element:
     return root
 
 
-def _add_symbols(renderer: ET.Element, colors: Sequence[str]) -> None:
+def add_symbols(renderer: ET.Element, colors: Sequence[str]) -> None:
+    """Filled polygons, one symbol a colour, numbered from 0."""
     symbols = ET.SubElement(renderer, "symbols")
     for i, color in enumerate(colors):
         symbol = ET.SubElement(symbols, "symbol", type="fill", name=str(i), alpha="1")
@@ -138,7 +140,8 @@ def _add_symbols(renderer: ET.Element, colors: Sequence[str]) -> None:
             ET.SubElement(options, "Option", type="QString", name=name, value=value)
 
 
-def _to_text(root: ET.Element) -> str:
+def to_text(root: ET.Element) -> str:
+    """The style as QGIS stores it."""
     ET.indent(root, " ")
     return "<!DOCTYPE qgis PUBLIC 'http://mrcc.com/qgis.dtd' 'SYSTEM'>\n" + ET.tostring(
         root, encoding="unicode"

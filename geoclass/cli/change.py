@@ -1,0 +1,96 @@
+"""geoclass change"""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from geoclass.cli import options
+from geoclass.cli.dated import dated_options, read_dated
+from geoclass.monitor.settings import AlignSettings, PairRate, SeriesSettings
+
+if TYPE_CHECKING:
+    from geoclass.monitor.change import Change
+
+
+@click.command("change")
+@click.argument("old", type=options.FILE)
+@click.argument("new", type=options.FILE)
+@click.option("-o", "--output", type=options.FILE, required=True, help="GeoPackage to write.")
+@dated_options
+@click.option("--overwrite", is_flag=True, help="Replace the output, whatever it is.")
+@options.quiet
+def command(
+    old: Path,
+    new: Path,
+    output: Path,
+    days: Sequence[datetime],
+    rate: float,
+    pairs: tuple[PairRate, ...],
+    doubt: float,
+    allow_mismatch: bool,
+    resample: bool,
+    model: Path | None,
+    device: str | None,
+    overwrite: bool,
+    quiet: bool,
+) -> None:
+    """Compare OLD and NEW, two maps or scenes of one place, cell by cell.
+
+    Two maps differ in many cells where nothing changed, because each is wrong now and then: the
+    first line says in how many. The probability of change weighs that against how seldom land
+    changes.
+    """
+    from geoclass.monitor.change import change_maps, write_change
+    from geoclass.products.formats import check_not_input
+    from geoclass.products.writing import check_new
+
+    def say(text: str) -> None:
+        if not quiet:
+            click.echo(text)
+
+    check_not_input(output, old, new)
+    check_new(output, suffix=".gpkg", overwrite=overwrite)
+    settings = SeriesSettings(rate=rate, pairs=pairs, doubt=doubt)
+    align = AlignSettings(allow_mismatch=allow_mismatch, resample=resample)
+    mapped: list[str] = []
+    maps = read_dated([old, new], days, model=model, device=device, say=mapped.append)
+    change = change_maps(*maps, settings=settings, align=align)
+    for mismatch in change.stack.mismatches:
+        click.echo(f"Warning: compared although {mismatch}", err=True)
+    say(format_change(change))
+    write_change(change, output, shlex.join(["geoclass", *sys.argv[1:]]))
+    say(f"wrote {output}")
+
+
+def format_change(change: Change) -> str:
+    """The warning first, then from class × to class."""
+    from geoclass.monitor.change import CHANGED, compare_areas
+
+    changed = change.probability[change.compared] > CHANGED
+    start, end = change.stack.dates
+    lines = [
+        (
+            f"labels differ in {change.raw_share:.1%} of {changed.size} cells; misclassification "
+            f"alone would make {change.expected_share:.1%} differ"
+        ),
+        f"{start} to {end}: {int(changed.sum())} cells ({changed.mean():.1%}) probably changed",
+        f"{'from':<24}{'to':<24}{'cells':>7}{'hectares':>12}{'likely':>12}",
+    ]
+    table = compare_areas(change)
+    order = table["area_ha"].argsort()[::-1]
+    titles = {c.name: c.title for c in change.stack.contract.legend.classes}
+    for i in order:
+        old, new = table["from_class"][i], table["to_class"][i]
+        if old != new:
+            lines.append(
+                f"{titles[old]:<24}{titles[new]:<24}{table['cells'][i]:>7}"
+                f"{table['area_ha'][i]:>12,.1f}{table['likely_ha'][i]:>12,.1f}"
+            )
+    return "\n".join(lines)

@@ -1,0 +1,129 @@
+"""What change and monitor share: dated inputs, which may be maps or scenes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import date, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from geoclass.cli import options
+from geoclass.monitor.settings import PairRate, SeriesSettings
+
+if TYPE_CHECKING:
+    from geoclass.monitor.align import DatedMap
+
+DEFAULTS = SeriesSettings()
+
+
+def parse_pairs(
+    _ctx: click.Context, _param: click.Parameter, values: Sequence[str]
+) -> tuple[PairRate, ...]:
+    """`forest:water=0.001` → a PairRate."""
+    pairs = []
+    for value in values:
+        names, equals, rate = value.partition("=")
+        old, colon, new = names.partition(":")
+        try:
+            if not (equals and colon):
+                raise ValueError
+            pairs.append(PairRate(old=old, new=new, rate=float(rate)))
+        except ValueError:
+            raise click.BadParameter(f"{value!r} is not of the form OLD:NEW=RATE") from None
+    return tuple(pairs)
+
+
+def dated_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The options of commands that compare dates."""
+    for decorate in reversed(
+        (
+            click.option(
+                "--date",
+                "days",
+                multiple=True,
+                type=click.DateTime(["%Y-%m-%d"]),
+                help="Day of an input; give it once for each, in their order.",
+            ),
+            click.option(
+                "--rate",
+                type=float,
+                default=DEFAULTS.rate,
+                show_default=True,
+                help="Changes of class a year and cell, believed before anything is seen.",
+            ),
+            click.option(
+                "--rate-of",
+                "pairs",
+                multiple=True,
+                metavar="OLD:NEW=RATE",
+                callback=parse_pairs,
+                help="Another rate for two classes or groups.",
+            ),
+            click.option(
+                "--doubt",
+                type=float,
+                default=DEFAULTS.doubt,
+                show_default=True,
+                help="Share of what the network says that is spread as validation errs.",
+            ),
+            click.option(
+                "--allow-mismatch",
+                is_flag=True,
+                help="Compare maps of other models or radiometries all the same.",
+            ),
+            click.option(
+                "--resample",
+                is_flag=True,
+                help="Where cells do not coincide, take the nearest cell.",
+            ),
+            click.option(
+                "-m", "--model", type=options.FILE, help="Model for scenes.  [default: shipped]"
+            ),
+            options.device,
+        )
+    ):
+        function = decorate(function)
+    return function
+
+
+def read_dated(
+    paths: Sequence[Path],
+    days: Sequence[datetime],
+    *,
+    model: Path | None,
+    device: str | None,
+    say: Callable[[str], object],
+) -> list[DatedMap]:
+    """Maps as they are, scenes mapped first; each with its day."""
+    from geoclass.errors import SettingsError
+    from geoclass.monitor.dates import date_map
+    from geoclass.products.files import holds_map, read_map
+
+    if days and len(days) != len(paths):
+        raise SettingsError(
+            f"{len(days)} dates were given for {len(paths)} inputs: give --date once for each, "
+            "or not at all"
+        )
+    given: list[date | None] = [day.date() for day in days] or [None] * len(paths)
+    maps = []
+    for path, day in zip(paths, given, strict=True):
+        if holds_map(path):
+            landcover = read_map(path)
+        else:
+            landcover = _map_first(path, model, device)
+            say(f"mapped {path.name}")
+        maps.append(date_map(landcover, day=day, file_name=path.name))
+    return maps
+
+
+def _map_first(path: Path, model: Path | None, device: str | None) -> Any:
+    from geoclass.mapping.pipeline import map_scene
+    from geoclass.mapping.settings import MapSettings
+    from geoclass.model.checkpoint import load_model
+    from geoclass.scene.settings import FrameSettings
+
+    # Cells that begin at whole multiples of their side match those of every other date.
+    settings = MapSettings(frame=FrameSettings(snap=True))
+    return map_scene(path, load_model(model), settings=settings, device=device)

@@ -1,0 +1,240 @@
+"""geoclass monitor"""
+
+from __future__ import annotations
+
+import shlex
+import sys
+import time
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from geoclass.cli import options
+from geoclass.cli.dated import dated_options, read_dated
+from geoclass.monitor.settings import (
+    STATES,
+    AlignSettings,
+    MonitorSettings,
+    PairRate,
+    SeriesSettings,
+    States,
+)
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from geoclass.monitor.watch import Monitoring
+
+DEFAULTS = MonitorSettings()
+
+
+def parse_watch(_ctx: click.Context, _param: click.Parameter, value: str) -> tuple[str, ...]:
+    """`forest,water` → ("forest", "water")."""
+    return tuple(part.strip() for part in value.split(",") if part.strip())
+
+
+@click.command("monitor")
+@click.argument("inputs", metavar="DATED…", type=options.FILE, nargs=-1)
+@click.option("-o", "--output", type=options.FILE, help="GeoPackage to write.")
+@click.option("--update", type=options.FILE, help="Add the dates to this monitor file.")
+@click.option(
+    "--watch",
+    default=",".join(DEFAULTS.watch),
+    show_default=True,
+    callback=parse_watch,
+    help="Groups whose losses are reported, with commas between.",
+)
+@click.option(
+    "--min-area",
+    "min_area_ha",
+    type=float,
+    default=DEFAULTS.min_area_ha,
+    show_default=True,
+    metavar="HA",
+    help="Leave out alerts below so many hectares.",
+)
+@click.option(
+    "--min-probability",
+    type=float,
+    default=DEFAULTS.min_probability,
+    show_default=True,
+    help="Leave out losses less probable.",
+)
+@click.option(
+    "--states",
+    type=click.Choice(STATES),
+    default=DEFAULTS.series.states,
+    show_default=True,
+    help="What is followed over time.",
+)
+@click.option("--zones", type=options.FILE, help="Polygons for areas and alerts by zone.")
+@click.option("--tables", type=options.FILE, metavar="DIR", help="Write tables as CSV, too.")
+@click.option("--chart", type=options.FILE, help="Draw areas over time: .png, .svg or .pdf.")
+@click.option("--alerts", "raster", type=options.FILE, help="Alerts as GeoTIFF in GFW's coding.")
+@dated_options
+@click.option("--overwrite", is_flag=True, help="Replace the output, whatever it is.")
+@options.quiet
+def command(
+    inputs: Sequence[Path],
+    output: Path | None,
+    update: Path | None,
+    watch: tuple[str, ...],
+    min_area_ha: float,
+    min_probability: float,
+    states: States,
+    zones: Path | None,
+    tables: Path | None,
+    chart: Path | None,
+    raster: Path | None,
+    days: Sequence[datetime],
+    rate: float,
+    pairs: tuple[PairRate, ...],
+    doubt: float,
+    allow_mismatch: bool,
+    resample: bool,
+    model: Path | None,
+    device: str | None,
+    overwrite: bool,
+    quiet: bool,
+) -> None:
+    """Follow one place over the dates of several maps or scenes, and report what was lost.
+
+    Errors of single dates are smoothed away; a loss is an alert, whose level says how many
+    observations confirm it. With --update, new dates are added to a file that this command
+    wrote, by the settings that it was written with.
+    """
+    from geoclass.errors import SettingsError
+    from geoclass.monitor.files import write_monitor
+    from geoclass.monitor.watch import monitor_maps
+    from geoclass.products.formats import check_not_input
+    from geoclass.products.writing import check_new
+
+    def say(text: str) -> None:
+        if not quiet:
+            click.echo(text)
+
+    if (output is None) == (update is None):
+        raise SettingsError("give either -o, a new file, or --update, a file to add dates to")
+    target = output or update
+    assert target is not None
+    check_not_input(target, *inputs, zones)
+    check_new(target, suffix=".gpkg", overwrite=overwrite or update is not None)
+    settings = MonitorSettings(
+        watch=watch,
+        min_area_ha=min_area_ha,
+        min_probability=min_probability,
+        series=SeriesSettings(rate=rate, pairs=pairs, doubt=doubt, states=states),
+        align=AlignSettings(allow_mismatch=allow_mismatch, resample=resample),
+    )
+
+    def read() -> list[object]:
+        return list(read_dated(inputs, days, model=model, device=device, say=say))
+
+    if update is not None:
+        result = _add_to(update, read)
+    else:
+        result = monitor_maps(read(), settings=settings)  # type: ignore[arg-type]
+    for mismatch in result.stack.mismatches:
+        click.echo(f"Warning: compared although {mismatch}", err=True)
+    shares = _weigh(result, zones)
+    say(format_monitoring(result))
+    started = time.perf_counter()
+    write_monitor(result, target, zones=shares, command=shlex.join(["geoclass", *sys.argv[1:]]))
+    _write_extras(result, shares, tables=tables, chart=chart, raster=raster)
+    say(f"wrote {target} in {time.perf_counter() - started:.1f} s")
+
+
+def _add_to(update: Path, read: Callable[[], list[object]]) -> Monitoring:
+    from geoclass.monitor.files import add_dates, read_monitor
+    from geoclass.monitor.watch import monitor_maps
+
+    stack, settings = read_monitor(update)
+    return monitor_maps(add_dates(stack, read()), settings=settings)  # type: ignore[arg-type]
+
+
+def _weigh(result: Monitoring, zones: Path | None) -> dict[str, np.ndarray] | None:
+    if zones is None:
+        return None
+    from geoclass.monitor.zones import weigh_zones
+    from geoclass.products.layers import read_polygons
+
+    grid = result.stack.grid
+    return weigh_zones(grid, read_polygons(zones, str(grid.crs)))
+
+
+def _write_extras(
+    result: Monitoring,
+    shares: dict[str, np.ndarray] | None,
+    *,
+    tables: Path | None,
+    chart: Path | None,
+    raster: Path | None,
+) -> None:
+    from geoclass.monitor.layers import build_layers
+    from geoclass.monitor.raster import code_alerts
+    from geoclass.products.codes import write_codes
+    from geoclass.products.layers import write_csv
+
+    if raster is not None:
+        tags = {"CODING": "confidence digit (2 low, 3 high, 4 highest), days since 2014-12-31"}
+        write_codes(raster, code_alerts(result), result.stack.grid, tags)
+    if tables is None and chart is None:
+        return
+    layers = {layer.name: layer.columns for layer in build_layers(result, shares)}
+    if tables is not None:
+        tables.mkdir(parents=True, exist_ok=True)
+        for name in ("areas", "transitions", "alerts", "history"):
+            write_csv(tables / f"{name}.csv", layers[name])
+    if chart is not None:
+        from geoclass.report.timeline import draw_areas
+
+        colors = {c.group: c.color for c in reversed(result.stack.contract.legend.classes)}
+        draw_areas(layers["areas"], colors, chart)
+
+
+def format_monitoring(result: Monitoring) -> str:
+    """Dates, what can be seen, areas at both ends, and the alerts."""
+    from geoclass.monitor.tables import smallest_clearing, sum_areas
+
+    stack = result.stack
+    best, anywhere = smallest_clearing(result)
+    lines = [
+        f"dates       {', '.join(str(day) for day in stack.dates)}",
+        f"cells       {len(result.cells)} seen, {stack.observed.sum()} observations",
+        (
+            f"clearings   seen from about {best:.0f} ha where they fill a tile, "
+            f"wherever they lie from {anywhere:.0f} ha"
+        ),
+        "",
+        f"{'group':<16}{stack.dates[0]!s:>24}{stack.dates[-1]!s:>24}",
+    ]
+    areas = sum_areas(result, {"all": 1 + 0 * result.area_ha})
+    for group in dict.fromkeys(result.belief.groups):
+        mine = areas["group"] == group
+        at = [areas[name][mine][[0, -1]] for name in ("area_ha", "low_ha", "high_ha")]
+        cells = [
+            f"{ha:,.0f} ha ({low:,.0f}–{high:,.0f})" for ha, low, high in zip(*at, strict=True)
+        ]
+        lines.append(f"{group:<16}{cells[0]:>24}{cells[1]:>24}")
+    lines += ["", *_format_alerts(result)]
+    return "\n".join(lines)
+
+
+def _format_alerts(result: Monitoring) -> list[str]:
+    if not result.alerts:
+        return [f"no loss of {', '.join(result.settings.watch)}"]
+    lines = [
+        (
+            f"{'alert':>6} {'lost':<10}{'level':<9}{'last seen':<12}{'gone by':<12}{'became':<24}"
+            f"{'hectares':>10}{'prob.':>7}"
+        )
+    ]
+    lines += [
+        f"{a.alert_id:>6} {a.group:<10}{a.level:<9}{a.last_seen!s:<12}{a.first_gone!s:<12}"
+        f"{a.became:<24}{a.area_ha:>10,.1f}{a.probability:>7.2f}"
+        for a in result.alerts
+    ]
+    return lines

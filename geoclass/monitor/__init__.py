@@ -1,0 +1,1 @@
+"""Maps over time: change, series, alerts, and areas with error bars."""

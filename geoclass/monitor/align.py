@@ -1,0 +1,267 @@
+"""Maps of several dates laid over one another, where they may be compared at all."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import date
+
+import numpy as np
+from affine import Affine
+
+from geoclass.contract import Contract
+from geoclass.errors import SettingsError
+from geoclass.grid import Grid
+from geoclass.landcover import LandCoverMap
+from geoclass.legend import NODATA
+from geoclass.monitor.resample import resample_map
+from geoclass.monitor.settings import AlignSettings
+
+TOLERANCE_PX = 0.01
+"""Grids whose cells lie this close together coincide: float rounding, not a shift."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DatedMap:
+    """A map and the day that it shows."""
+
+    day: date
+    landcover: LandCoverMap
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Stack:
+    """What was seen in each cell at each date."""
+
+    grid: Grid
+    """Holds the cells of all maps."""
+    contract: Contract
+    model: str
+    """SHA-256 of the model file that all maps were made with."""
+    radiometry: str
+    """Name of the profile of all maps."""
+    dates: tuple[date, ...]
+    """Ascending, each once."""
+    scenes: tuple[str, ...]
+    """Of each date, file names, with commas between."""
+    fingerprints: tuple[str, ...]
+    """Of the maps of each date, likewise."""
+    probabilities: np.ndarray
+    """uint8 (dates, rows, cols, classes): 250 is certainty; 0 where nothing was seen."""
+    class_id: np.ndarray
+    """uint8 (dates, rows, cols): as in the maps; 255 where a map does not reach."""
+    mismatches: tuple[str, ...]
+    """Differences between the maps that were borne."""
+
+    @property
+    def observed(self) -> np.ndarray:
+        """Bool (dates, rows, cols): True where the map claims a class."""
+        seen: np.ndarray = self.class_id < len(self.contract.legend)
+        return seen
+
+    def until(self, count: int) -> Stack:
+        """The first `count` dates alone."""
+        return replace(
+            self,
+            dates=self.dates[:count],
+            scenes=self.scenes[:count],
+            fingerprints=self.fingerprints[:count],
+            probabilities=self.probabilities[:count],
+            class_id=self.class_id[:count],
+        )
+
+
+def stack_maps(maps: Sequence[DatedMap], settings: AlignSettings | None = None) -> Stack:
+    """Lay maps over one another; maps of one date are put together where they do not overlap.
+
+    Raises SettingsError where model, radiometry, legend or cells differ, or where two maps of
+    one date show the same cell.
+    """
+    settings = settings or AlignSettings()
+    if not maps:
+        raise SettingsError("no maps were given: give those of two dates or more")
+    maps = sorted(maps, key=lambda item: item.day)
+    first = maps[0].landcover
+    _check_places(maps)
+    mismatches = tuple(
+        dict.fromkeys(text for item in maps[1:] for text in find_mismatches(first, item.landcover))
+    )
+    if mismatches and not settings.allow_mismatch:
+        raise SettingsError(
+            f"the maps cannot be compared: {'; '.join(mismatches)}: map all scenes with the same "
+            "model and radiometry, or give --allow-mismatch"
+        )
+    _check_legends(maps)
+    if settings.resample:
+        maps = [_fit(item, first) for item in maps]
+    offsets = [find_offset(first, item.landcover) for item in maps]
+    grid, offsets = _unite(first.grid, [m.landcover.grid for m in maps], offsets)
+    return _lay(maps, grid, offsets, mismatches)
+
+
+def find_mismatches(one: LandCoverMap, other: LandCoverMap) -> list[str]:
+    """What makes labels of two maps differ although the ground does not."""
+    a, b = one.provenance, other.provenance
+    found = []
+    if a.model != b.model:
+        found.append(f"{a.scene} is of model {a.model[:12]}, {b.scene} of {b.model[:12]}")
+    names = a.radiometry.get("name"), b.radiometry.get("name")
+    if names[0] != names[1]:
+        found.append(f"{a.scene} was read as {names[0]}, {b.scene} as {names[1]}")
+    return found
+
+
+def _check_places(maps: Sequence[DatedMap]) -> None:
+    nowhere = [m.landcover.provenance.scene for m in maps if not m.landcover.grid.crs]
+    if nowhere:
+        raise SettingsError(
+            f"{', '.join(nowhere)} does not say where on Earth it lies: map it with --crs and "
+            "--bounds"
+        )
+
+
+def _check_legends(maps: Sequence[DatedMap]) -> None:
+    first = maps[0].landcover
+    names = set(first.legend.names)
+    for item in maps[1:]:
+        other = item.landcover
+        if other.legend == first.legend:
+            continue
+        lacking = sorted(names ^ set(other.legend.names))
+        what = f"{', '.join(lacking)} stands in one only" if lacking else "they are described apart"
+        raise SettingsError(
+            f"the legends of {first.provenance.scene} and {other.provenance.scene} differ "
+            f"({what}): map all scenes with one model"
+        )
+
+
+def _fit(item: DatedMap, first: LandCoverMap) -> DatedMap:
+    """The map itself where its cells coincide with the first one's, else resampled."""
+    if _try_offset(first.grid, item.landcover.grid) is not None:
+        return item
+    return replace(item, landcover=resample_map(item.landcover, first.grid))
+
+
+def find_offset(first: LandCoverMap, other: LandCoverMap) -> tuple[int, int]:
+    """(rows, columns) of pixels from the first map's corner to the other's, whole cells.
+
+    Raises SettingsError where cells do not coincide.
+    """
+    offset = _try_offset(first.grid, other.grid)
+    if offset is None:
+        raise SettingsError(
+            f"the cells of {first.provenance.scene} and {other.provenance.scene} do not coincide "
+            f"({describe_difference(first.grid, other.grid)}): map the scenes with --snap, or "
+            "give --resample to take the nearest cell"
+        )
+    return offset
+
+
+def _try_offset(grid: Grid, other: Grid) -> tuple[int, int] | None:
+    t, o = grid.transform, other.transform
+    same_pixels = np.allclose(t[:2] + t[3:5], o[:2] + o[3:5], rtol=1e-6, atol=0)
+    sizes = (grid.stride, grid.tile_size) == (other.stride, other.tile_size)
+    if not same_pixels or not sizes or not grid.has_same_crs(other):
+        return None
+    col, row = ~t @ (o.c, o.f)
+    whole = round(row / grid.stride) * grid.stride, round(col / grid.stride) * grid.stride
+    if max(abs(row - whole[0]), abs(col - whole[1])) > TOLERANCE_PX:
+        return None
+    return whole
+
+
+def describe_difference(grid: Grid, other: Grid) -> str:
+    """In what two grids differ, for people."""
+    if not grid.has_same_crs(other):
+        return "other coordinate reference systems"
+    if (grid.stride, grid.tile_size) != (other.stride, other.tile_size):
+        return f"cells of {grid.stride} and {other.stride} pixels"
+    sides = grid.gsd_m, other.gsd_m
+    if abs(sides[0] / sides[1] - 1) > 1e-6:
+        return f"pixels of {sides[0]:.3f} and {sides[1]:.3f} m"
+    col, row = ~grid.transform @ (other.transform.c, other.transform.f)
+    return (
+        f"shifted by {row % grid.stride:.2f} rows and {col % grid.stride:.2f} columns of pixels "
+        f"against cells of {grid.stride}"
+    )
+
+
+def _unite(
+    first: Grid, grids: Sequence[Grid], offsets: Sequence[tuple[int, int]]
+) -> tuple[Grid, list[tuple[int, int]]]:
+    """The smallest grid that holds all, and each one's offset in it."""
+    top = min(row for row, _ in offsets)
+    left = min(col for _, col in offsets)
+    bottom = max(row + grid.height for (row, _), grid in zip(offsets, grids, strict=True))
+    right = max(col + grid.width for (_, col), grid in zip(offsets, grids, strict=True))
+    whole = replace(
+        first,
+        height=bottom - top,
+        width=right - left,
+        transform=first.transform @ Affine.translation(left, top),
+    )
+    return whole, [(row - top, col - left) for row, col in offsets]
+
+
+def _lay(
+    maps: Sequence[DatedMap],
+    grid: Grid,
+    offsets: Sequence[tuple[int, int]],
+    mismatches: tuple[str, ...],
+) -> Stack:
+    first = maps[0].landcover
+    days = tuple(sorted({item.day for item in maps}))
+    shape = (len(days), grid.rows, grid.cols)
+    class_id = np.full(shape, NODATA, dtype=np.uint8)
+    probabilities = np.zeros((*shape, len(first.legend)), dtype=np.uint8)
+    for item, offset in zip(maps, offsets, strict=True):
+        place = days.index(item.day)
+        rows, cols, mine = _place(item.landcover.grid, grid, offset)
+        codes = item.landcover.class_id[mine]
+        target = np.ix_(np.array([place]), rows, cols)
+        if np.any((class_id[target][0] != NODATA) & (codes != NODATA)):
+            raise SettingsError(
+                f"{item.landcover.provenance.scene} shows cells of {item.day} that another map of "
+                "that day shows too: give each cell and date once"
+            )
+        news = codes != NODATA
+        class_id[target] = np.where(news, codes, class_id[target][0])
+        seen = news[:, :, None]
+        probabilities[target] = np.where(
+            seen, item.landcover.probabilities[mine], probabilities[target][0]
+        )
+    named = [[m.landcover.provenance for m in maps if m.day == day] for day in days]
+    return Stack(
+        grid=grid,
+        contract=first.contract,
+        model=first.provenance.model,
+        radiometry=str(first.provenance.radiometry.get("name")),
+        dates=days,
+        scenes=tuple(", ".join(p.scene for p in items) for items in named),
+        fingerprints=tuple(", ".join(p.fingerprint for p in items) for items in named),
+        probabilities=probabilities,
+        class_id=class_id,
+        mismatches=mismatches,
+    )
+
+
+def _place(
+    part: Grid, whole: Grid, offset: tuple[int, int]
+) -> tuple[np.ndarray, np.ndarray, tuple[np.ndarray, ...]]:
+    """Rows and columns of the whole that the part fills, and an index to the part's own.
+
+    A cell that the part's edge cuts off, but not the whole's, is another cell: left out.
+    """
+    places, mine = [], []
+    for axis, (own, all_edges) in enumerate(
+        ((part.row_edges, whole.row_edges), (part.col_edges, whole.col_edges))
+    ):
+        start = offset[axis] // whole.stride
+        moved = own + offset[axis]
+        same = (moved[:-1] == all_edges[start : start + len(own) - 1]) & (
+            moved[1:] == all_edges[start + 1 : start + len(own)]
+        )
+        kept = np.flatnonzero(same)
+        mine.append(kept)
+        places.append(kept + start)
+    return places[0], places[1], np.ix_(*mine)

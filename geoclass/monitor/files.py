@@ -1,0 +1,175 @@
+"""The monitor file: layers to look at, and all that was seen, so that dates can be added."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import geoclass
+from geoclass.contract import Contract
+from geoclass.errors import OutputError, SettingsError
+from geoclass.grid import Grid
+from geoclass.landcover import LandCoverMap, Provenance
+from geoclass.legend import NODATA
+from geoclass.monitor.align import DatedMap, Stack
+from geoclass.monitor.layers import build_layers
+from geoclass.monitor.settings import AlignSettings, MonitorSettings, PairRate, SeriesSettings
+from geoclass.monitor.watch import Monitoring
+from geoclass.products.layers import read_blobs, read_layer_items, write_layers
+
+SCHEMA_VERSION = 1
+"""Raised when a reader of the old files would misunderstand a new one."""
+
+ITEM = "GEOCLASS_MONITOR"
+
+
+def write_monitor(
+    result: Monitoring,
+    path: Path | str,
+    *,
+    zones: Mapping[str, np.ndarray] | None = None,
+    command: str = "geoclass.write_monitor",
+) -> None:
+    """Write a GeoPackage, whole or not at all; OutputError where that fails."""
+    stack = result.stack
+    described = {
+        "schema_version": SCHEMA_VERSION,
+        "version": geoclass.__version__,
+        "command": command,
+        "grid": stack.grid.to_json(),
+        "contract": stack.contract.to_json(),
+        "model": stack.model,
+        "radiometry": stack.radiometry,
+        "dates": [day.isoformat() for day in stack.dates],
+        "scenes": stack.scenes,
+        "fingerprints": stack.fingerprints,
+        "mismatches": stack.mismatches,
+        "settings": asdict(result.settings),
+    }
+    blobs = {}
+    for number, day in enumerate(stack.dates):
+        blobs[f"class_id {day}"] = stack.class_id[number].tobytes()
+        blobs[f"probabilities {day}"] = stack.probabilities[number].tobytes()
+    write_layers(Path(path), build_layers(result, zones), {ITEM: json.dumps(described)}, blobs)
+
+
+def read_monitor(path: Path | str) -> tuple[Stack, MonitorSettings]:
+    """What a monitor file has seen, and by which settings.
+
+    Raises OutputError for any other file, and for one of another version.
+    """
+    path = Path(path)
+    items = read_layer_items(path, "series")
+    if not items or ITEM not in items:
+        raise OutputError(f"{path} is no monitor file: give one that `geoclass monitor` wrote")
+    try:
+        described = json.loads(items[ITEM])
+        version = described["schema_version"]
+        if version != SCHEMA_VERSION:
+            raise OutputError(
+                f"{path} is a monitor file of schema version {version}, this geoclass writes "
+                f"{SCHEMA_VERSION}: make it anew from its maps"
+            )
+        return _read_stack(path, described), read_settings(described["settings"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise OutputError(f"{path} is damaged ({error}): make it anew from its maps") from error
+
+
+def _read_stack(path: Path, described: Mapping[str, Any]) -> Stack:
+    grid = Grid.from_json(described["grid"])
+    contract = Contract.from_json(described["contract"])
+    blobs = read_blobs(path)
+    shape = (grid.rows, grid.cols)
+
+    def stored(kind: str, *more: int) -> np.ndarray:
+        planes = [
+            np.frombuffer(blobs[f"{kind} {day}"], dtype=np.uint8).reshape(*shape, *more)
+            for day in described["dates"]
+        ]
+        return np.stack(planes)
+
+    return Stack(
+        grid=grid,
+        contract=contract,
+        model=described["model"],
+        radiometry=described["radiometry"],
+        dates=tuple(date.fromisoformat(day) for day in described["dates"]),
+        scenes=tuple(described["scenes"]),
+        fingerprints=tuple(described["fingerprints"]),
+        probabilities=stored("probabilities", len(contract.legend)),
+        class_id=stored("class_id"),
+        mismatches=tuple(described["mismatches"]),
+    )
+
+
+def read_settings(data: Mapping[str, Any]) -> MonitorSettings:
+    """The settings that `dataclasses.asdict` described."""
+    series = dict(data["series"])
+    series["pairs"] = tuple(PairRate(**pair) for pair in series["pairs"])
+    return MonitorSettings(
+        **{
+            **data,
+            "watch": tuple(data["watch"]),
+            "series": SeriesSettings(**series),
+            "align": AlignSettings(**data["align"]),
+        }
+    )
+
+
+def add_dates(stack: Stack, maps: Sequence[DatedMap]) -> list[DatedMap]:
+    """What was seen before and is seen now, to be stacked together.
+
+    Raises SettingsError where a new map is not later than all that is known: what was said of
+    those dates would change under its readers.
+    """
+    if not maps:
+        raise SettingsError("no new scenes or maps were given: name those of later dates")
+    early = [m for m in maps if m.day <= stack.dates[-1]]
+    if early:
+        named = ", ".join(f"{m.landcover.provenance.scene} of {m.day}" for m in early)
+        raise SettingsError(
+            f"the file reaches {stack.dates[-1]} already, so {named} cannot be added: give later "
+            "dates, or make the file anew from all of them"
+        )
+    return [*_unstack(stack), *maps]
+
+
+def _unstack(stack: Stack) -> list[DatedMap]:
+    maps = []
+    for number, day in enumerate(stack.dates):
+        codes = stack.class_id[number]
+        provenance = Provenance(
+            scene=stack.scenes[number],
+            date=day.isoformat(),
+            source={},
+            bands=(),
+            radiometry={"name": stack.radiometry},
+            model=stack.model,
+            options={},
+            version=geoclass.__version__,
+            command="",
+            fingerprint=stack.fingerprints[number],
+        )
+        landcover = LandCoverMap(
+            grid=stack.grid,
+            contract=stack.contract,
+            provenance=provenance,
+            class_id=codes,
+            best_class=np.full_like(codes, NODATA),
+            probabilities=stack.probabilities[number],
+            valid_share=np.zeros_like(codes),
+            mask_reason=np.zeros_like(codes),
+        )
+        maps.append(DatedMap(day=day, landcover=landcover))
+    return maps
+
+
+def carry_mismatches(stack: Stack, known: Sequence[str]) -> Stack:
+    """The stack with the differences that were borne before."""
+    return replace(stack, mismatches=tuple(dict.fromkeys((*known, *stack.mismatches))))

@@ -1,0 +1,226 @@
+"""Alerts as they were issued: what was known after each date, and what became of it.
+
+The dates are gone through one after the other, each with what was seen until then. So an alert
+has the same number and the same history whether its dates came one by one or all at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import date
+from typing import Literal
+
+import numpy as np
+
+from geoclass.landcover import FULL_SCALE
+from geoclass.monitor.alerts import (
+    LEVELS,
+    CellLosses,
+    Level,
+    choose_level,
+    find_losses,
+    group_losses,
+    most_common,
+)
+from geoclass.monitor.align import Stack
+from geoclass.monitor.belief import Belief
+from geoclass.monitor.markov import smooth_cells
+from geoclass.monitor.settings import MonitorSettings
+
+MAYBE_THERE = 0.1
+MAYBE_GONE = 0.4
+"""A cell is looked at more closely if its group once had and once lacked such a probability."""
+
+Step = Literal["issued", "raised", "lowered", "resized", "merged", "withdrawn"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Alert:
+    """Neighbouring cells that lost a group in one event."""
+
+    alert_id: int
+    """Counted from 1, and kept when dates are added."""
+    group: str
+    """What was lost."""
+    last_seen: date
+    """Last day on which the group was seen in any of the cells."""
+    first_gone: date
+    """First day on which any of the cells was seen without it."""
+    became: str
+    """Name of the class that most of the area turned into."""
+    probability: float
+    """Mean over the area, 0–1."""
+    confirmations: int
+    """Observations that show another group: of the median cell."""
+    level: Level
+    area_ha: float
+    """Of the cells; see `smallest_clearing` for what is not seen."""
+    losses: CellLosses
+    """The cells."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HistoryRow:
+    """Something that happened to an alert."""
+
+    alert_id: int
+    day: date
+    """The date whose maps brought it about."""
+    step: Step
+    level: Level
+    area_ha: float
+    into: int | None = None
+    """The alert that took this one up, if it was merged."""
+
+
+def follow_alerts(
+    stack: Stack, belief: Belief, settings: MonitorSettings, area_ha: np.ndarray
+) -> tuple[list[Alert], list[HistoryRow]]:
+    """The alerts after the last date, and all that happened until then.
+
+    `area_ha` is float (rows · cols,).
+    """
+    alerts: list[Alert] = []
+    retired: list[Alert] = []
+    history: list[HistoryRow] = []
+    for count in range(2, len(stack.dates) + 1):
+        known = stack.until(count)
+        found = find_events(known, belief, settings, area_ha)
+        news, rows = match_alerts(alerts, retired, found, known.dates[-1])
+        kept = {alert.alert_id for alert in news}
+        retired = [a for a in (*alerts, *retired) if a.alert_id not in kept]
+        alerts = news
+        history += rows
+    return alerts, history
+
+
+def find_events(
+    stack: Stack, belief: Belief, settings: MonitorSettings, area_ha: np.ndarray
+) -> list[Alert]:
+    """The losses that all dates of the stack tell of, as alerts without a number (0)."""
+    found = []
+    for group in settings.watch:
+        cells = _find_candidates(stack, group)
+        if not len(cells):
+            continue
+        smoothed = smooth_cells(stack, belief, cells, area_ha[cells])
+        losses = find_losses(stack, belief, cells, smoothed, group)
+        losses = losses.take(losses.probability >= settings.min_probability)
+        if not len(losses):
+            continue
+        events = group_losses(losses, stack.grid.cols)
+        order = np.argsort(events, kind="stable")
+        for rows in np.split(order, np.flatnonzero(np.diff(events[order])) + 1):
+            alert = _describe(losses.take(rows), group, stack, belief, area_ha)
+            if alert.area_ha >= settings.min_area_ha:
+                found.append(alert)
+    return found
+
+
+def _find_candidates(stack: Stack, group: str) -> np.ndarray:
+    """int64 (n,): cells that may have lost the group; the others' paths cannot leave it."""
+    classes = [c.class_id for c in stack.contract.legend.classes if c.group == group]
+    dates = len(stack.dates)
+    share = stack.probabilities[..., classes].sum(axis=-1, dtype=np.uint16).reshape(dates, -1)
+    observed = stack.observed.reshape(dates, -1)
+    there = (observed & (share >= MAYBE_THERE * FULL_SCALE)).any(axis=0)
+    gone = (observed & (share <= (1 - MAYBE_GONE) * FULL_SCALE)).any(axis=0)
+    return np.flatnonzero(there & gone)
+
+
+def _describe(
+    losses: CellLosses, group: str, stack: Stack, belief: Belief, area_ha: np.ndarray
+) -> Alert:
+    covered = area_ha[losses.cell]
+    return Alert(
+        alert_id=0,
+        group=group,
+        last_seen=stack.dates[int(losses.last_seen.max())],
+        first_gone=stack.dates[int(losses.first_gone.min())],
+        became=most_common(losses.became, covered, belief.names),
+        probability=float(np.average(losses.probability, weights=covered)),
+        confirmations=int(np.median(losses.confirmations)),
+        level=choose_level(losses.level, covered),
+        area_ha=float(covered.sum()),
+        losses=losses,
+    )
+
+
+def match_alerts(
+    alerts: Sequence[Alert], retired: Sequence[Alert], found: Sequence[Alert], day: date
+) -> tuple[list[Alert], list[HistoryRow]]:
+    """Give the events that were found the numbers of the alerts that they continue.
+
+    An event continues the alert with which it shares most cells; a withdrawn alert that comes
+    back keeps its number too.
+    """
+    standing = {a.alert_id: a for a in alerts}
+    past = {a.alert_id: a for a in retired}
+    shared = _count_shared([*alerts, *retired], found)
+    # Standing alerts first, then by cells shared; equal cases in order of number and place.
+    order = sorted(shared, key=lambda pair: (pair[0] in past, -shared[pair], *pair))
+    number_of: dict[int, int] = {}
+    for number, place in order:
+        if place not in number_of and number not in number_of.values():
+            number_of[place] = number
+    following = max([0, *standing, *past]) + 1
+    news, rows = [], []
+    for place, event in enumerate(found):
+        number = number_of.get(place, following)
+        following += number == following
+        event = replace(event, alert_id=number)  # noqa: PLW2901 the same event, now with its number
+        news.append(event)
+        step = _compare(standing.get(number), event)
+        if step is not None:
+            rows.append(_row(event, day, step))
+    for number, alert in standing.items():
+        if number in number_of.values():
+            continue
+        heirs = [place for (other, place) in order if other == number]
+        into = news[heirs[0]].alert_id if heirs else None
+        rows.append(_row(alert, day, "merged" if heirs else "withdrawn", into))
+    return sorted(news, key=lambda alert: alert.alert_id), rows
+
+
+def _count_shared(alerts: Iterable[Alert], found: Sequence[Alert]) -> dict[tuple[int, int], int]:
+    """Cells shared by an alert's number and an event's place, of the same group and time."""
+    owners: dict[tuple[str, int], list[tuple[int, int, int]]] = {}
+    for place, event in enumerate(found):
+        losses = event.losses
+        for cell, last, first in zip(
+            losses.cell.tolist(), losses.last_seen.tolist(), losses.first_gone.tolist(), strict=True
+        ):
+            owners.setdefault((event.group, cell), []).append((place, last, first))
+    shared: dict[tuple[int, int], int] = {}
+    for alert in alerts:
+        losses = alert.losses
+        for cell, last, first in zip(
+            losses.cell.tolist(), losses.last_seen.tolist(), losses.first_gone.tolist(), strict=True
+        ):
+            for place, other_last, other_first in owners.get((alert.group, cell), ()):
+                if last < other_first and other_last < first:
+                    pair = alert.alert_id, place
+                    shared[pair] = shared.get(pair, 0) + 1
+    return shared
+
+
+def _compare(before: Alert | None, now: Alert) -> Step | None:
+    """What happened to an alert; None if nothing did."""
+    if before is None:
+        return "issued"
+    change = LEVELS.index(now.level) - LEVELS.index(before.level)
+    if change:
+        return "raised" if change > 0 else "lowered"
+    return "resized" if len(now.losses) != len(before.losses) else None
+
+
+def _row(alert: Alert, day: date, step: Step, into: int | None = None) -> HistoryRow:
+    return HistoryRow(
+        alert_id=alert.alert_id,
+        day=day,
+        step=step,
+        level=alert.level,
+        area_ha=alert.area_ha,
+        into=into,
+    )

@@ -1,0 +1,180 @@
+"""The layers of a monitor file: what QGIS shows of a series."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import date
+
+import numpy as np
+import shapely
+
+from geoclass.monitor.alerts import LEVELS
+from geoclass.monitor.history import Alert
+from geoclass.monitor.tables import find_periods, list_transitions, sum_areas
+from geoclass.monitor.watch import Monitoring
+from geoclass.products.layers import Layer
+from geoclass.products.qgis_layers import Category, TimeSpan, category_style
+
+# ColorBrewer's YlOrRd: the surer, the darker.
+LEVEL_COLORS = dict(zip(LEVELS, ("#fecc5c", "#fd8d3c", "#bd0026"), strict=True))
+
+SERIES_ALIASES = (
+    ("class_name", "Class"),
+    ("group", "Group"),
+    ("probability", "Probability (0–1)"),
+    ("valid_from", "From"),
+    ("valid_to", "To"),
+    ("area_ha", "Area (ha)"),
+    ("row", "Row"),
+    ("col", "Column"),
+)
+ALERT_ALIASES = (
+    ("alert_id", "Number"),
+    ("group", "Lost"),
+    ("level", "Level"),
+    ("last_seen", "Last seen"),
+    ("first_gone", "First seen gone"),
+    ("became", "Became"),
+    ("probability", "Probability (0–1)"),
+    ("confirmations", "Observations that confirm"),
+    ("area_ha", "Area (ha)"),
+    ("cells", "Cells"),
+    ("zone", "Zones"),
+    ("valid_from", "Shown from"),
+    ("valid_to", "Shown to"),
+)
+
+
+def build_layers(result: Monitoring, zones: Mapping[str, np.ndarray] | None = None) -> list[Layer]:
+    """Layers `series` and `alerts`, tables `areas`, `transitions` and `history`.
+
+    `zones` gives the share of each cell, float (rows · cols,), that lies in each zone.
+    """
+    everywhere = {"all": np.ones(result.area_ha.shape)}
+    return [
+        build_series(result),
+        build_alerts(result, zones or {}),
+        Layer(name="areas", columns=sum_areas(result, {**everywhere, **(zones or {})})),
+        Layer(name="transitions", columns=list_transitions(result)),
+        Layer(name="history", columns=build_history(result)),
+    ]
+
+
+def build_series(result: Monitoring) -> Layer:
+    """One polygon a cell and period of one smoothed class."""
+    grid, belief = result.stack.grid, result.belief
+    periods = find_periods(result)
+    rows, cols = np.divmod(periods.cell, grid.cols)
+    days = as_days(result.stack.dates)
+    # A period lasts until the day before the next begins, so that no two are shown at once.
+    following = np.append(days[1:] - 1, days[-1])
+    cells, place = np.unique(periods.cell, return_inverse=True)
+    squares = grid.polygons(*np.divmod(cells, grid.cols))
+    return Layer(
+        name="series",
+        columns={
+            "class_name": np.array(belief.names, dtype=object)[periods.state],
+            "group": np.array(belief.groups, dtype=object)[periods.state],
+            "probability": periods.probability.astype(float).round(4),
+            "valid_from": days[periods.first],
+            "valid_to": following[periods.last],
+            "area_ha": result.area_ha[periods.cell].round(4),
+            "row": rows.astype(np.int32),
+            "col": cols.astype(np.int32),
+        },
+        polygons=squares[place],
+        crs=str(grid.crs),
+        styles={
+            "Class over time": category_style(
+                "class_name",
+                state_categories(result),
+                SERIES_ALIASES,
+                TimeSpan(start="valid_from", end="valid_to"),
+            )
+        },
+    )
+
+
+def build_alerts(result: Monitoring, zones: Mapping[str, np.ndarray]) -> Layer:
+    """One polygon an alert."""
+    alerts = result.alerts
+    days = result.stack.dates
+    last = np.full(len(alerts), days[-1].isoformat(), dtype="datetime64[D]")
+    return Layer(
+        name="alerts",
+        columns={
+            "alert_id": np.array([a.alert_id for a in alerts], dtype=np.int64),
+            "group": _texts(a.group for a in alerts),
+            "level": _texts(a.level for a in alerts),
+            "last_seen": as_days([a.last_seen for a in alerts]),
+            "first_gone": as_days([a.first_gone for a in alerts]),
+            "became": _texts(a.became for a in alerts),
+            "probability": np.array([round(a.probability, 4) for a in alerts], dtype=float),
+            "confirmations": np.array([a.confirmations for a in alerts], dtype=np.int64),
+            "area_ha": np.array([round(a.area_ha, 2) for a in alerts], dtype=float),
+            "cells": np.array([len(a.losses) for a in alerts], dtype=np.int64),
+            "zone": _texts(_zones_of(a, zones) for a in alerts),
+            "valid_from": as_days([a.first_gone for a in alerts]),
+            "valid_to": last,
+        },
+        polygons=np.array([outline(result, a) for a in alerts], dtype=object),
+        crs=str(result.stack.grid.crs),
+        styles={
+            "Level": category_style(
+                "level",
+                [Category(value=n, label=n, color=c) for n, c in LEVEL_COLORS.items()],
+                ALERT_ALIASES,
+                TimeSpan(start="valid_from", end="valid_to"),
+            )
+        },
+    )
+
+
+def build_history(result: Monitoring) -> dict[str, np.ndarray]:
+    """One row a step in the life of an alert."""
+    rows = result.history
+    return {
+        "alert_id": np.array([r.alert_id for r in rows], dtype=np.int64),
+        "date": as_days([r.day for r in rows]),
+        "step": _texts(r.step for r in rows),
+        "level": _texts(r.level for r in rows),
+        "area_ha": np.array([round(r.area_ha, 2) for r in rows], dtype=float),
+        "into_alert": np.array([r.into or 0 for r in rows], dtype=np.int64),
+    }
+
+
+def state_categories(result: Monitoring) -> list[Category]:
+    """Name, title and colour of each state; a group has the colour of its first class."""
+    classes = result.stack.contract.legend.classes
+    by_name = {c.name: c for c in classes}
+    return [
+        Category(value=name, label=by_name[name].title, color=by_name[name].color)
+        if result.settings.series.states == "classes"
+        else Category(
+            value=name, label=name, color=next(c.color for c in classes if c.group == name)
+        )
+        for name in result.belief.names
+    ]
+
+
+def outline(result: Monitoring, alert: Alert) -> object:
+    """The polygon of an alert's cells."""
+    rows, cols = np.divmod(np.unique(alert.losses.cell), result.stack.grid.cols)
+    joined: object = shapely.union_all(result.stack.grid.polygons(rows, cols))
+    return joined
+
+
+def as_days(days: Sequence[date]) -> np.ndarray:
+    """datetime64[D] (n,)."""
+    return np.array([day.isoformat() for day in days], dtype="datetime64[D]")
+
+
+def _texts(values: object) -> np.ndarray:
+    return np.array(list(values), dtype=object)  # type: ignore[call-overload]
+
+
+def _zones_of(alert: Alert, zones: Mapping[str, np.ndarray]) -> str:
+    """Names of the zones that hold some of the alert, the largest part first."""
+    cells = np.unique(alert.losses.cell)
+    parts = {name: float(share[cells].sum()) for name, share in zones.items()}
+    return ", ".join(sorted((n for n, part in parts.items() if part > 0), key=lambda n: -parts[n]))

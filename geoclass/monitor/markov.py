@@ -1,0 +1,140 @@
+"""A hidden Markov model for each of many cells at once (Rabiner 1989).
+
+Cells stand in the last axis, so that every operation runs along memory. Probabilities are
+brought to a sum of one at each date, which is as safe as logarithms and faster; the best path
+adds logarithms.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+
+from geoclass.landcover import FULL_SCALE
+from geoclass.monitor.align import Stack
+from geoclass.monitor.belief import Belief
+
+CHUNK_CELLS = 32_768
+"""Cells at a time: what one date needs of them stays in a processor's cache."""
+
+TINY = np.float32(1e-30)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Smoothed:
+    """What all dates together say of each."""
+
+    path: np.ndarray
+    """uint8 (dates, cells): the state on the likeliest path (Viterbi)."""
+    posterior: np.ndarray
+    """float16 (dates, states, cells): probability of each state given all dates."""
+    flows_ha: np.ndarray
+    """float64 (dates - 1, states, states): hectares expected to turn from row to column."""
+
+
+def smooth_cells(stack: Stack, belief: Belief, cells: np.ndarray, area_ha: np.ndarray) -> Smoothed:
+    """Smooth some cells, int (n,) into the flat grid; `area_ha` is float (n,)."""
+    dates, states, n = len(stack.dates), len(belief.names), len(cells)
+    flat = stack.probabilities.reshape(dates, -1, stack.probabilities.shape[-1])
+    observed = stack.observed.reshape(dates, -1)
+    steps = transitions_between(stack, belief)
+    path = np.zeros((dates, n), dtype=np.uint8)
+    posterior = np.zeros((dates, states, n), dtype=np.float16)
+    prior = belief.prior.astype(np.float32)
+
+    def work(start: int) -> np.ndarray:
+        span = slice(start, min(start + CHUNK_CELLS, n))
+        chosen = cells[span]
+        likelihood = find_likelihoods(flat[:, chosen], observed[:, chosen], belief.evidence)
+        path[:, span] = find_paths(likelihood, steps, prior)
+        posterior[:, :, span], flows = find_posteriors(likelihood, steps, prior, area_ha[span])
+        return flows
+
+    # numpy lets other threads run while it computes.
+    with ThreadPoolExecutor(max_workers=min(4, os.cpu_count() or 1)) as pool:
+        flows_ha = sum(
+            pool.map(work, range(0, n, CHUNK_CELLS)), np.zeros((dates - 1, states, states))
+        )
+    return Smoothed(path=path, posterior=posterior, flows_ha=flows_ha)
+
+
+def transitions_between(stack: Stack, belief: Belief) -> list[np.ndarray]:
+    """Float32 (states, states) for each pair of neighbouring dates."""
+    pairs = zip(stack.dates[:-1], stack.dates[1:], strict=True)
+    return [belief.transition(start, end).astype(np.float32) for start, end in pairs]
+
+
+def find_likelihoods(
+    probabilities: np.ndarray, observed: np.ndarray, evidence: np.ndarray
+) -> np.ndarray:
+    """Float32 (dates, states, cells): of what was seen; 1 where nothing was.
+
+    `probabilities` is uint8 (dates, cells, classes) in steps of 1/250, `observed` bool
+    (dates, cells).
+    """
+    weights = (evidence / FULL_SCALE).astype(np.float32)
+    dates, n, _ = probabilities.shape
+    likelihood = np.ones((dates, len(weights), n), dtype=np.float32)
+    for t in range(dates):
+        seen = weights @ probabilities[t].astype(np.float32).T
+        np.copyto(likelihood[t], np.maximum(seen, TINY), where=observed[t])
+    return likelihood
+
+
+def find_paths(
+    likelihood: np.ndarray, steps: Sequence[np.ndarray], prior: np.ndarray
+) -> np.ndarray:
+    """Uint8 (dates, cells): the likeliest path of states (Viterbi 1967)."""
+    dates, states, n = likelihood.shape
+    logs = np.log(likelihood)
+    score = logs[0] + np.log(np.maximum(prior, TINY))[:, None]
+    came_from = np.zeros((dates, states, n), dtype=np.uint8)
+    for t in range(1, dates):
+        step = np.log(np.maximum(steps[t - 1], TINY))
+        best = score[0] + step[0][:, None]
+        for old in range(1, states):
+            rival = score[old] + step[old][:, None]
+            better = rival > best
+            np.copyto(best, rival, where=better)
+            came_from[t][better] = old
+        score = best + logs[t]
+    path = np.empty((dates, n), dtype=np.uint8)
+    path[-1] = score.argmax(axis=0)
+    for t in range(dates - 1, 0, -1):
+        path[t - 1] = np.take_along_axis(came_from[t], path[t][None].astype(np.intp), axis=0)[0]
+    return path
+
+
+def find_posteriors(
+    likelihood: np.ndarray, steps: Sequence[np.ndarray], prior: np.ndarray, weight: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Posteriors float32 (dates, states, cells), and flows float64 (dates - 1, states, states).
+
+    The forward-backward recursions; the flows are the sums over cells of the probability of
+    each pair of neighbouring states, times `weight`, float (cells,).
+    """
+    dates, states, _ = likelihood.shape
+    forward = np.empty_like(likelihood)
+    forward[0] = _normalise(likelihood[0] * prior[:, None])
+    for t in range(1, dates):
+        forward[t] = _normalise((steps[t - 1].T @ forward[t - 1]) * likelihood[t])
+    flows = np.zeros((max(0, dates - 1), states, states))
+    posterior = forward  # filled from the end, where it is no longer needed
+    backward = np.ones_like(likelihood[0])
+    for t in range(dates - 2, -1, -1):
+        ahead = likelihood[t + 1] * backward
+        backward = steps[t] @ ahead
+        total = (forward[t] * backward).sum(axis=0)
+        flows[t] = steps[t] * ((forward[t] * (weight / total).astype(np.float32)) @ ahead.T)
+        posterior[t] = _normalise(forward[t] * backward)
+        backward = _normalise(backward)
+    return posterior, flows
+
+
+def _normalise(values: np.ndarray) -> np.ndarray:
+    scaled: np.ndarray = values / values.sum(axis=0)
+    return scaled

@@ -1,0 +1,86 @@
+"""What a person may choose about change and monitoring; light enough for the command line."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from geoclass.errors import SettingsError
+
+States = Literal["classes", "groups"]
+STATES: tuple[States, ...] = get_args(States)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PairRate:
+    """How often one class or group turns into another, in place of the general rate."""
+
+    old: str
+    """Name of a class, or of a group: then of each of its classes."""
+    new: str
+    """Likewise."""
+    rate: float
+    """Changes a year and cell of the old class."""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.rate < 1:
+            raise SettingsError(
+                f"the rate of {self.old} to {self.new} must be at least 0 and below 1 a year, "
+                f"got {self.rate}"
+            )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AlignSettings:
+    """Which differences between maps are borne."""
+
+    allow_mismatch: bool = False
+    """Compare maps of other models or radiometries all the same, and say so."""
+    resample: bool = False
+    """Bring maps of other grids to the first one's, by the nearest cell."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeriesSettings:
+    """What is believed of the land and of the classifier before a map is seen."""
+
+    rate: float = 0.02
+    """Changes of class a year and cell."""
+    pairs: tuple[PairRate, ...] = ()
+    """Exceptions from `rate`."""
+    doubt: float = 0.02
+    """Share of what the network says that is spread as validation confuses classes."""
+    states: States = "classes"
+    """What is followed over time; classes within a group may change freely among groups."""
+
+    def __post_init__(self) -> None:
+        if not 0 < self.rate < 1:
+            raise SettingsError(
+                f"the rate must be above 0 and below 1 change a year, got {self.rate}"
+            )
+        if not 0 < self.doubt < 1:
+            raise SettingsError(f"the doubt must be above 0 and below 1, got {self.doubt}")
+        if self.states not in STATES:
+            raise SettingsError(f"states must be {' or '.join(STATES)}, got {self.states!r}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MonitorSettings:
+    """Choices that can change an alert."""
+
+    watch: tuple[str, ...] = ("forest",)
+    """Groups whose losses are reported."""
+    min_area_ha: float = 0.0
+    """Events below it are left out."""
+    min_probability: float = 0.4
+    """An alert below it is left out."""
+    series: SeriesSettings = SeriesSettings()
+    align: AlignSettings = AlignSettings()
+
+    def __post_init__(self) -> None:
+        if not self.watch:
+            raise SettingsError("name at least one group to watch, for example forest")
+        if self.min_area_ha < 0:
+            raise SettingsError(f"the least area must not be negative, got {self.min_area_ha}")
+        if not 0 <= self.min_probability < 1:
+            raise SettingsError(f"the least probability must be 0 … 1, got {self.min_probability}")

@@ -1,0 +1,201 @@
+"""Tables and polygon layers of any kind as one GeoPackage, with their styles inside."""
+
+from __future__ import annotations
+
+import sqlite3
+import tempfile
+import zlib
+from collections.abc import Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import geopandas as gpd
+import numpy as np
+import pandas as pd
+import pyogrio
+from pyogrio.errors import DataLayerError, DataSourceError
+
+from geoclass.errors import OutputError
+from geoclass.products.geopackage import DATASET_OPTIONS
+from geoclass.products.writing import check_not_open, move_into_place
+
+BLOBS_TABLE = "geoclass_blobs"
+"""Not registered as a layer, so GDAL and QGIS do not list it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Layer:
+    """One layer of a GeoPackage."""
+
+    name: str
+    columns: Mapping[str, np.ndarray]
+    """(n,) each; dates as datetime64[D], texts as object."""
+    polygons: np.ndarray | None = None
+    """Shapely geometries (n,); None for a table."""
+    crs: str = ""
+    """WKT; for polygons."""
+    styles: Mapping[str, str] = field(default_factory=dict)
+    """QML by name of style; the first is the default."""
+
+    def __len__(self) -> int:
+        return len(next(iter(self.columns.values())))
+
+
+def write_layers(
+    path: Path,
+    layers: Sequence[Layer],
+    items: Mapping[str, str],
+    blobs: Mapping[str, bytes] | None = None,
+) -> None:
+    """Write a GeoPackage, whole or not at all; OutputError where that fails.
+
+    `items` become metadata of the first layer, `blobs` can be read back by `read_blobs`.
+    """
+    check_not_open(path)
+    try:
+        with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as folder:
+            draft = Path(folder) / "draft.gpkg"
+            for i, layer in enumerate(layers):
+                _write_layer(layer, draft, items if i == 0 else None)
+            styles = [layer for layer in layers if layer.styles]
+            pyogrio.write_dataframe(
+                _styles_table(styles), draft, layer="layer_styles", driver="GPKG", append=False
+            )
+            _write_blobs(draft, blobs or {})
+            move_into_place(draft, path)
+    except (OSError, DataSourceError, DataLayerError, sqlite3.Error) as error:
+        raise OutputError(f"cannot write {path}: {error}") from error
+
+
+def read_layer_items(path: Path, layer: str) -> dict[str, str] | None:
+    """Metadata items of a layer; None where there are none. OutputError for no GeoPackage."""
+    if not path.is_file():
+        raise OutputError(f"no file at {path}: check the path")
+    try:
+        items: dict[str, str] | None = pyogrio.read_info(path, layer=layer)["layer_metadata"]
+    except DataLayerError:
+        return None
+    except DataSourceError as error:
+        raise OutputError(f"cannot open {path} as a GeoPackage: {error}") from error
+    return items
+
+
+def read_columns(path: Path, layer: str) -> dict[str, np.ndarray]:
+    """The columns of a layer or table, without geometry; OutputError where there is none."""
+    try:
+        table = pyogrio.read_dataframe(path, layer=layer, read_geometry=False)
+    except (DataLayerError, DataSourceError) as error:
+        raise OutputError(f"cannot read {layer} in {path}: {error}") from error
+    return {name: table[name].to_numpy() for name in table.columns}
+
+
+def read_blobs(path: Path) -> dict[str, bytes]:
+    """What `write_layers` was given to keep; OutputError where it is damaged."""
+    try:
+        with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as database:
+            rows = database.execute(f"SELECT name, content FROM {BLOBS_TABLE}").fetchall()  # noqa: S608 a constant
+        return {name: zlib.decompress(content) for name, content in rows}
+    except (sqlite3.Error, zlib.error) as error:
+        raise OutputError(f"the data kept in {path} cannot be read: {error}") from error
+
+
+def read_polygons(path: Path, crs: str, name_field: str | None = None) -> list[tuple[str, object]]:
+    """(name, geometry in the CRS) of each polygon of any vector file; OutputError if it is none.
+
+    Without a name field: the first column of texts, or the number.
+    """
+    try:
+        frame = gpd.read_file(path)
+    except (DataLayerError, DataSourceError, ValueError) as error:
+        raise OutputError(f"cannot read {path} as polygons: {error}") from error
+    if not isinstance(frame, gpd.GeoDataFrame) or frame.crs is None or not len(frame):
+        raise OutputError(f"{path} holds no polygons with a coordinate reference system")
+    if not frame.geom_type.isin(["Polygon", "MultiPolygon"]).all():
+        raise OutputError(f"{path} holds {', '.join(set(frame.geom_type))}, expected polygons")
+    texts = [c for c in frame.columns if c != frame.geometry.name and _is_text(frame[c])]
+    column = name_field or (texts[0] if texts else None)
+    names = frame[column].astype(str) if column else map(str, range(1, len(frame) + 1))
+    return list(zip(names, frame.to_crs(crs).geometry, strict=True))
+
+
+def write_csv(path: Path, columns: Mapping[str, np.ndarray]) -> None:
+    """Write a table as CSV; OutputError where that fails."""
+    try:
+        pd.DataFrame(dict(columns)).to_csv(path, index=False)
+    except OSError as error:
+        raise OutputError(f"cannot write {path}: {error}") from error
+
+
+def read_csv(path: Path) -> dict[str, np.ndarray]:
+    """The columns of a CSV file, all as text; OutputError where it is none."""
+    try:
+        table = pd.read_csv(path, dtype=str, keep_default_na=False)
+    except (OSError, ValueError) as error:
+        raise OutputError(f"cannot read {path} as a table: {error}") from error
+    return {name: table[name].to_numpy() for name in table.columns}
+
+
+def _is_text(column: pd.Series) -> bool:
+    return bool(pd.api.types.is_string_dtype(column) or pd.api.types.is_object_dtype(column))
+
+
+def _write_layer(layer: Layer, path: Path, items: Mapping[str, str] | None) -> None:
+    columns = {
+        name: pd.Series(values.astype("datetime64[ms]"))
+        if np.issubdtype(values.dtype, np.datetime64)
+        else values
+        for name, values in layer.columns.items()
+    }
+    if layer.polygons is None:
+        pyogrio.write_dataframe(
+            pd.DataFrame(columns), path, layer=layer.name, driver="GPKG", append=False,
+            layer_metadata=dict(items or {}), dataset_options=DATASET_OPTIONS,
+        )  # fmt: skip
+        return
+    pyogrio.write_dataframe(
+        gpd.GeoDataFrame(columns, geometry=layer.polygons, crs=layer.crs),
+        path,
+        layer=layer.name,
+        driver="GPKG",
+        geometry_type="MultiPolygon",
+        promote_to_multi=True,
+        layer_metadata=dict(items or {}),
+        dataset_options=DATASET_OPTIONS,
+        layer_options={"GEOMETRY_NAME": "geom", "SPATIAL_INDEX": "YES"},
+    )
+
+
+def _styles_table(layers: Sequence[Layer]) -> pd.DataFrame:
+    """The table in which QGIS looks for styles."""
+    rows = [
+        (layer.name, name, qml, i == 0)
+        for layer in layers
+        for i, (name, qml) in enumerate(layer.styles.items())
+    ]
+    n = len(rows)
+    return pd.DataFrame(
+        {
+            "f_table_catalog": [""] * n,
+            "f_table_schema": [""] * n,
+            "f_table_name": [row[0] for row in rows],
+            "f_geometry_column": ["geom"] * n,
+            "styleName": [row[1] for row in rows],
+            "styleQML": [row[2] for row in rows],
+            "styleSLD": [""] * n,
+            "useAsDefault": [row[3] for row in rows],
+            "description": [""] * n,
+            "owner": [""] * n,
+            "ui": [""] * n,
+            "update_time": pd.Series([pd.Timestamp.now()] * n, dtype="datetime64[ms]"),
+        }
+    )
+
+
+def _write_blobs(path: Path, blobs: Mapping[str, bytes]) -> None:
+    with closing(sqlite3.connect(path)) as database, database:
+        database.execute(f"CREATE TABLE {BLOBS_TABLE} (name TEXT PRIMARY KEY, content BLOB)")
+        database.executemany(
+            f"INSERT INTO {BLOBS_TABLE} VALUES (?, ?)",  # noqa: S608 a constant
+            [(name, zlib.compress(content, 1)) for name, content in blobs.items()],
+        )

@@ -1,0 +1,47 @@
+"""How files appear: whole, and never under another program's hands."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from geoclass.errors import OutputError
+
+
+def check_folder(path: Path) -> None:
+    """Refuse a target whose folder is missing or closed to us, or that is itself a folder."""
+    if not path.parent.is_dir():
+        raise OutputError(f"the folder {path.parent} does not exist: create it first")
+    if not os.access(path.parent, os.W_OK):
+        raise OutputError(f"the folder {path.parent} cannot be written to: choose another")
+    if path.is_dir():
+        raise OutputError(f"{path} is a folder: give the name of a file")
+
+
+def check_new(path: Path, *, suffix: str, overwrite: bool = False) -> None:
+    """Refuse a target of another suffix, or that exists where `overwrite` is not given."""
+    check_folder(path)
+    if path.suffix.lower() != suffix:
+        raise OutputError(f"{path} must end in {suffix}")
+    check_not_open(path)
+    if path.exists() and not overwrite:
+        raise OutputError(f"{path} exists: give --overwrite or a new name")
+
+
+def check_not_open(path: Path) -> None:
+    """Refuse a GeoPackage that another program is writing to."""
+    journal, log = (path.with_name(f"{path.name}-{kind}") for kind in ("journal", "wal"))
+    for file in (journal, log):
+        if file.exists() and file.stat().st_size:
+            raise OutputError(
+                f"{path} is open in another program, such as QGIS ({file.name} is not empty): "
+                "close it there first, or choose another name"
+            )
+
+
+def move_into_place(draft: Path, path: Path) -> None:
+    """Put a finished GeoPackage where it belongs."""
+    # What SQLite left beside the old file would spoil the new one.
+    for kind in ("wal", "shm"):
+        path.with_name(f"{path.name}-{kind}").unlink(missing_ok=True)
+    draft.replace(path)
