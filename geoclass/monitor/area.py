@@ -1,0 +1,200 @@
+"""Accuracy and areas from a stratified random sample, with standard errors.
+
+Where the strata are the map's classes, these are eqs 1 to 11 of Olofsson et al. 2014 (Remote
+Sensing of Environment 148, 42-57); for any other strata, the estimators of Stehman 2014
+(International Journal of Remote Sensing 35, 4923-4939), of which they are a special case.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from geoclass.errors import SettingsError
+
+SD_95 = 1.96
+"""Standard errors on both sides of an estimate that make a 95 % interval."""
+
+LEAST_SAMPLES = 2
+"""A stratum of one sample has no variance that could be estimated."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Estimate:
+    """A number and how unsure it is."""
+
+    value: float
+    """NaN where nothing was found that it could be estimated from."""
+    error: float
+    """Standard error."""
+
+    @property
+    def margin(self) -> float:
+        """Half the width of the 95 % interval."""
+        return SD_95 * self.error
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClassAssessment:
+    """What the sample says of one class."""
+
+    name: str
+    users: Estimate
+    """Of the area mapped so, the share that is so."""
+    producers: Estimate
+    """Of the area that is so, the share mapped so."""
+    area_ha: Estimate
+    """Area that is so, whatever the map says."""
+    mapped_ha: float
+    """Area that the map calls so."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Assessment:
+    """What a sample says of a map."""
+
+    samples: int
+    overall: Estimate
+    """Share of the area that is mapped right."""
+    classes: tuple[ClassAssessment, ...]
+    matrix: tuple[tuple[float, ...], ...]
+    """Shares of the total area: row = map, column = reference."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class SampleCounts:
+    """How many samples of each stratum are of each map and reference class."""
+
+    names: tuple[str, ...]
+    """Of the classes."""
+    strata: tuple[str, ...]
+    area_ha: np.ndarray
+    """float64 (strata,)."""
+    counts: np.ndarray
+    """int64 (strata, map classes, reference classes)."""
+    cells: np.ndarray | None = None
+    """int64 (strata,): all cells, where the sample is a sizeable part of them."""
+
+
+def count_table(
+    names: Sequence[str], area_ha: Sequence[float], table: Sequence[Sequence[int]]
+) -> SampleCounts:
+    """Counts whose strata are the map's classes: row = map, column = reference."""
+    n = len(names)
+    matrix = np.asarray(table)
+    if matrix.shape != (n, n) or (matrix < 0).any() or len(area_ha) != n:
+        raise SettingsError(
+            f"a table of {n} classes needs {n} areas and {n}×{n} counts of at least 0, "
+            f"got {len(area_ha)} areas and {'×'.join(map(str, matrix.shape))} counts"
+        )
+    counts = np.zeros((n, n, n), dtype=np.int64)
+    counts[np.arange(n), np.arange(n)] = matrix
+    return SampleCounts(
+        names=tuple(names),
+        strata=tuple(names),
+        area_ha=np.asarray(area_ha, dtype=float),
+        counts=counts,
+    )
+
+
+def assess_counts(sample: SampleCounts) -> Assessment:
+    """Error matrix in area shares, accuracies and areas, with standard errors.
+
+    Raises SettingsError where a stratum that has an area has fewer than two samples.
+    """
+    _check(sample)
+    n = len(sample.names)
+    estimator = _Estimator(sample)
+    agreed = np.eye(n)
+    classes = []
+    for k, name in enumerate(sample.names):
+        mapped, real = np.zeros((n, n)), np.zeros((n, n))
+        mapped[k], real[:, k] = 1, 1
+        hit = mapped * real
+        classes.append(
+            ClassAssessment(
+                name=name,
+                users=estimator.ratio(hit, mapped),
+                producers=estimator.ratio(hit, real),
+                area_ha=_scale(estimator.mean(real), estimator.total),
+                mapped_ha=estimator.mean(mapped).value * estimator.total,
+            )
+        )
+    return Assessment(
+        samples=int(sample.counts.sum()),
+        overall=estimator.mean(agreed),
+        classes=tuple(classes),
+        matrix=tuple(map(tuple, estimator.matrix().tolist())),
+    )
+
+
+class _Estimator:
+    """Means and ratios of what is 0 or 1 for each pair of map and reference class."""
+
+    def __init__(self, sample: SampleCounts) -> None:
+        kept = sample.area_ha > 0
+        counts = sample.counts[kept].astype(float)
+        area = sample.area_ha[kept]
+        self.total = float(area.sum())
+        self._weight = area / self.total
+        self._n = counts.sum(axis=(1, 2))
+        self._share = counts / self._n[:, None, None]
+        self._rest = np.ones(len(area))
+        if sample.cells is not None:
+            # What is left unseen of a finite stratum (Stehman 2014, eq. 25).
+            self._rest = np.clip(1 - self._n / sample.cells[kept], 0, 1)
+
+    def matrix(self) -> np.ndarray:
+        """float64 (map, reference): shares of the total area."""
+        shares: np.ndarray = np.einsum("h,hij->ij", self._weight, self._share)
+        return shares
+
+    def mean(self, y: np.ndarray) -> Estimate:
+        """The share of the area for which y is 1 (Stehman 2014, eqs 3 and 25)."""
+        value = float((self.matrix() * y).sum())
+        return Estimate(value=value, error=self._error(y, np.zeros_like(y), 0.0, 1.0))
+
+    def ratio(self, y: np.ndarray, x: np.ndarray) -> Estimate:
+        """The share of x for which y is 1 (Stehman 2014, eqs 27 and 28)."""
+        below = self.mean(x).value
+        if below == 0:
+            return Estimate(value=float("nan"), error=float("nan"))
+        value = self.mean(y).value / below
+        return Estimate(value=value, error=self._error(y, x, value, below))
+
+    def _error(self, y: np.ndarray, x: np.ndarray, ratio: float, below: float) -> float:
+        residual = y - ratio * x
+        mean = (self._share * residual).sum(axis=(1, 2))
+        square = (self._share * residual**2).sum(axis=(1, 2))
+        # s²/n of the residuals; the sample variance has n - 1 below the line.
+        variance = np.maximum(square - mean**2, 0) / (self._n - 1)
+        return float(np.sqrt((self._weight**2 * self._rest * variance).sum()) / below)
+
+
+def _scale(estimate: Estimate, factor: float) -> Estimate:
+    return Estimate(value=estimate.value * factor, error=estimate.error * factor)
+
+
+def _check(sample: SampleCounts) -> None:
+    if not (sample.area_ha > 0).any():
+        raise SettingsError("no stratum has an area: give hectares above 0")
+    if not (np.isfinite(sample.area_ha).all() and (sample.area_ha >= 0).all()):
+        raise SettingsError("the strata's areas must be hectares of at least 0")
+    counts = sample.counts.sum(axis=(1, 2))
+    few = [
+        f"{name} has {n}"
+        for name, n, area in zip(sample.strata, counts, sample.area_ha, strict=True)
+        if area > 0 and n < LEAST_SAMPLES
+    ]
+    if few:
+        raise SettingsError(
+            f"each stratum needs two labelled samples at least, for its variance: "
+            f"{', '.join(few)}: label more, or join strata"
+        )

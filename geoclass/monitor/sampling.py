@@ -1,0 +1,273 @@
+"""A stratified random sample of a map's cells, to be labelled by eye."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, get_args
+
+import numpy as np
+
+from geoclass.errors import OutputError, SettingsError
+from geoclass.grid import Grid
+from geoclass.landcover import LandCoverMap
+from geoclass.monitor.area import SampleCounts
+from geoclass.monitor.change import CHANGED, Change
+from geoclass.products.layers import Layer, read_columns, write_layers
+from geoclass.products.qgis_layers import Category, category_style, form_style
+
+Allocation = Literal["equal", "proportional", "neyman"]
+ALLOCATIONS: tuple[Allocation, ...] = get_args(Allocation)
+
+LEAST_A_STRATUM = 2
+"""A variance needs two."""
+
+ALIASES = (
+    ("sample_id", "Number"),
+    ("reference", "What is there"),
+    ("area_ha", "Area (ha)"),
+    ("row", "Row"),
+    ("col", "Column"),
+    ("chip", "Picture"),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SampleSettings:
+    """How cells are drawn."""
+
+    per_class: int = 50
+    """Cells a stratum; other allocations share as many cells in all."""
+    allocation: Allocation = "equal"
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.per_class < LEAST_A_STRATUM:
+            raise SettingsError(
+                f"a stratum needs {LEAST_A_STRATUM} samples at least, for its variance; "
+                f"got {self.per_class}"
+            )
+        if self.allocation not in ALLOCATIONS:
+            raise SettingsError(
+                f"the allocation must be {', '.join(ALLOCATIONS)}, got {self.allocation!r}"
+            )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Strata:
+    """Into which stratum each cell falls."""
+
+    grid: Grid
+    names: tuple[str, ...]
+    titles: tuple[str, ...]
+    """For people."""
+    stratum: np.ndarray
+    """int64 (rows, cols): number of the stratum, -1 for cells that claim nothing."""
+    accuracy: np.ndarray
+    """float64 (strata,): the share of each stratum that is expected to be right."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Sample:
+    """Cells drawn from each stratum."""
+
+    strata: Strata
+    rows: np.ndarray
+    """int64 (n,), in random order, so that the order betrays no stratum."""
+    cols: np.ndarray
+    """int64 (n,)."""
+
+
+def stratify_map(landcover: LandCoverMap) -> Strata:
+    """Strata that are the map's classes; classes without a cell are left out."""
+    present = [c for c in landcover.legend.classes if (landcover.class_id == c.class_id).any()]
+    stratum = np.full(landcover.class_id.shape, -1, dtype=np.int64)
+    accuracy = np.zeros(len(present))
+    for number, item in enumerate(present):
+        here = landcover.class_id == item.class_id
+        stratum[here] = number
+        accuracy[number] = landcover.confidence[here].mean()
+    return Strata(
+        grid=landcover.grid,
+        names=tuple(c.name for c in present),
+        titles=tuple(c.title for c in present),
+        stratum=stratum,
+        accuracy=accuracy,
+    )
+
+
+def stratify_change(change: Change, group: str = "forest") -> Strata:
+    """Strata loss, gain, stable and other of one group."""
+    classes = change.stack.contract.legend.classes
+    member = np.zeros(256, dtype=bool)
+    for item in classes:
+        member[item.class_id] = item.group == group
+    if not member.any():
+        raise SettingsError(f"{group} is no group of the maps")
+    old, new = member[change.stack.class_id[0]], member[change.stack.class_id[1]]
+    both = change.compared
+    changed = np.nan_to_num(change.probability) > CHANGED
+    kinds = (
+        (f"{group} loss", both & changed & old & ~new),
+        (f"{group} gain", both & changed & ~old & new),
+        (f"stable {group}", both & old & ~(changed & ~new)),
+        (f"stable non-{group}", both & ~old & ~(changed & new)),
+    )
+    present = [(name, mask) for name, mask in kinds if mask.any()]
+    stratum = np.full(both.shape, -1, dtype=np.int64)
+    accuracy = []
+    for number, (name, mask) in enumerate(present):
+        stratum[mask] = number
+        p = change.probability[mask].astype(float)
+        accuracy.append(float((p if name.endswith(("loss", "gain")) else 1 - p).mean()))
+    names = tuple(name for name, _ in present)
+    return Strata(
+        grid=change.stack.grid,
+        names=names,
+        titles=names,
+        stratum=stratum,
+        accuracy=np.array(accuracy),
+    )
+
+
+def allocate(strata: Strata, settings: SampleSettings) -> np.ndarray:
+    """int64 (strata,): how many cells to draw from each; at least two, at most all.
+
+    Proportional: by area. Neyman: by area times √(a (1 − a)), where a is the accuracy that the
+    map's own probabilities promise (Cochran 1977, eq. 5.26).
+    """
+    n = len(strata.names)
+    inside = strata.stratum >= 0
+    cells = np.bincount(strata.stratum[inside], minlength=n)
+    few = [name for name, c in zip(strata.names, cells, strict=True) if c < LEAST_A_STRATUM]
+    if few:
+        raise SettingsError(
+            f"{', '.join(few)} has a single cell, of which no variance can be estimated: "
+            "use a finer --stride, or a larger map"
+        )
+    area = np.bincount(strata.stratum[inside], weights=strata.grid.areas_ha()[inside], minlength=n)
+    weights = np.ones(n)
+    if settings.allocation != "equal":
+        weights = area / area.sum()
+    if settings.allocation == "neyman":
+        a = np.clip(strata.accuracy, 0.5, 0.99)
+        weights = weights * np.sqrt(a * (1 - a))
+    wanted = np.rint(settings.per_class * n * weights / weights.sum()).astype(np.int64)
+    return np.minimum(np.maximum(wanted, LEAST_A_STRATUM), cells)
+
+
+def draw_sample(strata: Strata, *, settings: SampleSettings | None = None) -> Sample:
+    """Draw cells at random without replacement; the same seed draws the same cells."""
+    settings = settings or SampleSettings()
+    if not len(strata.names):
+        raise SettingsError("no cell claims a class: there is nothing to draw from")
+    rng = np.random.default_rng(settings.seed)
+    drawn = [
+        rng.choice(np.flatnonzero(strata.stratum.ravel() == number), size=count, replace=False)
+        for number, count in enumerate(allocate(strata, settings))
+    ]
+    cells = rng.permutation(np.concatenate(drawn))
+    rows, cols = np.divmod(cells, strata.grid.cols)
+    return Sample(strata=strata, rows=rows, cols=cols)
+
+
+def write_sample(
+    sample: Sample, path: Path | str, *, chips: Mapping[int, str] | None = None
+) -> None:
+    """Write layer `sample` to be labelled, and tables `design` and `strata`; OutputError.
+
+    The layer does not say what the map says: who labels should not know.
+    `chips` gives the path of a picture by number of the sample, from 1.
+    """
+    strata = sample.strata
+    n = len(sample.rows)
+    numbers = np.arange(1, n + 1)
+    stratum = strata.stratum[sample.rows, sample.cols]
+    area = strata.grid.areas_ha()
+    inside = strata.stratum >= 0
+    texts = np.array(strata.names, dtype=object)
+    styles = category_style(
+        "reference",
+        [
+            Category(value="", label="to be labelled", color="#fdae61"),
+            *(
+                Category(value=name, label=title, color="#abd9e9")
+                for name, title in zip(strata.names, strata.titles, strict=True)
+            ),
+        ],
+        ALIASES,
+    )
+    choices = list(zip(strata.titles, strata.names, strict=True))
+    layer = Layer(
+        name="sample",
+        columns={
+            "sample_id": numbers,
+            "reference": np.full(n, "", dtype=object),
+            "area_ha": area[sample.rows, sample.cols].round(4),
+            "row": sample.rows.astype(np.int32),
+            "col": sample.cols.astype(np.int32),
+            "chip": np.array([(chips or {}).get(int(i), "") for i in numbers], dtype=object),
+        },
+        polygons=strata.grid.polygons(sample.rows, sample.cols),
+        crs=str(strata.grid.crs),
+        styles={"Reference": form_style("reference", choices, styles)},
+    )
+    design = {"sample_id": numbers, "stratum": texts[stratum], "map_class": texts[stratum]}
+    counts = np.bincount(strata.stratum[inside], minlength=len(texts))
+    described = {
+        "stratum": texts,
+        "cells": counts,
+        "area_ha": np.bincount(strata.stratum[inside], weights=area[inside], minlength=len(texts)),
+    }
+    write_layers(
+        Path(path),
+        [layer, Layer(name="design", columns=design), Layer(name="strata", columns=described)],
+        {"GEOCLASS_SAMPLE": "1"},
+    )
+
+
+def read_sample(path: Path | str, *, partial: bool = False) -> tuple[SampleCounts, int]:
+    """The counts of a labelled sample, and how many samples are not labelled.
+
+    Raises OutputError where the file is no sample, SettingsError where it has labels that none
+    of its classes bears, or, unless `partial`, rows without a label.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise OutputError(f"no sample at {path}: check the path")
+    sample, design, strata = (read_columns(path, name) for name in ("sample", "design", "strata"))
+    try:
+        names = [str(name) for name in strata["stratum"]]
+        labels = dict(zip(sample["sample_id"].tolist(), sample["reference"], strict=True))
+        drawn = list(zip(design["sample_id"], design["stratum"], design["map_class"], strict=True))
+        cells = strata["cells"].astype(np.int64)
+        area = strata["area_ha"].astype(float)
+    except KeyError as error:
+        raise OutputError(
+            f"{path} is no sample of geoclass: it lacks the column {error}"
+        ) from error
+    given = {i: label for i, label in labels.items() if isinstance(label, str) and label.strip()}
+    foreign = sorted({label for label in given.values() if label.strip() not in names})
+    if foreign:
+        raise SettingsError(
+            f"{path} has labels that are no class of it: {', '.join(foreign)}; "
+            f"known are {', '.join(names)}"
+        )
+    empty = sum(i not in given for i, _, _ in drawn)
+    if empty and not partial:
+        raise SettingsError(
+            f"{empty} of {len(drawn)} samples in {path} are not labelled: label them, or give "
+            "--partial to go on without them"
+        )
+    counts = np.zeros((len(names),) * 3, dtype=np.int64)
+    for number, stratum, mapped in drawn:
+        if number in given:
+            place = names.index(given[number].strip())
+            counts[names.index(stratum), names.index(mapped), place] += 1
+    return (
+        SampleCounts(
+            names=tuple(names), strata=tuple(names), area_ha=area, counts=counts, cells=cells
+        ),
+        empty,
+    )
