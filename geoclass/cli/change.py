@@ -20,15 +20,15 @@ if TYPE_CHECKING:
 
 
 @click.command("change")
-@click.argument("old", type=options.FILE)
-@click.argument("new", type=options.FILE)
+@click.argument("old")
+@click.argument("new")
 @click.option("-o", "--output", type=options.FILE, required=True, help="GeoPackage to write.")
 @dated_options
 @click.option("--overwrite", is_flag=True, help="Replace the output, whatever it is.")
 @options.quiet
 def command(
-    old: Path,
-    new: Path,
+    old: str,
+    new: str,
     output: Path,
     days: Sequence[datetime],
     rate: float,
@@ -37,6 +37,7 @@ def command(
     allow_mismatch: bool,
     resample: bool,
     model: Path | None,
+    stride: int | None,
     device: str | None,
     overwrite: bool,
     quiet: bool,
@@ -55,12 +56,14 @@ def command(
         if not quiet:
             click.echo(text)
 
-    check_not_input(output, old, new)
+    check_not_input(output, Path(old), Path(new))
     check_new(output, suffix=".gpkg", overwrite=overwrite)
     settings = SeriesSettings(rate=rate, pairs=pairs, doubt=doubt)
     align = AlignSettings(allow_mismatch=allow_mismatch, resample=resample)
     mapped: list[str] = []
-    maps = read_dated([old, new], days, model=model, device=device, say=mapped.append)
+    maps = read_dated(
+        [old, new], days, model=model, stride=stride, device=device, say=mapped.append
+    )
     change = change_maps(*maps, settings=settings, align=align)
     for mismatch in change.stack.mismatches:
         click.echo(f"Warning: compared although {mismatch}", err=True)

@@ -81,6 +81,7 @@ def dated_options(function: Callable[..., Any]) -> Callable[..., Any]:
             click.option(
                 "-m", "--model", type=options.FILE, help="Model for scenes.  [default: shipped]"
             ),
+            options.stride,
             options.device,
         )
     ):
@@ -89,10 +90,11 @@ def dated_options(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def read_dated(
-    paths: Sequence[Path],
+    inputs: Sequence[str],
     days: Sequence[datetime],
     *,
     model: Path | None,
+    stride: int | None,
     device: str | None,
     say: Callable[[str], object],
 ) -> list[DatedMap]:
@@ -101,29 +103,30 @@ def read_dated(
     from geoclass.monitor.dates import date_map
     from geoclass.products.files import holds_map, read_map
 
-    if days and len(days) != len(paths):
+    if days and len(days) != len(inputs):
         raise SettingsError(
-            f"{len(days)} dates were given for {len(paths)} inputs: give --date once for each, "
+            f"{len(days)} dates were given for {len(inputs)} inputs: give --date once for each, "
             "or not at all"
         )
-    given: list[date | None] = [day.date() for day in days] or [None] * len(paths)
+    given: list[date | None] = [day.date() for day in days] or [None] * len(inputs)
     maps = []
-    for path, day in zip(paths, given, strict=True):
-        if holds_map(path):
+    for text, day in zip(inputs, given, strict=True):
+        path = Path(text)
+        if path.is_file() and holds_map(path):
             landcover = read_map(path)
         else:
-            landcover = _map_first(path, model, device)
-            say(f"mapped {path.name}")
+            landcover = _map_first(text, model, stride, device)
+            say(f"mapped {landcover.provenance.scene}")
         maps.append(date_map(landcover, day=day, file_name=path.name))
     return maps
 
 
-def _map_first(path: Path, model: Path | None, device: str | None) -> Any:
+def _map_first(scene: str, model: Path | None, stride: int | None, device: str | None) -> Any:
     from geoclass.mapping.pipeline import map_scene
     from geoclass.mapping.settings import MapSettings
     from geoclass.model.checkpoint import load_model
     from geoclass.scene.settings import FrameSettings
 
     # Cells that begin at whole multiples of their side match those of every other date.
-    settings = MapSettings(frame=FrameSettings(snap=True))
-    return map_scene(path, load_model(model), settings=settings, device=device)
+    settings = MapSettings(stride=stride, frame=FrameSettings(snap=True))
+    return map_scene(scene, load_model(model), settings=settings, device=device)

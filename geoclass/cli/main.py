@@ -20,6 +20,8 @@ COMMANDS = {
     "preview": ("preview", "Draw a map beside its scene as a picture."),
     "change": ("change", "Compare two maps or scenes, false change accounted for."),
     "monitor": ("monitor", "Follow a place over several dates and report losses."),
+    "sample": ("sample", "Draw cells of a map to be labelled by eye."),
+    "assess": ("assess", "Estimate accuracies and areas from a labelled sample."),
     "info": ("info", "Say what a model, map or scene is."),
     "predict": ("predict", "Label single images."),
     "download": ("download", "Fetch and check a data set of labelled tiles."),

@@ -47,6 +47,7 @@ DEFAULTS = MapSettings()
     help="Least share of valid pixels of a cell that is classified.",
 )
 @click.option("--keep-unknown", is_flag=True, help="Give unknown cells their likeliest class.")
+@options.stride
 @options.frame
 @options.masks
 @options.radiometry
@@ -64,6 +65,7 @@ def command(
     bands: Sequence[int | str] | None,
     min_valid_share: float,
     keep_unknown: bool,
+    stride: int | None,
     frame: FrameSettings,
     masks: MaskSettings,
     radiometry: RadiometrySettings,
@@ -101,6 +103,7 @@ def command(
         min_valid_share=min_valid_share,
         keep_unknown=keep_unknown,
         symmetries=symmetries,
+        stride=stride,
         frame=frame,
         masks=masks,
         radiometry=radiometry,

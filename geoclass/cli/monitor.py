@@ -37,7 +37,7 @@ def parse_watch(_ctx: click.Context, _param: click.Parameter, value: str) -> tup
 
 
 @click.command("monitor")
-@click.argument("inputs", metavar="DATED…", type=options.FILE, nargs=-1)
+@click.argument("inputs", metavar="DATED…", nargs=-1)
 @click.option("-o", "--output", type=options.FILE, help="GeoPackage to write.")
 @click.option("--update", type=options.FILE, help="Add the dates to this monitor file.")
 @click.option(
@@ -78,7 +78,7 @@ def parse_watch(_ctx: click.Context, _param: click.Parameter, value: str) -> tup
 @click.option("--overwrite", is_flag=True, help="Replace the output, whatever it is.")
 @options.quiet
 def command(
-    inputs: Sequence[Path],
+    inputs: Sequence[str],
     output: Path | None,
     update: Path | None,
     watch: tuple[str, ...],
@@ -96,6 +96,7 @@ def command(
     allow_mismatch: bool,
     resample: bool,
     model: Path | None,
+    stride: int | None,
     device: str | None,
     overwrite: bool,
     quiet: bool,
@@ -120,7 +121,7 @@ def command(
         raise SettingsError("give either -o, a new file, or --update, a file to add dates to")
     target = output or update
     assert target is not None
-    check_not_input(target, *inputs, zones)
+    check_not_input(target, *map(Path, inputs), zones)
     check_new(target, suffix=".gpkg", overwrite=overwrite or update is not None)
     settings = MonitorSettings(
         watch=watch,
@@ -131,7 +132,7 @@ def command(
     )
 
     def read() -> list[object]:
-        return list(read_dated(inputs, days, model=model, device=device, say=say))
+        return list(read_dated(inputs, days, model=model, stride=stride, device=device, say=say))
 
     if update is not None:
         result = _add_to(update, read)

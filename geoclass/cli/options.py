@@ -33,6 +33,12 @@ device = click.option(
 batch_size = click.option(
     "--batch-size", type=int, help="Tiles at a time.  [default: by the device]"
 )
+stride = click.option(
+    "--stride",
+    type=int,
+    metavar="PIXELS",
+    help="Side of a cell; smaller cells cost more time.  [default: the tile's, 64]",
+)
 lists = click.option(
     "--lists",
     type=(FILE, FILE, FILE),

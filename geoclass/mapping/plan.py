@@ -13,7 +13,7 @@ import numpy as np
 
 import geoclass
 from geoclass.contract import Contract
-from geoclass.errors import SceneError
+from geoclass.errors import SceneError, SettingsError
 from geoclass.grid import Grid
 from geoclass.landcover import Provenance
 from geoclass.mapping.doubt import check_range, choose_radiometry
@@ -91,8 +91,16 @@ def plan_map(
     source = find_collar(source)
     region = find_region(settings.frame)
     place = find_place(source)
+    stride = settings.stride or contract.tile_size
+    if stride > contract.tile_size:
+        raise SettingsError(
+            f"the stride of {stride} pixels leaves gaps between the model's tiles of "
+            f"{contract.tile_size}: give {contract.tile_size} or less"
+        )
     demands = FrameDemands(
-        gsd_m=contract.gsd_m, tile_size=contract.tile_size, stride=contract.tile_size
+        gsd_m=contract.gsd_m,
+        tile_size=contract.tile_size,
+        stride=stride,
     )
     frame = plan_frame(source, place, settings.frame, demands, region)
     grid = _lay_grid(source, frame, demands)

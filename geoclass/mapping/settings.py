@@ -18,6 +18,8 @@ class MapSettings:
     """Give unknown cells their likeliest class."""
     symmetries: bool = False
     """Look at each tile in the eight ways that a square can lie."""
+    stride: int | None = None
+    """Pixels a side of a cell; None is the tile's side. Smaller cells cost more tiles."""
     frame: FrameSettings = field(default_factory=FrameSettings)
     """Which ground is mapped, on which pixels."""
     masks: MaskSettings = field(default_factory=MaskSettings)
@@ -30,3 +32,5 @@ class MapSettings:
             raise SettingsError(
                 f"the least valid share must be above 0 and at most 1, got {self.min_valid_share}"
             )
+        if self.stride is not None and self.stride < 1:
+            raise SettingsError(f"the stride must be at least 1 pixel, got {self.stride}")

@@ -28,7 +28,12 @@ def resample_map(landcover: LandCoverMap, grid: Grid) -> LandCoverMap:
     cols = np.where(inside, col // own.stride, 0).astype(np.int64)
     planes: dict[str, Any] = {
         name: np.where(inside, getattr(landcover, name)[rows, cols], empty).astype(np.uint8)
-        for name, empty in (("class_id", NODATA), ("best_class", NODATA), ("valid_share", 0), ("mask_reason", 0))
+        for name, empty in (
+            ("class_id", NODATA),
+            ("best_class", NODATA),
+            ("valid_share", 0),
+            ("mask_reason", 0),
+        )
     }
     probabilities = np.where(inside[:, :, None], landcover.probabilities[rows, cols], 0)
     return replace(landcover, grid=grid, probabilities=probabilities.astype(np.uint8), **planes)

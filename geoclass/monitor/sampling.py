@@ -5,23 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, get_args
 
 import numpy as np
 
 from geoclass.errors import OutputError, SettingsError
 from geoclass.grid import Grid
 from geoclass.landcover import LandCoverMap
-from geoclass.monitor.area import SampleCounts
+from geoclass.monitor.area import SampleCounts, count_table
 from geoclass.monitor.change import CHANGED, Change
-from geoclass.products.layers import Layer, read_columns, write_layers
+from geoclass.monitor.settings import LEAST_A_STRATUM, SampleSettings
+from geoclass.products.layers import Layer, read_columns, read_csv, write_layers
 from geoclass.products.qgis_layers import Category, category_style, form_style
-
-Allocation = Literal["equal", "proportional", "neyman"]
-ALLOCATIONS: tuple[Allocation, ...] = get_args(Allocation)
-
-LEAST_A_STRATUM = 2
-"""A variance needs two."""
 
 ALIASES = (
     ("sample_id", "Number"),
@@ -31,27 +25,6 @@ ALIASES = (
     ("col", "Column"),
     ("chip", "Picture"),
 )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SampleSettings:
-    """How cells are drawn."""
-
-    per_class: int = 50
-    """Cells a stratum; other allocations share as many cells in all."""
-    allocation: Allocation = "equal"
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        if self.per_class < LEAST_A_STRATUM:
-            raise SettingsError(
-                f"a stratum needs {LEAST_A_STRATUM} samples at least, for its variance; "
-                f"got {self.per_class}"
-            )
-        if self.allocation not in ALLOCATIONS:
-            raise SettingsError(
-                f"the allocation must be {', '.join(ALLOCATIONS)}, got {self.allocation!r}"
-            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -154,7 +127,8 @@ def allocate(strata: Strata, settings: SampleSettings) -> np.ndarray:
         a = np.clip(strata.accuracy, 0.5, 0.99)
         weights = weights * np.sqrt(a * (1 - a))
     wanted = np.rint(settings.per_class * n * weights / weights.sum()).astype(np.int64)
-    return np.minimum(np.maximum(wanted, LEAST_A_STRATUM), cells)
+    counts: np.ndarray = np.minimum(np.maximum(wanted, LEAST_A_STRATUM), cells)
+    return counts
 
 
 def draw_sample(strata: Strata, *, settings: SampleSettings | None = None) -> Sample:
@@ -271,3 +245,30 @@ def read_sample(path: Path | str, *, partial: bool = False) -> tuple[SampleCount
         ),
         empty,
     )
+
+
+def read_table(path: Path | str) -> SampleCounts:
+    """Counts from a CSV: columns stratum, area_ha, and one for each class on the ground.
+
+    Raises OutputError where it cannot be read, SettingsError where it is none.
+    """
+    columns = read_csv(Path(path))
+    lacking = {"stratum", "area_ha"} - set(columns)
+    if lacking:
+        raise SettingsError(
+            f"{path} lacks the column {', '.join(sorted(lacking))}: give stratum, area_ha and "
+            "one column of counts for each class"
+        )
+    names = [str(name) for name in columns["stratum"]]
+    classes = [name for name in columns if name not in ("stratum", "area_ha")]
+    if sorted(classes) != sorted(names):
+        raise SettingsError(
+            f"the columns of {path} are {', '.join(classes)}, its rows {', '.join(names)}: "
+            "expected the same classes"
+        )
+    try:
+        area = [float(text) for text in columns["area_ha"]]
+        table = [[int(columns[name][row]) for name in names] for row in range(len(names))]
+    except ValueError as error:
+        raise SettingsError(f"{path} holds what is no number: {error}") from error
+    return count_table(names, area, table)

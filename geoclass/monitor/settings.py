@@ -10,6 +10,12 @@ from geoclass.errors import SettingsError
 States = Literal["classes", "groups"]
 STATES: tuple[States, ...] = get_args(States)
 
+Allocation = Literal["equal", "proportional", "neyman"]
+ALLOCATIONS: tuple[Allocation, ...] = get_args(Allocation)
+
+LEAST_A_STRATUM = 2
+"""A variance needs two."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PairRate:
@@ -84,3 +90,24 @@ class MonitorSettings:
             raise SettingsError(f"the least area must not be negative, got {self.min_area_ha}")
         if not 0 <= self.min_probability < 1:
             raise SettingsError(f"the least probability must be 0 … 1, got {self.min_probability}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SampleSettings:
+    """How cells are drawn."""
+
+    per_class: int = 50
+    """Cells a stratum; other allocations share as many cells in all."""
+    allocation: Allocation = "equal"
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.per_class < LEAST_A_STRATUM:
+            raise SettingsError(
+                f"a stratum needs {LEAST_A_STRATUM} samples at least, for its variance; "
+                f"got {self.per_class}"
+            )
+        if self.allocation not in ALLOCATIONS:
+            raise SettingsError(
+                f"the allocation must be {', '.join(ALLOCATIONS)}, got {self.allocation!r}"
+            )

@@ -62,14 +62,16 @@ def draw_classes(landcover: LandCoverMap) -> np.ndarray:
     return colors
 
 
-def read_quicklook(scene: Path | str, landcover: LandCoverMap) -> np.ndarray:
+def read_quicklook(
+    scene: Path | str, landcover: LandCoverMap, longest_side: int = LONGEST_SIDE
+) -> np.ndarray:
     """Uint8 (h, w, 3): the map's scene at a size for the eye, brightened."""
     settings = FrameSettings.from_json(landcover.provenance.options.get("frame", {}))
     source = assign_place(open_scene(scene, landcover.provenance.bands), settings)
     grid = landcover.grid
     wanted = Frame(height=grid.height, width=grid.width, transform=grid.transform, crs=grid.crs)
     frame = fit_frame(source, find_place(source), wanted)
-    stored, valid = read_shrunk(source, frame, LONGEST_SIDE)
+    stored, valid = read_shrunk(source, frame, longest_side)
     if valid.mean() < 0.5 * (landcover.valid_share / FULL_SCALE).mean():
         raise SceneError(
             f"{source.shown} is not where the map is: it was made of {landcover.provenance.scene}"

@@ -1,0 +1,60 @@
+"""geoclass assess"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from geoclass.cli import options
+
+if TYPE_CHECKING:
+    from geoclass.monitor.area import Assessment
+
+
+@click.command("assess")
+@click.argument("sample", metavar="SAMPLE", type=options.FILE)
+@click.option("--partial", is_flag=True, help="Go on although some samples have no label.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")
+def command(sample: Path, partial: bool, as_json: bool) -> None:
+    """Estimate accuracies and areas from SAMPLE, with 95 % intervals.
+
+    SAMPLE is what `geoclass sample` wrote, labelled; or a CSV table of counts: one row a class
+    of the map, with the columns stratum, area_ha, and one for each class as it is on the ground.
+    """
+    from geoclass.monitor.area import assess_counts
+    from geoclass.monitor.sampling import read_sample, read_table
+
+    if sample.suffix.lower() == ".csv":
+        counts, empty = read_table(sample), 0
+    else:
+        counts, empty = read_sample(sample, partial=partial)
+    if empty:
+        click.echo(f"Warning: {empty} samples have no label and are left out", err=True)
+    result = assess_counts(counts)
+    click.echo(json.dumps(result.to_json()) if as_json else format_assessment(result))
+
+
+def format_assessment(result: Assessment) -> str:
+    """Accuracies and areas, then the error matrix in shares of the area."""
+    overall = result.overall
+    width = max(12, *(len(c.name) + 2 for c in result.classes))
+    lines = [
+        f"{result.samples} samples; ± is half of a 95 % interval",
+        f"overall accuracy {overall.value:.3f} ± {overall.margin:.3f}",
+        "",
+        f"{'class':<{width}}{'users':>16}{'producers':>16}{'hectares':>24}{'mapped':>14}",
+    ]
+    for c in result.classes:
+        users = f"{c.users.value:.3f} ± {c.users.margin:.3f}"
+        producers = f"{c.producers.value:.3f} ± {c.producers.margin:.3f}"
+        area = f"{c.area_ha.value:,.0f} ± {c.area_ha.margin:,.0f}"
+        lines.append(f"{c.name:<{width}}{users:>16}{producers:>16}{area:>24}{c.mapped_ha:>14,.0f}")
+    lines += ["", "shares of the area; rows are the map, columns the ground"]
+    lines += [
+        f"{c.name:<{width}}" + "".join(f"{share:>9.4f}" for share in row)
+        for c, row in zip(result.classes, result.matrix, strict=True)
+    ]
+    return "\n".join(lines)

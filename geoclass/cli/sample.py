@@ -1,0 +1,111 @@
+"""geoclass sample"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from geoclass.cli import options
+from geoclass.monitor.settings import ALLOCATIONS, Allocation, SampleSettings
+
+if TYPE_CHECKING:
+    from geoclass.monitor.sampling import Sample, Strata
+
+DEFAULTS = SampleSettings()
+
+
+@click.command("sample")
+@click.argument("landcover", metavar="MAP", type=options.FILE)
+@click.option("-o", "--output", type=options.FILE, required=True, help="GeoPackage to write.")
+@click.option(
+    "--since",
+    type=options.FILE,
+    help="An older map: strata are loss, gain, stable and other of a group.",
+)
+@click.option("--watch", default="forest", show_default=True, help="The group, with --since.")
+@click.option(
+    "--per-class",
+    type=int,
+    default=DEFAULTS.per_class,
+    show_default=True,
+    help="Cells a stratum; as many in all for other allocations.",
+)
+@click.option(
+    "--allocation",
+    type=click.Choice(ALLOCATIONS),
+    default=DEFAULTS.allocation,
+    show_default=True,
+    help="How the cells are shared among the strata.",
+)
+@click.option("--seed", type=int, default=DEFAULTS.seed, show_default=True)
+@click.option("--scene", help="Cut a picture of each cell from this scene.")
+@click.option("--overwrite", is_flag=True, help="Replace the output, whatever it is.")
+@options.quiet
+def command(
+    landcover: Path,
+    output: Path,
+    since: Path | None,
+    watch: str,
+    per_class: int,
+    allocation: Allocation,
+    seed: int,
+    scene: str | None,
+    overwrite: bool,
+    quiet: bool,
+) -> None:
+    """Draw a stratified random sample of MAP's cells, to be labelled by eye.
+
+    Open the output in QGIS and choose what is there for each cell, in its form; then let
+    `geoclass assess` estimate accuracies and areas. The layer does not say what the map says.
+    """
+    from geoclass.monitor.sampling import draw_sample, write_sample
+    from geoclass.products.files import read_map
+    from geoclass.products.formats import check_not_input
+    from geoclass.products.writing import check_new
+
+    check_not_input(output, landcover, since)
+    check_new(output, suffix=".gpkg", overwrite=overwrite)
+    settings = SampleSettings(per_class=per_class, allocation=allocation, seed=seed)
+    read = read_map(landcover)
+    sample = draw_sample(_stratify(landcover, since, watch), settings=settings)
+    chips: dict[int, str] = {}
+    if scene is not None:
+        from geoclass.report.chips import draw_chips
+
+        folder = output.with_name(f"{output.stem}_chips")
+        names = draw_chips(scene, read, sample.rows, sample.cols, folder)
+        chips = dict(enumerate(names, start=1))
+    write_sample(sample, output, chips=chips)
+    if not quiet:
+        click.echo(format_sample(sample))
+        click.echo(f"wrote {output}")
+
+
+def _stratify(landcover: Path, since: Path | None, watch: str) -> Strata:
+    from geoclass.monitor.change import change_maps
+    from geoclass.monitor.dates import date_map
+    from geoclass.monitor.sampling import stratify_change, stratify_map
+    from geoclass.products.files import read_map
+
+    if since is None:
+        return stratify_map(read_map(landcover))
+    old, new = (date_map(read_map(p), file_name=p.name) for p in (since, landcover))
+    return stratify_change(change_maps(old, new), watch)
+
+
+def format_sample(sample: Sample) -> str:
+    """Strata, their cells and how many were drawn."""
+    import numpy as np
+
+    strata = sample.strata
+    n = len(strata.names)
+    drawn = np.bincount(strata.stratum[sample.rows, sample.cols], minlength=n)
+    cells = np.bincount(strata.stratum[strata.stratum >= 0], minlength=n)
+    lines = [f"{'stratum':<28}{'cells':>9}{'drawn':>8}"]
+    lines += [
+        f"{title:<28}{all_:>9}{some:>8}"
+        for title, all_, some in zip(strata.titles, cells, drawn, strict=True)
+    ]
+    return "\n".join(lines)
