@@ -1,0 +1,149 @@
+"""Samples: drawn, labelled, counted."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import numpy as np
+import pyogrio
+import pytest
+
+from geoclass.errors import OutputError, SettingsError
+from geoclass.landcover import LandCoverMap
+from geoclass.monitor.area import assess_counts
+from geoclass.monitor.change import change_maps
+from geoclass.monitor.sampling import (
+    allocate,
+    draw_sample,
+    read_sample,
+    read_table,
+    stratify_change,
+    stratify_map,
+    write_sample,
+)
+from geoclass.monitor.settings import SampleSettings
+from tests.monitor.scenes import CLOUD, CROP, FOREST, WATER, make_map
+
+F, C, W, X = FOREST, CROP, WATER, CLOUD
+
+
+@pytest.fixture
+def landcover() -> LandCoverMap:
+    codes = np.full((20, 20), F)
+    codes[:5], codes[5:7, :4], codes[7] = C, W, X
+    return make_map(codes, trim=(30, 0)).landcover
+
+
+def label(path: Path, labels: dict[int, str]) -> None:
+    """Fill in labels by number of the sample, as a person would in QGIS."""
+    with closing(sqlite3.connect(path)) as database, database:
+        # The triggers of the spatial index ask for functions that QGIS has.
+        triggers = "SELECT name FROM sqlite_master WHERE type = 'trigger' AND name LIKE 'rtree%'"
+        for (name,) in database.execute(triggers).fetchall():
+            database.execute(f"DROP TRIGGER {name}")
+        database.executemany(
+            "UPDATE sample SET reference = ? WHERE sample_id = ?",
+            [(text, number) for number, text in labels.items()],
+        )
+
+
+def test_strata_are_the_classes_that_the_map_claims(landcover: LandCoverMap) -> None:
+    strata = stratify_map(landcover)
+    assert strata.names == ("AnnualCrop", "Forest", "SeaLake")
+    assert (strata.stratum[7] == -1).all()
+    sample = draw_sample(strata, settings=SampleSettings(per_class=10))
+    drawn = strata.stratum[sample.rows, sample.cols]
+    assert np.bincount(drawn).tolist() == [10, 10, 8]  # there are eight cells of water
+    assert len(set(zip(sample.rows, sample.cols, strict=True))) == 28
+
+
+def test_a_seed_draws_the_same_cells_and_another_seed_others(landcover: LandCoverMap) -> None:
+    def drawn(seed: int) -> list[int]:
+        return draw_sample(
+            stratify_map(landcover), settings=SampleSettings(per_class=10, seed=seed)
+        ).rows.tolist()
+
+    assert drawn(1) == drawn(1) != drawn(2)
+
+
+def test_allocations_share_the_cells_as_they_say(landcover: LandCoverMap) -> None:
+    strata = stratify_map(landcover)
+    area = landcover.grid.areas_ha()
+    shares = np.array([area[strata.stratum == i].sum() for i in range(3)])
+    shares = shares / shares.sum()
+    proportional = allocate(strata, SampleSettings(per_class=30, allocation="proportional"))
+    assert proportional.tolist() == np.rint(90 * shares).astype(int).tolist()
+    # Where the map is equally sure everywhere, Neyman's allocation is the proportional one.
+    neyman = allocate(strata, SampleSettings(per_class=30, allocation="neyman"))
+    assert neyman.tolist() == proportional.tolist()
+    few = allocate(strata, SampleSettings(per_class=2, allocation="proportional"))
+    assert few.min() == 2
+
+
+def test_change_has_strata_of_its_own() -> None:
+    old = make_map([[F, F, C, C], [F, F, C, C]], "2010-06-01", sure=0.99)
+    new = make_map([[F, C, F, C], [F, C, F, C]], "2020-06-01", sure=0.99)
+    strata = stratify_change(change_maps(old, new))
+    assert strata.names == ("forest loss", "forest gain", "stable forest", "stable non-forest")
+    assert strata.stratum[0].tolist() == [2, 0, 1, 3]
+    with pytest.raises(SettingsError, match="wood is no group"):
+        stratify_change(change_maps(old, new), "wood")
+
+
+def test_a_labelled_sample_is_assessed(landcover: LandCoverMap, tmp_path: Path) -> None:
+    path = tmp_path / "s.gpkg"
+    sample = draw_sample(stratify_map(landcover), settings=SampleSettings(per_class=20))
+    write_sample(sample, path, chips={1: "s_chips/0001.png"})
+    layer = pyogrio.read_dataframe(path, layer="sample")
+    assert "stratum" not in layer.columns  # who labels does not see what the map says
+    assert layer["chip"][0] == "s_chips/0001.png"
+    with pytest.raises(SettingsError, match=r"48 of 48 samples .* not labelled.*--partial"):
+        read_sample(path)
+    names = pyogrio.read_dataframe(path, layer="design", read_geometry=False)["map_class"]
+    label(path, dict(enumerate(names, start=1)))
+    counts, empty = read_sample(path)
+    assert (empty, counts.counts.sum()) == (0, 48)
+    result = assess_counts(counts)
+    assert result.overall.value == 1
+    area = landcover.grid.areas_ha()
+    forest = next(c for c in result.classes if c.name == "Forest")
+    assert forest.area_ha.value == pytest.approx(area[landcover.class_id == F].sum(), rel=1e-6)
+    label(path, {1: "", 2: "Forest"})
+    assert read_sample(path, partial=True)[1] == 1
+    label(path, {2: "Wald"})
+    with pytest.raises(SettingsError, match=r"no class of it: Wald; known are AnnualCrop"):
+        read_sample(path, partial=True)
+
+
+def test_strata_of_one_cell_are_refused() -> None:
+    with pytest.raises(SettingsError, match=r"SeaLake has a single cell"):
+        draw_sample(stratify_map(make_map([[F, F, W]]).landcover))
+    with pytest.raises(SettingsError, match="no cell claims a class"):
+        draw_sample(stratify_map(make_map([[X]]).landcover))
+    with pytest.raises(SettingsError, match="2 samples at least"):
+        SampleSettings(per_class=1)
+
+
+def test_other_files_are_no_samples(tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match="no sample at"):
+        read_sample(tmp_path / "none.gpkg")
+    (tmp_path / "x.gpkg").write_text("x")
+    with pytest.raises(OutputError, match="cannot read"):
+        read_sample(tmp_path / "x.gpkg")
+
+
+def test_tables_of_counts_are_read_and_checked(tmp_path: Path) -> None:
+    path = tmp_path / "counts.csv"
+    path.write_text("stratum,area_ha,loss,stable\nloss,10,8,2\nstable,90,1,19\n")
+    result = assess_counts(read_table(path))
+    assert result.overall.value == pytest.approx(0.1 * 0.8 + 0.9 * 0.95)
+    for text, message in (
+        ("stratum,loss\nloss,1\n", "lacks the column area_ha"),
+        ("stratum,area_ha,a\nb,1,1\n", "expected the same classes"),
+        ("stratum,area_ha,a\na,many,1\n", "what is no number"),
+    ):
+        path.write_text(text)
+        with pytest.raises(SettingsError, match=message):
+            read_table(path)
