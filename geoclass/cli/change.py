@@ -13,7 +13,9 @@ import click
 
 from geoclass.cli import options
 from geoclass.cli.dated import dated_options, read_dated
+from geoclass.mapping.settings import MapSettings
 from geoclass.monitor.settings import AlignSettings, PairRate, SeriesSettings
+from geoclass.scene.settings import FrameSettings, MaskSettings, RadiometrySettings
 
 if TYPE_CHECKING:
     from geoclass.monitor.change import Change
@@ -38,6 +40,9 @@ def command(
     resample: bool,
     model: Path | None,
     stride: int | None,
+    frame: FrameSettings,
+    masks: MaskSettings,
+    radiometry: RadiometrySettings,
     device: str | None,
     overwrite: bool,
     quiet: bool,
@@ -58,11 +63,12 @@ def command(
 
     check_not_input(output, Path(old), Path(new))
     check_new(output, suffix=".gpkg", overwrite=overwrite)
+    mapping = MapSettings(stride=stride, frame=frame, masks=masks, radiometry=radiometry)
     settings = SeriesSettings(rate=rate, pairs=pairs, doubt=doubt)
     align = AlignSettings(allow_mismatch=allow_mismatch, resample=resample)
     mapped: list[str] = []
     maps = read_dated(
-        [old, new], days, model=model, stride=stride, device=device, say=mapped.append
+        [old, new], days, model=model, settings=mapping, device=device, say=mapped.append
     )
     change = change_maps(*maps, settings=settings, align=align)
     for mismatch in change.stack.mismatches:

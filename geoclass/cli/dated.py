@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,8 @@ from geoclass.cli import options
 from geoclass.monitor.settings import PairRate, SeriesSettings
 
 if TYPE_CHECKING:
+    from geoclass.landcover import LandCoverMap
+    from geoclass.mapping.settings import MapSettings
     from geoclass.monitor.align import DatedMap
 
 DEFAULTS = SeriesSettings()
@@ -82,6 +85,9 @@ def dated_options(function: Callable[..., Any]) -> Callable[..., Any]:
                 "-m", "--model", type=options.FILE, help="Model for scenes.  [default: shipped]"
             ),
             options.stride,
+            options.frame,
+            options.masks,
+            options.radiometry,
             options.device,
         )
     ):
@@ -94,7 +100,7 @@ def read_dated(
     days: Sequence[datetime],
     *,
     model: Path | None,
-    stride: int | None,
+    settings: MapSettings,
     device: str | None,
     say: Callable[[str], object],
 ) -> list[DatedMap]:
@@ -115,18 +121,18 @@ def read_dated(
         if path.is_file() and holds_map(path):
             landcover = read_map(path)
         else:
-            landcover = _map_first(text, model, stride, device)
+            landcover = _map_first(text, model, settings, device)
             say(f"mapped {landcover.provenance.scene}")
         maps.append(date_map(landcover, day=day, file_name=path.name))
     return maps
 
 
-def _map_first(scene: str, model: Path | None, stride: int | None, device: str | None) -> Any:
+def _map_first(
+    scene: str, model: Path | None, settings: MapSettings, device: str | None
+) -> LandCoverMap:
     from geoclass.mapping.pipeline import map_scene
-    from geoclass.mapping.settings import MapSettings
     from geoclass.model.checkpoint import load_model
-    from geoclass.scene.settings import FrameSettings
 
     # Cells that begin at whole multiples of their side match those of every other date.
-    settings = MapSettings(stride=stride, frame=FrameSettings(snap=True))
+    settings = replace(settings, frame=replace(settings.frame, snap=True))
     return map_scene(scene, load_model(model), settings=settings, device=device)

@@ -14,6 +14,7 @@ import click
 
 from geoclass.cli import options
 from geoclass.cli.dated import dated_options, read_dated
+from geoclass.mapping.settings import MapSettings
 from geoclass.monitor.settings import (
     STATES,
     AlignSettings,
@@ -22,6 +23,7 @@ from geoclass.monitor.settings import (
     SeriesSettings,
     States,
 )
+from geoclass.scene.settings import FrameSettings, MaskSettings, RadiometrySettings
 
 if TYPE_CHECKING:
     import numpy as np
@@ -97,6 +99,9 @@ def command(
     resample: bool,
     model: Path | None,
     stride: int | None,
+    frame: FrameSettings,
+    masks: MaskSettings,
+    radiometry: RadiometrySettings,
     device: str | None,
     overwrite: bool,
     quiet: bool,
@@ -123,6 +128,7 @@ def command(
     assert target is not None
     check_not_input(target, *map(Path, inputs), zones)
     check_new(target, suffix=".gpkg", overwrite=overwrite or update is not None)
+    mapping = MapSettings(stride=stride, frame=frame, masks=masks, radiometry=radiometry)
     settings = MonitorSettings(
         watch=watch,
         min_area_ha=min_area_ha,
@@ -132,7 +138,7 @@ def command(
     )
 
     def read() -> list[object]:
-        return list(read_dated(inputs, days, model=model, stride=stride, device=device, say=say))
+        return list(read_dated(inputs, days, model=model, settings=mapping, device=device, say=say))
 
     if update is not None:
         result = _add_to(update, read)

@@ -326,3 +326,17 @@ def test_memory_does_not_grow_with_the_height_of_the_scene(make_scene: Make) -> 
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
     assert peaks[1] < 1.2 * peaks[0]
+
+
+def test_smaller_cells_are_labelled_by_the_tiles_around_them(
+    make_scene: Make, classifier: FakeClassifier
+) -> None:
+    scene = make_scene(paint([[0, 1], [2, 3]]))
+    landcover = run_map(plan(scene, classifier, stride=32), classifier)
+    assert landcover.class_id.shape == (4, 4)
+    # The corners' tiles lie wholly in one colour, moved inward from the scene's edge.
+    assert landcover.class_id[[0, 0, 3, 3], [0, 3, 0, 3]].tolist() == [0, 1, 2, 3]
+    with pytest.raises(SettingsError, match="stride of 65 pixels leaves gaps"):
+        plan(scene, classifier, stride=65)
+    with pytest.raises(SettingsError, match="at least 1 pixel"):
+        MapSettings(stride=0)

@@ -13,10 +13,15 @@ import numpy as np
 import pytest
 
 from geoclass.legend import EUROSAT, STATUS_STYLES
+from geoclass.monitor.files import write_monitor
+from geoclass.monitor.sampling import draw_sample, stratify_map, write_sample
+from geoclass.monitor.watch import monitor_maps
 from geoclass.products.files import write_map
 from tests.conftest import make_landcover
+from tests.monitor.scenes import make_map, yearly
 
 DESCRIBE = Path(__file__).parents[1] / "qgis_describe.py"
+PLAY = DESCRIBE.with_name("qgis_play.py")
 EXPECTED = {c.title: c.color for c in EUROSAT.classes} | {s.title: s.color for s in STATUS_STYLES}
 
 
@@ -82,3 +87,50 @@ def test_geotiff_opens_with_names_and_colours(qgis: str, tmp_path: Path) -> None
     assert present <= set(seen["shown"])
     assert seen["categories"][: len(EUROSAT)] == [c.title for c in EUROSAT.classes]
     assert seen["attributes"] == list(EXPECTED)
+
+
+def test_monitor_file_plays_over_time(qgis: str, tmp_path: Path) -> None:
+    years = yearly(*([[1, 1], [1, 9]],) * 2, *([[0, 1], [1, 9]],) * 2, *([[0, 0], [1, 9]],) * 3)
+    path = tmp_path / "monitor.gpkg"
+    write_monitor(monitor_maps(years), path)
+    days = ("2016-01-01", "2018-01-01", "2020-12-01")
+    for layer, shows in (
+        ("series", [{"#1b5e20"}, {"#1b5e20", "#f4d58d"}, {"#1b5e20", "#f4d58d"}]),
+        ("alerts", [set(), {"#bd0026"}, {"#bd0026"}]),
+    ):
+        steps = [text for d in days for text in (d, str(tmp_path / f"{layer}_{d}.png"))]
+        run = subprocess.run(
+            [qgis, PLAY, path, layer, *steps],
+            env={**os.environ, "QT_QPA_PLATFORM": "offscreen"},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        seen = json.loads(run.stdout)
+        assert seen["valid"]
+        assert seen["active"]
+        assert seen["fields"] == ["valid_from", "valid_to"]
+        for day, expected in zip(days, shows, strict=True):
+            assert expected <= set(seen["shown"][day]), (layer, day)
+        assert len({json.dumps(seen["shown"][day]) for day in days}) == 3
+
+
+def test_sample_offers_the_classes_in_a_form(qgis: str, tmp_path: Path) -> None:
+    landcover = make_map([[0, 1, 9]] * 3).landcover
+    write_sample(draw_sample(stratify_map(landcover)), tmp_path / "s.gpkg")
+    code = (
+        "import sys, os; from qgis.core import QgsApplication, QgsVectorLayer\n"
+        "a = QgsApplication([], False); a.initQgis()\n"
+        "layer = QgsVectorLayer(sys.argv[1] + '|layername=sample', 's', 'ogr')\n"
+        "setup = layer.editorWidgetSetup(layer.fields().indexOf('reference'))\n"
+        "print(setup.type(), setup.config()['map']); sys.stdout.flush(); os._exit(0)"
+    )
+    run = subprocess.run(
+        [qgis, "-c", code, tmp_path / "s.gpkg"],
+        env={**os.environ, "QT_QPA_PLATFORM": "offscreen"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert run.stdout.startswith("ValueMap")
+    assert "'Sea or lake': 'SeaLake'" in run.stdout

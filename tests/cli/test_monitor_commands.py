@@ -1,0 +1,173 @@
+"""geoclass change, monitor, sample and assess, as a person types them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import geopandas as gpd
+import numpy as np
+import pyogrio
+import pytest
+import rasterio
+import shapely
+from PIL import Image
+
+from geoclass.products.files import write_map
+from tests.cli.test_commands import error, run
+from tests.conftest import TRANSFORM, UTM, paint
+from tests.monitor.scenes import CLOUD, CROP, FOREST, WATER, make_map
+
+Make = Callable[..., Path]
+F, C, W, X = FOREST, CROP, WATER, CLOUD
+
+
+@pytest.fixture
+def maps(tmp_path: Path) -> list[Path]:
+    """Four yearly maps; one cell of three loses its forest in the third."""
+    paths = []
+    for year, codes in zip(
+        range(2015, 2019), ([F, F, W], [F, F, W], [C, F, X], [C, F, W]), strict=True
+    ):
+        path = tmp_path / f"map_{year}.tif"
+        write_map(make_map([codes], f"{year}-06-01").landcover, path)
+        paths.append(path)
+    return paths
+
+
+class TestChange:
+    """geoclass change"""
+
+    def test_first_line_says_what_error_alone_would_do(
+        self, maps: list[Path], tmp_path: Path
+    ) -> None:
+        out = run("change", maps[0], maps[3], "-o", tmp_path / "c.gpkg").output.splitlines()
+        assert "misclassification alone would make" in out[0]
+        assert "labels differ in 33.3% of 3 cells" in out[0]
+        assert out[-1] == f"wrote {tmp_path / 'c.gpkg'}"
+        layers = {name for name, _ in pyogrio.list_layers(tmp_path / "c.gpkg")}
+        assert {"change", "transitions", "areas", "layer_styles"} <= layers
+
+    def test_bad_input_is_one_line_and_leaves_nothing(
+        self, maps: list[Path], tmp_path: Path
+    ) -> None:
+        target = tmp_path / "c.gpkg"
+        assert "give the older one first" in error("change", maps[1], maps[0], "-o", target)
+        assert "must end in .gpkg" in error("change", *maps[:2], "-o", tmp_path / "c.tif")
+        dates = ("--date", "2020-01-01")
+        assert "1 dates were given for 2 inputs" in error("change", *maps[:2], *dates, "-o", target)
+        assert "no scene at" in error("change", maps[0], tmp_path / "none.tif", "-o", target)
+        target.write_text("mine")
+        assert "give --overwrite" in error("change", *maps[:2], "-o", target)
+        assert target.read_text() == "mine"
+
+    def test_scenes_are_mapped_first_on_one_grid(
+        self, make_scene: Make, random_model: Path, tmp_path: Path
+    ) -> None:
+        # Neither begins at whole multiples of a cell, nor where the other does.
+        shifted = TRANSFORM @ rasterio.Affine.translation(13, 0)
+        one = make_scene(paint([[0, 1, 2]] * 3), "a_20200101.tif")
+        two = make_scene(paint([[0, 1, 2]] * 3), "b_20210101.tif", transform=shifted)
+        out = run(
+            "change", one, two, "-o", tmp_path / "c.gpkg", "-m", random_model, "--stride", "32"
+        ).output
+        assert "2020-01-01 to 2021-01-01" in out
+        cells = pyogrio.read_dataframe(tmp_path / "c.gpkg", layer="change")
+        assert cells["area_ha"].max() == pytest.approx(10.24, rel=1e-3)
+        assert {"changed", "no change", "no claim"} >= set(cells["status"])
+
+
+class TestMonitor:
+    """geoclass monitor"""
+
+    def test_all_outputs_are_written(self, maps: list[Path], tmp_path: Path) -> None:
+        west = shapely.box(TRANSFORM.c, TRANSFORM.f - 640, TRANSFORM.c + 700, TRANSFORM.f)
+        zones = tmp_path / "zones.geojson"
+        gpd.GeoDataFrame({"name": ["west"]}, geometry=[west], crs=UTM).to_file(zones)
+        out = run(
+            "monitor", *maps, "-o", tmp_path / "m.gpkg", "--tables", tmp_path / "t",
+            "--chart", tmp_path / "areas.png", "--alerts", tmp_path / "alerts.tif",
+            "--zones", zones,
+        ).output  # fmt: skip
+        assert "clearings   seen from about 20 ha" in out
+        assert "wherever they lie from 82 ha" in out
+        assert "forest    high     2016-06-01  2017-06-01" in out
+        with rasterio.open(tmp_path / "alerts.tif") as file:
+            assert file.read(1).tolist() == [[30883, 0, 0]]
+        with Image.open(tmp_path / "areas.png") as chart:
+            assert chart.width > chart.height
+        areas = (tmp_path / "t" / "areas.csv").read_text()
+        assert areas.startswith("zone,date,group,area_ha,share,low_ha,high_ha\n")
+        assert "west,2018-06-01,forest" in areas
+        assert (tmp_path / "t" / "transitions.csv").exists()
+        alerts = pyogrio.read_dataframe(tmp_path / "m.gpkg", layer="alerts")
+        assert alerts["zone"].tolist() == ["west"]
+
+    def test_update_equals_all_at_once(self, maps: list[Path], tmp_path: Path) -> None:
+        one, other = tmp_path / "one.gpkg", tmp_path / "other.gpkg"
+        run("monitor", *maps, "-o", one)
+        run("monitor", *maps[:2], "-o", other)
+        for path in maps[2:]:
+            run("monitor", "--update", other, path)
+        for layer in ("series", "alerts", "areas", "transitions", "history"):
+            a, b = (pyogrio.read_dataframe(path, layer=layer) for path in (one, other))
+            assert a.equals(b), layer
+        before = other.read_bytes()
+        assert "reaches 2018-06-01 already" in error("monitor", "--update", other, maps[3])
+        assert "no new scenes" in error("monitor", "--update", other)
+        assert other.read_bytes() == before
+
+    def test_bad_input_is_one_line_and_leaves_nothing(
+        self, maps: list[Path], tmp_path: Path
+    ) -> None:
+        folder = tmp_path / "out"
+        folder.mkdir()
+        target = folder / "m.gpkg"
+        assert "all maps are of one date" in error("monitor", maps[0], "-o", target)
+        assert "no maps were given" in error("monitor", "-o", target)
+        assert "either -o" in error("monitor", *maps)
+        twice = ("--date", "2020-01-01", "--date", "2020-01-01")
+        assert "another map of that day" in error("monitor", *maps[:2], *twice, "-o", target)
+        assert "wood is no group" in error("monitor", *maps, "-o", target, "--watch", "wood")
+        assert "below 1 change a year" in error("monitor", *maps, "-o", target, "--rate", "2")
+        other = make_map([[F, F, F]], "2019-01-01", provenance={"model": "ef" * 32}).landcover
+        write_map(other, tmp_path / "other.tif")
+        assert "--allow-mismatch" in error("monitor", *maps, tmp_path / "other.tif", "-o", target)
+        assert list(folder.iterdir()) == []
+        out = run("monitor", *maps, tmp_path / "other.tif", "-o", target, "--allow-mismatch")
+        assert "Warning: compared although" in out.stderr
+        assert "OLD:NEW=RATE" in run("monitor", "--rate-of", "x", code=2).stderr
+
+
+class TestSampleAndAssess:
+    """geoclass sample, geoclass assess"""
+
+    def test_a_sample_with_pictures_is_drawn_labelled_and_assessed(
+        self, make_scene: Make, random_model: Path, tmp_path: Path
+    ) -> None:
+        scene = make_scene(paint([[0, 1, 2, 3]] * 4))
+        path = tmp_path / "map.gpkg"
+        write_map(make_map([[F, F, C, C]] * 4).landcover, path)
+        sample = tmp_path / "s.gpkg"
+        out = run("sample", path, "-o", sample, "--per-class", "4", "--scene", scene).output
+        assert "Annual crop" in out
+        chips = sorted((tmp_path / "s_chips").iterdir())
+        assert len(chips) == 8
+        with Image.open(chips[0]) as chip:
+            assert len(set(np.asarray(chip.convert("L")).ravel().tolist())) > 3
+        assert "8 of 8 samples" in error("assess", sample)
+        assert "give --overwrite" in error("sample", path, "-o", sample)
+
+    def test_a_table_of_counts_is_assessed(self, tmp_path: Path) -> None:
+        table = tmp_path / "olofsson.csv"
+        table.write_text(
+            "stratum,area_ha,deforestation,gain,forest,other\n"
+            "deforestation,18000,66,0,5,4\ngain,13500,0,55,8,12\n"
+            "forest,288000,1,0,153,11\nother,580500,2,1,9,313\n"
+        )
+        out = run("assess", table).output
+        assert "21,158 ± 6,158" in out
+        assert "overall accuracy 0.947 ± 0.018" in out
+        data = json.loads(run("assess", table, "--json").output)
+        assert data["samples"] == 640
