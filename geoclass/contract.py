@@ -51,6 +51,25 @@ class TrainingRecord:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TestScores:
+    """How a model fared on the tiles that it had never seen, read once when it was finished."""
+
+    __test__ = False  # no test, whatever pytest makes of the name
+
+    tiles: int
+    accuracy: float
+    """0–1."""
+    macro_f1: float
+    """0–1."""
+    calibration_error: float
+    """Expected calibration error over 15 bins, 0–1."""
+    unknown_share: float
+    """Tiles taken for unlike the training data, though they are like it; 0–1."""
+    corrupted: Mapping[str, float]
+    """Accuracy by corruption of the tiles, 0–1; see `geoclass.learn.corruptions`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Contract:
     """All that has to be known beside the weights to use a model rightly."""
 
@@ -74,6 +93,8 @@ class Contract:
     class_shares: tuple[float, ...]
     """Share of each class among the training tiles, 0–1."""
     training: TrainingRecord
+    scores: TestScores | None = None
+    """On the test part; None where nobody has recorded them."""
 
     def __post_init__(self) -> None:
         n = len(self.legend)
@@ -89,6 +110,7 @@ class Contract:
         fields = {name: getattr(self, name) for name in self.__slots__}
         fields["legend"] = self.legend.to_json()
         fields["training"] = asdict(self.training)
+        fields["scores"] = None if self.scores is None else asdict(self.scores)
         return {"schema_version": SCHEMA_VERSION, **fields}
 
     @classmethod
@@ -103,9 +125,11 @@ class Contract:
             raise ValueError(f"contract has schema version {version}, known is {SCHEMA_VERSION}")
         training = dict(fields.pop("training"))
         training["split"] = SplitRecord(**training["split"])
+        scores = fields.pop("scores", None)
         return cls(
             legend=Legend.from_json(fields.pop("legend")),
             training=TrainingRecord(**training),
+            scores=None if scores is None else TestScores(**scores),
             bands=tuple(fields.pop("bands")),
             mean=tuple(fields.pop("mean")),
             std=tuple(fields.pop("std")),

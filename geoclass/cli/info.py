@@ -65,7 +65,11 @@ def _print_model(model: Model, as_json: bool) -> None:
         return
     parameters = sum(p.numel() for p in model.network.parameters())
     card = format_card(
-        arch=model.arch, parameters=parameters, sha256=model.sha256, contract=model.contract
+        arch=model.arch,
+        parameters=parameters,
+        sha256=model.sha256,
+        contract=model.contract,
+        knows_unknown=model.novelty is not None,
     )
     click.echo(card)
 

@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
-from geoclass.contract import Contract, SplitRecord
+from geoclass.contract import Contract, SplitRecord, TestScores
+
+EUROSAT_LIMITS = """\
+- It was trained on Europe, as one sensor saw it on clear days of 2015 to 2017."""
 
 LIMITS = """\
-- It labels what it knows. Clouds, snow, deserts and everything else get the likeliest of its
-  classes.
-- It looks at whole tiles: a tile of class Highway or River has a road or river in it.
+- It looks at whole tiles: a tile of class Highway or River has a road or river in it. Areas are
+  for groups of classes.
 - Confidence is calibrated on tiles like those it was trained on; elsewhere it is too high.
-- Other radiometry (an offset not subtracted, atmospheric correction, other stretches) and other
-  pixel sizes lower its accuracy, not its confidence."""
+- Tiles of a random test part often have neighbours among the training tiles; on ground far from
+  any of them it is some points less right.
+- Wrong radiometry (an offset not subtracted, bands in another order, another stretch) lowers its
+  accuracy more than its confidence."""
+
+NOTHING_UNKNOWN = """\
+- It calls no tile unknown: clouds, snow, deserts and everything else get the likeliest class."""
 
 
-def format_card(*, arch: str, parameters: int, sha256: str, contract: Contract) -> str:
-    """The card as Markdown."""
+def format_card(
+    *, arch: str, parameters: int, sha256: str, contract: Contract, knows_unknown: bool
+) -> str:
+    """The card as Markdown; `knows_unknown` where the model tells tiles unlike its own."""
     training = contract.training
     recipe = "\n".join(f"- {key}: {value}" for key, value in training.recipe.items())
     sections = (
@@ -36,13 +45,38 @@ def format_card(*, arch: str, parameters: int, sha256: str, contract: Contract) 
         "## Accuracy",
         (
             f"{training.validation_accuracy:.2%} on validation, which chose the epoch and fitted "
-            f"the temperature ({contract.temperature:.3f}). For tiles that had no say: "
-            "`geoclass evaluate`."
+            f"the temperature ({contract.temperature:.3f})."
         ),
+        _format_scores(contract.scores),
         "## Limits",
-        LIMITS,
+        _format_limits(contract, knows_unknown),
     )
     return "\n\n".join(sections)
+
+
+def _format_limits(contract: Contract, knows_unknown: bool) -> str:
+    limits = [EUROSAT_LIMITS] if contract.training.data_set.startswith("EuroSAT") else []
+    limits.append(LIMITS)
+    if not knows_unknown:
+        limits.append(NOTHING_UNKNOWN)
+    return "\n".join(limits)
+
+
+def _format_scores(scores: TestScores | None) -> str:
+    if scores is None:
+        return "For tiles that had no say: `geoclass evaluate`."
+    lines = [
+        (
+            f"On the {scores.tiles:,} tiles kept apart: accuracy {scores.accuracy:.2%}, macro-F1 "
+            f"{scores.macro_f1:.4f}, calibration error {scores.calibration_error:.2%} (15 bins); "
+            f"{scores.unknown_share:.2%} of them called unknown."
+        ),
+        "",
+        "| the same tiles, corrupted | accuracy |",
+        "|---|---|",
+    ]
+    lines += [f"| {name} | {accuracy:.2%} |" for name, accuracy in scores.corrupted.items()]
+    return "\n".join(lines)
 
 
 def _format_split(split: SplitRecord) -> str:
