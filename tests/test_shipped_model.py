@@ -56,7 +56,7 @@ def test_sample_scene_is_mapped(tmp_path: Path) -> None:
     target = tmp_path / "landcover.gpkg"
     result = CliRunner().invoke(main, ["map", str(SAMPLE_SCENE), "-o", str(target)])
     assert result.exit_code == 0, result.output
-    assert "l1c: uint16 Level-1C, no offset (baseline 02.04)" in result.output
+    assert "l1c: uint16 Level-1C (by its metadata), no offset (baseline 02.04)" in result.output
     assert "Forest" in result.output
     cells = gpd.read_file(target, layer="landcover")
     assert len(cells) == 288
@@ -106,7 +106,9 @@ def test_mosaic_of_unseen_tiles_maps_back_to_their_labels(
     ) as file:
         file.write(tiled.reshape(3, rows * 64, cols * 64))
     target = tmp_path / "map.tif"
-    result = CliRunner().invoke(main, ["map", str(scene), "-o", str(target), "-q"])
+    result = CliRunner().invoke(
+        main, ["map", str(scene), "-o", str(target), "-q", "--radiometry", "rgb8"]
+    )
     assert result.exit_code == 0, result.output
     mapped = read_map(target).class_id.ravel()
     predicted = Classifier(model).predict(unseen.images).probabilities.argmax(axis=1)
