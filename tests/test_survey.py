@@ -73,6 +73,7 @@ RASTERS: dict[str, tuple[np.ndarray, dict[str, Any]]] = {
     "rpcs.tif": (RGB, {"transform": None, "crs": None, "rpcs": RPCS}),
     "nbits_12.tif": (RGB.astype(np.uint16) * 10, {"NBITS": "12"}),
     "all_zero.tif": (RGB * np.uint8(0), {}),
+    "nearly_nothing.tif": (RGB * (np.arange(200) < 20).astype(np.uint8), {}),
     "all_nodata.tif": (RGB * np.uint8(0) + np.uint8(7), {"nodata": 7}),
     "not_a_number.tif": (np.full((3, 150, 200), np.nan, np.float32), {}),
     **{f"{name}.tif": (RGB.astype(name), {}) for name in (
@@ -93,7 +94,7 @@ CUT_OFF = {
 
 MAPPED = (
     "plain bigtiff big_endian bands_apart strip_of_one_row alpha cmyk no_crs no_transform neither "
-    "rotated south_up degrees all_zero all_nodata uint16 compressed_lzw compressed_deflate "
+    "rotated south_up degrees nearly_nothing all_zero all_nodata uint16 compressed_lzw compressed_deflate "
     "compressed_packbits compressed_jpeg compressed_webp compressed_zstd compressed_lzma gcps "
     "zipped masked"
 )

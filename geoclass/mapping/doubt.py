@@ -40,7 +40,7 @@ def choose_radiometry(
     if not others:
         return first
     listed = "; ".join(f"{c.name}: {c.reason}" for c in candidates)
-    if predict is None or not sample.valid.any():
+    if predict is None or not _find_full(sample).any():
         return warn(
             first, f"its numbers can be read in several ways, the first was taken: {listed}"
         )
@@ -59,11 +59,17 @@ def choose_radiometry(
     )
 
 
+def _find_full(sample: Sample) -> np.ndarray:
+    """Bool (n,): True for tiles that have enough data to be labelled."""
+    full: np.ndarray = sample.valid.mean(axis=(1, 2)) >= 0.5
+    return full
+
+
 def _label(
     predict: Callable[[np.ndarray], Prediction], radiometry: Radiometry, sample: Sample
 ) -> np.ndarray:
     """Int (n,): the likeliest classes of the sample's tiles that have enough data."""
-    enough = sample.valid.mean(axis=(1, 2)) >= 0.5
+    enough = _find_full(sample)
     tiles = np.ascontiguousarray(radiometry.apply(sample.stored)[:, enough].swapaxes(0, 1))
     for tile, valid in zip(tiles, sample.valid[enough], strict=True):
         if not valid.all():

@@ -54,6 +54,16 @@ def test_readings_that_do_not_matter_are_chosen_between_with_a_warning(
     assert "0% of a sample's labels depend on it" in warning
 
 
+def test_without_a_full_tile_the_first_is_taken(
+    make_scene: Make, classifier: FakeClassifier
+) -> None:
+    pixels = np.full((3, 64, 512), 1900, np.uint16)
+    pixels[:, :, np.arange(512) % 64 >= 20] = 0
+    chosen = plan(make_scene(pixels, photometric="rgb"), classifier)
+    assert any("the first was taken" in w for w in chosen.warnings)
+    assert classifier.seen == []
+
+
 def one_class(images: np.ndarray):
     return FakeClassifier().predict(np.broadcast_to(COLORS[0][:, None, None], images.shape))
 
