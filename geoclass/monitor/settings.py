@@ -50,11 +50,11 @@ class AlignSettings:
 class SeriesSettings:
     """What is believed of the land and of the classifier before a map is seen."""
 
-    rate: float = 0.02
+    rate: float = 0.0125
     """Changes of class a year and cell."""
     pairs: tuple[PairRate, ...] = ()
     """Exceptions from `rate`."""
-    doubt: float = 0.02
+    doubt: float = 0.005
     """Share of what the network says that is spread as validation confuses classes."""
     states: States = "classes"
     """What is followed over time; classes within a group may change freely among groups."""
