@@ -95,7 +95,8 @@ CUT_OFF = {
 MAPPED = (
     "plain bigtiff big_endian bands_apart strip_of_one_row alpha cmyk no_crs no_transform neither "
     "rotated south_up degrees nearly_nothing all_zero all_nodata uint16 compressed_lzw "
-    "compressed_deflate compressed_packbits compressed_jpeg compressed_webp compressed_zstd compressed_lzma gcps "
+    "compressed_deflate compressed_packbits compressed_jpeg compressed_webp compressed_zstd "
+    "compressed_lzma gcps "
     "zipped masked"
 )
 REFUSED = {
