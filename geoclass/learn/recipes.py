@@ -71,3 +71,10 @@ RECIPES: dict[Arch, TrainSettings] = {
         std=(0.5, 0.5, 0.5),
     ),
 }
+
+FINISH = TrainSettings(
+    epochs=24,
+    learning_rate=1.5e-3,
+    augment=AugmentSettings(plain_share=0.5, plain_share_end=0.9),
+)
+"""A second, gentler cycle for a TileNet that has been through the first: nearer to clean tiles."""
