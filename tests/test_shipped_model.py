@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import runpy
 from importlib.resources import files
 from pathlib import Path
 
@@ -116,19 +115,6 @@ def test_mosaic_of_unseen_tiles_maps_back_to_their_labels(
     predicted = prediction.probabilities.argmax(axis=1)
     np.testing.assert_array_equal(mapped, np.where(prediction.unknown, UNKNOWN, predicted))
     assert (mapped == unseen.labels)[~prediction.unknown].mean() >= 0.97
-
-
-@needs_eurosat
-def test_strange_tiles_are_unknown_and_known_ones_are_not(model: Model, unseen: TileSet) -> None:
-    """Recipes and shares as in docs/results.md, on a sixth of the tiles."""
-    recipes = runpy.run_path(str(ROOT / "scripts" / "strange_tiles.py"))
-    classifier = Classifier(model)
-    assert classifier.predict(unseen.images).unknown.mean() <= 0.015
-    least = dict.fromkeys(recipes["STRANGE"], 0.99) | {"photographs": 0.95}
-    del least["thin cloud"]  # misses its gate, see docs/results.md
-    for name, share in least.items():
-        tiles = recipes["make_strange_tiles"](name, unseen.images[::6])
-        assert classifier.predict(tiles).unknown.mean() >= share, name
 
 
 @needs_eurosat
