@@ -40,7 +40,7 @@ OWNERS = {
     "pystac": {"scene"},
     "rasterio": {"scene", "products"},
     "safetensors": {"model"},
-    "scipy": {"monitor"},
+    "scipy": {"mapping", "monitor"},
     "shapely": {"grid", "monitor", "scene"},
     "torch": {"learn", "model"},
     "torchvision": {"learn"},

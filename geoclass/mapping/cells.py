@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.ndimage import distance_transform_edt
 
 from geoclass.grid import Grid
 from geoclass.scene.reader import Strip
@@ -81,6 +82,9 @@ def cut_tiles(strip: Strip, grid: Grid, rows: np.ndarray, cols: np.ndarray) -> n
 
 
 def fill_invalid(tile: np.ndarray, valid: np.ndarray) -> None:
-    """Give pixels without data the mean of the others: black would be taken for water."""
-    mean = tile[:, valid].mean(axis=1)
-    tile[:, ~valid] = np.rint(mean).astype(np.uint8)[:, None]
+    """Give pixels without data the value of the nearest that has some.
+
+    Black would be taken for water, and a plain mean for a river beside land.
+    """
+    places = distance_transform_edt(~valid, return_distances=False, return_indices=True)
+    tile[:] = tile[:, places[0], places[1]]

@@ -33,7 +33,7 @@ from geoclass.scene.target import FrameDemands
 MOST_CELLS = 30_000_000
 """Of a map, which is held whole: 400 MB with all probabilities, and as much again to write it."""
 
-RESULT_VERSION = 2
+RESULT_VERSION = 3
 """Raised when the same inputs and options may give other pixels than before."""
 
 TRAINED_REGION = {"EuroSAT": ("Europe", (-25.0, 34.0, 35.0, 66.0))}
