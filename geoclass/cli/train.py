@@ -50,7 +50,9 @@ def parse_batch_size(_ctx: click.Context, _param: click.Parameter, value: str | 
     help="Begin with the weights of this model; `shipped` is the one that ships.",
 )
 @click.option(
-    "--epochs", type=int, help="Passes over the training part.  [default: tilenet 60, customnet 30]"
+    "--epochs",
+    type=int,
+    help="Passes over the tiles to train on.  [default: tilenet 100, customnet 30]",
 )
 @click.option(
     "--batch-size",
