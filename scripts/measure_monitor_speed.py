@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Time the smoothing of a million cells over twelve dates, and the writing of what it found.
 
-python scripts/measure_monitor_speed.py tests/monitor/error_pool.npz /tmp/monitor.gpkg
+python scripts/measure_monitor_speed.py tests/monitor/error_pool.npz monitor.gpkg
 """
 
 import argparse

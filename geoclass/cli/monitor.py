@@ -28,6 +28,7 @@ from geoclass.scene.settings import FrameSettings, MaskSettings, RadiometrySetti
 if TYPE_CHECKING:
     import numpy as np
 
+    from geoclass.monitor.align import DatedMap
     from geoclass.monitor.watch import Monitoring
 
 DEFAULTS = MonitorSettings()
@@ -137,13 +138,13 @@ def command(
         align=AlignSettings(allow_mismatch=allow_mismatch, resample=resample),
     )
 
-    def read() -> list[object]:
-        return list(read_dated(inputs, days, model=model, settings=mapping, device=device, say=say))
+    def read() -> list[DatedMap]:
+        return read_dated(inputs, days, model=model, settings=mapping, device=device, say=say)
 
     if update is not None:
         result = _add_to(update, read)
     else:
-        result = monitor_maps(read(), settings=settings)  # type: ignore[arg-type]
+        result = monitor_maps(read(), settings=settings)
     for mismatch in result.stack.mismatches:
         click.echo(f"Warning: compared although {mismatch}", err=True)
     shares = _weigh(result, zones)
@@ -154,12 +155,12 @@ def command(
     say(f"wrote {target} in {time.perf_counter() - started:.1f} s")
 
 
-def _add_to(update: Path, read: Callable[[], list[object]]) -> Monitoring:
+def _add_to(update: Path, read: Callable[[], list[DatedMap]]) -> Monitoring:
     from geoclass.monitor.files import add_dates, read_monitor
     from geoclass.monitor.watch import monitor_maps
 
     stack, settings = read_monitor(update)
-    return monitor_maps(add_dates(stack, read()), settings=settings)  # type: ignore[arg-type]
+    return monitor_maps(add_dates(stack, read()), settings=settings)
 
 
 def _weigh(result: Monitoring, zones: Path | None) -> dict[str, np.ndarray] | None:

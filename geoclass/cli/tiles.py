@@ -10,7 +10,7 @@ import click
 from tqdm import tqdm
 
 from geoclass.cli import options
-from geoclass.mapping.settings import MapSettings
+from geoclass.mapping.settings import MIN_TILE_SHARE, MapSettings
 
 if TYPE_CHECKING:
     from geoclass.scene.settings import FrameSettings, MaskSettings, RadiometrySettings
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 @click.option(
     "--min-share",
     type=float,
-    default=0.8,
+    default=MIN_TILE_SHARE,
     show_default=True,
     help="Least share of a tile that its class covers.",
 )

@@ -15,11 +15,9 @@ from PIL import Image
 from geoclass.errors import OutputError, SettingsError
 from geoclass.mapping.cells import cut_tiles, view_cells
 from geoclass.mapping.plan import MapPlan
+from geoclass.mapping.settings import MIN_TILE_SHARE
 from geoclass.scene.labels import LabelledGround
 from geoclass.scene.reader import read_strips
-
-DEFAULT_SHARE = 0.8
-"""Of a tile, that one class has to cover for the tile to show it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,7 +37,7 @@ def cut_labelled_tiles(
     ground: LabelledGround,
     output: Path,
     *,
-    min_share: float = DEFAULT_SHARE,
+    min_share: float = MIN_TILE_SHARE,
     add: bool = False,
     on_cells: Callable[[int], object] = lambda _: None,
 ) -> CutTiles:

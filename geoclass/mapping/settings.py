@@ -7,6 +7,9 @@ from dataclasses import dataclass, field
 from geoclass.errors import SettingsError
 from geoclass.scene.settings import FrameSettings, MaskSettings, RadiometrySettings
 
+MIN_TILE_SHARE = 0.8
+"""Of a training tile that is cut out of a scene: how much its class covers at least."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MapSettings:

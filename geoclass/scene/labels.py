@@ -7,13 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import pyogrio.raw
 import pyproj
 import shapely
-from pyogrio.errors import DataLayerError, DataSourceError, FeatureError
 
 from geoclass.errors import SceneError
-from geoclass.scene.region import parse_crs
+from geoclass.scene.region import read_polygons
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,30 +47,11 @@ class LabelledGround:
 
 def read_labels(path: Path, column: str) -> LabelledGround:
     """Read polygons whose class stands in a column; SceneError where that cannot be done."""
-    try:
-        info = pyogrio.read_info(path)
-        if column not in info["fields"]:
-            raise SceneError(
-                f"{path} has no column {column!r}, but {', '.join(info['fields']) or 'none'}: "
-                "say with --column which one names the class"
-            )
-        meta, _, shapes, (values,) = pyogrio.raw.read(path, columns=[column], force_2d=True)
-        polygons = shapely.make_valid(shapely.from_wkb(shapes))
-    except (DataSourceError, DataLayerError, FeatureError, ValueError, shapely.GEOSException) as e:
-        raise SceneError(
-            f"cannot read {path} as a vector file ({e}): give polygons, such as a GeoPackage, "
-            "GeoJSON or shapefile"
-        ) from e
+    polygons, values, crs = read_polygons(path, column)
     names = np.array([_name_class(path, value) for value in values])
-    solid = shapely.get_dimensions(polygons) == 2
-    if not solid.any():
-        raise SceneError(f"{path} holds no polygons: give areas, not points or lines")
-    if not meta["crs"]:
-        raise SceneError(f"{path} has no coordinate reference system: assign the right one first")
-    polygons, names = polygons[solid], names[solid]
     return LabelledGround(
         shapes={str(name): shapely.union_all(polygons[names == name]) for name in np.unique(names)},
-        crs=parse_crs(meta["crs"]).to_wkt(),
+        crs=crs,
     )
 
 

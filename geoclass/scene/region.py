@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pyogrio
 import pyogrio.raw
 import pyproj
 import shapely
@@ -95,21 +96,38 @@ def _box_region(bbox: Bounds, crs_text: str) -> Region:
 
 def read_region(path: Path) -> Region:
     """The union of all polygons in a vector file; SceneError where there are none."""
+    polygons, _, crs = read_polygons(path)
+    return Region(shape=shapely.union_all(polygons), crs=crs, text=path.name)
+
+
+def read_polygons(path: Path, column: str | None = None) -> tuple[np.ndarray, np.ndarray, str]:
+    """Valid polygons (n,) of a vector file, their values in `column` (n,), and their CRS as WKT.
+
+    Without a column the values are None. Raises SceneError where there are no polygons, no such
+    column or no CRS.
+    """
     try:
-        meta, _, shapes, _ = pyogrio.raw.read(path, columns=[], force_2d=True)
+        fields = list(pyogrio.read_info(path)["fields"])
+        if column is not None and column not in fields:
+            raise SceneError(
+                f"{path} has no column {column!r}, but {', '.join(fields) or 'none'}: "
+                "say with --column which one names the class"
+            )
+        columns = [] if column is None else [column]
+        meta, _, shapes, values = pyogrio.raw.read(path, columns=columns, force_2d=True)
         polygons = shapely.make_valid(shapely.from_wkb(shapes))
     except (DataSourceError, DataLayerError, FeatureError, ValueError, shapely.GEOSException) as e:
         raise SceneError(
             f"cannot read {path} as a vector file ({e}): give polygons, such as a GeoPackage, "
             "GeoJSON or shapefile"
         ) from e
-    polygons = polygons[shapely.get_dimensions(polygons) == 2]
-    if len(polygons) == 0:
+    solid = shapely.get_dimensions(polygons) == 2
+    if not solid.any():
         raise SceneError(f"{path} holds no polygons: give an area, not points or lines")
     if not meta["crs"]:
         raise SceneError(f"{path} has no coordinate reference system: assign the right one first")
-    crs = parse_crs(meta["crs"])
-    return Region(shape=shapely.union_all(polygons), crs=crs.to_wkt(), text=path.name)
+    named = values[0] if values else np.full(len(polygons), None)
+    return polygons[solid], named[solid], parse_crs(meta["crs"]).to_wkt()
 
 
 def parse_crs(text: str) -> pyproj.CRS:
