@@ -36,7 +36,7 @@ OWNERS = {
     "pandas": {"products"},
     "PIL": {"learn", "mapping"},
     "pyogrio": {"products", "scene"},
-    "pyproj": {"grid", "monitor", "scene"},
+    "pyproj": {"grid", "monitor", "report", "scene"},
     "pystac": {"scene"},
     "rasterio": {"scene", "products"},
     "safetensors": {"model"},

@@ -54,6 +54,7 @@ DEFAULTS = MapSettings()
 @options.symmetries
 @options.device
 @options.batch_size
+@click.option("--preview", type=options.FILE, help="Draw map and scene, too: .png, .svg or .pdf.")
 @click.option("--overwrite", is_flag=True, help="Replace the output, whatever it is.")
 @click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
 @options.quiet
@@ -72,6 +73,7 @@ def command(
     symmetries: bool,
     device: str | None,
     batch_size: int | None,
+    preview: Path | None,
     overwrite: bool,
     dry_run: bool,
     quiet: bool,
@@ -90,7 +92,9 @@ def command(
     from geoclass.mapping.plan import plan_map
     from geoclass.model.checkpoint import load_model
     from geoclass.model.classifier import Classifier, describe_device
-    from geoclass.products.files import check_placed, check_room, check_target, write_map
+    from geoclass.products.files import check_placed, check_room, check_target, read_map, write_map
+    from geoclass.report.charts import check_picture
+    from geoclass.report.preview import draw_preview
     from geoclass.scene.dataset import hide_secrets
 
     def say(text: str) -> None:
@@ -99,6 +103,8 @@ def command(
 
     map_format = map_format or find_format(output)
     check_not_input(output, model)
+    if preview is not None:
+        check_picture(preview)
     settings = MapSettings(
         min_valid_share=min_valid_share,
         keep_unknown=keep_unknown,
@@ -120,8 +126,13 @@ def command(
         classifier=classifier,
     )
     check_not_input(output, *plan.source.files)
+    if preview is not None:
+        check_not_input(preview, output, model, *plan.source.files)
     if check_target(output, map_format, plan.provenance.fingerprint, overwrite=overwrite):
         say(f"{output} is up to date")
+        if preview is not None and not dry_run:
+            draw_preview(read_map(output), preview, scene)
+            say(f"wrote {preview}")
         return
     check_placed(plan.grid, map_format)
     check_room(output, estimate_bytes(plan, map_format))
@@ -146,6 +157,9 @@ def command(
     write_map(landcover, output, map_format)
     say(format_areas(landcover.areas()))
     say(f"wrote {output}")
+    if preview is not None:
+        draw_preview(landcover, preview, scene)
+        say(f"wrote {preview}")
 
 
 def describe_plan(plan: MapPlan) -> str:

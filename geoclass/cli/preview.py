@@ -15,13 +15,16 @@ from geoclass.cli import options
     "-o", "--output", type=options.FILE, required=True, help="Picture to write: .png, .svg or .pdf."
 )
 @click.option("--scene", type=options.SCENE, help="Draw this scene beside the map.")
-def command(landcover: Path, output: Path, scene: str | None) -> None:
-    """Draw MAP, a land-cover map that geoclass wrote, as a picture with its legend."""
+@click.option("--title", help="Title of the picture.  [default: the scene's name]")
+def command(landcover: Path, output: Path, scene: str | None, title: str | None) -> None:
+    """Draw MAP, a land-cover map that geoclass wrote, with legend, scale bar, north and date."""
     from geoclass.products.files import read_map
     from geoclass.products.formats import check_not_input
+    from geoclass.report.charts import check_picture
     from geoclass.report.preview import draw_preview
     from geoclass.scene.inputs import find_input
 
+    check_picture(output)
     check_not_input(output, landcover, *(find_input(scene).files if scene else ()))
-    draw_preview(read_map(landcover), output, scene)
+    draw_preview(read_map(landcover), output, scene, title=title)
     click.echo(f"wrote {output}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from pathlib import Path
 
 from geoclass.errors import OutputError
@@ -45,3 +46,14 @@ def move_into_place(draft: Path, path: Path) -> None:
     for kind in ("wal", "shm"):
         path.with_name(f"{path.name}-{kind}").unlink(missing_ok=True)
     draft.replace(path)
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a file that appears when it is complete; OutputError where that fails."""
+    try:
+        with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as folder:
+            draft = Path(folder) / path.name
+            draft.write_bytes(content)
+            draft.replace(path)
+    except OSError as error:
+        raise OutputError(f"cannot write {path}: {error}") from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,12 +11,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from geoclass.errors import DatasetError, GeoclassError, OutputError
+from geoclass.products.writing import write_whole
 
 if TYPE_CHECKING:  # a preview needs no torch, which the first two would bring
     from matplotlib.figure import Figure
 
     from geoclass.learn.evaluation import Evaluation
     from geoclass.learn.single import ImageLabel
+
+PICTURES = (".png", ".svg", ".pdf")
+"""Suffixes of the pictures that are drawn."""
 
 SHOWN_CLASSES = 5
 INK = "#2c7fb8"
@@ -33,11 +38,20 @@ def new_figure(width_in: float, height_in: float) -> Figure:
 
 
 def save_figure(figure: Figure, path: Path) -> None:
-    """Write a PNG, SVG or PDF; OutputError where that fails."""
-    try:
-        figure.savefig(path)
-    except (OSError, ValueError) as error:
-        raise OutputError(f"cannot write the picture {path}: {error}") from error
+    """Write a PNG, SVG or PDF, whole or not at all; OutputError where that fails."""
+    check_picture(path)
+    content = io.BytesIO()
+    figure.savefig(content, format=path.suffix[1:].lower())
+    write_whole(path, content.getvalue())
+
+
+def check_picture(path: Path) -> None:
+    """Refuse a file name whose suffix is no picture's; OutputError."""
+    if path.suffix.lower() not in PICTURES:
+        raise OutputError(
+            f"cannot write the picture {path}: {path.suffix or 'a name without suffix'} is none of "
+            f"{', '.join(PICTURES)}"
+        )
 
 
 def draw_confusion(result: Evaluation, path: Path) -> None:

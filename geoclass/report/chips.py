@@ -8,7 +8,7 @@ import numpy as np
 
 from geoclass.landcover import LandCoverMap
 from geoclass.report.charts import new_figure, save_figure
-from geoclass.report.preview import read_quicklook
+from geoclass.report.quicklook import read_quicklook
 
 AROUND = 1.0
 """Tiles of surroundings on each side: what a cell is shows in where it lies."""

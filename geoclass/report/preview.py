@@ -1,53 +1,67 @@
-"""A map beside its scene, as one picture."""
+"""A map as one picture for a paper or an e-mail, beside its scene if wanted."""
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from geoclass.errors import SceneError
-from geoclass.landcover import FULL_SCALE, LandCoverMap
+from geoclass.grid import Grid
+from geoclass.landcover import LandCoverMap
 from geoclass.legend import NODATA, STATUS_STYLES
 from geoclass.report.charts import new_figure, save_figure
-from geoclass.scene.frame import Frame, fit_frame
-from geoclass.scene.pixels import read_shrunk
-from geoclass.scene.place import assign_place, find_place
-from geoclass.scene.radiometry import Radiometry
-from geoclass.scene.settings import FrameSettings
-from geoclass.scene.source import open_scene
+from geoclass.report.ground import choose_bar, format_length, measure_ground
+from geoclass.report.quicklook import read_quicklook
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-LONGEST_SIDE = 1600
-"""Pixels of the quicklook; more would not be seen."""
+PANEL_WIDTH_IN = 5.5
+BAR_SHARE = 0.25
+"""The scale bar's part of the map's width, at most."""
+ARROW_SHARE = 0.09
+"""The north arrow's part of the map's height."""
+EDGE = "#444444"
 
-BRIGHTEN = 98.0
-"""The percentile of the quicklook that is drawn white: EuroSAT's stretch is dark to the eye."""
 
+def draw_preview(
+    landcover: LandCoverMap,
+    path: Path,
+    scene: Path | str | None = None,
+    *,
+    title: str | None = None,
+) -> None:
+    """Write a PNG, SVG or PDF: map, legend, scale bar, north, title and date.
 
-def draw_preview(landcover: LandCoverMap, path: Path, scene: Path | str | None = None) -> None:
-    """Write a PNG, SVG or PDF of the map, beside the scene if it is given.
-
-    Raises OutputError where it cannot be written, SceneError where the scene cannot be read.
+    The scene is drawn beside the map if it is given; the title is its name if none is. Raises
+    OutputError where the picture cannot be written, SceneError where the scene cannot be read.
     """
-    grid = landcover.grid
+    grid, provenance = landcover.grid, landcover.provenance
     panels = 1 if scene is None else 2
     side_by_side = grid.width < 1.2 * grid.height
-    layout = (1, panels) if side_by_side else (panels, 1)
-    aspect = grid.height / grid.width
-    width_in = 11.0
-    height_in = width_in * aspect * layout[0] / layout[1] + 1.1
+    rows, cols = (1, panels) if side_by_side else (panels, 1)
+    width_in = PANEL_WIDTH_IN * 2
+    height_in = width_in * grid.height / grid.width * rows / cols + 1.1 + 0.3 * rows
     figure = new_figure(width_in, height_in)
-    axes = np.ravel(figure.subplots(*layout))
-    title = f"{landcover.provenance.scene}, {landcover.provenance.date or 'date unknown'}"
+    axes = np.ravel(figure.subplots(rows, cols))
     if scene is not None:
-        _show(axes[0], read_quicklook(scene, landcover), landcover, title)
-        title = "Land cover"
-    _show(axes[-1], draw_classes(landcover), landcover, title)
-    figure.legend(handles=_handles(landcover), loc="outside lower center", ncols=5, frameon=False)
+        _show(axes[0], read_quicklook(scene, landcover), grid)
+        axes[0].set_title("Scene", fontsize=10)
+        axes[1].set_title("Land cover", fontsize=10)
+    _show(axes[-1], draw_classes(landcover), grid)
+    _add_scale(axes[-1], grid)
+    shown_title = figure.suptitle(title or provenance.scene, fontsize=13)
+    # A dollar sign in a name is no formula.
+    shown_title.set_parse_math(False)
+    legend = figure.legend(
+        handles=_handles(landcover), loc="outside lower center", ncols=5, frameon=False
+    )
+    for text in legend.get_texts():
+        text.set_parse_math(False)
+    note = axes[-1].set_xlabel(_describe(landcover), fontsize=8, color=EDGE)
+    note.set_parse_math(False)
     save_figure(figure, path)
 
 
@@ -62,36 +76,62 @@ def draw_classes(landcover: LandCoverMap) -> np.ndarray:
     return colors
 
 
-def read_quicklook(
-    scene: Path | str, landcover: LandCoverMap, longest_side: int = LONGEST_SIDE
-) -> np.ndarray:
-    """Uint8 (h, w, 3): the map's scene at a size for the eye, brightened."""
-    settings = FrameSettings.from_json(landcover.provenance.options.get("frame", {}))
-    source = assign_place(open_scene(scene, landcover.provenance.bands), settings)
-    grid = landcover.grid
-    wanted = Frame(height=grid.height, width=grid.width, transform=grid.transform, crs=grid.crs)
-    frame = fit_frame(source, find_place(source), wanted)
-    stored, valid = read_shrunk(source, frame, longest_side)
-    if valid.mean() < 0.5 * (landcover.valid_share / FULL_SCALE).mean():
-        raise SceneError(
-            f"{source.shown} is not where the map is: it was made of {landcover.provenance.scene}"
-        )
-    radiometry = Radiometry.from_json(landcover.provenance.radiometry)
-    pixels = radiometry.apply(stored).transpose(1, 2, 0).astype(np.float32)
-    white = max(1.0, float(np.percentile(pixels, BRIGHTEN)))
-    bright: np.ndarray = np.clip(pixels / white * 255, 0, 255).astype(np.uint8)
-    return bright
+def _describe(landcover: LandCoverMap) -> str:
+    """The line below the map."""
+    provenance = landcover.provenance
+    cell_m = landcover.grid.stride * landcover.grid.gsd_m
+    cells = "" if np.isnan(cell_m) else f" · cells of {cell_m:.0f} m"
+    return (
+        f"{provenance.date or 'date unknown'}{cells} · geoclass {provenance.version}, "
+        f"model {provenance.model[:12]}"
+    )
 
 
-def _show(axes: Axes, image: np.ndarray, landcover: LandCoverMap, title: str) -> None:
+def _show(axes: Axes, image: np.ndarray, grid: Grid) -> None:
     """Draw an image in pixels of the scene; cells at the edge are cut as the map cuts them."""
-    grid = landcover.grid
     right, bottom = grid.width, grid.height
     if image.shape[2] == 4:
         right, bottom = grid.cols * grid.stride, grid.rows * grid.stride
     axes.imshow(image, extent=(0, right, bottom, 0), interpolation="nearest")
     axes.set(xlim=(0, grid.width), ylim=(grid.height, 0), xticks=[], yticks=[])
-    axes.set_title(title, fontsize=10)
+
+
+def _add_scale(axes: Axes, grid: Grid) -> None:
+    """A scale bar and a north arrow in the map's lower corners, on white to be read anywhere."""
+    ground = measure_ground(grid)
+    if ground is None:
+        return
+    from matplotlib.patheffects import withStroke
+
+    halo = [withStroke(linewidth=4, foreground="white")]
+    plate = {"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1.5}
+    length_m = choose_bar(BAR_SHARE * grid.width * ground.pixel_width_m)
+    margin = 0.03 * max(grid.width, grid.height)
+    left, base = margin, grid.height - margin
+    right = left + length_m / ground.pixel_width_m
+    axes.plot(
+        [left, right], [base, base], color="black", linewidth=3, solid_capstyle="butt",
+        path_effects=[withStroke(linewidth=6, foreground="white")],
+    )  # fmt: skip
+    axes.annotate(
+        format_length(length_m), ((left + right) / 2, base), (0, 6), textcoords="offset points",
+        ha="center", va="bottom", fontsize=9, bbox=plate,
+    )  # fmt: skip
+    arrow = ARROW_SHARE * grid.height
+    angle = math.radians(ground.north_deg)
+    foot = (grid.width - margin - arrow / 4, base)
+    tip = (foot[0] + arrow * math.sin(angle), foot[1] - arrow * math.cos(angle))
+    axes.annotate(
+        "", tip, foot,
+        arrowprops={
+            "arrowstyle": "-|>", "color": "black", "linewidth": 1.5, "path_effects": halo,
+            "shrinkA": 0, "shrinkB": 0,
+        },
+    )  # fmt: skip
+    axes.annotate(
+        "N", tip, (0, 4), textcoords="offset points", ha="center", va="bottom", fontsize=10,
+        fontweight="bold", bbox=plate,
+    )  # fmt: skip
 
 
 def _handles(landcover: LandCoverMap) -> list[object]:

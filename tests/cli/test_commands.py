@@ -87,6 +87,19 @@ class TestMap:
         assert f"wrote {tmp_path / 'map.gpkg'}" in out
         assert out.count("tile/s") == 0  # no bar where there is no terminal
 
+    def test_preview_is_drawn_at_once_and_again(
+        self, scene: Path, random_model: Path, tmp_path: Path
+    ) -> None:
+        picture = tmp_path / "map.png"
+        command = ("map", scene, "-o", tmp_path / "map.gpkg", "-m", random_model)
+        assert f"wrote {picture}" in run(*command, "--preview", picture).output
+        with Image.open(picture) as drawn:
+            assert drawn.height > 300
+        picture.unlink()
+        assert "is up to date" in run(*command, "--preview", picture).output
+        assert picture.exists()
+        assert "is none of .png" in error(*command, "--preview", tmp_path / "map.bmp")
+
     def test_both_formats_hold_the_same_cells(
         self, scene: Path, random_model: Path, tmp_path: Path
     ) -> None:
@@ -407,6 +420,17 @@ class TestPreview:
         with Image.open(tmp_path / "both.png") as both, Image.open(tmp_path / "map.png") as alone:
             assert both.height > alone.height
 
+    def test_picture_says_what_it_shows(self, tmp_path: Path) -> None:
+        write_map(make_landcover(4, 4), tmp_path / "map.gpkg")
+        for suffix, magic in ((".pdf", b"%PDF"), (".svg", b"<?xml")):
+            picture = tmp_path / f"map{suffix}"
+            run("preview", tmp_path / "map.gpkg", "-o", picture, "--title", "Cost: $5 & <more>")
+            assert picture.read_bytes().startswith(magic)
+        # Texts are drawn as outlines, and stand beside them as comments.
+        svg = (tmp_path / "map.svg").read_text()
+        for text in ("Cost: $5 &amp; &lt;more&gt;", "2020-06-01", "500 m", "N", "Masked"):
+            assert f"<!-- {text}" in svg
+
     def test_bad_input_is_one_line(self, make_scene: Make, tmp_path: Path) -> None:
         assert "no map at" in error("preview", tmp_path / "none.gpkg", "-o", tmp_path / "m.png")
         write_map(make_landcover(2, 3), tmp_path / "map.gpkg")
@@ -414,7 +438,9 @@ class TestPreview:
         other = make_scene(paint([[0]]))
         wrong = ("preview", tmp_path / "map.gpkg", "--scene", other, "-o", tmp_path / "m.png")
         assert "is not where the map is" in error(*wrong)
-        assert "cannot write the picture" in error("preview", tmp_path / "map.gpkg", "-o", picture)
+        assert "cannot write" in error("preview", tmp_path / "map.gpkg", "-o", picture)
+        picture = tmp_path / "m.bmp"
+        assert "is none of .png" in error("preview", tmp_path / "map.gpkg", "-o", picture)
 
 
 class TestPredict:
