@@ -44,7 +44,7 @@ class Provenance:
     command: str
     """As typed, or how the map was asked for."""
     fingerprint: str
-    """Hash of all above that can change a pixel; equal fingerprints, equal maps."""
+    """Hash of all that can change a pixel or how it is shown; equal fingerprints, equal maps."""
 
     def to_json(self) -> dict[str, Any]:
         """Plain data, understood by `from_json`."""

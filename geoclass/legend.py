@@ -6,10 +6,14 @@ A legend travels with the model into every map, so that all writers agree.
 from __future__ import annotations
 
 import colorsys
+import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
+
+from geoclass.errors import SettingsError
 
 UNKNOWN, MASKED, NODATA = 253, 254, 255
 """Codes of cells without a class, the same in every format."""
@@ -64,8 +68,8 @@ class StatusStyle:
 
 
 STATUS_STYLES = (
-    StatusStyle(code=UNKNOWN, name="unknown", title="Unknown", color="#bdbdbd"),
-    StatusStyle(code=MASKED, name="masked", title="Masked", color="#f0f0f0"),
+    StatusStyle(code=UNKNOWN, name="unknown", title="Unknown", color="#b4b4b4"),
+    StatusStyle(code=MASKED, name="masked", title="Masked", color="#f5f5f5"),
 )
 """Cells that are drawn although they have no class; nodata cells are left out."""
 
@@ -111,49 +115,78 @@ class Legend:
         return cls(classes=tuple(LandClass(class_id=i, **item) for i, item in enumerate(items)))
 
     @classmethod
-    def for_names(
-        cls, names: Sequence[str], described: Mapping[str, Mapping[str, str]] | None = None
-    ) -> Legend:
-        """A legend for a data set's classes: EuroSAT's own where the names are EuroSAT's.
+    def for_names(cls, names: Sequence[str]) -> Legend:
+        """A legend for a data set's classes: EuroSAT's own where the names are EuroSAT's."""
+        if list(names) == EUROSAT.names:
+            return EUROSAT
+        return cls(classes=tuple(_plain_class(i, name) for i, name in enumerate(names)))
 
-        `described` may give title, color and group of some classes by name. Raises ValueError
-        for a name that is none of the classes and for anything else that is said.
+    def described(self, text: str | bytes) -> Legend:
+        """This legend with other titles, colours and groups, as a `legend.json` says.
+
+        Raises ValueError for text of another form, and for a name that is none of the classes.
         """
-        described = described or {}
-        foreign = sorted(set(described) - set(names))
+        changes = json.loads(text)
+        if not (isinstance(changes, dict) and all(isinstance(v, dict) for v in changes.values())):
+            raise ValueError("not an object of objects")
+        foreign = sorted(set(changes) - set(self.names))
         if foreign:
             raise ValueError(f"{', '.join(foreign)}: no such class")
-        known = EUROSAT if list(names) == EUROSAT.names else None
-        classes = []
-        for i, name in enumerate(names):
-            plain = known[i] if known else _plain_class(i, name)
-            changes = described.get(name, {})
-            other = sorted(set(changes) - _DESCRIBABLE)
-            if other:
-                raise ValueError(f"{', '.join(other)} of {name}: only {_SAID} can be given")
-            classes.append(
-                replace(
-                    plain,
-                    title=changes.get("title", plain.title),
-                    color=changes.get("color", plain.color),
-                    group=changes.get("group", plain.group),
-                )
-            )
-        return cls(classes=tuple(classes))
+        return Legend(classes=tuple(_describe(c, changes.get(c.name, {})) for c in self.classes))
 
 
-_DESCRIBABLE = {"title", "color", "group"}
-_SAID = ", ".join(sorted(_DESCRIBABLE))
+LEGEND_FORM = '{"<class>": {"title": …, "color": "#rrggbb", "group": …}}'
+"""What a `legend.json` looks like; whatever it leaves out stays as it is."""
+
+_DESCRIBABLE = ("color", "group", "title")
+
+
+def _describe(item: LandClass, changes: Mapping[str, Any]) -> LandClass:
+    other = sorted(set(changes) - set(_DESCRIBABLE))
+    if other:
+        said = ", ".join(_DESCRIBABLE)
+        raise ValueError(f"{', '.join(other)} of {item.name}: only {said} can be given")
+    for key, value in changes.items():
+        if not isinstance(value, str) or not value.strip():
+            raise ValueError(f"{key} of {item.name} must be a text, got {value!r}")
+    changes = {key: value.lower() if key == "color" else value for key, value in changes.items()}
+    return replace(item, **changes)
+
+
+def read_legend(path: Path | str, legend: Legend) -> Legend:
+    """The legend with what a file like `legend.json` says; SettingsError where it is none."""
+    try:
+        return legend.described(Path(path).read_bytes())
+    except OSError as error:
+        raise SettingsError(f"cannot read the legend {path}: {error.strerror}") from error
+    except ValueError as error:
+        raise SettingsError(
+            f"the legend {path} cannot be used ({error}): expected {LEGEND_FORM} with classes "
+            f"among {', '.join(legend.names)}"
+        ) from error
+
+
+# Found one after the other, each as far as can be from those before and from the colours of
+# statuses, for normal and for colour-blind eyes: the first have the most distance.
+_DISTINCT = (
+    "#1f4e9e", "#52410d", "#dc2f63", "#75ee63", "#cb75ff", "#0d8697", "#a8970d",
+    "#750d52", "#52750d", "#ffcbff", "#ff8686", "#7563dc", "#52bacb", "#865241",
+    "#755275", "#2f1e97", "#97cba8", "#8686ba", "#ee41a8", "#2f7563",
+)  # fmt: skip
 
 
 def _plain_class(class_id: int, name: str) -> LandClass:
+    color = _DISTINCT[class_id] if class_id < len(_DISTINCT) else _spin_color(class_id)
+    return LandClass(class_id=class_id, name=name, title=name, color=color, group=name)
+
+
+def _spin_color(number: int) -> str:
     # The golden angle keeps neighbouring hues far apart for any number of classes;
     # alternating lightness separates the hues that come close after a full turn.
-    hue = (class_id * 0.618034) % 1.0
-    lightness = (0.45, 0.6, 0.35)[class_id % 3]
+    hue = (number * 0.618034) % 1.0
+    lightness = (0.45, 0.6, 0.35)[number % 3]
     red, green, blue = (round(255 * v) for v in colorsys.hls_to_rgb(hue, lightness, 0.65))
-    color = f"#{red:02x}{green:02x}{blue:02x}"
-    return LandClass(class_id=class_id, name=name, title=name, color=color, group=name)
+    return f"#{red:02x}{green:02x}{blue:02x}"
 
 
 def _rgb(color: str) -> tuple[int, int, int]:
@@ -162,16 +195,16 @@ def _rgb(color: str) -> tuple[int, int, int]:
 
 def _eurosat() -> Legend:
     rows = (
-        ("AnnualCrop", "Annual crop", "#f4d58d", "crops"),
-        ("Forest", "Forest", "#1b5e20", "forest"),
-        ("HerbaceousVegetation", "Herbaceous vegetation", "#b9c46a", "grassland"),
+        ("AnnualCrop", "Annual crop", "#f7d787", "crops"),
+        ("Forest", "Forest", "#124a26", "forest"),
+        ("HerbaceousVegetation", "Herbaceous vegetation", "#adac68", "grassland"),
         ("Highway", "Highway", "#4a4a4a", "built_up"),
-        ("Industrial", "Industrial", "#8e44ad", "built_up"),
-        ("Pasture", "Pasture", "#7cc36e", "grassland"),
-        ("PermanentCrop", "Permanent crop", "#e08e2b", "crops"),
-        ("Residential", "Residential", "#d7302a", "built_up"),
-        ("River", "River", "#6ec6f0", "water"),
-        ("SeaLake", "Sea or lake", "#1f4e9e", "water"),
+        ("Industrial", "Industrial", "#9a59b6", "built_up"),
+        ("Pasture", "Pasture", "#a1d2a6", "grassland"),
+        ("PermanentCrop", "Permanent crop", "#e78d1c", "crops"),
+        ("Residential", "Residential", "#d23c31", "built_up"),
+        ("River", "River", "#68c7f4", "water"),
+        ("SeaLake", "Sea or lake", "#114ba0", "water"),
     )
     return Legend.from_json(
         [{"name": n, "title": t, "color": c, "group": g} for n, t, c, g in rows]
@@ -179,4 +212,8 @@ def _eurosat() -> Legend:
 
 
 EUROSAT = _eurosat()
-"""The ten classes of EuroSAT in alphabetical order (Helber et al. 2019)."""
+"""The ten classes of EuroSAT in alphabetical order (Helber et al. 2019).
+
+Any two of them, and any of them and a status, differ by 10 or more (ΔE2000) for people who see
+no red or no green, and by 15 for all others.
+"""

@@ -1,8 +1,25 @@
 """Legends."""
 
-import pytest
+from itertools import combinations
+from pathlib import Path
 
-from geoclass.legend import EUROSAT, MASKED, MAX_CLASSES, NODATA, UNKNOWN, LandClass, Legend
+import numpy as np
+import pytest
+from colorspacious import cspace_convert
+from skimage.color import deltaE_ciede2000, rgb2lab
+
+from geoclass.errors import SettingsError
+from geoclass.legend import (
+    EUROSAT,
+    MASKED,
+    MAX_CLASSES,
+    NODATA,
+    STATUS_STYLES,
+    UNKNOWN,
+    LandClass,
+    Legend,
+    read_legend,
+)
 
 
 def test_eurosat_is_alphabetical_with_the_groups_of_the_field() -> None:
@@ -27,24 +44,69 @@ def test_known_names_get_the_known_legend() -> None:
 
 
 def test_classes_may_be_described() -> None:
-    described = {"b": {"color": "#ff0000", "group": "warm"}, "a": {"title": "An a"}}
-    one, other = Legend.for_names(["a", "b"], described).classes
+    text = '{"b": {"color": "#FF0000", "group": "warm"}, "a": {"title": "An a"}}'
+    one, other = Legend.for_names(["a", "b"]).described(text).classes
     assert (one.title, other.color, other.group, other.title) == ("An a", "#ff0000", "warm", "b")
+    assert one.color == Legend.for_names(["a", "b"])[0].color
 
 
 @pytest.mark.parametrize(
-    ("described", "message"),
+    ("text", "message"),
     [
-        ({"c": {}}, "c: no such class"),
-        ({"a": {"colour": "red"}}, "colour of a: only color, group, title can be given"),
-        ({"a": {"color": "red"}}, "color must look like"),
+        ("no JSON", "Expecting value"),
+        ('["a"]', "not an object of objects"),
+        ('{"a": "#ff0000"}', "not an object of objects"),
+        ('{"c": {}}', "c: no such class"),
+        ('{"a": {"colour": "red"}}', "colour of a: only color, group, title can be given"),
+        ('{"a": {"color": "red"}}', "color must look like"),
+        ('{"a": {"title": 3}}', "title of a must be a text, got 3"),
+        ('{"a": {"group": " "}}', "group of a must be a text, got ' '"),
     ],
 )
-def test_senseless_descriptions_are_refused(
-    described: dict[str, dict[str, str]], message: str
-) -> None:
+def test_senseless_descriptions_are_refused(text: str, message: str, tmp_path: Path) -> None:
+    legend = Legend.for_names(["a", "b"])
     with pytest.raises(ValueError, match=message):
-        Legend.for_names(["a", "b"], described)
+        legend.described(text)
+    file = tmp_path / "legend.json"
+    file.write_text(text)
+    with pytest.raises(SettingsError, match=f"cannot be used .*{message}.*expected .*among a, b"):
+        read_legend(file, legend)
+
+
+def test_a_legend_that_is_not_there_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="cannot read the legend .*No such file"):
+        read_legend(tmp_path / "none.json", EUROSAT)
+
+
+EYES = {
+    "normal": None,
+    "no green": {"name": "sRGB1+CVD", "cvd_type": "deuteranomaly", "severity": 100},
+    "no red": {"name": "sRGB1+CVD", "cvd_type": "protanomaly", "severity": 100},
+}
+"""Machado, Oliveira and Fernandes 2009, at severity 1: deuteranopia and protanopia."""
+
+
+def closest(colors: list[str], eyes: str) -> float:
+    """The smallest ΔE2000 between any two colours, as those eyes see them."""
+    seen = np.array([[int(color[k : k + 2], 16) for k in (1, 3, 5)] for color in colors]) / 255
+    if EYES[eyes]:
+        seen = np.clip(cspace_convert(seen, EYES[eyes], "sRGB1"), 0, 1)
+    lab = rgb2lab(seen)
+    return min(float(deltaE_ciede2000(one, other)) for one, other in combinations(lab, 2))
+
+
+STATUS_COLORS = [status.color for status in STATUS_STYLES]
+
+
+@pytest.mark.parametrize(("eyes", "least"), [("normal", 15), ("no green", 10), ("no red", 10)])
+def test_colour_blind_people_can_tell_the_classes_apart(eyes: str, least: float) -> None:
+    assert closest([c.color for c in EUROSAT.classes] + STATUS_COLORS, eyes) >= least
+
+
+@pytest.mark.parametrize("eyes", EYES)
+def test_twenty_classes_of_any_name_can_be_told_apart(eyes: str) -> None:
+    legend = Legend.for_names([f"class {i}" for i in range(20)])
+    assert closest([c.color for c in legend.classes] + STATUS_COLORS, eyes) >= 8
 
 
 def test_other_names_get_different_colours() -> None:

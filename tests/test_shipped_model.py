@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
-from importlib.resources import files
+from importlib.resources import as_file, files
 from pathlib import Path
 
 import geopandas as gpd
@@ -41,6 +42,15 @@ def test_model_is_small_and_says_where_it_comes_from(model: Model) -> None:
     split = model.contract.training.split
     assert (split.kind, split.seed, split.test) == ("random", 0, 5400)
     assert model.contract.training.recipe["seed"] == 0
+
+
+def test_its_classes_look_as_this_version_has_them() -> None:
+    """Whatever colours the file holds: they are those of the day on which it was trained."""
+    with as_file(files("geoclass.model") / "weights" / SHIPPED_WEIGHTS) as path:
+        trained = load_model(path).contract
+    shipped = load_model().contract
+    assert shipped.legend == EUROSAT
+    assert dataclasses.replace(shipped, legend=trained.legend) == trained
 
 
 def test_sample_scene_says_what_it_is() -> None:

@@ -37,6 +37,7 @@ DEFAULTS = MapSettings()
     help="Format, whatever the suffix.",
 )
 @click.option("-m", "--model", type=options.FILE, help="Model file.  [default: the one that ships]")
+@options.legend
 @options.bands
 @click.option(
     "--min-valid",
@@ -63,6 +64,7 @@ def command(
     output: Path,
     map_format: MapFormat | None,
     model: Path | None,
+    legend: Path | None,
     bands: Sequence[int | str] | None,
     min_valid_share: float,
     keep_unknown: bool,
@@ -102,7 +104,7 @@ def command(
             click.echo(text)
 
     map_format = map_format or find_format(output)
-    check_not_input(output, model)
+    check_not_input(output, model, legend)
     if preview is not None:
         check_picture(preview)
     settings = MapSettings(
@@ -114,7 +116,7 @@ def command(
         masks=masks,
         radiometry=radiometry,
     )
-    loaded = load_model(model)
+    loaded = load_model(model, legend=legend)
     classifier = Classifier(loaded, device=device, batch_size=batch_size, symmetries=symmetries)
     plan = plan_map(
         scene,

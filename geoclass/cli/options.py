@@ -39,6 +39,11 @@ stride = click.option(
     metavar="PIXELS",
     help="Side of a cell; smaller cells cost more time.  [default: the tile's, 64]",
 )
+legend = click.option(
+    "--legend",
+    type=FILE,
+    help="JSON file of other titles, colours and groups for classes; see the README.",
+)
 lists = click.option(
     "--lists",
     type=(FILE, FILE, FILE),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ from PIL import Image, UnidentifiedImageError
 from geoclass.errors import DatasetError
 from geoclass.learn.kept import KeptTiles
 from geoclass.learn.samples import Samples, class_of, open_samples
-from geoclass.legend import Legend
+from geoclass.legend import LEGEND_FORM, Legend
 
 TILE_SIZE = 64
 
@@ -59,7 +58,7 @@ def read_tiles(
     """
     with open_samples(path) as samples:
         names, classes = samples.names, samples.classes
-        legend = read_legend(samples)
+        legend = find_legend(samples)
         kept = KeptTiles(path, names, samples.identity, tile_size)
         images, skipped = kept.read(), dict[int, str]()
         if images is None:
@@ -105,20 +104,20 @@ def _decode_all(
     return images, skipped
 
 
-def read_legend(samples: Samples) -> Legend:
+def find_legend(samples: Samples) -> Legend:
     """The legend that `legend.json` describes: title, color and group by class name.
 
     What it does not say is as EuroSAT has it, or made up. DatasetError where it is wrong.
     """
+    legend = Legend.for_names(samples.classes)
     if samples.legend_entry is None:
-        return Legend.for_names(samples.classes)
+        return legend
     try:
-        described = json.loads(samples.load(samples.legend_entry))
-        return Legend.for_names(samples.classes, described)
-    except (OSError, ValueError, TypeError, AttributeError) as error:
+        return legend.described(samples.load(samples.legend_entry))
+    except (OSError, ValueError) as error:
         raise DatasetError(
-            f"{samples.legend_entry} in {samples.path} cannot be used ({error}): expected "
-            '{"<class>": {"title": …, "color": "#rrggbb", "group": …}}'
+            f"{samples.legend_entry} in {samples.path} cannot be used ({error}): "
+            f"expected {LEGEND_FORM}"
         ) from error
 
 

@@ -122,6 +122,7 @@ def plan_map(
     }
     masks = find_masks(source, settings.masks)
     hidden = {
+        "legend": contract.legend.to_json(),
         "masks": masks.to_json(),
         "grid": grid.to_json(),
         "frame": frame.to_json(),

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.resources import as_file, files
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from torch import Tensor
 
 from geoclass.contract import Contract
 from geoclass.errors import ModelError, OutputError
+from geoclass.legend import Legend, read_legend
 from geoclass.model.networks import ARCHS, Arch, Network, build_network
 from geoclass.model.novelty import Novelty
 
@@ -44,15 +45,15 @@ class Model:
     """Hash of the file's bytes; names the model in every map made with it."""
 
 
-def load_model(path: Path | None = None) -> Model:
+def load_model(path: Path | str | None = None, *, legend: Path | str | None = None) -> Model:
     """Read a model file; without a path the model that ships in the package.
 
-    Raises ModelError for a file that is missing, is no safetensors file or is no geoclass model.
+    `legend` names a JSON file of other titles, colours and groups for some of its classes. Raises
+    ModelError for a file that is missing, is no safetensors file or is no geoclass model, and
+    SettingsError for a legend that cannot be used.
     """
-    if path is not None:
-        return _load(path)
-    with as_file(files("geoclass.model") / "weights" / SHIPPED_WEIGHTS) as shipped:
-        return _load(shipped)
+    model = _load_shipped() if path is None else _load(Path(path))
+    return model if legend is None else _relabel(model, read_legend(legend, model.contract.legend))
 
 
 def save_model(
@@ -100,6 +101,17 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         raise ModelError(
             f"{path} is not a safetensors file ({error}): give a model that `geoclass train` wrote"
         ) from error
+
+
+def _load_shipped() -> Model:
+    with as_file(files("geoclass.model") / "weights" / SHIPPED_WEIGHTS) as shipped:
+        model = _load(shipped)
+    # Its classes look as this version has them, not as they did on the day of its training.
+    return _relabel(model, Legend.for_names(model.contract.legend.names))
+
+
+def _relabel(model: Model, legend: Legend) -> Model:
+    return replace(model, contract=replace(model.contract, legend=legend))
 
 
 def _load(path: Path) -> Model:

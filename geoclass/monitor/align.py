@@ -121,17 +121,19 @@ def _check_places(maps: Sequence[DatedMap]) -> None:
 
 
 def _check_legends(maps: Sequence[DatedMap]) -> None:
+    """Classes and groups must be the same; how they are called and coloured need not."""
     first = maps[0].landcover
-    names = set(first.legend.names)
+    known = [(c.name, c.group) for c in first.legend.classes]
     for item in maps[1:]:
         other = item.landcover
-        if other.legend == first.legend:
+        found = [(c.name, c.group) for c in other.legend.classes]
+        if found == known:
             continue
-        lacking = sorted(names ^ set(other.legend.names))
-        what = f"{', '.join(lacking)} stands in one only" if lacking else "they are described apart"
+        lacking = sorted(set(first.legend.names) ^ set(other.legend.names))
+        what = f"{', '.join(lacking)} stands in one only" if lacking else "order or groups"
         raise SettingsError(
             f"the legends of {first.provenance.scene} and {other.provenance.scene} differ "
-            f"({what}): map all scenes with one model"
+            f"({what}): map all scenes with one model and legend"
         )
 
 

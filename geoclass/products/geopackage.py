@@ -14,13 +14,14 @@ from pyogrio.errors import DataLayerError, DataSourceError
 
 from geoclass.errors import OutputError
 from geoclass.landcover import FULL_SCALE, MASK_REASONS, STATUS_NAMES, LandCoverMap
-from geoclass.legend import NODATA
+from geoclass.legend import NODATA, STATUS_STYLES
 from geoclass.products.document import describe_map, parse_document
 from geoclass.products.qgis import class_style, confidence_style
 
 ALIASES = (
     ("class_id", "Class number"),
     ("class_name", "Class"),
+    ("class_title", "Name of the class"),
     ("group", "Group"),
     ("best_class", "Likeliest class"),
     ("confidence", "Confidence (0–1)"),
@@ -105,6 +106,9 @@ def _cells_to_polygons(landcover: LandCoverMap) -> gpd.GeoDataFrame:
     codes, best = landcover.class_id[rows, cols], landcover.best_class[rows, cols]
     statuses = _look_up({c.class_id: "classified" for c in legend.classes} | STATUS_NAMES)
     names = _look_up({c.class_id: c.name for c in legend.classes} | STATUS_NAMES)
+    titles = _look_up(
+        {c.class_id: c.title for c in legend.classes} | {s.code: s.title for s in STATUS_STYLES}
+    )
     groups = _look_up({c.class_id: c.group for c in legend.classes})
     reasons = _look_up({i: name or None for i, name in enumerate(MASK_REASONS)})
     class_names = _look_up({c.class_id: c.name for c in legend.classes})
@@ -113,6 +117,7 @@ def _cells_to_polygons(landcover: LandCoverMap) -> gpd.GeoDataFrame:
         {
             "class_id": codes.astype(np.int32),
             "class_name": names[codes],
+            "class_title": titles[codes],
             "group": groups[codes],
             "best_class": class_names[best],
             "confidence": landcover.confidence[rows, cols],
@@ -156,6 +161,7 @@ def _areas_table(landcover: LandCoverMap) -> pd.DataFrame:
         {
             "class_id": [row.class_id for row in rows],
             "class_name": [row.name for row in rows],
+            "class_title": [row.title for row in rows],
             "group": [row.group for row in rows],
             "cells": [row.cells for row in rows],
             "area_ha": [round(row.area_ha, 4) for row in rows],

@@ -23,6 +23,7 @@ from PIL import Image
 from geoclass.cli.main import COMMANDS, main
 from geoclass.learn.dataset import read_tiles
 from geoclass.learn.splits import split_randomly
+from geoclass.legend import EUROSAT
 from geoclass.model.checkpoint import load_model
 from geoclass.products.files import read_map, write_map
 from tests.conftest import make_landcover, paint
@@ -136,6 +137,45 @@ class TestMap:
         assert "give --overwrite" in error(*other)
         run(*other, "--overwrite")
         assert read_map(target).provenance.options["min_valid_share"] == 0.9
+
+    def test_a_legend_reaches_every_output(
+        self, scene: Path, random_model: Path, tmp_path: Path
+    ) -> None:
+        plain = ("map", scene, "-m", random_model, "--keep-unknown", "-o")
+        run(*plain, tmp_path / "map.gpkg")
+        legend = tmp_path / "own.json"
+        own = {"title": "Eigen", "color": "#abcdef", "group": "mine"}
+        legend.write_text(json.dumps(dict.fromkeys(EUROSAT.names, own)))
+        assert "exists and is not this map" in error(
+            *plain, tmp_path / "map.gpkg", "--legend", legend
+        )
+        for name in ("map.gpkg", "map.tif"):
+            out = run(*plain, tmp_path / name, "--legend", legend, "--overwrite").output
+            named = re.findall(r"^(\S.+\S) +[0-9]+ +[0-9.]+ +[0-9.]+%$", out, re.MULTILINE)
+            assert set(named) == {"Eigen", "Unknown", "Masked"}
+        assert {c.color for c in read_map(tmp_path / "map.gpkg").legend.classes} == {"#abcdef"}
+        cells = gpd.read_file(tmp_path / "map.gpkg", layer="landcover")
+        assert set(cells["class_title"]) == {"Eigen"}
+        assert set(cells["group"]) == {"mine"}
+        areas = gpd.read_file(tmp_path / "map.gpkg", layer="areas")
+        assert list(areas["class_title"][:10]) == ["Eigen"] * 10
+        styles = gpd.read_file(tmp_path / "map.gpkg", layer="layer_styles")
+        assert styles["styleQML"][0].count('label="Eigen"') == 10
+        assert "171,205,239" in styles["styleQML"][0]
+        assert (tmp_path / "map.qml").read_text().count('label="Eigen"') == 10
+        with rasterio.open(tmp_path / "map.tif") as raster:
+            assert raster.colormap(1)[3] == (0xAB, 0xCD, 0xEF, 255)
+        run("preview", tmp_path / "map.gpkg", "-o", tmp_path / "map.svg")
+        assert "#abcdef" in (tmp_path / "map.svg").read_text()
+
+    def test_a_legend_must_fit_the_model(
+        self, scene: Path, random_model: Path, tmp_path: Path
+    ) -> None:
+        legend = tmp_path / "own.json"
+        legend.write_text('{"Desert": {"title": "Sand"}}')
+        line = error("map", scene, "-o", tmp_path / "m.tif", "-m", random_model, "--legend", legend)
+        assert "Desert: no such class" in line
+        assert "among AnnualCrop, Forest" in line
 
     def test_dry_run_writes_nothing(self, scene: Path, random_model: Path, tmp_path: Path) -> None:
         target = tmp_path / "map.gpkg"
@@ -498,7 +538,7 @@ class TestInfo:
         card = run("info", random_model).output
         assert card.startswith("# Model tilenet ")
         assert "1,238,826 parameters" in card
-        assert "| 1 | Forest | forest | #1b5e20 | 10.0% | 100.0% |" in card
+        assert "| 1 | Forest | forest | #124a26 | 10.0% | 100.0% |" in card
         assert "split at random, seed 0, into" in card
         data = json.loads(run("info", random_model, "--json").output)
         assert data["contract"]["gsd_m"] == 10

@@ -27,6 +27,15 @@ def test_round_trip(tmp_path: Path) -> None:
     assert len(model.sha256) == 64
 
 
+def test_a_legend_may_be_given(random_model: Path, tmp_path: Path) -> None:
+    file = tmp_path / "legend.json"
+    file.write_text('{"Forest": {"title": "Wald"}}')
+    plain, own = load_model(random_model), load_model(random_model, legend=file)
+    assert own.contract.legend[1].title == "Wald"
+    assert own.contract.legend[0] == plain.contract.legend[0]
+    assert own.sha256 == plain.sha256
+
+
 def test_same_model_has_the_same_hash(tmp_path: Path) -> None:
     network = build_network("tilenet", 10)
     for name in ("a.safetensors", "b.safetensors"):

@@ -13,7 +13,7 @@ from rasterio.warp import transform_bounds
 
 from geoclass.contract import Contract
 from geoclass.errors import SettingsError
-from geoclass.legend import NODATA, Legend
+from geoclass.legend import EUROSAT, NODATA, Legend
 from geoclass.monitor.align import find_mismatches, stack_maps
 from geoclass.monitor.settings import AlignSettings
 from tests.conftest import TRANSFORM, UTM, make_contract
@@ -115,6 +115,16 @@ def test_a_class_missing_in_one_legend_is_named() -> None:
     other = make_map([[CROP]], "2021-01-01", contract=contract)
     with pytest.raises(SettingsError, match=r"legends .* differ .*Other0.*stands in one only"):
         stack_maps([make_map([[FOREST]], "2020-01-01"), other])
+
+
+def test_other_colours_are_no_other_legend_but_other_groups_are() -> None:
+    first = make_map([[FOREST]], "2020-01-01")
+    red = make_contract(legend=EUROSAT.described('{"Forest": {"title": "W", "color": "#ff0000"}}'))
+    stack = stack_maps([first, make_map([[CROP]], "2021-01-01", contract=red)])
+    assert stack.contract.legend == EUROSAT
+    wood = make_contract(legend=EUROSAT.described('{"Forest": {"group": "wood"}}'))
+    with pytest.raises(SettingsError, match=r"legends .* differ \(order or groups\)"):
+        stack_maps([first, make_map([[CROP]], "2021-01-01", contract=wood)])
 
 
 def test_no_maps_at_all_is_an_error() -> None:

@@ -72,8 +72,9 @@ class TestGeoPackage:
         landcover = make_landcover(4, 5)
         polygons = gpd.read_file(path, layer="landcover")
         assert list(polygons.columns) == [
-            "class_id", "class_name", "group", "best_class", "confidence", "status",
-            "mask_reason", "valid_share", "area_ha", "row", "col", "scene", "date", "geometry",
+            "class_id", "class_name", "class_title", "group", "best_class", "confidence",
+            "status", "mask_reason", "valid_share", "area_ha", "row", "col", "scene", "date",
+            "geometry",
         ]  # fmt: skip
         rows, cols = np.nonzero(landcover.class_id != NODATA)
         assert polygons["row"].tolist() == rows.tolist()
@@ -103,6 +104,7 @@ class TestGeoPackage:
     def test_areas_are_the_maps(self, path: Path) -> None:
         areas = pyogrio.read_dataframe(path, layer="areas")
         expected = make_landcover(4, 5).areas()
+        assert areas["class_title"].tolist() == [row.title for row in expected]
         assert areas["class_name"].tolist() == [row.name for row in expected]
         assert areas["cells"].tolist() == [row.cells for row in expected]
         np.testing.assert_allclose(areas["area_ha"], [r.area_ha for r in expected], atol=1e-4)

@@ -93,9 +93,10 @@ def test_monitor_file_plays_over_time(qgis: str, tmp_path: Path) -> None:
     years = yearly(*([[1, 1], [1, 9]],) * 2, *([[0, 1], [1, 9]],) * 2, *([[0, 0], [1, 9]],) * 3)
     path = tmp_path / "monitor.gpkg"
     write_monitor(monitor_maps(years), path)
+    crop, forest = EUROSAT[0].color, EUROSAT[1].color
     days = ("2016-01-01", "2018-01-01", "2020-12-01")
     for layer, shows in (
-        ("series", [{"#1b5e20"}, {"#1b5e20", "#f4d58d"}, {"#1b5e20", "#f4d58d"}]),
+        ("series", [{forest}, {forest, crop}, {forest, crop}]),
         ("alerts", [set(), {"#bd0026"}, {"#bd0026"}]),
     ):
         steps = [text for d in days for text in (d, str(tmp_path / f"{layer}_{d}.png"))]
