@@ -14,6 +14,7 @@ PACKAGE = Path(__file__).parents[1] / "geoclass"
 ROWS = (
     ("cli",),
     ("report",),
+    ("campaign",),
     ("learn", "mapping", "monitor"),
     ("model", "scene", "products"),
     ("landcover",),
@@ -42,7 +43,7 @@ OWNERS = {
     "safetensors": {"model"},
     "scipy": {"mapping", "monitor"},
     "shapely": {"grid", "monitor", "scene"},
-    "torch": {"learn", "model"},
+    "torch": {"campaign", "learn", "model"},
     "torchvision": {"learn"},
     "tqdm": {"cli"},
 }  # fmt: skip

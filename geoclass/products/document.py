@@ -34,6 +34,7 @@ def describe_map(landcover: LandCoverMap) -> dict[str, str]:
         "GEOCLASS_SCENE_SIZE": f"{landcover.grid.width} x {landcover.grid.height} pixels",
         "GEOCLASS_COMMAND": provenance.command,
         "GEOCLASS_FINGERPRINT": provenance.fingerprint,
+        "GEOCLASS_REQUEST": provenance.request,
     }
 
 

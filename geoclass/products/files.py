@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +15,7 @@ from geoclass.grid import Grid
 from geoclass.landcover import LandCoverMap
 from geoclass.products import geopackage, geotiff
 from geoclass.products.formats import MapFormat, find_format
-from geoclass.products.writing import check_folder, check_not_open
+from geoclass.products.writing import check_folder, check_not_open, draft_folder
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,7 +95,7 @@ def write_map(
     check_not_open(path)
     check_placed(landcover.grid, map_format)
     try:
-        with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as folder:
+        with draft_folder(path) as folder:
             draft = Path(folder) / f"{path.stem}.{map_format}"
             _ADAPTERS[map_format].write(landcover, draft)
             # What SQLite left beside the old file would spoil the new one.
@@ -128,6 +127,22 @@ def read_map(path: Path | str) -> LandCoverMap:
         raise OutputError(
             f"{path} has been changed or damaged since geoclass wrote it ({error}): map it again"
         ) from error
+
+
+def read_request(path: Path, map_format: MapFormat) -> str | None:
+    """What was asked for when geoclass wrote this map: `Provenance.request`.
+
+    None where the file is no map of geoclass; empty where nothing is known or a companion lacks.
+    """
+    adapter = _ADAPTERS[map_format]
+    try:
+        items = adapter.read_items(path) or {}
+    except OutputError:
+        return None
+    if "GEOCLASS" not in items:
+        return None
+    whole = all(companion.exists() for companion in adapter.companions(path))
+    return items.get("GEOCLASS_REQUEST", "") if whole else ""
 
 
 def _read_fingerprint(path: Path, map_format: MapFormat) -> str | None:
