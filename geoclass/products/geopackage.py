@@ -16,7 +16,8 @@ from geoclass.errors import OutputError
 from geoclass.landcover import FULL_SCALE, MASK_REASONS, STATUS_NAMES, LandCoverMap
 from geoclass.legend import NODATA, STATUS_STYLES
 from geoclass.products.document import describe_map, parse_document
-from geoclass.products.qgis import class_style, confidence_style
+from geoclass.products.style_table import write_style_table
+from geoclass.products.styles import map_styles
 
 ALIASES = (
     ("class_id", "Class number"),
@@ -55,7 +56,7 @@ def write_geopackage(landcover: LandCoverMap, path: Path) -> None:
     )
     _write_table(_areas_table(landcover), path, "areas")
     _write_table(_cells_table(landcover), path, "cells")
-    _write_table(_styles_table(landcover), path, "layer_styles")
+    write_style_table(path, {"landcover": map_styles(landcover.legend, ALIASES)})
 
 
 def read_geopackage(path: Path) -> LandCoverMap:
@@ -166,31 +167,6 @@ def _areas_table(landcover: LandCoverMap) -> pd.DataFrame:
             "cells": [row.cells for row in rows],
             "area_ha": [round(row.area_ha, 4) for row in rows],
             "share": [round(row.share, 6) for row in rows],
-        }
-    )
-
-
-def _styles_table(landcover: LandCoverMap) -> pd.DataFrame:
-    """The table in which QGIS looks for styles."""
-    styles = {
-        "Class": class_style(landcover.legend, ALIASES),
-        "Confidence": confidence_style(ALIASES),
-    }
-    n = len(styles)
-    return pd.DataFrame(
-        {
-            "f_table_catalog": [""] * n,
-            "f_table_schema": [""] * n,
-            "f_table_name": ["landcover"] * n,
-            "f_geometry_column": ["geom"] * n,
-            "styleName": list(styles),
-            "styleQML": list(styles.values()),
-            "styleSLD": [""] * n,
-            "useAsDefault": [True, False],
-            "description": ["Land-cover classes", "How sure the classifier is"],
-            "owner": [""] * n,
-            "ui": [""] * n,
-            "update_time": pd.Series([pd.Timestamp.now()] * n, dtype="datetime64[ms]"),
         }
     )
 

@@ -23,7 +23,8 @@ from geoclass.errors import OutputError
 from geoclass.landcover import LandCoverMap
 from geoclass.legend import NODATA, STATUS_STYLES, Legend
 from geoclass.products.document import describe_map, parse_document
-from geoclass.products.qgis import legend_entries, raster_style
+from geoclass.products.qml import format_qml
+from geoclass.products.styles import list_codes, raster_styles
 
 COMPANIONS = (".aux.xml", ".qml")
 
@@ -60,7 +61,7 @@ def write_geotiff(landcover: LandCoverMap, path: Path) -> None:
         file.update_tags(**describe_map(landcover))
     _check_written(path, planes)
     companion(path, ".aux.xml").write_text(_auxiliary(landcover), encoding="utf-8")
-    companion(path, ".qml").write_text(raster_style(legend), encoding="utf-8")
+    companion(path, ".qml").write_text(format_qml(raster_styles(legend)["Class"]), encoding="utf-8")
 
 
 def companion(path: Path, suffix: str) -> Path:
@@ -124,7 +125,7 @@ def _auxiliary(landcover: LandCoverMap) -> str:
     ET.SubElement(band, "ColorInterp").text = "Palette"
     _add_colors(band, landcover.legend)
     names = ET.SubElement(band, "CategoryNames")
-    titles = {entry.value: entry.label for entry in legend_entries(landcover.legend)}
+    titles = {entry.value: entry.label for entry in list_codes(landcover.legend)}
     for code in range(256):
         ET.SubElement(names, "Category").text = titles.get(code, "")
     _add_attributes(band, landcover)
@@ -163,7 +164,7 @@ def _add_attributes(band: ET.Element, landcover: LandCoverMap) -> None:
         ET.SubElement(field, "Name").text = name
         ET.SubElement(field, "Type").text = kind
         ET.SubElement(field, "Usage").text = usage
-    colors = {e.value: e.color for e in legend_entries(landcover.legend)}
+    colors = {e.value: e.color for e in list_codes(landcover.legend)}
     for i, area in enumerate(landcover.areas()):
         color = colors[area.class_id]
         rgb = [int(color[k : k + 2], 16) for k in (1, 3, 5)]

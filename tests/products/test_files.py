@@ -129,8 +129,8 @@ class TestGeoPackage:
 
     def test_styles_have_one_default(self, path: Path) -> None:
         styles = pyogrio.read_dataframe(path, layer="layer_styles")
-        assert styles["styleName"].tolist() == ["Class", "Confidence"]
-        assert styles["useAsDefault"].tolist() == [True, False]
+        assert styles["styleName"].tolist() == ["Class", "Confidence", "Status"]
+        assert styles["useAsDefault"].tolist() == [True, False, False]
         assert set(styles["f_table_name"]) == {"landcover"}
         assert set(styles["f_geometry_column"]) == {"geom"}
 
@@ -196,8 +196,8 @@ def test_failed_write_leaves_what_was_there(
     def fail(*_args: object) -> str:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(geopackage, "_styles_table", fail)
-    monkeypatch.setattr(files.geotiff, "raster_style", fail)
+    monkeypatch.setattr(geopackage, "write_style_table", fail)
+    monkeypatch.setattr(files.geotiff, "format_qml", fail)
     with pytest.raises(OutputError, match="cannot write .*No space left"):
         write_map(make_landcover(seed=1), tmp_path / name)
     assert {file.name: file.read_bytes() for file in tmp_path.iterdir()} == before
