@@ -36,6 +36,7 @@ OWNERS = {
     "onnxscript": {"model"},
     "pandas": {"products"},
     "PIL": {"learn", "mapping"},
+    "pyarrow": {"products"},
     "pyogrio": {"products", "scene"},
     "pyproj": {"grid", "monitor", "report", "scene"},
     "pystac": {"scene"},

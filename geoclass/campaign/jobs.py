@@ -9,7 +9,7 @@ from typing import Literal
 
 from geoclass.errors import OutputError, SettingsError
 from geoclass.mapping.settings import MapSettings
-from geoclass.products.formats import MapFormat
+from geoclass.products.formats import AS_USUAL, FileSettings, MapFormat
 
 Status = Literal["mapped", "up to date", "failed"]
 
@@ -23,6 +23,7 @@ class CampaignSettings:
     legend: Path | None = None
     """Other titles, colours and groups for its classes."""
     map_format: MapFormat = "gpkg"
+    form: FileSettings = AS_USUAL
     settings: MapSettings = field(default_factory=MapSettings)
     bands: tuple[int | str, ...] | None = None
     """Numbers or names of red, green and blue, where the scenes do not say."""

@@ -46,7 +46,8 @@ def check_job(
         return fail(job, OutputError(reason), started)
     legend = model.contract.legend
     asked = fingerprint_request(source, model.sha256, legend, campaign.settings)
-    if campaign.redo or request != asked:
+    form = campaign.form.fit(campaign.map_format)
+    if campaign.redo or request != form.mark(asked):
         return None
     return Outcome(job=job, status="up to date")
 
@@ -82,9 +83,10 @@ class SceneMapper:
                 classifier=self._classifier,
             )
             check_placed(plan.grid, campaign.map_format)
-            check_room(job.output, estimate_bytes(plan, campaign.map_format))
+            wide = campaign.form.probabilities
+            check_room(job.output, estimate_bytes(plan, campaign.map_format, probabilities=wide))
             landcover = run_map(plan, self._classifier, on_cells=on_cells)
-            write_map(landcover, job.output, campaign.map_format)
+            write_map(landcover, job.output, campaign.map_format, settings=campaign.form)
         except Exception as error:
             return fail(job, error, started)
         return Outcome(

@@ -19,6 +19,7 @@ from geoclass.campaign.summary import Summary
 from geoclass.campaign.workers import ExecuteInProcesses
 from geoclass.cli.campaign_options import CampaignOptions
 from geoclass.cli.map_scene import Order, type_command
+from geoclass.products.files import check_form
 from geoclass.products.formats import MapFormat
 
 
@@ -34,6 +35,7 @@ def map_scenes(
         model=order.model,
         legend=order.legend,
         map_format=map_format,
+        form=check_form(map_format, order.form),
         settings=order.settings,
         bands=None if order.bands is None else tuple(order.bands),
         device=order.device,

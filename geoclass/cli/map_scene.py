@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING
 import click
 from tqdm import tqdm
 
-from geoclass.cli import options
+from geoclass.cli import file_options, options
 from geoclass.cli.campaign_options import CampaignOptions, campaign_options
 from geoclass.errors import SettingsError
 from geoclass.landcover import AreaRow
 from geoclass.mapping.settings import MapSettings
-from geoclass.products.formats import MAP_FORMATS, MapFormat, check_not_input, find_format
+from geoclass.products.formats import FileSettings, MapFormat, check_not_input, find_format
 
 if TYPE_CHECKING:
     from geoclass.mapping.plan import MapPlan
@@ -35,15 +35,13 @@ DEFAULTS = MapSettings()
     "--output",
     type=click.STRING,
     required=True,
-    help="Map to write, .gpkg or .tif; or a folder for the maps of many scenes.",
+    help=(
+        "Map to write, .gpkg, .tif, .parquet, .fgb or .geojson; "
+        "or a folder for the maps of many scenes."
+    ),
 )
-@click.option(
-    "-f",
-    "--format",
-    "map_format",
-    type=click.Choice(MAP_FORMATS),
-    help="Format, whatever the suffix.",
-)
+@file_options.map_format
+@file_options.file_settings
 @click.option("-m", "--model", type=options.FILE, help="Model file.  [default: the one that ships]")
 @options.legend
 @options.bands
@@ -72,6 +70,7 @@ def command(
     scenes: tuple[str, ...],
     output: str,
     map_format: MapFormat | None,
+    form: FileSettings,
     model: Path | None,
     legend: Path | None,
     bands: Sequence[int | str] | None,
@@ -97,7 +96,8 @@ def command(
     file, a Sentinel-2 product (.SAFE or its zip), a STAC item, an address, the name of a
     subdataset, or red=FILE,green=FILE,blue=FILE. Scenes in degrees, or of other than 10 m
     pixels, are warped as they are read. The map is a GeoPackage with a polygon a cell, or a
-    GeoTIFF with a pixel a cell; both open styled in QGIS.
+    cloud-optimised GeoTIFF with a pixel a cell; both open styled in QGIS. GeoParquet,
+    FlatGeobuf and GeoJSON are copies of the polygons for other programs.
 
     Where the output is a folder, SCENE may be many: files, folders of scenes, patterns,
     @list.txt with one a line, STAC ItemCollections. Each gets a map of its name; what is there
@@ -114,6 +114,7 @@ def command(
     )
     order = Order(
         settings=settings,
+        form=form,
         model=model,
         legend=legend,
         bands=bands,
@@ -143,6 +144,7 @@ class Order:
     """What was asked for, whether of one scene or of many."""
 
     settings: MapSettings
+    form: FileSettings
     model: Path | None
     legend: Path | None
     bands: Sequence[int | str] | None
@@ -210,21 +212,23 @@ def map_one(
     check_not_input(output, *plan.source.files)
     if preview is not None:
         check_not_input(preview, output, order.model, *plan.source.files)
-    if check_target(output, map_format, plan.provenance.fingerprint, overwrite=order.overwrite):
+    mark = plan.provenance.fingerprint
+    if check_target(output, map_format, mark, settings=order.form, overwrite=order.overwrite):
         say(f"{output} is up to date")
         if preview is not None and not dry_run:
             draw_preview(read_map(output), preview, scene)
             say(f"wrote {preview}")
         return
     check_placed(plan.grid, map_format)
-    check_room(output, estimate_bytes(plan, map_format))
+    wide = order.form.probabilities
+    check_room(output, estimate_bytes(plan, map_format, probabilities=wide))
     for warning in plan.warnings:
         click.echo(f"Warning: {warning}", err=True)
     say(describe_plan(plan))
     say(f"model       {loaded.arch} {loaded.sha256[:12]}, {len(loaded.contract.legend)} classes")
     say(f"device      {describe_device(classifier.device)}, batches of {classifier.batch_size}")
     if dry_run:
-        estimate = estimate_work(plan, classifier, map_format)
+        estimate = estimate_work(plan, classifier, map_format, probabilities=wide)
         say(f"time        about {estimate.seconds:.0f} s")
         say(f"output      {output}, about {estimate.output_bytes / 1e6:.1f} MB")
         return
@@ -236,7 +240,7 @@ def map_one(
         disable=order.quiet or None,
     ) as bar:
         landcover = run_map(plan, classifier, on_cells=bar.update)
-    write_map(landcover, output, map_format)
+    write_map(landcover, output, map_format, settings=order.form)
     say(format_areas(landcover.areas()))
     say(f"wrote {output}")
     if preview is not None:
