@@ -45,8 +45,10 @@ class Provenance:
     """As typed, or how the map was asked for."""
     fingerprint: str
     """Hash of all that can change a pixel or how it is shown; equal fingerprints, equal maps."""
-    request: str = ""
-    """Hash of what was asked for, known before a pixel is read; empty in maps of old."""
+    masked_by: tuple[str, ...] | None = None
+    """What said which pixels are not looked at, for people; None where it was not noted."""
+    warnings: tuple[str, ...] = ()
+    """What was doubtful when the map was made, for people."""
 
     def to_json(self) -> dict[str, Any]:
         """Plain data, understood by `from_json`."""
@@ -55,7 +57,15 @@ class Provenance:
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Provenance:
         """The provenance that `to_json` described."""
-        return cls(**{**data, "bands": tuple(data["bands"])})
+        masked_by = data.get("masked_by")
+        return cls(
+            **{
+                **data,
+                "bands": tuple(data["bands"]),
+                "masked_by": None if masked_by is None else tuple(masked_by),
+                "warnings": tuple(data.get("warnings", ())),
+            }
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -159,6 +159,8 @@ def make_landcover(rows: int = 3, cols: int = 4, *, seed: int = 0, **changes: An
         version="0.1.0",
         command="geoclass map scene.tif",
         fingerprint="cd" * 32,
+        masked_by=("cloud by the scene classification",),
+        warnings=("the scene is a drawing",),
     )
     fields = {
         "grid": grid,

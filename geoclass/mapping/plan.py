@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -15,7 +17,6 @@ from geoclass.errors import SceneError, SettingsError
 from geoclass.grid import Grid
 from geoclass.landcover import Provenance
 from geoclass.mapping.doubt import check_range, choose_radiometry
-from geoclass.mapping.request import fingerprint, fingerprint_request
 from geoclass.mapping.settings import MapSettings
 from geoclass.model.classifier import Prediction
 from geoclass.scene.frame import Frame, plan_frame
@@ -31,6 +32,9 @@ from geoclass.scene.target import FrameDemands
 
 MOST_CELLS = 30_000_000
 """Of a map, which is held whole: 400 MB with all probabilities, and as much again to write it."""
+
+RESULT_VERSION = 3
+"""Raised when the same inputs and options may give other pixels than before."""
 
 TRAINED_REGION = {"EuroSAT": ("Europe", (-25.0, 34.0, 35.0, 66.0))}
 """Data set → name and west, south, east, north of nearly all of its tiles."""
@@ -68,7 +72,7 @@ class MapPlan:
 
 
 def plan_map(
-    scene: Path | str | SceneSource,
+    scene: Path | str,
     contract: Contract,
     model_sha256: str,
     settings: MapSettings,
@@ -77,12 +81,11 @@ def plan_map(
     command: str = "geoclass.plan_map",
     classifier: TileClassifier | None = None,
 ) -> MapPlan:
-    """Decide how a scene, named or opened already, will be mapped; SceneError where it cannot be.
+    """Decide how a scene will be mapped; SceneError where it cannot be.
 
     The classifier is asked only where tags and a sample of pixels leave the radiometry open.
     """
-    opened = scene if isinstance(scene, SceneSource) else open_scene(scene, bands)
-    source = assign_place(opened, settings.frame)
+    source = assign_place(open_scene(scene, bands), settings.frame)
     if settings.masks.nodata is not None:
         source = replace(source, nodata=settings.masks.nodata)
     source = find_collar(source)
@@ -125,16 +128,18 @@ def plan_map(
         "frame": frame.to_json(),
         "region": region and region.sha256,
     }
+    doubts = (*source.warnings, *frame.warnings, *radiometry.warnings)
+    warnings = (*doubts, *_doubt_region(place, contract))
     provenance = Provenance(
         scene=source.name,
         date=source.date,
         version=geoclass.__version__,
         command=command,
-        request=fingerprint_request(opened, model_sha256, contract.legend, settings),
-        fingerprint=fingerprint({**decisive, **hidden}),
+        fingerprint=_fingerprint({**decisive, **hidden}),
+        masked_by=masks.notes,
+        warnings=warnings,
         **decisive,
     )
-    doubts = (*source.warnings, *frame.warnings, *radiometry.warnings)
     return MapPlan(
         source=source,
         frame=frame,
@@ -144,7 +149,7 @@ def plan_map(
         contract=contract,
         settings=settings,
         provenance=provenance,
-        warnings=(*doubts, *_doubt_region(place, contract)),
+        warnings=warnings,
     )
 
 
@@ -193,3 +198,8 @@ def _doubt_region(place: Place | None, contract: Contract) -> tuple[str, ...]:
             )
             return (doubt,)
     return ()
+
+
+def _fingerprint(decisive: Mapping[str, Any]) -> str:
+    text = json.dumps({"result_version": RESULT_VERSION, **decisive}, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()

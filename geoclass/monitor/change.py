@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import json
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 
-from geoclass.errors import SettingsError
+from geoclass.errors import OutputError, SettingsError
 from geoclass.landcover import FULL_SCALE
 from geoclass.legend import NODATA, STATUS_STYLES
 from geoclass.monitor.align import DatedMap, Stack, stack_maps
@@ -15,14 +16,30 @@ from geoclass.monitor.belief import Belief, form_belief
 from geoclass.monitor.layers import as_days
 from geoclass.monitor.markov import find_likelihoods, transitions_between
 from geoclass.monitor.settings import AlignSettings, SeriesSettings
+from geoclass.monitor.stored import (
+    collect_blobs,
+    describe_stack,
+    parse_series_settings,
+    read_description,
+    read_stack,
+)
 from geoclass.products.layers import Layer, write_layers
-from geoclass.products.styles import Category, VectorStyle, list_classes, list_shares
+from geoclass.products.qgis_layers import Category, category_style, shade_style
+
+SCHEMA_VERSION = 1
+"""Raised when a reader of the old files would misunderstand a new one."""
+
+ITEM = "GEOCLASS_CHANGE"
 
 CHANGED = 0.5
 """A cell is called changed where the probability is above."""
 
-PROBABILITY_EDGES = (0.0, 0.1, CHANGED, 0.9, 1.0)
-PROBABILITY_COLORS = ("#f7f7f7", "#fddbc7", "#ef8a62", "#b2182b")
+SHADES = (
+    (0.0, 0.1, "#f7f7f7"),
+    (0.1, 0.5, "#fddbc7"),
+    (0.5, 0.9, "#ef8a62"),
+    (0.9, 1.0, "#b2182b"),
+)
 """ColorBrewer's RdGy, its red half."""
 
 ALIASES = (
@@ -43,6 +60,7 @@ class Change:
     """What two maps tell of the cells that both have."""
 
     stack: Stack
+    settings: SeriesSettings
     belief: Belief
     probability: np.ndarray
     """float32 (rows, cols): that the class changed, given both; NaN where either claims none."""
@@ -74,8 +92,12 @@ def change_maps(
         raise SettingsError(
             f"the old map is of {old.day}, the new one of {new.day}: give the older one first"
         )
-    stack = stack_maps([old, new], align)
-    belief = form_belief(stack.contract, settings or SeriesSettings())
+    return compare_dates(stack_maps([old, new], align), settings or SeriesSettings())
+
+
+def compare_dates(stack: Stack, settings: SeriesSettings) -> Change:
+    """Compare the two dates of a stack; SettingsError where no cell is classified on both."""
+    belief = form_belief(stack.contract, settings)
     both = _seen_in_both(stack)
     if not both.any():
         raise SettingsError(
@@ -85,6 +107,7 @@ def change_maps(
     labels = stack.class_id[:, both]
     return Change(
         stack=stack,
+        settings=settings,
         belief=belief,
         probability=_find_probability(stack, belief, both),
         raw_share=float((labels[0] != labels[1]).mean()),
@@ -154,8 +177,15 @@ def compare_areas(change: Change) -> dict[str, np.ndarray]:
 
 def write_change(change: Change, path: Path | str, command: str = "geoclass.write_change") -> None:
     """Write layers `change`, `transitions` and `areas` as a GeoPackage; OutputError."""
+    described = {
+        "schema_version": SCHEMA_VERSION,
+        "command": command,
+        "settings": asdict(change.settings),
+        **describe_stack(change.stack),
+    }
     items = {
-        "GEOCLASS_CHANGE": f"{change.stack.scenes[0]} -> {change.stack.scenes[1]}",
+        ITEM: json.dumps(described),
+        "GEOCLASS_SCENES": f"{change.stack.scenes[0]} -> {change.stack.scenes[1]}",
         "GEOCLASS_COMMAND": command,
         "GEOCLASS_MISMATCHES": "; ".join(change.stack.mismatches) or "none",
     }
@@ -164,7 +194,22 @@ def write_change(change: Change, path: Path | str, command: str = "geoclass.writ
         Layer(name="transitions", columns=compare_areas(change)),
         Layer(name="areas", columns=list_areas(change)),
     ]
-    write_layers(Path(path), layers, items)
+    write_layers(Path(path), layers, items, collect_blobs(change.stack))
+
+
+def read_change(path: Path | str) -> Change:
+    """The comparison in a file that `write_change` wrote, done anew.
+
+    Raises OutputError for any other file, and for one of another version.
+    """
+    path = Path(path)
+    try:
+        described = read_description(path, layer="change", item=ITEM, version=SCHEMA_VERSION)
+        stack = read_stack(path, described)
+        settings = parse_series_settings(described["settings"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise OutputError(f"{path} is damaged ({error}): make it anew from its maps") from error
+    return compare_dates(stack, settings)
 
 
 def _build_cells(change: Change) -> Layer:
@@ -198,23 +243,14 @@ def _build_cells(change: Change) -> Layer:
         polygons=stack.grid.polygons(rows, cols),
         crs=str(stack.grid.crs),
         styles={
-            "Probability of change": VectorStyle(
-                title="How probable it is that the class changed",
-                column="probability",
-                entries=list_shares(PROBABILITY_EDGES, PROBABILITY_COLORS),
-                aliases=ALIASES,
+            "Probability of change": shade_style("probability", SHADES, ALIASES),
+            "Status": category_style(
+                "status", [Category(value=k, label=k, color=c) for k, c in kinds], ALIASES
             ),
-            "Status": VectorStyle(
-                title="Which cells probably changed",
-                column="status",
-                entries=[Category(value=k, label=k, color=c) for k, c in kinds],
-                aliases=ALIASES,
-            ),
-            "New class": VectorStyle(
-                title="Classes of the later map",
-                column="new_class",
-                entries=list_classes(legend),
-                aliases=ALIASES,
+            "New class": category_style(
+                "new_class",
+                [Category(value=c.name, label=c.title, color=c.color) for c in legend.classes],
+                ALIASES,
             ),
         },
     )

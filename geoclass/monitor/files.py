@@ -5,23 +5,27 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
-from datetime import date
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 import geoclass
-from geoclass.contract import Contract
 from geoclass.errors import OutputError, SettingsError
-from geoclass.grid import Grid
 from geoclass.landcover import LandCoverMap, Provenance
 from geoclass.legend import NODATA
 from geoclass.monitor.align import DatedMap, Stack
 from geoclass.monitor.layers import build_layers
-from geoclass.monitor.settings import AlignSettings, MonitorSettings, PairRate, SeriesSettings
+from geoclass.monitor.settings import AlignSettings, MonitorSettings
+from geoclass.monitor.stored import (
+    collect_blobs,
+    describe_stack,
+    parse_series_settings,
+    read_description,
+    read_stack,
+)
 from geoclass.monitor.watch import Monitoring
-from geoclass.products.layers import read_blobs, read_layer_items, write_layers
+from geoclass.products.layers import write_layers
 
 SCHEMA_VERSION = 1
 """Raised when a reader of the old files would misunderstand a new one."""
@@ -37,26 +41,14 @@ def write_monitor(
     command: str = "geoclass.write_monitor",
 ) -> None:
     """Write a GeoPackage, whole or not at all; OutputError where that fails."""
-    stack = result.stack
     described = {
         "schema_version": SCHEMA_VERSION,
-        "version": geoclass.__version__,
         "command": command,
-        "grid": stack.grid.to_json(),
-        "contract": stack.contract.to_json(),
-        "model": stack.model,
-        "radiometry": stack.radiometry,
-        "dates": [day.isoformat() for day in stack.dates],
-        "scenes": stack.scenes,
-        "fingerprints": stack.fingerprints,
-        "mismatches": stack.mismatches,
         "settings": asdict(result.settings),
+        **describe_stack(result.stack),
     }
-    blobs = {}
-    for number, day in enumerate(stack.dates):
-        blobs[f"class_id {day}"] = stack.class_id[number].tobytes()
-        blobs[f"probabilities {day}"] = stack.probabilities[number].tobytes()
-    write_layers(Path(path), build_layers(result, zones), {ITEM: json.dumps(described)}, blobs)
+    items = {ITEM: json.dumps(described)}
+    write_layers(Path(path), build_layers(result, zones), items, collect_blobs(result.stack))
 
 
 def read_monitor(path: Path | str) -> tuple[Stack, MonitorSettings]:
@@ -65,58 +57,20 @@ def read_monitor(path: Path | str) -> tuple[Stack, MonitorSettings]:
     Raises OutputError for any other file, and for one of another version.
     """
     path = Path(path)
-    items = read_layer_items(path, "series")
-    if not items or ITEM not in items:
-        raise OutputError(f"{path} is no monitor file: give one that `geoclass monitor` wrote")
     try:
-        described = json.loads(items[ITEM])
-        version = described["schema_version"]
-        if version != SCHEMA_VERSION:
-            raise OutputError(
-                f"{path} is a monitor file of schema version {version}, this geoclass writes "
-                f"{SCHEMA_VERSION}: make it anew from its maps"
-            )
-        return _read_stack(path, described), read_settings(described["settings"])
+        described = read_description(path, layer="series", item=ITEM, version=SCHEMA_VERSION)
+        return read_stack(path, described), read_settings(described["settings"])
     except (ValueError, KeyError, TypeError) as error:
         raise OutputError(f"{path} is damaged ({error}): make it anew from its maps") from error
 
 
-def _read_stack(path: Path, described: Mapping[str, Any]) -> Stack:
-    grid = Grid.from_json(described["grid"])
-    contract = Contract.from_json(described["contract"])
-    blobs = read_blobs(path)
-    shape = (grid.rows, grid.cols)
-
-    def stored(kind: str, *more: int) -> np.ndarray:
-        planes = [
-            np.frombuffer(blobs[f"{kind} {day}"], dtype=np.uint8).reshape(*shape, *more)
-            for day in described["dates"]
-        ]
-        return np.stack(planes)
-
-    return Stack(
-        grid=grid,
-        contract=contract,
-        model=described["model"],
-        radiometry=described["radiometry"],
-        dates=tuple(date.fromisoformat(day) for day in described["dates"]),
-        scenes=tuple(described["scenes"]),
-        fingerprints=tuple(described["fingerprints"]),
-        probabilities=stored("probabilities", len(contract.legend)),
-        class_id=stored("class_id"),
-        mismatches=tuple(described["mismatches"]),
-    )
-
-
 def read_settings(data: Mapping[str, Any]) -> MonitorSettings:
     """The settings that `dataclasses.asdict` described."""
-    series = dict(data["series"])
-    series["pairs"] = tuple(PairRate(**pair) for pair in series["pairs"])
     return MonitorSettings(
         **{
             **data,
             "watch": tuple(data["watch"]),
-            "series": SeriesSettings(**series),
+            "series": parse_series_settings(data["series"]),
             "align": AlignSettings(**data["align"]),
         }
     )

@@ -9,10 +9,17 @@ import numpy as np
 import pyogrio
 import pytest
 
-from geoclass.errors import SettingsError
-from geoclass.monitor.change import change_maps, compare_areas, expect_difference, write_change
+from geoclass.errors import OutputError, SettingsError
+from geoclass.monitor.change import (
+    change_maps,
+    compare_areas,
+    expect_difference,
+    read_change,
+    write_change,
+)
 from geoclass.monitor.dates import date_map, find_day
-from geoclass.monitor.settings import SeriesSettings
+from geoclass.monitor.settings import PairRate, SeriesSettings
+from geoclass.products.files import write_map
 from tests.monitor.scenes import CLOUD, CROP, FOREST, WATER, make_map
 
 F, C, W, X = FOREST, CROP, WATER, CLOUD
@@ -62,6 +69,23 @@ def test_the_file_has_the_layers_that_are_promised(tmp_path: Path) -> None:
     areas = pyogrio.read_dataframe(tmp_path / "c.gpkg", layer="areas")
     assert areas.groupby("date")["share"].sum().tolist() == pytest.approx([1, 1])
     assert compare_areas(change)["cells"].sum() == 2
+
+
+def test_a_file_is_read_back_whole(tmp_path: Path) -> None:
+    old, new = make_map([[F, F, W]], "2020-06-01"), make_map([[F, C, X]], "2021-06-01")
+    settings = SeriesSettings(rate=0.05, pairs=(PairRate(old="forest", new="crops", rate=0.1),))
+    change = change_maps(old, new, settings=settings)
+    path = tmp_path / "c.gpkg"
+    write_change(change, path)
+    again = read_change(path)
+    assert again.settings == settings
+    assert again.stack.dates == change.stack.dates
+    np.testing.assert_array_equal(again.stack.class_id, change.stack.class_id)
+    np.testing.assert_array_equal(again.probability, change.probability)
+    assert again.raw_share == change.raw_share
+    write_map(old.landcover, tmp_path / "map.gpkg")
+    with pytest.raises(OutputError, match="no change file"):
+        read_change(tmp_path / "map.gpkg")
 
 
 def test_maps_out_of_order_of_one_day_or_apart_are_refused() -> None:
