@@ -47,10 +47,11 @@ def draw_preview(
     figure = new_figure(width_in, height_in)
     axes = np.ravel(figure.subplots(rows, cols))
     if scene is not None:
-        _show(axes[0], read_quicklook(scene, landcover), grid)
+        _show(axes[0], read_quicklook(scene, landcover), grid, (grid.width, grid.height))
         axes[0].set_title("Scene", fontsize=10)
         axes[1].set_title("Land cover", fontsize=10)
-    _show(axes[-1], draw_classes(landcover), grid)
+    cells_size = (grid.cols * grid.stride, grid.rows * grid.stride)
+    _show(axes[-1], draw_classes(landcover), grid, cells_size)
     _add_scale(axes[-1], grid)
     shown_title = figure.suptitle(title or provenance.scene, fontsize=13)
     # A dollar sign in a name is no formula.
@@ -87,11 +88,9 @@ def _describe(landcover: LandCoverMap) -> str:
     )
 
 
-def _show(axes: Axes, image: np.ndarray, grid: Grid) -> None:
-    """Draw an image in pixels of the scene; cells at the edge are cut as the map cuts them."""
-    right, bottom = grid.width, grid.height
-    if image.shape[2] == 4:
-        right, bottom = grid.cols * grid.stride, grid.rows * grid.stride
+def _show(axes: Axes, image: np.ndarray, grid: Grid, size: tuple[int, int]) -> None:
+    """Draw an image of `size`, width and height in pixels of the scene, cut where the map ends."""
+    right, bottom = size
     axes.imshow(image, extent=(0, right, bottom, 0), interpolation="nearest")
     axes.set(xlim=(0, grid.width), ylim=(grid.height, 0), xticks=[], yticks=[])
 

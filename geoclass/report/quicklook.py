@@ -23,11 +23,17 @@ LONGEST_SIDE = 1600
 BRIGHTEN = 98.0
 """The percentile of the quicklook that is drawn white: EuroSAT's stretch is dark to the eye."""
 
+DARKEN = 1.0
+"""The percentile that is drawn black where it is not known what a scene's numbers mean."""
+
+LEAST_SEEN = 0.05
+"""Share of a grid that a scene must cover to be its picture."""
+
 
 def read_quicklook(
     scene: Path | str, landcover: LandCoverMap, longest_side: int = LONGEST_SIDE
 ) -> np.ndarray:
-    """Uint8 (h, w, 3): the map's scene, read as the map was, and brightened.
+    """Uint8 (h, w, 4): the map's scene, read as the map was, and brightened; clear where missing.
 
     Raises SceneError where it cannot be read or lies elsewhere.
     """
@@ -36,10 +42,22 @@ def read_quicklook(
     stored, valid, shown = _read_pixels(
         scene, landcover.grid, provenance.bands, settings, longest_side
     )
-    if valid.mean() < 0.5 * (landcover.valid_share / FULL_SCALE).mean():
+    if not valid.any() or valid.mean() < 0.5 * (landcover.valid_share / FULL_SCALE).mean():
         raise SceneError(f"{shown} is not where the map is: it was made of {provenance.scene}")
     radiometry = Radiometry.from_json(provenance.radiometry)
-    return _brighten(radiometry.apply(stored).transpose(1, 2, 0).astype(np.float32))
+    return _brighten(radiometry.apply(stored).transpose(1, 2, 0).astype(np.float32), valid)
+
+
+def read_picture(scene: Path | str, grid: Grid, longest_side: int = LONGEST_SIDE) -> np.ndarray:
+    """Uint8 (h, w, 4): a scene on the ground of a grid, stretched for the eye; clear where missing.
+
+    Raises SceneError where it cannot be read or lies elsewhere.
+    """
+    stored, valid, shown = _read_pixels(scene, grid, None, FrameSettings(), longest_side)
+    if valid.mean() < LEAST_SEEN:
+        raise SceneError(f"{shown} is not where the map is: give a scene of the same ground")
+    pixels = stored.transpose(1, 2, 0).astype(np.float32)
+    return _brighten(pixels - np.percentile(pixels[valid], DARKEN), valid)
 
 
 def _read_pixels(
@@ -56,8 +74,8 @@ def _read_pixels(
     return *read_shrunk(source, frame, longest_side), source.shown
 
 
-def _brighten(pixels: np.ndarray) -> np.ndarray:
-    """Float (h, w, 3) from black to white, to uint8."""
-    white = max(1.0, float(np.percentile(pixels, BRIGHTEN)))
-    bright: np.ndarray = np.clip(pixels / white * 255, 0, 255).astype(np.uint8)
-    return bright
+def _brighten(pixels: np.ndarray, valid: np.ndarray) -> np.ndarray:
+    """Float (h, w, 3) from black to white and bool (h, w), to uint8 (h, w, 4)."""
+    white = max(1.0, float(np.percentile(pixels[valid], BRIGHTEN)))
+    bright = np.clip(pixels / white * 255, 0, 255)
+    return np.dstack([bright, 255 * valid]).astype(np.uint8)

@@ -1,0 +1,1 @@
+"""Maps, changes and series as one page that opens anywhere."""

@@ -1,0 +1,172 @@
+"use strict";
+
+// What people touch: each control of a sheet, tied to its viewer.
+
+/** Unpack all rasters of a sheet. */
+async function unpackSheet(sheet, texts) {
+  sheet.change = await unpackPlane(texts, sheet.change);
+  for (const step of sheet.steps) {
+    for (const name of Object.keys(step.planes)) {
+      step.planes[name] = await unpackPlane(texts, step.planes[name]);
+    }
+    step.areas = step.area === null ? null : new Float32Array(await unpack(texts[step.area]));
+  }
+}
+
+function tieSheet(section, sheet, data) {
+  const find = (selector) => section.querySelector(selector);
+  const findAll = (selector) => [...section.querySelectorAll(selector)];
+  const on = (selector, event, act) => find(selector)?.addEventListener(event, act);
+  const boxes = findAll(".classes input");
+  const [left, top, right, bottom] = sheet.steps[0].extent;
+  find(".map").style.setProperty("--aspect", (right - left) / (bottom - top));
+  const viewer = new Viewer(find(".map"), sheet, data);
+
+  const showStep = (number) => {
+    viewer.step = sheet.steps[number];
+    const slider = find(".date");
+    if (slider) {
+      slider.value = number;
+      slider.setAttribute("aria-valuetext", viewer.step.label);
+      find(".shown-date").textContent = viewer.step.label;
+      find(".earlier").disabled = number === 0;
+      find(".later").disabled = number === sheet.steps.length - 1;
+    }
+    for (const block of findAll(".step")) block.hidden = Number(block.dataset.step) !== number;
+    find(".picture-label").textContent =
+      viewer.step.picture === null ? "" : `Behind the cells: ${viewer.step.pictureLabel}`;
+    const shares = sumShares(viewer.step);
+    for (const box of boxes) {
+      const share = shares.get(Number(box.value)) ?? 0;
+      box.parentElement.querySelector(".share").textContent = `${(100 * share).toFixed(1)}%`;
+    }
+    viewer.draw();
+    tell(viewer.selected && viewer.describeAt(viewer.selected));
+  };
+  const shown = () => sheet.steps.indexOf(viewer.step);
+
+  const tell = (said, aloud = false) => {
+    const line = find(".cell-now");
+    line.replaceChildren();
+    if (said) {
+      const swatch = document.createElement("span");
+      swatch.className = "swatch";
+      swatch.style.backgroundColor = said.color;
+      const title = document.createElement("strong");
+      title.textContent = said.title;
+      line.append(swatch, title, ` · ${said.text}`);
+    } else {
+      line.textContent = "Point at a cell, or tap it.";
+    }
+    if (aloud) find(".live").textContent = said ? `${said.title}, ${said.text}` : "No cell here.";
+  };
+
+  // Time.
+  on(".date", "input", (event) => showStep(Number(event.target.value)));
+  on(".earlier", "click", () => showStep(Math.max(0, shown() - 1)));
+  on(".later", "click", () => showStep(Math.min(sheet.steps.length - 1, shown() + 1)));
+
+  // Colours.
+  const showMode = () => {
+    viewer.mode = find(".modes input:checked").value;
+    for (const ramp of findAll(".ramp")) ramp.hidden = ramp.dataset.mode !== viewer.mode;
+    viewer.draw();
+  };
+  for (const radio of findAll(".modes input")) radio.addEventListener("change", showMode);
+  const showOpacity = () => {
+    const percent = Number(find(".opacity").value);
+    find(".opacity-now").textContent = `${percent} %`;
+    viewer.setOpacity(percent / 100);
+  };
+  on(".opacity", "input", showOpacity);
+
+  // Classes.
+  const showClasses = () => {
+    viewer.hidden = new Set(boxes.filter((box) => !box.checked).map((box) => Number(box.value)));
+    viewer.draw();
+  };
+  for (const box of boxes) box.addEventListener("change", showClasses);
+  for (const [name, checked] of [["all", true], ["none", false]]) {
+    on(`.classes .${name}`, "click", () => {
+      for (const box of boxes) box.checked = checked;
+      showClasses();
+    });
+  }
+
+  // Two beside each other.
+  const divider = find(".divider");
+  const swipe = find(".swipe");
+  viewer.onDivider = (x) => { divider.style.left = `${x}px`; };
+  on(".compare", "change", (event) => {
+    const chosen = event.target.value;
+    viewer.other = chosen === "" ? null : chosen === "picture" ? "picture" : sheet.steps[Number(chosen)];
+    swipe.hidden = divider.hidden = viewer.other === null;
+    viewer.draw();
+  });
+  swipe.addEventListener("input", () => {
+    viewer.share = Number(swipe.value) / 100;
+    viewer.clip();
+  });
+
+  // Alerts.
+  on(".alerts-shown", "change", (event) => {
+    viewer.alertsShown = event.target.checked;
+    viewer.drawAlerts();
+  });
+  for (const button of findAll(".go")) {
+    button.addEventListener("click", () => {
+      const alert = sheet.outlines[Number(button.dataset.alert)];
+      const first = sheet.steps.findIndex((step) => step.day >= alert.day);
+      if (viewer.step.day < alert.day && first >= 0) showStep(first);
+      viewer.showAlert(alert);
+      find(".map").scrollIntoView({ block: "center" });
+      find(".map").focus({ preventScroll: true });
+    });
+  }
+
+  // Cells.
+  viewer.map.on("mousemove", (event) => tell(viewer.describeAt(event.latlng)));
+  viewer.map.on("mouseout", () => tell(viewer.selected && viewer.describeAt(viewer.selected)));
+  viewer.map.on("click", (event) => tell(viewer.select(event.latlng), true));
+  const keys = {
+    ArrowUp: () => tell(viewer.move(-1, 0), true),
+    ArrowDown: () => tell(viewer.move(1, 0), true),
+    ArrowLeft: () => tell(viewer.move(0, -1), true),
+    ArrowRight: () => tell(viewer.move(0, 1), true),
+    "+": () => viewer.map.zoomIn(),
+    "-": () => viewer.map.zoomOut(),
+    0: () => viewer.showAll(),
+    Escape: () => { viewer.deselect(); tell(null); },
+  };
+  find(".map").addEventListener("keydown", (event) => {
+    const act = event.ctrlKey || event.metaKey || event.altKey ? null : keys[event.key];
+    if (!act) return;
+    event.preventDefault();
+    act();
+  });
+
+  // Paper.
+  addEventListener("beforeprint", () => { find(".printed").src = viewer.drawPicture(); });
+
+  showOpacity();
+  showStep(sheet.steps.length - 1);
+  section.classList.add("ready");
+}
+
+async function openPage() {
+  const data = JSON.parse(document.getElementById("geoclass-data").textContent);
+  for (const section of document.querySelectorAll(".sheet")) {
+    const sheet = data.sheets[Number(section.dataset.sheet)];
+    await unpackSheet(sheet, data.texts);
+    tieSheet(section, sheet, data);
+  }
+  document.body.classList.add("ready");
+}
+
+if ("DecompressionStream" in window) {
+  openPage();
+} else {
+  for (const line of document.querySelectorAll(".cell-now")) {
+    line.textContent = "This browser is too old for the map; all numbers are below.";
+  }
+}

@@ -1,0 +1,128 @@
+"""Which scene lies behind which map."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from geoclass.errors import SceneError
+from geoclass.grid import Grid
+from geoclass.landcover import LandCoverMap
+from geoclass.monitor.dates import find_day
+from geoclass.report.page.sheet import Picture
+from geoclass.report.quicklook import LONGEST_SIDE, read_picture, read_quicklook
+from geoclass.scene.source import open_scene
+
+LEAST_SIDE = 480
+"""Pixels of the longer side of a picture, however many there are."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Scene:
+    path: str
+    name: str
+    day: date | None
+
+
+class Pictures:
+    """Finds and reads them: among the scenes given, else where a map says that it comes from."""
+
+    def __init__(self, scenes: Sequence[str], steps: int) -> None:
+        """`steps` is the number of pictures to come: many are smaller. SceneError."""
+        self._scenes = [_look_at(path) for path in scenes]
+        self._unused = {scene.path: scene for scene in self._scenes}
+        self._side = max(LEAST_SIDE, round(LONGEST_SIDE / max(1, steps) ** 0.5))
+        self._read: dict[tuple[str, str], np.ndarray] = {}
+
+    def find_for_map(self, landcover: LandCoverMap, day: date | None) -> Picture | None:
+        """The scene of a map; None where there is none that can be read."""
+        scene, certain = self._choose([landcover.provenance.scene], day)
+        if scene is not None:
+            return self._take(scene, landcover.grid, certain=certain, landcover=landcover)
+        path = find_source(landcover.provenance.source)
+        if path is None:
+            return None
+        try:
+            pixels = read_quicklook(path, landcover, self._side)
+        except SceneError:
+            return None
+        return Picture(pixels=pixels, label=_say(landcover.provenance.scene, day))
+
+    def find_for_grid(self, grid: Grid, names: Sequence[str], day: date) -> Picture | None:
+        """The scene of a day of which only the names of files are known."""
+        scene, certain = self._choose(names, day)
+        return None if scene is None else self._take(scene, grid, certain=certain)
+
+    def check_all_used(self) -> None:
+        """Refuse scenes that were given for nothing; SceneError."""
+        if self._unused:
+            paths = ", ".join(self._unused)
+            raise SceneError(
+                f"{paths} shows none of the maps: give the scenes that they were made of"
+            )
+
+    def _choose(self, names: Sequence[str], day: date | None) -> tuple[_Scene | None, bool]:
+        """The best scene, and whether it is certainly the one that was asked for."""
+        for scene in self._scenes:
+            if scene.name in names:
+                return scene, True
+        for scene in self._scenes:
+            if day is not None and scene.day == day:
+                return scene, True
+        if not self._scenes:
+            return None, False
+        wanted = day or date.min
+        return min(self._scenes, key=lambda s: abs(((s.day or date.max) - wanted).days)), False
+
+    def _take(
+        self, scene: _Scene, grid: Grid, *, certain: bool, landcover: LandCoverMap | None = None
+    ) -> Picture | None:
+        key = (scene.path, repr(grid.to_json()))
+        try:
+            if key not in self._read:
+                self._read[key] = (
+                    read_quicklook(scene.path, landcover, self._side)
+                    if certain and landcover is not None
+                    else read_picture(scene.path, grid, self._side)
+                )
+        except SceneError:
+            if certain:
+                raise
+            return None
+        self._unused.pop(scene.path, None)
+        return Picture(pixels=self._read[key], label=_say(scene.name, scene.day))
+
+
+def find_source(source: Mapping[str, Any]) -> str | None:
+    """The local file that a map says it was made of, if it is still there and unchanged."""
+    path = source.get("path")
+    if not path or "://" in str(path):
+        return None
+    parts = source.get("files", [source])
+    return str(path) if all(_is_unchanged(part) for part in parts) else None
+
+
+def _is_unchanged(part: Any) -> bool:
+    try:
+        status = Path(part["path"]).stat()
+    except (OSError, TypeError, KeyError):
+        return False
+    return bool(
+        status.st_size == part.get("bytes") and status.st_mtime_ns == part.get("modified_ns")
+    )
+
+
+def _look_at(path: str) -> _Scene:
+    source = open_scene(path)
+    said = source.date
+    day = date.fromisoformat(said) if said else find_day(source.name)
+    return _Scene(path=path, name=source.name, day=day)
+
+
+def _say(name: str, day: date | None) -> str:
+    return f"{name}, {day}" if day and str(day) not in name else name
