@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from geoclass.monitor.settings import MonitorSettings
     from geoclass.monitor.watch import monitor_maps
     from geoclass.products.files import read_map, write_map
+    from geoclass.products.style_files import write_styles
 
 _HOMES = {
     "GeoclassError": "geoclass.errors",
@@ -42,6 +43,7 @@ _HOMES = {
     "write_change": "geoclass.monitor.change",
     "write_map": "geoclass.products.files",
     "write_monitor": "geoclass.monitor.files",
+    "write_styles": "geoclass.products.style_files",
 }
 
 __all__ = [
@@ -60,6 +62,7 @@ __all__ = [
     "write_change",
     "write_map",
     "write_monitor",
+    "write_styles",
 ]
 
 

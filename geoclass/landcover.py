@@ -45,6 +45,8 @@ class Provenance:
     """As typed, or how the map was asked for."""
     fingerprint: str
     """Hash of all that can change a pixel or how it is shown; equal fingerprints, equal maps."""
+    request: str = ""
+    """Hash of what was asked for, known before a pixel is read; empty in maps of old."""
     masked_by: tuple[str, ...] | None = None
     """What said which pixels are not looked at, for people; None where it was not noted."""
     warnings: tuple[str, ...] = ()

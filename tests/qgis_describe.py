@@ -1,6 +1,9 @@
 """Run by the Python that has qgis.core: open a layer as a user would, describe and render it.
 
-usage: qgis_describe.py FILE LAYER PICTURE.png      (LAYER is - for rasters)
+usage: qgis_describe.py FILE LAYER PICTURE.png [STYLE]
+
+LAYER is - for rasters. STYLE is a .qml or .sld file, or the name of a style inside a GeoPackage,
+to be loaded instead of the default.
 """
 
 import json
@@ -16,21 +19,40 @@ from qgis.core import (
 )
 from qgis.PyQt.QtCore import QSize
 from qgis.PyQt.QtGui import QColor
+from qgis.PyQt.QtXml import QDomDocument
 
-path, name, picture = sys.argv[1:]
+path, name, picture, *chosen = sys.argv[1:]
 application = QgsApplication([], False)
 application.initQgis()
 if name == "-":
     layer = QgsRasterLayer(path, "map")
-    classes = {c.label: c.color.name() for c in layer.renderer().classes()}
     styles = []
     raster = gdal.Open(path)  # the band lives as long as this does
     band = raster.GetRasterBand(1)
     attributes = band.GetDefaultRAT()
 else:
     layer = QgsVectorLayer(f"{path}|layername={name}", name, "ogr")
-    classes = {c.label(): c.symbol().color().name() for c in layer.renderer().categories()}
     styles = list(layer.listStylesInDatabase()[2])
+for style in chosen:
+    if style.endswith(".qml"):
+        # True: from the file, as QGIS's dialogue does, not from the GeoPackage.
+        message, loaded = layer.loadNamedStyle(style, *([] if name == "-" else [True]))
+    elif style.endswith(".sld"):
+        message, loaded = layer.loadSldStyle(style)
+    else:
+        _, ids, names, _, _ = layer.listStylesInDatabase()
+        qml, message = layer.getStyleFromDatabase(ids[names.index(style)])
+        document = QDomDocument()
+        document.setContent(qml)
+        loaded, message = layer.importNamedStyle(document)
+    assert loaded, message
+if name == "-":
+    classes = {label: color.name() for label, color in layer.renderer().legendSymbologyItems()}
+else:
+    items = layer.renderer().legendSymbolItems()
+    classes = {item.label(): item.symbol().color().name() for item in items}
+exported = f"{picture}.sld"
+layer.saveSldStyle(exported)
 
 settings = QgsMapSettings()
 settings.setLayers([layer])
@@ -52,6 +74,7 @@ print(
             "renderer": layer.renderer().type(),
             "classes": classes,
             "styles": styles,
+            "sld": exported,
             "features": layer.featureCount() if name != "-" else None,
             "aliases": [f.alias() for f in layer.fields()] if name != "-" else None,
             "shown": sorted(shown),

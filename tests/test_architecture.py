@@ -14,6 +14,7 @@ PACKAGE = Path(__file__).parents[1] / "geoclass"
 ROWS = (
     ("cli",),
     ("report",),
+    ("campaign",),
     ("learn", "mapping", "monitor"),
     ("model", "scene", "products"),
     ("landcover",),
@@ -37,6 +38,7 @@ OWNERS = {
     "onnxscript": {"model"},
     "pandas": {"products"},
     "PIL": {"learn", "mapping", "report"},
+    "pyarrow": {"products"},
     "pyogrio": {"products", "scene"},
     "pyproj": {"grid", "monitor", "report", "scene"},
     "pystac": {"scene"},
@@ -44,7 +46,7 @@ OWNERS = {
     "safetensors": {"model"},
     "scipy": {"mapping", "monitor"},
     "shapely": {"grid", "monitor", "scene"},
-    "torch": {"learn", "model"},
+    "torch": {"campaign", "learn", "model"},
     "torchvision": {"learn"},
     "tqdm": {"cli"},
 }  # fmt: skip

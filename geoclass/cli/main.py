@@ -19,6 +19,7 @@ COMMANDS = {
     "map": ("map_scene", "Label every tile of a scene and write a land-cover map."),
     "preview": ("preview", "Draw a map beside its scene as a picture."),
     "report": ("report", "Make a page of maps, change and monitor files."),
+    "style": ("style", "Write a map's styles for QGIS, GeoServer and others."),
     "change": ("change", "Compare two maps or scenes, false change accounted for."),
     "monitor": ("monitor", "Follow a place over several dates and report losses."),
     "sample": ("sample", "Draw cells of a map to be labelled by eye."),

@@ -213,20 +213,20 @@ _RADIOMETRY_OPTIONS = (
 
 def radiometry(command: Callable[..., Any]) -> Callable[..., Any]:
     """Options of `RadiometrySettings`, which reach the command as one argument, `radiometry`."""
-    return _gather(command, "radiometry", RadiometrySettings, _RADIOMETRY_OPTIONS)
+    return gather(command, "radiometry", RadiometrySettings, _RADIOMETRY_OPTIONS)
 
 
 def masks(command: Callable[..., Any]) -> Callable[..., Any]:
     """Options of `MaskSettings`, which reach the command as one argument, `masks`."""
-    return _gather(command, "masks", MaskSettings, _MASK_OPTIONS)
+    return gather(command, "masks", MaskSettings, _MASK_OPTIONS)
 
 
 def frame(command: Callable[..., Any]) -> Callable[..., Any]:
     """Options of `FrameSettings`, which reach the command as one argument, `frame`."""
-    return _gather(command, "frame", FrameSettings, _FRAME_OPTIONS)
+    return gather(command, "frame", FrameSettings, _FRAME_OPTIONS)
 
 
-def _gather(
+def gather(
     command: Callable[..., Any],
     name: str,
     settings: type[Any],

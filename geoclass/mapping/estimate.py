@@ -11,9 +11,13 @@ from geoclass.mapping.plan import MapPlan, TileClassifier
 
 SAMPLE_TILES = 256
 
-# Measured on maps of 288, 3,600 and 29,584 cells with random probabilities.
-BYTES_PER_CELL = {"gpkg": 390, "tif": 12}
-BYTES_PER_MAP = {"gpkg": 130_000, "tif": 30_000}
+# Measured on maps of 9, 3,600 and 29,584 cells with random probabilities.
+BYTES_PER_CELL = {"gpkg": 390, "tif": 15, "parquet": 9, "fgb": 330, "geojson": 560}
+BYTES_PER_PROBABILITY = {"gpkg": 9, "tif": 0, "parquet": 1, "fgb": 10, "geojson": 22}
+"""Of a cell and class, where files of polygons hold them as columns."""
+BYTES_PER_MAP = {
+    "gpkg": 140_000, "tif": 35_000, "parquet": 45_000, "fgb": 20_000, "geojson": 16_000
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,7 +29,9 @@ class WorkEstimate:
     output_bytes: int
 
 
-def estimate_work(plan: MapPlan, classifier: TileClassifier, map_format: str) -> WorkEstimate:
+def estimate_work(
+    plan: MapPlan, classifier: TileClassifier, map_format: str, *, probabilities: bool = False
+) -> WorkEstimate:
     """Time the classifier on noise, and scale up."""
     size = plan.grid.tile_size
     noise = np.random.default_rng(0).integers(0, 256, (SAMPLE_TILES, 3, size, size), np.uint8)
@@ -35,11 +41,13 @@ def estimate_work(plan: MapPlan, classifier: TileClassifier, map_format: str) ->
     seconds_per_cell = (time.perf_counter() - started) / SAMPLE_TILES
     return WorkEstimate(
         seconds=plan.grid.rows * plan.grid.cols * seconds_per_cell,
-        output_bytes=estimate_bytes(plan, map_format),
+        output_bytes=estimate_bytes(plan, map_format, probabilities=probabilities),
     )
 
 
-def estimate_bytes(plan: MapPlan, map_format: str) -> int:
+def estimate_bytes(plan: MapPlan, map_format: str, *, probabilities: bool = False) -> int:
     """Size of the map's file, about."""
     cells = plan.grid.rows * plan.grid.cols
-    return BYTES_PER_MAP[map_format] + cells * BYTES_PER_CELL[map_format]
+    columns = len(plan.contract.legend) if probabilities else 0
+    a_cell = BYTES_PER_CELL[map_format] + columns * BYTES_PER_PROBABILITY[map_format]
+    return BYTES_PER_MAP[map_format] + cells * a_cell

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -17,6 +15,7 @@ from geoclass.errors import SceneError, SettingsError
 from geoclass.grid import Grid
 from geoclass.landcover import Provenance
 from geoclass.mapping.doubt import check_range, choose_radiometry
+from geoclass.mapping.request import fingerprint, fingerprint_request
 from geoclass.mapping.settings import MapSettings
 from geoclass.model.classifier import Prediction
 from geoclass.scene.frame import Frame, plan_frame
@@ -32,9 +31,6 @@ from geoclass.scene.target import FrameDemands
 
 MOST_CELLS = 30_000_000
 """Of a map, which is held whole: 400 MB with all probabilities, and as much again to write it."""
-
-RESULT_VERSION = 3
-"""Raised when the same inputs and options may give other pixels than before."""
 
 TRAINED_REGION = {"EuroSAT": ("Europe", (-25.0, 34.0, 35.0, 66.0))}
 """Data set → name and west, south, east, north of nearly all of its tiles."""
@@ -72,7 +68,7 @@ class MapPlan:
 
 
 def plan_map(
-    scene: Path | str,
+    scene: Path | str | SceneSource,
     contract: Contract,
     model_sha256: str,
     settings: MapSettings,
@@ -81,11 +77,12 @@ def plan_map(
     command: str = "geoclass.plan_map",
     classifier: TileClassifier | None = None,
 ) -> MapPlan:
-    """Decide how a scene will be mapped; SceneError where it cannot be.
+    """Decide how a scene, named or opened already, will be mapped; SceneError where it cannot be.
 
     The classifier is asked only where tags and a sample of pixels leave the radiometry open.
     """
-    source = assign_place(open_scene(scene, bands), settings.frame)
+    opened = scene if isinstance(scene, SceneSource) else open_scene(scene, bands)
+    source = assign_place(opened, settings.frame)
     if settings.masks.nodata is not None:
         source = replace(source, nodata=settings.masks.nodata)
     source = find_collar(source)
@@ -135,7 +132,8 @@ def plan_map(
         date=source.date,
         version=geoclass.__version__,
         command=command,
-        fingerprint=_fingerprint({**decisive, **hidden}),
+        request=fingerprint_request(opened, model_sha256, contract.legend, settings),
+        fingerprint=fingerprint({**decisive, **hidden}),
         masked_by=masks.notes,
         warnings=warnings,
         **decisive,
@@ -198,8 +196,3 @@ def _doubt_region(place: Place | None, contract: Contract) -> tuple[str, ...]:
             )
             return (doubt,)
     return ()
-
-
-def _fingerprint(decisive: Mapping[str, Any]) -> str:
-    text = json.dumps({"result_version": RESULT_VERSION, **decisive}, sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()

@@ -24,7 +24,7 @@ from geoclass.monitor.stored import (
     read_stack,
 )
 from geoclass.products.layers import Layer, write_layers
-from geoclass.products.qgis_layers import Category, category_style, shade_style
+from geoclass.products.styles import Category, VectorStyle, list_classes, list_shares
 
 SCHEMA_VERSION = 1
 """Raised when a reader of the old files would misunderstand a new one."""
@@ -34,12 +34,8 @@ ITEM = "GEOCLASS_CHANGE"
 CHANGED = 0.5
 """A cell is called changed where the probability is above."""
 
-SHADES = (
-    (0.0, 0.1, "#f7f7f7"),
-    (0.1, 0.5, "#fddbc7"),
-    (0.5, 0.9, "#ef8a62"),
-    (0.9, 1.0, "#b2182b"),
-)
+PROBABILITY_EDGES = (0.0, 0.1, CHANGED, 0.9, 1.0)
+PROBABILITY_COLORS = ("#f7f7f7", "#fddbc7", "#ef8a62", "#b2182b")
 """ColorBrewer's RdGy, its red half."""
 
 ALIASES = (
@@ -243,14 +239,23 @@ def _build_cells(change: Change) -> Layer:
         polygons=stack.grid.polygons(rows, cols),
         crs=str(stack.grid.crs),
         styles={
-            "Probability of change": shade_style("probability", SHADES, ALIASES),
-            "Status": category_style(
-                "status", [Category(value=k, label=k, color=c) for k, c in kinds], ALIASES
+            "Probability of change": VectorStyle(
+                title="How probable it is that the class changed",
+                column="probability",
+                entries=list_shares(PROBABILITY_EDGES, PROBABILITY_COLORS),
+                aliases=ALIASES,
             ),
-            "New class": category_style(
-                "new_class",
-                [Category(value=c.name, label=c.title, color=c.color) for c in legend.classes],
-                ALIASES,
+            "Status": VectorStyle(
+                title="Which cells probably changed",
+                column="status",
+                entries=[Category(value=k, label=k, color=c) for k, c in kinds],
+                aliases=ALIASES,
+            ),
+            "New class": VectorStyle(
+                title="Classes of the later map",
+                column="new_class",
+                entries=list_classes(legend),
+                aliases=ALIASES,
             ),
         },
     )

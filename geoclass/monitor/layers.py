@@ -13,7 +13,7 @@ from geoclass.monitor.history import Alert
 from geoclass.monitor.tables import find_periods, list_transitions, sum_areas
 from geoclass.monitor.watch import Monitoring
 from geoclass.products.layers import Layer
-from geoclass.products.qgis_layers import Category, TimeSpan, category_style
+from geoclass.products.styles import Category, TimeSpan, VectorStyle
 
 # ColorBrewer's YlOrRd: the surer, the darker.
 LEVEL_COLORS = dict(zip(LEVELS, ("#fecc5c", "#fd8d3c", "#bd0026"), strict=True))
@@ -85,11 +85,12 @@ def build_series(result: Monitoring) -> Layer:
         polygons=squares[place],
         crs=str(grid.crs),
         styles={
-            "Class over time": category_style(
-                "class_name",
-                state_categories(result),
-                SERIES_ALIASES,
-                TimeSpan(start="valid_from", end="valid_to"),
+            "Class over time": VectorStyle(
+                title="The smoothed class of each period",
+                column="class_name",
+                entries=state_categories(result),
+                aliases=SERIES_ALIASES,
+                span=TimeSpan(start="valid_from", end="valid_to"),
             )
         },
     )
@@ -120,11 +121,12 @@ def build_alerts(result: Monitoring, zones: Mapping[str, np.ndarray]) -> Layer:
         polygons=np.array([outline(result, a) for a in alerts], dtype=object),
         crs=str(result.stack.grid.crs),
         styles={
-            "Level": category_style(
-                "level",
-                [Category(value=n, label=n, color=c) for n, c in LEVEL_COLORS.items()],
-                ALERT_ALIASES,
-                TimeSpan(start="valid_from", end="valid_to"),
+            "Level": VectorStyle(
+                title="How sure a loss is",
+                column="level",
+                entries=[Category(value=n, label=n, color=c) for n, c in LEVEL_COLORS.items()],
+                aliases=ALERT_ALIASES,
+                span=TimeSpan(start="valid_from", end="valid_to"),
             )
         },
     )

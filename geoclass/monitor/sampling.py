@@ -15,7 +15,7 @@ from geoclass.monitor.area import SampleCounts, count_table
 from geoclass.monitor.change import CHANGED, Change
 from geoclass.monitor.settings import LEAST_A_STRATUM, SampleSettings
 from geoclass.products.layers import Layer, read_columns, read_csv, write_layers
-from geoclass.products.qgis_layers import Category, category_style, form_style
+from geoclass.products.styles import Category, Choices, VectorStyle
 
 ALIASES = (
     ("sample_id", "Number"),
@@ -161,18 +161,17 @@ def write_sample(
     area = strata.grid.areas_ha()
     inside = strata.stratum >= 0
     texts = np.array(strata.names, dtype=object)
-    styles = category_style(
-        "reference",
-        [
-            Category(value="", label="to be labelled", color="#fdae61"),
-            *(
-                Category(value=name, label=title, color="#abd9e9")
-                for name, title in zip(strata.names, strata.titles, strict=True)
-            ),
-        ],
-        ALIASES,
-    )
     choices = list(zip(strata.titles, strata.names, strict=True))
+    style = VectorStyle(
+        title="Which cells have been labelled",
+        column="reference",
+        entries=[
+            Category(value="", label="to be labelled", color="#fdae61"),
+            *(Category(value=name, label=title, color="#abd9e9") for title, name in choices),
+        ],
+        aliases=ALIASES,
+        choices=Choices(column="reference", options=choices),
+    )
     layer = Layer(
         name="sample",
         columns={
@@ -185,7 +184,7 @@ def write_sample(
         },
         polygons=strata.grid.polygons(sample.rows, sample.cols),
         crs=str(strata.grid.crs),
-        styles={"Reference": form_style("reference", choices, styles)},
+        styles={"Reference": style},
     )
     design = {"sample_id": numbers, "stratum": texts[stratum], "map_class": texts[stratum]}
     counts = np.bincount(strata.stratum[inside], minlength=len(texts))

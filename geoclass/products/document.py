@@ -10,12 +10,13 @@ from geoclass.contract import Contract
 from geoclass.errors import OutputError
 from geoclass.grid import Grid
 from geoclass.landcover import LandCoverMap, Provenance
+from geoclass.products.formats import AS_USUAL, FileSettings
 
 SCHEMA_VERSION = 2
 """Raised when a reader of the old files would misunderstand a new one."""
 
 
-def describe_map(landcover: LandCoverMap) -> dict[str, str]:
+def describe_map(landcover: LandCoverMap, settings: FileSettings = AS_USUAL) -> dict[str, str]:
     """Metadata items: one for the program to read back, the others for people."""
     provenance = landcover.provenance
     whole = {
@@ -33,8 +34,16 @@ def describe_map(landcover: LandCoverMap) -> dict[str, str]:
         "GEOCLASS_RADIOMETRY": str(provenance.radiometry.get("reason", "")),
         "GEOCLASS_SCENE_SIZE": f"{landcover.grid.width} x {landcover.grid.height} pixels",
         "GEOCLASS_COMMAND": provenance.command,
-        "GEOCLASS_FINGERPRINT": provenance.fingerprint,
+        "GEOCLASS_FINGERPRINT": settings.mark(provenance.fingerprint),
+        "GEOCLASS_REQUEST": provenance.request and settings.mark(provenance.request),
     }
+
+
+def summarise_map(landcover: LandCoverMap) -> str:
+    """One line for people."""
+    provenance = landcover.provenance
+    day = f" of {provenance.date}" if provenance.date else ""
+    return f"Land cover in {provenance.scene}{day}, mapped by geoclass {provenance.version}."
 
 
 def parse_document(path: str, items: Mapping[str, str] | None) -> dict[str, Any]:

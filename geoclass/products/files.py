@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,14 +13,14 @@ from rasterio.errors import RasterioError
 from geoclass.errors import OutputError
 from geoclass.grid import Grid
 from geoclass.landcover import LandCoverMap
-from geoclass.products import geopackage, geotiff
-from geoclass.products.formats import MapFormat, find_format
-from geoclass.products.writing import check_folder, check_not_open
+from geoclass.products import exports, geopackage, geotiff
+from geoclass.products.formats import AS_USUAL, FileSettings, MapFormat, find_format
+from geoclass.products.writing import check_folder, check_not_open, draft_folder
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Adapter:
-    write: Callable[[LandCoverMap, Path], None]
+    write: Callable[[LandCoverMap, Path, FileSettings], None]
     read: Callable[[Path], LandCoverMap]
     read_items: Callable[[Path], Mapping[str, str] | None]
     companions: Callable[[Path], list[Path]]
@@ -41,28 +40,63 @@ _ADAPTERS: Mapping[MapFormat, _Adapter] = {
         read_items=geotiff.read_items,
         companions=lambda path: [geotiff.companion(path, s) for s in geotiff.COMPANIONS],
     ),
+    "parquet": _Adapter(
+        write=exports.write_geoparquet,
+        read=exports.refuse_to_read,
+        read_items=exports.read_parquet_items,
+        companions=lambda path: [path.with_suffix(".qml")],
+    ),
+    "fgb": _Adapter(
+        write=exports.write_flatgeobuf,
+        read=exports.refuse_to_read,
+        read_items=exports.read_vector_items,
+        companions=lambda path: [path.with_suffix(".qml")],
+    ),
+    "geojson": _Adapter(
+        write=exports.write_geojson,
+        read=exports.refuse_to_read,
+        read_items=exports.read_vector_items,
+        companions=lambda path: [path.with_suffix(".qml")],
+    ),
 }
 
 
 def check_target(
-    path: Path, map_format: MapFormat, fingerprint: str, *, overwrite: bool = False
+    path: Path,
+    map_format: MapFormat,
+    fingerprint: str,
+    *,
+    settings: FileSettings = AS_USUAL,
+    overwrite: bool = False,
 ) -> bool:
-    """Whether the target holds this very map already.
+    """Whether the target holds this very map already, written in this very way.
 
     Raises OutputError where it must not be written: its folder is missing or closed to us, it
-    is open in another program, or it exists, is something else and `overwrite` is not given.
+    is open in another program, or it exists, is something else and `overwrite` is not given;
+    where a library is missing; SettingsError where the settings are none of its format.
     """
+    settings = check_form(map_format, settings)
     check_folder(path)
     check_not_open(path)
     if overwrite:
         return False
     companions = _ADAPTERS[map_format].companions(path)
-    if path.exists() and _read_fingerprint(path, map_format) == fingerprint:
+    if path.exists() and _read_mark(path, map_format) == settings.mark(fingerprint):
         return all(companion.exists() for companion in companions)
     for file in (path, *companions):
         if file.exists():
             raise OutputError(f"{file} exists and is not this map: give --overwrite or a new name")
     return False
+
+
+def check_form(map_format: MapFormat, settings: FileSettings) -> FileSettings:
+    """What of the settings matters to the format.
+
+    Raises SettingsError where one is not possible there, OutputError where a library is missing.
+    """
+    if map_format == "parquet":
+        exports.check_parquet()
+    return settings.fit(map_format)
 
 
 def check_room(path: Path, needed_bytes: int) -> None:
@@ -79,26 +113,31 @@ def check_room(path: Path, needed_bytes: int) -> None:
 
 
 def check_placed(grid: Grid, map_format: MapFormat) -> None:
-    """Refuse a GeoPackage, whose polygons need a place on Earth, of a grid without; OutputError."""
-    if map_format == "gpkg" and grid.crs is None:
+    """Refuse polygons, which need a place on Earth, of a grid without; OutputError."""
+    if map_format != "tif" and grid.crs is None:
         raise OutputError(
-            "the scene does not say where on Earth it lies, which a GeoPackage needs: "
+            "the scene does not say where on Earth it lies, which polygons need: "
             "give --crs and --bounds, or write a GeoTIFF (.tif)"
         )
 
 
 def write_map(
-    landcover: LandCoverMap, path: Path | str, map_format: MapFormat | None = None
+    landcover: LandCoverMap,
+    path: Path | str,
+    map_format: MapFormat | None = None,
+    *,
+    settings: FileSettings = AS_USUAL,
 ) -> None:
-    """Write a map, replacing what is there; OutputError where that fails."""
+    """Write a map, replacing what is there; GeoclassError where that fails."""
     path = Path(path)
     map_format = map_format or find_format(path)
+    settings = check_form(map_format, settings)
     check_not_open(path)
     check_placed(landcover.grid, map_format)
     try:
-        with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as folder:
+        with draft_folder(path) as folder:
             draft = Path(folder) / f"{path.stem}.{map_format}"
-            _ADAPTERS[map_format].write(landcover, draft)
+            _ADAPTERS[map_format].write(landcover, draft, settings)
             # What SQLite left beside the old file would spoil the new one.
             for kind in ("wal", "shm"):
                 path.with_name(f"{path.name}-{kind}").unlink(missing_ok=True)
@@ -112,7 +151,7 @@ def write_map(
 def holds_map(path: Path) -> bool:
     """Whether a file is a map that geoclass wrote, by its suffix and its metadata."""
     try:
-        return "GEOCLASS" in (_ADAPTERS[find_format(path)].read_items(path) or {})
+        return "GEOCLASS_FINGERPRINT" in (_ADAPTERS[find_format(path)].read_items(path) or {})
     except OutputError:
         return False
 
@@ -130,7 +169,23 @@ def read_map(path: Path | str) -> LandCoverMap:
         ) from error
 
 
-def _read_fingerprint(path: Path, map_format: MapFormat) -> str | None:
+def read_request(path: Path, map_format: MapFormat) -> str | None:
+    """What was asked for when geoclass wrote this map: `Provenance.request`, marked by the form.
+
+    None where the file is no map of geoclass; empty where nothing is known or a companion lacks.
+    """
+    adapter = _ADAPTERS[map_format]
+    try:
+        items = adapter.read_items(path) or {}
+    except OutputError:
+        return None
+    if "GEOCLASS_FINGERPRINT" not in items:
+        return None
+    whole = all(companion.exists() for companion in adapter.companions(path))
+    return items.get("GEOCLASS_REQUEST", "") if whole else ""
+
+
+def _read_mark(path: Path, map_format: MapFormat) -> str | None:
     """None where the file is none of ours or of another format."""
     try:
         items = _ADAPTERS[map_format].read_items(path)

@@ -1,17 +1,84 @@
-"""The formats of maps by name; light enough for the command line to read."""
+"""The formats of maps and how a file is written; light enough for the command line to read."""
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, get_args
 
-from geoclass.errors import OutputError
+from geoclass.errors import OutputError, SettingsError
 
-MapFormat = Literal["gpkg", "tif"]
+MapFormat = Literal["gpkg", "tif", "parquet", "fgb", "geojson"]
 MAP_FORMATS: tuple[MapFormat, ...] = get_args(MapFormat)
 
-_SUFFIXES: Mapping[str, MapFormat] = {".gpkg": "gpkg", ".tif": "tif", ".tiff": "tif"}
+FORMAT_NAMES: Mapping[str, MapFormat] = {name: name for name in MAP_FORMATS} | {"cog": "tif"}
+"""What a person may call a format; every GeoTIFF is cloud-optimised."""
+
+_SUFFIXES: Mapping[str, MapFormat] = {
+    ".gpkg": "gpkg",
+    ".tif": "tif",
+    ".tiff": "tif",
+    ".parquet": "parquet",
+    ".geoparquet": "parquet",
+    ".fgb": "fgb",
+    ".geojson": "geojson",
+}
+
+CREATION_OPTIONS = (
+    "BIGTIFF", "BLOCKSIZE", "COMPRESS", "GEOTIFF_VERSION", "INTERLEAVE", "LEVEL", "NUM_THREADS",
+    "OVERVIEWS", "OVERVIEW_COMPRESS", "OVERVIEW_COUNT", "OVERVIEW_PREDICTOR", "PREDICTOR",
+    "SPARSE_OK", "STATISTICS",
+)  # fmt: skip
+"""Those of GDAL's COG driver that leave pixels as they are."""
+
+_LOSSLESS = ("NONE", "LZW", "DEFLATE", "ZSTD", "LZMA", "LERC", "LERC_DEFLATE", "LERC_ZSTD")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileSettings:
+    """How a map is written, whatever it shows."""
+
+    probabilities: bool = False
+    """A column a class in files of polygons; a GeoTIFF always has a band a class."""
+    creation: tuple[tuple[str, str], ...] = ()
+    """Options of GDAL's COG driver, (name, value), for a GeoTIFF."""
+
+    def __post_init__(self) -> None:
+        for name, value in self.creation:
+            if name not in CREATION_OPTIONS:
+                raise SettingsError(
+                    f"{name} is no creation option of a cloud-optimised GeoTIFF that keeps its "
+                    f"pixels: give one of {', '.join(CREATION_OPTIONS)}"
+                )
+            if name.endswith("COMPRESS") and value.upper() not in _LOSSLESS:
+                raise SettingsError(
+                    f"{name}={value} would change a map's numbers: "
+                    f"give one of {', '.join(_LOSSLESS)}"
+                )
+
+    def fit(self, map_format: MapFormat) -> FileSettings:
+        """What of these matters to a format; SettingsError where one is not possible there."""
+        if map_format == "tif":
+            return replace(self, probabilities=False)
+        if self.creation:
+            raise SettingsError(
+                "creation options are for GeoTIFF, but the output is "
+                f"{map_format}: leave them out or write a .tif"
+            )
+        return self
+
+    def mark(self, fingerprint: str) -> str:
+        """The fingerprint of a file with the map of a fingerprint: equal ones, equal files."""
+        if not self.probabilities and not self.creation:
+            return fingerprint
+        text = json.dumps([fingerprint, self.probabilities, self.creation])
+        return hashlib.sha256(text.encode()).hexdigest()
+
+
+AS_USUAL = FileSettings()
 
 
 def find_format(path: Path) -> MapFormat:

@@ -14,9 +14,11 @@ from pyogrio.errors import DataLayerError, DataSourceError
 
 from geoclass.errors import OutputError
 from geoclass.landcover import FULL_SCALE, MASK_REASONS, STATUS_NAMES, LandCoverMap
-from geoclass.legend import NODATA, STATUS_STYLES
-from geoclass.products.document import describe_map, parse_document
-from geoclass.products.qgis import class_style, confidence_style
+from geoclass.legend import NODATA, STATUS_STYLES, Legend
+from geoclass.products.document import describe_map, parse_document, summarise_map
+from geoclass.products.formats import AS_USUAL, FileSettings
+from geoclass.products.style_table import write_style_table
+from geoclass.products.styles import map_styles
 
 ALIASES = (
     ("class_id", "Class number"),
@@ -39,23 +41,30 @@ ALIASES = (
 DATASET_OPTIONS = {"VERSION": "1.2"}
 
 
-def write_geopackage(landcover: LandCoverMap, path: Path) -> None:
+def write_geopackage(
+    landcover: LandCoverMap, path: Path, settings: FileSettings = AS_USUAL
+) -> None:
     """Write layers `landcover`, `areas` and `cells`, and the styles, into a new file."""
-    cells = _cells_to_polygons(landcover)
     pyogrio.write_dataframe(
-        cells,
+        to_geodataframe(landcover, probabilities=settings.probabilities),
         path,
         layer="landcover",
         driver="GPKG",
         geometry_type="Polygon",
         # Of the layer: for metadata of the whole file, GDAL leaves a .aux.xml at every opening.
-        layer_metadata=describe_map(landcover),
+        layer_metadata=describe_map(landcover, settings),
         dataset_options=DATASET_OPTIONS,
-        layer_options={"GEOMETRY_NAME": "geom", "SPATIAL_INDEX": "YES"},
+        layer_options={
+            "GEOMETRY_NAME": "geom",
+            "SPATIAL_INDEX": "YES",
+            "IDENTIFIER": "Land cover",
+            "DESCRIPTION": summarise_map(landcover),
+        },
     )
     _write_table(_areas_table(landcover), path, "areas")
     _write_table(_cells_table(landcover), path, "cells")
-    _write_table(_styles_table(landcover), path, "layer_styles")
+    aliases = name_columns(landcover.legend, probabilities=settings.probabilities)
+    write_style_table(path, {"landcover": map_styles(landcover.legend, aliases)})
 
 
 def read_geopackage(path: Path) -> LandCoverMap:
@@ -99,8 +108,19 @@ def _probability_columns(classes: int) -> list[str]:
     return [f"p{i}" for i in range(classes)]
 
 
-def _cells_to_polygons(landcover: LandCoverMap) -> gpd.GeoDataFrame:
-    """One row a cell that is not nodata."""
+def name_columns(legend: Legend, *, probabilities: bool) -> list[tuple[str, str]]:
+    """(column, name for people) of `to_geodataframe`."""
+    named = [(f"p_{c.name}", f"Probability of {c.title} (0–1)") for c in legend.classes]
+    return [*ALIASES, *(named if probabilities else [])]
+
+
+def to_geodataframe(landcover: LandCoverMap, *, probabilities: bool = False) -> gpd.GeoDataFrame:
+    """One row a cell that is not nodata: its polygon and the columns of the GeoPackage.
+
+    class_id, class_name, group, best_class, confidence (0–1), status, mask_reason, valid_share
+    (0–1), area_ha, row, col, scene, date; with `probabilities` also p_CLASS (0–1) for each class.
+    Confidence and probabilities are NaN where a cell was not classified.
+    """
     grid, legend, provenance = landcover.grid, landcover.legend, landcover.provenance
     rows, cols = np.nonzero(landcover.class_id != NODATA)
     codes, best = landcover.class_id[rows, cols], landcover.best_class[rows, cols]
@@ -113,6 +133,7 @@ def _cells_to_polygons(landcover: LandCoverMap) -> gpd.GeoDataFrame:
     reasons = _look_up({i: name or None for i, name in enumerate(MASK_REASONS)})
     class_names = _look_up({c.class_id: c.name for c in legend.classes})
     day = pd.Timestamp(date.fromisoformat(provenance.date)) if provenance.date else pd.NaT
+    columns = dict(enumerate(legend.names)) if probabilities else {}
     return gpd.GeoDataFrame(
         {
             "class_id": codes.astype(np.int32),
@@ -129,6 +150,12 @@ def _cells_to_polygons(landcover: LandCoverMap) -> gpd.GeoDataFrame:
             "col": cols.astype(np.int32),
             "scene": np.full(len(rows), provenance.scene, dtype=object),
             "date": pd.Series([day] * len(rows), dtype="datetime64[ms]"),
+            **{
+                f"p_{name}": np.where(
+                    best == NODATA, np.nan, landcover.probabilities[rows, cols, i] / FULL_SCALE
+                )
+                for i, name in columns.items()
+            },
         },
         geometry=grid.polygons(rows, cols),
         crs=grid.crs,
@@ -166,31 +193,6 @@ def _areas_table(landcover: LandCoverMap) -> pd.DataFrame:
             "cells": [row.cells for row in rows],
             "area_ha": [round(row.area_ha, 4) for row in rows],
             "share": [round(row.share, 6) for row in rows],
-        }
-    )
-
-
-def _styles_table(landcover: LandCoverMap) -> pd.DataFrame:
-    """The table in which QGIS looks for styles."""
-    styles = {
-        "Class": class_style(landcover.legend, ALIASES),
-        "Confidence": confidence_style(ALIASES),
-    }
-    n = len(styles)
-    return pd.DataFrame(
-        {
-            "f_table_catalog": [""] * n,
-            "f_table_schema": [""] * n,
-            "f_table_name": ["landcover"] * n,
-            "f_geometry_column": ["geom"] * n,
-            "styleName": list(styles),
-            "styleQML": list(styles.values()),
-            "styleSLD": [""] * n,
-            "useAsDefault": [True, False],
-            "description": ["Land-cover classes", "How sure the classifier is"],
-            "owner": [""] * n,
-            "ui": [""] * n,
-            "update_time": pd.Series([pd.Timestamp.now()] * n, dtype="datetime64[ms]"),
         }
     )
 

@@ -1,4 +1,4 @@
-"""Land-cover maps as GeoTIFF: one pixel a cell, all bands uint8.
+"""Land-cover maps as cloud-optimised GeoTIFF: one pixel a cell, all bands uint8.
 
 Band 1 is the class, band 2 the confidence in percent, for people and other programs.
 Band 3 is the likeliest class, band 4 the valid share, then come the class probabilities, both
@@ -22,45 +22,31 @@ from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from geoclass.errors import OutputError
 from geoclass.landcover import LandCoverMap
 from geoclass.legend import NODATA, STATUS_STYLES, Legend
+from geoclass.products.cog import Band, write_cog
 from geoclass.products.document import describe_map, parse_document
-from geoclass.products.qgis import legend_entries, raster_style
+from geoclass.products.formats import FileSettings
+from geoclass.products.qml import format_qml
+from geoclass.products.styles import list_codes, raster_styles
 
 COMPANIONS = (".aux.xml", ".qml")
 
 LAST_BAND = "mask_reason"
-FIRST_BANDS = ("class", "confidence_percent", "best_class", "valid_share_per_250")
+FIRST_BANDS = {
+    "class": True,
+    "confidence_percent": False,
+    "best_class": True,
+    "valid_share_per_250": False,
+}
+"""Name → whether it holds codes."""
 
 
-def write_geotiff(landcover: LandCoverMap, path: Path) -> None:
+def write_geotiff(landcover: LandCoverMap, path: Path, settings: FileSettings) -> None:
     """Write a new GeoTIFF and its two companions; OSError or RasterioError if that fails."""
-    grid, legend = landcover.grid, landcover.legend
-    planes = np.stack(_planes(landcover))
-    names = [*FIRST_BANDS, *(f"p_{name}_per_250" for name in legend.names), LAST_BAND]
-    with rasterio.open(
-        path,
-        "w",
-        driver="GTiff",
-        height=grid.rows,
-        width=grid.cols,
-        count=len(names),
-        dtype="uint8",
-        nodata=NODATA,
-        crs=grid.crs and rasterio.CRS.from_wkt(grid.crs),
-        transform=grid.cell_transform,
-        tiled=True,
-        blockxsize=256,
-        blockysize=256,
-        compress="deflate",
-        predictor=2,
-        interleave="band",
-        bigtiff="if_safer",
-    ) as file:
-        file.write(planes)
-        file.descriptions = names
-        file.update_tags(**describe_map(landcover))
-    _check_written(path, planes)
+    tags = describe_map(landcover, settings)
+    write_cog(path, _list_bands(landcover), landcover.grid, tags, dict(settings.creation))
     companion(path, ".aux.xml").write_text(_auxiliary(landcover), encoding="utf-8")
-    companion(path, ".qml").write_text(raster_style(legend), encoding="utf-8")
+    style = raster_styles(landcover.legend)["Class"]
+    companion(path, ".qml").write_text(format_qml(style), encoding="utf-8")
 
 
 def companion(path: Path, suffix: str) -> Path:
@@ -102,19 +88,22 @@ def _open(path: Path) -> rasterio.DatasetReader:
         raise OutputError(f"cannot open {path} as a GeoTIFF: {error}") from error
 
 
-def _check_written(path: Path, planes: np.ndarray) -> None:
-    """Read back what was written: on a full disk GDAL fails at closing, and says nothing."""
-    with rasterio.open(path) as file:
-        if not np.array_equal(file.read(), planes):
-            raise OSError("the file came out damaged; is the disk full?")
-
-
-def _planes(landcover: LandCoverMap) -> list[np.ndarray]:
+def _list_bands(landcover: LandCoverMap) -> list[Band]:
     percent = np.rint(100 * landcover.confidence)
     confidence = np.where(np.isnan(percent), NODATA, percent).astype(np.uint8)
-    probabilities = list(landcover.probabilities.transpose(2, 0, 1))
-    first = [landcover.class_id, confidence, landcover.best_class, landcover.valid_share]
-    return [*first, *probabilities, landcover.mask_reason]
+    first = (landcover.class_id, confidence, landcover.best_class, landcover.valid_share)
+    probabilities = [
+        Band(name=f"p_{name}_per_250", pixels=landcover.probabilities[:, :, i], is_code=False)
+        for i, name in enumerate(landcover.legend.names)
+    ]
+    return [
+        *(
+            Band(name=name, pixels=pixels, is_code=is_code)
+            for (name, is_code), pixels in zip(FIRST_BANDS.items(), first, strict=True)
+        ),
+        *probabilities,
+        Band(name=LAST_BAND, pixels=landcover.mask_reason, is_code=True),
+    ]
 
 
 def _auxiliary(landcover: LandCoverMap) -> str:
@@ -124,7 +113,7 @@ def _auxiliary(landcover: LandCoverMap) -> str:
     ET.SubElement(band, "ColorInterp").text = "Palette"
     _add_colors(band, landcover.legend)
     names = ET.SubElement(band, "CategoryNames")
-    titles = {entry.value: entry.label for entry in legend_entries(landcover.legend)}
+    titles = {entry.value: entry.label for entry in list_codes(landcover.legend)}
     for code in range(256):
         ET.SubElement(names, "Category").text = titles.get(code, "")
     _add_attributes(band, landcover)
@@ -163,7 +152,7 @@ def _add_attributes(band: ET.Element, landcover: LandCoverMap) -> None:
         ET.SubElement(field, "Name").text = name
         ET.SubElement(field, "Type").text = kind
         ET.SubElement(field, "Usage").text = usage
-    colors = {e.value: e.color for e in legend_entries(landcover.legend)}
+    colors = {e.value: e.color for e in list_codes(landcover.legend)}
     for i, area in enumerate(landcover.areas()):
         color = colors[area.class_id]
         rgb = [int(color[k : k + 2], 16) for k in (1, 3, 5)]

@@ -18,6 +18,8 @@ from pyogrio.errors import DataLayerError, DataSourceError
 
 from geoclass.errors import OutputError
 from geoclass.products.geopackage import DATASET_OPTIONS
+from geoclass.products.style_table import write_style_table
+from geoclass.products.styles import VectorStyle
 from geoclass.products.writing import check_not_open, move_into_place
 
 BLOBS_TABLE = "geoclass_blobs"
@@ -35,8 +37,8 @@ class Layer:
     """Shapely geometries (n,); None for a table."""
     crs: str = ""
     """WKT; for polygons."""
-    styles: Mapping[str, str] = field(default_factory=dict)
-    """QML by name of style; the first is the default."""
+    styles: Mapping[str, VectorStyle] = field(default_factory=dict)
+    """By name; the first is the default."""
 
     def __len__(self) -> int:
         return len(next(iter(self.columns.values())))
@@ -58,10 +60,7 @@ def write_layers(
             draft = Path(folder) / "draft.gpkg"
             for i, layer in enumerate(layers):
                 _write_layer(layer, draft, items if i == 0 else None)
-            styles = [layer for layer in layers if layer.styles]
-            pyogrio.write_dataframe(
-                _styles_table(styles), draft, layer="layer_styles", driver="GPKG", append=False
-            )
+            write_style_table(draft, {layer.name: layer.styles for layer in layers})
             _write_blobs(draft, blobs or {})
             move_into_place(draft, path)
     except (OSError, DataSourceError, DataLayerError, sqlite3.Error) as error:
@@ -163,32 +162,6 @@ def _write_layer(layer: Layer, path: Path, items: Mapping[str, str] | None) -> N
         layer_metadata=dict(items or {}),
         dataset_options=DATASET_OPTIONS,
         layer_options={"GEOMETRY_NAME": "geom", "SPATIAL_INDEX": "YES"},
-    )
-
-
-def _styles_table(layers: Sequence[Layer]) -> pd.DataFrame:
-    """The table in which QGIS looks for styles."""
-    rows = [
-        (layer.name, name, qml, i == 0)
-        for layer in layers
-        for i, (name, qml) in enumerate(layer.styles.items())
-    ]
-    n = len(rows)
-    return pd.DataFrame(
-        {
-            "f_table_catalog": [""] * n,
-            "f_table_schema": [""] * n,
-            "f_table_name": [row[0] for row in rows],
-            "f_geometry_column": ["geom"] * n,
-            "styleName": [row[1] for row in rows],
-            "styleQML": [row[2] for row in rows],
-            "styleSLD": [""] * n,
-            "useAsDefault": [row[3] for row in rows],
-            "description": [""] * n,
-            "owner": [""] * n,
-            "ui": [""] * n,
-            "update_time": pd.Series([pd.Timestamp.now()] * n, dtype="datetime64[ms]"),
-        }
     )
 
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import glob
 import os
+import shutil
+import socket
 import tempfile
 from pathlib import Path
 
@@ -48,12 +51,41 @@ def move_into_place(draft: Path, path: Path) -> None:
     draft.replace(path)
 
 
+def draft_folder(path: Path) -> tempfile.TemporaryDirectory[str]:
+    """A folder beside `path` for what will be moved there; its name says whose it is."""
+    host = socket.gethostname()
+    return tempfile.TemporaryDirectory(
+        prefix=f".{path.name}.{host}.{os.getpid()}.", dir=path.parent
+    )
+
+
 def write_whole(path: Path, content: bytes) -> None:
     """Write a file that appears when it is complete; OutputError where that fails."""
     try:
-        with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as folder:
+        with draft_folder(path) as folder:
             draft = Path(folder) / path.name
             draft.write_bytes(content)
             draft.replace(path)
     except OSError as error:
         raise OutputError(f"cannot write {path}: {error}") from error
+
+
+def sweep_drafts(path: Path) -> None:
+    """Remove what killed programs left of a file that was to be written at `path`.
+
+    Drafts of programs that are running on this machine are left alone.
+    """
+    for folder in path.parent.glob(f".{glob.escape(path.name)}.*.*.*"):
+        host, pid = folder.name.rsplit(".", 3)[1:3]
+        if host != socket.gethostname() or not (pid.isdigit() and _is_running(int(pid))):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _is_running(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # another user's
+        return True
+    return pid != os.getpid()

@@ -14,7 +14,7 @@ from geoclass.scene.dataset import hide_secrets
 from geoclass.scene.facts import SceneFacts, read_name
 from geoclass.scene.remote import MOST_JSON_BYTES, fetch_text, gdal_name, is_address, probe_address
 from geoclass.scene.safe import ProductFiles, find_in_folder, find_in_zip, list_zip, read_product
-from geoclass.scene.stac import StacScene, is_stac, looks_like_json, read_item
+from geoclass.scene.stac import StacScene, choose_item, is_stac, looks_like_json, read_item
 from geoclass.scene.stack import BandFile, stack_bands
 
 Kind = Literal["file", "subdataset", "url", "bands", "safe", "stac"]
@@ -49,8 +49,9 @@ class SceneInput:
 def find_input(scene: Path | str) -> SceneInput:
     """Understand what a person gave as a scene.
 
-    A path to a raster, a `.SAFE` folder, a zip or a STAC item; an address of a raster or an item;
-    the name of a subdataset; or `red=…,green=…,blue=…`. Raises SceneError where nothing is there.
+    A path to a raster, a `.SAFE` folder, a zip or a STAC item, `FILE#ID` for an item of a
+    collection; an address of a raster or an item; the name of a subdataset; or
+    `red=…,green=…,blue=…`. Raises SceneError where nothing is there.
     """
     text = os.fspath(scene)
     path = Path(text)
@@ -60,6 +61,9 @@ def find_input(scene: Path | str) -> SceneInput:
         return _find_bands(text)
     if is_address(text):
         return _find_address(text)
+    collection, _, item = text.rpartition("#")
+    if collection and Path(collection).is_file():
+        return _find_in_collection(Path(collection), item)
     if text.startswith("file://"):
         return find_input(text.removeprefix("file://"))
     if _DRIVER_PREFIX.match(text) or text.startswith("/vsi"):
@@ -114,6 +118,12 @@ def _find_file(path: Path) -> SceneInput:
             item = read_item(text, str(path.absolute()), str(path))
             return _stack_item(item, str(path), files=(path,))
     return _take_raster(str(path), path, path.name)
+
+
+def _find_in_collection(path: Path, item_id: str) -> SceneInput:
+    shown = f"{path}#{item_id}"
+    text = choose_item(path.read_bytes(), item_id, shown)
+    return _stack_item(read_item(text, str(path.absolute()), shown), shown, files=(path,))
 
 
 def _find_zip(path: Path) -> SceneInput:

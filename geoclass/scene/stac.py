@@ -57,6 +57,18 @@ def is_stac(text: bytes) -> bool:
     return b'"stac_version"' in text
 
 
+def choose_item(text: bytes, item_id: str, shown: str) -> bytes:
+    """The JSON of one item of a collection of items; SceneError where it is not there."""
+    try:
+        features = json.loads(text)["features"]
+        chosen = next((f for f in features if f["id"] == item_id), None)
+    except (ValueError, KeyError, TypeError) as error:
+        raise SceneError(f"{shown} is no item of a STAC ItemCollection: check the file") from error
+    if chosen is None:
+        raise SceneError(f"there is no item {shown}: check its id")
+    return json.dumps(chosen).encode()
+
+
 def read_item(text: bytes, base: str, shown: str) -> StacScene:
     """An item's bands and facts; `base` is where it was found, for relative addresses.
 
@@ -100,7 +112,7 @@ def _parse(text: bytes, base: str, shown: str) -> pystac.Item:
         if isinstance(data, dict) and data.get("type") == "FeatureCollection":
             raise SceneError(
                 f"{shown} is a collection of {len(data.get('features', []))} items: "
-                "save the one to be mapped as a file of its own"
+                "name one as FILE#ID, or save it as a file of its own"
             )
         with warnings.catch_warnings():
             # Of extensions that say nothing about bands, brought to their newest form.

@@ -129,8 +129,8 @@ class TestGeoPackage:
 
     def test_styles_have_one_default(self, path: Path) -> None:
         styles = pyogrio.read_dataframe(path, layer="layer_styles")
-        assert styles["styleName"].tolist() == ["Class", "Confidence"]
-        assert styles["useAsDefault"].tolist() == [True, False]
+        assert styles["styleName"].tolist() == ["Class", "Confidence", "Status"]
+        assert styles["useAsDefault"].tolist() == [True, False, False]
         assert set(styles["f_table_name"]) == {"landcover"}
         assert set(styles["f_geometry_column"]) == {"geom"}
 
@@ -162,7 +162,6 @@ class TestGeoTiff:
             assert file.nodata == NODATA
             assert set(file.dtypes) == {"uint8"}
             assert file.compression.name == "deflate"
-            assert file.profile["tiled"]
             assert file.descriptions[:2] == ("class", "confidence_percent")
             np.testing.assert_array_equal(file.read(1), landcover.class_id)
             tags = file.tags()
@@ -196,8 +195,8 @@ def test_failed_write_leaves_what_was_there(
     def fail(*_args: object) -> str:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(geopackage, "_styles_table", fail)
-    monkeypatch.setattr(files.geotiff, "raster_style", fail)
+    monkeypatch.setattr(geopackage, "write_style_table", fail)
+    monkeypatch.setattr(files.geotiff, "format_qml", fail)
     with pytest.raises(OutputError, match="cannot write .*No space left"):
         write_map(make_landcover(seed=1), tmp_path / name)
     assert {file.name: file.read_bytes() for file in tmp_path.iterdir()} == before
@@ -305,7 +304,7 @@ def test_missing_folder_and_folder_as_target(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["map.shp", "map"])
 def test_unknown_suffix(name: str) -> None:
-    with pytest.raises(OutputError, match=r"end it in .gpkg, .tif, .tiff, or give -f gpkg"):
+    with pytest.raises(OutputError, match=r"end it in .gpkg, .tif, .tiff, .* or give -f gpkg"):
         find_format(Path(name))
 
 

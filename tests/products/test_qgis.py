@@ -6,6 +6,7 @@ import functools
 import json
 import os
 import subprocess
+import xml.etree.ElementTree as ET
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,8 @@ from geoclass.monitor.files import write_monitor
 from geoclass.monitor.sampling import draw_sample, stratify_map, write_sample
 from geoclass.monitor.watch import monitor_maps
 from geoclass.products.files import write_map
+from geoclass.products.style_files import write_styles
+from geoclass.products.styles import CLASSIFIED_COLOR, CONFIDENCE_COLORS
 from tests.conftest import make_landcover
 from tests.monitor.scenes import make_map, yearly
 
@@ -48,9 +51,9 @@ def qgis() -> str:
     return python
 
 
-def describe(qgis: str, path: Path, layer: str) -> dict[str, Any]:
+def describe(qgis: str, path: Path, layer: str, *style: object) -> dict[str, Any]:
     run = subprocess.run(
-        [qgis, DESCRIBE, path, layer, path.with_suffix(".png")],
+        [qgis, DESCRIBE, path, layer, path.with_suffix(".png"), *style],
         env={**os.environ, "QT_QPA_PLATFORM": "offscreen"},
         capture_output=True,
         text=True,
@@ -69,10 +72,59 @@ def test_geopackage_opens_with_its_default_style(qgis: str, tmp_path: Path) -> N
     assert seen["crs"] == "EPSG:32633"
     assert seen["renderer"] == "categorizedSymbol"
     assert seen["classes"] == EXPECTED
-    assert seen["styles"] == ["Class", "Confidence"]
+    assert seen["styles"] == ["Class", "Confidence", "Status"]
     assert seen["features"] == 63
     assert "Confidence (0–1)" in seen["aliases"]
     assert len(set(seen["shown"]) & set(EXPECTED.values())) >= 6
+
+
+SHADES = dict(
+    zip(
+        ("0% – 50%", "50% – 70%", "70% – 85%", "85% – 95%", "95% – 100%"),
+        CONFIDENCE_COLORS,
+        strict=True,
+    )
+)
+STATUSES = {"Classified": CLASSIFIED_COLOR} | {s.title: s.color for s in STATUS_STYLES}
+
+
+@pytest.mark.parametrize(
+    ("style", "expected"), [("class", EXPECTED), ("confidence", SHADES), ("status", STATUSES)]
+)
+def test_styles_are_the_same_inside_and_as_files(
+    qgis: str, tmp_path: Path, style: str, expected: dict[str, str]
+) -> None:
+    path = tmp_path / "map.gpkg"
+    write_map(make_landcover(8, 8), path)
+    write_styles(path)
+    chosen = (style.capitalize(), tmp_path / f"map_{style}.qml", tmp_path / f"map_{style}.sld")
+    seen = [describe(qgis, path, "landcover", each) for each in chosen]
+    assert [each["classes"] for each in seen] == [expected] * 3
+    inside, *files = (set(each["shown"]) & set(expected.values()) for each in seen)
+    assert len(inside) >= 2
+    assert files == [inside, inside]
+
+
+@pytest.mark.parametrize(("style", "expected"), [("class", EXPECTED), ("confidence", SHADES)])
+def test_styles_of_rasters_are_what_qgis_would_write(
+    qgis: str, tmp_path: Path, style: str, expected: dict[str, str]
+) -> None:
+    """QGIS 3.22 writes SLD of rasters, but does not read it."""
+    path = tmp_path / "map.tif"
+    write_map(make_landcover(8, 8), path)
+    write_styles(path)
+    seen = describe(qgis, path, "-", tmp_path / f"map_{style}.qml")
+    assert seen["classes"] == expected
+    assert len(set(seen["shown"]) & set(expected.values())) >= 3
+    ours, theirs = (
+        [(e.tag.partition("}")[2], e.text, e.attrib) for e in ET.parse(file).iter() if is_drawn(e)]
+        for file in (tmp_path / f"map_{style}.sld", seen["sld"])
+    )
+    assert ours == theirs
+
+
+def is_drawn(element: ET.Element) -> bool:
+    return element.tag.endswith(("}SourceChannelName", "}ColorMapEntry"))
 
 
 def test_geotiff_opens_with_names_and_colours(qgis: str, tmp_path: Path) -> None:

@@ -13,8 +13,8 @@ from PIL import Image
 
 from geoclass.grid import Grid
 from geoclass.landcover import MASK_REASONS
-from geoclass.monitor.change import SHADES
-from geoclass.products.qgis import CONFIDENCE_COLORS, CONFIDENCE_EDGES
+from geoclass.monitor.change import PROBABILITY_COLORS, PROBABILITY_EDGES
+from geoclass.products.styles import CONFIDENCE_COLORS, CONFIDENCE_EDGES
 from geoclass.report.ground import Ground, measure_ground
 from geoclass.report.page.sheet import Entry, Sheet, Step
 
@@ -47,7 +47,7 @@ def describe_sheets(sheets: Sequence[Sheet]) -> dict[str, Any]:
         "reasons": MASK_REASONS,
         "ramps": {
             "confidence": describe_ramp(CONFIDENCE_EDGES, CONFIDENCE_COLORS),
-            "change": describe_ramp([*(low for low, _, _ in SHADES), 1.0], [c for *_, c in SHADES]),
+            "change": describe_ramp(PROBABILITY_EDGES, PROBABILITY_COLORS),
         },
     }
 

@@ -1,0 +1,107 @@
+"""One job done: scene → map file → outcome."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from geoclass.campaign.jobs import CampaignSettings, Job, Outcome
+from geoclass.errors import GeoclassError, OutputError
+from geoclass.mapping.estimate import estimate_bytes
+from geoclass.mapping.pipeline import run_map
+from geoclass.mapping.plan import plan_map
+from geoclass.mapping.request import fingerprint_request
+from geoclass.model.checkpoint import Model
+from geoclass.model.classifier import Classifier
+from geoclass.products.files import check_placed, check_room, read_request, write_map
+from geoclass.scene.source import SceneSource, open_scene
+
+
+def open_job(job: Job, campaign: CampaignSettings) -> SceneSource | Outcome:
+    """The scene, of which no pixel is read yet, or the failure where it cannot be opened."""
+    started = time.perf_counter()
+    try:
+        source = open_scene(job.scene, campaign.bands)
+        if job.output.resolve() in source.files:
+            raise OutputError(f"the map of {job.scene} would replace it: choose another folder")
+    except GeoclassError as error:
+        return fail(job, error, started)
+    return source
+
+
+def check_job(
+    job: Job, source: SceneSource, campaign: CampaignSettings, model: Model
+) -> Outcome | None:
+    """The outcome of a job that needs, or may, not be done; None where it is to be done.
+
+    A map that geoclass wrote is up to date where it was asked for in the same words: the same
+    scene, untouched since, the same model and options.
+    """
+    started = time.perf_counter()
+    if campaign.overwrite or not job.output.exists():
+        return None
+    request = read_request(job.output, campaign.map_format)
+    if request is None:
+        reason = f"{job.output} exists and is no map of geoclass: give --overwrite, or move it"
+        return fail(job, OutputError(reason), started)
+    legend = model.contract.legend
+    asked = fingerprint_request(source, model.sha256, legend, campaign.settings)
+    form = campaign.form.fit(campaign.map_format)
+    if campaign.redo or request != form.mark(asked):
+        return None
+    return Outcome(job=job, status="up to date")
+
+
+class SceneMapper:
+    """Does jobs one after the other; the model is loaded once."""
+
+    def __init__(self, model: Model, campaign: CampaignSettings) -> None:
+        """Raises SettingsError for a device that is not there."""
+        self._model, self._campaign = model, campaign
+        self._classifier = Classifier(
+            model,
+            device=campaign.device,
+            batch_size=campaign.batch_size,
+            symmetries=campaign.settings.symmetries,
+        )
+
+    def do(
+        self,
+        job: Job,
+        source: SceneSource | None = None,
+        on_cells: Callable[[int], object] = lambda _: None,
+    ) -> Outcome:
+        """Map the scene, by its name or opened already; whatever goes wrong is an outcome."""
+        campaign, started = self._campaign, time.perf_counter()
+        try:
+            plan = plan_map(
+                source or open_scene(job.scene, campaign.bands),
+                self._model.contract,
+                self._model.sha256,
+                campaign.settings,
+                command=campaign.command,
+                classifier=self._classifier,
+            )
+            check_placed(plan.grid, campaign.map_format)
+            wide = campaign.form.probabilities
+            check_room(job.output, estimate_bytes(plan, campaign.map_format, probabilities=wide))
+            landcover = run_map(plan, self._classifier, on_cells=on_cells)
+            write_map(landcover, job.output, campaign.map_format, settings=campaign.form)
+        except Exception as error:
+            return fail(job, error, started)
+        return Outcome(
+            job=job,
+            status="mapped",
+            cells=landcover.class_id.size,
+            seconds=time.perf_counter() - started,
+            warnings=plan.warnings,
+        )
+
+
+def fail(job: Job, error: Exception, started: float) -> Outcome:
+    """The outcome of a job that ended in `error`; `started` by `time.perf_counter`."""
+    reason = " ".join(str(error).split())
+    if not isinstance(error, GeoclassError):  # a fault of ours, or of a library
+        reason = f"unexpected {type(error).__name__}: {reason}"
+    seconds = time.perf_counter() - started
+    return Outcome(job=job, status="failed", reason=reason, seconds=seconds)

@@ -1,0 +1,143 @@
+"""From what a person names to a list of scenes, and a name for the map of each."""
+
+from __future__ import annotations
+
+import glob
+import json
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path, PurePosixPath
+
+from geoclass.errors import SceneError
+from geoclass.products.formats import MapFormat
+from geoclass.scene.remote import is_address
+
+SCENE_SUFFIXES = (".tif", ".tiff", ".jp2", ".vrt", ".img", ".zip", ".json")
+"""Files of a folder that are taken for scenes; a `.SAFE` folder is one, too."""
+
+
+def find_scenes(inputs: Sequence[str]) -> tuple[str, ...]:
+    """Every scene that is meant, once, in the order given.
+
+    An input is a scene; a folder of scenes, not looked into further; a pattern such as
+    `scenes/2019*.tif`; `@list.txt`, a text file with an input a line; or a STAC ItemCollection,
+    whose items become `FILE#ID`. Raises SceneError where an input means no scene at all.
+    """
+    return tuple(dict.fromkeys(scene for text in inputs for scene in _expand(text)))
+
+
+def _expand(text: str) -> Iterator[str]:
+    if text.startswith("@"):
+        for line in _read_list(Path(text[1:])):
+            yield from _expand(line)
+        return
+    path = Path(text)
+    if is_address(text) or not _exists(path):
+        yield from _expand_pattern(text) if glob.has_magic(text) else [text]
+    elif _is_folder_of_scenes(path):
+        yield from _list_folder(path)
+    elif path.suffix.lower() in (".json", ".geojson"):
+        yield from _list_items(path) or [text]
+    else:
+        yield text
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except (OSError, ValueError):  # too long, or with characters that no path has
+        return False
+
+
+def _read_list(path: Path) -> list[str]:
+    """Lines but for blank ones and those that begin with #."""
+    try:
+        lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
+    except (OSError, UnicodeDecodeError) as error:
+        raise SceneError(f"cannot read the list {path} ({error}): give a text file") from error
+    return [line for line in lines if line and not line.startswith("#")]
+
+
+def _expand_pattern(text: str) -> list[str]:
+    if is_address(text):  # a question mark asks, it is no pattern
+        return [text]
+    found = sorted(glob.glob(text, recursive=True))  # noqa: PTH207 - may be absolute
+    if not found:
+        raise SceneError(f"nothing matches {text}: check the pattern")
+    return found
+
+
+def _is_folder_of_scenes(path: Path) -> bool:
+    if not path.is_dir() or path.suffix.upper() == ".SAFE":
+        return False
+    # Some put a product into a folder of its name; and of old products a granule may be meant.
+    return not any(path.glob("MTD_*.xml")) and not any(path.glob("*_T?????.xml"))
+
+
+def _list_folder(path: Path) -> list[str]:
+    scenes = [
+        str(child)
+        for child in sorted(path.iterdir())
+        if not child.name.startswith(".")
+        and (
+            child.suffix.upper() == ".SAFE"
+            if child.is_dir()
+            else child.suffix.lower() in SCENE_SUFFIXES
+        )
+    ]
+    if not scenes:
+        known = ", ".join(SCENE_SUFFIXES)
+        raise SceneError(f"the folder {path} holds no scene ({known} or .SAFE): name them yourself")
+    return scenes
+
+
+def _list_items(path: Path) -> list[str]:
+    """`FILE#ID` for each item of an ItemCollection; empty where the file is something else."""
+    try:
+        data = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return []
+    if not isinstance(data, dict) or data.get("type") != "FeatureCollection":
+        return []
+    items = data.get("features")
+    if not isinstance(items, list) or not items:
+        raise SceneError(f"{path} is a collection without items: give one that has some")
+    return [f"{path}#{item['id']}" for item in items if isinstance(item, dict) and "id" in item]
+
+
+def name_maps(scenes: Sequence[str], folder: Path, map_format: MapFormat) -> tuple[Path, ...]:
+    """Where the map of each scene goes: the scene's name in `folder`.
+
+    Scenes of one name take those of the folders above them along, as far as they differ.
+    """
+    names = [_split_name(scene) for scene in scenes]
+    lengths = [1] * len(names)
+    while True:
+        stems = ["_".join(parts[-n:]) for parts, n in zip(names, lengths, strict=True)]
+        counts = Counter(stem.casefold() for stem in stems)
+        longer = [
+            n + 1 if counts[stem.casefold()] > 1 and n < len(parts) else n
+            for stem, n, parts in zip(stems, lengths, names, strict=True)
+        ]
+        if longer == lengths:
+            break
+        lengths = longer
+    twice = next((stem for stem in stems if counts[stem.casefold()] > 1), None)
+    if twice is not None:
+        raise SceneError(f"several scenes would make the map {twice}: map them into two folders")
+    return tuple(folder / f"{stem}.{map_format}" for stem in stems)
+
+
+def _split_name(scene: str) -> list[str]:
+    """Folders and name without suffixes: `a/b/S2A.SAFE.zip` → [a, b, S2A]."""
+    path, _, item = scene.partition("#")
+    if re.match("(red|green|blue)=", path):  # three files: the first names the scene
+        path = path.partition("=")[2].partition(",")[0]
+    if item:
+        return [item.replace("/", "_")]
+    parts = PurePosixPath(path.partition("?")[0].rstrip("/").replace("\\", "/")).parts
+    name = parts[-1]
+    while (suffix := PurePosixPath(name).suffix) and suffix.lower() in (*SCENE_SUFFIXES, ".safe"):
+        name = name.removesuffix(suffix)
+    return [*(part for part in parts[:-1] if part not in ("/", "..", ".")), name]

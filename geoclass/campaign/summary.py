@@ -1,0 +1,89 @@
+"""What became of a campaign, for people and programs."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import geoclass
+from geoclass.campaign.jobs import Outcome, Shard, Status
+from geoclass.products.writing import write_whole
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Summary:
+    """All outcomes of a run, in the order of the scenes."""
+
+    outcomes: tuple[Outcome, ...]
+    scenes: int
+    """How many there were to do; more than outcomes where the run was stopped."""
+    model_sha256: str
+    command: str
+    seconds: float
+
+    @property
+    def counts(self) -> Mapping[Status, int]:
+        """How many outcomes there are of each status."""
+        statuses = [outcome.status for outcome in self.outcomes]
+        kinds: tuple[Status, ...] = ("mapped", "up to date", "failed")
+        return {status: statuses.count(status) for status in kinds}
+
+    @property
+    def failures(self) -> tuple[Outcome, ...]:
+        """The outcomes of scenes that were not mapped."""
+        return tuple(outcome for outcome in self.outcomes if outcome.status == "failed")
+
+    @property
+    def not_done(self) -> int:
+        """How many scenes were not come to."""
+        return self.scenes - len(self.outcomes)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data."""
+        return {
+            "version": geoclass.__version__,
+            "model": self.model_sha256,
+            "command": self.command,
+            "seconds": round(self.seconds, 3),
+            "scenes": self.scenes,
+            **{status.replace(" ", "_"): count for status, count in self.counts.items()},
+            "not_done": self.not_done,
+            "cells": sum(outcome.cells for outcome in self.outcomes),
+            "outcomes": [
+                {
+                    "scene": outcome.job.scene,
+                    "map": outcome.job.output.name,
+                    "status": outcome.status,
+                    "reason": outcome.reason,
+                    "cells": outcome.cells,
+                    "seconds": round(outcome.seconds, 3),
+                    "warnings": list(outcome.warnings),
+                }
+                for outcome in self.outcomes
+            ],
+        }
+
+
+def write_summary(summary: Summary, folder: Path, shard: Shard | None = None) -> None:
+    """Write `summary.json` and `failures.csv`, of a shard with its number in their names.
+
+    Raises OutputError where they cannot be written.
+    """
+    part = f"-{shard.index}-of-{shard.count}" if shard else ""
+    text = json.dumps(summary.to_json(), indent=1, ensure_ascii=False) + "\n"
+    write_whole(folder / f"summary{part}.json", text.encode())
+    table = io.StringIO(newline="")
+    writer = csv.writer(table)
+    writer.writerow(["scene", "reason"])
+    writer.writerows([o.job.scene, o.reason] for o in summary.failures)
+    write_whole(folder / f"failures{part}.csv", table.getvalue().encode())
+
+
+def order_outcomes(outcomes: Mapping[str, Outcome], scenes: Sequence[str]) -> tuple[Outcome, ...]:
+    """As the scenes were named, whoever was finished first."""
+    return tuple(outcomes[scene] for scene in scenes if scene in outcomes)

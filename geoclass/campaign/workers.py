@@ -1,0 +1,201 @@
+"""Several processes on one machine, each of which maps whole scenes.
+
+A scene that kills its process (for want of memory, or by a fault of a library) is an outcome like
+any other: another process takes its place.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import threading
+from collections import deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from multiprocessing import connection, get_context, parent_process
+from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
+from types import FrameType
+from typing import NoReturn
+
+from geoclass.campaign.jobs import CampaignSettings, Job, Outcome
+from geoclass.campaign.run import Progress
+from geoclass.errors import SettingsError
+from geoclass.model.checkpoint import Model, load_model
+from geoclass.scene.source import SceneSource
+
+STOP_SECONDS = 10
+"""A process that has not ended so long after it was asked to is killed."""
+
+
+@dataclass(slots=True, kw_only=True)
+class _Worker:
+    """A process, seen from the one that started it."""
+
+    process: BaseProcess
+    pipe: Connection
+    job: Job | None = None
+    """What it is at work on."""
+
+
+class ExecuteInProcesses:
+    """Does jobs in several processes, the largest first, so that all end at about one time."""
+
+    def __init__(self, workers: int, memory_bytes: int | None = None) -> None:
+        """Raises SettingsError for fewer than one worker, or too little memory for one."""
+        if workers < 1:
+            raise SettingsError(f"the number of workers must be at least 1, got {workers}")
+        self._workers = limit_workers(workers, memory_bytes)
+
+    def __call__(
+        self,
+        jobs: Sequence[tuple[Job, SceneSource]],
+        model: Model,  # noqa: ARG002 - each process loads it for itself
+        campaign: CampaignSettings,
+        progress: Progress,
+    ) -> None:
+        """Tell `progress` of every outcome, and of cells as they are done."""
+        waiting = deque(sorted(jobs, key=lambda pair: -pair[1].height * pair[1].width))
+        count = min(self._workers, len(waiting))
+        workers = [_start(campaign, i, count) for i in range(count)]
+        try:
+            for worker in workers:
+                _give(worker, waiting)
+            while busy := [worker for worker in workers if worker.job is not None]:
+                for ready in connection.wait([worker.pipe for worker in busy]):
+                    worker = next(worker for worker in busy if worker.pipe is ready)
+                    self._hear(worker, workers, waiting, campaign, progress)
+        finally:
+            _stop(workers)
+
+    def _hear(
+        self,
+        worker: _Worker,
+        workers: list[_Worker],
+        waiting: deque[tuple[Job, SceneSource]],
+        campaign: CampaignSettings,
+        progress: Progress,
+    ) -> None:
+        """Take one message of a worker; if it has died, put another in its place."""
+        assert worker.job is not None  # it is only listened to while it is at work
+        try:
+            message = worker.pipe.recv()
+        except (EOFError, OSError):
+            message = _describe_death(worker)
+            place = workers.index(worker)
+            _stop([worker])
+            workers[place] = worker = _start(campaign, place, len(workers))
+        if isinstance(message, int):
+            progress.on_cells(message)
+            return
+        worker.job = None
+        _give(worker, waiting)
+        progress.on_outcome(message)
+
+
+def limit_workers(workers: int, memory_bytes: int | None) -> int:
+    """As many as fit into the memory; SettingsError where not one does."""
+    if memory_bytes is None:
+        return workers
+    fitting = memory_bytes // BYTES_A_WORKER
+    if fitting < 1:
+        raise SettingsError(
+            f"a worker needs {BYTES_A_WORKER / 1e9:.1f} GB of memory, got "
+            f"{memory_bytes / 1e9:.1f} GB: give more"
+        )
+    return min(workers, fitting)
+
+
+BYTES_A_WORKER = 1_300_000_000
+"""Peak of a process that maps a scene of 10980×10980 pixels."""
+
+
+def _start(campaign: CampaignSettings, index: int, count: int) -> _Worker:
+    context = get_context("spawn")  # a fork of a process with threads may hang
+    ours, theirs = context.Pipe()
+    process = context.Process(
+        target=work, args=(theirs, campaign, index, count), name=f"geoclass-{index}", daemon=True
+    )
+    process.start()
+    theirs.close()
+    return _Worker(process=process, pipe=ours)
+
+
+def _give(worker: _Worker, waiting: deque[tuple[Job, SceneSource]]) -> None:
+    """The next job, if there is one; a worker that has died will be heard of."""
+    if waiting:
+        job, source = waiting.popleft()
+        worker.job = job
+        with contextlib.suppress(OSError):
+            worker.pipe.send((job, source))
+
+
+def _describe_death(worker: _Worker) -> Outcome:
+    assert worker.job is not None  # see _hear
+    worker.process.join(STOP_SECONDS)
+    code = worker.process.exitcode
+    how = f"by {signal.Signals(-code).name}" if code is not None and code < 0 else f"with {code}"
+    return Outcome(
+        job=worker.job,
+        status="failed",
+        reason=f"its process ended {how}, perhaps for want of memory: give fewer --workers",
+    )
+
+
+def _stop(workers: Sequence[_Worker]) -> None:
+    """End processes: at once where they wait, after tidying up where they work."""
+    for worker in workers:
+        worker.pipe.close()
+        if worker.job is not None:
+            worker.process.terminate()
+    for worker in workers:
+        worker.process.join(STOP_SECONDS)
+        if worker.process.is_alive():
+            worker.process.kill()
+            worker.process.join()
+
+
+def work(pipe: Connection, campaign: CampaignSettings, index: int, count: int) -> None:
+    """Do what comes through the pipe until it closes: the whole life of a worker."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all; the first process decides
+    signal.signal(signal.SIGTERM, _leave)
+    _die_with_parent()
+    import torch
+
+    from geoclass.campaign.mapper import SceneMapper
+
+    # Before the pools of OpenMP are made.
+    torch.set_num_threads(max(1, (os.cpu_count() or 1) // count))
+    device = campaign.device
+    if device is None and torch.cuda.is_available():
+        device = f"cuda:{index % torch.cuda.device_count()}"
+    mapper = SceneMapper(
+        load_model(campaign.model, legend=campaign.legend), replace(campaign, device=device)
+    )
+    for job, source in _receive(pipe):
+        pipe.send(mapper.do(job, source, pipe.send))
+
+
+def _receive(pipe: Connection) -> Iterator[tuple[Job, SceneSource]]:
+    while True:
+        try:
+            yield pipe.recv()
+        except EOFError:
+            return
+
+
+def _leave(_signum: int, _frame: FrameType | None) -> NoReturn:
+    raise SystemExit(1)  # so that drafts are removed on the way out
+
+
+def _die_with_parent() -> None:
+    """End this process when the one that started it is gone, even if that was killed."""
+    parent = parent_process()
+    assert parent is not None  # workers are started by a process
+
+    def watch() -> None:
+        connection.wait([parent.sentinel])
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=watch, daemon=True).start()

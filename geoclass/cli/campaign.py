@@ -1,0 +1,146 @@
+"""geoclass map SCENE… -o FOLDER/: many scenes"""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import NoReturn, Self
+
+import click
+from tqdm import tqdm
+
+from geoclass.campaign.jobs import CampaignSettings, Outcome, Shard
+from geoclass.campaign.run import Execute, Progress, execute_here, run_campaign
+from geoclass.campaign.summary import Summary
+from geoclass.campaign.workers import ExecuteInProcesses
+from geoclass.cli.campaign_options import CampaignOptions
+from geoclass.cli.map_scene import Order, type_command
+from geoclass.products.files import check_form
+from geoclass.products.formats import MapFormat
+
+
+def map_scenes(
+    scenes: Sequence[str],
+    folder: Path,
+    map_format: MapFormat,
+    order: Order,
+    wishes: CampaignOptions,
+) -> None:
+    """Map all scenes; exit code 1 where one failed, 128 and the signal's number where stopped."""
+    campaign = CampaignSettings(
+        model=order.model,
+        legend=order.legend,
+        map_format=map_format,
+        form=check_form(map_format, order.form),
+        settings=order.settings,
+        bands=None if order.bands is None else tuple(order.bands),
+        device=order.device,
+        batch_size=order.batch_size,
+        redo=wishes.redo,
+        overwrite=order.overwrite,
+        fail_fast=wishes.fail_fast,
+        command=type_command(),
+    )
+    execute: Execute = execute_here
+    if wishes.workers != 1 or wishes.memory is not None:
+        execute = ExecuteInProcesses(wishes.workers, wishes.memory)
+    shard = None if wishes.shard is None else Shard(*wishes.shard)
+    with _Bars(quiet=order.quiet) as bars, stoppable():
+        try:
+            summary = run_campaign(
+                scenes, folder, campaign, shard=shard, execute=execute, progress=bars.progress
+            )
+        except Stopped as stop:
+            bars.close()
+            click.echo(
+                f"stopped: {bars.done} of {bars.scenes} scenes are done; "
+                "the same command goes on from there",
+                err=True,
+            )
+            sys.exit(128 + stop.signum)
+    report(summary, folder, quiet=order.quiet)
+    if summary.failures or summary.not_done:
+        sys.exit(1)
+
+
+def report(summary: Summary, folder: Path, *, quiet: bool) -> None:
+    """What there is in the end."""
+    counts = ", ".join(f"{count} {status}" for status, count in summary.counts.items())
+    left = f", {summary.not_done} not come to" if summary.not_done else ""
+    if not quiet:
+        click.echo(f"{summary.scenes} scenes: {counts}{left}; see {folder / 'summary.json'}")
+
+
+class Stopped(BaseException):
+    """Someone wants the program to end; a base exception, so that no scene is blamed for it."""
+
+    def __init__(self, signum: int) -> None:
+        super().__init__(signum)
+        self.signum = signum
+
+
+@contextmanager
+def stoppable() -> Iterator[None]:
+    """Ctrl-C and a polite request to end become `Stopped`: drafts are removed on the way out."""
+
+    def stop(signum: int, _frame: FrameType | None) -> NoReturn:
+        for kind in kinds:
+            signal.signal(kind, signal.SIG_IGN)  # tidying up is not to be disturbed
+        raise Stopped(signum)
+
+    kinds = (signal.SIGINT, signal.SIGTERM)
+    before = {kind: signal.signal(kind, stop) for kind in kinds}
+    try:
+        yield
+    finally:
+        for kind, handler in before.items():
+            signal.signal(kind, handler)
+
+
+class _Bars:
+    """On a terminal a bar of scenes, with tiles a second; elsewhere a line a map.
+
+    A failure is said when it happens, wherever.
+    """
+
+    def __init__(self, *, quiet: bool) -> None:
+        self.scenes = self.done = 0
+        self._quiet, self._cells = quiet, 0
+        self._bar = tqdm(unit="scene", disable=quiet or None)
+        self.progress = Progress(
+            on_start=self._start, on_outcome=self._finish, on_cells=self._count
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Leave the terminal to others."""
+        self._bar.close()
+
+    def _start(self, scenes: int) -> None:
+        self.scenes = self._bar.total = scenes
+        self._bar.refresh()
+
+    def _count(self, cells: int) -> None:
+        self._cells += cells
+        elapsed = self._bar.format_dict["elapsed"] or 1
+        self._bar.set_postfix_str(f"{self._cells / elapsed:,.0f} tiles/s")
+
+    def _finish(self, outcome: Outcome) -> None:
+        self.done += 1
+        self._bar.update()
+        scene, count = outcome.job.scene, f"{self.done}/{self.scenes}"
+        for warning in outcome.warnings:
+            self._bar.write(f"Warning: {scene}: {warning}", file=sys.stderr)
+        if outcome.status == "failed":
+            self._bar.write(f"{count} failed {scene}: {outcome.reason}", file=sys.stderr)
+        elif outcome.status == "mapped" and self._bar.disable and not self._quiet:
+            click.echo(f"{count} mapped {scene}: {outcome.cells} cells, {outcome.seconds:.1f} s")

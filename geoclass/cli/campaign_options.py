@@ -1,0 +1,78 @@
+"""Options for mapping many scenes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import click
+
+from geoclass.cli.options import gather
+from geoclass.errors import SettingsError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CampaignOptions:
+    """How many scenes are worked through."""
+
+    redo: bool
+    fail_fast: bool
+    workers: int
+    memory: int | None
+    shard: tuple[int, int] | None
+
+    def refuse_any(self, output: str) -> None:
+        """SettingsError where one was given for a single map."""
+        if self != CampaignOptions(redo=False, fail_fast=False, workers=1, memory=None, shard=None):
+            raise SettingsError(
+                "--redo, --fail-fast, --workers, --memory and --shard are for many scenes: "
+                f"give a folder as output instead of {output}"
+            )
+
+
+def parse_bytes(_ctx: click.Context, _param: click.Parameter, value: str | None) -> int | None:
+    """`3GB`, `800 MB` or a plain number of bytes."""
+    if value is None:
+        return None
+    units = {"": 1, "kb": 1e3, "mb": 1e6, "gb": 1e9, "tb": 1e12}
+    units |= {"kib": 2**10, "mib": 2**20, "gib": 2**30, "tib": 2**40}
+    found = re.fullmatch(r"([0-9.]+)\s*([a-z]*)", value.strip().lower())
+    try:
+        number, unit = found.groups() if found else ("", "")
+        return int(float(number) * units[unit])
+    except (ValueError, KeyError):
+        raise click.BadParameter(f"{value!r} is not of the form 3GB or 800MB") from None
+
+
+def parse_shard(
+    _ctx: click.Context, _param: click.Parameter, value: str | None
+) -> tuple[int, int] | None:
+    """`2/5` → (2, 5)."""
+    if value is None:
+        return None
+    found = re.fullmatch(r"([0-9]+)/([0-9]+)", value)
+    if not found:
+        raise click.BadParameter(f"{value!r} is not of the form I/N, such as 2/5")
+    return int(found[1]), int(found[2])
+
+
+_OPTIONS = (
+    click.option("--redo", is_flag=True, help="Map again what is up to date."),
+    click.option("--fail-fast", is_flag=True, help="Stop at the first scene that fails."),
+    click.option(
+        "--workers", type=int, default=1, show_default=True, help="Processes that map scenes."
+    ),
+    click.option(
+        "--memory", metavar="BYTES", callback=parse_bytes, help="For all of them, such as 3GB."
+    ),
+    click.option(
+        "--shard", metavar="I/N", callback=parse_shard, help="Map the Ith of N parts of the scenes."
+    ),
+)
+
+
+def campaign_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Options for many scenes, which reach the command as one argument, `campaign`."""
+    return gather(command, "campaign", CampaignOptions, _OPTIONS)

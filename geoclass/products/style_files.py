@@ -1,0 +1,80 @@
+"""The styles of a file as files of their own, for GeoServer and other layers in QGIS."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from geoclass.errors import OutputError, SettingsError
+from geoclass.legend import read_legend
+from geoclass.products.files import holds_map, read_map
+from geoclass.products.formats import find_format
+from geoclass.products.geopackage import ALIASES
+from geoclass.products.qml import format_qml
+from geoclass.products.sld import format_sld
+from geoclass.products.style_table import StyleText, read_style_table
+from geoclass.products.styles import Style, map_styles, raster_styles
+from geoclass.products.writing import check_folder, write_whole
+
+
+def write_styles(
+    path: Path | str,
+    folder: Path | str | None = None,
+    *,
+    legend: Path | str | None = None,
+    overwrite: bool = False,
+) -> list[Path]:
+    """Write each style of a map, change, monitor or sample file as `.qml` and `.sld`.
+
+    They are named after the file and the style, and lie in its folder unless another is given;
+    the paths are returned. `legend` names a JSON file of other titles and colours, for maps.
+    Raises OutputError where there is nothing to write or it must not be replaced, SettingsError
+    for a legend that cannot be used.
+    """
+    path = Path(path)
+    styles = _find_styles(path, legend)
+    texts = _name_files(path, Path(folder) if folder is not None else path.parent, styles)
+    for target in texts:
+        check_folder(target)
+        if target.exists() and not overwrite:
+            raise OutputError(f"{target} exists: give --overwrite or another folder")
+    for target, text in texts.items():
+        write_whole(target, text.encode())
+    return list(texts)
+
+
+def _find_styles(path: Path, legend: Path | str | None) -> list[StyleText]:
+    if not path.is_file():
+        raise OutputError(f"no file at {path}: check the path")
+    if not holds_map(path):
+        if legend is not None:
+            raise SettingsError(
+                f"{path} is no land-cover map: a legend can be given for maps only; give it when "
+                "they are made"
+            )
+        return read_style_table(path)
+    classes = read_map(path).legend
+    if legend is not None:
+        classes = read_legend(legend, classes)
+    if find_format(path) == "tif":
+        return _format_all(path.stem, raster_styles(classes))
+    return _format_all("landcover", map_styles(classes, ALIASES))
+
+
+def _format_all(layer: str, styles: Mapping[str, Style]) -> list[StyleText]:
+    return [
+        StyleText(layer=layer, name=name, qml=format_qml(style), sld=format_sld(style, layer, name))
+        for name, style in styles.items()
+    ]
+
+
+def _name_files(path: Path, folder: Path, styles: Sequence[StyleText]) -> dict[Path, str]:
+    """Text by path; the layer stands in the name only where the file has several."""
+    several = len({style.layer for style in styles}) > 1
+    texts = {}
+    for style in styles:
+        parts = [path.stem, *([style.layer] if several else []), style.name]
+        base = "_".join(parts[:1] + [part.lower().replace(" ", "_") for part in parts[1:]])
+        texts[folder / f"{base}.qml"] = style.qml
+        texts[folder / f"{base}.sld"] = style.sld
+    return texts

@@ -1,0 +1,252 @@
+"""Many scenes: what is done, what is left alone, and what a stopped run leaves."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from geoclass.campaign.jobs import CampaignSettings, Outcome, Shard
+from geoclass.campaign.run import Progress, run_campaign
+from geoclass.campaign.summary import Summary
+from geoclass.campaign.workers import ExecuteInProcesses
+from geoclass.errors import SettingsError
+from geoclass.landcover import LandCoverMap
+from geoclass.mapping.settings import MapSettings
+from geoclass.products.files import read_map
+from tests.conftest import paint
+
+Make = Callable[..., Path]
+TIF = CampaignSettings(map_format="tif")
+
+
+@pytest.fixture
+def scenes(make_scene: Make, tmp_path: Path) -> Path:
+    """A folder of six scenes, two of which are broken."""
+    (tmp_path / "scenes").mkdir()
+    for n in range(4):
+        pixels = paint([[n, 1], [3, (n + 5) % 10]])
+        make_scene(pixels, f"scenes/good{n}.tif")
+    make_scene(paint([[1]])[:1], "scenes/onlyred.tif")
+    (tmp_path / "scenes" / "text.tif").write_text("no raster")
+    return tmp_path / "scenes"
+
+
+def run(scenes: Path, out: Path, campaign: CampaignSettings = TIF, **kwargs) -> Summary:
+    return run_campaign([str(scenes)], out, campaign, **kwargs)
+
+
+def statuses(summary: Summary) -> dict[str, str]:
+    return {Path(o.job.scene).stem: o.status for o in summary.outcomes}
+
+
+def same(one: LandCoverMap, other: LandCoverMap) -> bool:
+    fields = ("class_id", "best_class", "probabilities", "valid_share", "mask_reason")
+    return all(np.array_equal(getattr(one, f), getattr(other, f)) for f in fields)
+
+
+def mend(scenes: Path) -> None:
+    for name in ("onlyred.tif", "text.tif"):
+        (scenes / name).write_bytes((scenes / "good0.tif").read_bytes())
+
+
+def test_bad_scenes_are_outcomes_and_a_second_run_does_only_what_is_left(
+    scenes: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "maps"
+    first = run(scenes, out)
+    assert first.counts == {"mapped": 4, "up to date": 0, "failed": 2}
+    with (out / "failures.csv").open(newline="") as file:
+        reasons = {Path(row["scene"]).name: row["reason"] for row in csv.DictReader(file)}
+    assert "1 band(s)" in reasons["onlyred.tif"]
+    assert "text.tif" in reasons["text.tif"]
+    told = json.loads((out / "summary.json").read_text())
+    assert (told["mapped"], told["failed"], told["cells"]) == (4, 2, 16)
+
+    before = {path: path.stat().st_mtime_ns for path in out.glob("*.tif")}
+    again = run(scenes, out)
+    assert again.counts == {"mapped": 0, "up to date": 4, "failed": 2}
+    assert {path: path.stat().st_mtime_ns for path in out.glob("*.tif")} == before
+
+    mend(scenes)
+    mended = run(scenes, out)
+    assert mended.counts == {"mapped": 2, "up to date": 4, "failed": 0}
+
+
+def test_changed_scene_option_or_wish_is_done_again(scenes: Path, tmp_path: Path) -> None:
+    mend(scenes)
+    out = tmp_path / "maps"
+    run(scenes, out)
+    os.utime(scenes / "good2.tif", ns=(1, 1))
+    touched = run(scenes, out)
+    assert [name for name, status in statuses(touched).items() if status == "mapped"] == ["good2"]
+    other = CampaignSettings(map_format="tif", settings=MapSettings(min_valid_share=0.4))
+    assert run(scenes, out, other).counts["mapped"] == 6
+    redo = CampaignSettings(map_format="tif", settings=other.settings, redo=True)
+    assert run(scenes, out, redo).counts["mapped"] == 6
+
+
+def test_map_without_its_companion_is_done_again(scenes: Path, tmp_path: Path) -> None:
+    mend(scenes)
+    out = tmp_path / "maps"
+    run(scenes, out)
+    (out / "good1.tif.aux.xml").unlink()
+    assert statuses(run(scenes, out))["good1"] == "mapped"
+
+
+def test_file_of_someone_else_is_left_alone(scenes: Path, tmp_path: Path) -> None:
+    out = tmp_path / "maps"
+    out.mkdir()
+    (out / "good1.tif").write_text("mine")
+    summary = run(scenes, out)
+    assert statuses(summary)["good1"] == "failed"
+    assert (out / "good1.tif").read_text() == "mine"
+    forced = run(scenes, out, CampaignSettings(map_format="tif", overwrite=True))
+    assert statuses(forced)["good1"] == "mapped"
+
+
+def test_maps_never_replace_their_scenes(scenes: Path) -> None:
+    before = (scenes / "good0.tif").read_bytes()
+    summary = run(scenes, scenes)
+    assert summary.counts["failed"] == 6
+    assert "would replace it" in summary.failures[0].reason
+    assert (scenes / "good0.tif").read_bytes() == before
+
+
+def test_fail_fast_stops_at_the_first_failure(scenes: Path, tmp_path: Path) -> None:
+    fast = CampaignSettings(map_format="tif", fail_fast=True)
+    summary = run(scenes, tmp_path / "maps", fast)
+    assert summary.counts["failed"] == 1
+    assert summary.not_done > 0
+
+
+def test_progress_tells_of_every_scene_and_cell(scenes: Path, tmp_path: Path) -> None:
+    told: list[object] = []
+    progress = Progress(on_start=told.append, on_outcome=told.append, on_cells=told.append)
+    run(scenes, tmp_path / "maps", progress=progress)
+    assert told[0] == 6
+    assert sum(isinstance(item, Outcome) for item in told) == 6
+    assert sum(item for item in told[1:] if isinstance(item, int)) == 16
+
+
+def test_workers_and_shards_make_the_same_maps(scenes: Path, tmp_path: Path) -> None:
+    alone = run(scenes, tmp_path / "alone")
+    cells: list[int] = []
+    several = run(
+        scenes,
+        tmp_path / "several",
+        execute=ExecuteInProcesses(2),
+        progress=Progress(on_cells=cells.append),
+    )
+    assert statuses(several) == statuses(alone)
+    assert sum(cells) == 16
+    parts = [run(scenes, tmp_path / "parts", shard=Shard(i, 3)) for i in (1, 2, 3)]
+    assert sum(part.scenes for part in parts) == 6
+    assert sum(part.counts["mapped"] for part in parts) == 4
+    assert (tmp_path / "parts" / "summary-2-of-3.json").exists()
+    for n in range(4):
+        expected = read_map(tmp_path / "alone" / f"good{n}.tif")
+        assert same(read_map(tmp_path / "several" / f"good{n}.tif"), expected)
+        assert same(read_map(tmp_path / "parts" / f"good{n}.tif"), expected)
+
+
+def test_process_that_dies_is_an_outcome(scenes: Path, tmp_path: Path) -> None:
+    """One worker is killed at its first scene; another takes its place."""
+    victims: list[int] = []
+
+    def kill(_scenes: int) -> None:
+        find = ["pgrep", "-P", str(os.getpid()), "-f", "spawn_main"]
+
+        def strike() -> None:
+            while not victims:
+                found = subprocess.run(find, capture_output=True, text=True, check=False).stdout
+                victims.extend(int(pid) for pid in found.split())
+                time.sleep(0.05)
+            os.kill(victims[0], signal.SIGKILL)
+
+        import threading
+
+        threading.Thread(target=strike).start()
+
+    progress = Progress(on_start=kill)
+    summary = run(scenes, tmp_path / "maps", execute=ExecuteInProcesses(1), progress=progress)
+    died = [o for o in summary.failures if "its process ended by SIGKILL" in o.reason]
+    assert len(died) == 1
+    assert summary.counts["mapped"] == 3
+
+
+def test_memory_limits_the_number_of_workers() -> None:
+    with pytest.raises(SettingsError, match="a worker needs"):
+        ExecuteInProcesses(2, 10_000_000)
+    with pytest.raises(SettingsError, match="at least 1, got 0"):
+        ExecuteInProcesses(0)
+
+
+def start(scenes: Path, out: Path, *extra: str) -> subprocess.Popen[str]:
+    """The command line in a process group of its own."""
+    arguments: Sequence[str] = (str(scenes), "-o", f"{out}/", "-f", "tif", *extra)
+    return subprocess.Popen(
+        [sys.executable, "-m", "geoclass.cli.main", "map", *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+
+
+def wait_for_first_map(out: Path) -> None:
+    until = time.monotonic() + 120
+    while not list(out.glob("*.tif")):
+        assert time.monotonic() < until, "no map came"
+        time.sleep(0.01)
+
+
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
+def test_polite_end_leaves_whole_maps_and_says_how_to_go_on(
+    scenes: Path, tmp_path: Path, signum: signal.Signals
+) -> None:
+    out = tmp_path / "maps"
+    process = start(scenes, out)
+    wait_for_first_map(out)
+    process.send_signal(signum)
+    _, err = process.communicate(timeout=60)
+    if process.returncode == 1:
+        pytest.skip("it was done before the signal came")
+    assert process.returncode == 128 + signum, err
+    assert "the same command goes on from there" in err
+    assert not [path for path in out.iterdir() if path.name.startswith(".")]
+    assert json.loads((out / "summary.json").read_text())["not_done"] > 0
+
+
+def test_killed_runs_end_in_the_same_maps(scenes: Path, tmp_path: Path) -> None:
+    """Killed at five random moments, one worker and two; never is a file half there."""
+    mend(scenes)
+    run(scenes, tmp_path / "calm")
+    out = tmp_path / "maps"
+    generator = random.Random(7)
+    for attempt in range(5):
+        extra = ["--workers", "2"] if attempt % 2 else []
+        process = start(scenes, out, *extra)
+        if out.exists():
+            time.sleep(generator.uniform(1.5, 4.0))
+        else:
+            wait_for_first_map(out)
+        os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+        for path in out.glob("*.tif"):
+            read_map(path)
+    assert run(scenes, out).counts["failed"] == 0
+    for path in (tmp_path / "calm").glob("*.tif"):
+        assert same(read_map(out / path.name), read_map(path))
+    assert not [path for path in out.iterdir() if path.name.startswith(".")]

@@ -1,0 +1,108 @@
+"""Which scenes are meant, and what their maps are called."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from geoclass.campaign.jobs import Job, Shard, choose_shard
+from geoclass.campaign.scenes import find_scenes, name_maps
+from geoclass.errors import SceneError, SettingsError
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    for name in ("b.tif", "a.TIF", "notes.txt", ".hidden.tif", "c.tif.aux.xml"):
+        (tmp_path / name).write_bytes(b"x")
+    (tmp_path / "S2A_X.SAFE").mkdir()
+    (tmp_path / "S2A_X.SAFE" / "MTD_MSIL1C.xml").write_bytes(b"x")
+    (tmp_path / "deeper").mkdir()
+    (tmp_path / "deeper" / "d.tif").write_bytes(b"x")
+    return tmp_path
+
+
+def test_folder_gives_its_scenes_and_no_others(folder: Path) -> None:
+    names = ["S2A_X.SAFE", "a.TIF", "b.tif"]
+    assert find_scenes([str(folder)]) == tuple(str(folder / name) for name in names)
+
+
+def test_product_is_one_scene(folder: Path) -> None:
+    product = str(folder / "S2A_X.SAFE")
+    assert find_scenes([product]) == (product,)
+
+
+def test_pattern_reaches_into_folders(folder: Path) -> None:
+    found = find_scenes([f"{folder}/**/*.tif"])
+    assert found == (str(folder / "b.tif"), str(folder / "deeper" / "d.tif"))
+
+
+def test_list_holds_inputs_and_remarks(folder: Path) -> None:
+    text = (
+        f"# two ways to say it\n{folder}/b.tif\n\n{folder}/*.tif\nhttps://example.org/x.tif?a=1\n"
+    )
+    (folder / "list.txt").write_text(text)
+    expected = (str(folder / "b.tif"), "https://example.org/x.tif?a=1")
+    assert find_scenes([f"@{folder}/list.txt"]) == expected
+
+
+def test_collection_gives_its_items(tmp_path: Path) -> None:
+    path = tmp_path / "found.json"
+    features = [{"id": "one", "stac_version": "1.0.0"}, {"id": "two"}]
+    path.write_text(json.dumps({"type": "FeatureCollection", "features": features}))
+    assert find_scenes([str(path)]) == (f"{path}#one", f"{path}#two")
+
+
+def test_item_stays_a_scene(tmp_path: Path) -> None:
+    path = tmp_path / "item.json"
+    path.write_text(json.dumps({"type": "Feature", "stac_version": "1.0.0"}))
+    assert find_scenes([str(path)]) == (str(path),)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda d: [f"{d}/*.xyz"], "nothing matches"),
+        (lambda d: [f"@{d}/none.txt"], "cannot read the list"),
+        (lambda d: [f"{d}/empty"], "holds no scene"),
+    ],
+)
+def test_nothing_meant_is_refused(tmp_path: Path, make, message: str) -> None:
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(SceneError, match=message):
+        find_scenes(make(tmp_path))
+
+
+def test_maps_bear_the_names_of_scenes(tmp_path: Path) -> None:
+    scenes = ["x/a.tif", "x/S2A_1.SAFE.zip", "https://example.org/c.tif?sig=1", "items.json#i/1"]
+    names = [path.name for path in name_maps(scenes, tmp_path, "gpkg")]
+    assert names == ["a.gpkg", "S2A_1.gpkg", "c.gpkg", "i_1.gpkg"]
+
+
+def test_equal_names_take_their_folders_along(tmp_path: Path) -> None:
+    scenes = ["2019/06/a.tif", "2020/06/a.tif", "2020/07/A.tif", "b.tif"]
+    names = [path.name for path in name_maps(scenes, tmp_path, "tif")]
+    assert names == ["2019_06_a.tif", "2020_06_a.tif", "07_A.tif", "b.tif"]
+
+
+def test_scenes_that_cannot_be_told_apart_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(SceneError, match="several scenes would make the map a"):
+        name_maps(["a.tif", "a.jp2"], tmp_path, "gpkg")
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 7])
+def test_shards_are_disjoint_complete_and_balanced(count: int) -> None:
+    sizes = [(n * 37 % 11 + 1) * 1_000_000 for n in range(40)]
+    jobs = [(Job(scene=f"{n}", output=Path(f"{n}.tif")), size) for n, size in enumerate(sizes)]
+    shards = [choose_shard(reversed(jobs), Shard(i + 1, count)) for i in range(count)]
+    flat = [job.scene for shard in shards for job in shard]
+    assert sorted(flat) == sorted(job.scene for job, _ in jobs)
+    loads = [sum(dict(jobs)[job] for job in shard) for shard in shards]
+    assert max(loads) - min(loads) <= max(sizes) + 2_000_000
+
+
+@pytest.mark.parametrize(("index", "count"), [(0, 3), (4, 3), (1, 0)])
+def test_shard_that_does_not_exist_is_refused(index: int, count: int) -> None:
+    with pytest.raises(SettingsError, match="there is no shard"):
+        Shard(index, count)
