@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -19,6 +19,22 @@ MASK_REASONS = ("", "cloud", "cirrus", "shadow", "snow", "saturated", "user")
 """Why a cell is masked, by its code; 0 where it is not."""
 
 STATUS_NAMES = {UNKNOWN: "unknown", MASKED: "masked", NODATA: "nodata"}
+
+
+SENTINEL_2 = "Sentinel-2"
+
+
+def credit(images: Iterable[tuple[str | None, str | None]]) -> str:
+    """What the licence of the images' data wants to be said, empty where it is not known to.
+
+    `images` are missions and dates, YYYY-MM-DD. The wording is that of the legal notice on the
+    use of Copernicus Sentinel data.
+    """
+    dates = [day for mission, day in images if mission == SENTINEL_2]
+    if not dates:
+        return ""
+    years = sorted({day[:4] for day in dates if day})
+    return f"contains modified Copernicus Sentinel data {', '.join(years)}".rstrip()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +67,13 @@ class Provenance:
     """What said which pixels are not looked at, for people; None where it was not noted."""
     warnings: tuple[str, ...] = ()
     """What was doubtful when the map was made, for people."""
+    mission: str | None = None
+    """Whose data these are, `Sentinel-2`, if known."""
+
+    @property
+    def attribution(self) -> str:
+        """What is to be said of the source wherever the map is shown; may be empty."""
+        return credit([(self.mission, self.date)])
 
     def to_json(self) -> dict[str, Any]:
         """Plain data, understood by `from_json`."""

@@ -161,6 +161,7 @@ def make_landcover(rows: int = 3, cols: int = 4, *, seed: int = 0, **changes: An
         fingerprint="cd" * 32,
         masked_by=("cloud by the scene classification",),
         warnings=("the scene is a drawing",),
+        mission="Sentinel-2",
     )
     fields = {
         "grid": grid,

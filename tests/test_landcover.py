@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from geoclass.landcover import quantise_probabilities
+from geoclass.landcover import credit, quantise_probabilities
 from geoclass.legend import MASKED, NODATA, UNKNOWN
 from tests.conftest import make_landcover
 
@@ -49,3 +49,11 @@ def test_quantised_probabilities_are_within_half_a_step() -> None:
 def test_arrays_of_another_shape_are_refused() -> None:
     with pytest.raises(ValueError, match="valid_share must be uint8"):
         make_landcover(valid_share=np.zeros((2, 2), np.uint8))
+
+
+def test_credit_names_each_year_of_sentinel_data_once() -> None:
+    images = [("Sentinel-2", "2018-05-01"), (None, "2019-05-01"), ("Sentinel-2", "2016-01-02")]
+    assert credit(images) == "contains modified Copernicus Sentinel data 2016, 2018"
+    assert credit([*images, ("Sentinel-2", "2018-07-01")]) == credit(images)
+    assert credit([("Sentinel-2", None)]) == "contains modified Copernicus Sentinel data"
+    assert credit([(None, "2019-05-01")]) == ""

@@ -187,7 +187,10 @@ def _write_extras(
     from geoclass.products.layers import write_csv
 
     if raster is not None:
-        tags = {"CODING": "confidence digit (2 low, 3 high, 4 highest), days since 2014-12-31"}
+        tags = {
+            "CODING": "confidence digit (2 low, 3 high, 4 highest), days since 2014-12-31",
+            "TIFFTAG_COPYRIGHT": result.stack.attribution,
+        }
         write_codes(raster, code_alerts(result), result.stack.grid, tags)
     if tables is None and chart is None:
         return

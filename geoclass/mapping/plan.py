@@ -13,7 +13,7 @@ import geoclass
 from geoclass.contract import Contract
 from geoclass.errors import SceneError, SettingsError
 from geoclass.grid import Grid
-from geoclass.landcover import Provenance
+from geoclass.landcover import SENTINEL_2, Provenance
 from geoclass.mapping.doubt import check_range, choose_radiometry
 from geoclass.mapping.request import fingerprint, fingerprint_request
 from geoclass.mapping.settings import MapSettings
@@ -136,6 +136,7 @@ def plan_map(
         fingerprint=fingerprint({**decisive, **hidden}),
         masked_by=masks.notes,
         warnings=warnings,
+        mission=SENTINEL_2 if source.facts.is_sentinel_2 else None,
         **decisive,
     )
     return MapPlan(

@@ -12,7 +12,7 @@ from affine import Affine
 from geoclass.contract import Contract
 from geoclass.errors import SettingsError
 from geoclass.grid import Grid
-from geoclass.landcover import LandCoverMap
+from geoclass.landcover import LandCoverMap, credit
 from geoclass.legend import NODATA
 from geoclass.monitor.resample import resample_map
 from geoclass.monitor.settings import AlignSettings
@@ -46,12 +46,19 @@ class Stack:
     """Of each date, file names, with commas between."""
     fingerprints: tuple[str, ...]
     """Of the maps of each date, likewise."""
+    missions: tuple[str | None, ...]
+    """Of each date: whose data the maps are of, if known."""
     probabilities: np.ndarray
     """uint8 (dates, rows, cols, classes): 250 is certainty; 0 where nothing was seen."""
     class_id: np.ndarray
     """uint8 (dates, rows, cols): as in the maps; 255 where a map does not reach."""
     mismatches: tuple[str, ...]
     """Differences between the maps that were borne."""
+
+    @property
+    def attribution(self) -> str:
+        """What is to be said of the sources wherever results are shown; may be empty."""
+        return credit(zip(self.missions, map(str, self.dates), strict=True))
 
     @property
     def observed(self) -> np.ndarray:
@@ -66,6 +73,7 @@ class Stack:
             dates=self.dates[:count],
             scenes=self.scenes[:count],
             fingerprints=self.fingerprints[:count],
+            missions=self.missions[:count],
             probabilities=self.probabilities[:count],
             class_id=self.class_id[:count],
         )
@@ -241,6 +249,7 @@ def _lay(
         dates=days,
         scenes=tuple(", ".join(p.scene for p in items) for items in named),
         fingerprints=tuple(", ".join(p.fingerprint for p in items) for items in named),
+        missions=tuple(next((p.mission for p in ps if p.mission), None) for ps in named),
         probabilities=probabilities,
         class_id=class_id,
         mismatches=mismatches,

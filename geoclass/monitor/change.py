@@ -183,6 +183,7 @@ def write_change(change: Change, path: Path | str, command: str = "geoclass.writ
         ITEM: json.dumps(described),
         "GEOCLASS_SCENES": f"{change.stack.scenes[0]} -> {change.stack.scenes[1]}",
         "GEOCLASS_COMMAND": command,
+        "ATTRIBUTION": change.stack.attribution,
         "GEOCLASS_MISMATCHES": "; ".join(change.stack.mismatches) or "none",
     }
     layers = [

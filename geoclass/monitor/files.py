@@ -47,7 +47,7 @@ def write_monitor(
         "settings": asdict(result.settings),
         **describe_stack(result.stack),
     }
-    items = {ITEM: json.dumps(described)}
+    items = {ITEM: json.dumps(described), "ATTRIBUTION": result.stack.attribution}
     write_layers(Path(path), build_layers(result, zones), items, collect_blobs(result.stack))
 
 
@@ -109,6 +109,7 @@ def _unstack(stack: Stack) -> list[DatedMap]:
             version=geoclass.__version__,
             command="",
             fingerprint=stack.fingerprints[number],
+            mission=stack.missions[number],
         )
         landcover = LandCoverMap(
             grid=stack.grid,

@@ -39,6 +39,8 @@ class Strata:
     """int64 (rows, cols): number of the stratum, -1 for cells that claim nothing."""
     accuracy: np.ndarray
     """float64 (strata,): the share of each stratum that is expected to be right."""
+    attribution: str
+    """What is to be said of the sources; may be empty."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -67,6 +69,7 @@ def stratify_map(landcover: LandCoverMap) -> Strata:
         titles=tuple(c.title for c in present),
         stratum=stratum,
         accuracy=accuracy,
+        attribution=landcover.provenance.attribution,
     )
 
 
@@ -101,6 +104,7 @@ def stratify_change(change: Change, group: str = "forest") -> Strata:
         titles=names,
         stratum=stratum,
         accuracy=np.array(accuracy),
+        attribution=change.stack.attribution,
     )
 
 
@@ -196,7 +200,7 @@ def write_sample(
     write_layers(
         Path(path),
         [layer, Layer(name="design", columns=design), Layer(name="strata", columns=described)],
-        {"GEOCLASS_SAMPLE": "1"},
+        {"GEOCLASS_SAMPLE": "1", "ATTRIBUTION": strata.attribution},
     )
 
 

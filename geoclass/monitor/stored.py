@@ -30,6 +30,7 @@ def describe_stack(stack: Stack) -> dict[str, Any]:
         "dates": [day.isoformat() for day in stack.dates],
         "scenes": stack.scenes,
         "fingerprints": stack.fingerprints,
+        "missions": stack.missions,
         "mismatches": stack.mismatches,
     }
 
@@ -89,6 +90,7 @@ def read_stack(path: Path, described: Mapping[str, Any]) -> Stack:
         dates=tuple(date.fromisoformat(day) for day in described["dates"]),
         scenes=tuple(described["scenes"]),
         fingerprints=tuple(described["fingerprints"]),
+        missions=tuple(described.get("missions", [None] * len(described["dates"]))),
         probabilities=stored("probabilities", len(contract.legend)),
         class_id=stored("class_id"),
         mismatches=tuple(described["mismatches"]),

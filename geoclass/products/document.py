@@ -35,6 +35,7 @@ def describe_map(landcover: LandCoverMap, settings: FileSettings = AS_USUAL) -> 
         "GEOCLASS_SCENE_SIZE": f"{landcover.grid.width} x {landcover.grid.height} pixels",
         "GEOCLASS_COMMAND": provenance.command,
         "GEOCLASS_FINGERPRINT": settings.mark(provenance.fingerprint),
+        "ATTRIBUTION": provenance.attribution,
         "GEOCLASS_REQUEST": provenance.request and settings.mark(provenance.request),
     }
 
@@ -43,7 +44,10 @@ def summarise_map(landcover: LandCoverMap) -> str:
     """One line for people."""
     provenance = landcover.provenance
     day = f" of {provenance.date}" if provenance.date else ""
-    return f"Land cover in {provenance.scene}{day}, mapped by geoclass {provenance.version}."
+    source = f" It {provenance.attribution}." if provenance.attribution else ""
+    return (
+        f"Land cover in {provenance.scene}{day}, mapped by geoclass {provenance.version}.{source}"
+    )
 
 
 def parse_document(path: str, items: Mapping[str, str] | None) -> dict[str, Any]:

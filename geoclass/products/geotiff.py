@@ -23,7 +23,7 @@ from geoclass.errors import OutputError
 from geoclass.landcover import LandCoverMap
 from geoclass.legend import NODATA, STATUS_STYLES, Legend
 from geoclass.products.cog import Band, write_cog
-from geoclass.products.document import describe_map, parse_document
+from geoclass.products.document import describe_map, parse_document, summarise_map
 from geoclass.products.formats import FileSettings
 from geoclass.products.qml import format_qml
 from geoclass.products.styles import list_codes, raster_styles
@@ -42,7 +42,12 @@ FIRST_BANDS = {
 
 def write_geotiff(landcover: LandCoverMap, path: Path, settings: FileSettings) -> None:
     """Write a new GeoTIFF and its two companions; OSError or RasterioError if that fails."""
-    tags = describe_map(landcover, settings)
+    tags = {
+        **describe_map(landcover, settings),
+        "TIFFTAG_IMAGEDESCRIPTION": summarise_map(landcover),
+        "TIFFTAG_COPYRIGHT": landcover.provenance.attribution,
+        "TIFFTAG_SOFTWARE": f"geoclass {landcover.provenance.version}",
+    }
     write_cog(path, _list_bands(landcover), landcover.grid, tags, dict(settings.creation))
     companion(path, ".aux.xml").write_text(_auxiliary(landcover), encoding="utf-8")
     style = raster_styles(landcover.legend)["Class"]

@@ -55,6 +55,13 @@ class SceneFacts:
     scl: str | None = None
     """GDAL's name of the scene classification; its pixels may have another size."""
 
+    @property
+    def is_sentinel_2(self) -> bool:
+        """By the platform's name where there is one, else by what only its products tell."""
+        if self.platform is not None:
+            return self.platform.lower().startswith("sentinel-2")
+        return self.level in ("Level-1C", "Level-2A") or self.baseline is not None
+
     def over(self, other: SceneFacts) -> SceneFacts:
         """These facts, and where they say nothing the other ones."""
         known = {f.name: getattr(self, f.name) for f in fields(self)}
@@ -85,7 +92,9 @@ def read_name(name: str) -> SceneFacts:
             platform=f"Sentinel-{found['platform'][1:]}",
         )
     if found := _BAND_FILE_NAME.search(name):
-        return SceneFacts(date=parse_day(found["day"]), tile_id=found["tile"])
+        return SceneFacts(
+            date=parse_day(found["day"]), tile_id=found["tile"], platform="Sentinel-2"
+        )
     return SceneFacts()
 
 

@@ -27,7 +27,8 @@ def test_names_of_products_are_read() -> None:
 
 def test_names_of_band_files_are_read() -> None:
     facts = read_name("T34UCF_20230823T095559_B04.jp2")
-    assert facts == SceneFacts(date="2023-08-23", tile_id="34UCF")
+    expected = SceneFacts(date="2023-08-23", tile_id="34UCF", platform="Sentinel-2")
+    assert facts == expected
 
 
 @pytest.mark.parametrize("name", ["scene.tif", "S2B_MSIL1C.tif", "FAST_20230823T095559_B04.jp2"])
@@ -60,3 +61,19 @@ def test_days(text: str) -> None:
 @pytest.mark.parametrize("text", ["", None, "yesterday", "2020-13-01"])
 def test_no_days(text: str | None) -> None:
     assert parse_day(text) is None
+
+
+@pytest.mark.parametrize(
+    ("facts", "expected"),
+    [
+        (SceneFacts(platform="Sentinel-2A"), True),
+        (SceneFacts(platform="SENTINEL-2B"), True),
+        (SceneFacts(platform="Landsat-8", level="Level-2A"), False),
+        (SceneFacts(level="Level-1C"), True),
+        (SceneFacts(baseline="02.04"), True),
+        (read_name("T33UUU_20170216T102101_B04.jp2"), True),
+        (SceneFacts(), False),
+    ],
+)
+def test_sentinel_2_is_told_by_what_its_products_tell(facts: SceneFacts, expected: bool) -> None:
+    assert facts.is_sentinel_2 is expected
