@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
 
 @click.command("change")
-@click.argument("old")
-@click.argument("new")
+@click.argument("old", type=options.SCENE)
+@click.argument("new", type=options.SCENE)
 @click.option("-o", "--output", type=options.FILE, required=True, help="GeoPackage to write.")
 @dated_options
 @click.option("--overwrite", is_flag=True, help="Replace the output, whatever it is.")

@@ -11,8 +11,9 @@ import os
 from typing import Any
 
 import click
+from click.shell_completion import CompletionItem
 
-import geoclass
+from geoclass.cli.version import show_version
 from geoclass.errors import GeoclassError
 
 COMMANDS = {
@@ -32,6 +33,7 @@ COMMANDS = {
     "train": ("train", "Train a network on labelled tiles."),
     "evaluate": ("evaluate", "Score a model on tiles that it has not seen."),
     "export": ("export", "Write a model for other programs (ONNX)."),
+    "completion": ("completion", "Let the shell complete commands, options and files."),
 }
 """Name of the command → its module in this room and its line in the help, in order of use."""
 
@@ -56,6 +58,15 @@ class LazyGroup(click.Group):
         with formatter.section("Commands"):
             formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
 
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Names and help lines, without importing a command."""
+        named = [
+            CompletionItem(name, help=text)
+            for name, (_, text) in COMMANDS.items()
+            if name.startswith(incomplete)
+        ]
+        return [*named, *click.Command.shell_complete(self, ctx, incomplete)]
+
     def invoke(self, ctx: click.Context) -> Any:
         """Run a command; an error that a person can put right becomes one line."""
         try:
@@ -69,7 +80,14 @@ class LazyGroup(click.Group):
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(geoclass.__version__, "--version", prog_name="geoclass")
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=show_version,
+    help="Say versions and device, for reports of bugs.",
+)
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
 def main(debug: bool) -> None:
     """Land-cover maps from satellite scenes."""

@@ -40,7 +40,7 @@ def parse_watch(_ctx: click.Context, _param: click.Parameter, value: str) -> tup
 
 
 @click.command("monitor")
-@click.argument("inputs", metavar="DATED…", nargs=-1)
+@click.argument("inputs", metavar="DATED…", type=options.SCENE, nargs=-1)
 @click.option("-o", "--output", type=options.FILE, help="GeoPackage to write.")
 @click.option("--update", type=options.FILE, help="Add the dates to this monitor file.")
 @click.option(

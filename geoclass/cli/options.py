@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import click
+from click.shell_completion import CompletionItem
 
 from geoclass.errors import SettingsError
 from geoclass.scene.settings import (
@@ -23,8 +24,18 @@ from geoclass.scene.settings import (
 FILE = click.Path(path_type=Path)
 """Files are checked where they are opened, so that all messages are of one kind."""
 
-SCENE = click.STRING
-"""A path, an address, the name of a subdataset, or red=FILE,green=FILE,blue=FILE."""
+
+class SceneName(click.types.StringParamType):
+    """A path, an address, the name of a subdataset, or red=FILE,green=FILE,blue=FILE."""
+
+    def shell_complete(
+        self, _ctx: click.Context, _param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        """Files, for most scenes are."""
+        return [CompletionItem(incomplete, type="file")]
+
+
+SCENE = SceneName()
 
 quiet = click.option("-q", "--quiet", is_flag=True, help="Print warnings and errors only, no bar.")
 device = click.option(
@@ -152,7 +163,9 @@ _FRAME_OPTIONS = (
         show_default="EPSG:4326, longitude before latitude",
         help="CRS of --bbox.",
     ),
-    click.option("--aoi", metavar="FILE", help="Map the polygons of this vector file only."),
+    click.option(
+        "--aoi", type=SCENE, metavar="FILE", help="Map the polygons of this vector file only."
+    ),
     click.option(
         "--snap", is_flag=True, help="Lay cells at multiples of their side, so that dates match."
     ),
@@ -164,6 +177,7 @@ _MASK_OPTIONS = (
     click.option("--nodata", type=float, help="Number that means: nothing here."),
     click.option(
         "--scl",
+        type=SCENE,
         metavar="FILE|BAND",
         help="Sen2Cor's scene classification.  [default: the product's own]",
     ),
@@ -177,7 +191,10 @@ _MASK_OPTIONS = (
         help="What the scene classification masks; none: nothing.",
     ),
     click.option(
-        "--mask", metavar="FILE", help="Raster of which all but 0 is masked, or polygons."
+        "--mask",
+        type=SCENE,
+        metavar="FILE",
+        help="Raster of which all but 0 is masked, or polygons.",
     ),
 )
 

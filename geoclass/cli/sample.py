@@ -40,7 +40,7 @@ DEFAULTS = SampleSettings()
     help="How the cells are shared among the strata.",
 )
 @click.option("--seed", type=int, default=DEFAULTS.seed, show_default=True)
-@click.option("--scene", help="Cut a picture of each cell from this scene.")
+@click.option("--scene", type=options.SCENE, help="Cut a picture of each cell from this scene.")
 @click.option("--overwrite", is_flag=True, help="Replace the output, whatever it is.")
 @options.quiet
 def command(

@@ -143,6 +143,12 @@ def describe_device(device: torch.device) -> str:
     return f"{device} ({torch.get_num_threads()} threads)"
 
 
+def describe_torch() -> str:
+    """For people: torch's version, what it was built for, and the device taken by default."""
+    built = f"CUDA {torch.version.cuda}" if torch.version.cuda else "the CPU alone"
+    return f"{torch.__version__}, built for {built}; device {describe_device(find_device(None))}"
+
+
 def compute_outputs(
     network: Network,
     images: Tensor,

@@ -20,6 +20,7 @@ import shapely
 from click.testing import CliRunner, Result
 from PIL import Image
 
+import geoclass
 from geoclass.cli.main import COMMANDS, main
 from geoclass.learn.dataset import read_tiles
 from geoclass.learn.splits import split_randomly
@@ -67,8 +68,18 @@ def test_each_command_has_help(name: str) -> None:
     assert COMMANDS[name][1].endswith(".")
 
 
-def test_version() -> None:
-    assert run("--version").output.startswith("geoclass, version 0.1.0")
+def test_version_says_what_a_report_of_a_bug_needs() -> None:
+    lines = run("--version").output.splitlines()
+    assert lines[0] == f"geoclass {geoclass.__version__}"
+    assert f"{rasterio.__gdal_version__} (rasterio {rasterio.__version__})" in lines[2]
+    assert re.fullmatch(r"torch    \S+, built for .+; device (cpu|cuda)\S* \(.+\)", lines[3])
+
+
+def test_version_of_a_broken_installation(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "geoclass.scene.libraries", None)
+    lines = run("--version").output.splitlines()
+    assert lines[2].startswith("GDAL     cannot be loaded: ")
+    assert "device" in lines[3]
 
 
 class TestMap:
