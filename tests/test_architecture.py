@@ -43,6 +43,7 @@ OWNERS = {
     "pyproj": {"grid", "monitor", "report", "scene"},
     "pystac": {"scene"},
     "rasterio": {"scene", "products"},
+    "ray": {"campaign"},
     "safetensors": {"model"},
     "scipy": {"mapping", "monitor"},
     "shapely": {"grid", "monitor", "scene"},

@@ -98,10 +98,10 @@ class SceneMapper:
         )
 
 
-def fail(job: Job, error: Exception, started: float) -> Outcome:
-    """The outcome of a job that ended in `error`; `started` by `time.perf_counter`."""
+def fail(job: Job, error: Exception, started: float | None = None) -> Outcome:
+    """The outcome of a job that ended in `error`; `started` by `time.perf_counter`, if known."""
     reason = " ".join(str(error).split())
     if not isinstance(error, GeoclassError):  # a fault of ours, or of a library
         reason = f"unexpected {type(error).__name__}: {reason}"
-    seconds = time.perf_counter() - started
+    seconds = 0.0 if started is None else time.perf_counter() - started
     return Outcome(job=job, status="failed", reason=reason, seconds=seconds)

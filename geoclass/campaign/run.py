@@ -105,8 +105,8 @@ def run_campaign(
     try:
         progress.on_start(len(jobs))
         pending = []
+        sweep_drafts(job.output for job in jobs)
         for job in jobs:
-            sweep_drafts(job.output)
             found = opened[job]
             if isinstance(found, Outcome):
                 collect(found)
@@ -119,6 +119,8 @@ def run_campaign(
         if pending:
             tell = Progress(on_outcome=collect, on_cells=progress.on_cells)
             execute(pending, model, campaign, tell)
+            # Of workers that died on the way.
+            sweep_drafts(job.output for job, _ in pending)
     except _Stopped:
         pass
     finally:

@@ -19,6 +19,7 @@ from geoclass.campaign.summary import Summary
 from geoclass.campaign.workers import ExecuteInProcesses
 from geoclass.cli.campaign_options import CampaignOptions
 from geoclass.cli.map_scene import Order, type_command
+from geoclass.errors import SettingsError
 from geoclass.products.files import check_form
 from geoclass.products.formats import MapFormat
 
@@ -45,14 +46,16 @@ def map_scenes(
         fail_fast=wishes.fail_fast,
         command=type_command(),
     )
-    execute: Execute = execute_here
-    if wishes.workers != 1 or wishes.memory is not None:
-        execute = ExecuteInProcesses(wishes.workers, wishes.memory)
     shard = None if wishes.shard is None else Shard(*wishes.shard)
     with _Bars(quiet=order.quiet) as bars, stoppable():
         try:
             summary = run_campaign(
-                scenes, folder, campaign, shard=shard, execute=execute, progress=bars.progress
+                scenes,
+                folder,
+                campaign,
+                shard=shard,
+                execute=choose_execute(wishes),
+                progress=bars.progress,
             )
         except Stopped as stop:
             bars.close()
@@ -65,6 +68,18 @@ def map_scenes(
     report(summary, folder, quiet=order.quiet)
     if summary.failures or summary.not_done:
         sys.exit(1)
+
+
+def choose_execute(wishes: CampaignOptions) -> Execute:
+    """Where scenes are mapped: here, in several processes, or on a cluster."""
+    several = wishes.workers != 1 or wishes.memory is not None
+    if wishes.ray is not None:
+        from geoclass.campaign.cluster import ExecuteOnRay
+
+        if several:
+            raise SettingsError("--workers and --memory are for one machine, --ray is for several")
+        return ExecuteOnRay(wishes.ray)
+    return ExecuteInProcesses(wishes.workers, wishes.memory) if several else execute_here
 
 
 def report(summary: Summary, folder: Path, *, quiet: bool) -> None:

@@ -22,12 +22,17 @@ class CampaignOptions:
     workers: int
     memory: int | None
     shard: tuple[int, int] | None
+    ray: str | None
+    """Address of a Ray cluster; `local`: one that is started here."""
 
     def refuse_any(self, output: str) -> None:
         """SettingsError where one was given for a single map."""
-        if self != CampaignOptions(redo=False, fail_fast=False, workers=1, memory=None, shard=None):
+        unset = CampaignOptions(
+            redo=False, fail_fast=False, workers=1, memory=None, shard=None, ray=None
+        )
+        if self != unset:
             raise SettingsError(
-                "--redo, --fail-fast, --workers, --memory and --shard are for many scenes: "
+                "--redo, --fail-fast, --workers, --memory, --shard and --ray are for many scenes: "
                 f"give a folder as output instead of {output}"
             )
 
@@ -69,6 +74,13 @@ _OPTIONS = (
     ),
     click.option(
         "--shard", metavar="I/N", callback=parse_shard, help="Map the Ith of N parts of the scenes."
+    ),
+    click.option(
+        "--ray",
+        metavar="ADDRESS",
+        is_flag=False,
+        flag_value="local",
+        help="Map on a Ray cluster; without an address, on one that is started here.",
     ),
 )
 

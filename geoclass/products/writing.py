@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import glob
 import os
 import shutil
 import socket
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 
 from geoclass.errors import OutputError
@@ -53,9 +53,8 @@ def move_into_place(draft: Path, path: Path) -> None:
 
 def draft_folder(path: Path) -> tempfile.TemporaryDirectory[str]:
     """A folder beside `path` for what will be moved there; its name says whose it is."""
-    host = socket.gethostname()
     return tempfile.TemporaryDirectory(
-        prefix=f".{path.name}.{host}.{os.getpid()}.", dir=path.parent
+        prefix=f".{path.name}.{_find_host()}.{os.getpid()}.", dir=path.parent
     )
 
 
@@ -70,15 +69,24 @@ def write_whole(path: Path, content: bytes) -> None:
         raise OutputError(f"cannot write {path}: {error}") from error
 
 
-def sweep_drafts(path: Path) -> None:
-    """Remove what killed programs left of a file that was to be written at `path`.
+def sweep_drafts(paths: Iterable[Path]) -> None:
+    """Remove what killed programs left of files that were to be written at `paths`.
 
     Drafts of programs that are running on this machine are left alone.
     """
-    for folder in path.parent.glob(f".{glob.escape(path.name)}.*.*.*"):
-        host, pid = folder.name.rsplit(".", 3)[1:3]
-        if host != socket.gethostname() or not (pid.isdigit() and _is_running(int(pid))):
-            shutil.rmtree(folder, ignore_errors=True)
+    names: dict[Path, set[str]] = {}
+    for path in paths:
+        names.setdefault(path.parent, set()).add(path.name)
+    for folder, wanted in names.items():
+        for draft in folder.glob(".*.*.*.*"):
+            name, host, pid, _ = draft.name[1:].rsplit(".", 3)
+            alive = host == _find_host() and pid.isdigit() and _is_running(int(pid))
+            if name in wanted and not alive:
+                shutil.rmtree(draft, ignore_errors=True)
+
+
+def _find_host() -> str:
+    return socket.gethostname().replace(".", "-")
 
 
 def _is_running(pid: int) -> bool:
@@ -87,5 +95,5 @@ def _is_running(pid: int) -> bool:
     except ProcessLookupError:
         return False
     except PermissionError:  # another user's
-        return True
-    return pid != os.getpid()
+        pass
+    return True

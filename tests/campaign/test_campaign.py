@@ -9,7 +9,9 @@ import random
 import signal
 import subprocess
 import sys
+import threading
 import time
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -160,6 +162,19 @@ def test_workers_and_shards_make_the_same_maps(scenes: Path, tmp_path: Path) -> 
         assert same(read_map(tmp_path / "parts" / f"good{n}.tif"), expected)
 
 
+def test_ray_makes_the_same_maps(scenes: Path, tmp_path: Path) -> None:
+    pytest.importorskip("ray", reason="the extra geoclass[ray] is not installed")
+    from geoclass.campaign.cluster import ExecuteOnRay
+
+    alone = run(scenes, tmp_path / "alone")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Ray leaves files and processes to the end of its day
+        spread = run(scenes, tmp_path / "spread", execute=ExecuteOnRay())
+    assert statuses(spread) == statuses(alone)
+    for path in (tmp_path / "alone").glob("*.tif"):
+        assert same(read_map(tmp_path / "spread" / path.name), read_map(path))
+
+
 def test_process_that_dies_is_an_outcome(scenes: Path, tmp_path: Path) -> None:
     """One worker is killed at its first scene; another takes its place."""
     victims: list[int] = []
@@ -173,8 +188,6 @@ def test_process_that_dies_is_an_outcome(scenes: Path, tmp_path: Path) -> None:
                 victims.extend(int(pid) for pid in found.split())
                 time.sleep(0.05)
             os.kill(victims[0], signal.SIGKILL)
-
-        import threading
 
         threading.Thread(target=strike).start()
 
