@@ -5,17 +5,24 @@ from __future__ import annotations
 import importlib.util
 import sys
 import tarfile
+import zipfile
+from importlib.machinery import SourceFileLoader
 from pathlib import Path
 from types import ModuleType
 
 import numpy as np
+import pytest
 import rasterio
+from PIL import Image
 
+from geoclass.scene.radiometry import ONES, ZEROS, read_as_l1c
+from geoclass.scene.source import open_scene
 from tests.conftest import ROOT, TRANSFORM, UTM
 
 
-def load(name: str) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(name, ROOT / "scripts" / f"{name}.py")
+def load(name: str, file: str | None = None) -> ModuleType:
+    loader = SourceFileLoader(name, str(ROOT / "scripts" / (file or f"{name}.py")))
+    spec = importlib.util.spec_from_loader(name, loader)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
@@ -44,3 +51,46 @@ def test_sample_scene_keeps_the_products_pixels(tmp_path: Path) -> None:
         assert scene.descriptions == module.BANDS
         assert scene.transform == TRANSFORM
         assert scene.tags()["DATATAKE_1_DATATAKE_SENSING_START"] == "2017-02-16T10:21:01Z"
+
+
+@pytest.mark.parametrize("form", ["cog", "stripped", "jp2"])
+def test_benchmark_scenes_are_level_1c_of_the_size_asked_for(tmp_path: Path, form: str) -> None:
+    module = load("make_benchmark_scenes")
+    path = module.make_scene(tmp_path, 200, form)
+    with rasterio.open(path) as scene:
+        assert (scene.count, scene.height, scene.width, scene.dtypes[0]) == (3, 200, 200, "uint16")
+        assert scene.read().std() > 50
+    made = path.stat().st_mtime_ns
+    assert module.make_scene(tmp_path, 200, form).stat().st_mtime_ns == made
+    source = open_scene(path)
+    if form != "jp2":  # which holds no tags
+        assert (source.level, source.baseline) == ("Level-1C", "02.04")
+
+
+def test_benchmark_mosaics_look_like_the_tiles_they_are_made_of(tmp_path: Path) -> None:
+    module = load("make_benchmark_scenes")
+    archive = tmp_path / "tiles.zip"
+    with zipfile.ZipFile(archive, "w") as file:
+        Image.new("RGB", (64, 64), (60, 80, 100)).save(tmp_path / "tile.jpg", quality=100)
+        file.write(tmp_path / "tile.jpg", "EuroSAT/Forest/Forest_1.jpg")
+    with rasterio.open(module.make_scene(tmp_path, 100, "stripped", archive)) as scene:
+        pixels = read_as_l1c(ONES, ZEROS, "made").apply(scene.read())
+    np.testing.assert_allclose(pixels.mean(axis=(1, 2)), (60, 80, 100), atol=1.5)
+
+
+def test_benchmark_weighs_the_parts_against_the_whole(tmp_path: Path) -> None:
+    load("make_benchmark_scenes")
+    module = load("benchmark", "benchmark")
+    found = {
+        "decode": {"seconds": 2.0},
+        "model": {"tiles_per_s": 100.0, "gflop_per_tile": 0.2},
+        "start-up": {"seconds": 1.0},
+        "map": {"seconds": 13.5, "cpu_s": 20.0},
+        "baseline": {"seconds": 50.0, "tiles": 1000},
+    }
+    total = module.sum_up(found, 1000, on_gpu=False)
+    assert total["efficiency"] == pytest.approx((2 + 10) / 12.5)
+    assert total["tiles_per_s"] == pytest.approx(1000 / 12.5)
+    assert total["times_faster"] == pytest.approx(50 / 13.5)
+    assert total["model_gflop_per_s"] == pytest.approx(20)
+    assert module.sum_up(found, 1000, on_gpu=True)["efficiency"] == pytest.approx(10 / 12.5)
