@@ -14,6 +14,9 @@ from geoclass.legend import Legend
 SCHEMA_VERSION = 1
 """Raised when a reader of the old contract would misunderstand a new one."""
 
+Precision = Literal["fp32", "bf16"]
+"""Of a network's products; sums, features and probabilities are float32 in either."""
+
 SplitKind = Literal["random", "lists"]
 
 

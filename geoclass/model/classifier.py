@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn.utils.memory_format import convert_conv2d_weight_memory_format
 
+from geoclass.contract import Precision
 from geoclass.errors import SettingsError
 from geoclass.model.checkpoint import Model
+from geoclass.model.fused import fuse
 from geoclass.model.networks import Network
 
 CPU_BATCH_SIZE = 128
 """Larger batches fall out of the processor's caches and are slower."""
 CUDA_BATCH_SIZE = 1024
+CUDA_TILE_BYTES = 16 * 2**20
+"""More than a tile needs while CustomNet works on it in float32."""
+CUDA_THREADS = 2
+"""While one waits for the GPU, the other brings it the next batch."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,7 +36,7 @@ class Prediction:
 
 
 class Classifier:
-    """Labels tiles on one device."""
+    """Labels tiles on one device; may be asked by several threads at a time."""
 
     def __init__(
         self,
@@ -39,11 +45,13 @@ class Classifier:
         device: str | None = None,
         batch_size: int | None = None,
         symmetries: bool = False,
+        precision: Precision | None = None,
     ) -> None:
         """`device` is torch's name for it; None takes CUDA where there is one, else the CPU.
 
         With `symmetries` a tile is looked at in the eight ways that a square can lie, and the
-        probabilities are averaged (test-time augmentation): eight times the work.
+        probabilities are averaged (test-time augmentation): eight times the work. `precision`
+        None takes bfloat16 where the device multiplies it faster.
 
         Raises SettingsError for a device that is not there or a batch size below 1.
         """
@@ -51,57 +59,99 @@ class Classifier:
             raise SettingsError(f"batch size must be at least 1, got {batch_size}")
         self.contract = model.contract
         self.device = find_device(device)
-        on_cuda = self.device.type == "cuda"
-        self.batch_size = batch_size or (CUDA_BATCH_SIZE if on_cuda else CPU_BATCH_SIZE)
+        self.precision: Precision = precision or choose_precision(self.device)
+        self.batch_size = batch_size or choose_batch_size(self.device)
         self._symmetries = symmetries
-        network = model.network.eval().to(self.device)
-        convert_conv2d_weight_memory_format(network, torch.channels_last)
-        self._network = network
+        self._network = fuse(
+            model.network,
+            mean=model.contract.mean,
+            std=model.contract.std,
+            dtype=torch.bfloat16 if self.precision == "bf16" else torch.float32,
+            device=self.device,
+        )
         self._novelty = None if model.novelty is None else model.novelty.to(self.device)
+        # Threads with batches of their own, each on one core: threads that share the sums of one
+        # batch wait for one another at every layer, long where the cores have other work, too.
+        workers = {"cpu": torch.get_num_threads(), "cuda": CUDA_THREADS}
+        self._workers = workers.get(self.device.type, 1)
+        self._threads = ThreadPoolExecutor(
+            self._workers,
+            thread_name_prefix="classifier",
+            initializer=_start_thread,
+            initargs=(self.device,),
+        )
 
     def predict(self, images: np.ndarray) -> Prediction:
-        """Probabilities of uint8 tiles (n, 3, tile, tile); SettingsError if memory lacks."""
+        """Probabilities of uint8 tiles (n, 3, tile, tile).
+
+        Raises SettingsError where memory lacks or the device fails.
+        """
         tiles = torch.from_numpy(np.ascontiguousarray(images))
-        probabilities, unknown = self._predict_within_memory(tiles)
+        try:
+            probabilities, unknown = self._predict_within_memory(tiles)
+        except RuntimeError as error:
+            if self.device.type == "cpu":
+                raise
+            raise SettingsError(
+                f"{self.device} failed at work ({str(error).splitlines()[0]}): "
+                "start again, or try --device cpu"
+            ) from error
         return Prediction(probabilities=probabilities.numpy(), unknown=unknown.numpy())
 
     def _predict_within_memory(self, tiles: Tensor) -> tuple[Tensor, Tensor]:
         """What `_predict_batch` gives; a batch that memory cannot hold is halved from now on."""
         while True:
+            size = self.batch_size
             try:
-                parts = [self._predict_batch(batch) for batch in tiles.split(self.batch_size)]
+                parts = self._threads.map(self._predict_batch, self._split(tiles, size))
                 probabilities, unknown = zip(*parts, strict=True)
                 return torch.cat(probabilities), torch.cat(unknown)
             except torch.OutOfMemoryError as error:
-                if self.batch_size == 1:
+                if size == 1:
                     raise SettingsError(
                         f"the memory of {self.device} cannot hold one tile: try --device cpu"
                     ) from error
-                self.batch_size //= 2
+                self.batch_size = min(self.batch_size, size // 2)
                 torch.cuda.empty_cache()
+
+    def _split(self, tiles: Tensor, size: int) -> Sequence[Tensor]:
+        """Batches, of few tiles smaller ones, so that all threads have some."""
+        fair = max(1, -(-len(tiles) // self._workers))
+        batches: Sequence[Tensor] = tiles.split(min(size, fair))
+        return batches
 
     def _predict_batch(self, batch: Tensor) -> tuple[Tensor, Tensor]:
         """Probabilities (n, classes) and whether tiles are unknown, bool (n,), on the CPU."""
         with torch.inference_mode():
-            tiles = batch.to(self.device, non_blocking=True).float()
-            features, logits = self._compute(tiles)
+            if self.device.type == "cuda":
+                batch = batch.pin_memory()
+            tiles = batch.to(self.device, non_blocking=True)
+            features = self._network.features(tiles)
+            logits = self._network.decide(features)
             if self._novelty is None:
                 unknown = torch.zeros(len(batch), dtype=torch.bool)
             else:
-                unknown = self._novelty.is_unknown(self._novelty.score(tiles, features, logits))
+                scores = self._novelty.score(tiles.float(), features, logits)
+                unknown = self._novelty.is_unknown(scores)
             probabilities = self._calibrate(logits)
             if self._symmetries:
-                others = [self._calibrate(self._compute(x)[1]) for x in _turn(tiles)]
+                others = [self._calibrate(self._compute_logits(x)) for x in _turn(tiles)]
                 probabilities = torch.stack([probabilities, *others]).mean(dim=0)
             return probabilities.cpu(), unknown.cpu()
 
-    def _compute(self, tiles: Tensor) -> tuple[Tensor, Tensor]:
-        x = normalise(tiles, self.contract.mean, self.contract.std)
-        features = self._network.features(x)
-        return features, self._network.decide(features)
+    def _compute_logits(self, tiles: Tensor) -> Tensor:
+        return self._network.decide(self._network.features(tiles))
 
     def _calibrate(self, logits: Tensor) -> Tensor:
-        return torch.softmax(logits.float() / self.contract.temperature, dim=1)
+        return torch.softmax(logits / self.contract.temperature, dim=1)
+
+
+def _start_thread(device: torch.device) -> None:
+    """Of a thread that computes: on a stream of its own, or on one core."""
+    if device.type == "cuda":
+        torch.cuda.set_stream(torch.cuda.Stream(device))
+    else:
+        torch.set_num_threads(1)
 
 
 def _turn(tiles: Tensor) -> Iterator[Tensor]:
@@ -133,6 +183,23 @@ def find_device(name: str | None) -> torch.device:
 def has_bf16(device: torch.device) -> bool:
     """Whether it is a GPU whose tensor cores multiply bfloat16."""
     return device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
+
+
+def choose_precision(device: torch.device) -> Precision:
+    """Bfloat16 where the device has instructions for it, else float32."""
+    if device.type == "cpu":
+        # torch has no public name for these in all of its versions.
+        asked = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+        return "bf16" if any(getattr(torch.cpu, name, bool)() for name in asked) else "fp32"
+    return "bf16" if has_bf16(device) else "fp32"
+
+
+def choose_batch_size(device: torch.device) -> int:
+    """Tiles at a time; on a GPU no more than its free memory can hold."""
+    if device.type != "cuda":
+        return CPU_BATCH_SIZE
+    free, _ = torch.cuda.mem_get_info(device)
+    return max(1, min(CUDA_BATCH_SIZE, free // (CUDA_THREADS * CUDA_TILE_BYTES)))
 
 
 def describe_device(device: torch.device) -> str:

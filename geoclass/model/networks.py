@@ -70,7 +70,7 @@ class CustomNet(Network):
         return F.log_softmax(self.decide(self.features(x)), dim=1)
 
 
-class _ResidualBlock(nn.Module):
+class ResidualBlock(nn.Module):
     """Two 3×3 convolutions and a shortcut (He et al. 2016, basic block)."""
 
     def __init__(self, channels_in: int, channels: int, stride: int) -> None:
@@ -121,7 +121,7 @@ class TileNet(Network):
         widths = [stem, *(channels for channels, _ in blocks)]
         self.stages = nn.Sequential(
             *(
-                _ResidualBlock(width, channels, stride)
+                ResidualBlock(width, channels, stride)
                 for width, (channels, stride) in zip(widths, blocks, strict=False)
             )
         )

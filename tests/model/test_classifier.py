@@ -8,7 +8,13 @@ import torch
 
 from geoclass.errors import SettingsError
 from geoclass.model.checkpoint import Model, load_model
-from geoclass.model.classifier import Classifier, describe_device, find_device
+from geoclass.model.classifier import (
+    Classifier,
+    choose_batch_size,
+    choose_precision,
+    describe_device,
+    find_device,
+)
 from tests.conftest import make_contract
 
 
@@ -19,7 +25,8 @@ def images() -> np.ndarray:
 
 def test_probabilities_are_the_networks(random_model: Path, images: np.ndarray) -> None:
     """The same by hand: scale, normalise, forward, softmax."""
-    prediction = Classifier(load_model(random_model), device="cpu", batch_size=3).predict(images)
+    classifier = Classifier(load_model(random_model), device="cpu", batch_size=3, precision="fp32")
+    prediction = classifier.predict(images)
     x = (torch.from_numpy(images).float() / 255 - 0.5) / 0.5
     with torch.inference_mode():
         expected = torch.softmax(load_model(random_model).network(x), dim=1).numpy()
@@ -94,3 +101,51 @@ def test_symmetries_average_the_eight_ways_a_square_can_lie(
     np.testing.assert_allclose(out, expected, atol=1e-6)
     turned = Classifier(model, device="cpu", symmetries=True).predict(np.rot90(images, 1, (2, 3)))
     np.testing.assert_allclose(turned.probabilities, out, atol=1e-5)
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_threads_share_tiles_and_keep_their_order(
+    random_model: Path, images: np.ndarray, threads: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = load_model(random_model)
+    whole = Classifier(model, device="cpu", precision="fp32").predict(images)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
+    shared = Classifier(model, device="cpu", precision="fp32").predict(images)
+    np.testing.assert_allclose(shared.probabilities, whole.probabilities, atol=1e-6)
+    assert Classifier(model, device="cpu").predict(images[:0]).probabilities.shape == (0, 10)
+
+
+def test_device_that_fails_at_work_is_one_line(
+    random_model: Path, images: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fall_off_the_bus(*_: object) -> None:
+        raise RuntimeError("CUDA error: unspecified launch failure\nCompile with …")
+
+    classifier = Classifier(load_model(random_model), device="cpu")
+    monkeypatch.setattr(Classifier, "_predict_batch", fall_off_the_bus)
+    with pytest.raises(RuntimeError, match="unspecified"):  # a fault of ours, on the processor
+        classifier.predict(images)
+    classifier.device = torch.device("cuda:0")
+    with pytest.raises(
+        SettingsError, match=r"cuda:0 failed at work \(CUDA error.*failure\): start"
+    ):
+        classifier.predict(images)
+
+
+def test_precision_is_the_processors_unless_chosen(
+    random_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for has, expected in ((True, "bf16"), (False, "fp32")):
+        for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"):
+            monkeypatch.setattr(torch.cpu, name, lambda has=has: has, raising=False)
+        assert choose_precision(torch.device("cpu")) == expected
+        assert Classifier(load_model(random_model), device="cpu").precision == expected
+    assert Classifier(load_model(random_model), precision="bf16").precision == "bf16"
+
+
+@pytest.mark.parametrize(("free_gib", "batch"), [(80, 1024), (4, 128), (0.001, 1)])
+def test_batch_fits_into_the_gpus_free_memory(
+    free_gib: float, batch: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _: (int(free_gib * 2**30), 0))
+    assert choose_batch_size(torch.device("cuda")) == batch

@@ -1,0 +1,207 @@
+"""Networks as they are put to work: the same function in fewer passes over memory.
+
+The normalisation's scale and the batch norms become part of the convolutions, ReLU is applied
+as a convolution writes its result, and everything may run in half the bits. The plain networks
+in `networks` stay what is trained and stored.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+from torch.nn.utils.memory_format import convert_conv2d_weight_memory_format
+
+from geoclass.model.networks import CustomNet, Network, ResidualBlock, TileNet
+
+
+def fuse(
+    network: Network,
+    *,
+    mean: Sequence[float],
+    std: Sequence[float],
+    dtype: torch.dtype,
+    device: torch.device,
+) -> FusedNetwork:
+    """The network with its normalisation, for inference; `network` itself is left as it is."""
+    kind = FusedCustomNet if isinstance(network, CustomNet) else FusedTileNet
+    with torch.inference_mode():
+        return kind(network, mean, std, dtype).eval().to(device)
+
+
+class FusedNetwork(nn.Module):
+    """What every network here can do once it is fused."""
+
+    shift: Tensor
+
+    def __init__(self, mean: Sequence[float], dtype: torch.dtype) -> None:
+        super().__init__()
+        self._dtype = dtype
+        # Subtracted, not folded into the first bias: a padded border then means what it meant
+        # in training, and small differences from the mean keep all their bits.
+        self.register_buffer("shift", 255 * torch.tensor(mean).reshape(1, -1, 1, 1))
+
+    def features(self, tiles: Tensor) -> Tensor:
+        """Uint8 or float (n, 3, s, s), 0–255, to what the last layer decides by, float32 (n, f)."""
+        x = tiles.to(dtype=torch.float32, memory_format=torch.channels_last) - self.shift
+        return self._compute(x.to(self._dtype))
+
+    def decide(self, features: Tensor) -> Tensor:
+        """Features float32 (n, f) to logits float32 (n, classes)."""
+        raise NotImplementedError
+
+    def _compute(self, x: Tensor) -> Tensor:
+        raise NotImplementedError
+
+
+class FusedTileNet(FusedNetwork):
+    """TileNet without its batch norms."""
+
+    def __init__(
+        self, network: Network, mean: Sequence[float], std: Sequence[float], dtype: torch.dtype
+    ) -> None:
+        assert isinstance(network, TileNet)
+        super().__init__(mean, dtype)
+        first, norm, _ = network.stem
+        self.stem = _Convolution(_scale(first, std), norm, dtype)
+        self.blocks = nn.ModuleList(_FusedBlock(block, dtype) for block in network.stages)
+        self.head = copy.deepcopy(network.head)
+
+    def convolve(self, x: Tensor) -> Tensor:
+        """Float (n, 3, h, w), the shift subtracted, to (n, 192, h / 8, w / 8)."""
+        x = self.stem(x)
+        for block in self.blocks:
+            x = block(x)
+        return x
+
+    def _compute(self, x: Tensor) -> Tensor:
+        return self.convolve(x).mean(dim=(2, 3), dtype=torch.float32)
+
+    def decide(self, features: Tensor) -> Tensor:
+        """Features float32 (n, 192) to logits float32 (n, classes)."""
+        logits: Tensor = self.head(features)
+        return logits
+
+
+class FusedCustomNet(FusedNetwork):
+    """CustomNet, whose first linear layer takes pixels in the order that they lie in memory."""
+
+    def __init__(
+        self, network: Network, mean: Sequence[float], std: Sequence[float], dtype: torch.dtype
+    ) -> None:
+        assert isinstance(network, CustomNet)
+        super().__init__(mean, dtype)
+        self.conv1 = _Convolution(_scale(network.conv1, std), None, dtype)
+        self.conv2 = _Convolution(network.conv2, None, dtype)
+        self.conv3 = _Convolution(network.conv3, None, dtype)
+        weight, bias = network.fc1.weight, network.fc1.bias
+        by_channel = weight.to(dtype).reshape(len(weight), network.conv3.out_channels, -1)
+        self.fc1 = _make_linear(by_channel.transpose(1, 2).flatten(1), bias.to(dtype))
+        self.fc2 = _make_linear(network.fc2.weight.to(dtype), network.fc2.bias.to(dtype))
+        self.fc3 = _make_linear(network.fc3.weight.to(dtype), network.fc3.bias.to(dtype))
+        self.fc4 = copy.deepcopy(network.fc4)
+
+    def _compute(self, x: Tensor) -> Tensor:
+        x = self.conv3(self.conv2(self.conv1(x)))
+        # The greatest of four, as max_pool2d, which is slow where channels lie last.
+        above, below = x[:, :, ::2], x[:, :, 1::2]
+        x = torch.maximum(above, below)
+        x = torch.maximum(x[..., ::2], x[..., 1::2])
+        x = F.relu_(self.fc1(x.permute(0, 2, 3, 1).flatten(1)))
+        return F.relu_(self.fc3(F.relu_(self.fc2(x)))).float()
+
+    def decide(self, features: Tensor) -> Tensor:
+        """Features float32 (n, 128) to logits float32 (n, classes)."""
+        logits: Tensor = self.fc4(features)
+        return logits
+
+
+class _FusedBlock(nn.Module):
+    """A residual block of TileNet."""
+
+    def __init__(self, block: nn.Module, dtype: torch.dtype) -> None:
+        super().__init__()
+        assert isinstance(block, ResidualBlock)
+        self.conv1 = _Convolution(block.conv1, block.norm1, dtype)
+        self.conv2 = _Convolution(block.conv2, block.norm2, dtype)
+        self.shrink: nn.Module = nn.Identity()
+        self.widen: nn.Module = nn.Identity()
+        if isinstance(block.shortcut, nn.Sequential):
+            self.shrink, conv, norm = block.shortcut
+            self.widen = _Convolution(conv, norm, dtype, relu=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Float (n, channels_in, h, w) to (n, channels, h / stride, w / stride)."""
+        beside: Tensor = self.widen(self.shrink(x))
+        out: Tensor = self.conv2(self.conv1(x), beside)
+        return out
+
+
+class _Convolution(nn.Module):
+    """A convolution, the batch norm after it, a sum with something beside it, and ReLU."""
+
+    def __init__(
+        self,
+        conv: nn.Module,
+        norm: nn.Module | None,
+        dtype: torch.dtype,
+        *,
+        relu: bool = True,
+    ) -> None:
+        super().__init__()
+        assert isinstance(conv, nn.Conv2d)
+        fused = copy.deepcopy(conv).eval() if norm is None else _fold(conv, norm)
+        self.conv = fused.to(dtype)
+        convert_conv2d_weight_memory_format(self.conv, torch.channels_last)
+        self.relu = relu
+        self._packed: Tensor | None = None
+
+    def forward(self, x: Tensor, beside: Tensor | None = None) -> Tensor:
+        """Float (n, c, h, w) to (n, channels, …); `beside` is used up."""
+        if x.device.type == "cpu" and torch.backends.mkldnn.is_available():
+            return self._in_one_pass(x, beside)
+        y: Tensor = self.conv(x)
+        y = y if beside is None else y.add_(beside)
+        return F.relu_(y) if self.relu else y
+
+    def _in_one_pass(self, x: Tensor, beside: Tensor | None) -> Tensor:
+        """The same by the operations that torch.compile makes of it, without its compiler."""
+        conv, mkldnn = self.conv, torch.ops.mkldnn
+        shape = (conv.padding, conv.stride, conv.dilation, conv.groups)
+        if self._packed is None:  # in the order of the processor's instructions
+            self._packed = mkldnn._reorder_convolution_weight(conv.weight, *shape, x.shape)  # noqa: SLF001
+        relu = "relu" if self.relu else None
+        if beside is None:
+            y: Tensor = mkldnn._convolution_pointwise(  # noqa: SLF001
+                x, self._packed, conv.bias, *shape, relu or "none", [], ""
+            )
+        else:
+            y = mkldnn._convolution_pointwise_.binary(
+                beside, x, self._packed, conv.bias, *shape, "add", 1.0, relu, [], ""
+            )
+        return y
+
+
+def _fold(conv: nn.Conv2d, norm: nn.Module) -> nn.Conv2d:
+    """A convolution that does what the two do."""
+    assert isinstance(norm, nn.BatchNorm2d)
+    return fuse_conv_bn_eval(copy.deepcopy(conv).eval(), copy.deepcopy(norm).eval())
+
+
+def _scale(conv: nn.Module, std: Sequence[float]) -> nn.Conv2d:
+    """The first convolution, for pixels that have not been divided by 255 · std."""
+    assert isinstance(conv, nn.Conv2d)
+    scaled = copy.deepcopy(conv)
+    scaled.weight = nn.Parameter(conv.weight / (255 * torch.tensor(std)).reshape(1, -1, 1, 1))
+    return scaled
+
+
+def _make_linear(weight: Tensor, bias: Tensor) -> nn.Linear:
+    """A layer of given weights (out, in), which it does not copy."""
+    layer = nn.Linear(1, 1)
+    layer.weight, layer.bias = nn.Parameter(weight), nn.Parameter(bias)
+    return layer
