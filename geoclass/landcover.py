@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from geoclass.contract import Contract
+from geoclass.contract import Contract, Precision
 from geoclass.grid import Grid
 from geoclass.legend import MASKED, NODATA, STATUS_STYLES, UNKNOWN, Legend
 
@@ -61,6 +61,9 @@ class Provenance:
     """As typed, or how the map was asked for."""
     fingerprint: str
     """Hash of all that can change a pixel or how it is shown; equal fingerprints, equal maps."""
+    precision: Precision = "fp32"
+    """Of the network's products. A few cells in ten thousand may depend on it, by the machine's
+    choice; what a person chooses stands in `options`."""
     request: str = ""
     """Hash of what was asked for, known before a pixel is read; empty in maps of old."""
     masked_by: tuple[str, ...] | None = None

@@ -70,6 +70,7 @@ class FakeClassifier:
 
     def __init__(self) -> None:
         self.contract = make_contract()
+        self.precision = "fp32"
         self.seen: list[np.ndarray] = []
 
     def predict(self, images: np.ndarray) -> Prediction:

@@ -15,9 +15,12 @@ import rasterio
 from click.testing import CliRunner
 
 from geoclass.cli.main import main
+from geoclass.landcover import FULL_SCALE
 from geoclass.learn.dataset import TileSet, read_tiles
 from geoclass.learn.splits import hash_names, split_randomly
 from geoclass.legend import EUROSAT, UNKNOWN
+from geoclass.mapping.pipeline import map_scene
+from geoclass.mapping.settings import MapSettings
 from geoclass.model.checkpoint import SHIPPED_WEIGHTS, Model, load_model
 from geoclass.model.classifier import Classifier
 from geoclass.products.files import read_map
@@ -75,6 +78,19 @@ def test_sample_scene_is_mapped(tmp_path: Path) -> None:
     assert cells["confidence"].between(0.1, 1).all()
 
 
+def test_half_the_bits_keep_the_sample_scenes_labels() -> None:
+    """All but those between two classes that are as good as equally likely."""
+    full, half = (
+        map_scene(SAMPLE_SCENE, settings=MapSettings(precision=precision), device="cpu")
+        for precision in ("fp32", "bf16")
+    )
+    assert (full.provenance.precision, half.provenance.precision) == ("fp32", "bf16")
+    differ = full.best_class != half.best_class
+    second, first = np.sort(full.probabilities.astype(int), axis=2)[..., -2:].transpose(2, 0, 1)
+    assert differ.mean() <= 0.01
+    assert (first - second)[differ].max(initial=0) <= 0.05 * FULL_SCALE
+
+
 @pytest.fixture(scope="module")
 def unseen() -> TileSet:
     """Every fifth tile of the shipped model's own test part."""
@@ -91,6 +107,18 @@ def unseen() -> TileSet:
         labels=tiles.labels[chosen],
         legend=tiles.legend,
     )
+
+
+@needs_eurosat
+def test_half_the_bits_keep_the_labels_of_unseen_tiles(model: Model, unseen: TileSet) -> None:
+    full, half = (
+        Classifier(model, device="cpu", precision=precision).predict(unseen.images)
+        for precision in ("fp32", "bf16")
+    )
+    labels, others = (p.probabilities.argmax(axis=1) for p in (full, half))
+    assert (labels == others).mean() >= 0.998
+    right, right_too = (float((x == unseen.labels).mean()) for x in (labels, others))
+    assert abs(right - right_too) <= 0.001
 
 
 @needs_eurosat

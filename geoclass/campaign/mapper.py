@@ -63,6 +63,7 @@ class SceneMapper:
             device=campaign.device,
             batch_size=campaign.batch_size,
             symmetries=campaign.settings.symmetries,
+            precision=campaign.settings.precision,
         )
 
     def do(

@@ -16,6 +16,7 @@ from tqdm import tqdm
 
 from geoclass.cli import file_options, options
 from geoclass.cli.campaign_options import CampaignOptions, campaign_options
+from geoclass.contract import Precision
 from geoclass.errors import SettingsError
 from geoclass.landcover import AreaRow
 from geoclass.mapping.settings import MapSettings
@@ -59,6 +60,7 @@ DEFAULTS = MapSettings()
 @options.masks
 @options.radiometry
 @options.symmetries
+@options.precision
 @options.device
 @options.batch_size
 @click.option("--preview", type=options.FILE, help="Draw map and scene, too: .png, .svg or .pdf.")
@@ -81,6 +83,7 @@ def command(
     masks: MaskSettings,
     radiometry: RadiometrySettings,
     symmetries: bool,
+    precision: Precision | None,
     device: str | None,
     batch_size: int | None,
     preview: Path | None,
@@ -107,6 +110,7 @@ def command(
         min_valid_share=min_valid_share,
         keep_unknown=keep_unknown,
         symmetries=symmetries,
+        precision=precision,
         stride=stride,
         frame=frame,
         masks=masks,
@@ -182,8 +186,6 @@ def map_one(
     from geoclass.model.checkpoint import load_model
     from geoclass.model.classifier import Classifier, describe_device
     from geoclass.products.files import check_placed, check_room, check_target, read_map, write_map
-    from geoclass.report.charts import check_picture
-    from geoclass.report.preview import draw_preview
 
     def say(text: str) -> None:
         if not order.quiet:
@@ -192,6 +194,9 @@ def map_one(
     map_format = map_format or find_format(output)
     check_not_input(output, order.model, order.legend)
     if preview is not None:
+        from geoclass.report.charts import check_picture
+        from geoclass.report.preview import draw_preview
+
         check_picture(preview)
     loaded = load_model(order.model, legend=order.legend)
     classifier = Classifier(
@@ -199,6 +204,7 @@ def map_one(
         device=order.device,
         batch_size=order.batch_size,
         symmetries=order.settings.symmetries,
+        precision=order.settings.precision,
     )
     plan = plan_map(
         scene,
@@ -226,7 +232,8 @@ def map_one(
         click.echo(f"Warning: {warning}", err=True)
     say(describe_plan(plan))
     say(f"model       {loaded.arch} {loaded.sha256[:12]}, {len(loaded.contract.legend)} classes")
-    say(f"device      {describe_device(classifier.device)}, batches of {classifier.batch_size}")
+    work = f"{classifier.precision}, batches of {classifier.batch_size}"
+    say(f"device      {describe_device(classifier.device)}, {work}")
     if dry_run:
         estimate = estimate_work(plan, classifier, map_format, probabilities=wide)
         say(f"time        about {estimate.seconds:.0f} s")

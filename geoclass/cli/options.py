@@ -6,11 +6,12 @@ import functools
 from collections.abc import Callable, Sequence
 from dataclasses import fields
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import click
 from click.shell_completion import CompletionItem
 
+from geoclass.contract import Precision
 from geoclass.errors import SettingsError
 from geoclass.scene.settings import (
     PROFILES,
@@ -265,6 +266,11 @@ symmetries = click.option(
     "--symmetries",
     is_flag=True,
     help="Look at each tile in the eight ways that a square can lie: eight times the work.",
+)
+precision = click.option(
+    "--precision",
+    type=click.Choice(get_args(Precision)),
+    help="Of the network's products.  [default: bf16 where the device multiplies it faster]",
 )
 skip_bad = click.option(
     "--skip-bad", is_flag=True, help="Leave out images that cannot be used, and list them."

@@ -41,6 +41,9 @@ def view_cells(strip: Strip, grid: Grid, min_share: float) -> CellView:
 
 def _find_shares(pixels: np.ndarray, strip: Strip, grid: Grid) -> tuple[np.ndarray, np.ndarray]:
     """Share of True pixels in each cell and in its tile, float (rows of cells, cols)."""
+    if pixels.all():  # most strips; sums of millions of pixels take as long as reading them
+        whole = np.ones((strip.last_row - strip.first_row, grid.cols))
+        return whole, whole
     # Sums over rectangles as differences of one running sum over the strip.
     sums = np.zeros((pixels.shape[0] + 1, pixels.shape[1] + 1), dtype=np.int64)
     sums[1:, 1:] = pixels.cumsum(axis=0, dtype=np.int64).cumsum(axis=1)

@@ -1,4 +1,4 @@
-"""Scene × model → land-cover map: decide, then read → cut → classify → collect.
+"""Scene × model → land-cover map: decide, then read → cut → classify → collect, side by side.
 
 `plan_map` decides everything, so that a rerun can be recognised and a dry run can be told;
 `run_map` does the work.
@@ -6,7 +6,10 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +21,10 @@ from geoclass.mapping.plan import MapPlan, TileClassifier, plan_map
 from geoclass.mapping.settings import MapSettings
 from geoclass.model.checkpoint import Model, load_model
 from geoclass.model.classifier import Classifier
-from geoclass.scene.reader import STRIP_PIXELS, read_strips
+from geoclass.scene.reader import STRIP_PIXELS, Strip, read_strips
+
+STRIPS_AT_WORK = 2
+"""While the last tiles of one strip are classified, those of the next are cut."""
 
 
 def map_scene(
@@ -37,7 +43,9 @@ def map_scene(
     """
     model = model or load_model()
     settings = settings or MapSettings()
-    classifier = Classifier(model, device=device, symmetries=settings.symmetries)
+    classifier = Classifier(
+        model, device=device, symmetries=settings.symmetries, precision=settings.precision
+    )
     plan = plan_map(
         scene,
         model.contract,
@@ -65,7 +73,9 @@ def run_map(
     probabilities = np.zeros((*shape, len(plan.contract.legend)), dtype=np.uint8)
     valid_share = np.zeros(shape, dtype=np.uint8)
     mask_reason = np.zeros(shape, dtype=np.uint8)
-    for strip in read_strips(plan.source, plan.frame, grid, plan.looks, strip_pixels):
+
+    def label(strip: Strip) -> int:
+        """Fill in the strip's cells; how many they are."""
         span = slice(strip.first_row, strip.last_row)
         inside = plan.inside[span]
         view = view_cells(strip, grid, plan.settings.min_valid_share)
@@ -80,12 +90,22 @@ def run_map(
             best_class[rows, cols] = best
             class_id[rows, cols] = np.where(unknown, UNKNOWN, best)
             probabilities[rows, cols] = quantise_probabilities(prediction.probabilities)
-        on_cells(inside.size)
+        return inside.size
+
+    strips = read_strips(plan.source, plan.frame, grid, plan.looks, strip_pixels)
+    with ThreadPoolExecutor(STRIPS_AT_WORK) as threads:
+        pending: deque[Future[int]] = deque()
+        for strip in strips:
+            pending.append(threads.submit(label, strip))
+            if len(pending) == STRIPS_AT_WORK:
+                on_cells(pending.popleft().result())
+        while pending:
+            on_cells(pending.popleft().result())
     class_id[mask_reason > 0] = MASKED
     return LandCoverMap(
         grid=grid,
         contract=plan.contract,
-        provenance=plan.provenance,
+        provenance=replace(plan.provenance, precision=classifier.precision),
         class_id=class_id,
         best_class=best_class,
         probabilities=probabilities,

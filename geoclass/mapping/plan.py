@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 
 import geoclass
-from geoclass.contract import Contract
+from geoclass.contract import Contract, Precision
 from geoclass.errors import SceneError, SettingsError
 from geoclass.grid import Grid
 from geoclass.landcover import SENTINEL_2, Provenance
@@ -40,6 +40,7 @@ class TileClassifier(Protocol):
     """What the pipeline asks of a classifier."""
 
     contract: Contract
+    precision: Precision
 
     def predict(self, images: np.ndarray) -> Prediction:
         """Probabilities of uint8 tiles (n, 3, tile, tile)."""

@@ -13,7 +13,7 @@ from geoclass.legend import Legend
 from geoclass.mapping.settings import MapSettings
 from geoclass.scene.source import SceneSource
 
-RESULT_VERSION = 3
+RESULT_VERSION = 4
 """Raised when the same inputs and options may give other pixels than before."""
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from geoclass.contract import Precision
 from geoclass.errors import SettingsError
 from geoclass.scene.settings import FrameSettings, MaskSettings, RadiometrySettings
 
@@ -21,6 +22,8 @@ class MapSettings:
     """Give unknown cells their likeliest class."""
     symmetries: bool = False
     """Look at each tile in the eight ways that a square can lie."""
+    precision: Precision | None = None
+    """Of the network's products; None takes bf16 where the device multiplies it faster."""
     stride: int | None = None
     """Pixels a side of a cell; None is the tile's side. Smaller cells cost more tiles."""
     frame: FrameSettings = field(default_factory=FrameSettings)

@@ -67,7 +67,7 @@ class Radiometry:
                 unsigned = np.dtype(f"u{stored.dtype.itemsize}")
                 every = np.arange(2**bits).astype(unsigned).view(stored.dtype)
                 table = stretch(gain * every.astype(np.float64) + bias)
-                result[band] = table[stored[band].view(unsigned)]
+                table.take(stored[band].view(unsigned), out=result[band], mode="clip")
             else:
                 result[band] = stretch(gain * stored[band].astype(np.float64) + bias)
         return result

@@ -1,21 +1,25 @@
 """A scene as strips of 8-bit pixels, read ahead of the work.
 
 Reading strips of whole blocks is several times faster than reading tile by tile, and only
-two strips are in memory at a time, whatever the height of the scene.
+some strips are in memory at a time, whatever the height of the scene.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+import os
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from queue import SimpleQueue
 
 import numpy as np
 import rasterio
 from rasterio.windows import Window
 
 from geoclass.grid import Grid
-from geoclass.scene.dataset import gdal_settings
+from geoclass.scene.dataset import gdal_settings, is_remote
 from geoclass.scene.frame import Frame
 from geoclass.scene.mask import Masks, ReadMask, open_masks
 from geoclass.scene.pixels import ReadPixels, open_pixels
@@ -28,9 +32,16 @@ STRIP_PIXELS = 6_000_000
 GDAL_CACHE_BYTES = 256 * 2**20
 """Holds the blocks that two strips share; GDAL's own default is 5 % of the machine's memory."""
 
-
 WARPED_BLOCK = 128
 """Rows that GDAL warps together."""
+
+MOST_READERS = 8
+"""Strips that are read side by side at most: each needs some 70 MB."""
+MOST_READ_TWICE = 0.1
+"""Of a scene's blocks, lest several readers do more work than one."""
+
+_Reader = tuple[ReadPixels, ReadMask]
+"""One data set of the scene, and of its masks."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,31 +77,65 @@ def read_strips(
     looks: Looks,
     strip_pixels: int = STRIP_PIXELS,
 ) -> Iterator[Strip]:
-    """All rows of cells from top to bottom; the next strip is read while one is worked on.
+    """All rows of cells from top to bottom; the next strips are read while one is worked on.
 
     Raises SceneError where the file cannot be read.
     """
     spans = _plan_spans(source, frame, grid, strip_pixels)
+    readers_count = _count_readers(source, frame, grid, spans)
     with (
         rasterio.Env(GDAL_CACHEMAX=GDAL_CACHE_BYTES),
-        open_pixels(source, frame) as read_pixels,
-        open_masks(source, frame, looks.masks) as read_mask,
-        # The thread ends before the data set is closed under it, also when nobody reads on;
-        # and GDAL's data sets are not for two threads at once, so there is one.
-        ThreadPoolExecutor(max_workers=1) as thread,
+        ExitStack() as stack,
+        # The threads end before the data sets are closed under them, also when nobody reads on.
+        ThreadPoolExecutor(max_workers=readers_count) as threads,
     ):
+        # GDAL's data sets are not for two threads at once: each reader is in one hand at a time.
+        readers: SimpleQueue[_Reader] = SimpleQueue()
+        for _ in range(readers_count):
+            readers.put(stack.enter_context(_open_reader(source, frame, looks.masks)))
 
         def read(span: tuple[int, int]) -> Strip:
-            # An environment of this thread's own: without, GDAL prints what it has to say,
-            # and does not know how often to ask a server again.
-            with rasterio.Env(**gdal_settings(source.dataset)):
-                return _read_strip((read_pixels, read_mask), grid, looks.radiometry, span)
+            reader = readers.get()
+            try:
+                # An environment of this thread's own: without, GDAL prints what it has to say,
+                # and does not know how often to ask a server again.
+                with rasterio.Env(**gdal_settings(source.dataset)):
+                    return _read_strip(reader, grid, looks.radiometry, span)
+            finally:
+                readers.put(reader)
 
-        ahead = thread.submit(read, spans[0])
-        for span in spans[1:]:
-            strip, ahead = ahead.result(), thread.submit(read, span)
-            yield strip
-        yield ahead.result()
+        ahead: deque[Future[Strip]] = deque()
+        for span in spans:
+            ahead.append(threads.submit(read, span))
+            if len(ahead) > readers_count:
+                yield ahead.popleft().result()
+        while ahead:
+            yield ahead.popleft().result()
+
+
+@contextmanager
+def _open_reader(source: SceneSource, frame: Frame, masks: Masks) -> Iterator[_Reader]:
+    with open_pixels(source, frame) as read_pixels, open_masks(source, frame, masks) as read_mask:
+        yield read_pixels, read_mask
+
+
+def _count_readers(
+    source: SceneSource, frame: Frame, grid: Grid, spans: Sequence[tuple[int, int]]
+) -> int:
+    """Data sets to read with side by side: several, if hardly a block is in two strips.
+
+    Each has blocks of its own, so that a block in two strips would be decoded twice.
+    """
+    if len(spans) == 1 or frame.access != "read" or is_remote(source.dataset):
+        return 1
+    first, last = np.array(spans).T
+    tops = grid.tile_rows[first] + frame.row_off
+    bottoms = grid.tile_rows[last - 1] + grid.tile_size + frame.row_off
+    block = source.block_height
+    read = block * (-(-bottoms // block) - tops // block).sum()
+    if read > (1 + MOST_READ_TWICE) * (grid.height + 2 * block):
+        return 1
+    return min(len(spans), MOST_READERS, os.cpu_count() or 1)
 
 
 def _plan_spans(
@@ -106,7 +151,7 @@ def _plan_spans(
 
 
 def _read_strip(
-    readers: tuple[ReadPixels, ReadMask],
+    reader: _Reader,
     grid: Grid,
     radiometry: Radiometry,
     span: tuple[int, int],
@@ -115,7 +160,7 @@ def _read_strip(
     top = int(grid.tile_rows[first])
     bottom = int(grid.tile_rows[last - 1]) + grid.tile_size
     window = Window(0, top, grid.width, bottom - top)
-    read_pixels, read_mask = readers
+    read_pixels, read_mask = reader
     stored, valid = read_pixels(window)
     reason = np.where(valid, read_mask(window), np.uint8(0))
     return Strip(

@@ -1,8 +1,10 @@
 """Strips: all pixels, in order, with what is missing marked."""
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -14,7 +16,7 @@ from geoclass.grid import Grid
 from geoclass.scene.frame import Frame
 from geoclass.scene.mask import find_masks
 from geoclass.scene.radiometry import read_as_rgb8
-from geoclass.scene.reader import Looks, Strip, read_strips
+from geoclass.scene.reader import Looks, Strip, _count_readers, _plan_spans, read_strips
 from geoclass.scene.settings import MaskSettings
 from geoclass.scene.source import SceneSource, open_scene
 
@@ -137,3 +139,51 @@ print("alive")
 """
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout == "alive\n"
+
+
+TILED = {"tiled": True, "blockxsize": 128, "blockysize": 128}
+
+
+@pytest.mark.parametrize("mask", [False, True])
+def test_several_readers_give_the_same_strips(
+    make_scene: Make, mask: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pixels = noise(1100, 130)
+    pixels[:, 300:420, 20:90] = 0
+    own = np.where(noise(1100, 130)[0] > 40, 255, 0).astype(np.uint8)
+    path = make_scene(pixels, mask=own if mask else None, **TILED)
+    _, _, alone = read_all(path, 2 * 64 * 130)
+    monkeypatch.setattr(os, "cpu_count", lambda: 4)
+    _, _, together = read_all(path, 2 * 64 * 130)
+    assert len(together) == len(alone) == 9
+    for one, other in zip(together, alone, strict=True):
+        assert one.first_row == other.first_row
+        np.testing.assert_array_equal(one.pixels, other.pixels)
+        np.testing.assert_array_equal(one.valid, other.valid)
+
+
+@pytest.mark.parametrize(
+    ("profile", "stride", "expected"),
+    [(TILED, 64, 4), ({"blockysize": 7}, 64, 4), (TILED, 16, 1), ({"blockysize": 1024}, 64, 1)],
+)
+def test_no_block_is_decoded_by_two_readers(
+    make_scene: Make, profile: dict, stride: int, expected: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Tiles that overlap, and blocks taller than a strip, are left to one."""
+    monkeypatch.setattr(os, "cpu_count", lambda: 4)
+    source = open_scene(make_scene(noise(1100, 130), **profile))
+    grid = Grid(height=1100, width=130, transform=source.transform, crs=source.crs, stride=stride)
+    spans = _plan_spans(source, own_frame(source), grid, 128 * 130)
+    assert _count_readers(source, own_frame(source), grid, spans) == expected
+
+
+def test_numbers_for_nothing_of_the_file_and_of_a_person_both_count(make_scene: Make) -> None:
+    pixels = noise(64, 64)
+    pixels[:, :10], pixels[:, 10:20] = 9, 200
+    path = make_scene(pixels, nodata=9)
+    source = replace(open_scene(path), nodata=200.0)
+    grid = Grid(height=64, width=64, transform=source.transform, crs=source.crs)
+    looks = Looks(radiometry=read_as_rgb8("test"), masks=find_masks(source, MaskSettings()))
+    (strip,) = read_strips(source, own_frame(source), grid, looks)
+    assert not strip.valid[:20].any()
+    assert strip.valid[20:].mean() > 0.99
