@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.ndimage import distance_transform_edt
 
 from geoclass.grid import Grid
 from geoclass.scene.reader import Strip
@@ -89,5 +88,8 @@ def fill_invalid(tile: np.ndarray, valid: np.ndarray) -> None:
 
     Black would be taken for water, and a plain mean for a river beside land.
     """
+    # Here, because it takes a third of a second to import, and most scenes have all their pixels.
+    from scipy.ndimage import distance_transform_edt
+
     places = distance_transform_edt(~valid, return_distances=False, return_indices=True)
     tile[:] = tile[:, places[0], places[1]]

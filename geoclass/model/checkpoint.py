@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from importlib.resources import as_file, files
 from pathlib import Path
 
+import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
@@ -117,10 +118,12 @@ def _relabel(model: Model, legend: Legend) -> Model:
 def _load(path: Path) -> Model:
     tensors, metadata = read_tensors(path)
     arch, contract = _parse_metadata(path, metadata)
-    network = build_network(arch, len(contract.legend))
+    with torch.device("meta"):  # no weights are drawn, only to be replaced
+        network = build_network(arch, len(contract.legend))
     fitted = {k.removeprefix(NOVELTY): t for k, t in tensors.items() if k.startswith(NOVELTY)}
     try:
-        network.load_state_dict({k: t for k, t in tensors.items() if not k.startswith(NOVELTY)})
+        weights = {k: t for k, t in tensors.items() if not k.startswith(NOVELTY)}
+        network.load_state_dict(weights, assign=True)
     except RuntimeError as error:
         raise ModelError(f"the weights in {path} do not fit the network {arch}") from error
     with path.open("rb") as file:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -37,6 +38,8 @@ class FusedNetwork(nn.Module):
     """What every network here can do once it is fused."""
 
     shift: Tensor
+    in_cache: ClassVar[int]
+    """Tiles whose feature maps a processor's caches hold: convolved together, by one core."""
 
     def __init__(self, mean: Sequence[float], dtype: torch.dtype) -> None:
         super().__init__()
@@ -47,19 +50,30 @@ class FusedNetwork(nn.Module):
 
     def features(self, tiles: Tensor) -> Tensor:
         """Uint8 or float (n, 3, s, s), 0–255, to what the last layer decides by, float32 (n, f)."""
-        x = tiles.to(dtype=torch.float32, memory_format=torch.channels_last) - self.shift
-        return self._compute(x.to(self._dtype))
+        at_once = self.in_cache if tiles.device.type == "cpu" else max(1, len(tiles))
+        parts = []
+        for part in tiles.split(at_once):
+            x = part.to(dtype=torch.float32, memory_format=torch.channels_last) - self.shift
+            parts.append(self._convolve(x.to(self._dtype)))
+        return self._connect(torch.cat(parts))
 
     def decide(self, features: Tensor) -> Tensor:
         """Features float32 (n, f) to logits float32 (n, classes)."""
         raise NotImplementedError
 
-    def _compute(self, x: Tensor) -> Tensor:
+    def _convolve(self, x: Tensor) -> Tensor:
+        """Float (n, 3, s, s), the shift subtracted, to one vector a tile, (n, m)."""
+        raise NotImplementedError
+
+    def _connect(self, x: Tensor) -> Tensor:
+        """The vectors of all tiles (n, m) to features float32 (n, f)."""
         raise NotImplementedError
 
 
 class FusedTileNet(FusedNetwork):
     """TileNet without its batch norms."""
+
+    in_cache = 32
 
     def __init__(
         self, network: Network, mean: Sequence[float], std: Sequence[float], dtype: torch.dtype
@@ -78,8 +92,11 @@ class FusedTileNet(FusedNetwork):
             x = block(x)
         return x
 
-    def _compute(self, x: Tensor) -> Tensor:
+    def _convolve(self, x: Tensor) -> Tensor:
         return self.convolve(x).mean(dim=(2, 3), dtype=torch.float32)
+
+    def _connect(self, x: Tensor) -> Tensor:
+        return x
 
     def decide(self, features: Tensor) -> Tensor:
         """Features float32 (n, 192) to logits float32 (n, classes)."""
@@ -89,6 +106,8 @@ class FusedTileNet(FusedNetwork):
 
 class FusedCustomNet(FusedNetwork):
     """CustomNet, whose first linear layer takes pixels in the order that they lie in memory."""
+
+    in_cache = 8
 
     def __init__(
         self, network: Network, mean: Sequence[float], std: Sequence[float], dtype: torch.dtype
@@ -105,14 +124,17 @@ class FusedCustomNet(FusedNetwork):
         self.fc3 = _make_linear(network.fc3.weight.to(dtype), network.fc3.bias.to(dtype))
         self.fc4 = copy.deepcopy(network.fc4)
 
-    def _compute(self, x: Tensor) -> Tensor:
+    def _convolve(self, x: Tensor) -> Tensor:
         x = self.conv3(self.conv2(self.conv1(x)))
         # The greatest of four, as max_pool2d, which is slow where channels lie last.
         above, below = x[:, :, ::2], x[:, :, 1::2]
         x = torch.maximum(above, below)
         x = torch.maximum(x[..., ::2], x[..., 1::2])
-        x = F.relu_(self.fc1(x.permute(0, 2, 3, 1).flatten(1)))
-        return F.relu_(self.fc3(F.relu_(self.fc2(x)))).float()
+        return x.permute(0, 2, 3, 1).flatten(1)  # n, 215296
+
+    def _connect(self, x: Tensor) -> Tensor:
+        x = F.relu_(self.fc2(F.relu_(self.fc1(x))))
+        return F.relu_(self.fc3(x)).float()
 
     def decide(self, features: Tensor) -> Tensor:
         """Features float32 (n, 128) to logits float32 (n, classes)."""
