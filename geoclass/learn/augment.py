@@ -19,11 +19,11 @@ class AugmentSettings:
     """Turn and mirror: land has no preferred direction."""
     shift: int = 6
     """Move by up to so many pixels; the border is mirrored."""
-    join_share: float = 0.15
+    join_share: float = 0.1
     """Joined to another tile of their class, as a map's cells lie across borders."""
-    plain_share: float = 0.2
+    plain_share: float = 0.4
     """Neither relit nor degraded, the tile as it is, when training begins …"""
-    plain_share_end: float = 0.6
+    plain_share_end: float = 0.7
     """… and when it ends, in even steps: nearer and nearer to clean tiles."""
     gain: float = 0.4
     """Brightness factor between 1/(1+gain) and 1+gain: slopes, seasons, soils."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from geoclass.errors import SettingsError
@@ -72,9 +72,29 @@ RECIPES: dict[Arch, TrainSettings] = {
     ),
 }
 
-FINISH = TrainSettings(
-    epochs=24,
-    learning_rate=1.5e-3,
-    augment=AugmentSettings(plain_share=0.5, plain_share_end=0.9),
+LIGHT = AugmentSettings(
+    join_share=0.0,
+    plain_share=0.0,
+    plain_share_end=0.0,
+    gain=0.3,
+    gamma=0.15,
+    path_radiance=0.09,
+    corrected_share=0.0,
+    veil=0.3,
+    veil_share=0.3,
+    offset_share=0.0,
+    degrade_share=0.0,
 )
-"""A second, gentler cycle for a TileNet that has been through the first: nearer to clean tiles."""
+"""Other light alone: tiles stay as sharp as they are."""
+
+CYCLES = (
+    TrainSettings(epochs=60, augment=LIGHT),
+    TrainSettings(
+        epochs=40,
+        learning_rate=2e-3,
+        augment=replace(LIGHT, gain=0.2, gamma=0.1, path_radiance=0.06, veil_share=0.15),
+    ),
+    TrainSettings(epochs=40, learning_rate=2e-3),
+)
+"""How the TileNet that ships was trained, each cycle beginning with the weights of the one before:
+learn what classes look like, come nearer to tiles as they are, then bear what spoils them."""
