@@ -238,6 +238,7 @@ class TrainingRun:
             self._images[train],
             self._labels[train],
             self._images[validation],
-            self._settings,
+            mean=self._settings.mean,
+            std=self._settings.std,
         )
         save_model(output, self._settings.arch, network.cpu(), contract, novelty)

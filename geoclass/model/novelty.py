@@ -16,36 +16,52 @@ from torch import Tensor
 SCORES = ("energy", "features", "pixels")
 """The order of scores: the first sees near novelties, the others far ones."""
 
+NEAREST = 5
+"""Of fewer neighbours, a single odd training tile makes others of its kind known."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Gaussians:
-    """A normal distribution a class."""
+    """A normal distribution a class, all of one shape."""
 
     means: Tensor
     """float32 (classes, d)."""
-    precisions: Tensor
-    """float32 (classes, d, d), or (1, d, d) where all classes share one."""
-    log_volumes: Tensor
-    """float32 (classes,): logarithm of the covariance's determinant, 0 where it is shared."""
+    precision: Tensor
+    """float32 (d, d): the inverse of their covariance."""
 
     def distance(self, x: Tensor) -> Tensor:
-        """Of x (n, d) from the nearest class (n,): Mahalanobis squared plus log volume.
+        """Of x (n, d) from the nearest class, (n,): Mahalanobis squared (Lee et al. 2018, eq. 2).
 
-        −2 log p up to a constant (Lee et al. 2018, eq. 2, there with one shared covariance).
+        One class after the other, so that no array is larger than x.
         """
-        nearest: Tensor | None = None
-        shared = len(self.precisions) == 1
-        for i, (mean, volume) in enumerate(zip(self.means, self.log_volumes, strict=True)):
-            away = x - mean
-            precision = self.precisions[0 if shared else i]
-            distance = (away @ precision * away).sum(dim=1) + volume
-            nearest = distance if nearest is None else torch.minimum(nearest, distance)
-        assert nearest is not None  # a legend has two classes at least
-        return nearest
+        away = (x - mean for mean in self.means)
+        return torch.stack([((a @ self.precision) * a).sum(dim=1) for a in away]).amin(dim=0)
 
     def to(self, device: torch.device) -> Gaussians:
         """The same on another device."""
         return Gaussians(**{f.name: getattr(self, f.name).to(device) for f in fields(self)})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Neighbours:
+    """Training tiles themselves, to which others are near or far."""
+
+    means: Tensor
+    """float32 (d,)."""
+    deviations: Tensor
+    """float32 (d,): what one unit of distance is, in each direction."""
+    references: Tensor
+    """float32 (n, d), in those units about the means."""
+
+    def distance(self, x: Tensor) -> Tensor:
+        """Of x (m, d) from its `NEAREST`th neighbour, (m,) (Sun et al. 2022, section 3)."""
+        scaled = (x - self.means) / self.deviations
+        rank = min(NEAREST, len(self.references))
+        return torch.cdist(scaled, self.references).kthvalue(rank, dim=1).values
+
+    def to(self, device: torch.device) -> Neighbours:
+        """The same on another device."""
+        return Neighbours(**{f.name: getattr(self, f.name).to(device) for f in fields(self)})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -54,8 +70,8 @@ class Novelty:
 
     features: Gaussians
     """Of what the network's last layer decides by."""
-    pixels: Gaussians
-    """Of `describe_pixels`."""
+    pixels: Neighbours
+    """By `describe_pixels`."""
     thresholds: Tensor
     """float32 (3,): a tile is unknown where any of its scores is above."""
 
@@ -91,21 +107,23 @@ class Novelty:
         return {
             "thresholds": self.thresholds,
             **{f"features.{f.name}": getattr(self.features, f.name) for f in fields(Gaussians)},
-            **{f"pixels.{f.name}": getattr(self.pixels, f.name) for f in fields(Gaussians)},
+            **{f"pixels.{f.name}": getattr(self.pixels, f.name) for f in fields(Neighbours)},
         }
 
     @classmethod
     def from_tensors(cls, tensors: Mapping[str, Tensor]) -> Novelty:
         """What `tensors` gave; KeyError if some are missing."""
-        features, pixels = (
-            Gaussians(**{f.name: tensors[f"{part}.{f.name}"] for f in fields(Gaussians)})
-            for part in ("features", "pixels")
+        return cls(
+            features=Gaussians(
+                **{f.name: tensors[f"features.{f.name}"] for f in fields(Gaussians)}
+            ),
+            pixels=Neighbours(**{f.name: tensors[f"pixels.{f.name}"] for f in fields(Neighbours)}),
+            thresholds=tensors["thresholds"],
         )
-        return cls(features=features, pixels=pixels, thresholds=tensors["thresholds"])
 
 
 def describe_pixels(tiles: Tensor) -> Tensor:
-    """Float (n, 3, s, s), 0–255, to statistics (n, 25) that are nearly normal within a class.
+    """Float (n, 3, s, s), 0–255, to statistics (n, 25) of comparable spread.
 
     A channel: logarithms of mean, standard deviation, mean step between neighbours, darkest and
     brightest value, and the darkest value itself; between channels: differences of the means and

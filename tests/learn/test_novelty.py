@@ -9,55 +9,54 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from scipy import stats
+from scipy.spatial.distance import mahalanobis
 
 from geoclass.learn.dataset import read_tiles
-from geoclass.learn.novelty import choose_thresholds, fit_gaussians
+from geoclass.learn.novelty import choose_thresholds, fit_gaussians, fit_neighbours
 from geoclass.learn.recipes import RECIPES
 from geoclass.learn.splits import split_randomly
 from geoclass.learn.training import train_model
 from geoclass.model.checkpoint import load_model
 from geoclass.model.classifier import Classifier
-from geoclass.model.novelty import describe_pixels
+from geoclass.model.novelty import NEAREST, describe_pixels
 
 Make = Callable[..., Path]
 
 
-def test_distance_is_the_density_of_the_nearest_class() -> None:
+def test_distance_is_that_of_mahalanobis_from_the_nearest_class() -> None:
     rng = np.random.default_rng(0)
-    shapes = [np.array([[2.0, 0.5], [0.5, 1.0]]), np.array([[0.1, 0.0], [0.0, 3.0]])]
+    shape = np.array([[2.0, 0.5], [0.5, 1.0]])
     centres = [np.zeros(2), np.array([6.0, 1.0])]
-    drawn = [rng.multivariate_normal(m, c, 20_000) for m, c in zip(centres, shapes, strict=True)]
+    drawn = [rng.multivariate_normal(m, shape, 20_000) for m in centres]
     x = torch.from_numpy(np.concatenate(drawn)).float()
-    labels = torch.arange(2).repeat_interleave(20_000)
-    fitted = fit_gaussians(x, labels, shared=False)
-    points = torch.tensor([[0.0, 0.0], [6.0, 1.0], [3.0, 4.0], [20.0, -20.0]])
-    exact = np.max(
-        [
-            stats.multivariate_normal(m, c).logpdf(points)
-            for m, c in zip(centres, shapes, strict=True)
-        ],
-        axis=0,
-    )
-    # −2 log p = distance + d log 2π
-    expected = -2 * exact - 2 * np.log(2 * np.pi)
-    np.testing.assert_allclose(fitted.distance(points), expected, rtol=0.05, atol=0.1)
-
-
-def test_shared_shape_is_the_pooled_one() -> None:
-    x = torch.randn((3000, 4), generator=torch.Generator().manual_seed(0)) * 3
-    labels = torch.arange(3000) % 3
-    fitted = fit_gaussians(x, labels, shared=True)
-    torch.testing.assert_close(fitted.precisions[0], torch.eye(4) / 9, atol=0.02, rtol=0)
-    assert fitted.log_volumes.tolist() == [0, 0, 0]
+    fitted = fit_gaussians(x, torch.arange(2).repeat_interleave(20_000))
+    points = np.array([[0.0, 0.0], [6.0, 1.0], [3.0, 4.0], [20.0, -20.0]])
+    inverse = np.linalg.inv(shape)
+    expected = [min(mahalanobis(p, m, inverse) ** 2 for m in centres) for p in points]
+    found = fitted.distance(torch.from_numpy(points).float())
+    np.testing.assert_allclose(found, expected, rtol=0.05, atol=0.01)
 
 
 def test_class_of_one_tile_and_constant_columns_stay_finite() -> None:
     x = torch.zeros((10, 5))
     x[:, 0] = torch.arange(10.0)
-    for shared in (True, False):
-        fitted = fit_gaussians(x, torch.tensor([0] * 9 + [1]), shared=shared)
-        assert fitted.distance(x).isfinite().all()
+    assert fit_gaussians(x, torch.tensor([0] * 9 + [1])).distance(x).isfinite().all()
+    assert fit_neighbours(x).distance(x).isfinite().all()
+
+
+def test_neighbours_are_counted_in_deviations() -> None:
+    x = torch.randn((500, 2), generator=torch.Generator().manual_seed(0))
+    fitted = fit_neighbours(x * torch.tensor([1.0, 100.0]) + 7)
+    point = torch.tensor([[5.0, 0.0]])
+    expected = torch.cdist(point, (x - x.mean(dim=0)) / x.std(dim=0)).sort().values[:, NEAREST - 1]
+    given = point * x.std(dim=0) * torch.tensor([1.0, 100.0])
+    found = fitted.distance(given + fitted.means)
+    torch.testing.assert_close(found, expected, atol=1e-3, rtol=0)
+
+
+def test_fewer_tiles_than_neighbours_do() -> None:
+    fitted = fit_neighbours(torch.tensor([[0.0], [1.0]]))
+    assert fitted.distance(torch.tensor([[0.5]])).isfinite().all()
 
 
 @pytest.mark.parametrize("overlap", [0.0, 1.0])
