@@ -112,7 +112,9 @@ def test_plain_tiles_are_only_moved() -> None:
 
 def test_more_tiles_are_plain_as_training_goes_on() -> None:
     images, labels = tiles(400, size=16), torch.arange(400) % 3
-    moved = AugmentSettings(symmetries=False, shift=0, join_share=0)
+    moved = AugmentSettings(
+        symmetries=False, shift=0, join_share=0, plain_share=0.2, plain_share_end=0.6
+    )
     shares = []
     for progress in (0.0, 0.5, 1.0):
         generator = torch.Generator().manual_seed(0)
