@@ -82,9 +82,10 @@ def _describe(landcover: LandCoverMap) -> str:
     provenance = landcover.provenance
     cell_m = landcover.grid.stride * landcover.grid.gsd_m
     cells = "" if np.isnan(cell_m) else f" · cells of {cell_m:.0f} m"
+    source = f" · {provenance.attribution}" if provenance.attribution else ""
     return (
         f"{provenance.date or 'date unknown'}{cells} · geoclass {provenance.version}, "
-        f"model {provenance.model[:12]}"
+        f"model {provenance.model[:12]}{source}"
     )
 
 

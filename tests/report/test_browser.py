@@ -119,6 +119,35 @@ def changed(tmp_path: Path) -> Path:
     return tmp_path / "page.html"
 
 
+@pytest.fixture
+def places(tmp_path: Path) -> Path:
+    """A map, and another of a scene that does not say where it lies."""
+    here = make_landcover(3, 4)
+    nowhere = make_landcover(3, 4, seed=5)
+    nowhere = replace(nowhere, grid=replace(nowhere.grid, crs=None))
+    write_map(here, tmp_path / "here.gpkg")
+    write_map(nowhere, tmp_path / "nowhere.tif")
+    write_report([tmp_path / "here.gpkg", tmp_path / "nowhere.tif"], tmp_path / "page.html")
+    return tmp_path / "page.html"
+
+
+def test_pixels_without_a_place_have_shares_but_no_hectares(
+    look: Callable[..., Opened], places: Path
+) -> None:
+    opened = look(places)
+    page = opened.page
+    page.get_by_role("link", name="scene.tif (2)").click()
+    assert page.locator(".leaflet-control-scale").count() == 1
+    section = page.locator("#place-2")
+    section.locator(".map").click()
+    text = str(section.locator(".readout").text_content())
+    assert "row 1" in text
+    assert " ha" not in text
+    shares = section.locator(".classes .share").all_text_contents()
+    assert sum(float(share.rstrip("%")) for share in shares) == pytest.approx(100, abs=0.6)
+    assert opened.noise == []
+
+
 def test_a_page_asks_for_nothing_and_complains_of_nothing(
     look: Callable[..., Opened], dated: Path
 ) -> None:
@@ -320,6 +349,7 @@ def test_evil_names_are_only_names(look: Callable[..., Opened], tmp_path: Path) 
         ("watched", DESK, "dark"),
         ("watched", PHONE, "light"),
         ("changed", PHONE, "dark"),
+        ("places", PHONE, "light"),
     ],
 )
 def test_everybody_can_use_it(

@@ -28,7 +28,7 @@ from geoclass.products.files import write_map
 from geoclass.report.page.inputs import read_sheets
 from geoclass.report.page.maps import build_map_sheets
 from geoclass.report.page.numbers import BINS, bin_confidence
-from geoclass.report.page.pictures import Pictures
+from geoclass.report.page.pictures import ALL_PIXELS, Pictures
 from geoclass.report.page.render import ASSETS, LEAFLET_VERSION, render_page, write_report
 from geoclass.report.page.sheet import Picture, Sheet
 from tests.conftest import TRANSFORM, make_landcover, paint
@@ -84,7 +84,7 @@ def test_a_page_holds_the_map_exactly() -> None:
     np.testing.assert_array_equal(unpack(step["planes"]["class"]), landcover.class_id.ravel())
     np.testing.assert_array_equal(unpack(step["planes"]["best"]), landcover.best_class.ravel())
     np.testing.assert_allclose(
-        unpack(step["area"], "<f4"), landcover.grid.areas_ha().ravel(), rtol=1e-6
+        unpack(step["weights"], "<f4"), landcover.grid.areas_ha().ravel(), rtol=1e-6
     )
     # 216 × 280 pixels of 10 m and a hair, in whole cells 256 × 320.
     assert step["extent"] == pytest.approx([0, 0, 2800, 2320], rel=1e-3)
@@ -134,6 +134,7 @@ def test_places_are_told_apart() -> None:
     page = render_page(sheets)
     assert "Land cover of 3 places" in page
     assert "areas are unknown" in page
+    assert "nan" not in re.sub(r"<(script|style).*?</\1>", "", page, flags=re.DOTALL).split()
 
 
 def test_caveats_stand_in_the_page() -> None:
@@ -142,10 +143,22 @@ def test_caveats_stand_in_the_page() -> None:
     (sheet,) = build(replace(base, provenance=told))
     assert sheet.steps[0].caveats[0] == "The scene is dark."
     assert "without a scene classification" in sheet.steps[0].caveats[1]
-    assert "A cell of class Highway or River is a square of 41 ha" in sheet.caveats[0]
+    assert "A cell of class Highway or River is a square of 41 ha that" in sheet.caveats[0]
     assert "is right on 90.0% of" in sheet.caveats[1]
     (plain,) = build(make_map([[0, 1], [0, 1]]).landcover)
     assert not any("Highway" in text for text in plain.caveats)
+
+
+def test_credit_is_given_where_it_is_due() -> None:
+    base = make_map([[0, 1]], "2020-06-01").landcover
+    later = make_map([[0, 1]], "2022-06-01").landcover
+    maps = [
+        replace(m, provenance=replace(m.provenance, mission="Sentinel-2")) for m in (base, later)
+    ]
+    (sheet,) = build(*maps)
+    assert "Contains modified Copernicus Sentinel data 2020, 2022." in render_page([sheet])
+    (unknown,) = build(replace(base, provenance=replace(base.provenance, mission=None)))
+    assert "Copernicus" not in render_page([unknown])
 
 
 def test_scenes_are_found_where_the_map_says(make_scene: Make, tmp_path: Path) -> None:
@@ -203,12 +216,31 @@ def test_a_whole_tile_takes_less_than_five_megabytes() -> None:
     landcover = make_landcover(TILE_CELLS, TILE_CELLS)  # at random: the worst to pack
     (sheet,) = build(landcover)
     generator = np.random.default_rng(0)
-    fields = generator.integers(40, 200, (100, 100, 3)).repeat(16, axis=0).repeat(16, axis=1)
+    fields = generator.integers(40, 200, (150, 150, 3)).repeat(20, axis=0).repeat(20, axis=1)
+    assert fields.shape[0] * fields.shape[1] == ALL_PIXELS
     noisy = np.clip(fields + generator.normal(0, 12, fields.shape), 0, 255)
     pixels = np.dstack([noisy, np.full(noisy.shape[:2], 255)]).astype(np.uint8)
     pictured = replace(sheet.steps[0], picture=Picture(pixels=pixels, label="noise"))
     page = render_page([replace(sheet, steps=(pictured,))])
     assert len(page.encode()) < 5e6
+
+
+def test_a_folder_stands_for_its_maps(tmp_path: Path) -> None:
+    folder = tmp_path / "maps"
+    folder.mkdir()
+    with pytest.raises(OutputError, match="no map of geoclass in the folder"):
+        read_sheets([folder])
+    (folder / "summary.json").write_text("{}")
+    (folder / "table.csv").write_text("")
+    for shift, name in ((0, "west"), (5000, "east")):
+        transform = Affine.translation(shift, 0) @ TRANSFORM
+        landcover = make_map([[0, 1]], transform=transform, scene=f"{name}.tif").landcover
+        write_map(landcover, folder / f"{name}.tif")
+    sheets = read_sheets([folder])
+    assert [sheet.title for sheet in sheets] == ["east.tif", "west.tif"]
+    page = render_page(sheets)
+    assert '<a href="#place-2">west.tif</a>' in page
+    assert "81.9" in page.partition("</nav>")[0]
 
 
 class TestCommand:

@@ -33,16 +33,20 @@ def find_caveats(landcover: LandCoverMap) -> tuple[str, ...]:
 
 
 def doubt_model(contract: Contract, class_id: np.ndarray, cell_ha: float) -> tuple[str, ...]:
-    """Of all that a model labels: codes, uint8 of any shape, on cells of `cell_ha` hectares."""
+    """Of all that a model labels: codes, uint8 of any shape, on cells of `cell_ha` hectares.
+
+    NaN hectares are not told.
+    """
     found = []
     present = {
         contract.legend[code].name for code in np.unique(class_id) if code < len(contract.legend)
     }
     narrow = [EUROSAT[EUROSAT.names.index(n)].title for n in NARROW if n in present]
     if narrow and contract.legend.names == EUROSAT.names:
+        size = "" if np.isnan(cell_ha) else f" of {cell_ha:.3g} ha"
         found.append(
-            f"A cell of class {' or '.join(narrow)} is a square of {cell_ha:.3g} ha that such a "
-            f"line runs through, not {cell_ha:.3g} ha of it: compare areas by group."
+            f"A cell of class {' or '.join(narrow)} is a square{size} that such a line runs "
+            "through; most of it is other land. Compare areas by group."
         )
     found += [
         _tell_scores(contract),

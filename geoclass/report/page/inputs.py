@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from geoclass.errors import OutputError
@@ -20,6 +21,9 @@ from geoclass.report.page.pictures import Pictures
 from geoclass.report.page.sheet import Sheet
 from geoclass.report.page.watched import build_change_sheet, build_monitor_sheet
 
+WHOLE = (".gpkg", ".tif", ".tiff")
+"""Suffixes of maps that can be read back; other formats are copies for other programs."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class _Watched:
@@ -32,10 +36,10 @@ class _Watched:
 def read_sheets(paths: Sequence[Path], scenes: Sequence[str] = ()) -> list[Sheet]:
     """Maps by place, then change and monitor files, each with its scenes where they are found.
 
-    Raises OutputError for a file that geoclass did not write, SceneError for a scene that cannot
-    be read or shows none of the maps.
+    A folder stands for all maps in it. Raises OutputError for a file that geoclass did not write,
+    SceneError for a scene that cannot be read or shows none of the maps.
     """
-    found = [_read(path) for path in paths]
+    found = [_read(file) for path in paths for file in _expand(path)]
     maps = [item for item in found if isinstance(item, LandCoverMap)]
     watched = [item for item in found if isinstance(item, _Watched)]
     steps = len(maps) + sum(len(item.result.stack.dates) for item in watched)
@@ -49,7 +53,30 @@ def read_sheets(paths: Sequence[Path], scenes: Sequence[str] = ()) -> list[Sheet
                 build_monitor_sheet(item.result, pictures, item.name, item.command, item.zones)
             )
     pictures.check_all_used()
-    return sheets
+    return list(_name_apart(sheets))
+
+
+def _name_apart(sheets: Sequence[Sheet]) -> Iterator[Sheet]:
+    """The sheets, those of one title numbered."""
+    counts: Counter[str] = Counter()
+    for sheet in sheets:
+        counts[sheet.title] += 1
+        count = counts[sheet.title]
+        yield sheet if count == 1 else replace(sheet, title=f"{sheet.title} ({count})")
+
+
+def _expand(path: Path) -> list[Path]:
+    """A folder's maps, by name, or the file itself."""
+    if not path.is_dir():
+        return [path]
+    files_there = [file for file in sorted(path.iterdir()) if file.suffix.lower() in WHOLE]
+    maps = [file for file in files_there if holds_map(file)]
+    if not maps:
+        raise OutputError(
+            f"no map of geoclass in the folder {path}: give one that holds some, as "
+            f"{' or '.join(WHOLE)}"
+        )
+    return maps
 
 
 def _read(path: Path) -> LandCoverMap | _Watched:

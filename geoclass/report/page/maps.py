@@ -10,7 +10,7 @@ import numpy as np
 import pyproj
 
 from geoclass.grid import Grid
-from geoclass.landcover import LandCoverMap
+from geoclass.landcover import LandCoverMap, credit
 from geoclass.monitor.dates import find_day
 from geoclass.report.page.caveats import doubt_model, find_caveats
 from geoclass.report.page.numbers import (
@@ -89,6 +89,7 @@ def _build_sheet(maps: Sequence[LandCoverMap], pictures: Pictures) -> Sheet:
             "Hectares by group as each map says: errors of single maps are in them. "
             "geoclass monitor takes them out."
         ),
+        attribution=credit([(m.provenance.mission, m.provenance.date) for m in maps]),
         caveats=tuple(dict.fromkeys(caveats)),
     )
 

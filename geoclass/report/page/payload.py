@@ -114,14 +114,15 @@ class _Page:
 
 
 def _describe_step(step: Step, page: _Page, pool: Pool) -> dict[str, Any]:
-    area_ha = step.grid.areas_ha()
+    grid = step.grid
+    weights = grid.pixel_counts() if grid.crs is None else grid.areas_ha()
     picture = step.picture
     return {
         "label": step.label,
         "day": step.day and step.day.isoformat(),
-        **page.place(step.grid),
+        **page.place(grid),
         "planes": {name: pool.add(encode_plane(plane)) for name, plane in step.planes.items()},
-        "area": None if np.isnan(area_ha).any() else pool.add(encode_plane(area_ha.astype("<f4"))),
+        "weights": pool.add(encode_plane(weights.astype("<f4"))),
         "picture": None if picture is None else pool.add(encode_picture(picture.pixels)),
         "pictureLabel": "" if picture is None else picture.label,
     }

@@ -15,8 +15,11 @@ from geoclass.grid import Grid
 from geoclass.landcover import LandCoverMap
 from geoclass.monitor.dates import find_day
 from geoclass.report.page.sheet import Picture
-from geoclass.report.quicklook import LONGEST_SIDE, read_picture, read_quicklook
+from geoclass.report.quicklook import read_picture, read_quicklook
 from geoclass.scene.source import open_scene
+
+ALL_PIXELS = 9e6
+"""Of all pictures of a page together, so that it stays below 5 MB."""
 
 LEAST_SIDE = 480
 """Pixels of the longer side of a picture, however many there are."""
@@ -36,7 +39,7 @@ class Pictures:
         """`steps` is the number of pictures to come: many are smaller. SceneError."""
         self._scenes = [_look_at(path) for path in scenes]
         self._unused = {scene.path: scene for scene in self._scenes}
-        self._side = max(LEAST_SIDE, round(LONGEST_SIDE / max(1, steps) ** 0.5))
+        self._side = max(LEAST_SIDE, round((ALL_PIXELS / max(1, steps)) ** 0.5))
         self._read: dict[tuple[str, str], np.ndarray] = {}
 
     def find_for_map(self, landcover: LandCoverMap, day: date | None) -> Picture | None:

@@ -101,6 +101,17 @@ class Step:
         """Cells with data."""
         return int((self.planes["class"] != NODATA).sum())
 
+    @property
+    def area_ha(self) -> float:
+        """Of the cells with data; NaN where the map has no place on Earth."""
+        return sum(line.area_ha for block in self.areas for line in block.lines)
+
+    @property
+    def most(self) -> AreaLine:
+        """The group, or the class that is one, or the status, that covers most."""
+        lines = [line for b in self.areas for line in ([b.head] if b.head else b.lines)]
+        return max(lines, key=lambda line: line.share)
+
     def _share_of(self, code: int) -> float:
         return float((self.planes["class"] == code).sum()) / max(1, self.cells)
 
@@ -166,5 +177,7 @@ class Sheet:
     curves_note: str = ""
     facts: tuple[Fact, ...] = ()
     caveats: tuple[str, ...] = ()
+    attribution: str = ""
+    """What the licence of the scenes' data wants to be said."""
     findings: tuple[str, ...] = ()
     """What was found, in sentences."""

@@ -57,6 +57,7 @@ def build_change_sheet(change: Change, pictures: Pictures, name: str, command: s
         curves=trace_groups(steps, entries),
         curves_note="Hectares by group as each of the two maps says, errors included.",
         facts=_list_facts(stack, command),
+        attribution=stack.attribution,
         findings=(
             (
                 f"{int(changed.sum()):,} of {changed.size:,} cells ({changed.mean():.1%}) probably "
@@ -112,6 +113,7 @@ def build_monitor_sheet(
             "many cells share are not in them."
         ),
         facts=_list_facts(stack, command),
+        attribution=stack.attribution,
         findings=(
             found,
             (

@@ -50,17 +50,16 @@ function paintCells(canvas, step, values, palette, hidden) {
   context.putImageData(image, 0, 0);
 }
 
-/** Code of a class → its share of all cells with data, by area where that is known. */
+/** Code of a class → its share of all that has data, by area or, without a place, by pixels. */
 function sumShares(step) {
   const sums = new Map();
   let all = 0;
   step.planes.class.forEach((code, cell) => {
     if (code === NONE) return;
-    const area = step.areas === null ? 1 : step.areas[cell];
-    sums.set(code, (sums.get(code) ?? 0) + area);
-    all += area;
+    sums.set(code, (sums.get(code) ?? 0) + step.weights[cell]);
+    all += step.weights[cell];
   });
-  return new Map([...sums].map(([code, area]) => [code, area / all]));
+  return new Map([...sums].map(([code, sum]) => [code, sum / all]));
 }
 
 /** A canvas as a layer of the map, cut off where the scene ends inside a cell. */

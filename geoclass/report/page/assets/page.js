@@ -9,7 +9,7 @@ async function unpackSheet(sheet, texts) {
     for (const name of Object.keys(step.planes)) {
       step.planes[name] = await unpackPlane(texts, step.planes[name]);
     }
-    step.areas = step.area === null ? null : new Float32Array(await unpack(texts[step.area]));
+    step.weights = new Float32Array(await unpack(texts[step.weights]));
   }
 }
 

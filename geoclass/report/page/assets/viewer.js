@@ -165,7 +165,7 @@ class Viewer {
     else if (seen && this.observed.get(seen[cell]) !== entry.title) {
       words.push(`that day's map said ${this.observed.get(seen[cell])}`);
     }
-    if (step.areas) words.push(`${step.areas[cell].toFixed(1)} ha`);
+    if (this.sheet.metric) words.push(`${step.weights[cell].toFixed(1)} ha`);
     words.push(`row ${Math.floor(cell / step.cols)}, column ${cell % step.cols}`);
     return { title: entry.title, color: entry.color, text: words.join(" · "), label: step.label };
   }
