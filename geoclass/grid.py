@@ -104,6 +104,13 @@ class Grid:
         top, left = self.tile_rows[rows], self.tile_cols[cols]
         return self._box(top, top + self.tile_size, left, left + self.tile_size)
 
+    def corners(self, rows: np.ndarray, cols: np.ndarray) -> np.ndarray:
+        """float64 (n, 2): x, y of upper left corners of cells, int (n,).
+
+        `rows` and `cols` may be one after the last, for the scene's lower and right edge.
+        """
+        return np.stack(self._to_crs(self.col_edges[cols], self.row_edges[rows]), axis=1)
+
     def _box(
         self, top: np.ndarray, bottom: np.ndarray, left: np.ndarray, right: np.ndarray
     ) -> np.ndarray:
