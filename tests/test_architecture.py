@@ -42,7 +42,7 @@ OWNERS = {
     "pyogrio": {"products", "scene"},
     "pyproj": {"grid", "monitor", "report", "scene"},
     "pystac": {"scene"},
-    "rasterio": {"scene", "products"},
+    "rasterio": {"mapping", "scene", "products"},
     "ray": {"campaign"},
     "safetensors": {"model"},
     "scipy": {"mapping", "monitor", "products"},

@@ -24,6 +24,7 @@ from geoclass.products.formats import FileSettings, MapFormat, check_not_input, 
 
 if TYPE_CHECKING:
     from geoclass.mapping.plan import MapPlan
+    from geoclass.mapping.settings import CalmSettings
     from geoclass.scene.settings import FrameSettings, MaskSettings, RadiometrySettings
 
 DEFAULTS = MapSettings()
@@ -56,6 +57,7 @@ DEFAULTS = MapSettings()
 )
 @click.option("--keep-unknown", is_flag=True, help="Give unknown cells their likeliest class.")
 @options.stride
+@options.calm
 @options.frame
 @options.masks
 @options.radiometry
@@ -79,6 +81,7 @@ def command(
     min_valid_share: float,
     keep_unknown: bool,
     stride: int | None,
+    calm: CalmSettings,
     frame: FrameSettings,
     masks: MaskSettings,
     radiometry: RadiometrySettings,
@@ -112,6 +115,7 @@ def command(
         symmetries=symmetries,
         precision=precision,
         stride=stride,
+        calm=calm,
         frame=frame,
         masks=masks,
         radiometry=radiometry,

@@ -16,6 +16,8 @@ import numpy as np
 
 from geoclass.landcover import FULL_SCALE, LandCoverMap, quantise_probabilities
 from geoclass.legend import MASKED, NODATA, UNKNOWN
+from geoclass.mapping.blend import TileLabels, blend_tiles
+from geoclass.mapping.calm import sieve_classes, smooth_probabilities
 from geoclass.mapping.cells import cut_tiles, view_cells
 from geoclass.mapping.plan import MapPlan, TileClassifier, plan_map
 from geoclass.mapping.settings import MapSettings
@@ -68,9 +70,11 @@ def run_map(
     """Classify all cells; `on_cells` is told how many more are done."""
     grid = plan.grid
     shape = (grid.rows, grid.cols)
-    class_id = np.full(shape, NODATA, dtype=np.uint8)
-    best_class = np.full(shape, NODATA, dtype=np.uint8)
-    probabilities = np.zeros((*shape, len(plan.contract.legend)), dtype=np.uint8)
+    tiles = TileLabels(
+        seen=np.zeros(shape, dtype=bool),
+        probabilities=np.zeros((*shape, len(plan.contract.legend)), dtype=np.float32),
+        unknown=np.zeros(shape, dtype=bool),
+    )
     valid_share = np.zeros(shape, dtype=np.uint8)
     mask_reason = np.zeros(shape, dtype=np.uint8)
 
@@ -81,15 +85,12 @@ def run_map(
         view = view_cells(strip, grid, plan.settings.min_valid_share)
         valid_share[span] = np.where(inside, np.rint(view.valid_share * FULL_SCALE), 0)
         mask_reason[span] = np.where(inside, view.mask_reason, 0)
-        rows, cols = np.nonzero(view.seen & inside)
+        tiles.seen[span] = view.seen & inside
+        rows, cols = np.nonzero(tiles.seen[span])
         if len(rows):
             prediction = classifier.predict(cut_tiles(strip, grid, rows, cols))
-            rows = rows + strip.first_row
-            best = prediction.probabilities.argmax(axis=1).astype(np.uint8)
-            unknown = prediction.unknown & (not plan.settings.keep_unknown)
-            best_class[rows, cols] = best
-            class_id[rows, cols] = np.where(unknown, UNKNOWN, best)
-            probabilities[rows, cols] = quantise_probabilities(prediction.probabilities)
+            tiles.probabilities[span][rows, cols] = prediction.probabilities
+            tiles.unknown[span][rows, cols] = prediction.unknown
         return inside.size
 
     strips = read_strips(plan.source, plan.frame, grid, plan.looks, strip_pixels)
@@ -101,14 +102,32 @@ def run_map(
                 on_cells(pending.popleft().result())
         while pending:
             on_cells(pending.popleft().result())
-    class_id[mask_reason > 0] = MASKED
     return LandCoverMap(
         grid=grid,
         contract=plan.contract,
         provenance=replace(plan.provenance, precision=classifier.precision),
-        class_id=class_id,
-        best_class=best_class,
-        probabilities=probabilities,
+        **_settle(blend_tiles(tiles, grid), mask_reason, plan),
         valid_share=valid_share,
         mask_reason=mask_reason,
     )
+
+
+def _settle(cells: TileLabels, mask_reason: np.ndarray, plan: MapPlan) -> dict[str, np.ndarray]:
+    """Class, likeliest class and stored probabilities of all cells."""
+    settings, calm = plan.settings, plan.settings.calm
+    probabilities = cells.probabilities
+    if calm.smooth is not None:
+        probabilities = smooth_probabilities(
+            probabilities, cells.seen, strength=calm.smooth, window=calm.smooth_window
+        )
+    best = np.where(cells.seen, probabilities.argmax(axis=2), NODATA).astype(np.uint8)
+    class_id = best.copy()
+    class_id[cells.seen & cells.unknown & (not settings.keep_unknown)] = UNKNOWN
+    class_id[mask_reason > 0] = MASKED
+    if calm.min_area_ha is not None:
+        class_id = sieve_classes(class_id, len(plan.contract.legend), plan.grid, calm.min_area_ha)
+    return {
+        "class_id": class_id,
+        "best_class": best,
+        "probabilities": quantise_probabilities(probabilities),
+    }

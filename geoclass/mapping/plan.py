@@ -90,10 +90,11 @@ def plan_map(
     region = find_region(settings.frame)
     place = find_place(source)
     stride = settings.stride or contract.tile_size
-    if stride > contract.tile_size:
+    if contract.tile_size % stride:
+        divisors = [n for n in range(1, contract.tile_size + 1) if contract.tile_size % n == 0]
         raise SettingsError(
-            f"the stride of {stride} pixels leaves gaps between the model's tiles of "
-            f"{contract.tile_size}: give {contract.tile_size} or less"
+            f"a stride of {stride} pixels does not divide the model's tiles of "
+            f"{contract.tile_size}: give one of {', '.join(map(str, divisors))}"
         )
     demands = FrameDemands(
         gsd_m=contract.gsd_m,

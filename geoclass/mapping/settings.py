@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
 from geoclass.contract import Precision
@@ -10,6 +11,28 @@ from geoclass.scene.settings import FrameSettings, MaskSettings, RadiometrySetti
 
 MIN_TILE_SHARE = 0.8
 """Of a training tile that is cut out of a scene: how much its class covers at least."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CalmSettings:
+    """What is done about speckle."""
+
+    min_area_ha: float | None = None
+    """Patches of a class that are smaller are given to their largest neighbour; None: none is."""
+    smooth: float | None = None
+    """Strength of the smoothing of neighbouring probabilities: a variance of logits; None: none."""
+    smooth_window: int = 7
+    """Cells a side of the square that is smoothed over."""
+
+    def __post_init__(self) -> None:
+        for name, value in (("least area", self.min_area_ha), ("strength", self.smooth)):
+            if value is not None and not (value > 0 and math.isfinite(value)):
+                raise SettingsError(f"the {name} must be above 0, got {value:g}")
+        if self.smooth_window < 3 or self.smooth_window % 2 == 0:
+            raise SettingsError(
+                f"the window of the smoothing must be an odd number of cells from 3, "
+                f"got {self.smooth_window}"
+            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,7 +48,12 @@ class MapSettings:
     precision: Precision | None = None
     """Of the network's products; None takes bf16 where the device multiplies it faster."""
     stride: int | None = None
-    """Pixels a side of a cell; None is the tile's side. Smaller cells cost more tiles."""
+    """Pixels a side of a cell, a divisor of the tile's; None is the tile's side.
+
+    Each cell has a tile of its own around it, and the mean of the tiles that cover it.
+    """
+    calm: CalmSettings = field(default_factory=CalmSettings)
+    """What is done about speckle."""
     frame: FrameSettings = field(default_factory=FrameSettings)
     """Which ground is mapped, on which pixels."""
     masks: MaskSettings = field(default_factory=MaskSettings)

@@ -20,7 +20,7 @@ from geoclass.legend import MASKED, NODATA, UNKNOWN
 from geoclass.mapping.estimate import estimate_work
 from geoclass.mapping.pipeline import run_map
 from geoclass.mapping.plan import MapPlan, plan_map
-from geoclass.mapping.settings import MapSettings
+from geoclass.mapping.settings import CalmSettings, MapSettings
 from geoclass.model.classifier import Prediction
 from geoclass.scene.settings import FrameSettings, MaskSettings
 from tests.conftest import (
@@ -337,7 +337,26 @@ def test_smaller_cells_are_labelled_by_the_tiles_around_them(
     assert landcover.class_id.shape == (4, 4)
     # The corners' tiles lie wholly in one colour, moved inward from the scene's edge.
     assert landcover.class_id[[0, 0, 3, 3], [0, 3, 0, 3]].tolist() == [0, 1, 2, 3]
-    with pytest.raises(SettingsError, match="stride of 65 pixels leaves gaps"):
-        plan(scene, classifier, stride=65)
+    for stride in (48, 65, 128):
+        with pytest.raises(SettingsError, match=f"stride of {stride} pixels does not divide"):
+            plan(scene, classifier, stride=stride)
     with pytest.raises(SettingsError, match="at least 1 pixel"):
         MapSettings(stride=0)
+
+
+def test_speckle_can_be_taken_out(make_scene: Make, classifier: FakeClassifier) -> None:
+    """By area or by smoothing; unknown cells stay, and both are part of the fingerprint."""
+    classes = [[0] * 7 for _ in range(7)]
+    classes[3][3] = 1
+    pixels = paint(classes)
+    pixels[:, :64, :64] = STRANGE[:, None, None]
+    path = make_scene(pixels)
+    plain, small, smooth = (
+        map_file(path, classifier, calm=CalmSettings(**wish))
+        for wish in ({}, {"min_area_ha": 41.0}, {"smooth": 20.0})
+    )
+    assert [m.class_id[3, 3] for m in (plain, small, smooth)] == [1, 0, 0]
+    assert [m.best_class[3, 3] for m in (plain, small, smooth)] == [1, 1, 0]
+    assert all(m.class_id[0, 0] == UNKNOWN for m in (plain, small, smooth))
+    assert len({m.provenance.fingerprint for m in (plain, small, smooth)}) == 3
+    assert small.provenance.options["calm"]["min_area_ha"] == 41.0
