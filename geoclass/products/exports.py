@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import geopandas as gpd
 import pyogrio
 from pyogrio.errors import DataLayerError, DataSourceError
 
@@ -31,7 +32,7 @@ def write_geoparquet(landcover: LandCoverMap, path: Path, settings: FileSettings
     import pyarrow.parquet as pq
 
     draft = path.with_name(f"{path.name}.draft")
-    to_geodataframe(landcover, probabilities=settings.probabilities).to_parquet(
+    _make_rows(landcover, settings).to_parquet(
         draft,
         index=False,
         compression="zstd",
@@ -53,7 +54,7 @@ def write_geoparquet(landcover: LandCoverMap, path: Path, settings: FileSettings
 def write_flatgeobuf(landcover: LandCoverMap, path: Path, settings: FileSettings) -> None:
     """Write FlatGeobuf with a spatial index, and its style; DataSourceError if that fails."""
     pyogrio.write_dataframe(
-        to_geodataframe(landcover, probabilities=settings.probabilities),
+        _make_rows(landcover, settings),
         path,
         layer="landcover",
         driver="FlatGeobuf",
@@ -70,7 +71,7 @@ def write_flatgeobuf(landcover: LandCoverMap, path: Path, settings: FileSettings
 
 def write_geojson(landcover: LandCoverMap, path: Path, settings: FileSettings) -> None:
     """Write GeoJSON as RFC 7946 wants it, in WGS 84; DataSourceError if that fails."""
-    cells = to_geodataframe(landcover, probabilities=settings.probabilities)
+    cells = _make_rows(landcover, settings)
     items = describe_map(landcover, settings)
     # GeoJSON has one text for everything.
     marks = f"fingerprint {items['GEOCLASS_FINGERPRINT']}, request {items['GEOCLASS_REQUEST']}"
@@ -86,6 +87,15 @@ def write_geojson(landcover: LandCoverMap, path: Path, settings: FileSettings) -
         },
     )
     _write_style(landcover, path, settings)
+
+
+def _make_rows(landcover: LandCoverMap, settings: FileSettings) -> gpd.GeoDataFrame:
+    """What is written; cells stay cells, which are nowhere else in these files, but on demand."""
+    return to_geodataframe(
+        landcover,
+        probabilities=settings.probabilities,
+        dissolve=settings.wants_patches(landcover.class_id.size),
+    )
 
 
 def read_parquet_items(path: Path) -> dict[str, str]:
@@ -130,6 +140,10 @@ def check_parquet() -> None:
 
 
 def _write_style(landcover: LandCoverMap, path: Path, settings: FileSettings) -> None:
-    aliases = name_columns(landcover.legend, probabilities=settings.probabilities)
+    aliases = name_columns(
+        landcover.legend,
+        probabilities=settings.probabilities,
+        dissolve=settings.wants_patches(landcover.class_id.size),
+    )
     style = map_styles(landcover.legend, aliases)["Class"]
     path.with_suffix(".qml").write_text(format_qml(style), encoding="utf-8")

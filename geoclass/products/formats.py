@@ -43,6 +43,8 @@ class FileSettings:
 
     probabilities: bool = False
     """A column a class in files of polygons; a GeoTIFF always has a band a class."""
+    dissolve: bool | None = None
+    """Neighbouring cells of one class and status as one polygon; None: as the format has it."""
     creation: tuple[tuple[str, str], ...] = ()
     """Options of GDAL's COG driver, (name, value), for a GeoTIFF."""
 
@@ -62,7 +64,7 @@ class FileSettings:
     def fit(self, map_format: MapFormat) -> FileSettings:
         """What of these matters to a format; SettingsError where one is not possible there."""
         if map_format == "tif":
-            return replace(self, probabilities=False)
+            return replace(self, probabilities=False, dissolve=None)
         if self.creation:
             raise SettingsError(
                 "creation options are for GeoTIFF, but the output is "
@@ -70,11 +72,16 @@ class FileSettings:
             )
         return self
 
+    def wants_patches(self, cells: int, *, usual_from: int | None = None) -> bool:
+        """Whether cells are dissolved; usual are maps of more than `usual_from` cells, if any."""
+        usual = usual_from is not None and cells > usual_from
+        return usual if self.dissolve is None else self.dissolve
+
     def mark(self, fingerprint: str) -> str:
         """The fingerprint of a file with the map of a fingerprint: equal ones, equal files."""
-        if not self.probabilities and not self.creation:
+        if self == AS_USUAL:
             return fingerprint
-        text = json.dumps([fingerprint, self.probabilities, self.creation])
+        text = json.dumps([fingerprint, self.probabilities, self.dissolve, self.creation])
         return hashlib.sha256(text.encode()).hexdigest()
 
 

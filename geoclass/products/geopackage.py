@@ -13,10 +13,11 @@ import pyogrio
 from pyogrio.errors import DataLayerError, DataSourceError
 
 from geoclass.errors import OutputError
-from geoclass.landcover import FULL_SCALE, MASK_REASONS, STATUS_NAMES, LandCoverMap
-from geoclass.legend import NODATA, STATUS_STYLES, Legend
+from geoclass.landcover import MASK_REASONS, STATUS_NAMES, LandCoverMap
+from geoclass.legend import STATUS_STYLES, Legend
 from geoclass.products.document import describe_map, parse_document, summarise_map
 from geoclass.products.formats import AS_USUAL, FileSettings
+from geoclass.products.shapes import shape_cells, shape_patches
 from geoclass.products.style_table import write_style_table
 from geoclass.products.styles import map_styles
 
@@ -37,6 +38,12 @@ ALIASES = (
     ("date", "Date of sensing"),
 )
 
+DISSOLVED_FROM = 250_000
+"""Of maps with more cells, polygons are patches where nobody says otherwise."""
+
+CELLS_AT_A_TIME = 500_000
+"""Written at a time, so that the table of a large map need not be held twice."""
+
 # 1.2 holds all that is written here; QGIS 3.22 warns of anything newer than it knows.
 DATASET_OPTIONS = {"VERSION": "1.2"}
 
@@ -45,8 +52,9 @@ def write_geopackage(
     landcover: LandCoverMap, path: Path, settings: FileSettings = AS_USUAL
 ) -> None:
     """Write layers `landcover`, `areas` and `cells`, and the styles, into a new file."""
+    dissolve = settings.wants_patches(landcover.class_id.size, usual_from=DISSOLVED_FROM)
     pyogrio.write_dataframe(
-        to_geodataframe(landcover, probabilities=settings.probabilities),
+        to_geodataframe(landcover, probabilities=settings.probabilities, dissolve=dissolve),
         path,
         layer="landcover",
         driver="GPKG",
@@ -54,6 +62,7 @@ def write_geopackage(
         # Of the layer: for metadata of the whole file, GDAL leaves a .aux.xml at every opening.
         layer_metadata=describe_map(landcover, settings),
         dataset_options=DATASET_OPTIONS,
+        # GDAL makes the index when all polygons are there.
         layer_options={
             "GEOMETRY_NAME": "geom",
             "SPATIAL_INDEX": "YES",
@@ -62,8 +71,11 @@ def write_geopackage(
         },
     )
     _write_table(_areas_table(landcover), path, "areas")
-    _write_table(_cells_table(landcover), path, "cells")
-    aliases = name_columns(landcover.legend, probabilities=settings.probabilities)
+    for first in range(0, landcover.class_id.size, CELLS_AT_A_TIME):
+        _write_table(_cells_table(landcover, first), path, "cells", append=first > 0)
+    aliases = name_columns(
+        landcover.legend, probabilities=settings.probabilities, dissolve=dissolve
+    )
     write_style_table(path, {"landcover": map_styles(landcover.legend, aliases)})
 
 
@@ -108,22 +120,31 @@ def _probability_columns(classes: int) -> list[str]:
     return [f"p{i}" for i in range(classes)]
 
 
-def name_columns(legend: Legend, *, probabilities: bool) -> list[tuple[str, str]]:
+def name_columns(
+    legend: Legend, *, probabilities: bool, dissolve: bool = False
+) -> list[tuple[str, str]]:
     """(column, name for people) of `to_geodataframe`."""
     named = [(f"p_{c.name}", f"Probability of {c.title} (0–1)") for c in legend.classes]
-    return [*ALIASES, *(named if probabilities else [])]
+    counted = [("cells", "Cells")] if dissolve else []
+    return [*ALIASES, *counted, *(named if probabilities else [])]
 
 
-def to_geodataframe(landcover: LandCoverMap, *, probabilities: bool = False) -> gpd.GeoDataFrame:
+def to_geodataframe(
+    landcover: LandCoverMap, *, probabilities: bool = False, dissolve: bool = False
+) -> gpd.GeoDataFrame:
     """One row a cell that is not nodata: its polygon and the columns of the GeoPackage.
 
     class_id, class_name, group, best_class, confidence (0–1), status, mask_reason, valid_share
     (0–1), area_ha, row, col, scene, date; with `probabilities` also p_CLASS (0–1) for each class.
     Confidence and probabilities are NaN where a cell was not classified.
+
+    With `dissolve` one row a patch of neighbouring cells of one class and status, as
+    `shape_patches` describes it, with a column `cells`, how many.
     """
     grid, legend, provenance = landcover.grid, landcover.legend, landcover.provenance
-    rows, cols = np.nonzero(landcover.class_id != NODATA)
-    codes, best = landcover.class_id[rows, cols], landcover.best_class[rows, cols]
+    shape = shape_patches if dissolve else shape_cells
+    shapes = shape(landcover, probabilities=probabilities)
+    n, codes = len(shapes.polygons), shapes.class_id
     statuses = _look_up({c.class_id: "classified" for c in legend.classes} | STATUS_NAMES)
     names = _look_up({c.class_id: c.name for c in legend.classes} | STATUS_NAMES)
     titles = _look_up(
@@ -133,6 +154,7 @@ def to_geodataframe(landcover: LandCoverMap, *, probabilities: bool = False) -> 
     reasons = _look_up({i: name or None for i, name in enumerate(MASK_REASONS)})
     class_names = _look_up({c.class_id: c.name for c in legend.classes})
     day = pd.Timestamp(date.fromisoformat(provenance.date)) if provenance.date else pd.NaT
+    counted = {"cells": shapes.cells.astype(np.int32)} if dissolve else {}
     columns = dict(enumerate(legend.names)) if probabilities else {}
     return gpd.GeoDataFrame(
         {
@@ -140,24 +162,20 @@ def to_geodataframe(landcover: LandCoverMap, *, probabilities: bool = False) -> 
             "class_name": names[codes],
             "class_title": titles[codes],
             "group": groups[codes],
-            "best_class": class_names[best],
-            "confidence": landcover.confidence[rows, cols],
+            "best_class": class_names[shapes.best_class],
+            "confidence": shapes.confidence,
             "status": statuses[codes],
-            "mask_reason": reasons[landcover.mask_reason[rows, cols]],
-            "valid_share": landcover.valid_share[rows, cols] / FULL_SCALE,
-            "area_ha": grid.areas_ha()[rows, cols].round(4),
-            "row": rows.astype(np.int32),
-            "col": cols.astype(np.int32),
-            "scene": np.full(len(rows), provenance.scene, dtype=object),
-            "date": pd.Series([day] * len(rows), dtype="datetime64[ms]"),
-            **{
-                f"p_{name}": np.where(
-                    best == NODATA, np.nan, landcover.probabilities[rows, cols, i] / FULL_SCALE
-                )
-                for i, name in columns.items()
-            },
+            "mask_reason": reasons[shapes.mask_reason],
+            "valid_share": shapes.valid_share,
+            "area_ha": shapes.area_ha.round(4),
+            "row": shapes.row.astype(np.int32),
+            "col": shapes.col.astype(np.int32),
+            "scene": np.full(n, provenance.scene, dtype=object),
+            "date": pd.Series([day] * n, dtype="datetime64[ms]"),
+            **counted,
+            **{f"p_{name}": shapes.probabilities[:, i] for i, name in columns.items()},
         },
-        geometry=grid.polygons(rows, cols),
+        geometry=shapes.polygons,
         crs=grid.crs,
     )
 
@@ -170,15 +188,16 @@ def _look_up(texts: Mapping[int, str | None]) -> np.ndarray:
     return table
 
 
-def _cells_table(landcover: LandCoverMap) -> pd.DataFrame:
-    """All cells as they are stored in memory, row by row from the upper left."""
+def _cells_table(landcover: LandCoverMap, first: int) -> pd.DataFrame:
+    """Some cells as they are stored in memory, row by row from the upper left."""
     grid = landcover.grid
-    rows, cols = np.divmod(np.arange(grid.rows * grid.cols, dtype=np.int32), grid.cols)
+    cells = np.arange(first, min(first + CELLS_AT_A_TIME, grid.rows * grid.cols))
+    rows, cols = np.divmod(cells.astype(np.int32), grid.cols)
     table = {"row": rows, "col": cols}
     for name in _CELL_PLANES:
-        table[name] = getattr(landcover, name).ravel().astype(np.int16)
+        table[name] = getattr(landcover, name)[rows, cols].astype(np.int16)
     for i, column in enumerate(_probability_columns(len(landcover.legend))):
-        table[column] = landcover.probabilities[:, :, i].ravel().astype(np.int16)
+        table[column] = landcover.probabilities[rows, cols, i].astype(np.int16)
     return pd.DataFrame(table)
 
 
@@ -197,5 +216,5 @@ def _areas_table(landcover: LandCoverMap) -> pd.DataFrame:
     )
 
 
-def _write_table(table: pd.DataFrame, path: Path, layer: str) -> None:
-    pyogrio.write_dataframe(table, path, layer=layer, driver="GPKG", append=False)
+def _write_table(table: pd.DataFrame, path: Path, layer: str, *, append: bool = False) -> None:
+    pyogrio.write_dataframe(table, path, layer=layer, driver="GPKG", append=append)

@@ -1,0 +1,113 @@
+"""Patches of a map, against sums over their cells."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import geopandas as gpd
+import numpy as np
+import pytest
+import shapely
+
+from geoclass.landcover import MASK_REASONS, LandCoverMap
+from geoclass.legend import MASKED, NODATA, UNKNOWN
+from geoclass.products import geopackage
+from geoclass.products.files import read_map, write_map
+from geoclass.products.formats import FileSettings
+from geoclass.products.shapes import shape_cells, shape_patches
+from tests.conftest import assert_equal_maps, make_landcover
+
+DISSOLVED = FileSettings(dissolve=True)
+
+
+def make_speckled(rows: int = 12, cols: int = 15) -> LandCoverMap:
+    """Three classes in patches, unknown cells, cells masked for two reasons, cells without data."""
+    plain = make_landcover(rows, cols)
+    generator = np.random.default_rng(1)
+    codes = np.array([0, 1, 2, UNKNOWN, MASKED, NODATA], np.uint8)
+    class_id = generator.choice(codes, (rows, cols), p=[0.5, 0.2, 0.1, 0.05, 0.1, 0.05])
+    known = class_id < 10
+    best = np.where(known, class_id, np.where(class_id == UNKNOWN, 7, NODATA)).astype(np.uint8)
+    probabilities = np.where((best != NODATA)[:, :, None], plain.probabilities, 0)
+    reason = np.where(class_id == MASKED, generator.integers(1, 3, (rows, cols)), 0)
+    return make_landcover(
+        rows, cols, class_id=class_id, best_class=best,
+        probabilities=probabilities.astype(np.uint8), mask_reason=reason.astype(np.uint8),
+    )  # fmt: skip
+
+
+def test_patches_cover_the_cells_of_one_kind() -> None:
+    landcover = make_speckled()
+    cells = shape_cells(landcover, probabilities=True)
+    patches = shape_patches(landcover, probabilities=True)
+    assert patches.cells.sum() == len(cells.polygons)
+    assert patches.area_ha.sum() == pytest.approx(cells.area_ha.sum(), rel=1e-12)
+    owner = shapely.STRtree(patches.polygons).query(
+        shapely.centroid(cells.polygons), predicate="within"
+    )[1]
+    weight = landcover.grid.pixel_counts()[cells.row, cells.col]
+    for number, polygon in enumerate(patches.polygons):
+        inside = owner == number
+        assert shapely.equals(polygon, shapely.union_all(cells.polygons[inside]))
+        for name in ("class_id", "mask_reason"):
+            assert set(getattr(cells, name)[inside]) == {getattr(patches, name)[number]}
+        assert patches.cells[number] == inside.sum()
+        assert patches.area_ha[number] == pytest.approx(cells.area_ha[inside].sum())
+        for name in ("confidence", "valid_share", "probabilities"):
+            expected = np.average(getattr(cells, name)[inside], axis=0, weights=weight[inside])
+            np.testing.assert_allclose(getattr(patches, name)[number], expected)
+
+
+def test_likeliest_class_is_that_of_most_cells() -> None:
+    landcover = make_landcover(3, 4)
+    landcover.class_id[:] = UNKNOWN
+    landcover.best_class[:] = 3
+    landcover.best_class[0] = 5
+    landcover.mask_reason[:] = 0
+    patches = shape_patches(landcover, probabilities=False)
+    assert patches.best_class.tolist() == [3]
+    assert patches.probabilities.shape == (1, 0)
+
+
+def test_dissolved_map_is_read_back_whole(tmp_path: Path) -> None:
+    landcover, path = make_speckled(), tmp_path / "map.gpkg"
+    write_map(landcover, path, settings=DISSOLVED)
+    assert_equal_maps(read_map(path), landcover)
+    layer = gpd.read_file(path, layer="landcover")
+    assert layer["cells"].sum() == (landcover.class_id != NODATA).sum() > len(layer)
+    assert layer["area_ha"].sum() == pytest.approx(layer.area.sum() / 1e4, rel=1e-3)
+    masked = layer[layer["status"] == "masked"]
+    assert set(masked["mask_reason"]) == set(MASK_REASONS[1:3])
+    assert masked["confidence"].isna().all()
+
+
+def test_large_maps_are_dissolved_unless_told_otherwise(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Cells of a table are written some at a time, too."""
+    landcover, path = make_speckled(), tmp_path / "map.gpkg"
+    monkeypatch.setattr(geopackage, "CELLS_AT_A_TIME", 50)
+    rows = []
+    for limit, settings in (
+        (179, FileSettings()), (180, FileSettings()), (179, FileSettings(dissolve=False)),
+    ):  # fmt: skip
+        monkeypatch.setattr(geopackage, "DISSOLVED_FROM", limit)
+        write_map(landcover, path, settings=settings)
+        assert_equal_maps(read_map(path), landcover)
+        rows.append(len(gpd.read_file(path, layer="landcover")))
+    assert rows[0] < rows[1] == rows[2] == (landcover.class_id != NODATA).sum()
+
+
+@pytest.mark.parametrize("suffix", [".fgb", ".geojson"])
+def test_other_files_are_dissolved_where_asked(tmp_path: Path, suffix: str) -> None:
+    landcover, path = make_speckled(), tmp_path / f"map{suffix}"
+    write_map(landcover, path, settings=DISSOLVED)
+    dissolved = gpd.read_file(path)
+    write_map(landcover, path)
+    assert dissolved["cells"].sum() == len(gpd.read_file(path)) > len(dissolved)
+
+
+def test_a_file_remembers_whether_it_is_dissolved() -> None:
+    marks = {FileSettings(dissolve=wish).mark("ab") for wish in (None, True, False)}
+    assert len(marks) == 3
+    assert DISSOLVED.fit("tif").mark("ab") == "ab"
