@@ -46,6 +46,12 @@ _FILE_OPTIONS = (
         help="A column for each class in files of polygons; GeoTIFF always has such bands.",
     ),
     click.option(
+        "--dissolve/--no-dissolve",
+        default=None,
+        help="Neighbouring cells of one class as one polygon.  "
+        "[default: in a GeoPackage of more than 250,000 cells]",
+    ),
+    click.option(
         "--co",
         "creation",
         metavar="NAME=VALUE",

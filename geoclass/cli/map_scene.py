@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import click
 from tqdm import tqdm
 
-from geoclass.cli import file_options, options
+from geoclass.cli import calm_options, file_options, options
 from geoclass.cli.campaign_options import CampaignOptions, campaign_options
 from geoclass.contract import Precision
 from geoclass.errors import SettingsError
@@ -57,7 +57,7 @@ DEFAULTS = MapSettings()
 )
 @click.option("--keep-unknown", is_flag=True, help="Give unknown cells their likeliest class.")
 @options.stride
-@options.calm
+@calm_options.calm
 @options.frame
 @options.masks
 @options.radiometry

@@ -13,7 +13,6 @@ from click.shell_completion import CompletionItem
 
 from geoclass.contract import Precision
 from geoclass.errors import SettingsError
-from geoclass.mapping.settings import CalmSettings
 from geoclass.scene.settings import (
     PROFILES,
     RESAMPLINGS,
@@ -243,36 +242,6 @@ def masks(command: Callable[..., Any]) -> Callable[..., Any]:
 def frame(command: Callable[..., Any]) -> Callable[..., Any]:
     """Options of `FrameSettings`, which reach the command as one argument, `frame`."""
     return gather(command, "frame", FrameSettings, _FRAME_OPTIONS)
-
-
-_CALM_OPTIONS = (
-    click.option(
-        "--min-area",
-        "min_area_ha",
-        type=float,
-        metavar="HA",
-        help="Give smaller patches of a class to their largest neighbour.",
-    ),
-    click.option(
-        "--smooth",
-        type=float,
-        metavar="STRENGTH",
-        help="Smooth neighbouring probabilities (empirical Bayes, as sits does); 20 is usual.",
-    ),
-    click.option(
-        "--smooth-window",
-        type=int,
-        default=CalmSettings().smooth_window,
-        show_default=True,
-        metavar="CELLS",
-        help="Side of the square that is smoothed over.",
-    ),
-)
-
-
-def calm(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Options of `CalmSettings`, which reach the command as one argument, `calm`."""
-    return gather(command, "calm", CalmSettings, _CALM_OPTIONS)
 
 
 def gather(
