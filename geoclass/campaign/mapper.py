@@ -40,7 +40,7 @@ def check_job(
     started = time.perf_counter()
     if campaign.overwrite or not job.output.exists():
         return None
-    request = read_request(job.output, campaign.map_format)
+    request = read_request(job.output, campaign.map_format, campaign.form)
     if request is None:
         reason = f"{job.output} exists and is no map of geoclass: give --overwrite, or move it"
         return fail(job, OutputError(reason), started)
@@ -83,7 +83,7 @@ class SceneMapper:
                 command=campaign.command,
                 classifier=self._classifier,
             )
-            check_placed(plan.grid, campaign.map_format)
+            check_placed(plan.grid, campaign.map_format, settings=campaign.form)
             wide = campaign.form.probabilities
             check_room(job.output, estimate_bytes(plan, campaign.map_format, probabilities=wide))
             landcover = run_map(plan, self._classifier, on_cells=on_cells)

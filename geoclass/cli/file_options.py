@@ -59,6 +59,7 @@ _FILE_OPTIONS = (
         callback=parse_pairs,
         help="Creation option of GDAL's COG driver, for GeoTIFF; may be repeated.",
     ),
+    click.option("--stac", is_flag=True, help="Write STAC items of map and model, too."),
 )
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from geoclass.cli import options
+from geoclass.errors import SettingsError
 
 if TYPE_CHECKING:
     from geoclass.landcover import Provenance
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 @options.masks
 @options.radiometry
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")
+@click.option("--stac", "as_stac", is_flag=True, help="Print a model's card as a STAC item.")
 def command(
     what: str,
     bands: Sequence[int | str] | None,
@@ -32,6 +34,7 @@ def command(
     masks: MaskSettings,
     radiometry: RadiometrySettings,
     as_json: bool,
+    as_stac: bool,
 ) -> None:
     """Say what a file is: a model's card, how a map was made, how a scene would be read.
 
@@ -41,8 +44,14 @@ def command(
     if options.named_model(path) is None or path.suffix == ".safetensors":
         from geoclass.model.checkpoint import load_model
 
-        _print_model(load_model(options.named_model(path)), as_json)
+        model = load_model(options.named_model(path))
+        if as_stac:
+            _print_item(model, options.named_model(path))
+        else:
+            _print_model(model, as_json)
         return
+    if as_stac:
+        raise SettingsError("--stac is for models: maps get an item by geoclass map --stac")
     from geoclass.errors import OutputError
     from geoclass.mapping.settings import MapSettings
     from geoclass.products.files import read_map
@@ -72,6 +81,14 @@ def _print_model(model: Model, as_json: bool) -> None:
         knows_unknown=model.novelty is not None,
     )
     click.echo(card)
+
+
+def _print_item(model: Model, path: Path | None) -> None:
+    from geoclass.model.checkpoint import find_model_file
+    from geoclass.products.stac_model import describe_model
+
+    file = find_model_file(path).absolute()
+    click.echo(json.dumps(describe_model(model.contract, model.sha256, file, file.as_uri())))
 
 
 def _print_map(provenance: Provenance, as_json: bool) -> None:

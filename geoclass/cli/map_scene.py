@@ -7,7 +7,7 @@ import os
 import shlex
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -120,6 +120,10 @@ def command(
         masks=masks,
         radiometry=radiometry,
     )
+    if form.stac:
+        from geoclass.model.checkpoint import find_model_file
+
+        form = replace(form, model_file=find_model_file(model))
     order = Order(
         settings=settings,
         form=form,
@@ -229,7 +233,7 @@ def map_one(
             draw_preview(read_map(output), preview, scene)
             say(f"wrote {preview}")
         return
-    check_placed(plan.grid, map_format)
+    check_placed(plan.grid, map_format, settings=order.form)
     wide = order.form.probabilities
     check_room(output, estimate_bytes(plan, map_format, probabilities=wide))
     for warning in plan.warnings:

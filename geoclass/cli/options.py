@@ -254,7 +254,8 @@ def gather(
 
     @functools.wraps(command)
     def collect(*args: Any, **kwargs: Any) -> Any:
-        wishes = {field.name: kwargs.pop(field.name) for field in fields(settings)}
+        named = [field.name for field in fields(settings) if field.name in kwargs]
+        wishes = {field: kwargs.pop(field) for field in named}
         return command(*args, **{name: settings(**wishes)}, **kwargs)
 
     for option in reversed(decorators):

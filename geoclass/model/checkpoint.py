@@ -9,7 +9,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from importlib.resources import as_file, files
+from importlib.resources import files
 from pathlib import Path
 
 import torch
@@ -55,6 +55,11 @@ def load_model(path: Path | str | None = None, *, legend: Path | str | None = No
     """
     model = _load_shipped() if path is None else _load(Path(path))
     return model if legend is None else _relabel(model, read_legend(legend, model.contract.legend))
+
+
+def find_model_file(path: Path | None = None) -> Path:
+    """The file of a model; without a path of the one that ships."""
+    return path or Path(str(files("geoclass.model") / "weights" / SHIPPED_WEIGHTS))
 
 
 def save_model(
@@ -105,8 +110,7 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
 
 
 def _load_shipped() -> Model:
-    with as_file(files("geoclass.model") / "weights" / SHIPPED_WEIGHTS) as shipped:
-        model = _load(shipped)
+    model = _load(find_model_file())
     # Its classes look as this version has them, not as they did on the day of its training.
     return _relabel(model, Legend.for_names(model.contract.legend.names))
 

@@ -13,7 +13,7 @@ from rasterio.errors import RasterioError
 from geoclass.errors import OutputError
 from geoclass.grid import Grid
 from geoclass.landcover import LandCoverMap
-from geoclass.products import exports, geopackage, geotiff
+from geoclass.products import exports, geopackage, geotiff, stac
 from geoclass.products.formats import AS_USUAL, FileSettings, MapFormat, find_format
 from geoclass.products.writing import check_folder, check_not_open, draft_folder
 
@@ -80,7 +80,7 @@ def check_target(
     check_not_open(path)
     if overwrite:
         return False
-    companions = _ADAPTERS[map_format].companions(path)
+    companions = _list_companions(path, map_format, settings)
     if path.exists() and _read_mark(path, map_format) == settings.mark(fingerprint):
         return all(companion.exists() for companion in companions)
     for file in (path, *companions):
@@ -112,9 +112,16 @@ def check_room(path: Path, needed_bytes: int) -> None:
         )
 
 
-def check_placed(grid: Grid, map_format: MapFormat) -> None:
-    """Refuse polygons, which need a place on Earth, of a grid without; OutputError."""
-    if map_format != "tif" and grid.crs is None:
+def check_placed(grid: Grid, map_format: MapFormat, *, settings: FileSettings = AS_USUAL) -> None:
+    """Refuse a grid without a place on Earth where polygons or an item need it; OutputError."""
+    if grid.crs is not None:
+        return
+    if settings.stac:
+        raise OutputError(
+            "the scene does not say where on Earth it lies, which an item of STAC needs: "
+            "give --crs and --bounds, or leave --stac out"
+        )
+    if map_format != "tif":
         raise OutputError(
             "the scene does not say where on Earth it lies, which polygons need: "
             "give --crs and --bounds, or write a GeoTIFF (.tif)"
@@ -133,11 +140,14 @@ def write_map(
     map_format = map_format or find_format(path)
     settings = check_form(map_format, settings)
     check_not_open(path)
-    check_placed(landcover.grid, map_format)
+    check_placed(landcover.grid, map_format, settings=settings)
     try:
         with draft_folder(path) as folder:
             draft = Path(folder) / f"{path.stem}.{map_format}"
             _ADAPTERS[map_format].write(landcover, draft, settings)
+            if settings.stac:
+                drafts = {f.name.replace(draft.name, path.name): f for f in Path(folder).iterdir()}
+                stac.write_items(landcover, drafts, path, map_format, settings.model_file)
             # What SQLite left beside the old file would spoil the new one.
             for kind in ("wal", "shm"):
                 path.with_name(f"{path.name}-{kind}").unlink(missing_ok=True)
@@ -169,20 +179,25 @@ def read_map(path: Path | str) -> LandCoverMap:
         ) from error
 
 
-def read_request(path: Path, map_format: MapFormat) -> str | None:
+def read_request(
+    path: Path, map_format: MapFormat, settings: FileSettings = AS_USUAL
+) -> str | None:
     """What was asked for when geoclass wrote this map: `Provenance.request`, marked by the form.
 
     None where the file is no map of geoclass; empty where nothing is known or a companion lacks.
     """
-    adapter = _ADAPTERS[map_format]
     try:
-        items = adapter.read_items(path) or {}
+        items = _ADAPTERS[map_format].read_items(path) or {}
     except OutputError:
         return None
     if "GEOCLASS_FINGERPRINT" not in items:
         return None
-    whole = all(companion.exists() for companion in adapter.companions(path))
+    whole = all(file.exists() for file in _list_companions(path, map_format, settings))
     return items.get("GEOCLASS_REQUEST", "") if whole else ""
+
+
+def _list_companions(path: Path, map_format: MapFormat, settings: FileSettings) -> list[Path]:
+    return _ADAPTERS[map_format].companions(path) + [stac.name_item(path)] * settings.stac
 
 
 def _read_mark(path: Path, map_format: MapFormat) -> str | None:

@@ -47,6 +47,10 @@ class FileSettings:
     """Neighbouring cells of one class and status as one polygon; None: as the format has it."""
     creation: tuple[tuple[str, str], ...] = ()
     """Options of GDAL's COG driver, (name, value), for a GeoTIFF."""
+    stac: bool = False
+    """Beside the map an item of STAC."""
+    model_file: Path | None = None
+    """Where the map's model lies; with `stac`, it gets an item of its own."""
 
     def __post_init__(self) -> None:
         for name, value in self.creation:

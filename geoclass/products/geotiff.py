@@ -59,6 +59,12 @@ def companion(path: Path, suffix: str) -> Path:
     return path.with_suffix(suffix) if suffix == ".qml" else path.with_name(path.name + suffix)
 
 
+def name_bands(legend: Legend) -> dict[str, bool]:
+    """All bands in order: name → whether it holds codes."""
+    probabilities = {f"p_{name}_per_250": False for name in legend.names}
+    return {**FIRST_BANDS, **probabilities, LAST_BAND: True}
+
+
 def read_geotiff(path: Path) -> LandCoverMap:
     """The map that `write_geotiff` wrote; OutputError for any other file."""
     document = parse_document(str(path), read_items(path))
@@ -95,19 +101,19 @@ def _open(path: Path) -> rasterio.DatasetReader:
 
 def _list_bands(landcover: LandCoverMap) -> list[Band]:
     percent = np.rint(100 * landcover.confidence)
-    confidence = np.where(np.isnan(percent), NODATA, percent).astype(np.uint8)
-    first = (landcover.class_id, confidence, landcover.best_class, landcover.valid_share)
-    probabilities = [
-        Band(name=f"p_{name}_per_250", pixels=landcover.probabilities[:, :, i], is_code=False)
-        for i, name in enumerate(landcover.legend.names)
-    ]
+    planes = (
+        landcover.class_id,
+        np.where(np.isnan(percent), NODATA, percent).astype(np.uint8),
+        landcover.best_class,
+        landcover.valid_share,
+        *landcover.probabilities.transpose(2, 0, 1),
+        landcover.mask_reason,
+    )
     return [
-        *(
-            Band(name=name, pixels=pixels, is_code=is_code)
-            for (name, is_code), pixels in zip(FIRST_BANDS.items(), first, strict=True)
-        ),
-        *probabilities,
-        Band(name=LAST_BAND, pixels=landcover.mask_reason, is_code=True),
+        Band(name=name, pixels=pixels, is_code=is_code)
+        for (name, is_code), pixels in zip(
+            name_bands(landcover.legend).items(), planes, strict=True
+        )
     ]
 
 
