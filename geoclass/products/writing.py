@@ -5,11 +5,15 @@ from __future__ import annotations
 import os
 import shutil
 import socket
+import sqlite3
 import tempfile
 from collections.abc import Iterable
+from contextlib import closing
 from pathlib import Path
 
 from geoclass.errors import OutputError
+
+_SQLITE_HEAD = b"SQLite format 3\0"
 
 
 def check_folder(path: Path) -> None:
@@ -33,14 +37,36 @@ def check_new(path: Path, *, suffix: str, overwrite: bool = False) -> None:
 
 
 def check_not_open(path: Path) -> None:
-    """Refuse a GeoPackage that another program is writing to."""
-    journal, log = (path.with_name(f"{path.name}-{kind}") for kind in ("journal", "wal"))
-    for file in (journal, log):
-        if file.exists() and file.stat().st_size:
-            raise OutputError(
-                f"{path} is open in another program, such as QGIS ({file.name} is not empty): "
-                "close it there first, or choose another name"
-            )
+    """Refuse a GeoPackage that another program edits, or reads at this moment.
+
+    One that QGIS merely shows may be replaced: QGIS holds on to the old file until it is reloaded.
+    """
+    if not _is_database(path):
+        return
+    try:
+        # In WAL mode, which QGIS edits in, all connections share a lock as long as they live.
+        # `mode=rw` makes no file where there is none.
+        with closing(
+            sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True, timeout=0)
+        ) as database:
+            database.execute("PRAGMA locking_mode=EXCLUSIVE")
+            database.execute("BEGIN EXCLUSIVE")
+            database.rollback()
+    except sqlite3.Error as error:
+        if error.sqlite_errorcode not in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+            return  # damaged, or not ours to write: whoever replaces it will see
+        raise OutputError(
+            f"{path} is open in another program, such as QGIS: "
+            "close it or end editing there first, or choose another name"
+        ) from error
+
+
+def _is_database(path: Path) -> bool:
+    try:
+        with path.open("rb") as file:
+            return file.read(len(_SQLITE_HEAD)) == _SQLITE_HEAD
+    except OSError:
+        return False
 
 
 def move_into_place(draft: Path, path: Path) -> None:

@@ -248,6 +248,53 @@ def test_geopackage_open_elsewhere_is_not_replaced(tmp_path: Path) -> None:
     assert_equal_maps(read_map(path), make_landcover(seed=1))
 
 
+HELD = {
+    "edited, nothing saved yet": "PRAGMA journal_mode=WAL; SELECT * FROM areas",
+    "read at this moment": "BEGIN; SELECT * FROM areas",
+    "written at this moment": "BEGIN IMMEDIATE; UPDATE areas SET cells = 1",
+}
+
+
+@pytest.mark.parametrize("commands", HELD.values(), ids=HELD)
+def test_geopackage_held_by_another_process_is_one_clear_error(
+    tmp_path: Path, commands: str
+) -> None:
+    path = tmp_path / "map.gpkg"
+    write_map(make_landcover(), path)
+    code = (
+        "import sqlite3, sys; database = sqlite3.connect(sys.argv[1], isolation_level=None)\n"
+        "cursors = [database.execute(text) for text in sys.argv[2].split('; ')]\n"
+        "cursors[-1].fetchone(); print('held', flush=True); sys.stdin.read()"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", code, path, commands], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"held\n"
+        for again in range(2):
+            with pytest.raises(OutputError, match="open in another program.* end editing there"):
+                write_map(make_landcover(seed=again), path)
+        process.communicate()
+    write_map(make_landcover(seed=1), path)
+    assert_equal_maps(read_map(path), make_landcover(seed=1))
+    assert [file.name for file in tmp_path.iterdir()] == ["map.gpkg"]
+
+
+def test_write_ahead_log_of_a_program_that_died_does_no_harm(tmp_path: Path) -> None:
+    path = tmp_path / "map.gpkg"
+    write_map(make_landcover(), path)
+    code = (
+        "import os, sqlite3, sys; database = sqlite3.connect(sys.argv[1], isolation_level=None)\n"
+        "database.execute('PRAGMA journal_mode=WAL'); database.execute('UPDATE areas SET cells=1')"
+        "\nos._exit(1)"
+    )
+    subprocess.run([sys.executable, "-c", code, path], check=False)
+    assert (tmp_path / "map.gpkg-wal").stat().st_size > 0
+    write_map(make_landcover(seed=1), path)
+    assert_equal_maps(read_map(path), make_landcover(seed=1))
+    assert [file.name for file in tmp_path.iterdir()] == ["map.gpkg"]
+
+
 def test_neighbours_of_a_geotiff_are_not_replaced(tmp_path: Path) -> None:
     (tmp_path / "map.qml").write_text("a style of the user's")
     with pytest.raises(OutputError, match="map.qml exists .* give --overwrite"):

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from geoclass.errors import OutputError
 from geoclass.legend import EUROSAT, STATUS_STYLES
 from geoclass.monitor.files import write_monitor
 from geoclass.monitor.sampling import draw_sample, stratify_map, write_sample
@@ -139,6 +140,37 @@ def test_geotiff_opens_with_names_and_colours(qgis: str, tmp_path: Path) -> None
     assert present <= set(seen["shown"])
     assert seen["categories"][: len(EUROSAT)] == [c.title for c in EUROSAT.classes]
     assert seen["attributes"] == list(EXPECTED)
+
+
+def test_geopackage_that_qgis_edits_is_not_replaced(qgis: str, tmp_path: Path) -> None:
+    path = tmp_path / "map.gpkg"
+    write_map(make_landcover(), path)
+    code = (
+        "import sys, os; from qgis.core import QgsApplication, QgsVectorLayer\n"
+        "a = QgsApplication([], False); a.initQgis()\n"
+        "layer = QgsVectorLayer(sys.argv[1] + '|layername=landcover', 's', 'ogr')\n"
+        "print(layer.featureCount(), flush=True); sys.stdin.readline()\n"
+        "print(layer.startEditing(), flush=True); sys.stdin.readline(); os._exit(0)"
+    )
+    with subprocess.Popen(
+        [qgis, "-c", code, path],
+        env={**os.environ, "QT_QPA_PLATFORM": "offscreen"},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        assert process.stdout.readline() == "11\n"
+        write_map(make_landcover(), path)  # shown only
+        process.stdin.write("\n")
+        process.stdin.flush()
+        assert process.stdout.readline() == "True\n"
+        with pytest.raises(OutputError, match="open in another program, such as QGIS"):
+            write_map(make_landcover(seed=1), path)
+        process.communicate("\n")
+    write_map(make_landcover(seed=1), path)
 
 
 def test_monitor_file_plays_over_time(qgis: str, tmp_path: Path) -> None:
