@@ -17,6 +17,9 @@ from PIL import Image
 
 from geoclass.scene.radiometry import ONES, ZEROS, read_as_l1c
 from geoclass.scene.source import open_scene
+
+
+from geoclass.grid import AREA_TOLERANCE
 from tests.conftest import ROOT, TRANSFORM, UTM
 
 
@@ -94,3 +97,12 @@ def test_benchmark_weighs_the_parts_against_the_whole(tmp_path: Path) -> None:
     assert total["times_faster"] == pytest.approx(50 / 13.5)
     assert total["model_gflop_per_s"] == pytest.approx(20)
     assert module.sum_up(found, 1000, on_gpu=True)["efficiency"] == pytest.approx(10 / 12.5)
+
+
+def test_areas_are_within_the_tolerance_wherever_they_were_measured() -> None:
+    module = load("measure_areas")
+    for epsg, (lon, latitudes) in module.PLACES.items():
+        for lat in latitudes:
+            grid = module.make_grid(epsg, lon, lat)
+            error = module.largest_error(grid.areas_ha(), module.measure_geodesic(grid))
+            assert abs(error) <= AREA_TOLERANCE, (epsg, lat)
