@@ -15,11 +15,9 @@ import pytest
 import rasterio
 from PIL import Image
 
+from geoclass.grid import AREA_TOLERANCE
 from geoclass.scene.radiometry import ONES, ZEROS, read_as_l1c
 from geoclass.scene.source import open_scene
-
-
-from geoclass.grid import AREA_TOLERANCE
 from tests.conftest import ROOT, TRANSFORM, UTM
 
 

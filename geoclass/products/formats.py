@@ -83,7 +83,7 @@ class FileSettings:
 
     def mark(self, fingerprint: str) -> str:
         """The fingerprint of a file with the map of a fingerprint: equal ones, equal files."""
-        if self == AS_USUAL:
+        if (self.probabilities, self.dissolve, self.creation) == (False, None, ()):
             return fingerprint
         text = json.dumps([fingerprint, self.probabilities, self.dissolve, self.creation])
         return hashlib.sha256(text.encode()).hexdigest()
