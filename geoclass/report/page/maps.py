@@ -101,7 +101,6 @@ def _build_step(landcover: LandCoverMap, entries: Sequence[Entry], pictures: Pic
     return Step(
         label=str(day) if day else provenance.scene,
         day=day,
-        scene=provenance.scene,
         grid=landcover.grid,
         planes={
             "class": landcover.class_id,

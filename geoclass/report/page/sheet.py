@@ -71,7 +71,6 @@ class Step:
 
     label: str
     day: date | None
-    scene: str
     grid: Grid
     planes: Mapping[str, np.ndarray]
     """uint8 (rows, cols) by name: `class`, `confidence` in percent; perhaps `best`, the likeliest

@@ -11,7 +11,7 @@ from affine import Affine
 from geoclass.landcover import FULL_SCALE
 from geoclass.legend import NODATA
 from geoclass.monitor.align import Stack
-from geoclass.monitor.change import Change, compare_areas
+from geoclass.monitor.change import CHANGED, Change, compare_areas
 from geoclass.monitor.layers import LEVEL_COLORS, outline, state_categories
 from geoclass.monitor.tables import smallest_clearing, sum_areas
 from geoclass.monitor.watch import Monitoring
@@ -30,6 +30,19 @@ from geoclass.report.page.pictures import Pictures
 from geoclass.report.page.sheet import Curve, Entry, Fact, Matrix, Outline, Sheet, Step
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Labels:
+    """What is shown of one date; arrays are (rows, cols)."""
+
+    codes: np.ndarray
+    """uint8: of `entries`."""
+    confidence: np.ndarray
+    """float, 0–1 or NaN."""
+    entries: Sequence[Entry]
+    seen: np.ndarray | None = None
+    """uint8: what the map of the date itself said, where that is something else."""
+
+
 def build_change_sheet(change: Change, pictures: Pictures, name: str, command: str) -> Sheet:
     """Two dates of one place, and the probability that a cell changed between.
 
@@ -37,21 +50,18 @@ def build_change_sheet(change: Change, pictures: Pictures, name: str, command: s
     """
     stack = change.stack
     entries = list_entries(stack.contract.legend)
-    steps = tuple(
-        _build_step(stack, number, pictures, _Labels(
-            codes=stack.class_id[number],
-            confidence=_find_confidence(stack, number),
-            entries=entries,
-        ))
-        for number in range(len(stack.dates))
-    )  # fmt: skip
-    changed = change.probability[change.compared] > 0.5
+    steps = []
+    for number in range(len(stack.dates)):
+        codes, confidence = stack.class_id[number], _find_confidence(stack, number)
+        labels = _Labels(codes=codes, confidence=confidence, entries=entries)
+        steps.append(_build_step(stack, number, pictures, labels))
+    changed = change.probability[change.compared] > CHANGED
     start, end = stack.dates
     return Sheet(
         title=f"{name}, {start} to {end}",
         kind="Change between two dates",
         legend=entries,
-        steps=steps,
+        steps=tuple(steps),
         change=as_percent(change.probability),
         matrix=_tabulate_change(change),
         curves=trace_groups(steps, entries),
@@ -131,14 +141,6 @@ def build_monitor_sheet(
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class _Labels:
-    codes: np.ndarray
-    confidence: np.ndarray
-    entries: Sequence[Entry]
-    seen: np.ndarray | None = None
-
-
 def _build_step(stack: Stack, number: int, pictures: Pictures, labels: _Labels) -> Step:
     day, scenes = stack.dates[number], stack.scenes[number]
     histogram, mean = bin_confidence(labels.confidence)
@@ -148,7 +150,6 @@ def _build_step(stack: Stack, number: int, pictures: Pictures, labels: _Labels) 
     return Step(
         label=str(day),
         day=day,
-        scene=scenes,
         grid=stack.grid,
         planes=planes,
         areas=group_areas(labels.codes, labels.entries, stack.grid),
