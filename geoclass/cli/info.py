@@ -54,11 +54,14 @@ def command(
         raise SettingsError("--stac is for models: maps get an item by geoclass map --stac")
     from geoclass.errors import OutputError
     from geoclass.mapping.settings import MapSettings
-    from geoclass.products.files import read_map
+    from geoclass.products.files import holds_map, read_map
 
     try:
         provenance = read_map(path).provenance
-    except OutputError:  # no map, so perhaps a scene; its own error says more
+    except OutputError:
+        if holds_map(path):  # a copy that is not read back, or damaged
+            raise
+        # No map, so perhaps a scene; its own error says more.
         settings = MapSettings(frame=frame, masks=masks, radiometry=radiometry)
         _print_scene(what, bands, settings, as_json)
     else:

@@ -14,8 +14,10 @@ import pytest
 import rasterio
 import shapely
 from affine import Affine
+from click.testing import CliRunner
 from rasterio import warp
 
+from geoclass.cli.main import main
 from geoclass.errors import OutputError
 from geoclass.legend import EUROSAT, NODATA
 from geoclass.products import exports
@@ -91,6 +93,9 @@ def test_exports_are_not_read_back(tmp_path: Path, name: str) -> None:
     assert holds_map(tmp_path / name)
     with pytest.raises(OutputError, match="copy for other programs.* give the map as GeoPackage"):
         read_map(tmp_path / name)
+    said = CliRunner().invoke(main, ["info", str(tmp_path / name)])
+    assert said.exit_code == 1
+    assert "copy for other programs" in said.stderr
 
 
 @pytest.mark.parametrize("name", NAMES)

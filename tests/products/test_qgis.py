@@ -19,6 +19,7 @@ from geoclass.monitor.files import write_monitor
 from geoclass.monitor.sampling import draw_sample, stratify_map, write_sample
 from geoclass.monitor.watch import monitor_maps
 from geoclass.products.files import write_map
+from geoclass.products.formats import FileSettings
 from geoclass.products.style_files import write_styles
 from geoclass.products.styles import CLASSIFIED_COLOR, CONFIDENCE_COLORS
 from tests.conftest import make_landcover
@@ -140,6 +141,18 @@ def test_geotiff_opens_with_names_and_colours(qgis: str, tmp_path: Path) -> None
     assert present <= set(seen["shown"])
     assert seen["categories"][: len(EUROSAT)] == [c.title for c in EUROSAT.classes]
     assert seen["attributes"] == list(EXPECTED)
+
+
+@pytest.mark.parametrize("dissolve", [False, True])
+def test_geopackage_keeps_the_standard(qgis: str, tmp_path: Path, dissolve: bool) -> None:
+    """GDAL's own validator, which comes with QGIS, has nothing to say."""
+    settings = FileSettings(probabilities=not dissolve, dissolve=dissolve)
+    write_map(make_landcover(), tmp_path / "map.gpkg", settings=settings)
+    validator = [qgis, "-m", "osgeo_utils.samples.validate_gpkg", tmp_path / "map.gpkg"]
+    run = subprocess.run(validator, capture_output=True, text=True, check=False)
+    assert (run.returncode, run.stdout, run.stderr) == (0, "", "")
+    (tmp_path / "map.gpkg").write_text("no GeoPackage")
+    assert subprocess.run(validator, capture_output=True, check=False).returncode != 0
 
 
 def test_geopackage_that_qgis_edits_is_not_replaced(qgis: str, tmp_path: Path) -> None:
