@@ -40,7 +40,7 @@ OWNERS = {
     "PIL": {"learn", "mapping", "report"},
     "pyarrow": {"products"},
     "pyogrio": {"products", "scene"},
-    "pyproj": {"grid", "monitor", "report", "scene"},
+    "pyproj": {"grid", "monitor", "products", "report", "scene"},
     "pystac": {"scene"},
     "rasterio": {"mapping", "scene", "products"},
     "ray": {"campaign"},

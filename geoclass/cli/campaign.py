@@ -18,7 +18,7 @@ from geoclass.campaign.run import Execute, Progress, execute_here, run_campaign
 from geoclass.campaign.summary import Summary
 from geoclass.campaign.workers import ExecuteInProcesses
 from geoclass.cli.campaign_options import CampaignOptions
-from geoclass.cli.map_scene import Order, type_command
+from geoclass.cli.one_map import Order, type_command
 from geoclass.errors import SettingsError
 from geoclass.products.files import check_form
 from geoclass.products.formats import MapFormat
@@ -32,6 +32,46 @@ def map_scenes(
     wishes: CampaignOptions,
 ) -> None:
     """Map all scenes; exit code 1 where one failed, 128 and the signal's number where stopped."""
+    summary = run_all(scenes, folder, map_format, order, wishes)
+    if summary.failures or summary.not_done:
+        sys.exit(1)
+
+
+def map_and_merge(
+    scenes: Sequence[str], output: Path, order: Order, wishes: CampaignOptions
+) -> None:
+    """Map all scenes into a folder beside the output, and merge the maps into it.
+
+    The folder stays, so that a later run has only new scenes to map. Nothing is merged while a
+    scene is missing: exit code 1, as above.
+    """
+    from geoclass.products.files import read_map
+    from geoclass.products.mosaic import is_mosaic, merge_maps, write_mosaic
+    from geoclass.products.writing import check_new
+
+    check_new(output, suffix=".gpkg", overwrite=order.overwrite or is_mosaic(output))
+    if wishes.shard is not None:
+        raise SettingsError("shards map into one folder: give a folder, and merge in the last run")
+    folder = output.with_name(f"{output.stem}.scenes")
+    summary = run_all(scenes, folder, "gpkg", order, wishes)
+    if summary.failures or summary.not_done:
+        click.echo(f"{output} is not written while scenes are missing", err=True)
+        sys.exit(1)
+    maps = [read_map(outcome.job.output) for outcome in summary.outcomes]
+    cells = merge_maps(maps, crs=wishes.map_crs, prefer=wishes.prefer)
+    write_mosaic(cells, maps, output)
+    if not order.quiet:
+        click.echo(f"wrote {output}: {len(cells)} cells of {len(maps)} maps")
+
+
+def run_all(
+    scenes: Sequence[str],
+    folder: Path,
+    map_format: MapFormat,
+    order: Order,
+    wishes: CampaignOptions,
+) -> Summary:
+    """Map all scenes and say how it went; where someone stops it, end the program."""
     campaign = CampaignSettings(
         model=order.model,
         legend=order.legend,
@@ -66,8 +106,7 @@ def map_scenes(
             )
             sys.exit(128 + stop.signum)
     report(summary, folder, quiet=order.quiet)
-    if summary.failures or summary.not_done:
-        sys.exit(1)
+    return summary
 
 
 def choose_execute(wishes: CampaignOptions) -> Execute:

@@ -11,6 +11,7 @@ import click
 
 from geoclass.cli.options import gather
 from geoclass.errors import SettingsError
+from geoclass.products.formats import PREFERENCES, Preference
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,16 +25,33 @@ class CampaignOptions:
     shard: tuple[int, int] | None
     ray: str | None
     """Address of a Ray cluster; `local`: one that is started here."""
+    map_crs: str | None
+    prefer: Preference
 
     def refuse_any(self, output: str) -> None:
         """SettingsError where one was given for a single map."""
         unset = CampaignOptions(
-            redo=False, fail_fast=False, workers=1, memory=None, shard=None, ray=None
+            redo=False,
+            fail_fast=False,
+            workers=1,
+            memory=None,
+            shard=None,
+            ray=None,
+            map_crs=None,
+            prefer="confident",
         )
         if self != unset:
             raise SettingsError(
-                "--redo, --fail-fast, --workers, --memory, --shard and --ray are for many scenes: "
-                f"give a folder as output instead of {output}"
+                "--redo, --fail-fast, --workers, --memory, --shard, --ray, --map-crs and --prefer "
+                f"are for many scenes: give a folder as output instead of {output}"
+            )
+
+    def refuse_merging(self, output: str) -> None:
+        """SettingsError where maps that stay apart were to be merged."""
+        if self.map_crs is not None or self.prefer != "confident":
+            raise SettingsError(
+                "--map-crs and --prefer are for many scenes in one map: give a .gpkg as output "
+                f"instead of the folder {output}"
             )
 
 
@@ -81,6 +99,14 @@ _OPTIONS = (
         is_flag=False,
         flag_value="local",
         help="Map on a Ray cluster; without an address, on one that is started here.",
+    ),
+    click.option("--map-crs", help="CRS of one map of many scenes.  [default: that of most]"),
+    click.option(
+        "--prefer",
+        type=click.Choice(PREFERENCES),
+        default="confident",
+        show_default=True,
+        help="Which of overlapping cells is kept in one map of many scenes.",
     ),
 )
 

@@ -14,6 +14,10 @@ from geoclass.errors import OutputError, SettingsError
 MapFormat = Literal["gpkg", "tif", "parquet", "fgb", "geojson"]
 MAP_FORMATS: tuple[MapFormat, ...] = get_args(MapFormat)
 
+Preference = Literal["confident", "latest"]
+"""Which of two cells that overlap is kept where maps are merged."""
+PREFERENCES: tuple[Preference, ...] = get_args(Preference)
+
 FORMAT_NAMES: Mapping[str, MapFormat] = {name: name for name in MAP_FORMATS} | {"cog": "tif"}
 """What a person may call a format; every GeoTIFF is cloud-optimised."""
 

@@ -15,13 +15,16 @@ import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import geopandas as gpd
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
 from geoclass.campaign.jobs import CampaignSettings, Outcome, Shard
 from geoclass.campaign.run import Progress, run_campaign
 from geoclass.campaign.summary import Summary
 from geoclass.campaign.workers import ExecuteInProcesses
+from geoclass.cli.main import main
 from geoclass.errors import SettingsError
 from geoclass.landcover import LandCoverMap
 from geoclass.mapping.settings import MapSettings
@@ -203,6 +206,24 @@ def test_memory_limits_the_number_of_workers() -> None:
         ExecuteInProcesses(2, 10_000_000)
     with pytest.raises(SettingsError, match="at least 1, got 0"):
         ExecuteInProcesses(0)
+
+
+def test_one_geopackage_of_many_scenes(scenes: Path, tmp_path: Path) -> None:
+    def call(*extra: str, code: int) -> str:
+        command = ["map", str(scenes), "-o", str(tmp_path / "all.gpkg"), *extra]
+        result = CliRunner().invoke(main, command)
+        assert result.exit_code == code, result.output
+        return result.output
+
+    assert "not written while scenes are missing" in call(code=1)
+    assert not (tmp_path / "all.gpkg").exists()
+    mend(scenes)
+    assert "4 cells of 6 maps" in call(code=0)  # the scenes all lie in one place
+    assert "6 up to date" in call("--prefer", "latest", "--map-crs", "EPSG:3035", code=0)
+    cells = gpd.read_file(tmp_path / "all.gpkg", layer="landcover")
+    assert cells.crs == "EPSG:3035"
+    (tmp_path / "all.gpkg").write_text("mine")
+    assert "exists: give --overwrite" in call(code=1)
 
 
 def start(scenes: Path, out: Path, *extra: str) -> subprocess.Popen[str]:

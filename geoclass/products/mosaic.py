@@ -1,0 +1,155 @@
+"""Many maps in one GeoPackage: each place once, whoever looked at it best."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+import geopandas as gpd
+import numpy as np
+import pandas as pd
+import pyogrio
+import shapely
+from pyogrio.errors import DataLayerError, DataSourceError
+from pyproj import CRS
+from pyproj.exceptions import CRSError
+
+from geoclass.errors import OutputError, SettingsError
+from geoclass.landcover import LandCoverMap
+from geoclass.products.formats import Preference
+from geoclass.products.geopackage import DATASET_OPTIONS, name_columns, to_geodataframe
+from geoclass.products.style_table import write_style_table
+from geoclass.products.styles import map_styles
+from geoclass.products.writing import draft_folder, move_into_place
+
+MARK = "GEOCLASS_SCENES"
+"""Item of the layer's metadata: how many maps there are in it."""
+
+SLIVER = 1e-6
+"""A rest of a cell with a smaller share of its area is rounding."""
+
+
+def merge_maps(
+    maps: Sequence[LandCoverMap], *, crs: str | None = None, prefer: Preference = "confident"
+) -> gpd.GeoDataFrame:
+    """The cells of many maps as `to_geodataframe` has them, in one CRS, none over another.
+
+    `crs` is by default that of most maps. Where cells of different maps overlap, the place goes
+    to the one that is classified, then (`prefer`) to the more confident or to the later one, then
+    to the one whose map comes first; what is left of the others keeps their class, with the area
+    that is left. Every place that some map covers is covered once.
+
+    Raises SettingsError for a CRS that is none, and for maps of other legends.
+    """
+    legends = {json.dumps(m.legend.to_json(), sort_keys=True) for m in maps}
+    if len(legends) != 1:
+        raise SettingsError("the maps have different legends: map them with one model and legend")
+    target = _choose_crs(maps, crs)
+    frames = [to_geodataframe(landcover).to_crs(target) for landcover in maps]
+    cells = gpd.GeoDataFrame(pd.concat(frames, ignore_index=True), crs=target)
+    owner = np.repeat(np.arange(len(frames)), [len(frame) for frame in frames])
+    return _take_turns(cells, owner, _rank(cells, owner, prefer))
+
+
+def write_mosaic(cells: gpd.GeoDataFrame, maps: Sequence[LandCoverMap], path: Path | str) -> None:
+    """Write merged cells as layer `landcover`, styled, with tables `areas` and `scenes`.
+
+    Raises OutputError where that fails.
+    """
+    path, legend = Path(path), maps[0].legend
+    try:
+        with draft_folder(path) as folder:
+            draft = Path(folder) / path.name
+            pyogrio.write_dataframe(
+                cells,
+                draft,
+                layer="landcover",
+                driver="GPKG",
+                geometry_type="MultiPolygon",
+                promote_to_multi=True,
+                layer_metadata={MARK: str(len(maps))},
+                dataset_options=DATASET_OPTIONS,
+                layer_options={"GEOMETRY_NAME": "geom", "IDENTIFIER": "Land cover"},
+            )
+            for name, table in (("areas", _sum_areas(cells)), ("scenes", _list_scenes(maps))):
+                pyogrio.write_dataframe(table, draft, layer=name, driver="GPKG")
+            aliases = name_columns(legend, probabilities=False)
+            write_style_table(draft, {"landcover": map_styles(legend, aliases)})
+            move_into_place(draft, path)
+    except (OSError, DataSourceError, DataLayerError) as error:
+        raise OutputError(f"cannot write {path}: {error}") from error
+
+
+def is_mosaic(path: Path) -> bool:
+    """Whether `write_mosaic` wrote this file."""
+    try:
+        return MARK in (pyogrio.read_info(path, layer="landcover")["layer_metadata"] or {})
+    except (DataLayerError, DataSourceError):
+        return False
+
+
+def _choose_crs(maps: Sequence[LandCoverMap], crs: str | None) -> CRS:
+    if crs is None:
+        [(crs, _)] = Counter(m.grid.crs for m in maps).most_common(1)
+        assert crs is not None  # a map without place is not written as a GeoPackage
+    try:
+        return CRS.from_user_input(crs)
+    except CRSError as error:
+        raise SettingsError(f"{crs} is no CRS: give one such as EPSG:3035") from error
+
+
+def _rank(cells: gpd.GeoDataFrame, owner: np.ndarray, prefer: Preference) -> np.ndarray:
+    """Int64 (n,): 0 is the cell that gives way to no other."""
+    unsure = (cells["status"] != "classified").to_numpy()
+    confidence = -cells["confidence"].fillna(0).to_numpy()
+    dates = cells["date"].fillna(pd.Timestamp(0)).to_numpy()  # no date is older than any satellite
+    age = -dates.astype("datetime64[D]").astype(np.int64)
+    wishes = (confidence, age) if prefer == "confident" else (age, confidence)
+    order = np.lexsort((owner, *reversed(wishes), unsure))
+    rank = np.empty(len(cells), dtype=np.int64)
+    rank[order] = np.arange(len(cells))
+    return rank
+
+
+def _take_turns(cells: gpd.GeoDataFrame, owner: np.ndarray, rank: np.ndarray) -> gpd.GeoDataFrame:
+    """Cut each cell by those of other maps that come before it."""
+    shapes = cells.geometry.to_numpy()
+    loser, winner = shapely.STRtree(shapes).query(shapes, predicate="intersects")
+    rivals = (owner[loser] != owner[winner]) & (rank[loser] > rank[winner])
+    loser, winner = loser[rivals], winner[rivals]
+    overlap = shapely.area(shapely.intersection(shapes[loser], shapes[winner]))
+    meet = overlap > SLIVER * shapely.area(shapes[loser])  # not only at an edge
+    loser, winner = loser[meet], winner[meet]
+    order = np.argsort(loser, kind="stable")
+    cut, starts = np.unique(loser[order], return_index=True)
+    before = [shapely.union_all(part) for part in np.split(shapes[winner[order]], starts[1:])]
+    if len(cut):
+        whole = shapely.area(shapes[cut])
+        rest = shapely.difference(shapes[cut], np.array(before))
+        share = shapely.area(rest) / whole
+        cells.loc[cut, "area_ha"] = (cells["area_ha"].to_numpy()[cut] * share).round(4)
+        shapes = shapes.copy()
+        shapes[cut] = rest
+        gone = cut[share <= SLIVER]
+        cells = cells.set_geometry(gpd.GeoSeries(shapes, crs=cells.crs)).drop(index=gone)
+    return cells.reset_index(drop=True)
+
+
+def _sum_areas(cells: gpd.GeoDataFrame) -> pd.DataFrame:
+    keys = ["class_id", "class_name", "class_title", "group"]
+    groups = cells.groupby(keys, dropna=False, as_index=False)
+    return groups.agg(cells=("area_ha", "size"), area_ha=("area_ha", "sum"))
+
+
+def _list_scenes(maps: Sequence[LandCoverMap]) -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "scene": [m.provenance.scene for m in maps],
+            "date": [m.provenance.date for m in maps],
+            "model": [m.provenance.model for m in maps],
+            "radiometry": [str(m.provenance.radiometry.get("reason", "")) for m in maps],
+            "fingerprint": [m.provenance.fingerprint for m in maps],
+        }
+    )

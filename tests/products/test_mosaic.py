@@ -1,0 +1,132 @@
+"""Many maps in one file: each place once."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import geopandas as gpd
+import numpy as np
+import pyogrio
+import pytest
+import rasterio
+import shapely
+from affine import Affine
+
+from geoclass.errors import SettingsError
+from geoclass.grid import Grid
+from geoclass.landcover import LandCoverMap
+from geoclass.products.geopackage import to_geodataframe
+from geoclass.products.mosaic import is_mosaic, merge_maps, write_mosaic
+from tests.conftest import make_landcover
+
+
+def place(x: float, y: float, crs: str, *, scene: str, day: str | None, seed: int) -> LandCoverMap:
+    """Four by four cells of 640 m with their upper left corner at x, y; all classified."""
+    landcover = make_landcover(4, 4, seed=seed)
+    grid = Grid(
+        height=256,
+        width=256,
+        transform=Affine(10, 0, x, 0, -10, y),
+        crs=rasterio.CRS.from_string(crs).to_wkt(),
+    )
+    return replace(
+        landcover,
+        grid=grid,
+        class_id=landcover.best_class.clip(max=9),
+        valid_share=np.full((4, 4), 250, np.uint8),
+        mask_reason=np.zeros((4, 4), np.uint8),
+        provenance=replace(landcover.provenance, scene=scene, date=day),
+    )
+
+
+def check_partition(cells: gpd.GeoDataFrame, maps: list[LandCoverMap]) -> None:
+    """Nothing twice, nothing lost: the areas add up to that of the union."""
+    shapes = cells.geometry.to_numpy()
+    outlines = [to_geodataframe(m).to_crs(cells.crs).geometry.union_all() for m in maps]
+    union = shapely.union_all(outlines)
+    covered = shapely.union_all(shapes)
+    assert shapely.area(shapes).sum() == pytest.approx(shapely.area(covered), rel=1e-9)
+    assert shapely.area(covered) == pytest.approx(shapely.area(union), rel=1e-9)
+
+
+def test_cells_on_one_grid_go_to_the_more_confident() -> None:
+    one = place(330_000, 5_822_000, "EPSG:32633", scene="a", day="2020-01-01", seed=1)
+    two = place(331_280, 5_822_000, "EPSG:32633", scene="b", day="2021-01-01", seed=2)
+    cells = merge_maps([one, two])
+    assert len(cells) == 24  # of 16 and 16, 8 coincide
+    check_partition(cells, [one, two])
+    frames = [to_geodataframe(m) for m in (one, two)]
+    best = np.fmax(
+        frames[0]["confidence"].to_numpy().reshape(4, 4)[:, 2:],
+        frames[1]["confidence"].to_numpy().reshape(4, 4)[:, :2],
+    )
+    shared = cells[cells.geometry.centroid.x.between(331_280, 332_560)]
+    np.testing.assert_allclose(np.sort(shared["confidence"]), np.sort(best.ravel()))
+
+
+def test_later_cells_win_where_that_is_asked_for() -> None:
+    one = place(330_000, 5_822_000, "EPSG:32633", scene="a", day="2020-01-01", seed=1)
+    two = place(331_280, 5_822_000, "EPSG:32633", scene="b", day="2021-01-01", seed=2)
+    undated = place(330_000, 5_822_000, "EPSG:32633", scene="c", day=None, seed=3)
+    counts = merge_maps([undated, one, two], prefer="latest")["scene"].value_counts()
+    assert counts.to_dict() == {"b": 16, "a": 8}
+
+
+def test_unknown_cells_give_way() -> None:
+    one = place(330_000, 5_822_000, "EPSG:32633", scene="a", day=None, seed=1)
+    unknown = replace(
+        place(330_000, 5_822_000, "EPSG:32633", scene="b", day="2022-01-01", seed=2),
+        class_id=np.full((4, 4), 253, np.uint8),
+    )
+    assert set(merge_maps([unknown, one], prefer="latest")["scene"]) == {"a"}
+
+
+@pytest.mark.parametrize("crs", [None, "EPSG:3035", "EPSG:4326"])
+def test_zones_meet_without_gaps_or_doubles(crs: str | None) -> None:
+    """Three maps about the border of two UTM zones, 12° east."""
+    maps = [
+        place(705_000, 5_540_000, "EPSG:32632", scene="a", day=None, seed=1),
+        place(283_900, 5_541_200, "EPSG:32633", scene="b", day=None, seed=2),
+        place(705_900, 5_539_100, "EPSG:32632", scene="c", day=None, seed=3),
+    ]
+    cells = merge_maps(maps, crs=crs)
+    assert cells.crs == (crs or "EPSG:32632")
+    assert cells["scene"].nunique() == 3
+    assert len(cells) > 32
+    check_partition(cells, maps)
+    ground = cells.to_crs("EPSG:3035").area.sum() / 1e4
+    assert cells["area_ha"].sum() == pytest.approx(ground, rel=2e-3)
+
+
+def test_maps_apart_are_left_as_they_are() -> None:
+    one = place(330_000, 5_822_000, "EPSG:32633", scene="a", day=None, seed=1)
+    two = place(400_000, 5_822_000, "EPSG:32633", scene="b", day=None, seed=2)
+    assert len(merge_maps([one, two])) == 32
+
+
+def test_other_legends_and_no_crs_are_refused() -> None:
+    one = place(330_000, 5_822_000, "EPSG:32633", scene="a", day=None, seed=1)
+    with pytest.raises(SettingsError, match="nowhere is no CRS"):
+        merge_maps([one], crs="nowhere")
+    first, *others = one.legend.classes
+    legend = replace(one.legend, classes=(replace(first, color="#000000"), *others))
+    other = replace(one, contract=replace(one.contract, legend=legend))
+    with pytest.raises(SettingsError, match="different legends"):
+        merge_maps([one, other])
+
+
+def test_file_has_layer_tables_and_style(tmp_path: Path) -> None:
+    one = place(330_000, 5_822_000, "EPSG:32633", scene="a", day="2020-01-01", seed=1)
+    two = place(331_500, 5_822_300, "EPSG:32633", scene="b", day="2021-01-01", seed=2)
+    cells = merge_maps([one, two])
+    write_mosaic(cells, [one, two], tmp_path / "all.gpkg")
+    assert is_mosaic(tmp_path / "all.gpkg")
+    layers = {name for name, _ in pyogrio.list_layers(tmp_path / "all.gpkg")}
+    assert {"landcover", "areas", "scenes", "layer_styles"} <= layers
+    read = gpd.read_file(tmp_path / "all.gpkg", layer="landcover")
+    assert len(read) == len(cells)
+    areas = pyogrio.read_dataframe(tmp_path / "all.gpkg", layer="areas")
+    assert areas["area_ha"].sum() == pytest.approx(cells["area_ha"].sum())
+    scenes = pyogrio.read_dataframe(tmp_path / "all.gpkg", layer="scenes")
+    assert scenes["scene"].tolist() == ["a", "b"]
