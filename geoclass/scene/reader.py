@@ -29,8 +29,10 @@ from geoclass.scene.source import SceneSource
 STRIP_PIXELS = 6_000_000
 """A strip has about so many pixels: enough for whole batches, little enough for any laptop."""
 
-GDAL_CACHE_BYTES = 256 * 2**20
+SHARED_CACHE_BYTES = 256 * 2**20
 """Holds the blocks that two strips share; GDAL's own default is 5 % of the machine's memory."""
+OWN_CACHE_BYTES = 64 * 2**20
+"""A reader's share, where no block is in two strips: those that it is at work on."""
 
 WARPED_BLOCK = 128
 """Rows that GDAL warps together."""
@@ -82,16 +84,17 @@ def read_strips(
     Raises SceneError where the file cannot be read.
     """
     spans = _plan_spans(source, frame, grid, strip_pixels)
-    readers_count = _count_readers(source, frame, grid, spans)
+    count = _count_readers(source, frame, grid, spans)
+    cache_bytes = SHARED_CACHE_BYTES if count == 1 else OWN_CACHE_BYTES * count
     with (
-        rasterio.Env(GDAL_CACHEMAX=GDAL_CACHE_BYTES),
+        rasterio.Env(GDAL_CACHEMAX=cache_bytes),
         ExitStack() as stack,
         # The threads end before the data sets are closed under them, also when nobody reads on.
-        ThreadPoolExecutor(max_workers=readers_count) as threads,
+        ThreadPoolExecutor(max_workers=count) as threads,
     ):
         # GDAL's data sets are not for two threads at once: each reader is in one hand at a time.
         readers: SimpleQueue[_Reader] = SimpleQueue()
-        for _ in range(readers_count):
+        for _ in range(count):
             readers.put(stack.enter_context(_open_reader(source, frame, looks.masks)))
 
         def read(span: tuple[int, int]) -> Strip:
@@ -107,7 +110,7 @@ def read_strips(
         ahead: deque[Future[Strip]] = deque()
         for span in spans:
             ahead.append(threads.submit(read, span))
-            if len(ahead) > readers_count:
+            if len(ahead) > count:
                 yield ahead.popleft().result()
         while ahead:
             yield ahead.popleft().result()
