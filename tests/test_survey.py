@@ -123,7 +123,7 @@ REFUSED = {
     "no_bands.vrt": "cannot read .*or bands on VRTDataset",
     "lost_sources.vrt": "cannot read .*nowhere.tif",
     "own_source.vrt": "cannot read",
-    "huge.vrt": "which no memory holds: map it in parts",
+    "huge.vrt": "or map it in parts with --bbox",
     "pipe": "neither a file nor a folder",
     "nothing.zip": "holds no raster",
     "broken.zip": "not a whole zip",

@@ -53,6 +53,7 @@ DEFAULTS = MapSettings()
 )
 @click.option("--keep-unknown", is_flag=True, help="Give unknown cells their likeliest class.")
 @options.stride
+@options.fast
 @calm_options.calm
 @options.frame
 @options.masks
@@ -77,6 +78,7 @@ def command(
     min_valid_share: float,
     keep_unknown: bool,
     stride: int | None,
+    fast: bool,
     calm: CalmSettings,
     frame: FrameSettings,
     masks: MaskSettings,
@@ -112,6 +114,7 @@ def command(
         symmetries=symmetries,
         precision=precision,
         stride=stride,
+        fast=fast,
         calm=calm,
         frame=frame,
         masks=masks,

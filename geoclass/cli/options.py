@@ -51,6 +51,11 @@ stride = click.option(
     metavar="PIXELS",
     help="Side of a cell: 32, 16, 8 … take 4, 16, 64 times as long.  [default: the tile's, 64]",
 )
+fast = click.option(
+    "--fast",
+    is_flag=True,
+    help="With --stride: compute what overlapping tiles share once. Other labels, nearly as good.",
+)
 legend = click.option(
     "--legend",
     type=FILE,

@@ -70,6 +70,15 @@ def _mean_between(
     return means
 
 
+def is_whole(strip: Strip, grid: Grid, rows: np.ndarray, cols: np.ndarray) -> np.ndarray:
+    """Bool (n,): whether the tiles of the cells miss no pixel, rows counted within the strip."""
+    if strip.valid.all():
+        return np.ones(len(rows), dtype=bool)
+    _, in_tile = _find_shares(strip.valid, strip, grid)
+    whole: np.ndarray = in_tile[rows, cols] == 1
+    return whole
+
+
 def cut_tiles(strip: Strip, grid: Grid, rows: np.ndarray, cols: np.ndarray) -> np.ndarray:
     """Uint8 (n, 3, tile, tile): the tiles of the cells, rows counted within the strip."""
     top = grid.tile_rows[strip.first_row + rows] - strip.top

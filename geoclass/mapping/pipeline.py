@@ -16,6 +16,7 @@ import numpy as np
 
 from geoclass.landcover import FULL_SCALE, LandCoverMap, quantise_probabilities
 from geoclass.legend import MASKED, NODATA, UNKNOWN
+from geoclass.mapping.bands import is_wide_enough, label_band, read_bands
 from geoclass.mapping.blend import TileLabels, blend_tiles
 from geoclass.mapping.calm import sieve_classes, smooth_probabilities
 from geoclass.mapping.cells import cut_tiles, view_cells
@@ -77,6 +78,7 @@ def run_map(
     )
     valid_share = np.zeros(shape, dtype=np.uint8)
     mask_reason = np.zeros(shape, dtype=np.uint8)
+    together = classifier.share_features() if plan.settings.fast and is_wide_enough(grid) else None
 
     def label(strip: Strip) -> int:
         """Fill in the strip's cells; how many they are."""
@@ -88,12 +90,18 @@ def run_map(
         tiles.seen[span] = view.seen & inside
         rows, cols = np.nonzero(tiles.seen[span])
         if len(rows):
-            prediction = classifier.predict(cut_tiles(strip, grid, rows, cols))
+            if together is None:
+                prediction = classifier.predict(cut_tiles(strip, grid, rows, cols))
+            else:
+                prediction = label_band(strip, grid, rows, cols, together, classifier)
             tiles.probabilities[span][rows, cols] = prediction.probabilities
             tiles.unknown[span][rows, cols] = prediction.unknown
         return inside.size
 
-    strips = read_strips(plan.source, plan.frame, grid, plan.looks, strip_pixels)
+    if together is None:
+        strips = read_strips(plan.source, plan.frame, grid, plan.looks, strip_pixels)
+    else:
+        strips = read_bands(plan)
     with ThreadPoolExecutor(STRIPS_AT_WORK) as threads:
         pending: deque[Future[int]] = deque()
         for strip in strips:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -18,6 +19,7 @@ from geoclass.mapping.doubt import check_range, choose_radiometry
 from geoclass.mapping.request import fingerprint, fingerprint_request
 from geoclass.mapping.settings import MapSettings
 from geoclass.model.classifier import Prediction
+from geoclass.model.sharing import FEATURE_STRIDE, SharedFeatures
 from geoclass.scene.frame import Frame, plan_frame
 from geoclass.scene.mask import find_masks
 from geoclass.scene.place import Place, assign_place, find_place
@@ -29,8 +31,8 @@ from geoclass.scene.sample import DOUBT_SIDE, find_collar, look_at, read_sample
 from geoclass.scene.source import SceneSource, open_scene
 from geoclass.scene.target import FrameDemands
 
-MOST_CELLS = 30_000_000
-"""Of a map, which is held whole: 400 MB with all probabilities, and as much again to write it."""
+BYTES_PER_CELL, BYTES_PER_PROBABILITY = 220, 12
+"""Of memory, to make a map, which is held whole, and to write it; the latter a class and cell."""
 
 TRAINED_REGION = {"EuroSAT": ("Europe", (-25.0, 34.0, 35.0, 66.0))}
 """Data set → name and west, south, east, north of nearly all of its tiles."""
@@ -44,6 +46,9 @@ class TileClassifier(Protocol):
 
     def predict(self, images: np.ndarray) -> Prediction:
         """Probabilities of uint8 tiles (n, 3, tile, tile)."""
+
+    def share_features(self) -> SharedFeatures:
+        """What labels overlapping tiles together."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -96,13 +101,18 @@ def plan_map(
             f"a stride of {stride} pixels does not divide the model's tiles of "
             f"{contract.tile_size}: give one of {', '.join(map(str, divisors))}"
         )
+    if settings.fast and (stride == contract.tile_size or stride % FEATURE_STRIDE):
+        raise SettingsError(
+            f"with a stride of {stride} pixels tiles have no features to share: "
+            "give --stride 32, 16 or 8 with --fast, or leave it out"
+        )
     demands = FrameDemands(
         gsd_m=contract.gsd_m,
         tile_size=contract.tile_size,
         stride=stride,
     )
     frame = plan_frame(source, place, settings.frame, demands, region)
-    grid = _lay_grid(source, frame, demands)
+    grid = _lay_grid(source, frame, demands, len(contract.legend))
     inside = _find_inside(grid, region)
     sample = look_at(source, frame, grid, inside)
     candidates = find_candidates(source, settings.radiometry, sample)
@@ -154,13 +164,29 @@ def plan_map(
     )
 
 
-def _lay_grid(source: SceneSource, frame: Frame, demands: FrameDemands) -> Grid:
-    cells = frame.height * frame.width / demands.stride**2
-    if cells > MOST_CELLS:
+def _check_memory(source: SceneSource, frame: Frame, demands: FrameDemands, classes: int) -> None:
+    """Refuse a map that this machine's memory cannot hold; SceneError."""
+    rows, cols = (-(-side // demands.stride) for side in (frame.height, frame.width))
+    needed = rows * cols * (BYTES_PER_CELL + classes * BYTES_PER_PROBABILITY)
+    there = find_memory_bytes()
+    if needed > there:
         raise SceneError(
-            f"{source.shown} would become a map of {frame.width}×{frame.height} pixels, "
-            f"{cells:.2g} cells, which no memory holds: map it in parts with --bbox"
+            f"{source.shown} would become a map of {cols}×{rows} cells, which needs "
+            f"{needed / 1e9:.2g} GB of memory, but this machine has {there / 1e9:.2g}: give a "
+            "larger --stride, or map it in parts with --bbox"
         )
+
+
+def find_memory_bytes() -> int:
+    """What a map may need: the machine's memory, or, where that is not told, 8 GB."""
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, OSError, ValueError):  # Windows does not tell
+        return 8 * 10**9
+
+
+def _lay_grid(source: SceneSource, frame: Frame, demands: FrameDemands, classes: int) -> Grid:
+    _check_memory(source, frame, demands, classes)
     try:
         return Grid(
             height=frame.height,

@@ -52,6 +52,8 @@ class MapSettings:
 
     Each cell has a tile of its own around it, and the mean of the tiles that cover it.
     """
+    fast: bool = False
+    """Compute the features of overlapping tiles once: other labels, in much less time."""
     calm: CalmSettings = field(default_factory=CalmSettings)
     """What is done about speckle."""
     frame: FrameSettings = field(default_factory=FrameSettings)
@@ -66,5 +68,7 @@ class MapSettings:
             raise SettingsError(
                 f"the least valid share must be above 0 and at most 1, got {self.min_valid_share}"
             )
+        if self.fast and self.symmetries:
+            raise SettingsError("tiles that share features cannot be turned: give one of the two")
         if self.stride is not None and self.stride < 1:
             raise SettingsError(f"the stride must be at least 1 pixel, got {self.stride}")

@@ -13,8 +13,9 @@ from torch import Tensor
 from geoclass.contract import Precision
 from geoclass.errors import SettingsError
 from geoclass.model.checkpoint import Model
-from geoclass.model.fused import fuse
+from geoclass.model.fused import FusedTileNet, fuse
 from geoclass.model.networks import Network
+from geoclass.model.sharing import SharedFeatures
 
 CPU_BATCH_SIZE = 128
 """Larger batches fall out of the processor's caches and are slower."""
@@ -97,6 +98,22 @@ class Classifier:
                 "start again, or try --device cpu"
             ) from error
         return Prediction(probabilities=probabilities.numpy(), unknown=unknown.numpy())
+
+    def share_features(self) -> SharedFeatures:
+        """What labels overlapping tiles together; SettingsError for a network that cannot."""
+        network = self._network
+        if not isinstance(network, FusedTileNet):
+            raise SettingsError(
+                "only TileNet has features that overlapping tiles can share: leave out --fast"
+            )
+        return SharedFeatures(
+            map_features=network.map_features,
+            decide=network.decide,
+            temperature=self.contract.temperature,
+            novelty=self._novelty,
+            device=self.device,
+            threads=self._threads,
+        )
 
     def _predict_within_memory(self, tiles: Tensor) -> tuple[Tensor, Tensor]:
         """What `_predict_batch` gives; a batch that memory cannot hold is halved from now on."""

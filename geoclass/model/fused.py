@@ -51,11 +51,13 @@ class FusedNetwork(nn.Module):
     def features(self, tiles: Tensor) -> Tensor:
         """Uint8 or float (n, 3, s, s), 0–255, to what the last layer decides by, float32 (n, f)."""
         at_once = self.in_cache if tiles.device.type == "cpu" else max(1, len(tiles))
-        parts = []
-        for part in tiles.split(at_once):
-            x = part.to(dtype=torch.float32, memory_format=torch.channels_last) - self.shift
-            parts.append(self._convolve(x.to(self._dtype)))
+        parts = [self._convolve(self._shift(part)) for part in tiles.split(at_once)]
         return self._connect(torch.cat(parts))
+
+    def _shift(self, pixels: Tensor) -> Tensor:
+        """What the first convolution takes, of uint8 or float (n, 3, h, w), 0–255."""
+        x = pixels.to(dtype=torch.float32, memory_format=torch.channels_last) - self.shift
+        return x.to(self._dtype)
 
     def decide(self, features: Tensor) -> Tensor:
         """Features float32 (n, f) to logits float32 (n, classes)."""
@@ -84,6 +86,10 @@ class FusedTileNet(FusedNetwork):
         self.stem = _Convolution(_scale(first, std), norm, dtype)
         self.blocks = nn.ModuleList(_FusedBlock(block, dtype) for block in network.stages)
         self.head = copy.deepcopy(network.head)
+
+    def map_features(self, pixels: Tensor) -> Tensor:
+        """Uint8 or float (n, 3, h, w), 0–255, to float (n, 192, h / 8, w / 8)."""
+        return self.convolve(self._shift(pixels))
 
     def convolve(self, x: Tensor) -> Tensor:
         """Float (n, 3, h, w), the shift subtracted, to (n, 192, h / 8, w / 8)."""

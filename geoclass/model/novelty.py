@@ -16,6 +16,12 @@ from torch import Tensor
 SCORES = ("energy", "features", "pixels")
 """The order of scores: the first sees near novelties, the others far ones."""
 
+_AT_ONCE = 1024
+"""Tiles whose distances from all training tiles are held together."""
+
+BLACK, WHITE = 2, 254
+"""Grey levels up to and from which a value counts as black or white."""
+
 NEAREST = 5
 """Of fewer neighbours, a single odd training tile makes others of its kind known."""
 
@@ -59,6 +65,12 @@ class Neighbours:
         rank = min(NEAREST, len(self.references))
         return torch.cdist(scaled, self.references).kthvalue(rank, dim=1).values
 
+    def is_far(self, x: Tensor, limit: Tensor) -> Tensor:
+        """Whether `distance` is above a limit, bool (m,): counted, which is quicker than sorted."""
+        scaled = (x - self.means) / self.deviations
+        near = torch.cdist(scaled, self.references) <= limit
+        return near.sum(dim=1) < min(NEAREST, len(self.references))
+
     def to(self, device: torch.device) -> Neighbours:
         """The same on another device."""
         return Neighbours(**{f.name: getattr(self, f.name).to(device) for f in fields(self)})
@@ -94,6 +106,15 @@ class Novelty:
         """Bool (n,) of scores (n, 3)."""
         return (scores > self.thresholds).any(dim=1)
 
+    def is_unknown_together(self, logits: Tensor, statistics: Tensor) -> Tensor:
+        """Bool (n,) of tiles that share features, which are unlike those of training tiles.
+
+        So their distance is not looked at. `statistics` are (n, 25).
+        """
+        limits = self.thresholds
+        far = [self.pixels.is_far(part, limits[2]) for part in statistics.split(_AT_ONCE)]
+        return (-logits.logsumexp(dim=1) > limits[0]) | torch.cat(far)
+
     def to(self, device: torch.device) -> Novelty:
         """The same on another device."""
         return Novelty(
@@ -123,32 +144,54 @@ class Novelty:
 
 
 def describe_pixels(tiles: Tensor) -> Tensor:
-    """Float (n, 3, s, s), 0–255, to statistics (n, 25) of comparable spread.
+    """Float (n, 3, s, s), 0–255, to the statistics (n, 25) of `combine_statistics`."""
+    flat = tiles.flatten(2)
+    mean = flat.mean(dim=2)
+    away = flat - mean[:, :, None]
+    across = (tiles[..., 1:] - tiles[..., :-1]).abs().mean(dim=(2, 3))
+    along = (tiles[..., 1:, :] - tiles[..., :-1, :]).abs().mean(dim=(2, 3))
+    return combine_statistics(
+        mean=mean,
+        covariance=away @ away.transpose(1, 2) / flat.shape[2],
+        step=(across + along) / 2,
+        darkest=flat.amin(dim=2),
+        brightest=flat.amax(dim=2),
+        black=(flat <= BLACK).float().mean(dim=(1, 2)),
+        white=(flat >= WHITE).float().mean(dim=(1, 2)),
+    )
+
+
+def combine_statistics(
+    *,
+    mean: Tensor,
+    covariance: Tensor,
+    step: Tensor,
+    darkest: Tensor,
+    brightest: Tensor,
+    black: Tensor,
+    white: Tensor,
+) -> Tensor:
+    """Statistics (n, 25) of comparable spread.
 
     A channel: logarithms of mean, standard deviation, mean step between neighbours, darkest and
     brightest value, and the darkest value itself; between channels: differences of the means and
     Fisher's z of the correlations; of all: how many values are black, how many white.
+
+    All are float (n, 3), but for `covariance`, (n, 3, 3), and the shares `black` and `white` of
+    all values, (n,), 0–1.
     """
-    flat = tiles.flatten(2)
-    mean, darkest, brightest = flat.mean(dim=2), flat.amin(dim=2), flat.amax(dim=2)
-    away = flat - mean[:, :, None]
-    covariance = away @ away.transpose(1, 2) / flat.shape[2]
-    deviation = covariance.diagonal(dim1=1, dim2=2).sqrt()
+    deviation = covariance.diagonal(dim1=1, dim2=2).clamp(min=0).sqrt()
     first, second = [0, 1, 0], [1, 2, 2]
     pairs = deviation[:, first] * deviation[:, second] + 1  # a grey level² keeps it finite
     correlation = (covariance[:, first, second] / pairs).clamp(-0.999, 0.999)
-    across = (tiles[..., 1:] - tiles[..., :-1]).abs().mean(dim=(2, 3))
-    along = (tiles[..., 1:, :] - tiles[..., :-1, :]).abs().mean(dim=(2, 3))
-    black = 100 * (flat <= 2).float().mean(dim=(1, 2))
-    white = 100 * (flat >= 254).float().mean(dim=(1, 2))
-    logarithms = [mean, deviation, (across + along) / 2, darkest, brightest]
+    logarithms = [mean, deviation, step, darkest, brightest]
     return torch.cat(
         [
             *(value.log1p() for value in logarithms),
             darkest / 20,
             (mean[:, :-1] - mean[:, 1:]) / 20,
             correlation.atanh(),
-            torch.stack([black, white], dim=1).log1p(),
+            (100 * torch.stack([black, white], dim=1)).log1p(),
         ],
         dim=1,
     )

@@ -19,7 +19,7 @@ from geoclass.landcover import MASK_REASONS, LandCoverMap
 from geoclass.legend import MASKED, NODATA, UNKNOWN
 from geoclass.mapping.estimate import estimate_work
 from geoclass.mapping.pipeline import run_map
-from geoclass.mapping.plan import MapPlan, plan_map
+from geoclass.mapping.plan import MapPlan, find_memory_bytes, plan_map
 from geoclass.mapping.settings import CalmSettings, MapSettings
 from geoclass.model.classifier import Prediction
 from geoclass.scene.settings import FrameSettings, MaskSettings
@@ -360,3 +360,16 @@ def test_speckle_can_be_taken_out(make_scene: Make, classifier: FakeClassifier) 
     assert all(m.class_id[0, 0] == UNKNOWN for m in (plain, small, smooth))
     assert len({m.provenance.fingerprint for m in (plain, small, smooth)}) == 3
     assert small.provenance.options["calm"]["min_area_ha"] == 41.0
+
+
+def test_map_that_memory_cannot_hold_is_refused(
+    make_scene: Make, classifier: FakeClassifier, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = make_scene(paint(CLASSES))
+    monkeypatch.setattr("geoclass.mapping.plan.find_memory_bytes", lambda: 10_000_000)
+    assert plan(path, classifier, stride=16).grid.rows == 12
+    with pytest.raises(
+        SceneError, match="map of 256×192 cells, which needs 0.017 GB of memory, but"
+    ):
+        plan(path, classifier, stride=1)
+    assert find_memory_bytes() > 10**8
