@@ -9,6 +9,8 @@ GeoclassError          anything a person can put right; its text is the whole me
 
 A message says what was got, what was expected and what to do, on one line.
 Errors of the libraries below are translated where we call them, `raise ... from error`.
+
+`Cancelled` is none of them: nothing is wrong, somebody has changed their mind.
 """
 
 
@@ -34,3 +36,12 @@ class OutputError(GeoclassError):
 
 class SettingsError(GeoclassError):
     """Settings do not go together."""
+
+
+class Cancelled(Exception):  # noqa: N818  # no error
+    """For callbacks to raise: the work stops there, and the call that does it raises this.
+
+    Its threads have ended by then, and no target is half-written. Any other exception that
+    callers raise in a callback does the same, but for those of files and connections (OSError),
+    which may be taken for the work's own.
+    """

@@ -50,6 +50,7 @@ OWNERS = {
     "torch": {"campaign", "learn", "model"},
     "torchvision": {"learn"},
     "tqdm": {"cli"},
+    "xarray": {"products"},
 }  # fmt: skip
 """Outside libraries and the rooms that may import them."""
 

@@ -24,16 +24,11 @@ def command(sample: Path, partial: bool, as_json: bool) -> None:
     SAMPLE is what `geoclass sample` wrote, labelled; or a CSV table of counts: one row a class
     of the map, with the columns stratum, area_ha, and one for each class as it is on the ground.
     """
-    from geoclass.monitor.area import assess_counts
-    from geoclass.monitor.sampling import read_sample, read_table
+    from geoclass.monitor.assessing import assess_sample
 
-    if sample.suffix.lower() == ".csv":
-        counts, empty = read_table(sample), 0
-    else:
-        counts, empty = read_sample(sample, partial=partial)
-    if empty:
-        click.echo(f"Warning: {empty} samples have no label and are left out", err=True)
-    result = assess_counts(counts)
+    result = assess_sample(sample, partial=partial)
+    if result.unlabelled:
+        click.echo(f"Warning: {result.unlabelled} samples have no label and are left out", err=True)
     click.echo(json.dumps(result.to_json()) if as_json else format_assessment(result))
 
 

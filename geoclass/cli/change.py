@@ -74,7 +74,7 @@ def command(
     for mismatch in change.stack.mismatches:
         click.echo(f"Warning: compared although {mismatch}", err=True)
     say(format_change(change))
-    write_change(change, output, shlex.join(["geoclass", *sys.argv[1:]]))
+    write_change(change, output, command=shlex.join(["geoclass", *sys.argv[1:]]))
     say(f"wrote {output}")
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from pathlib import Path
 
 import click
@@ -29,22 +28,15 @@ def command(name: str, output: Path, url: str | None, unpacked: bool, quiet: boo
 
     eurosat is EuroSAT RGB, 27,000 JPEG tiles in 95 MB, from Zenodo record 7711810.
     """
-    from geoclass.errors import OutputError
-    from geoclass.learn.download import SOURCES, download, unpack
+    from geoclass.learn.download import SOURCES, fetch_dataset
 
-    if not output.is_dir():
-        raise OutputError(f"the folder {output} does not exist: create it first")
-    source = SOURCES[name]
-    if url is not None:
-        source = dataclasses.replace(source, url=url)
-    with tqdm(unit="B", unit_scale=True, desc=source.file, disable=quiet or None) as bar:
+    file = SOURCES[name].file
+    with tqdm(unit="B", unit_scale=True, desc=file, disable=quiet or None) as bar:
 
         def show(done: int, total: int | None) -> None:
             bar.total = total
             bar.update(done - bar.n)
 
-        path = download(source, output, on_bytes=show)
-    if unpacked:
-        path = unpack(path, output)
+        path = fetch_dataset(name, output, url=url, unpacked=unpacked, on_bytes=show)
     if not quiet:
         click.echo(f"{path} is there, whole and as published")

@@ -15,6 +15,7 @@ from geoclass.cli import options
 if TYPE_CHECKING:
     from geoclass.learn.corruptions import CorruptionScore
     from geoclass.learn.evaluation import Evaluation
+    from geoclass.learn.splits import Part
 
 PARTS = ("test", "validation", "train", "all")
 SHOWN_MISTAKES = 50
@@ -45,7 +46,7 @@ SHOWN_MISTAKES = 50
 def command(
     model: Path,
     data: Path,
-    part: str,
+    part: Part,
     lists: tuple[Path, Path, Path] | None,
     mistakes: Path | None,
     confusion: Path | None,
@@ -60,47 +61,41 @@ def command(
     MODEL is a model file, or the word `shipped`. DATA is a zip or folder of class folders. The
     model remembers its split; it is made again, and checked, so that just the test part counts.
     """
-    import numpy as np
-
-    from geoclass.learn.corruptions import score_corruptions
-    from geoclass.learn.dataset import read_tiles
-    from geoclass.learn.evaluation import evaluate
     from geoclass.learn.figures import save_contact_sheet
-    from geoclass.learn.splits import choose_part
+    from geoclass.learn.tasks import score_on_tiles
     from geoclass.model.checkpoint import load_model
-    from geoclass.model.classifier import Classifier
     from geoclass.products.formats import check_not_input
 
     for picture in (mistakes, confusion):
         if picture is not None:
             check_not_input(picture, model, data)
-    loaded = load_model(options.named_model(model))
-    classifier = Classifier(loaded, device=device, batch_size=batch_size, symmetries=symmetries)
-    tiles = read_tiles(data, loaded.contract.tile_size)
-    chosen = choose_part(tiles, loaded.contract, part, lists)
-    prediction = classifier.predict(tiles.images[chosen])
-    labels = tiles.labels[chosen]
-    result = evaluate(prediction.probabilities, labels, loaded.contract.legend.names)
-    robustness = score_corruptions(classifier, tiles.images[chosen], labels) if corrupt else None
-    unknown = float(prediction.unknown.mean())
+    score = score_on_tiles(
+        load_model(options.named_model(model)),
+        data,
+        part=part,
+        lists=lists,
+        corrupt=corrupt,
+        symmetries=symmetries,
+        device=device,
+        batch_size=batch_size,
+    )
+    result, unknown = score.evaluation, score.unknown_share
     if as_json:
-        more = {} if robustness is None else {"robustness": [asdict(r) for r in robustness]}
+        more = {"robustness": [asdict(r) for r in score.robustness]} if corrupt else {}
         click.echo(json.dumps({**result.to_json(), "unknown_share": unknown, **more}))
     else:
         click.echo(format_evaluation(result, unknown))
-        if robustness is not None:
-            click.echo(format_robustness(robustness))
+        if corrupt:
+            click.echo(format_robustness(score.robustness))
     if confusion is not None:
         from geoclass.report.charts import draw_confusion
 
         draw_confusion(result, confusion)
     if mistakes is not None:
-        wrong = prediction.probabilities.argmax(axis=1) != labels
-        surest = np.argsort(-prediction.probabilities.max(axis=1) * wrong)[: wrong.sum()]
-        if not len(surest):
+        if not len(score.mistakes):
             click.echo(f"no mistakes: {mistakes} is not written", err=True)
             return
-        save_contact_sheet(tiles.images[chosen[surest[:SHOWN_MISTAKES]]], mistakes)
+        save_contact_sheet(score.mistakes[:SHOWN_MISTAKES], mistakes)
 
 
 def format_robustness(scores: Sequence[CorruptionScore]) -> str:

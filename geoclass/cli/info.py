@@ -69,21 +69,13 @@ def command(
 
 
 def _print_model(model: Model, as_json: bool) -> None:
-    from geoclass.report.card import format_card
+    from geoclass.report.card import describe_model
 
     if as_json:
         data = {"arch": model.arch, "sha256": model.sha256, "contract": model.contract.to_json()}
         click.echo(json.dumps(data))
         return
-    parameters = sum(p.numel() for p in model.network.parameters())
-    card = format_card(
-        arch=model.arch,
-        parameters=parameters,
-        sha256=model.sha256,
-        contract=model.contract,
-        knows_unknown=model.novelty is not None,
-    )
-    click.echo(card)
+    click.echo(describe_model(model))
 
 
 def _print_item(model: Model, path: Path | None) -> None:
@@ -107,19 +99,9 @@ def _print_scene(
     scene: str, bands: Sequence[int | str] | None, settings: MapSettings, as_json: bool
 ) -> None:
     """What `geoclass map` would decide with the model that ships; its errors are the same."""
-    from geoclass.mapping.plan import plan_map
-    from geoclass.model.checkpoint import load_model
-    from geoclass.model.classifier import Classifier
+    from geoclass.mapping.pipeline import plan_scene
 
-    model = load_model()
-    plan = plan_map(
-        scene,
-        model.contract,
-        model.sha256,
-        settings,
-        bands=bands,
-        classifier=Classifier(model),
-    )
+    plan = plan_scene(scene, settings=settings, bands=bands)
     source, grid = plan.source, plan.grid
     data = {
         "scene": source.name,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,9 +26,6 @@ from geoclass.monitor.settings import (
 from geoclass.scene.settings import FrameSettings, MaskSettings, RadiometrySettings
 
 if TYPE_CHECKING:
-    import numpy as np
-
-    from geoclass.monitor.align import DatedMap
     from geoclass.monitor.watch import Monitoring
 
 DEFAULTS = MonitorSettings()
@@ -114,8 +111,15 @@ def command(
     wrote, by the settings that it was written with.
     """
     from geoclass.errors import SettingsError
-    from geoclass.monitor.files import write_monitor
+    from geoclass.monitor.files import (
+        read_monitor,
+        update_monitor,
+        write_monitor,
+        write_tables,
+    )
+    from geoclass.monitor.raster import write_alerts
     from geoclass.monitor.watch import monitor_maps
+    from geoclass.monitor.zones import read_zones
     from geoclass.products.formats import check_not_input
     from geoclass.products.writing import check_new
 
@@ -138,72 +142,28 @@ def command(
         align=AlignSettings(allow_mismatch=allow_mismatch, resample=resample),
     )
 
-    def read() -> list[DatedMap]:
-        return read_dated(inputs, days, model=model, settings=mapping, device=device, say=say)
-
     if update is not None:
-        result = _add_to(update, read)
+        read_monitor(update)  # what is wrong with it is told before scenes are mapped
+    maps = read_dated(inputs, days, model=model, settings=mapping, device=device, say=say)
+    if update is not None:
+        result = update_monitor(update, maps)
     else:
-        result = monitor_maps(read(), settings=settings)
+        result = monitor_maps(maps, settings=settings)
     for mismatch in result.stack.mismatches:
         click.echo(f"Warning: compared although {mismatch}", err=True)
-    shares = _weigh(result, zones)
+    shares = None if zones is None else read_zones(zones, result.stack.grid)
     say(format_monitoring(result))
     started = time.perf_counter()
     write_monitor(result, target, zones=shares, command=shlex.join(["geoclass", *sys.argv[1:]]))
-    _write_extras(result, shares, tables=tables, chart=chart, raster=raster)
-    say(f"wrote {target} in {time.perf_counter() - started:.1f} s")
-
-
-def _add_to(update: Path, read: Callable[[], list[DatedMap]]) -> Monitoring:
-    from geoclass.monitor.files import add_dates, read_monitor
-    from geoclass.monitor.watch import monitor_maps
-
-    stack, settings = read_monitor(update)
-    return monitor_maps(add_dates(stack, read()), settings=settings)
-
-
-def _weigh(result: Monitoring, zones: Path | None) -> dict[str, np.ndarray] | None:
-    if zones is None:
-        return None
-    from geoclass.monitor.zones import weigh_zones
-    from geoclass.products.layers import read_polygons
-
-    grid = result.stack.grid
-    return weigh_zones(grid, read_polygons(zones, str(grid.crs)))
-
-
-def _write_extras(
-    result: Monitoring,
-    shares: dict[str, np.ndarray] | None,
-    *,
-    tables: Path | None,
-    chart: Path | None,
-    raster: Path | None,
-) -> None:
-    from geoclass.monitor.layers import build_layers
-    from geoclass.monitor.raster import code_alerts
-    from geoclass.products.codes import write_codes
-    from geoclass.products.layers import write_csv
-
     if raster is not None:
-        tags = {
-            "CODING": "confidence digit (2 low, 3 high, 4 highest), days since 2014-12-31",
-            "TIFFTAG_COPYRIGHT": result.stack.attribution,
-        }
-        write_codes(raster, code_alerts(result), result.stack.grid, tags)
-    if tables is None and chart is None:
-        return
-    layers = {layer.name: layer.columns for layer in build_layers(result, shares)}
+        write_alerts(result, raster)
     if tables is not None:
-        tables.mkdir(parents=True, exist_ok=True)
-        for name in ("areas", "transitions", "alerts", "history"):
-            write_csv(tables / f"{name}.csv", layers[name])
+        write_tables(result, tables, zones=shares)
     if chart is not None:
-        from geoclass.report.timeline import draw_areas
+        from geoclass.report.timeline import draw_timeline
 
-        colors = {c.group: c.color for c in reversed(result.stack.contract.legend.classes)}
-        draw_areas(layers["areas"], colors, chart)
+        draw_timeline(result, chart)
+    say(f"wrote {target} in {time.perf_counter() - started:.1f} s")
 
 
 def format_monitoring(result: Monitoring) -> str:

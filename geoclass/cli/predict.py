@@ -36,17 +36,20 @@ def command(
     The tile in the middle is labelled, or with --tiles all of them. For georeferenced scenes
     use `geoclass map`.
     """
-    from geoclass.learn.single import label_image
+    from geoclass.learn.single import label_images
     from geoclass.model.checkpoint import load_model
-    from geoclass.model.classifier import Classifier
     from geoclass.products.formats import check_not_input
 
     if show is not None:
         check_not_input(show, model, *images)
-    classifier = Classifier(
-        load_model(model), device=device, batch_size=batch_size, symmetries=symmetries
+    labels = label_images(
+        images,
+        load_model(model),
+        whole=tiles,
+        symmetries=symmetries,
+        device=device,
+        batch_size=batch_size,
     )
-    labels = [label for path in images for label in label_image(path, classifier, whole=tiles)]
     if as_json:
         click.echo(json.dumps([label.to_json() for label in labels]))
     else:

@@ -11,7 +11,7 @@ from geoclass.cli import options
 from geoclass.monitor.settings import ALLOCATIONS, Allocation, SampleSettings
 
 if TYPE_CHECKING:
-    from geoclass.monitor.sampling import Sample, Strata
+    from geoclass.monitor.sampling import Sample
 
 DEFAULTS = SampleSettings()
 
@@ -60,7 +60,8 @@ def command(
     Open the output in QGIS and choose what is there for each cell, in its form; then let
     `geoclass assess` estimate accuracies and areas. The layer does not say what the map says.
     """
-    from geoclass.monitor.sampling import draw_sample, write_sample
+    from geoclass.monitor.dates import date_map
+    from geoclass.monitor.sampling import sample_map, write_sample
     from geoclass.products.files import read_map
     from geoclass.products.formats import check_not_input
     from geoclass.products.writing import check_new
@@ -69,7 +70,12 @@ def command(
     check_new(output, suffix=".gpkg", overwrite=overwrite)
     settings = SampleSettings(per_class=per_class, allocation=allocation, seed=seed)
     read = read_map(landcover)
-    sample = draw_sample(_stratify(landcover, since, watch), settings=settings)
+    if since is None:
+        sample = sample_map(read, settings=settings)
+    else:
+        old = date_map(read_map(since), file_name=since.name)
+        new = date_map(read, file_name=landcover.name)
+        sample = sample_map(new, since=old, watch=watch, settings=settings)
     chips: dict[int, str] = {}
     if scene is not None:
         from geoclass.report.chips import draw_chips
@@ -81,18 +87,6 @@ def command(
     if not quiet:
         click.echo(format_sample(sample))
         click.echo(f"wrote {output}")
-
-
-def _stratify(landcover: Path, since: Path | None, watch: str) -> Strata:
-    from geoclass.monitor.change import change_maps
-    from geoclass.monitor.dates import date_map
-    from geoclass.monitor.sampling import stratify_change, stratify_map
-    from geoclass.products.files import read_map
-
-    if since is None:
-        return stratify_map(read_map(landcover))
-    old, new = (date_map(read_map(p), file_name=p.name) for p in (since, landcover))
-    return stratify_change(change_maps(old, new), watch)
 
 
 def format_sample(sample: Sample) -> str:

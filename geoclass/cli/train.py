@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import importlib.util
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -113,14 +112,10 @@ def command(
     folder can be written to.
     """
     from geoclass.errors import OutputError
-    from geoclass.learn.dataset import TILE_SIZE, read_tiles
     from geoclass.learn.evaluation import evaluate
-    from geoclass.learn.memory import fit_batch_size
-    from geoclass.learn.recipes import RECIPES
-    from geoclass.learn.splits import split_by_lists, split_randomly
-    from geoclass.learn.training import train_model
+    from geoclass.learn.tasks import choose_recipe, plan_training, run_training
     from geoclass.model.checkpoint import load_model
-    from geoclass.model.classifier import Classifier, describe_device, find_device, has_bf16
+    from geoclass.model.classifier import Classifier, describe_device
 
     if output.suffix != ".safetensors":
         raise OutputError(f"the model {output} must end in .safetensors")
@@ -130,21 +125,21 @@ def command(
     for file in (output, output.with_suffix(".csv"), output.with_suffix(".png")):
         if file.exists() and not (overwrite or goes_on):
             raise OutputError(f"{file} exists: give --overwrite or another name")
-    chosen_device = find_device(device)
     if batch_size != AUTO:
         changes["batch_size"] = batch_size
-    if changes["precision"] is None and has_bf16(chosen_device):
-        changes["precision"] = "bf16"
     given = {name: value for name, value in changes.items() if value is not None}
-    settings = dataclasses.replace(RECIPES[arch], **given)
-    begun = None
-    if start is not None:
-        begun = load_model(options.named_model(start))
-    tiles = read_tiles(data, skip_bad=skip_bad, keep=True)
+    plan = plan_training(
+        data,
+        settings=choose_recipe(arch, device=device, **given),
+        start=None if start is None else load_model(options.named_model(start)),
+        split_seed=split_seed,
+        lists=lists,
+        device=device,
+        skip_bad=skip_bad,
+        fill_memory=batch_size == AUTO,
+    )
+    tiles, split, settings = plan.tiles, plan.split, plan.settings
     options.list_skipped(tiles.skipped)
-    if batch_size == AUTO:
-        settings = fit_batch_size(settings, len(tiles.classes), TILE_SIZE, chosen_device)
-    split = split_by_lists(tiles, *lists) if lists else split_randomly(tiles.labels, split_seed)
 
     bar = tqdm(unit="batch", leave=False, disable=quiet or None)
 
@@ -160,30 +155,19 @@ def command(
             click.echo(format_epoch(report, settings.epochs))
 
     if not quiet:
-        click.echo(f"device  {describe_device(chosen_device)}")
+        click.echo(f"device  {describe_device(plan.device)}")
         click.echo(
             f"tiles   {len(split.train)} to train, {len(split.validation)} to choose, "
             f"{len(split.test)} kept apart, {len(tiles.classes)} classes"
         )
     with bar:
-        train_model(
-            tiles,
-            split,
-            settings,
-            output,
-            device=chosen_device,
-            start=begun,
-            resume=resume,
-            on_batch=on_batch,
-            on_epoch=on_epoch,
-        )
+        model = run_training(plan, output, resume=resume, on_batch=on_batch, on_epoch=on_epoch)
     if importlib.util.find_spec("matplotlib"):  # an extra: training does not need it
         from geoclass.report.charts import draw_learning_curve
 
         draw_learning_curve(output.with_suffix(".csv"), output.with_suffix(".png"))
     if not quiet:
-        model = load_model(output)
-        classifier = Classifier(model, device=str(chosen_device))
+        classifier = Classifier(model, device=str(plan.device))
         found = classifier.predict(tiles.images[split.test]).probabilities
         result = evaluate(found, tiles.labels[split.test], model.contract.legend.names)
         click.echo(f"wrote {output}")

@@ -147,9 +147,16 @@ class CorruptionScore:
 
 
 def score_corruptions(
-    classifier: Classifier, images: np.ndarray, labels: np.ndarray
+    classifier: Classifier,
+    images: np.ndarray,
+    labels: np.ndarray,
+    *,
+    on_tiles: Callable[[int], object] = lambda _: None,
 ) -> list[CorruptionScore]:
-    """Accuracy on uint8 tiles (n, 3, s, s) with labels (n,) under each corruption."""
+    """Accuracy on uint8 tiles (n, 3, s, s) with labels (n,) under each corruption.
+
+    `on_tiles` is told how many more have been scored, after each corruption.
+    """
     recipe = classifier.contract.training.recipe
     scores = []
     for name, corrupt in CORRUPTIONS.items():
@@ -162,6 +169,7 @@ def score_corruptions(
                 counted=name not in NOT_COUNTED,
             )
         )
+        on_tiles(len(images))
     return scores
 
 

@@ -12,7 +12,7 @@ import urllib.error
 import urllib.request
 import zipfile
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from geoclass.errors import DatasetError, OutputError
@@ -46,6 +46,34 @@ SOURCES = {
         md5="c8fa014336c82ac7804f0398fcb19387",
     )
 }
+
+
+def fetch_dataset(
+    name: str = "eurosat",
+    folder: Path | str = ".",
+    *,
+    url: str | None = None,
+    unpacked: bool = False,
+    on_bytes: Callable[[int, int | None], object] = lambda _done, _total: None,
+) -> Path:
+    """Fetch a data set by its name, check it, and go on where an earlier try stopped.
+
+    `eurosat` is EuroSAT RGB, 27,000 JPEG tiles in 95 MB; `url` names another place to have the
+    same file from. The path of the zip, which is all that geoclass needs, or with `unpacked` of
+    the folder. `on_bytes` is told how much there is and how much there will be.
+    Raises DatasetError where it cannot be had or is not what was published, OutputError where
+    it cannot be written.
+    """
+    if name not in SOURCES:
+        raise DatasetError(f"no data set {name!r} is known: choose {', '.join(SOURCES)}")
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise OutputError(f"the folder {folder} does not exist: create it first")
+    source = SOURCES[name]
+    if url is not None:
+        source = replace(source, url=url)
+    path = download(source, folder, on_bytes=on_bytes)
+    return unpack(path, folder) if unpacked else path
 
 
 def download(

@@ -14,7 +14,7 @@ from geoclass.learn.vision import import_torchvision
 TILES_A_ROW = 10
 
 
-def save_contact_sheet(images: np.ndarray, path: Path) -> None:
+def save_contact_sheet(images: np.ndarray, path: Path | str) -> None:
     """Write uint8 tiles (n, 3, s, s) as one picture, ten a row."""
     import_torchvision()
     from torchvision.utils import make_grid

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -38,14 +39,25 @@ class Inspection:
         return data
 
 
-def inspect_tiles(path: Path, samples_each: int = 10) -> Inspection:
-    """Look at every image of a zip or folder; DatasetError where there are none."""
+def inspect_tiles(
+    path: Path | str,
+    *,
+    samples_each: int = 10,
+    on_images: Callable[[int, int], object] = lambda _done, _all: None,
+) -> Inspection:
+    """Look at every image of a zip or folder of class folders; DatasetError where there are none.
+
+    `samples_each` is how many images of each class are kept to be shown. `on_images` is told at
+    which image it is, and of how many.
+    """
     sizes: Counter[str] = Counter()
     unusable: list[str] = []
     by_pixels: dict[str, list[str]] = {}
     first: dict[tuple[str, str], list[np.ndarray]] = {}
-    with open_samples(path) as samples:
-        for name in samples.names:
+    with open_samples(Path(path)) as samples:
+        names, classes = samples.names, samples.classes
+        for place, name in enumerate(names, start=1):
+            on_images(place, len(names))
             try:
                 pixels = decode_image(samples.read(name), name)
             except DatasetError as error:
@@ -57,7 +69,6 @@ def inspect_tiles(path: Path, samples_each: int = 10) -> Inspection:
             shown = first.setdefault((class_of(name), size), [])
             if len(shown) < samples_each:
                 shown.append(pixels)
-        names, classes = samples.names, samples.classes
     common = sizes.most_common(1)[0][0] if sizes else ""
     sheet = [image for label in classes for image in first.get((label, common), [])]
     counts = Counter(class_of(name) for name in names)

@@ -67,7 +67,7 @@ class TrainingRun:
         self.seconds = {"data": 0.0, "variation": 0.0}
         """Of the last epoch: spent on fetching tiles and on varying them."""
 
-    def train_epoch(self, epoch: int, on_batch: Callable[[int, int, int], None]) -> float:
+    def train_epoch(self, epoch: int, on_batch: Callable[[int, int, int], object]) -> float:
         """One pass over the training part; the mean loss a tile."""
         generator = torch.Generator().manual_seed(self._settings.seed * 1_000_003 + epoch)
         torch.manual_seed(self._settings.seed * 1_000_003 + epoch)  # for dropout

@@ -73,14 +73,27 @@ def open_samples(path: Path) -> Iterator[Samples]:
         return
     if not path.is_file():
         raise DatasetError(f"no data set at {path}: give a zip or a folder of class folders")
+    with _explained_damage(path):
+        archive = zipfile.ZipFile(path)
+
+    def load(name: str) -> bytes:
+        with _explained_damage(path):
+            return archive.read(name)
+
+    # What is raised while the images are worked on is not the archive's.
+    with archive:
+        yield _list_samples(
+            path,
+            archive.namelist(),
+            load=load,
+            identify=lambda name: f"{archive.getinfo(name).CRC:08x}",
+        )
+
+
+@contextmanager
+def _explained_damage(path: Path) -> Iterator[None]:
     try:
-        with zipfile.ZipFile(path) as archive:
-            yield _list_samples(
-                path,
-                archive.namelist(),
-                load=archive.read,
-                identify=lambda name: f"{archive.getinfo(name).CRC:08x}",
-            )
+        yield
     except BAD_ZIP as error:
         raise DatasetError(
             f"{path} is no zip file, or a damaged one ({error}): download it again, "

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ import numpy as np
 
 from geoclass.errors import DatasetError
 from geoclass.learn.dataset import decode_image
+from geoclass.model.checkpoint import Model, load_model
 from geoclass.model.classifier import Classifier
 
 
@@ -40,6 +41,33 @@ class ImageLabel:
         data = asdict(self)
         del data["tile"]
         return data
+
+
+def label_images(
+    paths: Sequence[Path | str],
+    model: Model | None = None,
+    *,
+    whole: bool = False,
+    symmetries: bool = False,
+    device: str | None = None,
+    batch_size: int | None = None,
+    on_images: Callable[[int, int], object] = lambda _done, _all: None,
+) -> list[ImageLabel]:
+    """Label single images: JPEG, PNG or TIFF, RGB of 8 bits, 64×64 pixels or larger.
+
+    Of each the tile in the middle is labelled, or with `whole` all its tiles; the model is by
+    default the one that ships. `on_images` is told how many are done, and of how many.
+    Raises DatasetError for a file that cannot be used, SettingsError for a device that is not
+    there.
+    """
+    classifier = Classifier(
+        model or load_model(), device=device, batch_size=batch_size, symmetries=symmetries
+    )
+    labels: list[ImageLabel] = []
+    for done, path in enumerate(paths, start=1):
+        labels += label_image(Path(path), classifier, whole=whole)
+        on_images(done, len(paths))
+    return labels
 
 
 def label_image(path: Path, classifier: Classifier, *, whole: bool = False) -> list[ImageLabel]:

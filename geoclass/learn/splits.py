@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
@@ -14,6 +15,7 @@ from geoclass.errors import DatasetError
 from geoclass.learn.dataset import TileSet
 
 PARTS = ("train", "validation", "test")
+Part = Literal["train", "validation", "test", "all"]
 
 TEST_SHARE = 0.2
 VALIDATION_SHARE = 0.1
@@ -86,7 +88,7 @@ def split_by_lists(tiles: TileSet, train: Path, validation: Path, test: Path) ->
 
 
 def choose_part(
-    tiles: TileSet, contract: Contract, part: str, lists: tuple[Path, Path, Path] | None = None
+    tiles: TileSet, contract: Contract, part: Part, lists: tuple[Path, Path, Path] | None = None
 ) -> np.ndarray:
     """Indices of the tiles in a part of a model's split, made again; `all` is every tile.
 

@@ -63,8 +63,8 @@ def train_model(
     device: torch.device,
     start: Model | None = None,
     resume: bool = False,
-    on_batch: Callable[[int, int, int], None] = ignore,
-    on_epoch: Callable[[EpochReport], None] = ignore,
+    on_batch: Callable[[int, int, int], object] = ignore,
+    on_epoch: Callable[[EpochReport], object] = ignore,
 ) -> None:
     """Train, choose the epoch that is best on validation, calibrate, write the model.
 

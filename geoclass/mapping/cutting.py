@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,9 +14,10 @@ from PIL import Image
 
 from geoclass.errors import OutputError, SettingsError
 from geoclass.mapping.cells import cut_tiles, view_cells
-from geoclass.mapping.plan import MapPlan
-from geoclass.mapping.settings import MIN_TILE_SHARE
-from geoclass.scene.labels import LabelledGround
+from geoclass.mapping.plan import MapPlan, plan_map
+from geoclass.mapping.settings import MIN_TILE_SHARE, MapSettings
+from geoclass.model.checkpoint import load_model
+from geoclass.scene.labels import LabelledGround, read_labels
 from geoclass.scene.reader import read_strips
 
 
@@ -30,6 +31,35 @@ class CutTiles:
     """Tiles that polygons touch, but no class covers enough of."""
     hidden: int
     """Tiles that a class covers, but that miss pixels."""
+
+
+def cut_scene(
+    scene: Path | str,
+    labels: Path | str,
+    output: Path | str,
+    *,
+    column: str = "class",
+    min_share: float = MIN_TILE_SHARE,
+    add: bool = False,
+    settings: MapSettings | None = None,
+    bands: Sequence[int | str] | None = None,
+    on_cells: Callable[[int], object] = lambda _: None,
+) -> CutTiles:
+    """Cut labelled training tiles out of a scene into class folders.
+
+    `labels` are polygons in a vector file whose class stands in `column`. A tile gets the class
+    that covers at least `min_share` of it; those that miss pixels are left out. Pixels become
+    what the shipped model knows. The folder `output` appears whole or not at all; with `add` it
+    may hold tiles of other scenes. `on_cells` is told how many more cells were looked at.
+    Raises SceneError, SettingsError, OutputError.
+    """
+    model = load_model()
+    wishes = settings or MapSettings()
+    plan = plan_map(scene, model.contract, model.sha256, wishes, bands=bands)
+    ground = read_labels(Path(labels), column)
+    return cut_labelled_tiles(
+        plan, ground, Path(output), min_share=min_share, add=add, on_cells=on_cells
+    )
 
 
 def cut_labelled_tiles(

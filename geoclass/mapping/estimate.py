@@ -32,7 +32,7 @@ class WorkEstimate:
 def estimate_work(
     plan: MapPlan, classifier: TileClassifier, map_format: str, *, probabilities: bool = False
 ) -> WorkEstimate:
-    """Time the classifier on noise, and scale up."""
+    """Time and size of a planned map: times the classifier on noise, and scales up."""
     size = plan.grid.tile_size
     noise = np.random.default_rng(0).integers(0, 256, (SAMPLE_TILES, 3, size, size), np.uint8)
     classifier.predict(noise)  # the first batch is slower than all others

@@ -30,6 +30,25 @@ STRIPS_AT_WORK = 2
 """While the last tiles of one strip are classified, those of the next are cut."""
 
 
+def plan_scene(
+    scene: Path | str,
+    model: Model | None = None,
+    *,
+    settings: MapSettings | None = None,
+    bands: Sequence[int | str] | None = None,
+    device: str | None = None,
+) -> MapPlan:
+    """Decide how a scene would be mapped, without mapping it; arguments as of `map_scene`.
+
+    The plan says which bands, radiometry, masks and pixels, how many cells, and what a person
+    should know before trusting the map. Raises GeoclassError where it could not be made.
+    """
+    model = model or load_model()
+    classifier = Classifier(model, device=device)
+    wishes = settings or MapSettings()
+    return plan_map(scene, model.contract, model.sha256, wishes, bands=bands, classifier=classifier)
+
+
 def map_scene(
     scene: Path | str,
     model: Model | None = None,
@@ -37,17 +56,25 @@ def map_scene(
     settings: MapSettings | None = None,
     bands: Sequence[int | str] | None = None,
     device: str | None = None,
+    batch_size: int | None = None,
     on_cells: Callable[[int], object] = lambda _: None,
 ) -> LandCoverMap:
     """Map a scene with a model, by default the one that ships.
 
-    `bands` are the numbers or names of the red, green and blue band, where the file does not say;
-    `on_cells` is told how many more cells are done. Raises GeoclassError where it cannot be.
+    `scene` is whatever `geoclass map` takes: a file, a product, a STAC item, an address …
+    `bands` are the numbers or names of the red, green and blue band, where the file does not say.
+    `device` is torch's name of it, by default CUDA where there is one; `batch_size` is how many
+    tiles it labels at a time. `on_cells` is told how many more cells are done, of rows × cols of
+    the map. Raises GeoclassError where the scene cannot be mapped.
     """
     model = model or load_model()
     settings = settings or MapSettings()
     classifier = Classifier(
-        model, device=device, symmetries=settings.symmetries, precision=settings.precision
+        model,
+        device=device,
+        batch_size=batch_size,
+        symmetries=settings.symmetries,
+        precision=settings.precision,
     )
     plan = plan_map(
         scene,

@@ -38,7 +38,7 @@ class _Calibrated(nn.Module):
         return torch.softmax(logits / self._contract.temperature, dim=1)
 
 
-def export_onnx(model: Model, path: Path) -> float:
+def export_onnx(model: Model, path: Path | str) -> float:
     """Write the model as ONNX; the largest difference of a probability to the model itself.
 
     Its input `tiles` is float32 (n, 3, 64, 64), 0–255, red, green, blue as the contract's
@@ -48,6 +48,7 @@ def export_onnx(model: Model, path: Path) -> float:
     Raises GeoclassError where the packages for it are missing, ModelError where the exported
     model disagrees, OutputError where the file cannot be written.
     """
+    path = Path(path)
     whole = _Calibrated(model.network, model.contract).eval()
     size = model.contract.tile_size
     data = _to_onnx(whole, size, json.dumps(model.contract.to_json()))

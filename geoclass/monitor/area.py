@@ -62,6 +62,8 @@ class Assessment:
     classes: tuple[ClassAssessment, ...]
     matrix: tuple[tuple[float, ...], ...]
     """Shares of the total area: row = map, column = reference."""
+    unlabelled: int = 0
+    """Samples that were left out because nobody has labelled them."""
 
     def to_json(self) -> dict[str, Any]:
         """Plain data."""

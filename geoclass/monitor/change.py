@@ -9,10 +9,11 @@ from pathlib import Path
 import numpy as np
 
 from geoclass.errors import OutputError, SettingsError
-from geoclass.landcover import FULL_SCALE
+from geoclass.landcover import FULL_SCALE, LandCoverMap
 from geoclass.legend import NODATA, STATUS_STYLES
 from geoclass.monitor.align import DatedMap, Stack, stack_maps
 from geoclass.monitor.belief import Belief, form_belief
+from geoclass.monitor.dates import as_dated
 from geoclass.monitor.layers import as_days
 from geoclass.monitor.markov import find_likelihoods, transitions_between
 from geoclass.monitor.settings import AlignSettings, SeriesSettings
@@ -72,18 +73,19 @@ class Change:
 
 
 def change_maps(
-    old: DatedMap,
-    new: DatedMap,
+    old: DatedMap | LandCoverMap,
+    new: DatedMap | LandCoverMap,
     *,
     settings: SeriesSettings | None = None,
     align: AlignSettings | None = None,
 ) -> Change:
-    """Compare two maps cell by cell.
+    """Compare two maps of one place cell by cell; `geoclass.date_map` gives one another date.
 
     The probability of change weighs both dates' class probabilities against how seldom land
     changes in the years between (two dates of the hidden Markov model that `monitor_maps` uses).
     Raises SettingsError where the maps cannot be compared, or do not overlap.
     """
+    old, new = as_dated(old), as_dated(new)
     if old.day >= new.day:
         raise SettingsError(
             f"the old map is of {old.day}, the new one of {new.day}: give the older one first"
@@ -171,7 +173,9 @@ def compare_areas(change: Change) -> dict[str, np.ndarray]:
     }
 
 
-def write_change(change: Change, path: Path | str, command: str = "geoclass.write_change") -> None:
+def write_change(
+    change: Change, path: Path | str, *, command: str = "geoclass.write_change"
+) -> None:
     """Write layers `change`, `transitions` and `areas` as a GeoPackage; OutputError."""
     described = {
         "schema_version": SCHEMA_VERSION,

@@ -29,6 +29,11 @@ def date_map(landcover: LandCoverMap, *, day: date | None = None, file_name: str
     return DatedMap(day=found, landcover=landcover)
 
 
+def as_dated(item: DatedMap | LandCoverMap) -> DatedMap:
+    """The map with its day; as `date_map` finds it where it has none yet."""
+    return item if isinstance(item, DatedMap) else date_map(item)
+
+
 def find_day(name: str) -> date | None:
     """The first day that stands in a name; None if none does."""
     for match in _IN_A_NAME.finditer(name):

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from geoclass.errors import OutputError, SettingsError
 from geoclass.landcover import LandCoverMap, Provenance
 from geoclass.legend import NODATA
 from geoclass.monitor.align import DatedMap, Stack
+from geoclass.monitor.dates import as_dated
 from geoclass.monitor.layers import build_layers
 from geoclass.monitor.settings import AlignSettings, MonitorSettings
 from geoclass.monitor.stored import (
@@ -24,13 +26,16 @@ from geoclass.monitor.stored import (
     read_description,
     read_stack,
 )
-from geoclass.monitor.watch import Monitoring
-from geoclass.products.layers import write_layers
+from geoclass.monitor.watch import Monitoring, monitor_maps
+from geoclass.products.layers import write_csv, write_layers
 
 SCHEMA_VERSION = 1
 """Raised when a reader of the old files would misunderstand a new one."""
 
 ITEM = "GEOCLASS_MONITOR"
+
+TABLES = ("areas", "transitions", "alerts", "history")
+"""The layers that are of use without a place."""
 
 
 def write_monitor(
@@ -49,6 +54,39 @@ def write_monitor(
     }
     items = {ITEM: json.dumps(described), "ATTRIBUTION": result.stack.attribution}
     write_layers(Path(path), build_layers(result, zones), items, collect_blobs(result.stack))
+
+
+def write_tables(
+    result: Monitoring, folder: Path | str, *, zones: Mapping[str, np.ndarray] | None = None
+) -> None:
+    """Write areas.csv, transitions.csv, alerts.csv and history.csv; OutputError.
+
+    They are the tables of the monitor file; `zones` are those of `geoclass.read_zones`.
+    """
+    folder = Path(folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"cannot make the folder {folder}: {error.strerror}") from error
+    for layer in build_layers(result, zones):
+        if layer.name in TABLES:
+            write_csv(folder / f"{layer.name}.csv", layer.columns)
+
+
+def update_monitor(
+    path: Path | str,
+    maps: Sequence[DatedMap | LandCoverMap],
+    *,
+    on_date: Callable[[date], object] = lambda _: None,
+) -> Monitoring:
+    """What a monitor file and maps of later dates tell together, by the file's own settings.
+
+    The file is not changed: `write_monitor` does that. Raises OutputError for a file that is no
+    monitor file, SettingsError where a map is not later than all that the file has seen.
+    """
+    stack, settings = read_monitor(path)
+    dated = add_dates(stack, [as_dated(item) for item in maps])
+    return monitor_maps(dated, settings=settings, on_date=on_date)
 
 
 def read_monitor(path: Path | str) -> tuple[Stack, MonitorSettings]:

@@ -6,7 +6,7 @@ has the same number and the same history whether its dates came one by one or al
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from typing import Literal
@@ -75,11 +75,15 @@ class HistoryRow:
 
 
 def follow_alerts(
-    stack: Stack, belief: Belief, settings: MonitorSettings, area_ha: np.ndarray
+    stack: Stack,
+    belief: Belief,
+    settings: MonitorSettings,
+    area_ha: np.ndarray,
+    on_date: Callable[[date], object] = lambda _: None,
 ) -> tuple[list[Alert], list[HistoryRow]]:
     """The alerts after the last date, and all that happened until then.
 
-    `area_ha` is float (rows · cols,).
+    `area_ha` is float (rows · cols,); `on_date` is told each date that has been followed.
     """
     alerts: list[Alert] = []
     retired: list[Alert] = []
@@ -92,6 +96,7 @@ def follow_alerts(
         retired = [a for a in (*alerts, *retired) if a.alert_id not in kept]
         alerts = news
         history += rows
+        on_date(known.dates[-1])
     return alerts, history
 
 

@@ -3,14 +3,25 @@
 from __future__ import annotations
 
 from datetime import date
+from pathlib import Path
 
 import numpy as np
 
 from geoclass.monitor.alerts import GFW_DIGITS, LEVELS
 from geoclass.monitor.watch import Monitoring
+from geoclass.products.codes import write_codes
 
 GFW_EPOCH = date(2014, 12, 31)
 """Day 0 of GFW's integrated alerts."""
+
+
+CODING = "confidence digit (2 low, 3 high, 4 highest), days since 2014-12-31"
+
+
+def write_alerts(result: Monitoring, path: Path | str) -> None:
+    """Write the alerts as GeoTIFF, uint16 a cell, coded as `code_alerts` says; OutputError."""
+    tags = {"CODING": CODING, "TIFFTAG_COPYRIGHT": result.stack.attribution}
+    write_codes(Path(path), code_alerts(result), result.stack.grid, tags)
 
 
 def code_alerts(result: Monitoring) -> np.ndarray:

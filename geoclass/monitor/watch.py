@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import date
 from functools import cached_property
 
 import numpy as np
 
 from geoclass.errors import SettingsError
+from geoclass.landcover import LandCoverMap
 from geoclass.monitor.align import DatedMap, Stack, stack_maps
 from geoclass.monitor.belief import Belief, check_groups, form_belief
+from geoclass.monitor.dates import as_dated
 from geoclass.monitor.history import Alert, HistoryRow, follow_alerts
 from geoclass.monitor.markov import Smoothed, smooth_cells
 from geoclass.monitor.settings import MonitorSettings
@@ -39,17 +42,28 @@ class Monitoring:
 
 
 def monitor_maps(
-    maps: Sequence[DatedMap], *, settings: MonitorSettings | None = None
+    maps: Sequence[DatedMap | LandCoverMap],
+    *,
+    settings: MonitorSettings | None = None,
+    on_date: Callable[[date], object] = lambda _: None,
 ) -> Monitoring:
-    """Watch what several dated maps show; see `geoclass.date_map` for a map's date.
+    """Watch what several maps of one place show, in any order of their dates.
 
-    Raises SettingsError where the maps cannot be compared or are of fewer than two dates.
+    A map's date is the day that its scene tells; `geoclass.date_map` gives it another. `on_date`
+    is told each date up to which the alerts have been followed, the first excepted.
+    Raises SettingsError where the maps cannot be compared, are of fewer than two dates, or one
+    has no date.
     """
     settings = settings or MonitorSettings()
-    return monitor_stack(stack_maps(maps, settings.align), settings)
+    stack = stack_maps([as_dated(item) for item in maps], settings.align)
+    return monitor_stack(stack, settings, on_date)
 
 
-def monitor_stack(stack: Stack, settings: MonitorSettings) -> Monitoring:
+def monitor_stack(
+    stack: Stack,
+    settings: MonitorSettings,
+    on_date: Callable[[date], object] = lambda _: None,
+) -> Monitoring:
     """Smooth all cells and follow the alerts through the dates."""
     _check_dates(stack)
     check_groups(settings.watch, stack.contract.legend)
@@ -57,7 +71,7 @@ def monitor_stack(stack: Stack, settings: MonitorSettings) -> Monitoring:
     area_ha = stack.grid.areas_ha().ravel()
     cells = np.flatnonzero(stack.observed.any(axis=0))
     smoothed = smooth_cells(stack, belief, cells, area_ha[cells])
-    alerts, history = follow_alerts(stack, belief, settings, area_ha)
+    alerts, history = follow_alerts(stack, belief, settings, area_ha, on_date)
     return Monitoring(
         stack=stack,
         settings=settings,

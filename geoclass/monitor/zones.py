@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import shapely
 
 from geoclass.errors import SettingsError
 from geoclass.grid import Grid
+from geoclass.products.layers import read_polygons
+
+
+def read_zones(path: Path | str, grid: Grid) -> dict[str, np.ndarray]:
+    """Polygons of a vector file, as `weigh_zones` lays them on a grid.
+
+    A zone is named by the first column of texts, or numbered. Raises OutputError for a file that
+    holds no polygons, SettingsError where none touches the map.
+    """
+    return weigh_zones(grid, read_polygons(Path(path), str(grid.crs)))
 
 
 def weigh_zones(grid: Grid, polygons: Sequence[tuple[str, object]]) -> dict[str, np.ndarray]:

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from geoclass.contract import Contract, SplitRecord, TestScores
+
+if TYPE_CHECKING:
+    from geoclass.model.checkpoint import Model
 
 EUROSAT_LIMITS = """\
 - It was trained on Europe, as one sensor saw it on clear days of 2015 to 2017."""
@@ -18,6 +23,17 @@ LIMITS = """\
 
 NOTHING_UNKNOWN = """\
 - It calls no tile unknown: clouds, snow, deserts and everything else get the likeliest class."""
+
+
+def describe_model(model: Model) -> str:
+    """The card of a model, as Markdown: training, demands, classes, accuracy, limits."""
+    return format_card(
+        arch=model.arch,
+        parameters=sum(p.numel() for p in model.network.parameters()),
+        sha256=model.sha256,
+        contract=model.contract,
+        knows_unknown=model.novelty is not None,
+    )
 
 
 def format_card(

@@ -37,8 +37,9 @@ def new_figure(width_in: float, height_in: float) -> Figure:
     return Figure(figsize=(width_in, height_in), layout="constrained", dpi=120)
 
 
-def save_figure(figure: Figure, path: Path) -> None:
+def save_figure(figure: Figure, path: Path | str) -> None:
     """Write a PNG, SVG or PDF, whole or not at all; OutputError where that fails."""
+    path = Path(path)
     check_picture(path)
     content = io.BytesIO()
     figure.savefig(content, format=path.suffix[1:].lower())
@@ -54,7 +55,7 @@ def check_picture(path: Path) -> None:
         )
 
 
-def draw_confusion(result: Evaluation, path: Path) -> None:
+def draw_confusion(result: Evaluation, path: Path | str) -> None:
     """Draw a confusion matrix: shares of the true class as shades, counts as numbers."""
     names = [c.name for c in result.classes]
     counts = np.array(result.confusion)
@@ -73,10 +74,10 @@ def draw_confusion(result: Evaluation, path: Path) -> None:
     save_figure(figure, path)
 
 
-def draw_learning_curve(log: Path, path: Path) -> None:
+def draw_learning_curve(log: Path | str, path: Path | str) -> None:
     """Draw loss and validation accuracy by epoch from the log of a training run."""
     try:
-        with log.open(newline="") as file:
+        with Path(log).open(newline="") as file:
             rows = list(csv.DictReader(file))
         columns = {name: [float(row[name]) for row in rows] for name in rows[0]}
         epochs, accuracy = columns["epoch"], columns["validation_accuracy"]
@@ -95,7 +96,7 @@ def draw_learning_curve(log: Path, path: Path) -> None:
     save_figure(figure, path)
 
 
-def draw_labels(labels: Sequence[ImageLabel], path: Path) -> None:
+def draw_labels(labels: Sequence[ImageLabel], path: Path | str) -> None:
     """Draw tiles with the probabilities of their likeliest classes, one a row."""
     figure = new_figure(7, 0.4 + 1.6 * len(labels))
     axes = figure.subplots(len(labels), 2, squeeze=False, width_ratios=(1, 2.4))

@@ -28,7 +28,7 @@ EDGE = "#444444"
 
 def draw_preview(
     landcover: LandCoverMap,
-    path: Path,
+    path: Path | str,
     scene: Path | str | None = None,
     *,
     title: str | None = None,

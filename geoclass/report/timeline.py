@@ -7,7 +7,15 @@ from pathlib import Path
 
 import numpy as np
 
+from geoclass.monitor.tables import sum_areas
+from geoclass.monitor.watch import Monitoring
 from geoclass.report.charts import new_figure, save_figure
+
+
+def draw_timeline(result: Monitoring, path: Path | str) -> None:
+    """Draw hectares of each group over time, with 95 % intervals: PNG, SVG or PDF; OutputError."""
+    colors = {c.group: c.color for c in reversed(result.stack.contract.legend.classes)}
+    draw_areas(sum_areas(result, {"all": np.ones(result.area_ha.shape)}), colors, Path(path))
 
 
 def draw_areas(areas: Mapping[str, np.ndarray], colors: Mapping[str, str], path: Path) -> None:

@@ -16,9 +16,9 @@ import pytest
 from click.testing import CliRunner
 
 from geoclass.cli.main import main
-from geoclass.errors import DatasetError, OutputError
+from geoclass.errors import Cancelled, DatasetError, OutputError
 from geoclass.learn import download as module
-from geoclass.learn.download import Source, download, unpack
+from geoclass.learn.download import SOURCES, Source, download, fetch_dataset, unpack
 
 CONTENT = np.random.default_rng(0).bytes(3_000_000)
 
@@ -99,6 +99,29 @@ def test_later_call_goes_on_where_an_earlier_stopped(server: Server, tmp_path: P
     (tmp_path / "tiles.zip.part").write_bytes(CONTENT[:1000])
     assert download(source(server), tmp_path).read_bytes() == CONTENT
     assert server.asked == ["bytes=1000-"]
+
+
+def test_cancelled_call_leaves_what_a_later_one_goes_on_from(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(SOURCES, "eurosat", source(server))
+    monkeypatch.setattr("geoclass.learn.download.CHUNK", 1000)
+
+    def cancel(_done: int, _total: int | None) -> None:
+        raise Cancelled
+
+    with pytest.raises(Cancelled):
+        fetch_dataset("eurosat", tmp_path, on_bytes=cancel)
+    assert [file.name for file in tmp_path.iterdir()] == ["tiles.zip.part"]
+    assert fetch_dataset("eurosat", str(tmp_path)).read_bytes() == CONTENT
+    assert server.asked == [None, "bytes=1000-"]
+
+
+def test_data_sets_are_known_by_name(tmp_path: Path) -> None:
+    with pytest.raises(DatasetError, match="choose eurosat"):
+        fetch_dataset("bigearth", tmp_path)
+    with pytest.raises(OutputError, match="create it first"):
+        fetch_dataset("eurosat", tmp_path / "none")
 
 
 def test_whole_part_is_recognised(server: Server, tmp_path: Path) -> None:

@@ -1,0 +1,207 @@
+"""Training and scoring, each one call from a data set on disk."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from geoclass.learn.corruptions import CorruptionScore, score_corruptions
+from geoclass.learn.dataset import TILE_SIZE, TileSet, read_tiles
+from geoclass.learn.evaluation import Evaluation, evaluate
+from geoclass.learn.memory import fit_batch_size
+from geoclass.learn.recipes import RECIPES, TrainSettings
+from geoclass.learn.splits import Part, Split, choose_part, split_by_lists, split_randomly
+from geoclass.learn.training import EpochReport, ignore, train_model
+from geoclass.model.checkpoint import Model, load_model
+from geoclass.model.classifier import Classifier, Prediction, find_device, has_bf16
+from geoclass.model.networks import Arch
+
+SCORED_TOGETHER = 1024
+"""Tiles between two calls back."""
+
+Lists = tuple[Path | str, Path | str, Path | str]
+"""Text files that name the tiles to train on, to choose with and to keep apart, one a line."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class TrainingPlan:
+    """All decisions about a training run."""
+
+    tiles: TileSet
+    split: Split
+    settings: TrainSettings
+    device: torch.device
+    start: Model | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class ModelScore:
+    """How a model fares on labelled tiles."""
+
+    evaluation: Evaluation
+    """Accuracy, F1, calibration, by class, and the confusion matrix."""
+    unknown_share: float
+    """Of the tiles, those called unlike the training data; they are scored all the same. 0–1."""
+    robustness: tuple[CorruptionScore, ...]
+    """Accuracy under each corruption, where that was asked for."""
+    mistakes: np.ndarray
+    """uint8 (n, 3, tile, tile): the tiles that were called wrongly, the surest first."""
+
+
+def choose_recipe(
+    arch: Arch = "tilenet", *, device: str | None = None, **changes: Any
+) -> TrainSettings:
+    """The recipe of a network, with some fields changed; bf16 where the device is fast at it.
+
+    `arch` is `tilenet`, the network that ships, or `customnet`, the tutorial's; `changes` are
+    fields of `TrainSettings`. Raises SettingsError for impossible values.
+    """
+    fast = {"precision": "bf16"} if has_bf16(find_device(device)) else {}
+    return replace(RECIPES[arch], **{**fast, **changes})
+
+
+def plan_training(
+    data: Path | str,
+    *,
+    settings: TrainSettings | None = None,
+    start: Model | None = None,
+    split_seed: int = 0,
+    lists: Lists | None = None,
+    device: str | None = None,
+    skip_bad: bool = False,
+    fill_memory: bool = False,
+) -> TrainingPlan:
+    """Read the tiles and decide how they are trained on; arguments as of `train_on_tiles`."""
+    settings = settings or choose_recipe(device=device)
+    chosen_device = find_device(device)
+    tiles = read_tiles(Path(data), skip_bad=skip_bad, keep=True)
+    if fill_memory:
+        settings = fit_batch_size(settings, len(tiles.classes), TILE_SIZE, chosen_device)
+    if lists is None:
+        split = split_randomly(tiles.labels, split_seed)
+    else:
+        split = split_by_lists(tiles, *map(Path, lists))
+    return TrainingPlan(
+        tiles=tiles, split=split, settings=settings, device=chosen_device, start=start
+    )
+
+
+def run_training(
+    plan: TrainingPlan,
+    output: Path | str,
+    *,
+    resume: bool = False,
+    on_batch: Callable[[int, int, int], object] = ignore,
+    on_epoch: Callable[[EpochReport], object] = ignore,
+) -> Model:
+    """Train as planned, write the model and read it again; arguments as of `train_on_tiles`."""
+    output = Path(output)
+    train_model(
+        plan.tiles,
+        plan.split,
+        plan.settings,
+        output,
+        device=plan.device,
+        start=plan.start,
+        resume=resume,
+        on_batch=on_batch,
+        on_epoch=on_epoch,
+    )
+    return load_model(output)
+
+
+def train_on_tiles(
+    data: Path | str,
+    output: Path | str,
+    *,
+    settings: TrainSettings | None = None,
+    start: Model | None = None,
+    split_seed: int = 0,
+    lists: Lists | None = None,
+    device: str | None = None,
+    skip_bad: bool = False,
+    fill_memory: bool = False,
+    resume: bool = False,
+    on_batch: Callable[[int, int, int], object] = ignore,
+    on_epoch: Callable[[EpochReport], object] = ignore,
+) -> Model:
+    """Train a network on a zip or folder of class folders, and write it to `output`.
+
+    `settings` are by default TileNet's recipe; see `choose_recipe`. `start` is a model to begin
+    with. A fifth of each class is kept apart and never looked at, a tenth of the rest chooses
+    the best epoch; `split_seed` draws them, or `lists` name them. With `skip_bad` images that
+    cannot be used are left out; with `fill_memory` a step takes as many tiles as a GPU holds.
+
+    `on_batch` is told epoch, batch and batches, `on_epoch` how an epoch went. What one of them
+    raises ends the training; checkpoints beside `output` stay, and `resume` goes on from them
+    to the same weights. Raises DatasetError, SettingsError, ModelError, OutputError.
+    """
+    plan = plan_training(
+        data,
+        settings=settings,
+        start=start,
+        split_seed=split_seed,
+        lists=lists,
+        device=device,
+        skip_bad=skip_bad,
+        fill_memory=fill_memory,
+    )
+    return run_training(plan, output, resume=resume, on_batch=on_batch, on_epoch=on_epoch)
+
+
+def score_on_tiles(
+    model: Model,
+    data: Path | str,
+    *,
+    part: Part = "test",
+    lists: Lists | None = None,
+    corrupt: bool = False,
+    symmetries: bool = False,
+    device: str | None = None,
+    batch_size: int | None = None,
+    on_tiles: Callable[[int], object] = ignore,
+) -> ModelScore:
+    """Score a model on tiles of a zip or folder of class folders.
+
+    `part` is that of the model's own split, which is made again and checked, so that `test` are
+    tiles which it has never seen; `lists` name the parts where the model's were listed. With
+    `corrupt` they are scored under a fixed list of corruptions, too. `on_tiles` is told how many
+    more have been scored; corrupted tiles count again.
+    Raises DatasetError where the tiles are not those of the model's split, SettingsError for a
+    device that is not there.
+    """
+    classifier = Classifier(model, device=device, batch_size=batch_size, symmetries=symmetries)
+    tiles = read_tiles(Path(data), model.contract.tile_size)
+    listed = None if lists is None else (Path(lists[0]), Path(lists[1]), Path(lists[2]))
+    chosen = choose_part(tiles, model.contract, part, listed)
+    images, labels = tiles.images[chosen], tiles.labels[chosen]
+    prediction = _predict(classifier, images, on_tiles)
+    robustness: Sequence[CorruptionScore] = ()
+    if corrupt:
+        robustness = score_corruptions(classifier, images, labels, on_tiles=on_tiles)
+    surest = prediction.probabilities.max(axis=1)
+    wrong = np.flatnonzero(prediction.probabilities.argmax(axis=1) != labels)
+    return ModelScore(
+        evaluation=evaluate(prediction.probabilities, labels, model.contract.legend.names),
+        unknown_share=float(prediction.unknown.mean()),
+        robustness=tuple(robustness),
+        mistakes=images[wrong[np.argsort(-surest[wrong], kind="stable")]],
+    )
+
+
+def _predict(
+    classifier: Classifier, images: np.ndarray, on_tiles: Callable[[int], object]
+) -> Prediction:
+    parts = []
+    for first in range(0, len(images), SCORED_TOGETHER):
+        parts.append(classifier.predict(images[first : first + SCORED_TOGETHER]))
+        on_tiles(len(parts[-1].unknown))
+    return Prediction(
+        probabilities=np.concatenate([part.probabilities for part in parts]),
+        unknown=np.concatenate([part.unknown for part in parts]),
+    )
