@@ -24,7 +24,7 @@ def command(landcover: Path, output: Path, scene: str | None, title: str | None)
     from geoclass.report.preview import draw_preview
     from geoclass.scene.inputs import find_input
 
-    check_picture(output)
     check_not_input(output, landcover, *(find_input(scene).files if scene else ()))
+    check_picture(output)
     draw_preview(read_map(landcover), output, scene, title=title)
     click.echo(f"wrote {output}")
