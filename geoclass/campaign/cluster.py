@@ -99,11 +99,14 @@ def _share_of_gpu(ray: Any, campaign: CampaignSettings) -> float:
 
 
 PROCESSES_A_GPU = 4
+"""While one is classified on the device, others are read and written."""
 
 
 def _take(ray: Any, reference: Any, job: Job) -> Outcome:
     try:
         outcome: Outcome = ray.get(reference)
+    except ray.exceptions.RayTaskError as error:  # before the scene was looked at
+        raise SettingsError(f"Ray cannot map {job.output.name}: {error.cause}") from error
     except ray.exceptions.RayError as error:
         lost = RuntimeError(f"its process was lost {RETRIES + 1} times ({type(error).__name__})")
         return fail(job, lost)
@@ -111,7 +114,7 @@ def _take(ray: Any, reference: Any, job: Job) -> Outcome:
 
 
 _mappers: dict[str, SceneMapper] = {}
-"""Of this process: Ray keeps processes, and loading a model takes time."""
+"""Of this process: Ray keeps processes of one campaign, and loading a model takes time."""
 
 
 def map_on_node(model: Model, campaign: CampaignSettings, job: Job, source: SceneSource) -> Outcome:

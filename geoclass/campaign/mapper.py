@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 
 from geoclass.campaign.jobs import CampaignSettings, Job, Outcome
-from geoclass.errors import GeoclassError, OutputError
+from geoclass.errors import Cancelled, GeoclassError, OutputError
 from geoclass.mapping.estimate import estimate_bytes
 from geoclass.mapping.pipeline import run_map
 from geoclass.mapping.plan import plan_map
@@ -38,9 +38,11 @@ def check_job(
     scene, untouched since, the same model and options.
     """
     started = time.perf_counter()
-    if campaign.overwrite or not job.output.exists():
+    if not job.output.exists():
         return None
     request = read_request(job.output, campaign.map_format, campaign.form)
+    if request is None and campaign.overwrite:
+        return None
     if request is None:
         reason = f"{job.output} exists and is no map of geoclass: give --overwrite, or move it"
         return fail(job, OutputError(reason), started)
@@ -88,6 +90,8 @@ class SceneMapper:
             check_room(job.output, estimate_bytes(plan, campaign.map_format, probabilities=wide))
             landcover = run_map(plan, self._classifier, on_cells=on_cells)
             write_map(landcover, job.output, campaign.map_format, settings=campaign.form)
+        except Cancelled:  # the caller wants an end, of all scenes
+            raise
         except Exception as error:
             return fail(job, error, started)
         return Outcome(

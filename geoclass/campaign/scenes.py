@@ -33,8 +33,8 @@ def _expand(text: str) -> Iterator[str]:
             yield from _expand(line)
         return
     path = Path(text)
-    if is_address(text) or not _exists(path):
-        yield from _expand_pattern(text) if glob.has_magic(text) else [text]
+    if not _exists(path):
+        yield from _expand_pattern(text) if _is_pattern(text) else [text]
     elif _is_folder_of_scenes(path):
         yield from _list_folder(path)
     elif path.suffix.lower() in (".json", ".geojson"):
@@ -59,9 +59,13 @@ def _read_list(path: Path) -> list[str]:
     return [line for line in lines if line and not line.startswith("#")]
 
 
+def _is_pattern(text: str) -> bool:
+    """Not so an address, whose question mark asks, nor what GDAL or we give a meaning."""
+    named = is_address(text) or text.startswith("/vsi") or re.match("[A-Za-z_]{2,}[:=]", text)
+    return not named and glob.has_magic(text)
+
+
 def _expand_pattern(text: str) -> list[str]:
-    if is_address(text):  # a question mark asks, it is no pattern
-        return [text]
     found = sorted(glob.glob(text, recursive=True))  # noqa: PTH207 - may be absolute
     if not found:
         raise SceneError(f"nothing matches {text}: check the pattern")
@@ -72,6 +76,8 @@ def _is_folder_of_scenes(path: Path) -> bool:
     if not path.is_dir() or path.suffix.upper() == ".SAFE":
         return False
     # Some put a product into a folder of its name; and of old products a granule may be meant.
+    if len(list(path.glob("*.SAFE"))) == len(list(path.iterdir())) == 1:
+        return False
     return not any(path.glob("MTD_*.xml")) and not any(path.glob("*_T?????.xml"))
 
 

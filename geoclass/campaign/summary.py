@@ -13,6 +13,7 @@ from typing import Any
 import geoclass
 from geoclass.campaign.jobs import Outcome, Shard, Status
 from geoclass.products.writing import write_whole
+from geoclass.scene.dataset import hide_secrets
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +57,7 @@ class Summary:
             "cells": sum(outcome.cells for outcome in self.outcomes),
             "outcomes": [
                 {
-                    "scene": outcome.job.scene,
+                    "scene": hide_secrets(outcome.job.scene),
                     "map": outcome.job.output.name,
                     "status": outcome.status,
                     "reason": outcome.reason,
@@ -80,7 +81,7 @@ def write_summary(summary: Summary, folder: Path, shard: Shard | None = None) ->
     table = io.StringIO(newline="")
     writer = csv.writer(table)
     writer.writerow(["scene", "reason"])
-    writer.writerows([o.job.scene, o.reason] for o in summary.failures)
+    writer.writerows([hide_secrets(o.job.scene), o.reason] for o in summary.failures)
     write_whole(folder / f"failures{part}.csv", table.getvalue().encode())
 
 

@@ -21,7 +21,8 @@ from typing import NoReturn
 
 from geoclass.campaign.jobs import CampaignSettings, Job, Outcome
 from geoclass.campaign.run import Progress
-from geoclass.errors import SettingsError
+from geoclass.errors import GeoclassError, SettingsError
+from geoclass.machine import count_cores
 from geoclass.model.checkpoint import Model, load_model
 from geoclass.scene.source import SceneSource
 
@@ -86,6 +87,8 @@ class ExecuteInProcesses:
             place = workers.index(worker)
             _stop([worker])
             workers[place] = worker = _start(campaign, place, len(workers))
+        if isinstance(message, GeoclassError):
+            raise message
         if isinstance(message, int):
             progress.on_cells(message)
             return
@@ -166,13 +169,16 @@ def work(pipe: Connection, campaign: CampaignSettings, index: int, count: int) -
     from geoclass.campaign.mapper import SceneMapper
 
     # Before the pools of OpenMP are made.
-    torch.set_num_threads(max(1, (os.cpu_count() or 1) // count))
+    torch.set_num_threads(max(1, count_cores() // count))
     device = campaign.device
     if device is None and torch.cuda.is_available():
         device = f"cuda:{index % torch.cuda.device_count()}"
-    mapper = SceneMapper(
-        load_model(campaign.model, legend=campaign.legend), replace(campaign, device=device)
-    )
+    try:
+        model = load_model(campaign.model, legend=campaign.legend)
+        mapper = SceneMapper(model, replace(campaign, device=device))
+    except GeoclassError as error:
+        pipe.send(error)  # of the campaign, not of a scene
+        return
     for job, source in _receive(pipe):
         pipe.send(mapper.do(job, source, pipe.send))
 

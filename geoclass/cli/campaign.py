@@ -21,7 +21,7 @@ from geoclass.cli.campaign_options import CampaignOptions
 from geoclass.cli.one_map import Order, type_command
 from geoclass.errors import SettingsError
 from geoclass.products.files import check_form
-from geoclass.products.formats import MapFormat
+from geoclass.products.formats import AS_USUAL, MapFormat, check_not_input
 
 
 def map_scenes(
@@ -38,7 +38,11 @@ def map_scenes(
 
 
 def map_and_merge(
-    scenes: Sequence[str], output: Path, order: Order, wishes: CampaignOptions
+    scenes: Sequence[str],
+    output: Path,
+    map_format: MapFormat | None,
+    order: Order,
+    wishes: CampaignOptions,
 ) -> None:
     """Map all scenes into a folder beside the output, and merge the maps into it.
 
@@ -46,10 +50,15 @@ def map_and_merge(
     scene is missing: exit code 1, as above.
     """
     from geoclass.products.files import read_map
-    from geoclass.products.mosaic import is_mosaic, merge_maps, write_mosaic
+    from geoclass.products.mosaic import is_mosaic, merge_maps, parse_crs, write_mosaic
     from geoclass.products.writing import check_new
 
     check_new(output, suffix=".gpkg", overwrite=order.overwrite or is_mosaic(output))
+    check_not_input(output, order.model, order.legend, *map(Path, scenes))
+    if map_format not in (None, "gpkg") or order.form != AS_USUAL:
+        raise SettingsError("one map of many scenes is a plain GeoPackage: leave out -f and such")
+    if wishes.map_crs is not None:
+        parse_crs(wishes.map_crs)
     if wishes.shard is not None:
         raise SettingsError("shards map into one folder: give a folder, and merge in the last run")
     folder = output.with_name(f"{output.stem}.scenes")
@@ -59,7 +68,7 @@ def map_and_merge(
         sys.exit(1)
     maps = [read_map(outcome.job.output) for outcome in summary.outcomes]
     cells = merge_maps(maps, crs=wishes.map_crs, prefer=wishes.prefer)
-    write_mosaic(cells, maps, output)
+    write_mosaic(cells, maps, output, command=type_command())
     if not order.quiet:
         click.echo(f"wrote {output}: {len(cells)} cells of {len(maps)} maps")
 
@@ -191,7 +200,9 @@ class _Bars:
     def _finish(self, outcome: Outcome) -> None:
         self.done += 1
         self._bar.update()
-        scene, count = outcome.job.scene, f"{self.done}/{self.scenes}"
+        from geoclass.scene.dataset import hide_secrets
+
+        scene, count = hide_secrets(outcome.job.scene), f"{self.done}/{self.scenes}"
         for warning in outcome.warnings:
             self._bar.write(f"Warning: {scene}: {warning}", file=sys.stderr)
         if outcome.status == "failed":

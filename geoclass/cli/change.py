@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
-import sys
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
@@ -13,6 +11,7 @@ import click
 
 from geoclass.cli import options
 from geoclass.cli.dated import dated_options, read_dated
+from geoclass.cli.one_map import type_command
 from geoclass.mapping.settings import MapSettings
 from geoclass.monitor.settings import AlignSettings, PairRate, SeriesSettings
 from geoclass.scene.settings import FrameSettings, MaskSettings, RadiometrySettings
@@ -74,7 +73,7 @@ def command(
     for mismatch in change.stack.mismatches:
         click.echo(f"Warning: compared although {mismatch}", err=True)
     say(format_change(change))
-    write_change(change, output, command=shlex.join(["geoclass", *sys.argv[1:]]))
+    write_change(change, output, command=type_command())
     say(f"wrote {output}")
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import replace
-from glob import has_magic
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -135,7 +134,10 @@ def command(
         overwrite=overwrite,
         quiet=quiet,
     )
-    if is_folder(output) or are_many(scenes):
+    from geoclass.campaign.scenes import find_scenes
+
+    named = scenes if is_folder(output) else find_scenes(scenes)
+    if is_folder(output) or len(named) > 1:
         from geoclass.cli.campaign import map_and_merge, map_scenes
 
         if dry_run or preview is not None:
@@ -144,19 +146,12 @@ def command(
             campaign.refuse_merging(output)
             map_scenes(scenes, Path(output), map_format or "gpkg", order, campaign)
         else:
-            map_and_merge(scenes, Path(output), order, campaign)
+            map_and_merge(named, Path(output), map_format, order, campaign)
         return
     campaign.refuse_any(output)
-    map_one(scenes[0], Path(output), map_format, order, preview, dry_run=dry_run)
+    map_one(named[0], Path(output), map_format, order, preview, dry_run=dry_run)
 
 
 def is_folder(output: str) -> bool:
     """Whether maps are to go into a folder: it is there, or its name ends as one's does."""
     return output.endswith(("/", os.sep)) or Path(output).is_dir()
-
-
-def are_many(scenes: Sequence[str]) -> bool:
-    """Whether more than one scene is named, or a name stands for several."""
-    first = scenes[0]
-    folder = Path(first).is_dir() and not first.rstrip("/").upper().endswith(".SAFE")
-    return len(scenes) > 1 or first.startswith("@") or folder or has_magic(first)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
-import sys
 import time
 from collections.abc import Sequence
 from datetime import datetime
@@ -14,6 +12,7 @@ import click
 
 from geoclass.cli import options
 from geoclass.cli.dated import dated_options, read_dated
+from geoclass.cli.one_map import type_command
 from geoclass.mapping.settings import MapSettings
 from geoclass.monitor.settings import (
     STATES,
@@ -154,7 +153,7 @@ def command(
     shares = None if zones is None else read_zones(zones, result.stack.grid)
     say(format_monitoring(result))
     started = time.perf_counter()
-    write_monitor(result, target, zones=shares, command=shlex.join(["geoclass", *sys.argv[1:]]))
+    write_monitor(result, target, zones=shares, command=type_command())
     if raster is not None:
         write_alerts(result, raster)
     if tables is not None:

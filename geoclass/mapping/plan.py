@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -16,7 +16,7 @@ from geoclass.errors import SceneError, SettingsError
 from geoclass.grid import Grid
 from geoclass.landcover import SENTINEL_2, Provenance
 from geoclass.mapping.doubt import check_range, choose_radiometry
-from geoclass.mapping.request import fingerprint, fingerprint_request
+from geoclass.mapping.request import describe_options, fingerprint, fingerprint_request
 from geoclass.mapping.settings import MapSettings
 from geoclass.model.classifier import Prediction
 from geoclass.model.sharing import FEATURE_STRIDE, SharedFeatures
@@ -127,7 +127,7 @@ def plan_map(
         "bands": source.bands,
         "radiometry": radiometry.to_json(),
         "model": model_sha256,
-        "options": asdict(settings),
+        "options": describe_options(settings),
     }
     masks = find_masks(source, settings.masks)
     hidden = {

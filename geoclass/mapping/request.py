@@ -11,6 +11,7 @@ from typing import Any
 
 from geoclass.legend import Legend
 from geoclass.mapping.settings import MapSettings
+from geoclass.scene.dataset import hide_secrets
 from geoclass.scene.source import SceneSource
 
 RESULT_VERSION = 4
@@ -33,10 +34,19 @@ def fingerprint_request(
             "bands": source.bands,
             "model": model_sha256,
             "legend": legend.to_json(),
-            "options": asdict(settings),
+            "options": describe_options(settings),
             "files": [_identify_file(name) for name in named if name is not None],
         }
     )
+
+
+def describe_options(settings: MapSettings) -> dict[str, Any]:
+    """The options as plain data, signatures of addresses left out."""
+    options = asdict(settings)
+    for group, name in (("frame", "aoi"), ("masks", "mask"), ("masks", "scl")):
+        if options[group][name] is not None:
+            options[group][name] = hide_secrets(str(options[group][name]))
+    return options
 
 
 def fingerprint(decisive: Mapping[str, Any]) -> str:

@@ -7,7 +7,6 @@ adds logarithms.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from geoclass.landcover import FULL_SCALE
+from geoclass.machine import count_cores
 from geoclass.monitor.align import Stack
 from geoclass.monitor.belief import Belief
 
@@ -55,7 +55,7 @@ def smooth_cells(stack: Stack, belief: Belief, cells: np.ndarray, area_ha: np.nd
         return flows
 
     # numpy lets other threads run while it computes.
-    with ThreadPoolExecutor(max_workers=min(4, os.cpu_count() or 1)) as pool:
+    with ThreadPoolExecutor(max_workers=min(4, count_cores())) as pool:
         flows_ha = sum(
             pool.map(work, range(0, n, CHUNK_CELLS)), np.zeros((dates - 1, states, states))
         )

@@ -144,16 +144,21 @@ def write_map(
     try:
         with draft_folder(path) as folder:
             draft = Path(folder) / f"{path.stem}.{map_format}"
+
+            def final(name: str) -> str:
+                own = name.startswith(path.name)  # map.tiff is also the draft map.tif's name
+                return name if own else name.replace(draft.name, path.name)
+
             _ADAPTERS[map_format].write(landcover, draft, settings)
             if settings.stac:
-                drafts = {f.name.replace(draft.name, path.name): f for f in Path(folder).iterdir()}
+                drafts = {final(f.name): f for f in Path(folder).iterdir()}
                 stac.write_items(landcover, drafts, path, map_format, settings.model_file)
             # What SQLite left beside the old file would spoil the new one.
             for kind in ("wal", "shm"):
                 path.with_name(f"{path.name}-{kind}").unlink(missing_ok=True)
             # The map last, so that it is never without its companions.
             for file in sorted(Path(folder).iterdir(), key=lambda file: file == draft):
-                file.replace(path.with_name(file.name.replace(draft.name, path.name)))
+                file.replace(path.with_name(final(file.name)))
     except (OSError, DataSourceError, DataLayerError, RasterioError) as error:
         raise OutputError(f"cannot write {path}: {error}") from error
 

@@ -16,8 +16,9 @@ from pyogrio.errors import DataLayerError, DataSourceError
 from pyproj import CRS
 from pyproj.exceptions import CRSError
 
+import geoclass
 from geoclass.errors import OutputError, SettingsError
-from geoclass.landcover import LandCoverMap
+from geoclass.landcover import LandCoverMap, credit
 from geoclass.products.formats import Preference
 from geoclass.products.geopackage import DATASET_OPTIONS, name_columns, to_geodataframe
 from geoclass.products.style_table import write_style_table
@@ -53,7 +54,13 @@ def merge_maps(
     return _take_turns(cells, owner, _rank(cells, owner, prefer))
 
 
-def write_mosaic(cells: gpd.GeoDataFrame, maps: Sequence[LandCoverMap], path: Path | str) -> None:
+def write_mosaic(
+    cells: gpd.GeoDataFrame,
+    maps: Sequence[LandCoverMap],
+    path: Path | str,
+    *,
+    command: str = "geoclass.write_mosaic",
+) -> None:
     """Write merged cells as layer `landcover`, styled, with tables `areas` and `scenes`.
 
     Raises OutputError where that fails.
@@ -69,7 +76,7 @@ def write_mosaic(cells: gpd.GeoDataFrame, maps: Sequence[LandCoverMap], path: Pa
                 driver="GPKG",
                 geometry_type="MultiPolygon",
                 promote_to_multi=True,
-                layer_metadata={MARK: str(len(maps))},
+                layer_metadata=_describe(maps, command),
                 dataset_options=DATASET_OPTIONS,
                 layer_options={"GEOMETRY_NAME": "geom", "IDENTIFIER": "Land cover"},
             )
@@ -90,10 +97,25 @@ def is_mosaic(path: Path) -> bool:
         return False
 
 
+def _describe(maps: Sequence[LandCoverMap], command: str) -> dict[str, str]:
+    """Metadata items, for people."""
+    return {
+        MARK: str(len(maps)),
+        "GEOCLASS_VERSION": geoclass.__version__,
+        "GEOCLASS_COMMAND": command,
+        "ATTRIBUTION": credit([(m.provenance.mission, m.provenance.date) for m in maps]),
+    }
+
+
 def _choose_crs(maps: Sequence[LandCoverMap], crs: str | None) -> CRS:
     if crs is None:
         [(crs, _)] = Counter(m.grid.crs for m in maps).most_common(1)
         assert crs is not None  # a map without place is not written as a GeoPackage
+    return parse_crs(crs)
+
+
+def parse_crs(crs: str) -> CRS:
+    """The CRS that a person means; SettingsError where it is none."""
     try:
         return CRS.from_user_input(crs)
     except CRSError as error:

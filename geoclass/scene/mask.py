@@ -107,7 +107,7 @@ def _open_plane(name: str, source: SceneSource) -> SceneSource:
         return replace(
             source,
             dataset=name,
-            shown=name,
+            shown=hide_secrets(name),
             name=path.name,
             height=dataset.height,
             width=dataset.width,
@@ -122,7 +122,7 @@ def _open_plane(name: str, source: SceneSource) -> SceneSource:
             always_valid=True,
             identity={"path": name, "bytes": status.st_size, "modified_ns": status.st_mtime_ns}
             if status
-            else {"path": name},
+            else {"path": hide_secrets(name)},
         )
 
 

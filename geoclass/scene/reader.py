@@ -6,7 +6,6 @@ some strips are in memory at a time, whatever the height of the scene.
 
 from __future__ import annotations
 
-import os
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -19,6 +18,7 @@ import rasterio
 from rasterio.windows import Window
 
 from geoclass.grid import Grid
+from geoclass.machine import count_cores
 from geoclass.scene.dataset import gdal_settings, is_remote
 from geoclass.scene.frame import Frame
 from geoclass.scene.mask import Masks, ReadMask, open_masks
@@ -138,7 +138,7 @@ def _count_readers(
     read = block * (-(-bottoms // block) - tops // block).sum()
     if read > (1 + MOST_READ_TWICE) * (grid.height + 2 * block):
         return 1
-    return min(len(spans), MOST_READERS, os.cpu_count() or 1)
+    return min(len(spans), MOST_READERS, count_cores())
 
 
 def _plan_spans(

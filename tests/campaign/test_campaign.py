@@ -21,11 +21,11 @@ import pytest
 from click.testing import CliRunner
 
 from geoclass.campaign.jobs import CampaignSettings, Outcome, Shard
-from geoclass.campaign.run import Progress, run_campaign
+from geoclass.campaign.run import Execute, Progress, execute_here, run_campaign
 from geoclass.campaign.summary import Summary
 from geoclass.campaign.workers import ExecuteInProcesses
 from geoclass.cli.main import main
-from geoclass.errors import SettingsError
+from geoclass.errors import Cancelled, SettingsError
 from geoclass.landcover import LandCoverMap
 from geoclass.mapping.settings import MapSettings
 from geoclass.products.files import read_map
@@ -142,6 +142,31 @@ def test_progress_tells_of_every_scene_and_cell(scenes: Path, tmp_path: Path) ->
     assert told[0] == 6
     assert sum(isinstance(item, Outcome) for item in told) == 6
     assert sum(item for item in told[1:] if isinstance(item, int)) == 16
+
+
+@pytest.mark.parametrize("execute", [execute_here, ExecuteInProcesses(2)])
+def test_cancelling_ends_the_campaign(scenes: Path, tmp_path: Path, execute: Execute) -> None:
+    def cancel(_cells: int) -> None:
+        raise Cancelled
+
+    out = tmp_path / "maps"
+    with pytest.raises(Cancelled):
+        run(scenes, out, execute=execute, progress=Progress(on_cells=cancel))
+    assert json.loads((out / "summary.json").read_text())["not_done"] > 0
+    assert not [path for path in out.iterdir() if path.name.startswith(".")]
+
+
+def test_workers_that_cannot_begin_say_why_once(scenes: Path, tmp_path: Path) -> None:
+    nowhere = CampaignSettings(map_format="tif", device="cuda:7")
+    with pytest.raises(SettingsError, match="cuda"):
+        run(scenes, tmp_path / "maps", nowhere, execute=ExecuteInProcesses(2))
+
+
+def test_overwriting_is_not_redoing(scenes: Path, tmp_path: Path) -> None:
+    mend(scenes)
+    run(scenes, tmp_path / "maps")
+    again = run(scenes, tmp_path / "maps", CampaignSettings(map_format="tif", overwrite=True))
+    assert again.counts["up to date"] == 6
 
 
 def test_workers_and_shards_make_the_same_maps(scenes: Path, tmp_path: Path) -> None:

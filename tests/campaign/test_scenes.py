@@ -106,3 +106,27 @@ def test_shards_are_disjoint_complete_and_balanced(count: int) -> None:
 def test_shard_that_does_not_exist_is_refused(index: int, count: int) -> None:
     with pytest.raises(SettingsError, match="there is no shard"):
         Shard(index, count)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "https://example.org/scene.tif?sig=abc",
+        "/vsicurl/https://example.org/scene.tif?sig=abc",
+        "red=a[1].tif,green=b.tif,blue=c.tif",
+        "NETCDF:[1].nc:red",
+    ],
+)
+def test_names_with_odd_characters_are_no_patterns(text: str) -> None:
+    assert find_scenes([text]) == (text,)
+
+
+def test_file_whose_name_looks_like_a_pattern_is_itself(tmp_path: Path) -> None:
+    path = tmp_path / "scene[1].tif"
+    path.write_bytes(b"x")
+    assert find_scenes([str(path)]) == (str(path),)
+
+
+def test_folder_around_one_product_is_that_product(tmp_path: Path) -> None:
+    (tmp_path / "S2A_X.SAFE").mkdir()
+    assert find_scenes([str(tmp_path)]) == (str(tmp_path),)

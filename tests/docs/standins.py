@@ -34,7 +34,8 @@ def make_all(folder: Path) -> None:
     make_fields(folder / "fields.gpkg", folder / "scene.tif")
     wood, field = [[FOREST] * 3] * 3, [[FOREST, FOREST, CROP]] * 3
     for year, drawing in ((2017, wood), (2018, field), (2019, field)):
-        write_map(make_map(drawing, f"{year}-06-01").landcover, folder / f"{year}.gpkg")
+        sure = make_map(drawing, f"{year}-06-01", sure=0.99)
+        write_map(sure.landcover, folder / f"{year}.gpkg")
 
 
 def make_scene(path: Path) -> np.ndarray:
