@@ -29,6 +29,14 @@ class DatedMap:
     landcover: LandCoverMap
 
 
+LABEL_OPTIONS = {
+    "fast": "and without --fast",
+    "calm": "different --smooth or --min-area",
+    "keep_unknown": "and without --keep-unknown",
+}
+"""Options of mapping that give other labels to the same ground → how they differ."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Stack:
     """What was seen in each cell at each date."""
@@ -97,7 +105,7 @@ def stack_maps(maps: Sequence[DatedMap], settings: AlignSettings | None = None) 
     if mismatches and not settings.allow_mismatch:
         raise SettingsError(
             f"the maps cannot be compared: {'; '.join(mismatches)}: map all scenes with the same "
-            "model and radiometry, or give --allow-mismatch"
+            "model, radiometry and options, or give --allow-mismatch"
         )
     _check_legends(maps)
     if settings.resample:
@@ -116,6 +124,12 @@ def find_mismatches(one: LandCoverMap, other: LandCoverMap) -> list[str]:
     names = a.radiometry.get("name"), b.radiometry.get("name")
     if names[0] != names[1]:
         found.append(f"{a.scene} was read as {names[0]}, {b.scene} as {names[1]}")
+    found += [
+        f"{a.scene} and {b.scene} were mapped with {text}"
+        for name, text in LABEL_OPTIONS.items()
+        # Maps of old do not tell.
+        if name in a.options and name in b.options and a.options[name] != b.options[name]
+    ]
     return found
 
 

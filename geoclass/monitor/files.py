@@ -15,7 +15,7 @@ import geoclass
 from geoclass.errors import OutputError, SettingsError
 from geoclass.landcover import LandCoverMap, Provenance
 from geoclass.legend import NODATA
-from geoclass.monitor.align import DatedMap, Stack
+from geoclass.monitor.align import DatedMap, Stack, stack_maps
 from geoclass.monitor.dates import as_dated
 from geoclass.monitor.layers import build_layers
 from geoclass.monitor.settings import AlignSettings, MonitorSettings
@@ -26,7 +26,7 @@ from geoclass.monitor.stored import (
     read_description,
     read_stack,
 )
-from geoclass.monitor.watch import Monitoring, monitor_maps
+from geoclass.monitor.watch import Monitoring, monitor_stack
 from geoclass.products.layers import write_csv, write_layers
 
 SCHEMA_VERSION = 1
@@ -86,7 +86,8 @@ def update_monitor(
     """
     stack, settings = read_monitor(path)
     dated = add_dates(stack, [as_dated(item) for item in maps])
-    return monitor_maps(dated, settings=settings, on_date=on_date)
+    joined = carry_mismatches(stack_maps(dated, settings.align), stack.mismatches)
+    return monitor_stack(joined, settings, on_date=on_date)
 
 
 def read_monitor(path: Path | str) -> tuple[Stack, MonitorSettings]:

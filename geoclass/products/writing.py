@@ -7,6 +7,7 @@ import shutil
 import socket
 import sqlite3
 import tempfile
+import time
 from collections.abc import Iterable
 from contextlib import closing
 from pathlib import Path
@@ -98,7 +99,8 @@ def write_whole(path: Path, content: bytes) -> None:
 def sweep_drafts(paths: Iterable[Path]) -> None:
     """Remove what killed programs left of files that were to be written at `paths`.
 
-    Drafts of programs that are running on this machine are left alone.
+    Drafts of programs that are running on this machine are left alone, and those of other
+    machines until they are a day old: nobody can say whether they are still at work.
     """
     names: dict[Path, set[str]] = {}
     for path in paths:
@@ -106,9 +108,20 @@ def sweep_drafts(paths: Iterable[Path]) -> None:
     for folder, wanted in names.items():
         for draft in folder.glob(".*.*.*.*"):
             name, host, pid, _ = draft.name[1:].rsplit(".", 3)
-            alive = host == _find_host() and pid.isdigit() and _is_running(int(pid))
-            if name in wanted and not alive:
+            if name in wanted and not _is_at_work(draft, host, pid):
                 shutil.rmtree(draft, ignore_errors=True)
+
+
+def _is_at_work(draft: Path, host: str, pid: str) -> bool:
+    if host == _find_host():
+        return pid.isdigit() and _is_running(int(pid))
+    try:
+        return time.time() - draft.stat().st_mtime < DAY_S
+    except OSError:  # it has just been moved into place
+        return True
+
+
+DAY_S = 24 * 60 * 60
 
 
 def _find_host() -> str:

@@ -101,6 +101,15 @@ def test_other_models_and_radiometries_are_refused_unless_borne() -> None:
     assert find_mismatches(first.landcover, first.landcover) == []
 
 
+def test_options_that_change_labels_are_a_mismatch() -> None:
+    plain = make_map([[1]], "2020-06-01", provenance={"options": {"fast": False, "stride": 32}})
+    fast = make_map([[1]], "2021-06-01", provenance={"options": {"fast": True, "stride": 16}})
+    old = make_map([[1]], "2022-06-01", provenance={"options": {}})
+    with pytest.raises(SettingsError, match="with and without --fast"):
+        stack_maps([plain, fast])
+    assert stack_maps([plain, old]).mismatches == ()
+
+
 def test_an_offset_that_was_subtracted_is_no_mismatch() -> None:
     later = make_map(
         [[CROP]], "2021-01-01", provenance={"radiometry": {"name": "l1c", "dn_offset": 1000}}

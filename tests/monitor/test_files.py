@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,13 @@ import pyogrio
 import pytest
 
 from geoclass.errors import OutputError, SettingsError
-from geoclass.monitor.files import ITEM, add_dates, read_monitor, write_monitor
+from geoclass.monitor.files import (
+    ITEM,
+    add_dates,
+    read_monitor,
+    update_monitor,
+    write_monitor,
+)
 from geoclass.monitor.history import match_alerts
 from geoclass.monitor.settings import AlignSettings, MonitorSettings, PairRate, SeriesSettings
 from geoclass.monitor.watch import Monitoring, monitor_maps
@@ -60,6 +67,17 @@ def test_update_by_update_equals_all_at_once(tmp_path: Path) -> None:
         one = pyogrio.read_dataframe(path, layer=layer)
         assert one.equals(pyogrio.read_dataframe(tmp_path / "whole.gpkg", layer=layer)), layer
     assert len(pyogrio.read_dataframe(path, layer="history")) > 3
+
+
+def test_borne_mismatches_are_remembered(tmp_path: Path) -> None:
+    strange = replace(YEARS[1].landcover.provenance, radiometry={"name": "l2a"})
+    other = replace(YEARS[1], landcover=replace(YEARS[1].landcover, provenance=strange))
+    settings = MonitorSettings(align=AlignSettings(allow_mismatch=True))
+    path = tmp_path / "m.gpkg"
+    result = monitor_maps([YEARS[0], other], settings=settings)
+    assert len(result.stack.mismatches) == 1
+    write_monitor(result, path)
+    assert update_monitor(path, YEARS[2:3]).stack.mismatches == result.stack.mismatches
 
 
 def test_alerts_keep_their_numbers_rise_and_are_withdrawn() -> None:
