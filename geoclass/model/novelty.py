@@ -63,7 +63,9 @@ class Neighbours:
         """Of x (m, d) from its `NEAREST`th neighbour, (m,) (Sun et al. 2022, section 3)."""
         scaled = (x - self.means) / self.deviations
         rank = min(NEAREST, len(self.references))
-        return torch.cdist(scaled, self.references).kthvalue(rank, dim=1).values
+        distances = torch.cdist(scaled, self.references)
+        # `kthvalue` would say it, too, but in five times the time.
+        return distances.topk(rank, dim=1, largest=False).values[:, -1]
 
     def is_far(self, x: Tensor, limit: Tensor) -> Tensor:
         """Whether `distance` is above a limit, bool (m,): counted, which is quicker than sorted."""
