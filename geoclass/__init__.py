@@ -19,8 +19,11 @@ from typing import TYPE_CHECKING
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from geoclass.campaign.jobs import CampaignSettings
-    from geoclass.campaign.run import run_campaign
+    from geoclass.campaign.cluster import ExecuteOnRay
+    from geoclass.campaign.jobs import CampaignSettings, Shard
+    from geoclass.campaign.run import Progress, run_campaign
+    from geoclass.campaign.summary import Summary
+    from geoclass.campaign.workers import ExecuteInProcesses
     from geoclass.contract import Contract
     from geoclass.errors import (
         Cancelled,
@@ -72,6 +75,7 @@ if TYPE_CHECKING:
     from geoclass.products.dataset import to_xarray
     from geoclass.products.files import read_map, write_map
     from geoclass.products.geopackage import to_geodataframe
+    from geoclass.products.mosaic import merge_maps, write_mosaic
     from geoclass.products.style_files import write_styles
     from geoclass.report.card import describe_model
     from geoclass.report.charts import draw_confusion, draw_labels, draw_learning_curve
@@ -96,6 +100,8 @@ _HOMES = {
     "DatedMap": "geoclass.monitor.align",
     "EpochReport": "geoclass.learn.training",
     "Evaluation": "geoclass.learn.evaluation",
+    "ExecuteInProcesses": "geoclass.campaign.workers",
+    "ExecuteOnRay": "geoclass.campaign.cluster",
     "FrameSettings": "geoclass.scene.settings",
     "GeoclassError": "geoclass.errors",
     "Grid": "geoclass.grid",
@@ -113,6 +119,7 @@ _HOMES = {
     "Monitoring": "geoclass.monitor.watch",
     "OutputError": "geoclass.errors",
     "PairRate": "geoclass.monitor.settings",
+    "Progress": "geoclass.campaign.run",
     "Provenance": "geoclass.landcover",
     "RadiometrySettings": "geoclass.scene.settings",
     "Sample": "geoclass.monitor.sampling",
@@ -120,6 +127,8 @@ _HOMES = {
     "SceneError": "geoclass.errors",
     "SeriesSettings": "geoclass.monitor.settings",
     "SettingsError": "geoclass.errors",
+    "Shard": "geoclass.campaign.jobs",
+    "Summary": "geoclass.campaign.summary",
     "TrainSettings": "geoclass.learn.recipes",
     "assess_sample": "geoclass.monitor.assessing",
     "change_maps": "geoclass.monitor.change",
@@ -139,6 +148,7 @@ _HOMES = {
     "label_images": "geoclass.learn.single",
     "load_model": "geoclass.model.checkpoint",
     "map_scene": "geoclass.mapping.pipeline",
+    "merge_maps": "geoclass.products.mosaic",
     "monitor_maps": "geoclass.monitor.watch",
     "plan_scene": "geoclass.mapping.pipeline",
     "read_map": "geoclass.products.files",
@@ -156,6 +166,7 @@ _HOMES = {
     "write_change": "geoclass.monitor.change",
     "write_map": "geoclass.products.files",
     "write_monitor": "geoclass.monitor.files",
+    "write_mosaic": "geoclass.products.mosaic",
     "write_report": "geoclass.report.page.render",
     "write_sample": "geoclass.monitor.sampling",
     "write_styles": "geoclass.products.style_files",
@@ -178,6 +189,8 @@ __all__ = [
     "DatedMap",
     "EpochReport",
     "Evaluation",
+    "ExecuteInProcesses",
+    "ExecuteOnRay",
     "FrameSettings",
     "GeoclassError",
     "Grid",
@@ -195,6 +208,7 @@ __all__ = [
     "Monitoring",
     "OutputError",
     "PairRate",
+    "Progress",
     "Provenance",
     "RadiometrySettings",
     "Sample",
@@ -202,6 +216,8 @@ __all__ = [
     "SceneError",
     "SeriesSettings",
     "SettingsError",
+    "Shard",
+    "Summary",
     "TrainSettings",
     "assess_sample",
     "change_maps",
@@ -221,6 +237,7 @@ __all__ = [
     "label_images",
     "load_model",
     "map_scene",
+    "merge_maps",
     "monitor_maps",
     "plan_scene",
     "read_map",
@@ -238,6 +255,7 @@ __all__ = [
     "write_change",
     "write_map",
     "write_monitor",
+    "write_mosaic",
     "write_report",
     "write_sample",
     "write_styles",
