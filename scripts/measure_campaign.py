@@ -214,7 +214,7 @@ def show_memory(folder: Path) -> None:
     scenes = folder / "mixed"
     if not scenes.exists():
         scenes.mkdir(parents=True)
-        make_scene(scenes / "large.tif", 10980, 999)
+        make_scene(scenes / "large.tif", 10980, 1)
         for path in sorted(find_scenes(folder).iterdir())[:50]:
             shutil.copy(path, scenes)
     process = map_all(scenes, fresh(folder / "mixed-maps"), "--workers", "2", "--memory", "3GB")
