@@ -1,6 +1,5 @@
 """Strips: all pixels, in order, with what is missing marked."""
 
-import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -153,7 +152,7 @@ def test_several_readers_give_the_same_strips(
     own = np.where(noise(1100, 130)[0] > 40, 255, 0).astype(np.uint8)
     path = make_scene(pixels, mask=own if mask else None, **TILED)
     _, _, alone = read_all(path, 2 * 64 * 130)
-    monkeypatch.setattr(os, "cpu_count", lambda: 4)
+    monkeypatch.setattr("geoclass.scene.reader.count_cores", lambda: 4)
     _, _, together = read_all(path, 2 * 64 * 130)
     assert len(together) == len(alone) == 9
     for one, other in zip(together, alone, strict=True):
@@ -170,7 +169,7 @@ def test_no_block_is_decoded_by_two_readers(
     make_scene: Make, profile: dict, stride: int, expected: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Tiles that overlap, and blocks taller than a strip, are left to one."""
-    monkeypatch.setattr(os, "cpu_count", lambda: 4)
+    monkeypatch.setattr("geoclass.scene.reader.count_cores", lambda: 4)
     source = open_scene(make_scene(noise(1100, 130), **profile))
     grid = Grid(height=1100, width=130, transform=source.transform, crs=source.crs, stride=stride)
     spans = _plan_spans(source, own_frame(source), grid, 128 * 130)
