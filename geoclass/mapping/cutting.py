@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import tempfile
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from geoclass.mapping.cells import cut_tiles, view_cells
 from geoclass.mapping.plan import MapPlan, plan_map
 from geoclass.mapping.settings import MIN_TILE_SHARE, MapSettings
 from geoclass.model.checkpoint import load_model
+from geoclass.products.writing import draft_folder
 from geoclass.scene.labels import LabelledGround, read_labels
 from geoclass.scene.reader import read_strips
 
@@ -84,7 +84,7 @@ def cut_labelled_tiles(
     if output.exists() and not add:
         raise OutputError(f"{output} exists: give --add to add to it, or another name")
     try:
-        with tempfile.TemporaryDirectory(prefix=f".{output.name}.", dir=output.parent) as folder:
+        with draft_folder(output) as folder:
             made = Path(folder) / "tiles"
             made.mkdir()
             cut = _cut(plan, ground, made, min_share, on_cells)

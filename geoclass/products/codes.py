@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -12,12 +11,13 @@ from rasterio.errors import RasterioError
 
 from geoclass.errors import OutputError
 from geoclass.grid import Grid
+from geoclass.products.writing import draft_folder
 
 
 def write_codes(path: Path, codes: np.ndarray, grid: Grid, tags: Mapping[str, str]) -> None:
     """Write uint16 (rows, cols), 0 for none, whole or not at all; OutputError if that fails."""
     try:
-        with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as folder:
+        with draft_folder(path) as folder:
             draft = Path(folder) / "draft.tif"
             with rasterio.open(
                 draft,

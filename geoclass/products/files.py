@@ -15,7 +15,7 @@ from geoclass.grid import Grid
 from geoclass.landcover import LandCoverMap
 from geoclass.products import exports, geopackage, geotiff, stac
 from geoclass.products.formats import AS_USUAL, FileSettings, MapFormat, find_format
-from geoclass.products.writing import check_folder, check_not_open, draft_folder
+from geoclass.products.writing import check_folder, check_not_open, draft_folder, sweep_drafts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,6 +78,7 @@ def check_target(
     settings = check_form(map_format, settings)
     check_folder(path)
     check_not_open(path)
+    sweep_drafts([path])
     if overwrite:
         return False
     companions = _list_companions(path, map_format, settings)

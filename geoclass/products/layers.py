@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sqlite3
-import tempfile
 import zlib
 from collections.abc import Mapping, Sequence
 from contextlib import closing
@@ -20,7 +19,7 @@ from geoclass.errors import OutputError
 from geoclass.products.geopackage import DATASET_OPTIONS
 from geoclass.products.style_table import write_style_table
 from geoclass.products.styles import VectorStyle
-from geoclass.products.writing import check_not_open, move_into_place
+from geoclass.products.writing import check_not_open, draft_folder, move_into_place
 
 BLOBS_TABLE = "geoclass_blobs"
 """Not registered as a layer, so GDAL and QGIS do not list it."""
@@ -56,7 +55,7 @@ def write_layers(
     """
     check_not_open(path)
     try:
-        with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as folder:
+        with draft_folder(path) as folder:
             draft = Path(folder) / "draft.gpkg"
             for i, layer in enumerate(layers):
                 _write_layer(layer, draft, items if i == 0 else None)

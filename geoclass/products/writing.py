@@ -33,6 +33,7 @@ def check_new(path: Path, *, suffix: str, overwrite: bool = False) -> None:
     if path.suffix.lower() != suffix:
         raise OutputError(f"{path} must end in {suffix}")
     check_not_open(path)
+    sweep_drafts([path])
     if path.exists() and not overwrite:
         raise OutputError(f"{path} exists: give --overwrite or a new name")
 

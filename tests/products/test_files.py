@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -395,3 +397,20 @@ def test_maps_of_the_first_schema_are_read(tmp_path: Path) -> None:
             old.update_tags(**new.tags())
     for name in ("map.gpkg", "old.tif"):
         assert_equal_maps(read_map(tmp_path / name), expected)
+
+
+def test_next_run_sweeps_what_a_killed_one_left(tmp_path: Path) -> None:
+    target = tmp_path / "map.gpkg"
+    host = socket.gethostname().replace(".", "-")
+    gone = subprocess.Popen(["true"])
+    gone.wait()
+    dead = tmp_path / f".map.gpkg.{host}.{gone.pid}.abc"
+    alive = tmp_path / f".map.gpkg.{host}.{os.getpid()}.abc"
+    foreign = tmp_path / ".map.gpkg.elsewhere.1.abc"
+    old = tmp_path / ".map.gpkg.elsewhere.2.abc"
+    other = tmp_path / f".other.gpkg.{host}.{gone.pid}.abc"
+    for draft in (dead, alive, foreign, old, other):
+        draft.mkdir()
+    os.utime(old, (0, 0))
+    assert not check_target(target, "gpkg", "fingerprint")
+    assert set(tmp_path.iterdir()) == {alive, foreign, other}
