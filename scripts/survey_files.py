@@ -104,13 +104,19 @@ def run_map(scene: str, folder: Path, model: str | None) -> dict[str, object]:
 
 def find_unreadable(scene: str) -> str:
     """Why not all pixels of the three bands can be read, if so."""
+    import rasterio
+
     from geoclass.errors import GeoclassError
     from geoclass.scene.dataset import open_dataset
     from geoclass.scene.source import open_scene
 
     try:
         source = open_scene(scene)
-        with open_dataset(source.dataset, source.shown) as dataset:
+        # What this check keeps of blocks is not to count as memory that mapping takes.
+        with (
+            rasterio.Env(GDAL_CACHEMAX=64 * 2**20),
+            open_dataset(source.dataset, source.shown) as dataset,
+        ):
             for band in source.bands:
                 for _, window in dataset.block_windows(band):
                     dataset.read(band, window=window)

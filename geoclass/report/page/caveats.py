@@ -18,8 +18,9 @@ def find_caveats(landcover: LandCoverMap) -> tuple[str, ...]:
     found = [_as_sentence(warning) for warning in provenance.warnings]
     if provenance.masked_by == ():
         found.append(
-            "The scene came without a scene classification or another mask: clouds, cirrus, "
-            "shadows and snow are labelled like everything else. Look at the scene beside the map."
+            "The scene came without a scene classification or another mask: clouds and snow are "
+            "unknown only where the model notices them, shadows and thin veils are labelled like "
+            "everything else. Look at the scene beside the map."
         )
     if provenance.masked_by is None:
         found.append(
