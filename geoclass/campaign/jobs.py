@@ -96,7 +96,7 @@ PIXELS_A_SCENE = 1_000_000
 """What a scene costs beyond its pixels, in pixels."""
 
 
-def check_folder(folder: Path) -> None:
+def make_folder(folder: Path) -> None:
     """Make the folder of the maps; OutputError where that cannot be."""
     try:
         folder.mkdir(parents=True, exist_ok=True)

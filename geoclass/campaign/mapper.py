@@ -71,14 +71,14 @@ class SceneMapper:
     def do(
         self,
         job: Job,
-        source: SceneSource | None = None,
+        source: SceneSource,
         on_cells: Callable[[int], object] = lambda _: None,
     ) -> Outcome:
-        """Map the scene, by its name or opened already; whatever goes wrong is an outcome."""
+        """Map the scene, opened already; whatever goes wrong is an outcome."""
         campaign, started = self._campaign, time.perf_counter()
         try:
             plan = plan_map(
-                source or open_scene(job.scene, campaign.bands),
+                source,
                 self._model.contract,
                 self._model.sha256,
                 campaign.settings,

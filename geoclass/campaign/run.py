@@ -13,8 +13,8 @@ from geoclass.campaign.jobs import (
     Job,
     Outcome,
     Shard,
-    check_folder,
     choose_shard,
+    make_folder,
 )
 from geoclass.campaign.mapper import SceneMapper, check_job, open_job
 from geoclass.campaign.scenes import find_scenes, name_maps
@@ -89,7 +89,7 @@ def run_campaign(
         raise SceneError("no scene given: name files, folders, patterns or @list.txt")
     outputs = name_maps(scenes, folder, campaign.map_format)
     model = load_model(campaign.model, legend=campaign.legend)
-    check_folder(folder)
+    make_folder(folder)
     jobs = [Job(scene=s, output=o) for s, o in zip(scenes, outputs, strict=True)]
     opened = {job: open_job(job, campaign) for job in jobs}
     if shard is not None:

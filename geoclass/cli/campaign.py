@@ -22,6 +22,7 @@ from geoclass.cli.one_map import Order, type_command
 from geoclass.errors import SettingsError
 from geoclass.products.files import check_form
 from geoclass.products.formats import AS_USUAL, MapFormat, check_not_input
+from geoclass.scene.dataset import hide_secrets
 
 
 def map_scenes(
@@ -200,8 +201,6 @@ class _Bars:
     def _finish(self, outcome: Outcome) -> None:
         self.done += 1
         self._bar.update()
-        from geoclass.scene.dataset import hide_secrets
-
         scene, count = hide_secrets(outcome.job.scene), f"{self.done}/{self.scenes}"
         for warning in outcome.warnings:
             self._bar.write(f"Warning: {scene}: {warning}", file=sys.stderr)

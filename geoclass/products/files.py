@@ -15,7 +15,13 @@ from geoclass.grid import Grid
 from geoclass.landcover import LandCoverMap
 from geoclass.products import exports, geopackage, geotiff, stac
 from geoclass.products.formats import AS_USUAL, FileSettings, MapFormat, find_format
-from geoclass.products.writing import check_folder, check_not_open, draft_folder, sweep_drafts
+from geoclass.products.writing import (
+    check_folder,
+    check_not_open,
+    draft_folder,
+    move_into_place,
+    sweep_drafts,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -154,12 +160,10 @@ def write_map(
             if settings.stac:
                 drafts = {final(f.name): f for f in Path(folder).iterdir()}
                 stac.write_items(landcover, drafts, path, map_format, settings.model_file)
-            # What SQLite left beside the old file would spoil the new one.
-            for kind in ("wal", "shm"):
-                path.with_name(f"{path.name}-{kind}").unlink(missing_ok=True)
             # The map last, so that it is never without its companions.
-            for file in sorted(Path(folder).iterdir(), key=lambda file: file == draft):
-                file.replace(path.with_name(final(file.name)))
+            for companion in set(Path(folder).iterdir()) - {draft}:
+                companion.replace(path.with_name(final(companion.name)))
+            move_into_place(draft, path)
     except (OSError, DataSourceError, DataLayerError, RasterioError) as error:
         raise OutputError(f"cannot write {path}: {error}") from error
 

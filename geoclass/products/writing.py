@@ -72,7 +72,7 @@ def _is_database(path: Path) -> bool:
 
 
 def move_into_place(draft: Path, path: Path) -> None:
-    """Put a finished GeoPackage where it belongs."""
+    """Put a finished file where it belongs."""
     # What SQLite left beside the old file would spoil the new one.
     for kind in ("wal", "shm"):
         path.with_name(f"{path.name}-{kind}").unlink(missing_ok=True)
