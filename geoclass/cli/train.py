@@ -71,6 +71,11 @@ def parse_batch_size(_ctx: click.Context, _param: click.Parameter, value: str | 
     "--patience", type=int, help="Stop after so many epochs that are no better on validation."
 )
 @click.option(
+    "--max-hours",
+    type=float,
+    help="Stop before the epoch that would end later than this; --resume goes on.",
+)
+@click.option(
     "--precision",
     type=click.Choice(["fp32", "bf16"]),
     help="Of the network's arithmetic.  [default: bf16 on a GPU that has it, else fp32]",
@@ -99,6 +104,7 @@ def command(
     device: str | None,
     skip_bad: bool,
     resume: bool,
+    max_hours: float | None,
     overwrite: bool,
     quiet: bool,
     batch_size: int | None,
@@ -161,7 +167,14 @@ def command(
             f"{len(split.test)} kept apart, {len(tiles.classes)} classes"
         )
     with bar:
-        model = run_training(plan, output, resume=resume, on_batch=on_batch, on_epoch=on_epoch)
+        model = run_training(
+            plan,
+            output,
+            resume=resume,
+            max_hours=max_hours,
+            on_batch=on_batch,
+            on_epoch=on_epoch,
+        )
     if importlib.util.find_spec("matplotlib"):  # an extra: training does not need it
         from geoclass.report.charts import draw_learning_curve
 
@@ -171,6 +184,8 @@ def command(
         found = classifier.predict(tiles.images[split.test]).probabilities
         result = evaluate(found, tiles.labels[split.test], model.contract.legend.names)
         click.echo(f"wrote {output}")
+        if output.with_suffix(".last.safetensors").exists():
+            click.echo(f"stopped before {max_hours} hours were over: --resume goes on")
         click.echo(
             f"test    {result.accuracy:.2%} of the {result.tiles} tiles kept apart, macro-F1 "
             f"{result.macro_f1:.4f}; more with: geoclass evaluate {output} {data}"

@@ -96,6 +96,7 @@ def run_training(
     output: Path | str,
     *,
     resume: bool = False,
+    max_hours: float | None = None,
     on_batch: Callable[[int, int, int], object] = ignore,
     on_epoch: Callable[[EpochReport], object] = ignore,
 ) -> Model:
@@ -109,6 +110,7 @@ def run_training(
         device=plan.device,
         start=plan.start,
         resume=resume,
+        max_hours=max_hours,
         on_batch=on_batch,
         on_epoch=on_epoch,
     )
@@ -127,6 +129,7 @@ def train_on_tiles(
     skip_bad: bool = False,
     fill_memory: bool = False,
     resume: bool = False,
+    max_hours: float | None = None,
     on_batch: Callable[[int, int, int], object] = ignore,
     on_epoch: Callable[[EpochReport], object] = ignore,
 ) -> Model:
@@ -136,6 +139,8 @@ def train_on_tiles(
     with. A fifth of each class is kept apart and never looked at, a tenth of the rest chooses
     the best epoch; `split_seed` draws them, or `lists` name them. With `skip_bad` images that
     cannot be used are left out; with `fill_memory` a step takes as many tiles as a GPU holds.
+    Where `max_hours` would not hold another epoch, the best so far becomes the model, and
+    `resume` goes on from there.
 
     `on_batch` is told epoch, batch and batches, `on_epoch` how an epoch went. What one of them
     raises ends the training; checkpoints beside `output` stay, and `resume` goes on from them
@@ -151,7 +156,9 @@ def train_on_tiles(
         skip_bad=skip_bad,
         fill_memory=fill_memory,
     )
-    return run_training(plan, output, resume=resume, on_batch=on_batch, on_epoch=on_epoch)
+    return run_training(
+        plan, output, resume=resume, max_hours=max_hours, on_batch=on_batch, on_epoch=on_epoch
+    )
 
 
 def score_on_tiles(

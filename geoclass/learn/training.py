@@ -63,6 +63,7 @@ def train_model(
     device: torch.device,
     start: Model | None = None,
     resume: bool = False,
+    max_hours: float | None = None,
     on_batch: Callable[[int, int, int], object] = ignore,
     on_epoch: Callable[[EpochReport], object] = ignore,
 ) -> None:
@@ -71,12 +72,14 @@ def train_model(
     Beside `output` stand, while it runs, the last and best checkpoints, and for good the log
     (CSV). With `start` training begins with that model's weights, but for the last layer where
     the classes are others. With `resume` a run goes on from the last checkpoint, if there is
-    one. The test part is not looked at.
+    one. Where `max_hours` would not hold another epoch, the best so far becomes the model and the
+    checkpoints stay, so that the run can go on. The test part is not looked at.
 
     Raises DatasetError where training cannot work, SettingsError where start or checkpoint do
     not fit, OutputError where a file cannot be written.
     """
-    _check(tiles, split)
+    _check(tiles, split, max_hours)
+    began = time.perf_counter()
     if start is not None:
         _check_start(start, tiles, split)
         settings = replace(settings, start=start.sha256)
@@ -105,6 +108,10 @@ def train_model(
         )
         append_log(output.with_suffix(".csv"), asdict(report))
         on_epoch(report)
+        next_end = time.perf_counter() - began + report.seconds
+        if max_hours is not None and epoch < settings.epochs and next_end > max_hours * 3600:
+            run.finish(read_checkpoint(best), output)
+            return
     run.finish(read_checkpoint(best), output)
     last.unlink()
     best.unlink()
@@ -121,7 +128,9 @@ def _explained_memory(batch_size: int, device: torch.device) -> Iterator[None]:
         ) from error
 
 
-def _check(tiles: TileSet, split: Split) -> None:
+def _check(tiles: TileSet, split: Split, max_hours: float | None) -> None:
+    if max_hours is not None and not max_hours > 0:
+        raise SettingsError(f"the hours to train for must be positive, got {max_hours}")
     if not 2 <= len(tiles.classes) <= MAX_CLASSES:
         raise DatasetError(
             f"{tiles.name} has {len(tiles.classes)} classes, 2 to {MAX_CLASSES} are possible"

@@ -323,6 +323,14 @@ class TestTrainAndEvaluate:
         assert f"accuracy             {result['accuracy']:.2%}" in text
         assert [len(row) for row in result["confusion"]] == [3, 3, 3]
 
+    def test_run_of_too_few_hours_says_how_to_go_on(self, tiles: Path, tmp_path: Path) -> None:
+        model = tmp_path / "m.safetensors"
+        given = ("train", tiles, "-o", model, "--epochs", 2, "--batch-size", 8, "--device", "cpu")
+        assert "--resume goes on" in run(*given, "--max-hours", "1e-9").output
+        out = run(*given, "--resume").output
+        assert "epoch   2/2" in out
+        assert "--resume" not in out
+
     def test_bad_images_are_listed_when_left_out(self, tiles: Path, tmp_path: Path) -> None:
         (tiles / "Forest" / "Forest_3.png").write_bytes(b"no image")
         model = tmp_path / "m.safetensors"

@@ -272,6 +272,25 @@ def test_patience_ends_a_run_that_gets_no_better(
     assert load_model(output).contract.training.epoch == 4
 
 
+def test_run_that_had_too_few_hours_goes_on_later(
+    tiles: TileSet, split: Split, tmp_path: Path
+) -> None:
+    whole, output = tmp_path / "whole.safetensors", tmp_path / "m.safetensors"
+    train_model(tiles, split, QUICK, whole, device=CPU, max_hours=1)
+    train_model(tiles, split, QUICK, output, device=CPU, max_hours=1e-9)
+    assert load_model(output).contract.training.epoch == 1
+    seen: list[EpochReport] = []
+    train_model(tiles, split, QUICK, output, device=CPU, resume=True, on_epoch=seen.append)
+    assert [r.epoch for r in seen] == [2, 3, 4]
+    assert_equal_weights(whole, output)
+    assert not list(tmp_path.glob("*.last.*")) + list(tmp_path.glob("*.best.*"))
+
+
+def test_no_hours_are_refused(tiles: TileSet, split: Split, tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="must be positive, got 0"):
+        train_model(tiles, split, QUICK, tmp_path / "m.safetensors", device=CPU, max_hours=0)
+
+
 @pytest.mark.parametrize(
     ("history", "stale"), [([], 0), ([0.1], 0), ([0.5, 0.4], 1), ([0.5, 0.4, 0.5], 0)]
 )
