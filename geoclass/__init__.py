@@ -74,6 +74,7 @@ if TYPE_CHECKING:
     from geoclass.monitor.zones import read_zones
     from geoclass.products.dataset import to_xarray
     from geoclass.products.files import read_map, write_map
+    from geoclass.products.gather import find_maps
     from geoclass.products.geopackage import to_geodataframe
     from geoclass.products.mosaic import merge_maps, write_mosaic
     from geoclass.products.style_files import write_styles
@@ -144,6 +145,7 @@ _HOMES = {
     "estimate_work": "geoclass.mapping.estimate",
     "export_onnx": "geoclass.model.export",
     "fetch_dataset": "geoclass.learn.download",
+    "find_maps": "geoclass.products.gather",
     "inspect_tiles": "geoclass.learn.inspection",
     "label_images": "geoclass.learn.single",
     "load_model": "geoclass.model.checkpoint",
@@ -233,6 +235,7 @@ __all__ = [
     "estimate_work",
     "export_onnx",
     "fetch_dataset",
+    "find_maps",
     "inspect_tiles",
     "label_images",
     "load_model",

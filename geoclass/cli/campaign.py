@@ -51,7 +51,13 @@ def map_and_merge(
     scene is missing: exit code 1, as above.
     """
     from geoclass.products.files import read_map
-    from geoclass.products.mosaic import is_mosaic, merge_maps, parse_crs, write_mosaic
+    from geoclass.products.mosaic import (
+        is_mosaic,
+        merge_maps,
+        name_scenes_folder,
+        parse_crs,
+        write_mosaic,
+    )
     from geoclass.products.writing import check_new
 
     check_new(output, suffix=".gpkg", overwrite=order.overwrite or is_mosaic(output))
@@ -62,7 +68,7 @@ def map_and_merge(
         parse_crs(wishes.map_crs)
     if wishes.shard is not None:
         raise SettingsError("shards map into one folder: give a folder, and merge in the last run")
-    folder = output.with_name(f"{output.stem}.scenes")
+    folder = name_scenes_folder(output)
     summary = run_all(scenes, folder, "gpkg", order, wishes)
     if summary.failures or summary.not_done:
         click.echo(f"{output} is not written while scenes are missing", err=True)

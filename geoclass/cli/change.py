@@ -52,6 +52,7 @@ def command(
     first line says in how many. The probability of change weighs that against how seldom land
     changes.
     """
+    from geoclass.errors import SettingsError
     from geoclass.monitor.change import change_maps, write_change
     from geoclass.products.formats import check_not_input
     from geoclass.products.writing import check_new
@@ -69,6 +70,10 @@ def command(
     maps = read_dated(
         [old, new], days, model=model, settings=mapping, device=device, say=mapped.append
     )
+    if len(maps) != 2:
+        raise SettingsError(
+            f"{old} and {new} hold {len(maps)} maps: compare two, or give all to geoclass monitor"
+        )
     change = change_maps(*maps, settings=settings, align=align)
     for mismatch in change.stack.mismatches:
         click.echo(f"Warning: compared although {mismatch}", err=True)

@@ -104,10 +104,14 @@ def read_dated(
     device: str | None,
     say: Callable[[str], object],
 ) -> list[DatedMap]:
-    """Maps as they are, scenes mapped first; each with its day."""
+    """Maps as they are, scenes mapped first; each with its day.
+
+    A folder of maps, or a file that many were merged in, stands for all of them.
+    """
     from geoclass.errors import SettingsError
     from geoclass.monitor.dates import date_map
-    from geoclass.products.files import holds_map, read_map
+    from geoclass.products.files import read_map
+    from geoclass.products.gather import find_maps
 
     if days and len(days) != len(inputs):
         raise SettingsError(
@@ -117,13 +121,12 @@ def read_dated(
     given: list[date | None] = [day.date() for day in days] or [None] * len(inputs)
     maps = []
     for text, day in zip(inputs, given, strict=True):
-        path = Path(text)
-        if path.is_file() and holds_map(path):
-            landcover = read_map(path)
-        else:
+        files = find_maps(text)
+        maps += [date_map(read_map(file), day=day, file_name=file.name) for file in files]
+        if not files:
             landcover = _map_first(text, model, settings, device)
             say(f"mapped {landcover.provenance.scene}")
-        maps.append(date_map(landcover, day=day, file_name=path.name))
+            maps.append(date_map(landcover, day=day, file_name=Path(text).name))
     return maps
 
 

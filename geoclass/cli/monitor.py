@@ -106,7 +106,8 @@ def command(
     """Follow one place over the dates of several maps or scenes, and report what was lost.
 
     Errors of single dates are smoothed away; a loss is an alert, whose level says how many
-    observations confirm it. With --update, new dates are added to a file that this command
+    observations confirm it. A folder of maps, or one map of many scenes as `geoclass map` merges
+    it, stands for all of its maps. With --update, new dates are added to a file that this command
     wrote, by the settings that it was written with.
     """
     from geoclass.errors import SettingsError

@@ -32,7 +32,8 @@ def command(
 ) -> None:
     """Make one page of maps, change and monitor files, to look at in any browser.
 
-    A folder, such as `geoclass map SCENES… -o FOLDER/` writes, stands for all maps in it.
+    A folder, such as `geoclass map SCENES… -o FOLDER/` writes, stands for all maps in it, and one
+    map of many scenes for those that it was merged from.
     The page needs no network: the maps with legend and scenes, dates to slide and swipe through,
     areas, transitions, confidence, provenance and caveats are all inside the file.
     """

@@ -176,6 +176,11 @@ def holds_map(path: Path) -> bool:
         return False
 
 
+def read_fingerprint(path: Path) -> str | None:
+    """What tells this map from all others; None where the file is no map of geoclass."""
+    return _read_mark(path, find_format(path))
+
+
 def read_map(path: Path | str) -> LandCoverMap:
     """The map in a file that geoclass wrote; OutputError for any other file."""
     path = Path(path)

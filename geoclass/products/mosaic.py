@@ -97,6 +97,17 @@ def is_mosaic(path: Path) -> bool:
         return False
 
 
+def name_scenes_folder(path: Path) -> Path:
+    """Where the maps lie that are merged into this file."""
+    return path.with_name(f"{path.stem}.scenes")
+
+
+def list_merged(path: Path) -> dict[str, str]:
+    """Fingerprint → scene of the maps that `write_mosaic` merged."""
+    scenes = pyogrio.read_dataframe(path, layer="scenes", columns=["fingerprint", "scene"])
+    return dict(zip(scenes["fingerprint"], scenes["scene"], strict=True))
+
+
 def _describe(maps: Sequence[LandCoverMap], command: str) -> dict[str, str]:
     """Metadata items, for people."""
     return {

@@ -12,9 +12,11 @@ import pyogrio
 import pytest
 import rasterio
 import shapely
+from affine import Affine
 from PIL import Image
 
-from geoclass.products.files import write_map
+from geoclass.products.files import read_map, write_map
+from geoclass.products.mosaic import merge_maps, write_mosaic
 from tests.cli.test_commands import error, run
 from tests.conftest import TRANSFORM, UTM, paint
 from tests.monitor.scenes import CLOUD, CROP, FOREST, WATER, make_map
@@ -36,6 +38,16 @@ def maps(tmp_path: Path) -> list[Path]:
     return paths
 
 
+def merge(maps: list[Path], output: Path) -> None:
+    """As `geoclass map SCENES… -o FILE.gpkg` leaves them."""
+    folder = output.with_name(f"{output.stem}.scenes")
+    folder.mkdir()
+    for path in maps:
+        write_map(read_map(path), folder / f"{path.stem}.gpkg")
+    found = [read_map(path) for path in maps]
+    write_mosaic(merge_maps(found), found, output)
+
+
 class TestChange:
     """geoclass change"""
 
@@ -55,6 +67,7 @@ class TestChange:
         target = tmp_path / "c.gpkg"
         assert "give the older one first" in error("change", maps[1], maps[0], "-o", target)
         assert "must end in .gpkg" in error("change", *maps[:2], "-o", tmp_path / "c.tif")
+        assert "hold 5 maps: compare two" in error("change", maps[0], tmp_path, "-o", target)
         dates = ("--date", "2020-01-01")
         assert "1 dates were given for 2 inputs" in error("change", *maps[:2], *dates, "-o", target)
         assert "no scene at" in error("change", maps[0], tmp_path / "none.tif", "-o", target)
@@ -103,6 +116,33 @@ class TestMonitor:
         assert (tmp_path / "t" / "transitions.csv").exists()
         alerts = pyogrio.read_dataframe(tmp_path / "m.gpkg", layer="alerts")
         assert alerts["zone"].tolist() == ["west"]
+
+    def test_folder_and_merged_file_stand_for_their_maps(
+        self, maps: list[Path], tmp_path: Path
+    ) -> None:
+        """Two places: one with all dates, one with two of them."""
+        east = TRANSFORM @ Affine.translation(3 * 64, 0)
+        for year in (2015, 2018):
+            dated = make_map([[F, C]], f"{year}-06-01", transform=east, scene=f"east_{year}.tif")
+            maps.append(tmp_path / f"map_east_{year}.tif")
+            write_map(dated.landcover, maps[-1])
+        merge(maps, tmp_path / "all.gpkg")
+        (tmp_path / "all.scenes" / "summary.json").write_text("{}")
+        written = []
+        for name, inputs in (
+            ("maps", maps),
+            ("folder", [tmp_path / "all.scenes"]),
+            ("merged", [tmp_path / "all.gpkg"]),
+        ):
+            written.append(tmp_path / f"{name}_monitor.gpkg")
+            run("monitor", *inputs, "-o", written[-1])
+        for layer in ("series", "alerts", "areas", "transitions", "history"):
+            first, *others = (pyogrio.read_dataframe(path, layer=layer) for path in written)
+            assert len(first)
+            assert all(first.equals(other) for other in others), layer
+        (tmp_path / "all.scenes" / "map_2016.gpkg").unlink()
+        found = error("monitor", tmp_path / "all.gpkg", "-o", tmp_path / "m.gpkg")
+        assert "1 (scene_20160601.tif) are not in" in found
 
     def test_update_equals_all_at_once(self, maps: list[Path], tmp_path: Path) -> None:
         one, other = tmp_path / "one.gpkg", tmp_path / "other.gpkg"

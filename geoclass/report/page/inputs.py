@@ -15,14 +15,12 @@ from geoclass.monitor.files import read_monitor
 from geoclass.monitor.stored import read_description
 from geoclass.monitor.watch import Monitoring, monitor_stack
 from geoclass.products.files import holds_map, read_map
+from geoclass.products.gather import READABLE, find_maps
 from geoclass.products.layers import read_columns, read_layer_items
 from geoclass.report.page.maps import build_map_sheets
 from geoclass.report.page.pictures import Pictures
 from geoclass.report.page.sheet import Sheet
 from geoclass.report.page.watched import build_change_sheet, build_monitor_sheet
-
-WHOLE = (".gpkg", ".tif", ".tiff")
-"""Suffixes of maps that can be read back; other formats are copies for other programs."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -36,7 +34,8 @@ class _Watched:
 def read_sheets(paths: Sequence[Path], scenes: Sequence[str] = ()) -> list[Sheet]:
     """Maps by place, then change and monitor files, each with its scenes where they are found.
 
-    A folder stands for all maps in it. Raises OutputError for a file that geoclass did not write,
+    A folder, or a file that maps were merged in, stands for all of them. Raises OutputError for a
+    file that geoclass did not write,
     SceneError for a scene that cannot be read or shows none of the maps.
     """
     found = [_read(file) for path in paths for file in _expand(path)]
@@ -66,17 +65,14 @@ def _name_apart(sheets: Sequence[Sheet]) -> Iterator[Sheet]:
 
 
 def _expand(path: Path) -> list[Path]:
-    """A folder's maps, by name, or the file itself."""
-    if not path.is_dir():
-        return [path]
-    files_there = [file for file in sorted(path.iterdir()) if file.suffix.lower() in WHOLE]
-    maps = [file for file in files_there if holds_map(file)]
-    if not maps:
+    """The maps that a path stands for, or the file itself."""
+    maps = find_maps(path)
+    if path.is_dir() and not maps:
         raise OutputError(
             f"no map of geoclass in the folder {path}: give one that holds some, as "
-            f"{' or '.join(WHOLE)}"
+            f"{' or '.join(READABLE)}"
         )
-    return maps
+    return maps or [path]
 
 
 def _read(path: Path) -> LandCoverMap | _Watched:
