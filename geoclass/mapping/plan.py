@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,6 +14,7 @@ from geoclass.contract import Contract, Precision
 from geoclass.errors import SceneError, SettingsError
 from geoclass.grid import Grid
 from geoclass.landcover import SENTINEL_2, Provenance
+from geoclass.machine import find_memory_bytes
 from geoclass.mapping.doubt import check_range, choose_radiometry
 from geoclass.mapping.request import describe_options, fingerprint, fingerprint_request
 from geoclass.mapping.settings import MapSettings
@@ -172,17 +172,9 @@ def _check_memory(source: SceneSource, frame: Frame, demands: FrameDemands, clas
     if needed > there:
         raise SceneError(
             f"{source.shown} would become a map of {cols}×{rows} cells, which needs "
-            f"{needed / 1e9:.2g} GB of memory, but this machine has {there / 1e9:.2g}: give a "
+            f"{needed / 1e9:.2g} GB of memory, but there are {there / 1e9:.2g} here: give a "
             "larger --stride, or map it in parts with --bbox"
         )
-
-
-def find_memory_bytes() -> int:
-    """What a map may need: the machine's memory, or, where that is not told, 8 GB."""
-    try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (AttributeError, OSError, ValueError):  # Windows does not tell
-        return 8 * 10**9
 
 
 def _lay_grid(source: SceneSource, frame: Frame, demands: FrameDemands, classes: int) -> Grid:

@@ -19,7 +19,7 @@ from geoclass.landcover import MASK_REASONS, LandCoverMap
 from geoclass.legend import MASKED, NODATA, UNKNOWN
 from geoclass.mapping.estimate import estimate_work
 from geoclass.mapping.pipeline import run_map
-from geoclass.mapping.plan import MapPlan, find_memory_bytes, plan_map
+from geoclass.mapping.plan import MapPlan, plan_map
 from geoclass.mapping.settings import CalmSettings, MapSettings
 from geoclass.model.classifier import Prediction
 from geoclass.scene.settings import FrameSettings, MaskSettings
@@ -372,4 +372,3 @@ def test_map_that_memory_cannot_hold_is_refused(
         SceneError, match="map of 256×192 cells, which needs 0.017 GB of memory, but"
     ):
         plan(path, classifier, stride=1)
-    assert find_memory_bytes() > 10**8

@@ -1,0 +1,54 @@
+"""What this process may use of the machine."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from geoclass.machine import count_cores, find_allotments, find_memory_bytes
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """A file system to put control groups into."""
+    (tmp_path / "proc/self").mkdir(parents=True)
+    return tmp_path
+
+
+def write(root: Path, name: str, text: str) -> None:
+    (root / name).parent.mkdir(parents=True, exist_ok=True)
+    (root / name).write_text(text)
+
+
+def test_this_machine_has_cores_and_memory() -> None:
+    assert 1 <= count_cores() <= (os.cpu_count() or 1)
+    assert 10**8 < find_memory_bytes() < 10**14
+
+
+def test_a_group_and_all_above_it_bind(root: Path) -> None:
+    """Version 2: one tree; `max` is no limit."""
+    write(root, "proc/self/cgroup", "0::/slurm/job_7/step_0\n")
+    write(root, "sys/fs/cgroup/slurm/memory.max", "max\n")
+    write(root, "sys/fs/cgroup/slurm/job_7/memory.max", "4000000000\n")
+    write(root, "sys/fs/cgroup/slurm/job_7/step_0/memory.max", "9000000000\n")
+    assert sorted(find_allotments(root)) == [4_000_000_000, 9_000_000_000]
+
+
+def test_older_groups_have_a_tree_for_memory(root: Path) -> None:
+    write(root, "proc/self/cgroup", "5:cpu:/a\n4:memory:/a\n0::/\n")
+    write(root, "sys/fs/cgroup/cpu/a/memory.limit_in_bytes", "1\n")
+    write(root, "sys/fs/cgroup/memory/a/memory.limit_in_bytes", "2000000000\n")
+    write(root, "sys/fs/cgroup/memory/memory.limit_in_bytes", "9223372036854771712\n")
+    assert min(find_allotments(root)) == 2_000_000_000
+
+
+def test_inside_a_container_its_own_group_is_the_root(root: Path) -> None:
+    write(root, "proc/self/cgroup", "0::/\n")
+    write(root, "sys/fs/cgroup/memory.max", "3000000000\n")
+    assert list(find_allotments(root)) == [3_000_000_000]
+
+
+def test_systems_without_groups_allot_nothing(tmp_path: Path) -> None:
+    assert list(find_allotments(tmp_path)) == []
