@@ -35,6 +35,7 @@ def command(
     rate: float,
     pairs: tuple[PairRate, ...],
     doubt: float,
+    error_days: float,
     allow_mismatch: bool,
     resample: bool,
     model: Path | None,
@@ -64,7 +65,7 @@ def command(
     check_not_input(output, Path(old), Path(new))
     check_new(output, suffix=".gpkg", overwrite=overwrite)
     mapping = MapSettings(stride=stride, frame=frame, masks=masks, radiometry=radiometry)
-    settings = SeriesSettings(rate=rate, pairs=pairs, doubt=doubt)
+    settings = SeriesSettings(rate=rate, pairs=pairs, doubt=doubt, error_days=error_days)
     align = AlignSettings(allow_mismatch=allow_mismatch, resample=resample)
     mapped: list[str] = []
     maps = read_dated(

@@ -72,6 +72,13 @@ def dated_options(function: Callable[..., Any]) -> Callable[..., Any]:
                 help="Share of what the network says that is spread as validation errs.",
             ),
             click.option(
+                "--error-days",
+                type=float,
+                default=DEFAULTS.error_days,
+                show_default=True,
+                help="How long errors last: dates closer together say little new.",
+            ),
+            click.option(
                 "--allow-mismatch",
                 is_flag=True,
                 help="Compare maps of other models or radiometries all the same.",

@@ -92,6 +92,7 @@ def command(
     rate: float,
     pairs: tuple[PairRate, ...],
     doubt: float,
+    error_days: float,
     allow_mismatch: bool,
     resample: bool,
     model: Path | None,
@@ -138,7 +139,9 @@ def command(
         watch=watch,
         min_area_ha=min_area_ha,
         min_probability=min_probability,
-        series=SeriesSettings(rate=rate, pairs=pairs, doubt=doubt, states=states),
+        series=SeriesSettings(
+            rate=rate, pairs=pairs, doubt=doubt, error_days=error_days, states=states
+        ),
         align=AlignSettings(allow_mismatch=allow_mismatch, resample=resample),
     )
 

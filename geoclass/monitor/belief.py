@@ -41,6 +41,8 @@ class Belief:
 
     Up to a factor that is the same for all states.
     """
+    error_days: float
+    """How long errors of the classifier last; 0 where each date errs for itself."""
 
     def transition(self, start: date, end: date) -> np.ndarray:
         """float64 (states, states): probability of each state at `end` (column) given `start`.
@@ -75,6 +77,7 @@ def form_belief(contract: Contract, settings: SeriesSettings) -> Belief:
         prior=prior,
         rates=form_rates(prior, settings, _find_pairs(settings.pairs, names, groups)),
         evidence=within @ weigh_evidence(contract, settings.doubt),
+        error_days=settings.error_days,
     )
 
 

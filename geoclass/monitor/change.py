@@ -120,9 +120,8 @@ def _seen_in_both(stack: Stack) -> np.ndarray:
 
 
 def _find_probability(stack: Stack, belief: Belief, both: np.ndarray) -> np.ndarray:
-    likelihood = find_likelihoods(
-        stack.probabilities[:, both], np.ones((2, int(both.sum())), dtype=bool), belief.evidence
-    )
+    observed = np.ones((2, int(both.sum())), dtype=bool)
+    likelihood = find_likelihoods(stack.probabilities[:, both], observed, stack.dates, belief)
     (step,) = transitions_between(stack, belief)
     before = likelihood[0] * belief.prior.astype(np.float32)[:, None]
     total = (before * (step @ likelihood[1])).sum(axis=0)

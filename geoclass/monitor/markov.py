@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from datetime import date
 
 import numpy as np
 
@@ -49,7 +50,7 @@ def smooth_cells(stack: Stack, belief: Belief, cells: np.ndarray, area_ha: np.nd
     def work(start: int) -> np.ndarray:
         span = slice(start, min(start + CHUNK_CELLS, n))
         chosen = cells[span]
-        likelihood = find_likelihoods(flat[:, chosen], observed[:, chosen], belief.evidence)
+        likelihood = find_likelihoods(flat[:, chosen], observed[:, chosen], stack.dates, belief)
         path[:, span] = find_paths(likelihood, steps, prior)
         posterior[:, :, span], flows = find_posteriors(likelihood, steps, prior, area_ha[span])
         return flows
@@ -69,20 +70,38 @@ def transitions_between(stack: Stack, belief: Belief) -> list[np.ndarray]:
 
 
 def find_likelihoods(
-    probabilities: np.ndarray, observed: np.ndarray, evidence: np.ndarray
+    probabilities: np.ndarray, observed: np.ndarray, days: Sequence[date], belief: Belief
 ) -> np.ndarray:
     """Float32 (dates, states, cells): of what was seen; 1 where nothing was.
 
     `probabilities` is uint8 (dates, cells, classes) in steps of 1/250, `observed` bool
-    (dates, cells).
+    (dates, cells); `days` ascend.
     """
-    weights = (evidence / FULL_SCALE).astype(np.float32)
+    weights = (belief.evidence / FULL_SCALE).astype(np.float32)
     dates, n, _ = probabilities.shape
     likelihood = np.ones((dates, len(weights), n), dtype=np.float32)
     for t in range(dates):
         seen = weights @ probabilities[t].astype(np.float32).T
         np.copyto(likelihood[t], np.maximum(seen, TINY), where=observed[t])
+    _discount_repeats(likelihood, observed, days, belief.error_days)
     return likelihood
+
+
+def _discount_repeats(
+    likelihood: np.ndarray, observed: np.ndarray, days: Sequence[date], error_days: float
+) -> None:
+    """Take from `likelihood`, in place, what an observation only says again.
+
+    One that follows Δ days after the cell's last one counts 1 − exp(−Δ / error_days): the haze or
+    season that deceived the classifier then deceives it still.
+    """
+    if error_days == 0:
+        return
+    last = np.full(observed.shape[1], -np.inf)
+    for t, day in enumerate(days):
+        weight = -np.expm1((last - day.toordinal()) / error_days)
+        likelihood[t] **= weight.astype(np.float32)
+        last[observed[t]] = day.toordinal()
 
 
 def find_paths(

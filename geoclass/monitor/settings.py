@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -56,6 +57,9 @@ class SeriesSettings:
     """Exceptions from `rate`."""
     doubt: float = 0.005
     """Share of what the network says that is spread as validation confuses classes."""
+    error_days: float = 120.0
+    """How long errors of the classifier last: an observation Δ days after the one before counts
+    1 − exp(−Δ / error_days); 0 where each date errs for itself."""
     states: States = "classes"
     """What is followed over time; classes within a group may change freely among groups."""
 
@@ -66,6 +70,8 @@ class SeriesSettings:
             )
         if not 0 < self.doubt < 1:
             raise SettingsError(f"the doubt must be above 0 and below 1, got {self.doubt}")
+        if not 0 <= self.error_days < math.inf:
+            raise SettingsError(f"errors must last 0 days or more, got {self.error_days}")
         if self.states not in STATES:
             raise SettingsError(f"states must be {' or '.join(STATES)}, got {self.states!r}")
 

@@ -99,4 +99,6 @@ def read_stack(path: Path, described: Mapping[str, Any]) -> Stack:
 
 def parse_series_settings(data: Mapping[str, Any]) -> SeriesSettings:
     """The settings that `dataclasses.asdict` described."""
-    return SeriesSettings(**{**data, "pairs": tuple(PairRate(**pair) for pair in data["pairs"])})
+    pairs = tuple(PairRate(**pair) for pair in data["pairs"])
+    # Files of old took each date's errors for its own.
+    return SeriesSettings(**{"error_days": 0.0, **data, "pairs": pairs})

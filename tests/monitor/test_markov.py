@@ -18,9 +18,11 @@ from geoclass.monitor.markov import (
     find_posteriors,
     smooth_cells,
 )
-from geoclass.monitor.settings import PairRate, SeriesSettings
+from geoclass.monitor.settings import MonitorSettings, PairRate, SeriesSettings
+from geoclass.monitor.stored import parse_series_settings
+from geoclass.monitor.watch import monitor_maps
 from tests.conftest import make_contract
-from tests.monitor.scenes import FOREST, make_map
+from tests.monitor.scenes import CROP, FOREST, make_map
 
 DATES, STATES = 4, 3
 
@@ -111,9 +113,53 @@ def test_evidence_is_weaker_between_classes_that_validation_confuses() -> None:
     belief = form_belief(make_contract(confusion=tuple(map(tuple, confusion))), SeriesSettings())
     seen = np.zeros((1, 1, 10), dtype=np.uint8)
     seen[0, 0, 5] = 250
-    likelihood = find_likelihoods(seen, np.ones((1, 1), dtype=bool), belief.evidence)[0, :, 0]
+    observed = np.ones((1, 1), dtype=bool)
+    likelihood = find_likelihoods(seen, observed, [date(2020, 1, 1)], belief)[0, :, 0]
     assert likelihood.argmax() == 5
     assert likelihood[FOREST] > 5 * likelihood[0]
+
+
+def test_an_observation_soon_after_another_says_little_new() -> None:
+    """The second cell is under cloud on the first date, so its second one is its first."""
+    days = [date(2020, 6, 1), date(2020, 6, 11), date(2021, 6, 11)]
+    seen = np.full((3, 2, 10), 10, dtype=np.uint8)
+    seen[..., FOREST] = 160
+    observed = np.array([[True, False], [True, True], [True, True]])
+
+    def find(error_days: float) -> np.ndarray:
+        belief = form_belief(make_contract(), SeriesSettings(error_days=error_days))
+        return np.log(find_likelihoods(seen, observed, days, belief))
+
+    alone, dated = find(0), find(100)
+    weights = dated[:, FOREST] / np.where(observed, alone[:, FOREST], 1)
+    first, soon, later = 1, 1 - np.exp(-10 / 100), 1 - np.exp(-365 / 100)
+    np.testing.assert_allclose(weights, [[first, 0], [soon, first], [later, later]], rtol=1e-4)
+
+
+def test_one_summers_error_is_no_loss() -> None:
+    """Three looks within a summer are not three witnesses; three a year apart are."""
+
+    def losses(days: list[str], error_days: float) -> int:
+        codes = [FOREST, FOREST, CROP, CROP, CROP]
+        maps = [make_map([[c]], day, sure=0.8) for c, day in zip(codes, days, strict=True)]
+        settings = MonitorSettings(series=SeriesSettings(error_days=error_days))
+        return len(monitor_maps(maps, settings=settings).alerts)
+
+    summer = [f"{day}-06" for day in ("2019-06", "2020-06", "2021-06", "2021-07", "2021-08")]
+    yearly = [f"{year}-06-01" for year in range(2019, 2024)]
+    assert losses(summer, 0) == losses(yearly, 0) == losses(yearly, 120) == 1
+    assert losses(summer, 120) == 0
+
+
+@pytest.mark.parametrize("days", [-1.0, float("inf"), float("nan")])
+def test_impossible_error_days_are_refused(days: float) -> None:
+    with pytest.raises(SettingsError, match="0 days or more"):
+        SeriesSettings(error_days=days)
+
+
+def test_files_of_old_take_each_date_for_itself() -> None:
+    told = {"rate": 0.01, "doubt": 0.1, "states": "classes", "pairs": []}
+    assert parse_series_settings(told) == SeriesSettings(rate=0.01, doubt=0.1, error_days=0)
 
 
 def test_cells_are_smoothed_alike_in_one_chunk_or_many() -> None:
