@@ -26,6 +26,8 @@ ROWS = (
 
 OWNERS = {
     "affine": {"grid", "monitor", "report", "scene"},
+    "boto3": {"products"},
+    "botocore": {"products"},
     "click": {"cli"},
     "defusedxml": {"scene"},
     "geopandas": {"products"},

@@ -10,6 +10,7 @@ from typing import Literal
 from geoclass.errors import OutputError, SettingsError
 from geoclass.mapping.settings import MapSettings
 from geoclass.products.formats import AS_USUAL, FileSettings, MapFormat
+from geoclass.products.storage import StoredPath, Target
 
 Status = Literal["mapped", "up to date", "failed"]
 
@@ -43,7 +44,7 @@ class Job:
     """One scene to be mapped."""
 
     scene: str
-    output: Path
+    output: Target
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,8 +97,14 @@ PIXELS_A_SCENE = 1_000_000
 """What a scene costs beyond its pixels, in pixels."""
 
 
-def make_folder(folder: Path) -> None:
-    """Make the folder of the maps; OutputError where that cannot be."""
+def make_folder(folder: Target) -> None:
+    """Make the folder of the maps; in storage, where folders are but names, look for its bucket.
+
+    Raises OutputError where that cannot be.
+    """
+    if isinstance(folder, StoredPath):
+        folder.check_bucket()
+        return
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 from geoclass.campaign.jobs import CampaignSettings, Job, Outcome
 from geoclass.errors import Cancelled, GeoclassError, OutputError
@@ -14,6 +15,7 @@ from geoclass.mapping.request import fingerprint_request
 from geoclass.model.checkpoint import Model
 from geoclass.model.classifier import Classifier
 from geoclass.products.files import check_placed, check_room, read_request, write_map
+from geoclass.products.storage import Target
 from geoclass.scene.source import SceneSource, open_scene
 
 
@@ -22,11 +24,20 @@ def open_job(job: Job, campaign: CampaignSettings) -> SceneSource | Outcome:
     started = time.perf_counter()
     try:
         source = open_scene(job.scene, campaign.bands)
-        if job.output.resolve() in source.files:
+        if is_read(job.output, source):
             raise OutputError(f"the map of {job.scene} would replace it: choose another folder")
     except GeoclassError as error:
         return fail(job, error, started)
     return source
+
+
+def is_read(output: Target, source: SceneSource) -> bool:
+    """Whether a file that is to be written is one that the scene is made of."""
+    if isinstance(output, Path):
+        return output.resolve() in source.files
+    return str(output) in (
+        part.get("path") for part in source.identity.get("files", [source.identity])
+    )
 
 
 def check_job(
@@ -38,8 +49,11 @@ def check_job(
     scene, untouched since, the same model and options.
     """
     started = time.perf_counter()
-    if not job.output.exists():
-        return None
+    try:
+        if not job.output.exists():
+            return None
+    except OutputError as error:  # of storage
+        return fail(job, error, started)
     request = read_request(job.output, campaign.map_format, campaign.form)
     if request is None and campaign.overwrite:
         return None

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Protocol
 
 from geoclass.campaign.jobs import (
@@ -21,6 +20,7 @@ from geoclass.campaign.scenes import find_scenes, name_maps
 from geoclass.campaign.summary import Summary, order_outcomes, write_summary
 from geoclass.errors import SceneError
 from geoclass.model.checkpoint import Model, load_model
+from geoclass.products.storage import Target, parse_target
 from geoclass.products.writing import sweep_drafts
 from geoclass.scene.source import SceneSource
 
@@ -68,7 +68,7 @@ class _Stopped(Exception):  # noqa: N818 - it is no error
 
 def run_campaign(
     inputs: Sequence[str],
-    folder: Path | str,
+    folder: Target | str,
     campaign: CampaignSettings | None = None,
     *,
     shard: Shard | None = None,
@@ -83,7 +83,7 @@ def run_campaign(
     there is nothing to begin with: no scene, no model, no folder.
     """
     campaign, progress = campaign or CampaignSettings(), progress or Progress()
-    folder, started = Path(folder), time.perf_counter()
+    folder, started = parse_target(folder), time.perf_counter()
     scenes = find_scenes(inputs)
     if not scenes:
         raise SceneError("no scene given: name files, folders, patterns or @list.txt")

@@ -11,6 +11,7 @@ from pathlib import Path, PurePosixPath
 
 from geoclass.errors import SceneError
 from geoclass.products.formats import MapFormat
+from geoclass.products.storage import Target
 from geoclass.scene.remote import is_address
 
 SCENE_SUFFIXES = (".tif", ".tiff", ".jp2", ".vrt", ".img", ".zip", ".json")
@@ -112,7 +113,7 @@ def _list_items(path: Path) -> list[str]:
     return [f"{path}#{item['id']}" for item in items if isinstance(item, dict) and "id" in item]
 
 
-def name_maps(scenes: Sequence[str], folder: Path, map_format: MapFormat) -> tuple[Path, ...]:
+def name_maps(scenes: Sequence[str], folder: Target, map_format: MapFormat) -> tuple[Target, ...]:
     """Where the map of each scene goes: the scene's name in `folder`.
 
     Scenes of one name take those of the folders above them along, as far as they differ.

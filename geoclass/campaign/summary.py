@@ -7,11 +7,11 @@ import io
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import geoclass
 from geoclass.campaign.jobs import Outcome, Shard, Status
+from geoclass.products.storage import Target
 from geoclass.products.writing import write_whole
 from geoclass.scene.dataset import hide_secrets
 
@@ -70,7 +70,7 @@ class Summary:
         }
 
 
-def write_summary(summary: Summary, folder: Path, shard: Shard | None = None) -> None:
+def write_summary(summary: Summary, folder: Target, shard: Shard | None = None) -> None:
     """Write `summary.json` and `failures.csv`, of a shard with its number in their names.
 
     Raises OutputError where they cannot be written.

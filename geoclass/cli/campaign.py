@@ -22,12 +22,13 @@ from geoclass.cli.one_map import Order, type_command
 from geoclass.errors import SettingsError
 from geoclass.products.files import check_form
 from geoclass.products.formats import AS_USUAL, MapFormat, check_not_input
+from geoclass.products.storage import Target
 from geoclass.scene.dataset import hide_secrets
 
 
 def map_scenes(
     scenes: Sequence[str],
-    folder: Path,
+    folder: Target,
     map_format: MapFormat,
     order: Order,
     wishes: CampaignOptions,
@@ -82,7 +83,7 @@ def map_and_merge(
 
 def run_all(
     scenes: Sequence[str],
-    folder: Path,
+    folder: Target,
     map_format: MapFormat,
     order: Order,
     wishes: CampaignOptions,
@@ -137,7 +138,7 @@ def choose_execute(wishes: CampaignOptions) -> Execute:
     return ExecuteInProcesses(wishes.workers, wishes.memory) if several else execute_here
 
 
-def report(summary: Summary, folder: Path, *, quiet: bool) -> None:
+def report(summary: Summary, folder: Target, *, quiet: bool) -> None:
     """What there is in the end."""
     counts = ", ".join(f"{count} {status}" for status, count in summary.counts.items())
     left = f", {summary.not_done} not come to" if summary.not_done else ""

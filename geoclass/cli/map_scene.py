@@ -17,6 +17,7 @@ from geoclass.contract import Precision
 from geoclass.errors import SettingsError
 from geoclass.mapping.settings import MapSettings
 from geoclass.products.formats import FileSettings, MapFormat
+from geoclass.products.storage import parse_target
 
 if TYPE_CHECKING:
     from geoclass.mapping.settings import CalmSettings
@@ -34,7 +35,7 @@ DEFAULTS = MapSettings()
     required=True,
     help=(
         "Map to write, .gpkg, .tif, .parquet, .fgb or .geojson; "
-        "or a folder for the maps of many scenes."
+        "or a folder for the maps of many scenes; also s3://BUCKET/…"
     ),
 )
 @file_options.map_format
@@ -144,12 +145,12 @@ def command(
             raise SettingsError("--dry-run and --preview are for one scene and one map of it")
         if is_folder(output):
             campaign.refuse_merging(output)
-            map_scenes(scenes, Path(output), map_format or "gpkg", order, campaign)
+            map_scenes(scenes, parse_target(output), map_format or "gpkg", order, campaign)
         else:
             map_and_merge(named, Path(output), map_format, order, campaign)
         return
     campaign.refuse_any(output)
-    map_one(named[0], Path(output), map_format, order, preview, dry_run=dry_run)
+    map_one(named[0], parse_target(output), map_format, order, preview, dry_run=dry_run)
 
 
 def is_folder(output: str) -> bool:

@@ -16,6 +16,7 @@ from tqdm import tqdm
 from geoclass.landcover import AreaRow
 from geoclass.mapping.settings import MapSettings
 from geoclass.products.formats import FileSettings, MapFormat, check_not_input, find_format
+from geoclass.products.storage import Target
 
 if TYPE_CHECKING:
     from geoclass.mapping.plan import MapPlan
@@ -45,7 +46,7 @@ def type_command() -> str:
 
 def map_one(
     scene: str,
-    output: Path,
+    output: Target,
     map_format: MapFormat | None,
     order: Order,
     preview: Path | None,

@@ -122,11 +122,11 @@ def command(
     from geoclass.learn.tasks import choose_recipe, plan_training, run_training
     from geoclass.model.checkpoint import load_model
     from geoclass.model.classifier import Classifier, describe_device
+    from geoclass.products.writing import check_folder
 
     if output.suffix != ".safetensors":
         raise OutputError(f"the model {output} must end in .safetensors")
-    if not output.parent.is_dir():
-        raise OutputError(f"the folder {output.parent} does not exist: create it first")
+    check_folder(output)
     goes_on = resume and output.with_suffix(".last.safetensors").exists()
     for file in (output, output.with_suffix(".csv"), output.with_suffix(".png")):
         if file.exists() and not (overwrite or goes_on):

@@ -98,7 +98,7 @@ def _make_rows(landcover: LandCoverMap, settings: FileSettings) -> gpd.GeoDataFr
     )
 
 
-def read_parquet_items(path: Path) -> dict[str, str]:
+def read_parquet_items(path: Path | str) -> dict[str, str]:
     """Metadata items of a GeoParquet file; OutputError if it cannot be opened."""
     check_parquet()
     import pyarrow.parquet as pq
@@ -111,7 +111,7 @@ def read_parquet_items(path: Path) -> dict[str, str]:
     return {key.decode(): value.decode() for key, value in stored.items()}
 
 
-def read_vector_items(path: Path) -> dict[str, str]:
+def read_vector_items(path: Path | str) -> dict[str, str]:
     """Metadata items of FlatGeobuf or GeoJSON; OutputError if it cannot be opened."""
     try:
         items: dict[str, str] = pyogrio.read_info(path)["layer_metadata"] or {}

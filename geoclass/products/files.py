@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import pyogrio
+import rasterio
 from pyogrio.errors import DataLayerError, DataSourceError
 from rasterio.errors import RasterioError
 
@@ -15,11 +17,13 @@ from geoclass.grid import Grid
 from geoclass.landcover import LandCoverMap
 from geoclass.products import exports, geopackage, geotiff, stac
 from geoclass.products.formats import AS_USUAL, FileSettings, MapFormat, find_format
+from geoclass.products.storage import StoredPath, Target, parse_target
 from geoclass.products.writing import (
     check_folder,
     check_not_open,
     draft_folder,
     move_into_place,
+    place_drafts,
     sweep_drafts,
 )
 
@@ -28,7 +32,7 @@ from geoclass.products.writing import (
 class _Adapter:
     write: Callable[[LandCoverMap, Path, FileSettings], None]
     read: Callable[[Path], LandCoverMap]
-    read_items: Callable[[Path], Mapping[str, str] | None]
+    read_items: Callable[[Path | str], Mapping[str, str] | None]
     companions: Callable[[Path], list[Path]]
     """The files that stand beside a map of that name."""
 
@@ -68,7 +72,7 @@ _ADAPTERS: Mapping[MapFormat, _Adapter] = {
 
 
 def check_target(
-    path: Path,
+    path: Target,
     map_format: MapFormat,
     fingerprint: str,
     *,
@@ -106,16 +110,17 @@ def check_form(map_format: MapFormat, settings: FileSettings) -> FileSettings:
     return settings.fit(map_format)
 
 
-def check_room(path: Path, needed_bytes: int) -> None:
+def check_room(path: Target, needed_bytes: int) -> None:
     """Refuse a disk that cannot hold a map of about that size; OutputError."""
+    folder = place_drafts(path)
     try:
-        free = shutil.disk_usage(path.parent).free
+        free = shutil.disk_usage(folder).free
     except OSError as error:
-        raise OutputError(f"cannot look at the folder {path.parent}: {error.strerror}") from error
+        raise OutputError(f"cannot look at the folder {folder}: {error.strerror}") from error
     if free < needed_bytes:
         raise OutputError(
-            f"{path} needs about {needed_bytes / 1e6:.1f} MB, but its disk has {free / 1e6:.1f} MB "
-            "free: make room or choose another disk"
+            f"{path} needs about {needed_bytes / 1e6:.1f} MB, but the disk of {folder} has "
+            f"{free / 1e6:.1f} MB free: make room or choose another disk"
         )
 
 
@@ -137,13 +142,13 @@ def check_placed(grid: Grid, map_format: MapFormat, *, settings: FileSettings = 
 
 def write_map(
     landcover: LandCoverMap,
-    path: Path | str,
+    path: Target | str,
     map_format: MapFormat | None = None,
     *,
     settings: FileSettings = AS_USUAL,
 ) -> None:
-    """Write a map, replacing what is there; GeoclassError where that fails."""
-    path = Path(path)
+    """Write a map to a file or `s3://…`, replacing what is there; GeoclassError if that fails."""
+    path = parse_target(path)
     map_format = map_format or find_format(path)
     settings = check_form(map_format, settings)
     check_not_open(path)
@@ -162,7 +167,7 @@ def write_map(
                 stac.write_items(landcover, drafts, path, map_format, settings.model_file)
             # The map last, so that it is never without its companions.
             for companion in set(Path(folder).iterdir()) - {draft}:
-                companion.replace(path.with_name(final(companion.name)))
+                move_into_place(companion, path.with_name(final(companion.name)))
             move_into_place(draft, path)
     except (OSError, DataSourceError, DataLayerError, RasterioError) as error:
         raise OutputError(f"cannot write {path}: {error}") from error
@@ -181,9 +186,14 @@ def read_fingerprint(path: Path) -> str | None:
     return _read_mark(path, find_format(path))
 
 
-def read_map(path: Path | str) -> LandCoverMap:
-    """The map in a file that geoclass wrote; OutputError for any other file."""
-    path = Path(path)
+def read_map(path: Target | str) -> LandCoverMap:
+    """The map in a file, or at `s3://…`, that geoclass wrote; OutputError for any other file."""
+    path = parse_target(path)
+    if isinstance(path, StoredPath):
+        with draft_folder(path) as folder:
+            copy = Path(folder) / path.name
+            path.download(copy)
+            return read_map(copy)
     if not path.is_file():
         raise OutputError(f"no map at {path}: check the path")
     try:
@@ -195,14 +205,14 @@ def read_map(path: Path | str) -> LandCoverMap:
 
 
 def read_request(
-    path: Path, map_format: MapFormat, settings: FileSettings = AS_USUAL
+    path: Target, map_format: MapFormat, settings: FileSettings = AS_USUAL
 ) -> str | None:
     """What was asked for when geoclass wrote this map: `Provenance.request`, marked by the form.
 
     None where the file is no map of geoclass; empty where nothing is known or a companion lacks.
     """
     try:
-        items = _ADAPTERS[map_format].read_items(path) or {}
+        items = _read_items(path, map_format)
     except OutputError:
         return None
     if "GEOCLASS_FINGERPRINT" not in items:
@@ -211,14 +221,31 @@ def read_request(
     return items.get("GEOCLASS_REQUEST", "") if whole else ""
 
 
-def _list_companions(path: Path, map_format: MapFormat, settings: FileSettings) -> list[Path]:
-    return _ADAPTERS[map_format].companions(path) + [stac.name_item(path)] * settings.stac
+def _list_companions(path: Target, map_format: MapFormat, settings: FileSettings) -> list[Target]:
+    beside = _ADAPTERS[map_format].companions(Path(path.name))
+    beside += [stac.name_item(Path(path.name))] * settings.stac
+    return [path.with_name(file.name) for file in beside]
 
 
-def _read_mark(path: Path, map_format: MapFormat) -> str | None:
+def _read_items(path: Target, map_format: MapFormat) -> Mapping[str, str]:
+    """Metadata of a file, of one in storage by GDAL and without fetching all of it."""
+    read = _ADAPTERS[map_format].read_items
+    if isinstance(path, Path):
+        return read(path) or {}
+    if map_format == "parquet":  # GDAL cannot look into it everywhere
+        with draft_folder(path) as folder:
+            copy = Path(folder) / path.name
+            path.download(copy)
+            return read(copy) or {}
+    # Each has a GDAL of its own. What was there may have been replaced since.
+    pyogrio.set_gdal_config_options({"CPL_VSIL_CURL_NON_CACHED": "/vsis3/"})
+    with rasterio.Env(GDAL_DISABLE_READDIR_ON_OPEN="EMPTY_DIR", CPL_VSIL_CURL_NON_CACHED="/vsis3/"):
+        return read(path.gdal_name) or {}
+
+
+def _read_mark(path: Target, map_format: MapFormat) -> str | None:
     """None where the file is none of ours or of another format."""
     try:
-        items = _ADAPTERS[map_format].read_items(path)
+        return _read_items(path, map_format).get("GEOCLASS_FINGERPRINT")
     except OutputError:
         return None
-    return (items or {}).get("GEOCLASS_FINGERPRINT")

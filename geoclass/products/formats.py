@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from geoclass.errors import OutputError, SettingsError
+from geoclass.products.storage import StoredPath, Target
 
 MapFormat = Literal["gpkg", "tif", "parquet", "fgb", "geojson"]
 MAP_FORMATS: tuple[MapFormat, ...] = get_args(MapFormat)
@@ -96,7 +97,7 @@ class FileSettings:
 AS_USUAL = FileSettings()
 
 
-def find_format(path: Path) -> MapFormat:
+def find_format(path: Target) -> MapFormat:
     """The format that a file name asks for; OutputError for a suffix that is none."""
     try:
         return _SUFFIXES[path.suffix.lower()]
@@ -108,8 +109,10 @@ def find_format(path: Path) -> MapFormat:
         ) from None
 
 
-def check_not_input(output: Path, *inputs: Path | None) -> None:
-    """Refuse to replace a file that is read; OutputError."""
+def check_not_input(output: Target, *inputs: Target | None) -> None:
+    """Refuse to replace a local file that is read; OutputError."""
+    if isinstance(output, StoredPath):
+        return
     for path in inputs:
-        if path is not None and path.exists() and output.exists() and output.samefile(path):
+        if isinstance(path, Path) and path.exists() and output.exists() and output.samefile(path):
             raise OutputError(f"the output {output} is the input {path}: give another name")

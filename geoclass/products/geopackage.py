@@ -102,7 +102,7 @@ def read_geopackage(path: Path) -> LandCoverMap:
     )
 
 
-def read_items(path: Path) -> dict[str, str] | None:
+def read_items(path: Path | str) -> dict[str, str] | None:
     """Metadata items of a GeoPackage; OutputError if it cannot be opened."""
     try:
         items: dict[str, str] | None = pyogrio.read_info(path, layer="landcover")["layer_metadata"]

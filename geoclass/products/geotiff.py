@@ -82,14 +82,14 @@ def read_geotiff(path: Path) -> LandCoverMap:
     )
 
 
-def read_items(path: Path) -> dict[str, str]:
+def read_items(path: Path | str) -> dict[str, str]:
     """Metadata items of a GeoTIFF; OutputError if it cannot be opened."""
     with _open(path) as file:
         tags: dict[str, str] = file.tags()
     return tags
 
 
-def _open(path: Path) -> rasterio.DatasetReader:
+def _open(path: Path | str) -> rasterio.DatasetReader:
     try:
         with warnings.catch_warnings():
             # A map of ours has a georeference; other files are refused for what they lack.

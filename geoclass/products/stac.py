@@ -30,6 +30,7 @@ from geoclass.products.stac_parts import (
     make_item,
     name_model_item,
 )
+from geoclass.products.storage import StoredPath, Target
 
 MEDIA_TYPES: Mapping[MapFormat, str] = {
     "gpkg": "application/geopackage+sqlite3",
@@ -58,7 +59,7 @@ def name_item(path: Path) -> Path:
 def write_items(
     landcover: LandCoverMap,
     drafts: Mapping[str, Path],
-    target: Path,
+    target: Target,
     map_format: MapFormat,
     model_file: Path | None,
 ) -> None:
@@ -71,16 +72,16 @@ def write_items(
     item = describe_landcover(landcover, drafts, target, map_format)
     if model_file is not None:
         sha256 = landcover.provenance.model
-        href = _relate(str(model_file), target.parent)
+        href = _relate(str(model_file), target)
         model = describe_model(landcover.contract, sha256, model_file, href)
         name = name_model_item(sha256)
         item["links"].append({"rel": "derived_from", "href": f"./{name}", "title": "Model"})
         (folder / name).write_text(_to_text(model), encoding="utf-8")
-    (folder / name_item(target).name).write_text(_to_text(item), encoding="utf-8")
+    (folder / name_item(Path(target.name)).name).write_text(_to_text(item), encoding="utf-8")
 
 
 def describe_landcover(
-    landcover: LandCoverMap, drafts: Mapping[str, Path], target: Path, map_format: MapFormat
+    landcover: LandCoverMap, drafts: Mapping[str, Path], target: Target, map_format: MapFormat
 ) -> dict[str, Any]:
     """The item of a map; its assets are called relative to the item."""
     grid, provenance = landcover.grid, landcover.provenance
@@ -99,7 +100,7 @@ def describe_landcover(
         "geoclass:fingerprint": provenance.fingerprint,
     }
     links = [
-        {"rel": "derived_from", "href": _relate(path, target.parent), "title": "Scene"}
+        {"rel": "derived_from", "href": _relate(path, target), "title": "Scene"}
         for path in _list_sources(provenance.source)
     ]
     if provenance.mission == SENTINEL_2:
@@ -193,12 +194,14 @@ def _list_sources(source: Mapping[str, Any]) -> list[str]:
     return [part["path"] for part in source.get("files", [source]) if "path" in part]
 
 
-def _relate(path: str, folder: Path) -> str:
-    """A file as seen from a folder; addresses are what they are."""
+def _relate(path: str, target: Target) -> str:
+    """A file as seen from the map's folder; addresses are what they are."""
     if "://" in path:
         return path
+    if isinstance(target, StoredPath):
+        return Path(path).absolute().as_uri()
     try:
-        return Path(os.path.relpath(path, folder)).as_posix()
+        return Path(os.path.relpath(path, target.parent)).as_posix()
     except ValueError:  # on another drive
         return Path(path).absolute().as_uri()
 

@@ -13,12 +13,17 @@ from contextlib import closing
 from pathlib import Path
 
 from geoclass.errors import OutputError
+from geoclass.products.storage import StoredPath, Target, refuse_storage
 
 _SQLITE_HEAD = b"SQLite format 3\0"
 
 
-def check_folder(path: Path) -> None:
+def check_folder(path: Target) -> None:
     """Refuse a target whose folder is missing or closed to us, or that is itself a folder."""
+    if isinstance(path, StoredPath):
+        path.check_bucket()
+        return
+    refuse_storage(path)
     if not path.parent.is_dir():
         raise OutputError(f"the folder {path.parent} does not exist: create it first")
     if not os.access(path.parent, os.W_OK):
@@ -38,12 +43,12 @@ def check_new(path: Path, *, suffix: str, overwrite: bool = False) -> None:
         raise OutputError(f"{path} exists: give --overwrite or a new name")
 
 
-def check_not_open(path: Path) -> None:
+def check_not_open(path: Target) -> None:
     """Refuse a GeoPackage that another program edits, or reads at this moment.
 
     One that QGIS merely shows may be replaced: QGIS holds on to the old file until it is reloaded.
     """
-    if not _is_database(path):
+    if isinstance(path, StoredPath) or not _is_database(path):
         return
     try:
         # In WAL mode, which QGIS edits in, all connections share a lock as long as they live.
@@ -71,33 +76,41 @@ def _is_database(path: Path) -> bool:
         return False
 
 
-def move_into_place(draft: Path, path: Path) -> None:
+def move_into_place(draft: Path, path: Target) -> None:
     """Put a finished file where it belongs."""
+    if isinstance(path, StoredPath):
+        path.upload(draft)
+        return
     # What SQLite left beside the old file would spoil the new one.
     for kind in ("wal", "shm"):
         path.with_name(f"{path.name}-{kind}").unlink(missing_ok=True)
     draft.replace(path)
 
 
-def draft_folder(path: Path) -> tempfile.TemporaryDirectory[str]:
-    """A folder beside `path` for what will be moved there; its name says whose it is."""
+def place_drafts(path: Target) -> Path:
+    """The folder for drafts of `path`: that of `path`, or where it is far away a temporary one."""
+    return path.parent if isinstance(path, Path) else Path(tempfile.gettempdir())
+
+
+def draft_folder(path: Target) -> tempfile.TemporaryDirectory[str]:
+    """A folder for what will be moved to `path`; its name says whose it is."""
     return tempfile.TemporaryDirectory(
-        prefix=f".{path.name}.{_find_host()}.{os.getpid()}.", dir=path.parent
+        prefix=f".{path.name}.{_find_host()}.{os.getpid()}.", dir=place_drafts(path)
     )
 
 
-def write_whole(path: Path, content: bytes) -> None:
+def write_whole(path: Target, content: bytes) -> None:
     """Write a file that appears when it is complete; OutputError where that fails."""
     try:
         with draft_folder(path) as folder:
             draft = Path(folder) / path.name
             draft.write_bytes(content)
-            draft.replace(path)
+            move_into_place(draft, path)
     except OSError as error:
         raise OutputError(f"cannot write {path}: {error}") from error
 
 
-def sweep_drafts(paths: Iterable[Path]) -> None:
+def sweep_drafts(paths: Iterable[Target]) -> None:
     """Remove what killed programs left of files that were to be written at `paths`.
 
     Drafts of programs that are running on this machine are left alone, and those of other
@@ -105,7 +118,7 @@ def sweep_drafts(paths: Iterable[Path]) -> None:
     """
     names: dict[Path, set[str]] = {}
     for path in paths:
-        names.setdefault(path.parent, set()).add(path.name)
+        names.setdefault(place_drafts(path), set()).add(path.name)
     for folder, wanted in names.items():
         for draft in folder.glob(".*.*.*.*"):
             name, host, pid, _ = draft.name[1:].rsplit(".", 3)
