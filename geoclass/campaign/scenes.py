@@ -8,11 +8,15 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
+from typing import Any, NoReturn
+from urllib.parse import urljoin, urlsplit
 
 from geoclass.errors import SceneError
 from geoclass.products.formats import MapFormat
 from geoclass.products.storage import Target
-from geoclass.scene.remote import is_address
+from geoclass.scene.dataset import hide_secrets
+from geoclass.scene.remote import fetch_page, is_address, probe_address
+from geoclass.scene.stac import looks_like_json
 
 SCENE_SUFFIXES = (".tif", ".tiff", ".jp2", ".vrt", ".img", ".zip", ".json")
 """Files of a folder that are taken for scenes; a `.SAFE` folder is one, too."""
@@ -23,7 +27,8 @@ def find_scenes(inputs: Sequence[str]) -> tuple[str, ...]:
 
     An input is a scene; a folder of scenes, not looked into further; a pattern such as
     `scenes/2019*.tif`; `@list.txt`, a text file with an input a line; or a STAC ItemCollection,
-    whose items become `FILE#ID`. Raises SceneError where an input means no scene at all.
+    a file or the address of one or of a search, whose items become `FILE#ID` or `ADDRESS#ID`.
+    Raises SceneError where an input means no scene at all.
     """
     return tuple(dict.fromkeys(scene for text in inputs for scene in _expand(text)))
 
@@ -34,7 +39,9 @@ def _expand(text: str) -> Iterator[str]:
             yield from _expand(line)
         return
     path = Path(text)
-    if not _exists(path):
+    if is_address(text):
+        yield from _list_pages(text) or [text]
+    elif not _exists(path):
         yield from _expand_pattern(text) if _is_pattern(text) else [text]
     elif _is_folder_of_scenes(path):
         yield from _list_folder(path)
@@ -102,15 +109,68 @@ def _list_folder(path: Path) -> list[str]:
 def _list_items(path: Path) -> list[str]:
     """`FILE#ID` for each item of an ItemCollection; empty where the file is something else."""
     try:
-        data = json.loads(path.read_bytes())
-    except (OSError, ValueError):
+        page = _read_page(path.read_bytes())
+    except OSError:
         return []
-    if not isinstance(data, dict) or data.get("type") != "FeatureCollection":
+    return [] if page is None else _name_items(page, str(path)) or _refuse_empty(str(path))
+
+
+def _list_pages(address: str) -> list[str]:
+    """`ADDRESS#ID` for each item of a collection and of the pages that follow it; or empty."""
+    parts = urlsplit(address)
+    suffix = PurePosixPath(parts.path).suffix.lower()
+    other = suffix in SCENE_SUFFIXES and suffix != ".json"  # spares a request a scene
+    if other or not parts.scheme.lower().startswith("http") or parts.fragment:
         return []
-    items = data.get("features")
-    if not isinstance(items, list) or not items:
-        raise SceneError(f"{path} is a collection without items: give one that has some")
-    return [f"{path}#{item['id']}" for item in items if isinstance(item, dict) and "id" in item]
+    if not looks_like_json(probe_address(address).head):
+        return []
+    page = _read_page(fetch_page(address))
+    if page is None:
+        return []
+    found, seen = _name_items(page, address), {address}
+    while (following := _find_next(page, address)) is not None and following not in seen:
+        seen.add(following)
+        address, page = following, _read_page(fetch_page(following))
+        if page is None:
+            raise SceneError(f"{hide_secrets(address)} is no page of items: save the search first")
+        found += _name_items(page, address)
+    return found or _refuse_empty(hide_secrets(address))
+
+
+def _read_page(text: bytes) -> dict[str, Any] | None:
+    """A collection of items; None where it is something else."""
+    try:
+        data = json.loads(text)
+    except ValueError:
+        return None
+    whole = isinstance(data, dict) and data.get("type") == "FeatureCollection"
+    return data if whole else None
+
+
+def _name_items(page: dict[str, Any], base: str) -> list[str]:
+    items = page.get("features")
+    items = items if isinstance(items, list) else []
+    return [f"{base}#{item['id']}" for item in items if isinstance(item, dict) and "id" in item]
+
+
+def _refuse_empty(shown: str) -> NoReturn:
+    raise SceneError(f"{shown} is a collection without items: give one that has some")
+
+
+def _find_next(page: dict[str, Any], address: str) -> str | None:
+    """Where a search goes on; SceneError where that is not by a plain address."""
+    links = page.get("links")
+    links = links if isinstance(links, list) else []
+    link = next((x for x in links if isinstance(x, dict) and x.get("rel") == "next"), None)
+    if link is None:
+        return None
+    following = urljoin(address, str(link.get("href", "")))
+    if str(link.get("method", "GET")).upper() != "GET" or not is_address(following):
+        raise SceneError(
+            f"{hide_secrets(address)} goes on in a way that needs a program of its own: "
+            "save all items of the search as one file, and give that"
+        )
+    return following
 
 
 def name_maps(scenes: Sequence[str], folder: Target, map_format: MapFormat) -> tuple[Target, ...]:

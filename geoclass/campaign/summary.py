@@ -13,7 +13,7 @@ import geoclass
 from geoclass.campaign.jobs import Outcome, Shard, Status
 from geoclass.products.storage import Target
 from geoclass.products.writing import write_whole
-from geoclass.scene.dataset import hide_secrets
+from geoclass.scene.remote import show_scene
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,7 +57,7 @@ class Summary:
             "cells": sum(outcome.cells for outcome in self.outcomes),
             "outcomes": [
                 {
-                    "scene": hide_secrets(outcome.job.scene),
+                    "scene": show_scene(outcome.job.scene),
                     "map": outcome.job.output.name,
                     "status": outcome.status,
                     "reason": outcome.reason,
@@ -81,7 +81,7 @@ def write_summary(summary: Summary, folder: Target, shard: Shard | None = None) 
     table = io.StringIO(newline="")
     writer = csv.writer(table)
     writer.writerow(["scene", "reason"])
-    writer.writerows([hide_secrets(o.job.scene), o.reason] for o in summary.failures)
+    writer.writerows([show_scene(o.job.scene), o.reason] for o in summary.failures)
     write_whole(folder / f"failures{part}.csv", table.getvalue().encode())
 
 

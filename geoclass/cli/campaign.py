@@ -23,7 +23,7 @@ from geoclass.errors import SettingsError
 from geoclass.products.files import check_form
 from geoclass.products.formats import AS_USUAL, MapFormat, check_not_input
 from geoclass.products.storage import Target
-from geoclass.scene.dataset import hide_secrets
+from geoclass.scene.remote import show_scene
 
 
 def map_scenes(
@@ -208,7 +208,7 @@ class _Bars:
     def _finish(self, outcome: Outcome) -> None:
         self.done += 1
         self._bar.update()
-        scene, count = hide_secrets(outcome.job.scene), f"{self.done}/{self.scenes}"
+        scene, count = show_scene(outcome.job.scene), f"{self.done}/{self.scenes}"
         for warning in outcome.warnings:
             self._bar.write(f"Warning: {scene}: {warning}", file=sys.stderr)
         if outcome.status == "failed":

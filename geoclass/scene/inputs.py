@@ -12,7 +12,15 @@ from geoclass.errors import SceneError
 from geoclass.scene.bands import Bands
 from geoclass.scene.dataset import hide_secrets
 from geoclass.scene.facts import SceneFacts, read_name
-from geoclass.scene.remote import MOST_JSON_BYTES, fetch_text, gdal_name, is_address, probe_address
+from geoclass.scene.remote import (
+    MOST_JSON_BYTES,
+    fetch_page,
+    fetch_text,
+    gdal_name,
+    is_address,
+    probe_address,
+    show_scene,
+)
 from geoclass.scene.safe import ProductFiles, find_in_folder, find_in_zip, list_zip, read_product
 from geoclass.scene.stac import StacScene, choose_item, is_stac, looks_like_json, read_item
 from geoclass.scene.stack import BandFile, stack_bands
@@ -49,8 +57,8 @@ class SceneInput:
 def find_input(scene: Path | str) -> SceneInput:
     """Understand what a person gave as a scene.
 
-    A path to a raster, a `.SAFE` folder, a zip or a STAC item, `FILE#ID` for an item of a
-    collection; an address of a raster or an item; the name of a subdataset; or
+    A path to a raster, a `.SAFE` folder, a zip or a STAC item; an address of a raster or an
+    item; `FILE#ID` or `ADDRESS#ID` for an item of a collection; the name of a subdataset; or
     `red=…,green=…,blue=…`. Raises SceneError where nothing is there.
     """
     text = os.fspath(scene)
@@ -161,7 +169,11 @@ def _stack_product(files: ProductFiles) -> SceneInput:
 
 
 def _find_address(address: str) -> SceneInput:
-    shown = hide_secrets(address)
+    shown = show_scene(address)
+    collection, _, item = address.partition("#")
+    if item:
+        text = choose_item(fetch_page(collection), item, shown)
+        return _stack_item(read_item(text, collection, shown), shown)
     probe = probe_address(address)
     if looks_like_json(probe.head):
         return _stack_item(read_item(fetch_text(address), address, shown), shown)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import http.client
+import time
 import urllib.error
 import urllib.request
 from dataclasses import dataclass
@@ -37,6 +39,12 @@ def gdal_name(address: str) -> str:
     scheme, _, rest = address.partition("://")
     prefix = _PREFIXES[scheme.lower()]
     return prefix + (address if prefix == "/vsicurl/" else rest)
+
+
+def show_scene(scene: str) -> str:
+    """What a person named, without secrets; the ID of `ADDRESS#ID` is none."""
+    address, mark, item = scene.partition("#")
+    return hide_secrets(address) + mark + item if is_address(scene) else hide_secrets(scene)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,6 +90,22 @@ def fetch_text(address: str) -> bytes:
     return body
 
 
+def fetch_page(address: str) -> bytes:
+    """What `fetch_text` gives; asked for again within a minute, that of the first time.
+
+    A page of a search lists many scenes, each of which is looked for in it.
+    """
+    return _fetch_at(address, time.monotonic() // KEPT_S)
+
+
+KEPT_S = 60
+
+
+@functools.lru_cache(maxsize=1)
+def _fetch_at(address: str, _minute: float) -> bytes:
+    return fetch_text(address)
+
+
 def _request(
     address: str, most: int, byte_range: str | None = None
 ) -> tuple[bytes, http.client.HTTPMessage]:
@@ -93,6 +117,7 @@ def _request(
             with urllib.request.urlopen(request, timeout=TIMEOUT_S) as response:  # noqa: S310
                 return response.read(most), response.headers
         except urllib.error.HTTPError as error:
+            error.close()  # it is the response, too
             if error.code < 500 or not left:
                 raise
         except (OSError, http.client.HTTPException) as error:

@@ -112,7 +112,7 @@ def _parse(text: bytes, base: str, shown: str) -> pystac.Item:
         if isinstance(data, dict) and data.get("type") == "FeatureCollection":
             raise SceneError(
                 f"{shown} is a collection of {len(data.get('features', []))} items: "
-                "name one as FILE#ID, or save it as a file of its own"
+                "name one as FILE#ID or ADDRESS#ID, or save it as a file of its own"
             )
         with warnings.catch_warnings():
             # Of extensions that say nothing about bands, brought to their newest form.

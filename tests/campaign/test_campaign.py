@@ -30,6 +30,8 @@ from geoclass.landcover import LandCoverMap
 from geoclass.mapping.settings import MapSettings
 from geoclass.products.files import read_map
 from tests.conftest import paint
+from tests.scene.server import serve
+from tests.scene.test_stac import describe
 
 Make = Callable[..., Path]
 TIF = CampaignSettings(map_format="tif")
@@ -86,6 +88,29 @@ def test_bad_scenes_are_outcomes_and_a_second_run_does_only_what_is_left(
     mend(scenes)
     mended = run(scenes, out)
     assert mended.counts == {"mapped": 2, "up to date": 4, "failed": 0}
+
+
+def test_items_by_address_become_maps_and_keep_their_names(scenes: Path, tmp_path: Path) -> None:
+    bands = [{"common_name": color} for color in ("red", "green", "blue")]
+    names = ("good0", "good1", "gone")
+    items = [
+        describe({"x": {"href": f"{name}.tif", "eo:bands": bands}}) | {"id": name} for name in names
+    ]
+    collection = {"type": "FeatureCollection", "features": items}
+    (scenes / "search").write_text(json.dumps(collection))
+    out = tmp_path / "maps"
+    with serve(scenes) as log:
+        search = f"{log.address}/search?key=secret"
+        first = run_campaign([search], out, TIF)
+        again = run_campaign([search], out, TIF)
+    assert first.counts == {"mapped": 2, "up to date": 0, "failed": 1}
+    assert again.counts == {"mapped": 0, "up to date": 2, "failed": 1}
+    assert [path.name for path in sorted(out.glob("*.tif"))] == ["good0.tif", "good1.tif"]
+    here = run_campaign([str(scenes / "good0.tif")], tmp_path / "here", TIF)
+    assert same(read_map(out / "good0.tif"), read_map(here.outcomes[0].job.output))
+    table = (out / "failures.csv").read_text()
+    assert f"{log.address}/search#gone" in table
+    assert "secret" not in table + (out / "summary.json").read_text()
 
 
 def test_changed_scene_option_or_wish_is_done_again(scenes: Path, tmp_path: Path) -> None:

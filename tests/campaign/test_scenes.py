@@ -10,6 +10,7 @@ import pytest
 from geoclass.campaign.jobs import Job, Shard, choose_shard
 from geoclass.campaign.scenes import find_scenes, name_maps
 from geoclass.errors import SceneError, SettingsError
+from tests.scene.server import serve
 
 
 @pytest.fixture
@@ -52,6 +53,54 @@ def test_collection_gives_its_items(tmp_path: Path) -> None:
     features = [{"id": "one", "stac_version": "1.0.0"}, {"id": "two"}]
     path.write_text(json.dumps({"type": "FeatureCollection", "features": features}))
     assert find_scenes([str(path)]) == (f"{path}#one", f"{path}#two")
+
+
+def describe_page(*names: str, **link: str) -> str:
+    """A page of a search, and where it goes on."""
+    links = [{"rel": "self", "href": "elsewhere"}, *([{"rel": "next", **link}] if link else [])]
+    features = [{"id": name, "stac_version": "1.0.0"} for name in names]
+    return json.dumps({"type": "FeatureCollection", "features": features, "links": links})
+
+
+def test_addresses_of_collections_give_the_items_of_all_pages(tmp_path: Path) -> None:
+    (tmp_path / "search").write_text(describe_page("one", "two", href="./more.json?page=2"))
+    (tmp_path / "more.json").write_text(describe_page("three"))
+    (tmp_path / "item.json").write_text(json.dumps({"type": "Feature", "id": "four"}))
+    (tmp_path / "scene.tif").write_bytes(b"x")
+    with serve(tmp_path) as log:
+        search, more = f"{log.address}/search?bbox=1,2,3,4", f"{log.address}/more.json?page=2"
+        scenes = [f"{log.address}/item.json", f"{log.address}/scene.tif", f"{search}#two"]
+        assert find_scenes([search]) == (f"{search}#one", f"{search}#two", f"{more}#three")
+        assert find_scenes(scenes) == tuple(scenes)
+    asked = [path for _, path, _ in log.requests]
+    assert "/scene.tif" not in asked  # hundreds of scenes are not asked for to find out their kind
+
+
+def test_pages_in_a_circle_end(tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text(describe_page("one", href="b.json"))
+    (tmp_path / "b.json").write_text(describe_page("two", href="a.json"))
+    with serve(tmp_path) as log:
+        base = log.address
+        found = find_scenes([f"{base}/a.json"])
+    assert found == (f"{base}/a.json#one", f"{base}/b.json#two")
+
+
+@pytest.mark.parametrize(
+    ("page", "message"),
+    [
+        (describe_page(), "collection without items"),
+        (describe_page("one", href="/search", method="POST"), "save all items of the search"),
+        (describe_page("one", href="file:///etc/passwd"), "save all items of the search"),
+        (describe_page("one", href="/gone.json"), r"cannot fetch .*gone.json.*404"),
+        (describe_page("one", href="/item.json"), "no page of items"),
+    ],
+)
+def test_collections_that_cannot_be_listed(tmp_path: Path, page: str, message: str) -> None:
+    (tmp_path / "search").write_text(page)
+    (tmp_path / "item.json").write_text(json.dumps({"type": "Feature", "id": "four"}))
+    with serve(tmp_path) as log, pytest.raises(SceneError, match=message) as error:
+        find_scenes([f"{log.address}/search?key=secret"])
+    assert "secret" not in str(error.value)
 
 
 def test_item_stays_a_scene(tmp_path: Path) -> None:
