@@ -39,6 +39,7 @@ def main() -> None:
         dates=tuple(date(2012 + i, 7, 1) for i in range(12)),
         scenes=small.scenes * 2,
         fingerprints=small.fingerprints * 2,
+        missions=small.missions * 2,
         probabilities=np.tile(small.probabilities.repeat(2, axis=0), (1, REPEATS, REPEATS, 1)),
         class_id=np.tile(small.class_id.repeat(2, axis=0), (1, REPEATS, REPEATS)),
     )
