@@ -8,7 +8,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
-from typing import Any, NoReturn
+from typing import Any
 from urllib.parse import urljoin, urlsplit
 
 from geoclass.errors import SceneError
@@ -112,7 +112,7 @@ def _list_items(path: Path) -> list[str]:
         page = _read_page(path.read_bytes())
     except OSError:
         return []
-    return [] if page is None else _name_items(page, str(path)) or _refuse_empty(str(path))
+    return [] if page is None else _name_items(page, str(path))
 
 
 def _list_pages(address: str) -> list[str]:
@@ -133,8 +133,8 @@ def _list_pages(address: str) -> list[str]:
         address, page = following, _read_page(fetch_page(following))
         if page is None:
             raise SceneError(f"{hide_secrets(address)} is no page of items: save the search first")
-        found += _name_items(page, address)
-    return found or _refuse_empty(hide_secrets(address))
+        found += _name_items(page, address, may_be_empty=True)
+    return found
 
 
 def _read_page(text: bytes) -> dict[str, Any] | None:
@@ -147,14 +147,14 @@ def _read_page(text: bytes) -> dict[str, Any] | None:
     return data if whole else None
 
 
-def _name_items(page: dict[str, Any], base: str) -> list[str]:
+def _name_items(page: dict[str, Any], base: str, *, may_be_empty: bool = False) -> list[str]:
+    """`BASE#ID` for each item that has an ID; the last page of a search may have none at all."""
     items = page.get("features")
     items = items if isinstance(items, list) else []
+    if not items and not may_be_empty:
+        shown = hide_secrets(base)
+        raise SceneError(f"{shown} is a collection without items: give one that has some")
     return [f"{base}#{item['id']}" for item in items if isinstance(item, dict) and "id" in item]
-
-
-def _refuse_empty(shown: str) -> NoReturn:
-    raise SceneError(f"{shown} is a collection without items: give one that has some")
 
 
 def _find_next(page: dict[str, Any], address: str) -> str | None:

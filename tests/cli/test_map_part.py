@@ -77,7 +77,7 @@ def test_disk_that_cannot_hold_the_map_is_refused_before_the_work(
     monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=20_000))
     target = tmp_path / "map.gpkg"
     result = run("map", scene, "-o", target, "-m", random_model, code=1)
-    assert "needs about 0.1 MB, but its disk has 0.0 MB free" in result.stderr
+    assert f"needs about 0.1 MB, but the disk of {tmp_path} has 0.0 MB free" in result.stderr
     assert "device" not in result.stdout
 
 
