@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 DEFAULTS = SeriesSettings()
 
 
-def parse_pairs(
+def parse_rates(
     _ctx: click.Context, _param: click.Parameter, values: Sequence[str]
 ) -> tuple[PairRate, ...]:
     """`forest:water=0.001` → a PairRate."""
@@ -61,7 +61,7 @@ def dated_options(function: Callable[..., Any]) -> Callable[..., Any]:
                 "pairs",
                 multiple=True,
                 metavar="OLD:NEW=RATE",
-                callback=parse_pairs,
+                callback=parse_rates,
                 help="Another rate for two classes or groups.",
             ),
             click.option(

@@ -80,10 +80,10 @@ def _print_model(model: Model, as_json: bool) -> None:
 
 def _print_item(model: Model, path: Path | None) -> None:
     from geoclass.model.checkpoint import find_model_file
-    from geoclass.products.stac_model import describe_model
+    from geoclass.products.stac_model import build_model_item
 
     file = find_model_file(path).absolute()
-    click.echo(json.dumps(describe_model(model.contract, model.sha256, file, file.as_uri())))
+    click.echo(json.dumps(build_model_item(model.contract, model.sha256, file, file.as_uri())))
 
 
 def _print_map(provenance: Provenance, as_json: bool) -> None:

@@ -17,7 +17,7 @@ from geoclass.legend import NODATA
 from geoclass.products.document import summarise_map
 from geoclass.products.formats import MapFormat
 from geoclass.products.geotiff import name_bands
-from geoclass.products.stac_model import describe_model
+from geoclass.products.stac_model import build_model_item
 from geoclass.products.stac_parts import (
     ANYTIME,
     CLASSIFICATION,
@@ -25,8 +25,8 @@ from geoclass.products.stac_parts import (
     PROCESSING,
     PROJECTION,
     RASTER,
+    build_classes,
     describe_file,
-    list_classes,
     make_item,
     name_model_item,
 )
@@ -73,7 +73,7 @@ def write_items(
     if model_file is not None:
         sha256 = landcover.provenance.model
         href = _relate(str(model_file), target)
-        model = describe_model(landcover.contract, sha256, model_file, href)
+        model = build_model_item(landcover.contract, sha256, model_file, href)
         name = name_model_item(sha256)
         item["links"].append({"rel": "derived_from", "href": f"./{name}", "title": "Model"})
         (folder / name).write_text(_to_text(model), encoding="utf-8")
@@ -150,7 +150,7 @@ def _describe_map(landcover: LandCoverMap, map_format: MapFormat) -> dict[str, A
 def _count_classes(landcover: LandCoverMap) -> list[dict[str, Any]]:
     """All codes with the number of cells and their share of the area in percent."""
     rows = {row.class_id: row for row in landcover.areas()}
-    classes = list_classes(landcover.legend, statuses=True)
+    classes = build_classes(landcover.legend, statuses=True)
     for item in classes:
         if row := rows.get(item["value"]):
             item |= {"count": row.cells, "percentage": round(100 * row.share, 4)}

@@ -12,13 +12,13 @@ from geoclass.products.stac_parts import (
     EO,
     FILE,
     MLM,
+    build_classes,
     describe_file,
-    list_classes,
     make_item,
 )
 
 
-def describe_model(contract: Contract, sha256: str, file: Path, href: str) -> dict[str, Any]:
+def build_model_item(contract: Contract, sha256: str, file: Path, href: str) -> dict[str, Any]:
     """The item of a model that lies in `file`, which the item calls `href`; OSError.
 
     It may be used anywhere and any day, so it has no geometry and no end.
@@ -63,7 +63,7 @@ def describe_model(contract: Contract, sha256: str, file: Path, href: str) -> di
                     "dim_order": ["batch", "class"],
                     "data_type": "float32",
                 },
-                "classification:classes": list_classes(contract.legend, statuses=False),
+                "classification:classes": build_classes(contract.legend, statuses=False),
             }
         ],
         "geoclass:radiometry": contract.radiometry,

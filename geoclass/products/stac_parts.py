@@ -75,7 +75,7 @@ def describe_file(path: Path, href: str) -> dict[str, Any]:
     }
 
 
-def list_classes(legend: Legend, *, statuses: bool) -> list[dict[str, Any]]:
+def build_classes(legend: Legend, *, statuses: bool) -> list[dict[str, Any]]:
     """`classification:classes`, with the codes of cells without a class where asked for."""
     styles = STATUS_STYLES if statuses else ()
     codes = [(c.class_id, c.name, c.title, c.color) for c in legend.classes]

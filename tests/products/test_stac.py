@@ -26,7 +26,7 @@ from geoclass.errors import OutputError
 from geoclass.legend import EUROSAT, LandClass, Legend
 from geoclass.products.files import check_target, write_map
 from geoclass.products.formats import MAP_FORMATS, FileSettings
-from geoclass.products.stac_parts import list_classes
+from geoclass.products.stac_parts import build_classes
 from tests.conftest import make_landcover, paint
 
 DATA = os.environ.get("GEOCLASS_DATA")
@@ -198,7 +198,7 @@ def test_map_without_its_item_is_not_up_to_date(tmp_path: Path) -> None:
 
 def test_names_of_classes_become_letters() -> None:
     wood = LandClass(class_id=0, name="Wald & Wiese", title="Wälder", color="#00ff00", group="g")
-    (item,) = list_classes(Legend(classes=(wood,)), statuses=False)
+    (item,) = build_classes(Legend(classes=(wood,)), statuses=False)
     assert (item["name"], item["title"]) == ("Wald_Wiese", "Wälder")
 
 
