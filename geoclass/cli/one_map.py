@@ -54,6 +54,8 @@ def map_one(
     dry_run: bool,
 ) -> None:
     """Map one scene and print what there is to know."""
+    from geoclass.campaign.mapper import is_read
+    from geoclass.errors import OutputError
     from geoclass.mapping.estimate import estimate_bytes, estimate_work
     from geoclass.mapping.pipeline import run_map
     from geoclass.mapping.plan import plan_map
@@ -90,6 +92,8 @@ def map_one(
         classifier=classifier,
     )
     check_not_input(output, *plan.source.files)
+    if is_read(output, plan.source):  # in storage, too
+        raise OutputError(f"the map of {plan.source.shown} would replace it: give another name")
     if preview is not None:
         check_not_input(preview, output, order.model, *plan.source.files)
     mark = plan.provenance.fingerprint

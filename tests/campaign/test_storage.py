@@ -153,6 +153,9 @@ def test_one_map_of_a_scene_in_storage(s3: boto3.client, scenes: Path) -> None:
         other = CliRunner().invoke(main, ["map", scene, "-o", output, "--min-valid", "0.4"])
         assert other.exit_code == 1
         assert f"{output} exists and is not this map" in other.output
+    itself = CliRunner().invoke(main, ["map", scene, "-o", scene, "--overwrite"])
+    assert itself.exit_code == 1
+    assert "would replace it" in itself.stderr
     overwrite = ["map", scene, "-f", "tif", "-o", "s3://maps/scenes/", "--overwrite"]
     assert "would replace it" in CliRunner().invoke(main, overwrite).output
 

@@ -35,8 +35,8 @@ def read_sheets(paths: Sequence[Path], scenes: Sequence[str] = ()) -> list[Sheet
     """Maps by place, then change and monitor files, each with its scenes where they are found.
 
     A folder, or a file that maps were merged in, stands for all of them. Raises OutputError for a
-    file that geoclass did not write,
-    SceneError for a scene that cannot be read or shows none of the maps.
+    file that geoclass did not write, SceneError for a scene that cannot be read or shows none of
+    the maps.
     """
     found = [_read(file) for path in paths for file in _expand(path)]
     maps = [item for item in found if isinstance(item, LandCoverMap)]
