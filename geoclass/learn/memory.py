@@ -8,7 +8,7 @@ import torch
 from torch.nn import functional as F
 
 from geoclass.learn.recipes import TrainSettings
-from geoclass.learn.schedule import build_optimizer
+from geoclass.learn.schedule import build_optimizers
 from geoclass.model.networks import build_network
 
 MOST_TIMES = 8
@@ -39,12 +39,13 @@ def fits(
     """Whether one step of training succeeds, optimiser's state included."""
     try:
         network = build_network(settings.arch, classes).to(device)
-        optimizer = build_optimizer(network, settings)
+        optimizers = build_optimizers(network, settings)
         x = torch.zeros((batch_size, 3, tile_size, tile_size), device=device)
         with torch.autocast(device.type, torch.bfloat16, enabled=settings.precision == "bf16"):
             logits = network(x)
         F.cross_entropy(logits.float(), torch.zeros(batch_size, device=device).long()).backward()
-        optimizer.step()
+        for optimizer in optimizers:
+            optimizer.step()
     except torch.OutOfMemoryError:
         return False
     finally:

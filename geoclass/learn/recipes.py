@@ -20,8 +20,9 @@ class TrainSettings:
     epochs: int = 100
     batch_size: int = 128
     drop_partial_batch: bool = True
-    optimizer: Literal["adam", "adamw"] = "adamw"
-    learning_rate: float = 4e-3
+    optimizer: Literal["adam", "adamw", "muon"] = "muon"
+    """`muon` is for convolutions; what it does not move is moved by AdamW at the same rate."""
+    learning_rate: float = 1e-2
     weight_decay: float = 0.05
     schedule: Schedule = "one-cycle"
     """`plateau` divides the rate by 3 after 3 epochs that are no better on validation."""

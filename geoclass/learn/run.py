@@ -26,7 +26,7 @@ from geoclass.learn.dataset import TileSet
 from geoclass.learn.novelty import fit_novelty
 from geoclass.learn.progress import Checkpoint, same_json
 from geoclass.learn.recipes import TrainSettings
-from geoclass.learn.schedule import build_optimizer, count_stale, ema, rate_factor
+from geoclass.learn.schedule import build_optimizers, count_stale, ema, rate_factor
 from geoclass.learn.splits import PARTS, Split, hash_names
 from geoclass.model.checkpoint import Model, save_model
 from geoclass.model.classifier import compute_outputs, normalise
@@ -60,7 +60,7 @@ class TrainingRun:
             self._averaged = AveragedModel(
                 self._network, multi_avg_fn=ema(settings.ema_decay), use_buffers=True
             )
-        self._optimizer = build_optimizer(self._network, settings)
+        self._optimizers = build_optimizers(self._network, settings)
         self._images = torch.from_numpy(tiles.images)
         self._labels = torch.from_numpy(tiles.labels)
         self._history: list[float] = []
@@ -106,15 +106,16 @@ class TrainingRun:
                 varied = augment(images, labels, settings.augment, generator, progress)
             x = normalise(varied, settings.mean, settings.std)
         factor = rate_factor(settings, progress, self._history)
-        for group in self._optimizer.param_groups:
+        for group in (group for o in self._optimizers for group in o.param_groups):
             group["lr"] = settings.learning_rate * factor
         bf16 = settings.precision == "bf16"
         with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
             logits = self._forward(x)
         loss = F.cross_entropy(logits.float(), labels, label_smoothing=settings.label_smoothing)
-        self._optimizer.zero_grad()
+        self._network.zero_grad()
         loss.backward()
-        self._optimizer.step()
+        for optimizer in self._optimizers:
+            optimizer.step()
         if self._averaged is not None:
             self._averaged.update_parameters(self._network)
         return float(loss.detach())
@@ -171,8 +172,9 @@ class TrainingRun:
         tensors = {f"network/{k}": v for k, v in self._network.state_dict().items()}
         if self._averaged is not None:
             tensors |= {f"averaged/{k}": v for k, v in self._averaged.state_dict().items()}
-        for i, state in self._optimizer.state_dict()["state"].items():
-            tensors |= {f"optimizer/{i}/{k}": v for k, v in state.items()}
+        for part, optimizer in enumerate(self._optimizers):
+            for i, state in optimizer.state_dict()["state"].items():
+                tensors |= {f"optimizer/{part}/{i}/{k}": v for k, v in state.items()}
         return tensors
 
     def state(self, epoch: int) -> dict[str, object]:
@@ -197,12 +199,13 @@ class TrainingRun:
         self._network.load_state_dict(checkpoint.part("network"))
         if self._averaged is not None:
             self._averaged.load_state_dict(checkpoint.part("averaged"))
-        state: dict[int, dict[str, Tensor]] = {}
-        for name, tensor in checkpoint.part("optimizer").items():
-            i, key = name.split("/")
-            state.setdefault(int(i), {})[key] = tensor
-        groups = self._optimizer.state_dict()["param_groups"]
-        self._optimizer.load_state_dict({"state": state, "param_groups": groups})
+        for part, optimizer in enumerate(self._optimizers):
+            state: dict[int, dict[str, Tensor]] = {}
+            for name, tensor in checkpoint.part(f"optimizer/{part}").items():
+                i, key = name.split("/")
+                state.setdefault(int(i), {})[key] = tensor
+            groups = optimizer.state_dict()["param_groups"]
+            optimizer.load_state_dict({"state": state, "param_groups": groups})
         self._history = list(checkpoint.state["history"])
         return int(checkpoint.state["epoch"])
 

@@ -8,25 +8,54 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, nn
 
+from geoclass.errors import SettingsError
 from geoclass.learn.recipes import TrainSettings
 
 PLATEAU_EPOCHS = 3
 PLATEAU_FACTOR = 1 / 3
+IMAGE_CHANNELS = 3
 
 
-def build_optimizer(network: nn.Module, settings: TrainSettings) -> torch.optim.Optimizer:
-    """The recipe's optimiser for a network's weights."""
+def build_optimizers(network: nn.Module, settings: TrainSettings) -> list[torch.optim.Optimizer]:
+    """The recipe's optimisers, each for its part of a network's weights.
+
+    Raises SettingsError where this torch lacks one.
+    """
     if settings.optimizer == "adam":
         # Fused: CustomNet's 442 million weights are read once a step, not once an operation.
-        return torch.optim.Adam(network.parameters(), lr=settings.learning_rate, fused=True)
+        return [torch.optim.Adam(network.parameters(), lr=settings.learning_rate, fused=True)]
+    weights = list(network.parameters())
+    if settings.optimizer == "adamw":
+        return [_build_adamw(weights, settings)]
+    # Muon is for what lies between: neither the first convolution nor the last layer.
+    hidden = [p for p in weights if p.ndim == 4 and p.shape[1] > IMAGE_CHANNELS]
+    chosen = set(hidden)
+    rest = [p for p in weights if p not in chosen]
+    return [_build_muon(hidden, settings), _build_adamw(rest, settings)]
+
+
+def _build_adamw(weights: Sequence[nn.Parameter], settings: TrainSettings) -> torch.optim.Optimizer:
     # Norms and biases are not decayed: pulling them to zero regularises nothing.
-    decayed = [p for p in network.parameters() if p.ndim > 1]
-    kept = [p for p in network.parameters() if p.ndim <= 1]
+    decayed = [p for p in weights if p.ndim > 1]
+    kept = [p for p in weights if p.ndim <= 1]
     groups = [
         {"params": decayed, "weight_decay": settings.weight_decay},
         {"params": kept, "weight_decay": 0.0},
     ]
     return torch.optim.AdamW(groups, lr=settings.learning_rate)
+
+
+def _build_muon(weights: Sequence[nn.Parameter], settings: TrainSettings) -> torch.optim.Optimizer:
+    if not hasattr(torch.optim, "Muon"):
+        raise SettingsError(
+            f"torch {torch.__version__} has no Muon, by which this recipe trains: "
+            "pip install 'torch>=2.9'"
+        )
+    from geoclass.learn.muon import ConvolutionMuon
+
+    return ConvolutionMuon(
+        weights, learning_rate=settings.learning_rate, weight_decay=settings.weight_decay
+    )
 
 
 def ema(decay: float) -> Callable[[Sequence[Tensor], Sequence[Tensor], int | Tensor], None]:

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -73,7 +74,7 @@ def test_contract_says_what_was_done(tiles: TileSet, split: Split, tmp_path: Pat
     assert confusion.sum() == len(split.validation)
     accuracy = confusion.trace() / confusion.sum()
     assert contract.training.validation_accuracy == pytest.approx(accuracy)
-    assert 0.05 < contract.temperature < 20.1
+    assert 0.04 < contract.temperature < 20.1
 
 
 def test_log_is_left_and_checkpoints_are_not(tiles: TileSet, split: Split, tmp_path: Path) -> None:
@@ -101,11 +102,11 @@ class Stopped(Exception):
     """The plug, pulled."""
 
 
-@pytest.mark.parametrize("ema_decay", [0.998, None])
+@pytest.mark.parametrize("change", [{}, {"ema_decay": None}, {"optimizer": "adamw"}])
 def test_resumed_run_ends_as_an_undisturbed_one(
-    tiles: TileSet, split: Split, tmp_path: Path, ema_decay: float | None
+    tiles: TileSet, split: Split, tmp_path: Path, change: dict[str, Any]
 ) -> None:
-    settings = replace(QUICK, ema_decay=ema_decay)
+    settings = replace(QUICK, **change)
     whole, broken = tmp_path / "whole.safetensors", tmp_path / "broken.safetensors"
     train_model(tiles, split, settings, whole, device=CPU)
 

@@ -1,0 +1,74 @@
+"""Steps of Muon, and which weights take them."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from geoclass.errors import SettingsError
+from geoclass.learn.muon import ConvolutionMuon
+from geoclass.learn.recipes import RECIPES
+from geoclass.learn.schedule import build_optimizers
+from geoclass.model.networks import TileNet
+
+FORMATS = [torch.contiguous_format, torch.channels_last]
+
+
+def make_weight(memory_format: torch.memory_format) -> nn.Parameter:
+    torch.manual_seed(0)
+    return nn.Parameter(torch.randn(8, 4, 3, 3).contiguous(memory_format=memory_format))
+
+
+@pytest.mark.parametrize("memory_format", FORMATS)
+def test_all_directions_are_moved_alike(memory_format: torch.memory_format) -> None:
+    """Whatever the gradient's singular values, those of the step lie close together."""
+    weight = make_weight(memory_format)
+    before = weight.detach().clone()
+    gradient = torch.randn(8, 36)
+    gradient[0] *= 1000
+    weight.grad = gradient.reshape(8, 4, 3, 3)
+    ConvolutionMuon([weight], learning_rate=1.0, weight_decay=0.0).step()
+    sizes = torch.linalg.svdvals((weight.detach() - before).flatten(1))
+    assert torch.linalg.svdvals(gradient).max() > 100 * torch.linalg.svdvals(gradient).min()
+    assert sizes.max() < 2.5 * sizes.min()
+
+
+def test_step_does_not_depend_on_how_weights_lie_in_memory() -> None:
+    weights = [make_weight(memory_format) for memory_format in FORMATS]
+    gradient = torch.randn(8, 4, 3, 3)
+    for weight in weights:
+        optimizer = ConvolutionMuon([weight], learning_rate=0.1, weight_decay=0.05)
+        for _ in range(3):
+            weight.grad = gradient
+            optimizer.step()
+    torch.testing.assert_close(weights[0], weights[1], atol=2e-3, rtol=0)  # bf16 inside
+    assert (weights[0] - make_weight(FORMATS[0])).abs().max() > 0.05
+
+
+def test_step_is_as_large_as_adams() -> None:
+    """A matrix of root mean square .2 times the rate (Liu et al. 2025, eq. 4)."""
+    weight = make_weight(torch.channels_last)
+    before = weight.detach().clone()
+    weight.grad = torch.randn(8, 4, 3, 3)
+    ConvolutionMuon([weight], learning_rate=0.1, weight_decay=0.0).step()
+    size = (weight.detach() - before).square().mean().sqrt()
+    assert 0.1 * 0.2 * 0.6 < size < 0.1 * 0.2 * 1.4
+
+
+def test_each_weight_has_one_optimizer() -> None:
+    network = TileNet()
+    convolutions, rest = build_optimizers(network, RECIPES["tilenet"])
+    moved = sum(len(group["params"]) for group in rest.param_groups)
+    hidden = convolutions.param_groups[0]["params"]
+    assert len(hidden) + moved == len(list(network.parameters()))
+    assert len(hidden) == 13  # two of each block, and three shortcuts
+    left = [p for group in rest.param_groups for p in group["params"]]
+    assert any(p is network.head.weight for p in left)
+    assert any(p is network.stem[0].weight for p in left)
+
+
+def test_torch_without_muon_is_told_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(torch.optim, "Muon")
+    with pytest.raises(SettingsError, match="has no Muon"):
+        build_optimizers(TileNet(), RECIPES["tilenet"])
