@@ -206,6 +206,11 @@ class TrainingRun:
                 state.setdefault(int(i), {})[key] = tensor
             groups = optimizer.state_dict()["param_groups"]
             optimizer.load_state_dict({"state": state, "param_groups": groups})
+            for weight, kept in optimizer.state.items():
+                # Fused kernels pair numbers as they lie in memory, which files do not keep.
+                for key, tensor in kept.items():
+                    if tensor.shape == weight.shape:
+                        kept[key] = torch.empty_like(weight).copy_(tensor)
         self._history = list(checkpoint.state["history"])
         return int(checkpoint.state["epoch"])
 

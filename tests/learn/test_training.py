@@ -102,7 +102,9 @@ class Stopped(Exception):
     """The plug, pulled."""
 
 
-@pytest.mark.parametrize("change", [{}, {"ema_decay": None}, {"optimizer": "adamw"}])
+@pytest.mark.parametrize(
+    "change", [{}, {"ema_decay": None}, {"optimizer": "adamw"}, {"optimizer": "adam"}]
+)
 def test_resumed_run_ends_as_an_undisturbed_one(
     tiles: TileSet, split: Split, tmp_path: Path, change: dict[str, Any]
 ) -> None:
