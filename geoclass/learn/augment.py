@@ -21,6 +21,9 @@ class AugmentSettings:
     """Move by up to so many pixels; the border is mirrored."""
     join_share: float = 0.1
     """Joined to another tile of their class, as a map's cells lie across borders."""
+    mix_share: float = 0.5
+    """Beside a part of any other tile, of whose class the label takes a share, when training
+    begins, and in even steps none when it ends."""
     plain_share: float = 0.4
     """Neither relit nor degraded, the tile as it is, when training begins …"""
     plain_share_end: float = 0.7

@@ -21,15 +21,47 @@ def join_tiles(images: Tensor, labels: Tensor, generator: torch.Generator) -> Te
     `images` (n, 3, s, s), `labels` (n,), both on one device; between a quarter and three
     quarters of the width come from each. A tile that is alone in its class is joined to itself.
     """
-    n, _, size, _ = images.shape
     mates = _find_mates(labels.cpu(), generator).to(images.device)
-    cut = torch.randint(size // 4, 3 * size // 4 + 1, (n, 1), generator=generator)
+    return _join(images, images[mates], _draw_cuts(images, generator))
+
+
+def mix_tiles(
+    x: Tensor, targets: Tensor, share: float, generator: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    """A share of tiles, each beside a part of another; targets by area (CutMix, Yun et al. 2019).
+
+    `x` is float (n, 3, s, s), `targets` float (n, classes), rows sum to 1. Parts lie side by side
+    or one above the other, a whole batch alike, and are as wide as in `join_tiles`.
+    """
+    chosen = (torch.rand(len(x), generator=generator) < share).nonzero()[:, 0].to(x.device)
+    upright = bool(torch.rand(1, generator=generator) < 0.5)
+    if not len(chosen):
+        return x, targets
+    some = x[chosen].transpose(2, 3) if upright else x[chosen]
+    cuts = _draw_cuts(some, generator)
+    joined = _join(some, some.roll(1, dims=0), cuts)
+    own = (cuts / some.shape[3]).to(targets.device)  # n, 1
+    theirs = targets[chosen].roll(1, dims=0)
+    x, targets = x.clone(), targets.clone()
+    x[chosen] = joined.transpose(2, 3) if upright else joined
+    targets[chosen] = own * targets[chosen] + (1 - own) * theirs
+    return x, targets
+
+
+def _draw_cuts(images: Tensor, generator: torch.Generator) -> Tensor:
+    """Columns of each tile that are its own in a joined one, int64 (n, 1), on the CPU."""
+    n, size = len(images), images.shape[3]
+    return torch.randint(size // 4, 3 * size // 4 + 1, (n, 1), generator=generator)
+
+
+def _join(mine: Tensor, theirs: Tensor, cuts: Tensor) -> Tensor:
+    """The last `cuts` columns of each, and after them the first of its mate."""
+    size = mine.shape[3]
     line = torch.arange(size)
-    rolled = ((line + size - cut) % size).to(images.device)  # n, s
-    places = rolled[:, None, None, :].expand_as(images)
-    mine, theirs = images.gather(3, places), images[mates].gather(3, places)
-    left = (line < cut).to(images.device)[:, None, None, :]
-    return torch.where(left, mine, theirs)
+    rolled = ((line + size - cuts) % size).to(mine.device)  # n, s
+    places = rolled[:, None, None, :].expand_as(mine)
+    left = (line < cuts).to(mine.device)[:, None, None, :]
+    return torch.where(left, mine.gather(3, places), theirs.gather(3, places))
 
 
 def _find_mates(labels: Tensor, generator: torch.Generator) -> Tensor:

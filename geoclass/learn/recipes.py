@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Literal
 
 from geoclass.errors import SettingsError
@@ -14,10 +14,10 @@ Schedule = Literal["constant", "one-cycle", "plateau"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainSettings:
-    """A recipe; the defaults are TileNet's."""
+    """A recipe; the defaults are those by which the TileNet that ships was trained."""
 
     arch: Arch = "tilenet"
-    epochs: int = 100
+    epochs: int = 48
     batch_size: int = 128
     drop_partial_batch: bool = True
     optimizer: Literal["adam", "adamw", "muon"] = "muon"
@@ -72,30 +72,3 @@ RECIPES: dict[Arch, TrainSettings] = {
         std=(0.5, 0.5, 0.5),
     ),
 }
-
-LIGHT = AugmentSettings(
-    join_share=0.0,
-    plain_share=0.0,
-    plain_share_end=0.0,
-    gain=0.3,
-    gamma=0.15,
-    path_radiance=0.09,
-    corrected_share=0.0,
-    veil=0.3,
-    veil_share=0.3,
-    offset_share=0.0,
-    degrade_share=0.0,
-)
-"""Other light alone: tiles stay as sharp as they are."""
-
-CYCLES = (
-    TrainSettings(epochs=60, augment=LIGHT),
-    TrainSettings(
-        epochs=40,
-        learning_rate=2e-3,
-        augment=replace(LIGHT, gain=0.2, gamma=0.1, path_radiance=0.06, veil_share=0.15),
-    ),
-    TrainSettings(epochs=40, learning_rate=2e-3),
-)
-"""How the TileNet that ships was trained, each cycle beginning with the weights of the one before:
-learn what classes look like, come nearer to tiles as they are, then bear what spoils them."""

@@ -23,6 +23,7 @@ from geoclass.errors import GeoclassError, SettingsError
 from geoclass.learn.augment import augment
 from geoclass.learn.calibration import fit_temperature
 from geoclass.learn.dataset import TileSet
+from geoclass.learn.degrade import mix_tiles
 from geoclass.learn.novelty import fit_novelty
 from geoclass.learn.progress import Checkpoint, same_json
 from geoclass.learn.recipes import TrainSettings
@@ -102,8 +103,11 @@ class TrainingRun:
             labels = self._labels[batch].to(device)
         with self._timed("variation"):
             varied = images.float()
+            targets = F.one_hot(labels, len(self._tiles.classes)).float()
             if settings.augment is not None:
                 varied = augment(images, labels, settings.augment, generator, progress)
+                mixed = settings.augment.mix_share * (1 - progress)
+                varied, targets = mix_tiles(varied, targets, mixed, generator)
             x = normalise(varied, settings.mean, settings.std)
         factor = rate_factor(settings, progress, self._history)
         for group in (group for o in self._optimizers for group in o.param_groups):
@@ -111,7 +115,7 @@ class TrainingRun:
         bf16 = settings.precision == "bf16"
         with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
             logits = self._forward(x)
-        loss = F.cross_entropy(logits.float(), labels, label_smoothing=settings.label_smoothing)
+        loss = F.cross_entropy(logits.float(), targets, label_smoothing=settings.label_smoothing)
         self._network.zero_grad()
         loss.backward()
         for optimizer in self._optimizers:
