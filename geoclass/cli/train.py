@@ -12,6 +12,7 @@ from tqdm import tqdm
 from geoclass.cli import options
 
 if TYPE_CHECKING:
+    from geoclass.learn.recipes import Variation
     from geoclass.learn.training import EpochReport
     from geoclass.model.networks import Arch
 
@@ -51,7 +52,7 @@ def parse_batch_size(_ctx: click.Context, _param: click.Parameter, value: str | 
 @click.option(
     "--epochs",
     type=int,
-    help="Passes over the tiles to train on.  [default: tilenet 100, customnet 30]",
+    help="Passes over the tiles to train on.  [default: tilenet 48, customnet 30]",
 )
 @click.option(
     "--batch-size",
@@ -60,12 +61,23 @@ def parse_batch_size(_ctx: click.Context, _param: click.Parameter, value: str | 
     help="Tiles a step; auto: as many as a GPU holds.  [default: tilenet 128, customnet 64]",
 )
 @click.option(
-    "--learning-rate", type=float, help="Highest rate.  [default: tilenet 0.004, customnet 0.001]"
+    "--learning-rate", type=float, help="Highest rate.  [default: tilenet 0.01, customnet 0.001]"
 )
 @click.option(
     "--schedule",
     type=click.Choice(["constant", "one-cycle", "plateau"]),
     help="Of the learning rate.  [default: tilenet one-cycle, customnet constant]",
+)
+@click.option(
+    "--optimizer",
+    type=click.Choice(["adam", "adamw", "muon"]),
+    help="What moves the weights.  [default: tilenet muon, customnet adam]",
+)
+@click.option(
+    "--vary",
+    type=click.Choice(["none", "turns", "all"]),
+    help="Tiles: not; by turning, mirroring, moving; by light, blur, noise, mixture, too.  "
+    "[default: tilenet all, customnet none]",
 )
 @click.option(
     "--patience", type=int, help="Stop after so many epochs that are no better on validation."
@@ -108,6 +120,7 @@ def command(
     overwrite: bool,
     quiet: bool,
     batch_size: int | None,
+    vary: Variation | None,
     **changes: Any,
 ) -> None:
     """Train a network on the tiles of DATA, a zip or folder of class folders.
@@ -119,6 +132,7 @@ def command(
     """
     from geoclass.errors import OutputError
     from geoclass.learn.evaluation import evaluate
+    from geoclass.learn.recipes import VARIATIONS
     from geoclass.learn.tasks import choose_recipe, plan_training, run_training
     from geoclass.model.checkpoint import load_model
     from geoclass.model.classifier import Classifier, describe_device
@@ -134,6 +148,8 @@ def command(
     if batch_size != AUTO:
         changes["batch_size"] = batch_size
     given = {name: value for name, value in changes.items() if value is not None}
+    if vary is not None:
+        given["augment"] = VARIATIONS[vary]
     plan = plan_training(
         data,
         settings=choose_recipe(arch, device=device, **given),

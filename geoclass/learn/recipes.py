@@ -9,7 +9,9 @@ from geoclass.errors import SettingsError
 from geoclass.learn.augment import AugmentSettings
 from geoclass.model.networks import Arch
 
+Optimizer = Literal["adam", "adamw", "muon"]
 Schedule = Literal["constant", "one-cycle", "plateau"]
+Variation = Literal["none", "turns", "all"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,7 +22,7 @@ class TrainSettings:
     epochs: int = 48
     batch_size: int = 128
     drop_partial_batch: bool = True
-    optimizer: Literal["adam", "adamw", "muon"] = "muon"
+    optimizer: Optimizer = "muon"
     """`muon` is for convolutions; what it does not move is moved by AdamW at the same rate."""
     learning_rate: float = 1e-2
     weight_decay: float = 0.05
@@ -52,6 +54,13 @@ class TrainSettings:
         if not self.learning_rate > 0:
             raise SettingsError(f"learning rate must be positive, got {self.learning_rate}")
 
+
+VARIATIONS: dict[Variation, AugmentSettings | None] = {
+    "none": None,
+    "turns": AugmentSettings(join_share=0, mix_share=0, plain_share=1, plain_share_end=1),
+    "all": AugmentSettings(),
+}
+"""Tiles as they are; turned, mirrored and moved; and in other light, spoilt and mixed, too."""
 
 RECIPES: dict[Arch, TrainSettings] = {
     "tilenet": TrainSettings(),

@@ -19,10 +19,10 @@ IMAGE_CHANNELS = 3
 def build_optimizers(network: nn.Module, settings: TrainSettings) -> list[torch.optim.Optimizer]:
     """The recipe's optimisers, each for its part of a network's weights.
 
+    Fused ones: CustomNet's 442 million weights are read once a step, not once an operation.
     Raises SettingsError where this torch lacks one.
     """
     if settings.optimizer == "adam":
-        # Fused: CustomNet's 442 million weights are read once a step, not once an operation.
         return [torch.optim.Adam(network.parameters(), lr=settings.learning_rate, fused=True)]
     weights = list(network.parameters())
     if settings.optimizer == "adamw":
@@ -42,7 +42,7 @@ def _build_adamw(weights: Sequence[nn.Parameter], settings: TrainSettings) -> to
         {"params": decayed, "weight_decay": settings.weight_decay},
         {"params": kept, "weight_decay": 0.0},
     ]
-    return torch.optim.AdamW(groups, lr=settings.learning_rate)
+    return torch.optim.AdamW(groups, lr=settings.learning_rate, fused=True)
 
 
 def _build_muon(weights: Sequence[nn.Parameter], settings: TrainSettings) -> torch.optim.Optimizer:

@@ -350,6 +350,20 @@ class TestTrainAndEvaluate:
         assert refused.exit_code == 2
         assert "'big' is neither a number nor auto" in refused.output
 
+    @pytest.mark.parametrize(
+        ("vary", "expected"), [("none", None), ("turns", (True, 1, 0)), ("all", (True, 0.4, 0.5))]
+    )
+    def test_recipe_may_be_changed(
+        self, tiles: Path, tmp_path: Path, vary: str, expected: tuple[bool, float, float] | None
+    ) -> None:
+        model = tmp_path / "m.safetensors"
+        self.train(tiles, model, "--vary", vary, "--optimizer", "adamw")
+        recipe = load_model(model).contract.training.recipe
+        assert recipe["optimizer"] == "adamw"
+        names = ("symmetries", "plain_share", "mix_share")
+        found = recipe["augment"] and tuple(recipe["augment"][name] for name in names)
+        assert found == expected
+
     def test_fine_tuning_begins_with_a_model(self, tiles: Path, tmp_path: Path) -> None:
         self.train(tiles, tmp_path / "a.safetensors")
         self.train(tiles, tmp_path / "b.safetensors", "--from", tmp_path / "a.safetensors")
