@@ -7,10 +7,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 from geoclass.campaign.jobs import CampaignSettings, Job, Outcome
+from geoclass.contract import Precision
 from geoclass.errors import Cancelled, GeoclassError, OutputError
 from geoclass.mapping.estimate import estimate_bytes
 from geoclass.mapping.pipeline import run_map
-from geoclass.mapping.plan import plan_map
+from geoclass.mapping.plan import TileClassifier, plan_map
 from geoclass.mapping.request import fingerprint_request
 from geoclass.model.checkpoint import Model
 from geoclass.model.classifier import Classifier
@@ -68,19 +69,29 @@ def check_job(
     return Outcome(job=job, status="up to date")
 
 
-class SceneMapper:
-    """Does jobs one after the other; the model is loaded once."""
+def make_classifier(
+    model: Model, campaign: CampaignSettings, precision: Precision | None = None
+) -> Classifier:
+    """A classifier as the campaign wants it, on its device, or as `precision` says.
 
-    def __init__(self, model: Model, campaign: CampaignSettings) -> None:
-        """Raises SettingsError for a device that is not there."""
-        self._model, self._campaign = model, campaign
-        self._classifier = Classifier(
-            model,
-            device=campaign.device,
-            batch_size=campaign.batch_size,
-            symmetries=campaign.settings.symmetries,
-            precision=campaign.settings.precision,
-        )
+    Raises SettingsError for a device that is not there.
+    """
+    return Classifier(
+        model,
+        device=campaign.device,
+        batch_size=campaign.batch_size,
+        symmetries=campaign.settings.symmetries,
+        precision=precision or campaign.settings.precision,
+    )
+
+
+class SceneMapper:
+    """Does jobs one after the other, with one classifier."""
+
+    def __init__(
+        self, classifier: TileClassifier, model_sha256: str, campaign: CampaignSettings
+    ) -> None:
+        self._classifier, self._sha256, self._campaign = classifier, model_sha256, campaign
 
     def do(
         self,
@@ -93,8 +104,8 @@ class SceneMapper:
         try:
             plan = plan_map(
                 source,
-                self._model.contract,
-                self._model.sha256,
+                self._classifier.contract,
+                self._sha256,
                 campaign.settings,
                 command=campaign.command,
                 classifier=self._classifier,

@@ -15,7 +15,7 @@ from geoclass.campaign.jobs import (
     choose_shard,
     make_folder,
 )
-from geoclass.campaign.mapper import SceneMapper, check_job, open_job
+from geoclass.campaign.mapper import SceneMapper, check_job, make_classifier, open_job
 from geoclass.campaign.scenes import find_scenes, name_maps
 from geoclass.campaign.summary import Summary, order_outcomes, write_summary
 from geoclass.errors import SceneError
@@ -57,7 +57,7 @@ def execute_here(
     progress: Progress,
 ) -> None:
     """One job after the other in this process."""
-    mapper = SceneMapper(model, campaign)
+    mapper = SceneMapper(make_classifier(model, campaign), model.sha256, campaign)
     for job, source in jobs:
         progress.on_outcome(mapper.do(job, source, progress.on_cells))
 

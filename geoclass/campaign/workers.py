@@ -166,16 +166,15 @@ def work(pipe: Connection, campaign: CampaignSettings, index: int, count: int) -
     _die_with_parent()
     import torch
 
-    from geoclass.campaign.mapper import SceneMapper
+    from geoclass.campaign.mapper import SceneMapper, make_classifier
 
     # Before the pools of OpenMP are made.
     torch.set_num_threads(max(1, count_cores() // count))
-    device = campaign.device
-    if device is None and torch.cuda.is_available():
-        device = f"cuda:{index % torch.cuda.device_count()}"
+    if campaign.device is None and torch.cuda.is_available():
+        campaign = replace(campaign, device=f"cuda:{index % torch.cuda.device_count()}")
     try:
         model = load_model(campaign.model, legend=campaign.legend)
-        mapper = SceneMapper(model, replace(campaign, device=device))
+        mapper = SceneMapper(make_classifier(model, campaign), model.sha256, campaign)
     except GeoclassError as error:
         pipe.send(error)  # of the campaign, not of a scene
         return

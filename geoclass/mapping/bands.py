@@ -9,9 +9,9 @@ import numpy as np
 
 from geoclass.grid import Grid
 from geoclass.mapping.cells import cut_tiles, is_whole
-from geoclass.mapping.plan import MapPlan, TileClassifier
+from geoclass.mapping.plan import LatticeClassifier, MapPlan, TileClassifier
 from geoclass.model.classifier import Prediction
-from geoclass.model.sharing import CONTEXT, FEATURE_STRIDE, SharedFeatures
+from geoclass.model.sharing import CONTEXT, FEATURE_STRIDE
 from geoclass.scene.reader import Strip, read_strips
 
 BAND_ROWS = 1024
@@ -54,7 +54,7 @@ def label_band(
     grid: Grid,
     rows: np.ndarray,
     cols: np.ndarray,
-    together: SharedFeatures,
+    together: LatticeClassifier,
     alone: TileClassifier,
 ) -> Prediction:
     """Labels of the tiles of cells, int (n,), rows counted within the band.

@@ -19,7 +19,7 @@ from geoclass.mapping.doubt import check_range, choose_radiometry
 from geoclass.mapping.request import describe_options, fingerprint, fingerprint_request
 from geoclass.mapping.settings import MapSettings
 from geoclass.model.classifier import Prediction
-from geoclass.model.sharing import FEATURE_STRIDE, SharedFeatures
+from geoclass.model.sharing import FEATURE_STRIDE, WindowLabels
 from geoclass.scene.frame import Frame, plan_frame
 from geoclass.scene.mask import find_masks
 from geoclass.scene.place import Place, assign_place, find_place
@@ -38,6 +38,13 @@ TRAINED_REGION = {"EuroSAT": ("Europe", (-25.0, 34.0, 35.0, 66.0))}
 """Data set → name and west, south, east, north of nearly all of its tiles."""
 
 
+class LatticeClassifier(Protocol):
+    """What the pipeline asks of what labels overlapping tiles together."""
+
+    def predict(self, pixels: np.ndarray, first: tuple[int, int], step: int) -> WindowLabels:
+        """Labels of all whole tiles of uint8 (3, h, w), `step` pixels apart from `first` on."""
+
+
 class TileClassifier(Protocol):
     """What the pipeline asks of a classifier."""
 
@@ -47,7 +54,7 @@ class TileClassifier(Protocol):
     def predict(self, images: np.ndarray) -> Prediction:
         """Probabilities of uint8 tiles (n, 3, tile, tile)."""
 
-    def share_features(self) -> SharedFeatures:
+    def share_features(self) -> LatticeClassifier:
         """What labels overlapping tiles together."""
 
 

@@ -7,7 +7,7 @@ features from those of training tiles mean nothing here.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor
 from dataclasses import dataclass
 
@@ -39,6 +39,25 @@ _PLACES = [[0, 3, 4], [3, 1, 5], [4, 5, 2]]
 """Pairs of channels, and where each stands in a covariance matrix."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Window:
+    """Some columns of a lattice's tiles, which are labelled at once."""
+
+    pixels: np.ndarray
+    """uint8 (3, h, w): the tiles with what lies around them."""
+    first: tuple[int, int]
+    """Row and column of the first tile's corner in the pixels."""
+    cols: int
+    """Columns of tiles."""
+    step: int
+    """Pixels from one tile to the next."""
+
+
+WindowLabels = tuple[np.ndarray, np.ndarray]
+"""Of a lattice's tiles: probabilities, float32 (rows, cols, classes), and bool (rows, cols), True
+where they are unknown."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SharedFeatures:
     """Labels all tiles of a lattice; their features are means over a map of features."""
@@ -53,49 +72,36 @@ class SharedFeatures:
     threads: Executor
     """Each works on a window of its own."""
 
-    def predict(
-        self, pixels: np.ndarray, first: tuple[int, int], step: int
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Probabilities, float32 (rows, cols, classes), and what is unknown, bool (rows, cols).
+    def predict(self, pixels: np.ndarray, first: tuple[int, int], step: int) -> WindowLabels:
+        """Labels of all whole tiles whose corners lie `step` pixels apart.
 
-        Of all whole tiles whose corners lie `step` pixels apart. `pixels` are uint8 (3, h, w);
-        `first` are row and column of the first corner. These and `step` are multiples of
-        FEATURE_STRIDE.
+        `pixels` are uint8 (3, h, w); `first` are row and column of the first corner. These and
+        `step` are multiples of FEATURE_STRIDE.
         """
+        return join_windows(self.threads.map(self.predict_window, cut_windows(pixels, first, step)))
 
-        def label(window: tuple[Tensor, tuple[int, int], int]) -> tuple[Tensor, Tensor]:
-            stored, corner, cols = window
-            return self._predict_window(stored, corner, cols, step)
-
-        parts = self.threads.map(label, _cut(pixels, first, step))
-        probabilities, unknown = zip(*parts, strict=True)
-        return torch.cat(probabilities, dim=1).numpy(), torch.cat(unknown, dim=1).numpy()
-
-    def _predict_window(
-        self, window: Tensor, first: tuple[int, int], cols: int, step: int
-    ) -> tuple[Tensor, Tensor]:
-        """The same of one window, whose first tile's corner is at `first`."""
-        row, col = first
+    def predict_window(self, window: Window) -> WindowLabels:
+        """The same of one window."""
+        row, col = window.first
         with torch.inference_mode():
-            pixels = window.to(self.device)[None]
+            pixels = torch.from_numpy(window.pixels).to(self.device)[None]
             features = self.map_features(pixels).float()
             pooled = pool_features(
-                features[:, :, row // FEATURE_STRIDE :, col // FEATURE_STRIDE :], step
-            )[0, :, :, :cols]
-            rows = pooled.shape[1]
+                features[:, :, row // FEATURE_STRIDE :, col // FEATURE_STRIDE :], window.step
+            )[0, :, :, : window.cols]
+            rows, cols = pooled.shape[1:]
             logits = self.decide(pooled.flatten(1).T).float()
             unknown = torch.zeros(len(logits), dtype=torch.bool)
             if self.novelty is not None:
-                statistics = describe_lattice(pixels[:, :, row:, col:].float(), step, rows, cols)
+                cut = pixels[:, :, row:, col:].float()
+                statistics = describe_lattice(cut, window.step, rows, cols)
                 unknown = self.novelty.is_unknown_together(logits, statistics).cpu()
             probabilities = torch.softmax(logits / self.temperature, dim=1).cpu()
-        return probabilities.reshape(rows, cols, -1), unknown.reshape(rows, cols)
+        return probabilities.reshape(rows, cols, -1).numpy(), unknown.reshape(rows, cols).numpy()
 
 
-def _cut(
-    pixels: np.ndarray, first: tuple[int, int], step: int
-) -> Iterator[tuple[Tensor, tuple[int, int], int]]:
-    """Windows of columns: pixels with context, first corner in them, columns of tiles."""
+def cut_windows(pixels: np.ndarray, first: tuple[int, int], step: int) -> Iterator[Window]:
+    """All tiles of a lattice; arguments as of `SharedFeatures.predict`."""
     size = SIDE * FEATURE_STRIDE
     row, col = first
     # Odd rows and columns at the end would not come out even in the network's halves.
@@ -105,8 +111,18 @@ def _cut(
     for begin in range(0, len(corners), at_once):
         some = corners[begin : begin + at_once]
         left, right = max(0, some[0] - CONTEXT), min(width, some[-1] + size + CONTEXT)
-        window = torch.from_numpy(np.ascontiguousarray(pixels[:, :height, left:right]))
-        yield window, (row, some[0] - left), len(some)
+        yield Window(
+            pixels=np.ascontiguousarray(pixels[:, :height, left:right]),
+            first=(row, some[0] - left),
+            cols=len(some),
+            step=step,
+        )
+
+
+def join_windows(parts: Iterable[WindowLabels]) -> WindowLabels:
+    """Labels of neighbouring windows, from left to right, as those of one."""
+    probabilities, unknown = zip(*parts, strict=True)
+    return np.concatenate(probabilities, axis=1), np.concatenate(unknown, axis=1)
 
 
 def pool_features(features: Tensor, step: int) -> Tensor:
