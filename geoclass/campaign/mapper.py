@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from geoclass.campaign.jobs import CampaignSettings, Job, Outcome
@@ -16,7 +17,7 @@ from geoclass.mapping.request import fingerprint_request
 from geoclass.model.checkpoint import Model
 from geoclass.model.classifier import Classifier
 from geoclass.products.files import check_placed, check_room, read_request, write_map
-from geoclass.products.storage import Target
+from geoclass.products.storage import StoredPath, Target
 from geoclass.scene.source import SceneSource, open_scene
 
 
@@ -53,9 +54,9 @@ def check_job(
     try:
         if not job.output.exists():
             return None
+        request = read_request(job.output, campaign.map_format, campaign.form)
     except OutputError as error:  # of storage
         return fail(job, error, started)
-    request = read_request(job.output, campaign.map_format, campaign.form)
     if request is None and campaign.overwrite:
         return None
     if request is None:
@@ -67,6 +68,32 @@ def check_job(
     if campaign.redo or request != form.mark(asked):
         return None
     return Outcome(job=job, status="up to date")
+
+
+CHECKS_AT_ONCE = 8
+"""Of maps in storage, which takes some requests a map, answered from far away."""
+
+
+def check_jobs(
+    jobs: Sequence[Job],
+    opened: Mapping[Job, SceneSource | Outcome],
+    campaign: CampaignSettings,
+    model: Model,
+) -> Iterator[tuple[Job, SceneSource | Outcome]]:
+    """Each job, in order, with its scene where it is to be done, else with its outcome."""
+
+    def check(job: Job) -> SceneSource | Outcome:
+        found = opened[job]
+        if isinstance(found, Outcome):
+            return found
+        return check_job(job, found, campaign, model) or found
+
+    stored = any(isinstance(job.output, StoredPath) for job in jobs)
+    threads = ThreadPoolExecutor(CHECKS_AT_ONCE if stored else 1)
+    try:
+        yield from zip(jobs, threads.map(check, jobs), strict=True)
+    finally:
+        threads.shutdown(cancel_futures=True)  # where a failure, or someone, stops the campaign
 
 
 def make_classifier(

@@ -15,7 +15,7 @@ from geoclass.campaign.jobs import (
     choose_shard,
     make_folder,
 )
-from geoclass.campaign.mapper import SceneMapper, check_job, make_classifier, open_job
+from geoclass.campaign.mapper import SceneMapper, check_jobs, make_classifier, open_job
 from geoclass.campaign.scenes import find_scenes, name_maps
 from geoclass.campaign.summary import Summary, order_outcomes, write_summary
 from geoclass.errors import SceneError
@@ -106,16 +106,11 @@ def run_campaign(
         progress.on_start(len(jobs))
         pending = []
         sweep_drafts(job.output for job in jobs)
-        for job in jobs:
-            found = opened[job]
+        for job, found in check_jobs(jobs, opened, campaign, model):
             if isinstance(found, Outcome):
                 collect(found)
-                continue
-            settled = check_job(job, found, campaign, model)
-            if settled is None:
-                pending.append((job, found))
             else:
-                collect(settled)
+                pending.append((job, found))
         if pending:
             tell = Progress(on_outcome=collect, on_cells=progress.on_cells)
             execute(pending, model, campaign, tell)

@@ -210,11 +210,9 @@ def read_request(
     """What was asked for when geoclass wrote this map: `Provenance.request`, marked by the form.
 
     None where the file is no map of geoclass; empty where nothing is known or a companion lacks.
+    Raises OutputError where storage does not say.
     """
-    try:
-        items = _read_items(path, map_format)
-    except OutputError:
-        return None
+    items = _read_items(path, map_format)
     if "GEOCLASS_FINGERPRINT" not in items:
         return None
     whole = all(file.exists() for file in _list_companions(path, map_format, settings))
@@ -228,24 +226,38 @@ def _list_companions(path: Target, map_format: MapFormat, settings: FileSettings
 
 
 def _read_items(path: Target, map_format: MapFormat) -> Mapping[str, str]:
-    """Metadata of a file, of one in storage by GDAL and without fetching all of it."""
-    read = _ADAPTERS[map_format].read_items
+    """Metadata of a file; empty where it is none of ours or of another format.
+
+    Raises OutputError where storage does not give it.
+    """
     if isinstance(path, Path):
-        return read(path) or {}
-    if map_format == "parquet":  # GDAL cannot look into it everywhere
-        with draft_folder(path) as folder:
-            copy = Path(folder) / path.name
-            path.download(copy)
-            return read(copy) or {}
+        return _look_into(path, map_format)
+    if map_format != "parquet":  # GDAL cannot look into it everywhere
+        items = _look_from_afar(path, map_format)
+        if "GEOCLASS_FINGERPRINT" in items:
+            return items
+    # To GDAL, a file whose connection dropped is a foreign one. Whoever fetches it can tell.
+    with draft_folder(path) as folder:
+        copy = Path(folder) / path.name
+        path.download(copy)
+        return _look_into(copy, map_format)
+
+
+def _look_from_afar(path: StoredPath, map_format: MapFormat) -> Mapping[str, str]:
+    """By GDAL, without fetching all of the file."""
     # Each has a GDAL of its own. What was there may have been replaced since.
     pyogrio.set_gdal_config_options({"CPL_VSIL_CURL_NON_CACHED": "/vsis3/"})
     with rasterio.Env(GDAL_DISABLE_READDIR_ON_OPEN="EMPTY_DIR", CPL_VSIL_CURL_NON_CACHED="/vsis3/"):
-        return read(path.gdal_name) or {}
+        return _look_into(path.gdal_name, map_format)
+
+
+def _look_into(name: Path | str, map_format: MapFormat) -> Mapping[str, str]:
+    try:
+        return _ADAPTERS[map_format].read_items(name) or {}
+    except OutputError:
+        return {}
 
 
 def _read_mark(path: Target, map_format: MapFormat) -> str | None:
-    """None where the file is none of ours or of another format."""
-    try:
-        return _read_items(path, map_format).get("GEOCLASS_FINGERPRINT")
-    except OutputError:
-        return None
+    """None where the file is none of ours or of another format; OutputError as above."""
+    return _read_items(path, map_format).get("GEOCLASS_FINGERPRINT")

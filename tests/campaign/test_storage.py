@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import os
 import socket
@@ -11,6 +12,8 @@ import threading
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import boto3
@@ -201,6 +204,115 @@ def test_connection_that_drops_while_uploading(
             target.upload(file)
         assert "\n" not in str(caught.value)
     storage._connect.cache_clear()
+
+
+@dataclass
+class Relay:
+    """What stands before the server, and may lose what it sends."""
+
+    drops: int = 0
+    """So many of the next answers with a body are cut off."""
+    delay_s: float = 0.0
+    at_work: int = 0
+    most_at_work: int = 0
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+
+@pytest.fixture
+def relay(server: str, s3: boto3.client, monkeypatch: pytest.MonkeyPatch) -> Iterator[Relay]:
+    state = Relay()
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self) -> None:
+            with state.lock:
+                state.at_work += 1
+                state.most_at_work = max(state.most_at_work, state.at_work)
+            time.sleep(state.delay_s)
+            try:
+                self.pass_on()
+            finally:
+                with state.lock:
+                    state.at_work -= 1
+
+        do_HEAD = do_PUT = do_POST = do_GET  # noqa: N815
+
+        def pass_on(self) -> None:
+            content = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            far = http.client.HTTPConnection(server)
+            far.request(self.command, self.path, content, dict(self.headers))
+            answer = far.getresponse()
+            body = answer.read()
+            self.send_response(answer.status)
+            for name, value in answer.getheaders():
+                if name.lower() not in ("connection", "transfer-encoding"):
+                    self.send_header(name, value)
+            if "Content-Length" not in answer.headers:
+                self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            far.close()
+            if self.command == "GET" and state.drops:
+                state.drops -= 1
+                body, self.close_connection = body[: len(body) // 2], True
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            """Quietly."""
+
+    proxy = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    proxy.daemon_threads = True
+    thread = threading.Thread(target=proxy.serve_forever, kwargs={"poll_interval": 0.05})
+    thread.start()
+    point_to(monkeypatch, f"127.0.0.1:{proxy.server_address[1]}")
+    try:
+        yield state
+    finally:
+        proxy.shutdown()
+        proxy.server_close()
+        thread.join()
+        storage._connect.cache_clear()
+
+
+@pytest.mark.parametrize("map_format", ["gpkg", "tif"])
+def test_connection_that_drops_makes_no_map_a_foreign_file(
+    s3: boto3.client, relay: Relay, scenes: Path, map_format: str
+) -> None:
+    inputs, campaign = [str(scenes / "good0.tif")], CampaignSettings(map_format=map_format)
+    assert run_campaign(inputs, "s3://maps", campaign).counts["mapped"] == 1
+    written = keys(s3)
+    relay.drops = 3
+    assert run_campaign(inputs, "s3://maps", campaign).counts["up to date"] == 1
+    assert relay.drops == 0
+
+    relay.drops = 1000
+    careless = CampaignSettings(map_format=map_format, overwrite=True)
+    failed = run_campaign(inputs, "s3://maps", careless).failures[0].reason
+    assert f"cannot read s3://maps/good0.{map_format}: " in failed
+    assert "\n" not in failed
+    output = f"s3://maps/good0.{map_format}"
+    result = CliRunner().invoke(main, ["map", *inputs, "-o", output])
+    assert (result.exit_code, result.stderr.count("\n")) == (1, 1)
+    assert f"cannot read {output}: " in result.stderr
+    relay.drops = 0
+    assert {k: v for k, v in keys(s3).items() if "good" in k} == {
+        k: v for k, v in written.items() if "good" in k
+    }
+
+
+def test_maps_in_storage_are_checked_several_at_a_time(
+    relay: Relay, make_scene: Make, tmp_path: Path
+) -> None:
+    (tmp_path / "scenes").mkdir()
+    for n in range(8):
+        make_scene(paint([[n]]), f"scenes/good{n}.tif")
+    inputs = [str(tmp_path / "scenes")]
+    first = run_campaign(inputs, "s3://maps")
+    relay.delay_s, relay.most_at_work = 0.1, 0
+    again = run_campaign(inputs, "s3://maps")
+    assert again.counts == {"mapped": 0, "up to date": 8, "failed": 0}
+    assert [o.job for o in again.outcomes] == [o.job for o in first.outcomes]
+    assert relay.most_at_work > 3
 
 
 @pytest.mark.parametrize("output", ["gs://bucket/maps/", "az://bucket/map.tif"])
