@@ -128,20 +128,11 @@ def start_devices(
     if campaign.device == "cpu" or count < 1:
         return None
     shared = ray.put(model)
-    kind: Any = ray.remote(num_gpus=1, num_cpus=0, max_restarts=-1)(DeviceClassifier)
-    names = [f"classify GPU {n + 1}" for n in range(count)]
-    ways = [kind.options(name=name, max_concurrency=QUESTIONS_AT_ONCE) for name in names]
-    actors = [way.remote(campaign) for way in ways]
-    asked = {actor.introduce.remote(shared): actor for actor in actors}
-    first, _ = ray.wait(list(asked), timeout=FIRST_S)
-    answered, late = ray.wait(list(asked), num_returns=count, timeout=OTHERS_S if first else 0)
-    for reference in late:
-        ray.kill(asked[reference])
-    found = {asked[reference]: word for reference in answered for word in _hear(reference)}
+    found = _meet(_start_actors(campaign, count), shared)
     if not found:
         raise SettingsError(
-            f"none of the cluster's {count} GPUs came free within {FIRST_S} s: "
-            "wait for those who use them, or try --device cpu"
+            f"none of the cluster's {count} GPUs is to be had: wait for those who use them, "
+            "or try --device cpu"
         )
     precisions = {precision for _, precision in found.values()}
     precision = precisions.pop() if len(precisions) == 1 else "fp32"  # all are good at that
@@ -152,6 +143,28 @@ def start_devices(
         sha256=model.sha256,
         patience_s=patience_s,
     )
+
+
+def _start_actors(campaign: CampaignSettings, count: int) -> list[Any]:
+    import ray
+
+    # Ray begins a lost one anew; its questions are asked again by who asked them.
+    kind: Any = ray.remote(num_gpus=1, num_cpus=0, max_restarts=-1)(DeviceClassifier)
+    names = [f"classify GPU {n + 1}" for n in range(count)]
+    ways = [kind.options(name=name, max_concurrency=QUESTIONS_AT_ONCE) for name in names]
+    return [way.remote(campaign) for way in ways]
+
+
+def _meet(actors: list[Any], model: ObjectRef[Model]) -> dict[Any, tuple[str, Precision]]:
+    """Those who come in time, and how they introduce themselves; the others are let go."""
+    import ray
+
+    asked = {actor.introduce.remote(model): actor for actor in actors}
+    first, _ = ray.wait(list(asked), timeout=FIRST_S)
+    answered, late = ray.wait(list(asked), num_returns=len(asked), timeout=OTHERS_S if first else 0)
+    for reference in late:
+        ray.kill(asked[reference])
+    return {asked[reference]: words for reference in answered for words in _hear(reference)}
 
 
 def _hear(reference: Any) -> Iterator[tuple[str, Precision]]:
