@@ -25,6 +25,8 @@ from geoclass.campaign.summary import Summary
 from geoclass.errors import SettingsError
 from geoclass.legend import UNKNOWN
 from geoclass.mapping.settings import MapSettings
+from geoclass.model.checkpoint import load_model
+from geoclass.model.classifier import Classifier
 from geoclass.products.files import read_map
 from tests.conftest import SAMPLE_SCENE, STRANGE, assert_equal_maps
 
@@ -60,11 +62,11 @@ def node(cluster: Cluster) -> Node:
 
 @pytest.fixture
 def scenes(make_scene: Make, tmp_path: Path) -> Path:
-    """Five scenes of 128×128 pixels and one of 448×1280, with a patch unlike all training tiles."""
+    """Three of 128×128 pixels and one of 448×1280, with a patch unlike all training tiles."""
     with rasterio.open(SAMPLE_SCENE) as file:
         pixels, tags = file.read(), file.tags()
     (tmp_path / "scenes").mkdir()
-    for n in range(5):
+    for n in range(3):
         left = 128 * n
         make_scene(pixels[:, :128, left : left + 128], f"scenes/small{n}.tif", tags=tags)
     wide = pixels[:, :448, :1280]
@@ -120,6 +122,28 @@ def test_device_that_cannot_be_used_is_one_line(
     assert "\n" not in str(caught.value)
 
 
+def test_errors_at_work_are_those_of_a_device_that_is_here(cluster: Cluster) -> None:
+    import ray
+
+    from geoclass.campaign.devices import start_devices
+    from geoclass.campaign.remote import RemoteClassifier
+
+    model, four_bands = load_model(), np.zeros((1, 4, 64, 64), dtype=np.uint8)
+    with pytest.raises(RuntimeError) as here:
+        Classifier(model).predict(four_bands)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        ray.init(address=cluster.address, logging_level="ERROR", log_to_driver=False)
+        try:
+            devices = start_devices(model, CampaignSettings(), most=1, patience_s=60)
+            assert devices is not None
+            with pytest.raises(RuntimeError) as far:
+                RemoteClassifier(devices).predict(four_bands)
+        finally:
+            ray.shutdown()
+    assert (type(far.value), str(far.value)) == (type(here.value), str(here.value))
+
+
 def test_maps_stay_the_same_where_a_process_and_a_node_are_lost(
     scenes: Path, tmp_path: Path, cluster: Cluster, node: Node
 ) -> None:
@@ -137,7 +161,7 @@ def test_maps_stay_the_same_where_a_process_and_a_node_are_lost(
     cluster.wait_for_nodes()  # until the loss is known to all
     assert killed
     assert lost
-    assert far.counts == {"mapped": 6, "up to date": 0, "failed": 0}, far.failures
+    assert far.counts == {"mapped": 4, "up to date": 0, "failed": 0}, far.failures
     for one, other in zip(alone.outcomes, far.outcomes, strict=True):
         landcover = read_map(one.job.output)
         assert_equal_maps(read_map(other.job.output), landcover)
