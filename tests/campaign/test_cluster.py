@@ -46,7 +46,7 @@ def cluster() -> Iterator[Cluster]:
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Ray leaves files and processes to the end of its day
-        noticing = {"health_check_period_ms": 500, "health_check_failure_threshold": 2}
+        noticing = {"health_check_period_ms": 1000, "health_check_failure_threshold": 3}
         head = {"num_cpus": 1, "num_gpus": 0, "_system_config": noticing}
         cluster = Cluster(initialize_head=True, head_node_args=head)
         cluster.add_node(num_cpus=0, num_gpus=1)
@@ -101,7 +101,7 @@ def kill_at_work(kind: str, killed: list[int]) -> threading.Thread:
     """Kill -9 the first of Ray's processes that is at work on what is called `kind`."""
 
     def strike() -> None:
-        until = time.monotonic() + 60
+        until = time.monotonic() + 300  # processes are slow to begin where others work, too
         while not killed and time.monotonic() < until:
             find = ["pgrep", "-f", f"^ray::{kind}"]
             found = subprocess.run(find, capture_output=True, text=True, check=False).stdout
