@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -243,12 +244,17 @@ def _read_items(path: Target, map_format: MapFormat) -> Mapping[str, str]:
         return _look_into(copy, map_format)
 
 
+_ONE_LOOK = threading.Lock()
+"""At a time: what waits in GDAL may hold the interpreter, and so all who might end its waiting."""
+
+
 def _look_from_afar(path: StoredPath, map_format: MapFormat) -> Mapping[str, str]:
     """By GDAL, without fetching all of the file."""
-    # Each has a GDAL of its own. What was there may have been replaced since.
-    pyogrio.set_gdal_config_options({"CPL_VSIL_CURL_NON_CACHED": "/vsis3/"})
-    with rasterio.Env(GDAL_DISABLE_READDIR_ON_OPEN="EMPTY_DIR", CPL_VSIL_CURL_NON_CACHED="/vsis3/"):
-        return _look_into(path.gdal_name, map_format)
+    settings = {"CPL_VSIL_CURL_NON_CACHED": "/vsis3/"}  # it may have been replaced since
+    with _ONE_LOOK:
+        pyogrio.set_gdal_config_options(settings)  # which has a GDAL of its own
+        with rasterio.Env(GDAL_DISABLE_READDIR_ON_OPEN="EMPTY_DIR", **settings):
+            return _look_into(path.gdal_name, map_format)
 
 
 def _look_into(name: Path | str, map_format: MapFormat) -> Mapping[str, str]:

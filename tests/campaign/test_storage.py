@@ -12,7 +12,7 @@ import threading
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -212,10 +212,6 @@ class Relay:
 
     drops: int = 0
     """So many of the next answers with a body are cut off."""
-    delay_s: float = 0.0
-    at_work: int = 0
-    most_at_work: int = 0
-    lock: threading.Lock = field(default_factory=threading.Lock)
 
 
 @pytest.fixture
@@ -226,19 +222,6 @@ def relay(server: str, s3: boto3.client, monkeypatch: pytest.MonkeyPatch) -> Ite
         protocol_version = "HTTP/1.1"
 
         def do_GET(self) -> None:
-            with state.lock:
-                state.at_work += 1
-                state.most_at_work = max(state.most_at_work, state.at_work)
-            time.sleep(state.delay_s)
-            try:
-                self.pass_on()
-            finally:
-                with state.lock:
-                    state.at_work -= 1
-
-        do_HEAD = do_PUT = do_POST = do_GET  # noqa: N815
-
-        def pass_on(self) -> None:
             content = self.rfile.read(int(self.headers.get("Content-Length", 0)))
             far = http.client.HTTPConnection(server)
             far.request(self.command, self.path, content, dict(self.headers))
@@ -256,6 +239,8 @@ def relay(server: str, s3: boto3.client, monkeypatch: pytest.MonkeyPatch) -> Ite
                 state.drops -= 1
                 body, self.close_connection = body[: len(body) // 2], True
             self.wfile.write(body)
+
+        do_HEAD = do_PUT = do_POST = do_GET  # noqa: N815
 
         def log_message(self, *_: object) -> None:
             """Quietly."""
@@ -300,19 +285,29 @@ def test_connection_that_drops_makes_no_map_a_foreign_file(
     }
 
 
-def test_maps_in_storage_are_checked_several_at_a_time(
-    relay: Relay, make_scene: Make, tmp_path: Path
+def test_storage_is_asked_for_several_maps_at_a_time(
+    s3: boto3.client, make_scene: Make, tmp_path: Path
 ) -> None:
     (tmp_path / "scenes").mkdir()
     for n in range(8):
         make_scene(paint([[n]]), f"scenes/good{n}.tif")
     inputs = [str(tmp_path / "scenes")]
     first = run_campaign(inputs, "s3://maps")
-    relay.delay_s, relay.most_at_work = 0.1, 0
+    lock, at_work, most = threading.Lock(), [0], [0]
+
+    def count(**_: object) -> None:
+        with lock:
+            at_work[0] += 1
+            most[0] = max(most[0], at_work[0])
+        time.sleep(0.2)
+        with lock:
+            at_work[0] -= 1
+
+    storage._connect().meta.events.register("before-send.s3.HeadObject", count)
     again = run_campaign(inputs, "s3://maps")
     assert again.counts == {"mapped": 0, "up to date": 8, "failed": 0}
     assert [o.job for o in again.outcomes] == [o.job for o in first.outcomes]
-    assert relay.most_at_work > 3
+    assert most[0] > 3
 
 
 @pytest.mark.parametrize("output", ["gs://bucket/maps/", "az://bucket/map.tif"])
