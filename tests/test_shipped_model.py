@@ -16,7 +16,6 @@ import rasterio
 from click.testing import CliRunner
 
 from geoclass.cli.main import main
-from geoclass.landcover import FULL_SCALE
 from geoclass.learn.dataset import TileSet, read_tiles
 from geoclass.learn.splits import hash_names, split_randomly
 from geoclass.legend import EUROSAT, UNKNOWN
@@ -82,17 +81,18 @@ def test_sample_scene_is_mapped(tmp_path: Path) -> None:
     assert cells["confidence"].between(0.1, 1).all()
 
 
-def test_half_the_bits_keep_the_sample_scenes_labels() -> None:
-    """All but those between two classes that are as good as equally likely."""
+@pytest.mark.parametrize("stride", [64, 32])
+def test_half_the_bits_keep_the_sample_scenes_labels(stride: int) -> None:
+    """Also of cells that are nearly unknown, or between two classes."""
     full, half = (
-        map_scene(SAMPLE_SCENE, settings=MapSettings(precision=precision), device="cpu")
+        map_scene(
+            SAMPLE_SCENE, settings=MapSettings(precision=precision, stride=stride), device="cpu"
+        )
         for precision in ("fp32", "bf16")
     )
     assert (full.provenance.precision, half.provenance.precision) == ("fp32", "bf16")
-    differ = full.best_class != half.best_class
-    second, first = np.sort(full.probabilities.astype(int), axis=2)[..., -2:].transpose(2, 0, 1)
-    assert differ.mean() <= 0.01
-    assert (first - second)[differ].max(initial=0) <= 0.05 * FULL_SCALE
+    assert (full.class_id == half.class_id).mean() >= 0.998
+    assert (full.best_class == half.best_class).mean() >= 0.998
 
 
 @pytest.fixture(scope="module")
@@ -120,7 +120,8 @@ def test_half_the_bits_keep_the_labels_of_unseen_tiles(model: Model, unseen: Til
         for precision in ("fp32", "bf16")
     )
     labels, others = (p.probabilities.argmax(axis=1) for p in (full, half))
-    assert (labels == others).mean() >= 0.998
+    assert (labels == others).mean() >= 0.9995
+    assert (full.unknown == half.unknown).all()
     right, right_too = (float((x == unseen.labels).mean()) for x in (labels, others))
     assert abs(right - right_too) <= 0.001
 

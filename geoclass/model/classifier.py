@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -13,8 +14,9 @@ from torch import Tensor
 from geoclass.contract import Precision
 from geoclass.errors import SettingsError
 from geoclass.model.checkpoint import Model
-from geoclass.model.fused import FusedTileNet, fuse
+from geoclass.model.fused import FusedNetwork, FusedTileNet, fuse
 from geoclass.model.networks import Network
+from geoclass.model.second_look import find_borderline, find_close
 from geoclass.model.sharing import SharedFeatures
 
 CPU_BATCH_SIZE = 128
@@ -24,6 +26,18 @@ CUDA_TILE_BYTES = 16 * 2**20
 """More than a tile needs while CustomNet works on it in float32."""
 CUDA_THREADS = 2
 """While one waits for the GPU, the other brings it the next batch."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Look:
+    """What one network makes of n tiles, on the device."""
+
+    probabilities: Tensor
+    """float32 (n, classes), calibrated."""
+    unknown: Tensor
+    """bool (n,)."""
+    doubtful: Tensor
+    """bool (n,): where half the bits may have changed the class or whether it is unknown."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,13 +77,18 @@ class Classifier:
         self.precision: Precision = precision or choose_precision(self.device)
         self.batch_size = batch_size or choose_batch_size(self.device)
         self._symmetries = symmetries
-        self._network = fuse(
+        prepare = partial(
+            fuse,
             model.network,
             mean=model.contract.mean,
             std=model.contract.std,
-            dtype=torch.bfloat16 if self.precision == "bf16" else torch.float32,
             device=self.device,
         )
+        halved = self.precision == "bf16"
+        self._network = prepare(dtype=torch.bfloat16 if halved else torch.float32)
+        # Of CustomNet, a second copy would take 1.8 GB.
+        looks_again = halved and isinstance(self._network, FusedTileNet)
+        self._exact = prepare(dtype=torch.float32) if looks_again else None
         self._novelty = None if model.novelty is None else model.novelty.to(self.device)
         # Threads with batches of their own, each on one core: threads that share the sums of one
         # batch wait for one another at every layer, long where the cores have other work, too.
@@ -143,21 +162,28 @@ class Classifier:
             if self.device.type == "cuda":
                 batch = batch.pin_memory()
             tiles = batch.to(self.device, non_blocking=True)
-            features = self._network.features(tiles)
-            logits = self._network.decide(features)
-            if self._novelty is None:
-                unknown = torch.zeros(len(batch), dtype=torch.bool)
-            else:
-                scores = self._novelty.score(tiles.float(), features, logits)
-                unknown = self._novelty.is_unknown(scores)
-            probabilities = self._calibrate(logits)
-            if self._symmetries:
-                others = [self._calibrate(self._compute_logits(x)) for x in _turn(tiles)]
-                probabilities = torch.stack([probabilities, *others]).mean(dim=0)
-            return probabilities.cpu(), unknown.cpu()
+            look = self._look(self._network, tiles)
+            if self._exact is not None and len(again := look.doubtful.nonzero().flatten()):
+                exact = self._look(self._exact, tiles[again])
+                look.probabilities[again] = exact.probabilities
+                look.unknown[again] = exact.unknown
+            return look.probabilities.cpu(), look.unknown.cpu()
 
-    def _compute_logits(self, tiles: Tensor) -> Tensor:
-        return self._network.decide(self._network.features(tiles))
+    def _look(self, network: FusedNetwork, tiles: Tensor) -> _Look:
+        features = network.features(tiles)
+        logits = network.decide(features)
+        probabilities = self._calibrate(logits)
+        if self._symmetries:
+            turned = (network.decide(network.features(x)) for x in _turn(tiles))
+            others = [self._calibrate(x) for x in turned]
+            probabilities = torch.stack([probabilities, *others]).mean(dim=0)
+        doubtful = find_close(probabilities, self.contract.temperature)
+        unknown = torch.zeros_like(doubtful)
+        if self._novelty is not None:
+            scores = self._novelty.score(tiles.float(), features, logits)
+            unknown = self._novelty.is_unknown(scores)
+            doubtful |= find_borderline(self._novelty, scores)
+        return _Look(probabilities=probabilities, unknown=unknown, doubtful=doubtful)
 
     def _calibrate(self, logits: Tensor) -> Tensor:
         return torch.softmax(logits / self.contract.temperature, dim=1)
