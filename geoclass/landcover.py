@@ -62,7 +62,7 @@ class Provenance:
     fingerprint: str
     """Hash of all that can change a pixel or how it is shown; equal fingerprints, equal maps."""
     precision: Precision = "fp32"
-    """Of the network's products. A cell in some hundreds may depend on it, by the machine's
+    """Of the network's products. A cell in some thousands may depend on it, by the machine's
     choice; what a person chooses stands in `options`."""
     request: str = ""
     """Hash of what was asked for, known before a pixel is read; empty in maps of old."""

@@ -138,8 +138,8 @@ class SceneMapper:
                 classifier=self._classifier,
             )
             check_placed(plan.grid, campaign.map_format, settings=campaign.form)
-            wide = campaign.form.probabilities
-            check_room(job.output, estimate_bytes(plan, campaign.map_format, probabilities=wide))
+            needed = estimate_bytes(plan, campaign.map_format, campaign.form)
+            check_room(job.output, needed)
             landcover = run_map(plan, self._classifier, on_cells=on_cells)
             write_map(landcover, job.output, campaign.map_format, settings=campaign.form)
         except Cancelled:  # the caller wants an end, of all scenes

@@ -104,8 +104,7 @@ def map_one(
             say(f"wrote {preview}")
         return
     check_placed(plan.grid, map_format, settings=order.form)
-    wide = order.form.probabilities
-    check_room(output, estimate_bytes(plan, map_format, probabilities=wide))
+    check_room(output, estimate_bytes(plan, map_format, order.form))
     for warning in plan.warnings:
         click.echo(f"Warning: {warning}", err=True)
     say(describe_plan(plan))
@@ -113,7 +112,7 @@ def map_one(
     work = f"{classifier.precision}, batches of {classifier.batch_size}"
     say(f"device      {describe_device(classifier.device)}, {work}")
     if dry_run:
-        estimate = estimate_work(plan, classifier, map_format, probabilities=wide)
+        estimate = estimate_work(plan, classifier, map_format, order.form)
         say(f"time        about {estimate.seconds:.0f} s")
         say(f"output      {output}, about {estimate.output_bytes / 1e6:.1f} MB")
         return

@@ -8,16 +8,23 @@ from dataclasses import dataclass
 import numpy as np
 
 from geoclass.mapping.plan import MapPlan, TileClassifier
+from geoclass.products.formats import AS_USUAL, DISSOLVED_FROM, FileSettings, MapFormat
 
 SAMPLE_TILES = 256
 
-# Measured on maps of 9, 3,600 and 29,584 cells with random probabilities.
-BYTES_PER_CELL = {"gpkg": 390, "tif": 15, "parquet": 9, "fgb": 330, "geojson": 560}
+# Measured on maps of 9, 3,600 and 29,584 cells with random probabilities, and dissolved ones.
+BYTES_PER_CELL = {"gpkg": 43, "tif": 15, "parquet": 0, "fgb": 0, "geojson": 0}
+"""Of a cell by itself, whatever is drawn of it."""
+BYTES_PER_SHAPE = {"gpkg": 350, "tif": 0, "parquet": 9, "fgb": 330, "geojson": 560}
+"""Of a polygon and what stands beside it: of a cell, or of a patch of cells."""
 BYTES_PER_PROBABILITY = {"gpkg": 9, "tif": 0, "parquet": 1, "fgb": 10, "geojson": 22}
-"""Of a cell and class, where files of polygons hold them as columns."""
+"""Of a polygon and class, where files of polygons hold them as columns."""
 BYTES_PER_MAP = {
     "gpkg": 140_000, "tif": 35_000, "parquet": 45_000, "fgb": 20_000, "geojson": 16_000
 }  # fmt: skip
+
+PATCHES_PER_CELL = 0.06
+"""Where cells are dissolved; land decides, and the stride: see docs/results.md."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,7 +37,10 @@ class WorkEstimate:
 
 
 def estimate_work(
-    plan: MapPlan, classifier: TileClassifier, map_format: str, *, probabilities: bool = False
+    plan: MapPlan,
+    classifier: TileClassifier,
+    map_format: MapFormat,
+    settings: FileSettings = AS_USUAL,
 ) -> WorkEstimate:
     """Time and size of a planned map: times the classifier on noise, and scales up."""
     size = plan.grid.tile_size
@@ -41,13 +51,16 @@ def estimate_work(
     seconds_per_cell = (time.perf_counter() - started) / SAMPLE_TILES
     return WorkEstimate(
         seconds=plan.grid.rows * plan.grid.cols * seconds_per_cell,
-        output_bytes=estimate_bytes(plan, map_format, probabilities=probabilities),
+        output_bytes=estimate_bytes(plan, map_format, settings),
     )
 
 
-def estimate_bytes(plan: MapPlan, map_format: str, *, probabilities: bool = False) -> int:
-    """Size of the map's file, about."""
+def estimate_bytes(plan: MapPlan, map_format: MapFormat, settings: FileSettings = AS_USUAL) -> int:
+    """Size of the map's file, about: how many patches it has is seen when it is made."""
     cells = plan.grid.rows * plan.grid.cols
-    columns = len(plan.contract.legend) if probabilities else 0
-    a_cell = BYTES_PER_CELL[map_format] + columns * BYTES_PER_PROBABILITY[map_format]
-    return BYTES_PER_MAP[map_format] + cells * a_cell
+    settings = settings.fit(map_format)
+    dissolve = settings.wants_patches(cells, usual_from=DISSOLVED_FROM.get(map_format))
+    shapes = round(PATCHES_PER_CELL * cells) if dissolve else cells
+    columns = len(plan.contract.legend) if settings.probabilities else 0
+    a_shape = BYTES_PER_SHAPE[map_format] + columns * BYTES_PER_PROBABILITY[map_format]
+    return BYTES_PER_MAP[map_format] + cells * BYTES_PER_CELL[map_format] + shapes * a_shape

@@ -32,6 +32,9 @@ _SUFFIXES: Mapping[str, MapFormat] = {
     ".geojson": "geojson",
 }
 
+DISSOLVED_FROM: Mapping[MapFormat, int] = {"gpkg": 250_000}
+"""Of maps with more cells, polygons are patches where nobody says otherwise; elsewhere never."""
+
 CREATION_OPTIONS = (
     "BIGTIFF", "BLOCKSIZE", "COMPRESS", "GEOTIFF_VERSION", "INTERLEAVE", "LEVEL", "NUM_THREADS",
     "OVERVIEWS", "OVERVIEW_COMPRESS", "OVERVIEW_COUNT", "OVERVIEW_PREDICTOR", "PREDICTOR",

@@ -16,8 +16,8 @@ from geoclass.errors import OutputError
 from geoclass.landcover import MASK_REASONS, STATUS_NAMES, LandCoverMap
 from geoclass.legend import STATUS_STYLES, Legend
 from geoclass.products.document import describe_map, parse_document, summarise_map
-from geoclass.products.formats import AS_USUAL, FileSettings
-from geoclass.products.shapes import shape_cells, shape_patches
+from geoclass.products.formats import AS_USUAL, DISSOLVED_FROM, FileSettings
+from geoclass.products.shapes import Shapes, shape_cells, shape_patches, shape_rows
 from geoclass.products.style_table import write_style_table
 from geoclass.products.styles import map_styles
 
@@ -38,9 +38,6 @@ ALIASES = (
     ("date", "Date of sensing"),
 )
 
-DISSOLVED_FROM = 250_000
-"""Of maps with more cells, polygons are patches where nobody says otherwise."""
-
 CELLS_AT_A_TIME = 500_000
 """Written at a time, so that the table of a large map need not be held twice."""
 
@@ -52,24 +49,8 @@ def write_geopackage(
     landcover: LandCoverMap, path: Path, settings: FileSettings = AS_USUAL
 ) -> None:
     """Write layers `landcover`, `areas` and `cells`, and the styles, into a new file."""
-    dissolve = settings.wants_patches(landcover.class_id.size, usual_from=DISSOLVED_FROM)
-    pyogrio.write_dataframe(
-        to_geodataframe(landcover, probabilities=settings.probabilities, dissolve=dissolve),
-        path,
-        layer="landcover",
-        driver="GPKG",
-        geometry_type="Polygon",
-        # Of the layer: for metadata of the whole file, GDAL leaves a .aux.xml at every opening.
-        layer_metadata=describe_map(landcover, settings),
-        dataset_options=DATASET_OPTIONS,
-        # GDAL makes the index when all polygons are there.
-        layer_options={
-            "GEOMETRY_NAME": "geom",
-            "SPATIAL_INDEX": "YES",
-            "IDENTIFIER": "Land cover",
-            "DESCRIPTION": summarise_map(landcover),
-        },
-    )
+    dissolve = settings.wants_patches(landcover.class_id.size, usual_from=DISSOLVED_FROM["gpkg"])
+    _write_polygons(landcover, path, settings, dissolve=dissolve)
     _write_table(_areas_table(landcover), path, "areas")
     for first in range(0, landcover.class_id.size, CELLS_AT_A_TIME):
         _write_table(_cells_table(landcover, first), path, "cells", append=first > 0)
@@ -77,6 +58,36 @@ def write_geopackage(
         landcover.legend, probabilities=settings.probabilities, dissolve=dissolve
     )
     write_style_table(path, {"landcover": map_styles(landcover.legend, aliases)})
+
+
+def _write_polygons(
+    landcover: LandCoverMap, path: Path, settings: FileSettings, *, dissolve: bool
+) -> None:
+    """The layer `landcover`; cells that are not dissolved some rows after the other."""
+    if dissolve:
+        parts = iter([shape_patches(landcover, probabilities=settings.probabilities)])
+    else:
+        rows = max(1, CELLS_AT_A_TIME // landcover.grid.cols)
+        parts = shape_rows(landcover, rows, probabilities=settings.probabilities)
+    for number, shapes in enumerate(parts):
+        pyogrio.write_dataframe(
+            _tabulate(shapes, landcover, probabilities=settings.probabilities, dissolve=dissolve),
+            path,
+            layer="landcover",
+            driver="GPKG",
+            geometry_type="Polygon",
+            append=number > 0,
+            # Of the layer: for metadata of the whole file, GDAL leaves a .aux.xml at every opening.
+            layer_metadata=describe_map(landcover, settings),
+            dataset_options=DATASET_OPTIONS,
+            # GDAL makes the index when all polygons of a part are there.
+            layer_options={
+                "GEOMETRY_NAME": "geom",
+                "SPATIAL_INDEX": "YES",
+                "IDENTIFIER": "Land cover",
+                "DESCRIPTION": summarise_map(landcover),
+            },
+        )
 
 
 def read_geopackage(path: Path) -> LandCoverMap:
@@ -141,9 +152,20 @@ def to_geodataframe(
     With `dissolve` one row a patch of neighbouring cells of one class and status, as
     `shape_patches` describes it, with a column `cells`, how many.
     """
-    grid, legend, provenance = landcover.grid, landcover.legend, landcover.provenance
     shape = shape_patches if dissolve else shape_cells
-    shapes = shape(landcover, probabilities=probabilities)
+    return _tabulate(
+        shape(landcover, probabilities=probabilities),
+        landcover,
+        probabilities=probabilities,
+        dissolve=dissolve,
+    )
+
+
+def _tabulate(
+    shapes: Shapes, landcover: LandCoverMap, *, probabilities: bool, dissolve: bool
+) -> gpd.GeoDataFrame:
+    """Some rows of what `to_geodataframe` gives."""
+    legend, provenance = landcover.legend, landcover.provenance
     n, codes = len(shapes.polygons), shapes.class_id
     statuses = _look_up({c.class_id: "classified" for c in legend.classes} | STATUS_NAMES)
     names = _look_up({c.class_id: c.name for c in legend.classes} | STATUS_NAMES)
@@ -176,7 +198,7 @@ def to_geodataframe(
             **{f"p_{name}": shapes.probabilities[:, i] for i, name in columns.items()},
         },
         geometry=shapes.polygons,
-        crs=grid.crs,
+        crs=landcover.grid.crs,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -41,25 +42,34 @@ class Shapes:
 
 def shape_cells(landcover: LandCoverMap, *, probabilities: bool) -> Shapes:
     """A polygon a cell; without `probabilities` there are those of no class."""
+    every_row = shape_rows(landcover, landcover.grid.rows, probabilities=probabilities)
+    return next(every_row)
+
+
+def shape_rows(landcover: LandCoverMap, at_a_time: int, *, probabilities: bool) -> Iterator[Shapes]:
+    """The same, some rows of cells after the other: polygons take more room than the map."""
     grid = landcover.grid
-    row, col = np.nonzero(landcover.class_id != NODATA)
-    best = landcover.best_class[row, col]
+    confidence, area_ha = landcover.confidence, grid.areas_ha()
     classes = landcover.probabilities.shape[2] if probabilities else 0
-    shares = landcover.probabilities[row, col, :classes] / FULL_SCALE
-    shares[best == NODATA] = np.nan
-    return Shapes(
-        polygons=grid.polygons(row, col),
-        class_id=landcover.class_id[row, col],
-        best_class=best,
-        mask_reason=landcover.mask_reason[row, col],
-        confidence=landcover.confidence[row, col],
-        probabilities=shares,
-        valid_share=landcover.valid_share[row, col] / FULL_SCALE,
-        area_ha=grid.areas_ha()[row, col],
-        row=row,
-        col=col,
-        cells=np.ones(len(row), dtype=np.int64),
-    )
+    for first in range(0, grid.rows, at_a_time):
+        row, col = np.nonzero(landcover.class_id[first : first + at_a_time] != NODATA)
+        row += first
+        best = landcover.best_class[row, col]
+        shares = landcover.probabilities[row, col, :classes] / FULL_SCALE
+        shares[best == NODATA] = np.nan
+        yield Shapes(
+            polygons=grid.polygons(row, col),
+            class_id=landcover.class_id[row, col],
+            best_class=best,
+            mask_reason=landcover.mask_reason[row, col],
+            confidence=confidence[row, col],
+            probabilities=shares,
+            valid_share=landcover.valid_share[row, col] / FULL_SCALE,
+            area_ha=area_ha[row, col],
+            row=row,
+            col=col,
+            cells=np.ones(len(row), dtype=np.int64),
+        )
 
 
 def shape_patches(landcover: LandCoverMap, *, probabilities: bool) -> Shapes:

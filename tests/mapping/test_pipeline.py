@@ -17,11 +17,13 @@ import shapely
 from geoclass.errors import SceneError, SettingsError
 from geoclass.landcover import MASK_REASONS, LandCoverMap
 from geoclass.legend import MASKED, NODATA, UNKNOWN
-from geoclass.mapping.estimate import estimate_work
+from geoclass.mapping.estimate import estimate_bytes, estimate_work
 from geoclass.mapping.pipeline import run_map
 from geoclass.mapping.plan import MapPlan, plan_map
 from geoclass.mapping.settings import CalmSettings, MapSettings
 from geoclass.model.classifier import Prediction
+from geoclass.products.files import write_map
+from geoclass.products.formats import DISSOLVED_FROM, FileSettings
 from geoclass.scene.settings import FrameSettings, MaskSettings
 from tests.conftest import (
     COLORS,
@@ -31,6 +33,7 @@ from tests.conftest import (
     FakeClassifier,
     assert_equal_maps,
     make_contract,
+    make_landcover,
     paint,
 )
 
@@ -304,6 +307,21 @@ def test_estimate_grows_with_the_cells(make_scene: Make, classifier: FakeClassif
     large = estimate_work(plan(make_scene(paint(CLASSES)), classifier), classifier, "gpkg")
     assert 0 < small.seconds < large.seconds
     assert 0 < small.output_bytes < large.output_bytes
+
+
+@pytest.mark.parametrize("dissolve", [None, True, False])
+def test_estimate_is_near_the_files_size(
+    tmp_path: Path, dissolve: bool | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of land in patches of some twenty cells; of a plan, grid and classes are looked at."""
+    monkeypatch.setitem(DISSOLVED_FROM, "gpkg", 1000)
+    land = np.random.default_rng(0).integers(0, 10, (15, 15), np.uint8)
+    land = land.repeat(4, axis=0).repeat(4, axis=1)
+    landcover = make_landcover(60, 60, class_id=land, best_class=land)
+    settings = FileSettings(dissolve=dissolve)
+    write_map(landcover, tmp_path / "map.gpkg", settings=settings)
+    expected = estimate_bytes(landcover, "gpkg", settings)
+    assert (tmp_path / "map.gpkg").stat().st_size == pytest.approx(expected, rel=0.15)
 
 
 class ForgetfulClassifier(FakeClassifier):

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import geopandas as gpd
 import numpy as np
 import pytest
 import shapely
+from pandas.testing import assert_frame_equal
 
 from geoclass.landcover import MASK_REASONS, LandCoverMap
 from geoclass.legend import MASKED, NODATA, UNKNOWN
 from geoclass.products import geopackage
 from geoclass.products.files import read_map, write_map
-from geoclass.products.formats import FileSettings
+from geoclass.products.formats import DISSOLVED_FROM, FileSettings
 from geoclass.products.shapes import shape_cells, shape_patches
 from tests.conftest import assert_equal_maps, make_landcover
 
@@ -91,11 +94,36 @@ def test_large_maps_are_dissolved_unless_told_otherwise(
     for limit, settings in (
         (179, FileSettings()), (180, FileSettings()), (179, FileSettings(dissolve=False)),
     ):  # fmt: skip
-        monkeypatch.setattr(geopackage, "DISSOLVED_FROM", limit)
+        monkeypatch.setitem(DISSOLVED_FROM, "gpkg", limit)
         write_map(landcover, path, settings=settings)
         assert_equal_maps(read_map(path), landcover)
         rows.append(len(gpd.read_file(path, layer="landcover")))
     assert rows[0] < rows[1] == rows[2] == (landcover.class_id != NODATA).sum()
+
+
+@pytest.mark.parametrize("probabilities", [False, True])
+def test_cells_written_some_at_a_time_are_those_written_at_once(
+    tmp_path: Path, probabilities: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where the first rows and some others have no data; found by the index, too."""
+    landcover = make_speckled()
+    landcover.class_id[:3] = landcover.class_id[7] = NODATA
+    settings = FileSettings(dissolve=False, probabilities=probabilities)
+    frames, found = [], []
+    for name, at_a_time in (("whole", 1000), ("parts", 16)):
+        monkeypatch.setattr(geopackage, "CELLS_AT_A_TIME", at_a_time)
+        path = tmp_path / f"{name}.gpkg"
+        write_map(landcover, path, settings=settings)
+        assert_equal_maps(read_map(path), landcover)
+        frames.append(gpd.read_file(path, layer="landcover"))
+        part = tuple(frames[0].geometry[:40].total_bounds)
+        found.append(len(gpd.read_file(path, layer="landcover", bbox=part)))
+        with closing(sqlite3.connect(path)) as database:
+            indexed = database.execute("SELECT count(*) FROM rtree_landcover_geom").fetchone()
+        assert indexed == (len(frames[0]),)
+    assert_frame_equal(*frames)
+    assert (frames[0].geometry.to_wkb() == frames[1].geometry.to_wkb()).all()
+    assert found[0] == found[1] > 0
 
 
 @pytest.mark.parametrize("suffix", [".fgb", ".geojson"])
