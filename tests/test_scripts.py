@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import argparse
 import importlib.util
 import sys
 import tarfile
+import time
 import zipfile
 from importlib.machinery import SourceFileLoader
 from pathlib import Path
@@ -81,6 +83,7 @@ def test_benchmark_mosaics_look_like_the_tiles_they_are_made_of(tmp_path: Path) 
 
 def test_benchmark_weighs_the_parts_against_the_whole(tmp_path: Path) -> None:
     load("make_benchmark_scenes")
+    load("processes")
     module = load("benchmark", "benchmark")
     found = {
         "decode": {"seconds": 2.0},
@@ -95,6 +98,35 @@ def test_benchmark_weighs_the_parts_against_the_whole(tmp_path: Path) -> None:
     assert total["times_faster"] == pytest.approx(50 / 13.5)
     assert total["model_gflop_per_s"] == pytest.approx(20)
     assert module.sum_up(found, 1000, on_gpu=True)["efficiency"] == pytest.approx(10 / 12.5)
+
+
+def test_process_is_measured_with_what_it_prints() -> None:
+    module = load("processes")
+    usage, printed = module.run_measured([sys.executable, "-c", "print('done', bytes(10**8)[-1])"])
+    assert printed == "done 0\n"
+    assert usage["seconds"] > 0 < usage["cpu_s"]
+    assert usage["peak_mb"] > 95
+    with pytest.raises(SystemExit, match="this failed"):
+        module.run_measured([sys.executable, "-c", "raise SystemExit(3)"])
+
+
+def test_runtimes_classify_the_tiles_over_and_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    load("processes")
+    module = load("compare_runtimes")
+    tiles = np.arange(5, dtype=np.uint8).reshape(5, 1, 1, 1)
+    np.save(tmp_path / "tiles.npy", tiles)
+    monkeypatch.setitem(module.RUNTIMES, "echo", lambda _: lambda x: x[:, 0, 0, 0])
+    labels = tmp_path / "labels"
+    found = module.classify(
+        argparse.Namespace(
+            folder=tmp_path, runtime="echo", tiles=13, batch=2, labels=labels, born=time.time() - 1
+        )
+    )
+    assert list(labels.read_bytes()) == [i % 5 for i in range(13)]
+    assert found["start"] >= 1
+    assert found["tiles_per_s"] > 0
 
 
 def test_areas_are_within_the_tolerance_wherever_they_were_measured() -> None:

@@ -39,7 +39,7 @@ ALIASES = (
 )
 
 CELLS_AT_A_TIME = 500_000
-"""Written at a time, so that the table of a large map need not be held twice."""
+"""Written at a time: a large map's table would be held twice, and its polygons take 1 kB each."""
 
 # 1.2 holds all that is written here; QGIS 3.22 warns of anything newer than it knows.
 DATASET_OPTIONS = {"VERSION": "1.2"}
@@ -80,7 +80,7 @@ def _write_polygons(
             # Of the layer: for metadata of the whole file, GDAL leaves a .aux.xml at every opening.
             layer_metadata=describe_map(landcover, settings),
             dataset_options=DATASET_OPTIONS,
-            # GDAL makes the index when all polygons of a part are there.
+            # GDAL makes the index when the first part is there, and adds the others to it.
             layer_options={
                 "GEOMETRY_NAME": "geom",
                 "SPATIAL_INDEX": "YES",
