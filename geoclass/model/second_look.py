@@ -3,8 +3,8 @@
 bfloat16 moves a tile's logits by a few hundredths. That changes no label but where two classes are
 as good as equally likely, or where a score of novelty lies at its threshold.
 
-The margins are those that 999 of 1,000 errors keep within: of EuroSAT's tiles for training and
-validation and of nine scenes, with the model that ships; see docs/results.md.
+All but about one in 1,000 errors keep within the margins: of EuroSAT's tiles for training and
+validation and of eight scenes, with the model that ships; see docs/results.md.
 """
 
 from __future__ import annotations
