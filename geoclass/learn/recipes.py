@@ -16,7 +16,7 @@ Variation = Literal["none", "turns", "all"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainSettings:
-    """A recipe; the defaults are those by which the TileNet that ships was trained."""
+    """A recipe; the defaults are TileNet's."""
 
     arch: Arch = "tilenet"
     epochs: int = 48
