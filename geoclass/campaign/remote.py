@@ -25,6 +25,12 @@ MOST_QUESTIONS = 2
 """Of a task, on their way or at a device at one time. So what waits anywhere is bounded by tasks,
 and tasks by processors: devices that are busy slow down reading."""
 
+SILENCE_S = 10.0
+"""After so long a device is asked whether it is still there."""
+
+AT_WORK_S = 60.0
+"""No question takes so long, once a device has begun with it."""
+
 REST_S = 5.0
 """So long a device that was lost is asked only where no other is left."""
 
@@ -79,8 +85,7 @@ class RemoteClassifier:
         while True:
             with self._choose_line() as line:
                 try:
-                    # Of a lost device Ray tells within seconds: whoever keeps silent is at work.
-                    answer = ray.get(put(line.actor))
+                    answer = _await_answer(line.actor, put(line.actor))
                 except ray.exceptions.RayTaskError as error:
                     raise error.cause from error  # as if the device were here
                 except ray.exceptions.RayError as error:
@@ -123,6 +128,21 @@ class RemoteClassifier:
             ) from error
         if all_lost:
             time.sleep(RETRY_S)
+
+
+def _await_answer(actor: Any, question: Any) -> Any:
+    """What the actor says; RayError where it is lost, or the question.
+
+    Of a lost device Ray tells within seconds, but a question or its answer may vanish without a
+    word where a node is lost as well. A later question waits behind it: once that is answered,
+    the device has begun with this one, or never will.
+    """
+    import ray
+
+    ready, _ = ray.wait([question], timeout=SILENCE_S)
+    if not ready:
+        ray.get(actor.is_here.remote())
+    return ray.get(question, timeout=AT_WORK_S)
 
 
 @dataclass(slots=True, kw_only=True)
