@@ -144,6 +144,36 @@ def test_errors_at_work_are_those_of_a_device_that_is_here(cluster: Cluster) -> 
     assert (type(far.value), str(far.value)) == (type(here.value), str(here.value))
 
 
+def test_question_that_vanishes_counts_as_lost(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import ray
+    import ray.exceptions
+
+    from geoclass.campaign import remote
+
+    class Forgetful:
+        def is_here(self) -> bool:
+            return True
+
+        def predict(self, seconds: float) -> float:
+            time.sleep(seconds)
+            return seconds
+
+    monkeypatch.setattr(remote, "SILENCE_S", 0.1)
+    monkeypatch.setattr(remote, "AT_WORK_S", 2.0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        ray.init(address=cluster.address, logging_level="ERROR", log_to_driver=False)
+        try:
+            actor = ray.remote(num_cpus=0, max_concurrency=2)(Forgetful).remote()
+            assert remote._await_answer(actor, actor.predict.remote(0.5)) == 0.5
+            with pytest.raises(ray.exceptions.RayError):
+                remote._await_answer(actor, actor.predict.remote(30))
+        finally:
+            ray.shutdown()
+
+
 def test_maps_stay_the_same_where_a_process_and_a_node_are_lost(
     scenes: Path, tmp_path: Path, cluster: Cluster, node: Node
 ) -> None:
