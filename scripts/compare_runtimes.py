@@ -176,8 +176,10 @@ def run_part(name: str, args: argparse.Namespace, folder: Path) -> dict[str, flo
     return {**usage, **json.loads(printed.splitlines()[-1])}
 
 
-def list_runtimes(arch: str) -> list[str]:
-    names = [name for name in RUNTIMES if arch == "tilenet" or "novelty" not in name]
+def list_runtimes(arch: str, only: list[str] | None) -> list[str]:
+    asked = RUNTIMES if only is None else {REFERENCE, *only}
+    names = [name for name in RUNTIMES if name in asked]
+    names = [name for name in names if arch == "tilenet" or "novelty" not in name]
     if importlib.util.find_spec("openvino") is None:
         print("openvino is not installed: left out")
         names = [name for name in names if "OpenVINO" not in name]
@@ -205,6 +207,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--tiles", type=int, default=ONE_SCENE)
     parser.add_argument("--batch", type=int, help="tiles a core and call")
     parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--only", nargs="+", choices=tuple(RUNTIMES), help="and the reference")
     for hidden, kind in (("runtime", str), ("folder", Path), ("labels", Path), ("born", float)):
         parser.add_argument(f"--{hidden}", type=kind, help=argparse.SUPPRESS)
     args = parser.parse_args()
@@ -220,7 +223,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         run_part("prepare", args, folder)
-        runs: dict[str, list[dict[str, float]]] = {n: [] for n in list_runtimes(args.arch)}
+        names = list_runtimes(args.arch, args.only)
+        runs: dict[str, list[dict[str, float]]] = {runtime: [] for runtime in names}
         for number in range(args.runs):
             for runtime, measured in runs.items():
                 measured.append(run_part(runtime, args, folder))
