@@ -59,7 +59,7 @@ def fit_novelty(
     generator = torch.Generator().manual_seed(0)
     chosen = torch.randperm(len(images), generator=generator)[:MAX_TILES]
     images, labels = images[chosen], labels[chosen]
-    mapped = _vary(images, labels, generator)
+    mapped = vary_as_mapped(images, labels, generator)
     compute = partial(compute_outputs, network, mean=mean, std=std, batch_size=BATCH_SIZE)
     features, _ = compute(mapped)
     pixels = torch.cat([describe_pixels(part.float()) for part in mapped.split(BATCH_SIZE)])
@@ -76,7 +76,8 @@ def fit_novelty(
     return replace(novelty, thresholds=choose_thresholds(torch.cat(scores), UNKNOWN_SHARE, WEIGHTS))
 
 
-def _vary(images: Tensor, labels: Tensor, generator: torch.Generator) -> Tensor:
+def vary_as_mapped(images: Tensor, labels: Tensor, generator: torch.Generator) -> Tensor:
+    """Uint8 tiles (n, 3, s, s) of classes (n,) as maps meet their like."""
     parts = zip(images.split(BATCH_SIZE), labels.split(BATCH_SIZE), strict=True)
     varied = [augment(part, own, AS_MAPPED, generator) for part, own in parts]
     return torch.cat(varied).round().to(torch.uint8)
