@@ -12,6 +12,7 @@ from typing import Any
 from urllib.parse import urljoin, urlsplit
 
 from geoclass.errors import SceneError
+from geoclass.products.files import holds_map
 from geoclass.products.formats import MapFormat
 from geoclass.products.storage import Target
 from geoclass.scene.dataset import hide_secrets
@@ -20,6 +21,9 @@ from geoclass.scene.stac import looks_like_json
 
 SCENE_SUFFIXES = (".tif", ".tiff", ".jp2", ".vrt", ".img", ".zip", ".json")
 """Files of a folder that are taken for scenes; a `.SAFE` folder is one, too."""
+
+_OWN_FILES = re.compile(r"summary(-\d+-of-\d+)?\.json|.*\.stac\.json")
+"""What a campaign writes beside its maps, where these lie in the folder of the scenes."""
 
 
 def find_scenes(inputs: Sequence[str]) -> tuple[str, ...]:
@@ -30,21 +34,45 @@ def find_scenes(inputs: Sequence[str]) -> tuple[str, ...]:
     a file or the address of one or of a search, whose items become `FILE#ID` or `ADDRESS#ID`.
     Raises SceneError where an input means no scene at all.
     """
-    return tuple(dict.fromkeys(scene for text in inputs for scene in _expand(text)))
+    found: dict[str, str] = {}
+    for text in inputs:
+        for scene in _expand(text, ()):
+            found.setdefault(_identify(scene), scene)
+    return tuple(found.values())
 
 
-def _expand(text: str) -> Iterator[str]:
+def _identify(scene: str) -> str:
+    """The same for all ways to spell the path of one file."""
+    path = Path(scene)
+    if _exists(path):
+        return str(path.resolve())
+    file, mark, item = scene.partition("#")
+    return f"{Path(file).resolve()}{mark}{item}" if mark and _exists(Path(file)) else scene
+
+
+def _expand(text: str, lists: tuple[Path, ...]) -> Iterator[str]:
+    """The scenes that a text means; `lists` are those that it stands in."""
     if text.startswith("@"):
-        for line in _read_list(Path(text[1:])):
-            yield from _expand(line)
-        return
-    path = Path(text)
-    if is_address(text):
+        path = Path(text[1:])
+        if path.resolve() in lists:
+            raise SceneError(f"the list {path} names itself: take that line out")
+        for line in _read_list(path):
+            yield from _expand(line, (*lists, path.resolve()))
+    elif is_address(text):
         yield from _list_pages(text) or [text]
-    elif not _exists(path):
-        yield from _expand_pattern(text) if _is_pattern(text) else [text]
-    elif _is_folder_of_scenes(path):
-        yield from _list_folder(path)
+    elif _exists(Path(text)):
+        yield from _expand_path(Path(text), text)
+    elif _is_pattern(text):
+        for match in _expand_pattern(text):
+            yield from _expand_path(Path(match), match, may_be_empty=True)
+    else:
+        yield text
+
+
+def _expand_path(path: Path, text: str, *, may_be_empty: bool = False) -> Iterator[str]:
+    """Of a file or folder that is there; `text` is how it was named."""
+    if _is_folder_of_scenes(path):
+        yield from _list_folder(path, may_be_empty=may_be_empty)
     elif path.suffix.lower() in (".json", ".geojson"):
         yield from _list_items(path) or [text]
     else:
@@ -61,7 +89,7 @@ def _exists(path: Path) -> bool:
 def _read_list(path: Path) -> list[str]:
     """Lines but for blank ones and those that begin with #."""
     try:
-        lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
+        lines = [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines()]
     except (OSError, UnicodeDecodeError) as error:
         raise SceneError(f"cannot read the list {path} ({error}): give a text file") from error
     return [line for line in lines if line and not line.startswith("#")]
@@ -89,21 +117,29 @@ def _is_folder_of_scenes(path: Path) -> bool:
     return not any(path.glob("MTD_*.xml")) and not any(path.glob("*_T?????.xml"))
 
 
-def _list_folder(path: Path) -> list[str]:
-    scenes = [
-        str(child)
-        for child in sorted(path.iterdir())
-        if not child.name.startswith(".")
-        and (
-            child.suffix.upper() == ".SAFE"
-            if child.is_dir()
-            else child.suffix.lower() in SCENE_SUFFIXES
-        )
+def _list_folder(path: Path, *, may_be_empty: bool) -> list[str]:
+    children = [child for child in sorted(path.iterdir()) if not child.name.startswith(".")]
+    rasters = [child for child in children if _is_raster(child) and not holds_map(child)]
+    stems = {raster.stem for raster in rasters}
+    described = [
+        child
+        for child in children
+        if child.suffix.lower() == ".json"
+        and child.stem not in stems  # which tells of the raster beside it
+        and not _OWN_FILES.fullmatch(child.name)
     ]
-    if not scenes:
+    if not rasters and not described and not may_be_empty:
         known = ", ".join(SCENE_SUFFIXES)
         raise SceneError(f"the folder {path} holds no scene ({known} or .SAFE): name them yourself")
-    return scenes
+    items = {child: _list_items(child) or [str(child)] for child in described}
+    items |= {child: [str(child)] for child in rasters}
+    return [name for child in sorted(items) for name in items[child]]
+
+
+def _is_raster(child: Path) -> bool:
+    if child.is_dir():
+        return child.suffix.upper() == ".SAFE"
+    return child.suffix.lower() in SCENE_SUFFIXES and child.suffix.lower() != ".json"
 
 
 def _list_items(path: Path) -> list[str]:
@@ -148,13 +184,19 @@ def _read_page(text: bytes) -> dict[str, Any] | None:
 
 
 def _name_items(page: dict[str, Any], base: str, *, may_be_empty: bool = False) -> list[str]:
-    """`BASE#ID` for each item that has an ID; the last page of a search may have none at all."""
+    """`BASE#ID` for each item; the last page of a search may have none at all."""
     items = page.get("features")
     items = items if isinstance(items, list) else []
     if not items and not may_be_empty:
         shown = hide_secrets(base)
         raise SceneError(f"{shown} is a collection without items: give one that has some")
-    return [f"{base}#{item['id']}" for item in items if isinstance(item, dict) and "id" in item]
+    names = [item.get("id") if isinstance(item, dict) else None for item in items]
+    if (nameless := sum(name is None for name in names)) > 0:
+        raise SceneError(
+            f"{nameless} of the {len(items)} items of {hide_secrets(base)} have no id, "
+            "by which they are told apart: give each one"
+        )
+    return [f"{base}#{name}" for name in names]
 
 
 def _find_next(page: dict[str, Any], address: str) -> str | None:
@@ -198,12 +240,15 @@ def name_maps(scenes: Sequence[str], folder: Target, map_format: MapFormat) -> t
 
 def _split_name(scene: str) -> list[str]:
     """Folders and name without suffixes: `a/b/S2A.SAFE.zip` → [a, b, S2A]."""
-    path, _, item = scene.partition("#")
+    # A file may have such marks in its name.
+    path, _, item = (scene, "", "") if _exists(Path(scene)) else scene.partition("#")
     if re.match("(red|green|blue)=", path):  # three files: the first names the scene
         path = path.partition("=")[2].partition(",")[0]
     if item:
         return [item.replace("/", "_")]
-    parts = PurePosixPath(path.partition("?")[0].rstrip("/").replace("\\", "/")).parts
+    if is_address(path):
+        path = path.partition("?")[0]
+    parts = PurePosixPath(path.rstrip("/").replace("\\", "/")).parts
     name = parts[-1]
     while (suffix := PurePosixPath(name).suffix) and suffix.lower() in (*SCENE_SUFFIXES, ".safe"):
         name = name.removesuffix(suffix)

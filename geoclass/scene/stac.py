@@ -61,7 +61,7 @@ def choose_item(text: bytes, item_id: str, shown: str) -> bytes:
     """The JSON of one item of a collection of items; SceneError where it is not there."""
     try:
         features = json.loads(text)["features"]
-        chosen = next((f for f in features if f["id"] == item_id), None)
+        chosen = next((f for f in features if str(f["id"]) == item_id), None)
     except (ValueError, KeyError, TypeError) as error:
         raise SceneError(f"{shown} is no item of a STAC ItemCollection: check the file") from error
     if chosen is None:

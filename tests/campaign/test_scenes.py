@@ -48,6 +48,59 @@ def test_list_holds_inputs_and_remarks(folder: Path) -> None:
     assert find_scenes([f"@{folder}/list.txt"]) == expected
 
 
+def test_list_of_another_editor_keeps_its_first_line(folder: Path) -> None:
+    """Some put a byte order mark before it."""
+    (folder / "list.txt").write_text(f"{folder}/b.tif\n", encoding="utf-8-sig")
+    assert find_scenes([f"@{folder}/list.txt"]) == (f"{folder}/b.tif",)
+
+
+def test_lists_that_name_one_another_are_refused(folder: Path) -> None:
+    (folder / "one.txt").write_text(f"@{folder}/two.txt\n")
+    (folder / "two.txt").write_text(f"@{folder}/one.txt\n")
+    with pytest.raises(SceneError, match="names itself"):
+        find_scenes([f"@{folder}/one.txt"])
+
+
+def test_scene_is_one_however_its_path_is_spelt(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / "found.json").write_text(describe_page("x"))
+    monkeypatch.chdir(folder)
+    inputs = ["./b.tif", "b.tif", str(folder / "b.tif"), "found.json", f"{folder}/found.json#x"]
+    assert find_scenes(inputs) == ("./b.tif", "found.json#x")
+
+
+def test_pattern_gives_the_scenes_of_folders_and_collections(tmp_path: Path) -> None:
+    for year in ("2019", "2020"):
+        (tmp_path / year).mkdir()
+        (tmp_path / year / "a.tif").write_bytes(b"x")
+    (tmp_path / "20_empty").mkdir()
+    (tmp_path / "20_found.json").write_text(describe_page("x", "y"))
+    names = ("2019/a.tif", "2020/a.tif", "20_found.json#x", "20_found.json#y")
+    assert find_scenes([f"{tmp_path}/20*"]) == tuple(f"{tmp_path}/{name}" for name in names)
+    assert find_scenes([str(tmp_path)]) == tuple(f"{tmp_path}/{name}" for name in names[2:])
+
+
+def test_folder_passes_over_what_a_campaign_wrote_there(tmp_path: Path) -> None:
+    for name in ("a.tif", "a.json", "summary.json", "summary-1-of-2.json", "b.stac.json"):
+        (tmp_path / name).write_text("{}")
+    assert find_scenes([str(tmp_path)]) == (str(tmp_path / "a.tif"),)
+
+
+def test_items_without_an_id_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "found.json"
+    features = [{"id": 7}, {"id": None}, {}]
+    path.write_text(json.dumps({"type": "FeatureCollection", "features": features}))
+    with pytest.raises(SceneError, match="2 of the 3 items"):
+        find_scenes([str(path)])
+
+
+def test_marks_in_the_name_of_a_file_stay(tmp_path: Path) -> None:
+    scene = tmp_path / "north #1 ?.tif"
+    scene.write_bytes(b"x")
+    assert name_maps([str(scene)], tmp_path, "gpkg") == (tmp_path / "north #1 ?.gpkg",)
+
+
 def test_collection_gives_its_items(tmp_path: Path) -> None:
     path = tmp_path / "found.json"
     features = [{"id": "one", "stac_version": "1.0.0"}, {"id": "two"}]
