@@ -17,7 +17,13 @@ from geoclass.campaign.jobs import (
 )
 from geoclass.campaign.mapper import SceneMapper, check_jobs, make_classifier, open_job
 from geoclass.campaign.scenes import find_scenes, name_maps
-from geoclass.campaign.summary import Summary, order_outcomes, write_summary
+from geoclass.campaign.summary import (
+    Summary,
+    check_summary,
+    name_summary,
+    order_outcomes,
+    write_summary,
+)
 from geoclass.errors import SceneError
 from geoclass.model.checkpoint import Model, load_model
 from geoclass.products.storage import Target, parse_target
@@ -90,6 +96,8 @@ def run_campaign(
     outputs = name_maps(scenes, folder, campaign.map_format)
     model = load_model(campaign.model, legend=campaign.legend)
     make_folder(folder)
+    if not campaign.overwrite:
+        check_summary(folder, shard)
     jobs = [Job(scene=s, output=o) for s, o in zip(scenes, outputs, strict=True)]
     opened = {job: open_job(job, campaign) for job in jobs}
     if shard is not None:
@@ -105,7 +113,7 @@ def run_campaign(
     try:
         progress.on_start(len(jobs))
         pending = []
-        sweep_drafts(job.output for job in jobs)
+        sweep_drafts([*(job.output for job in jobs), *name_summary(folder, shard)])
         for job, found in check_jobs(jobs, opened, campaign, model):
             if isinstance(found, Outcome):
                 collect(found)

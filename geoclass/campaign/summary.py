@@ -7,10 +7,12 @@ import io
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import geoclass
 from geoclass.campaign.jobs import Outcome, Shard, Status
+from geoclass.errors import OutputError
 from geoclass.products.storage import Target
 from geoclass.products.writing import write_whole
 from geoclass.scene.remote import show_scene
@@ -70,19 +72,47 @@ class Summary:
         }
 
 
+_HEAD = "scene,reason"
+"""Of the table of failures."""
+
+
 def write_summary(summary: Summary, folder: Target, shard: Shard | None = None) -> None:
-    """Write `summary.json` and `failures.csv`, of a shard with its number in their names.
+    """Write `summary.json` and `failures.csv` as `name_summary` has them.
 
     Raises OutputError where they cannot be written.
     """
-    part = f"-{shard.index}-of-{shard.count}" if shard else ""
+    summarised, failed = name_summary(folder, shard)
     text = json.dumps(summary.to_json(), indent=1, ensure_ascii=False) + "\n"
-    write_whole(folder / f"summary{part}.json", text.encode())
+    write_whole(summarised, text.encode())
     table = io.StringIO(newline="")
     writer = csv.writer(table)
-    writer.writerow(["scene", "reason"])
+    writer.writerow(_HEAD.split(","))
     writer.writerows([show_scene(o.job.scene), o.reason] for o in summary.failures)
-    write_whole(folder / f"failures{part}.csv", table.getvalue().encode())
+    write_whole(failed, table.getvalue().encode())
+
+
+def check_summary(folder: Target, shard: Shard | None = None) -> None:
+    """Refuse to replace files that no campaign wrote; OutputError.
+
+    Of storage nothing is asked, where everything takes long and is seldom written by hand.
+    """
+    for file in name_summary(folder, shard):
+        if isinstance(file, Path) and file.exists() and not _is_ours(file):
+            raise OutputError(f"{file} exists and is of no campaign: give --overwrite, or move it")
+
+
+def _is_ours(file: Path) -> bool:
+    try:
+        text = file.read_text(encoding="utf-8")
+        return "outcomes" in json.loads(text) if file.suffix == ".json" else text.startswith(_HEAD)
+    except (OSError, ValueError, TypeError):
+        return False
+
+
+def name_summary(folder: Target, shard: Shard | None = None) -> tuple[Target, Target]:
+    """Where the summary and the table of failures go, of a shard with its number in the names."""
+    part = f"-{shard.index}-of-{shard.count}" if shard else ""
+    return folder / f"summary{part}.json", folder / f"failures{part}.csv"
 
 
 def order_outcomes(outcomes: Mapping[str, Outcome], scenes: Sequence[str]) -> tuple[Outcome, ...]:

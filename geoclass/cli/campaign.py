@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 from geoclass.campaign.jobs import CampaignSettings, Outcome, Shard
 from geoclass.campaign.run import Execute, Progress, execute_here, run_campaign
-from geoclass.campaign.summary import Summary
+from geoclass.campaign.summary import Summary, name_summary
 from geoclass.campaign.workers import ExecuteInProcesses
 from geoclass.cli.campaign_options import CampaignOptions
 from geoclass.cli.one_map import Order, type_command
@@ -122,7 +122,7 @@ def run_all(
                 err=True,
             )
             sys.exit(128 + stop.signum)
-    report(summary, folder, quiet=order.quiet)
+    report(summary, name_summary(folder, shard)[0], quiet=order.quiet)
     return summary
 
 
@@ -138,12 +138,12 @@ def choose_execute(wishes: CampaignOptions) -> Execute:
     return ExecuteInProcesses(wishes.workers, wishes.memory) if several else execute_here
 
 
-def report(summary: Summary, folder: Target, *, quiet: bool) -> None:
-    """What there is in the end."""
+def report(summary: Summary, file: Target, *, quiet: bool) -> None:
+    """What there is in the end; `file` tells more."""
     counts = ", ".join(f"{count} {status}" for status, count in summary.counts.items())
     left = f", {summary.not_done} not come to" if summary.not_done else ""
     if not quiet:
-        click.echo(f"{summary.scenes} scenes: {counts}{left}; see {folder / 'summary.json'}")
+        click.echo(f"{summary.scenes} scenes: {counts}{left}; see {file}")
 
 
 class Stopped(BaseException):

@@ -56,16 +56,25 @@ class CampaignOptions:
 
 
 def parse_bytes(_ctx: click.Context, _param: click.Parameter, value: str | None) -> int | None:
-    """`3GB`, `800 MB` or a plain number of bytes."""
+    """`3GB`, `800 MB`, `3G` or a plain number of bytes."""
     if value is None:
         return None
     units = {"": 1, "kb": 1e3, "mb": 1e6, "gb": 1e9, "tb": 1e12}
-    units |= {"kib": 2**10, "mib": 2**20, "gib": 2**30, "tib": 2**40}
+    units |= {
+        "k": 1e3,
+        "m": 1e6,
+        "g": 1e9,
+        "t": 1e12,
+        "kib": 2**10,
+        "mib": 2**20,
+        "gib": 2**30,
+        "tib": 2**40,
+    }
     found = re.fullmatch(r"([0-9.]+)\s*([a-z]*)", value.strip().lower())
     try:
         number, unit = found.groups() if found else ("", "")
         return int(float(number) * units[unit])
-    except (ValueError, KeyError):
+    except (ValueError, KeyError, OverflowError):
         raise click.BadParameter(f"{value!r} is not of the form 3GB or 800MB") from None
 
 

@@ -7,14 +7,17 @@ import json
 import os
 import random
 import signal
+import socket
 import subprocess
 import sys
 import threading
 import time
 import warnings
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
+import click
 import geopandas as gpd
 import numpy as np
 import pytest
@@ -24,8 +27,9 @@ from geoclass.campaign.jobs import CampaignSettings, Outcome, Shard
 from geoclass.campaign.run import Execute, Progress, execute_here, run_campaign
 from geoclass.campaign.summary import Summary
 from geoclass.campaign.workers import ExecuteInProcesses
+from geoclass.cli.campaign_options import parse_bytes
 from geoclass.cli.main import main
-from geoclass.errors import Cancelled, SettingsError
+from geoclass.errors import Cancelled, OutputError, SettingsError
 from geoclass.landcover import LandCoverMap
 from geoclass.mapping.settings import MapSettings
 from geoclass.products.files import read_map
@@ -143,6 +147,52 @@ def test_file_of_someone_else_is_left_alone(scenes: Path, tmp_path: Path) -> Non
     assert (out / "good1.tif").read_text() == "mine"
     forced = run(scenes, out, CampaignSettings(map_format="tif", overwrite=True))
     assert statuses(forced)["good1"] == "mapped"
+
+
+@pytest.mark.parametrize("name", ["summary.json", "failures.csv"])
+def test_summary_replaces_none_of_someone_else(scenes: Path, tmp_path: Path, name: str) -> None:
+    out = tmp_path / "maps"
+    out.mkdir()
+    for content in ('{"mine": 1}', "no JSON"):
+        (out / name).write_text(content)
+        with pytest.raises(OutputError, match="is of no campaign"):
+            run(scenes, out)
+        assert (out / name).read_text() == content
+    assert sorted(path.name for path in out.iterdir()) == [name]
+    assert run(scenes, out, replace(TIF, overwrite=True)).counts["mapped"] == 4
+    assert run(scenes, out).counts["up to date"] == 4
+
+
+def test_folder_that_is_closed_is_refused_before_any_scene(
+    scenes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By root, too, for whom no folder is closed."""
+    monkeypatch.setattr(os, "access", lambda path, _mode: Path(path) != tmp_path / "maps")
+    with pytest.raises(OutputError, match="cannot be written to"):
+        run(scenes, tmp_path / "maps")
+
+
+def test_drafts_of_summaries_are_swept(scenes: Path, tmp_path: Path) -> None:
+    out = tmp_path / "maps"
+    host = socket.gethostname().replace(".", "-")
+    left = [out / f".{name}.{host}.99999999.x" for name in ("summary.json", "failures.csv")]
+    for folder in left:
+        folder.mkdir(parents=True)
+    run(scenes, out)
+    assert not any(folder.exists() for folder in left)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"), [("3GB", 3e9), ("3G", 3e9), ("800 mb", 8e8), ("1GiB", 2**30), ("7", 7)]
+)
+def test_memory_is_given_as_people_write_it(text: str, expected: float) -> None:
+    assert parse_bytes(None, None, text) == expected
+
+
+@pytest.mark.parametrize("text", ["", "3X", "G", "1.2.3GB", "9" * 400])
+def test_memory_that_means_nothing_is_refused(text: str) -> None:
+    with pytest.raises(click.BadParameter, match="is not of the form"):
+        parse_bytes(None, None, text)
 
 
 def test_maps_never_replace_their_scenes(scenes: Path) -> None:
