@@ -54,8 +54,10 @@ def check_job(
     try:
         if not job.output.exists():
             return None
+        if isinstance(job.output, Path) and job.output.is_dir():
+            raise OutputError(f"{job.output} is a folder: remove it, or choose another folder")
         request = read_request(job.output, campaign.map_format, campaign.form)
-    except OutputError as error:  # of storage
+    except OutputError as error:
         return fail(job, error, started)
     if request is None and campaign.overwrite:
         return None

@@ -138,6 +138,13 @@ def test_map_without_its_companion_is_done_again(scenes: Path, tmp_path: Path) -
     assert statuses(run(scenes, out))["good1"] == "mapped"
 
 
+def test_folder_in_the_place_of_a_map_is_left_alone(scenes: Path, tmp_path: Path) -> None:
+    (tmp_path / "maps" / "good1.tif").mkdir(parents=True)
+    summary = run(scenes, tmp_path / "maps", replace(TIF, overwrite=True))
+    reasons = {Path(o.job.scene).stem: o.reason for o in summary.failures}
+    assert "is a folder" in reasons["good1"]
+
+
 def test_file_of_someone_else_is_left_alone(scenes: Path, tmp_path: Path) -> None:
     out = tmp_path / "maps"
     out.mkdir()
