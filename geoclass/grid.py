@@ -167,6 +167,8 @@ class Grid:
                 for dx, dy in ((h, 0), (-h, 0), (0, h), (0, -h))
             )
             (lon_x, lat_x), (lon_y, lat_y) = east - west, north - south
+            # Of two longitudes on either side of 180°, the short way round.
+            lon_x, lon_y = (lon - 360 * np.round(lon / 360) for lon in (lon_x, lon_y))
             jacobian = np.radians(1) ** 2 * np.abs(lon_x * lat_y - lon_y * lat_x) / (2 * h) ** 2
             sin2 = np.sin(np.radians(to_degrees.transform(x, y)[1])) ** 2
         w2 = 1 - ellipsoid.es * sin2

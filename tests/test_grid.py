@@ -102,6 +102,18 @@ def test_areas_are_those_on_the_ellipsoid(epsg: int, latitude: float) -> None:
     assert grid.areas_ha()[1, 1] == pytest.approx(expected, rel=1.2e-3)
 
 
+@pytest.mark.parametrize(("epsg", "longitude"), [(32760, 180), (32701, -180), (3832, 180)])
+def test_areas_are_the_same_on_either_side_of_180_degrees(epsg: int, longitude: float) -> None:
+    crs = pyproj.CRS.from_epsg(epsg)
+    to_crs = pyproj.Transformer.from_crs(4326, crs, always_xy=True)
+    x, y = to_crs.transform(longitude, -17.0)
+    grid = make_grid(640, 640, crs=crs.to_wkt(), transform=Affine(10, 0, x - 3100, 0, -10, y))
+    areas = grid.areas_ha()
+    # Metres of Mercator are longer than those on the ground.
+    expected = 40.96 * (np.cos(np.radians(17)) ** 2 if epsg == 3832 else 1)
+    np.testing.assert_allclose(areas, expected, rtol=1e-2)
+
+
 def test_gsd_is_the_side_of_a_mean_pixel() -> None:
     assert make_grid(128, 128).gsd_m == pytest.approx(10)
 
