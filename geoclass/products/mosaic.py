@@ -13,7 +13,7 @@ import pandas as pd
 import pyogrio
 import shapely
 from pyogrio.errors import DataLayerError, DataSourceError
-from pyproj import CRS
+from pyproj import CRS, Transformer
 from pyproj.exceptions import CRSError
 
 import geoclass
@@ -31,6 +31,9 @@ MARK = "GEOCLASS_SCENES"
 SLIVER = 1e-6
 """A rest of a cell with a smaller share of its area is rounding."""
 
+STRETCH = 20
+"""Times the side of a square of its area that no cell is wide on the ground, cut or not."""
+
 
 def merge_maps(
     maps: Sequence[LandCoverMap], *, crs: str | None = None, prefer: Preference = "confident"
@@ -42,13 +45,14 @@ def merge_maps(
     to the one whose map comes first; what is left of the others keeps their class, with the area
     that is left. Every place that some map covers is covered once.
 
-    Raises SettingsError for a CRS that is none, and for maps of other legends.
+    Raises SettingsError for a CRS that is none or tears cells apart at 180°, and for maps of
+    other legends.
     """
     legends = {json.dumps(m.legend.to_json(), sort_keys=True) for m in maps}
     if len(legends) != 1:
         raise SettingsError("the maps have different legends: map them with one model and legend")
     target = _choose_crs(maps, crs)
-    frames = [to_geodataframe(landcover).to_crs(target) for landcover in maps]
+    frames = [_reproject(landcover, target) for landcover in maps]
     cells = gpd.GeoDataFrame(pd.concat(frames, ignore_index=True), crs=target)
     owner = np.repeat(np.arange(len(frames)), [len(frame) for frame in frames])
     return _take_turns(cells, owner, _rank(cells, owner, prefer))
@@ -122,15 +126,54 @@ def _choose_crs(maps: Sequence[LandCoverMap], crs: str | None) -> CRS:
     if crs is None:
         [(crs, _)] = Counter(m.grid.crs for m in maps).most_common(1)
         assert crs is not None  # a map without place is not written as a GeoPackage
+        return CRS.from_wkt(crs)
     return parse_crs(crs)
 
 
 def parse_crs(crs: str) -> CRS:
-    """The CRS that a person means; SettingsError where it is none."""
+    """The CRS that a person means; SettingsError where it is none, or none of a flat map."""
     try:
-        return CRS.from_user_input(crs)
+        parsed = CRS.from_user_input(crs)
     except CRSError as error:
         raise SettingsError(f"{crs} is no CRS: give one such as EPSG:3035") from error
+    if not parsed.is_projected and not (parsed.is_geographic and len(parsed.axis_info) == 2):
+        raise SettingsError(
+            f"{crs} is a {parsed.type_name}, not a projected or a geographic one of two "
+            "dimensions: give one such as EPSG:3035"
+        )
+    return parsed
+
+
+def _reproject(landcover: LandCoverMap, target: CRS) -> gpd.GeoDataFrame:
+    """Cells in the target; SettingsError where it tears some apart, to the width of the world."""
+    cells = to_geodataframe(landcover).to_crs(target)
+    if _find_torn(cells, target).any():
+        raise SettingsError(
+            f"{landcover.provenance.scene} crosses 180°, where {target.name} has its edges: "
+            "give a projected --map-crs that runs on there, such as the scene's own"
+        )
+    return cells
+
+
+def _find_torn(cells: gpd.GeoDataFrame, target: CRS) -> np.ndarray:
+    """Bool (n,): cells with corners at both edges of the target's world."""
+    west, south, east, north = cells.bounds.to_numpy().T
+    width = (east - west) * target.axis_info[0].unit_conversion_factor
+    torn: np.ndarray = width > np.pi
+    if target.is_geographic:
+        return torn
+    # A projection may stretch cells, too; what is torn has other places in its middle.
+    side = np.sqrt(cells["area_ha"].to_numpy() * 1e4)
+    torn = width > STRETCH * side
+    geographic = target.geodetic_crs
+    ellipsoid = geographic.get_geod() if geographic else None
+    if torn.any() and geographic and ellipsoid:
+        x, y = np.stack([west, (west + east) / 2])[:, torn], ((south + north) / 2)[torn]
+        to_degrees = Transformer.from_crs(target, geographic, always_xy=True)
+        lon, lat = to_degrees.transform(x, np.stack([y, y]))
+        _, _, distance = ellipsoid.inv(lon[0], lat[0], lon[1], lat[1])
+        torn[torn] = np.asarray(distance) > STRETCH * side[torn]
+    return torn
 
 
 def _rank(cells: gpd.GeoDataFrame, owner: np.ndarray, prefer: Preference) -> np.ndarray:

@@ -17,7 +17,7 @@ from geoclass.errors import SettingsError
 from geoclass.grid import Grid
 from geoclass.landcover import LandCoverMap
 from geoclass.products.geopackage import to_geodataframe
-from geoclass.products.mosaic import is_mosaic, merge_maps, write_mosaic
+from geoclass.products.mosaic import is_mosaic, merge_maps, parse_crs, write_mosaic
 from tests.conftest import make_landcover
 
 
@@ -114,6 +114,37 @@ def test_other_legends_and_no_crs_are_refused() -> None:
     other = replace(one, contract=replace(one.contract, legend=legend))
     with pytest.raises(SettingsError, match="different legends"):
         merge_maps([one, other])
+
+
+@pytest.mark.parametrize("crs", ["EPSG:5714", "EPSG:4978", "EPSG:4979"])
+def test_crs_of_no_flat_map_is_refused(crs: str) -> None:
+    with pytest.raises(SettingsError, match=f"{crs} is a .* CRS, not a projected or"):
+        parse_crs(crs)
+
+
+@pytest.mark.parametrize("crs", ["EPSG:4326", "EPSG:3857", "EPSG:6933"])
+def test_crs_that_tears_cells_apart_at_180_degrees_is_refused(crs: str) -> None:
+    one = place(818_000, 8_118_000, "EPSG:32760", scene="a", day=None, seed=1)
+    with pytest.raises(SettingsError, match=r"a crosses 180°.* give a projected --map-crs"):
+        merge_maps([one], crs=crs)
+    west = place(700_000, 8_118_000, "EPSG:32760", scene="b", day=None, seed=1)
+    assert len(merge_maps([west], crs=crs)) == 16
+
+
+@pytest.mark.parametrize(
+    ("x", "y", "crs", "target"),
+    [
+        (818_000, 8_118_000, "EPSG:32760", "EPSG:3832"),
+        (818_000, 8_118_000, "EPSG:32760", "EPSG:32701"),
+        (-1_280, 1_280, "EPSG:3413", "EPSG:3995"),  # about the pole
+        (500_000, 9_600_000, "EPSG:32633", "EPSG:3857"),  # stretched
+    ],
+)
+def test_cells_that_stay_whole_are_merged(x: float, y: float, crs: str, target: str) -> None:
+    one = place(x, y, crs, scene="a", day=None, seed=1)
+    cells = merge_maps([one], crs=target)
+    assert len(cells) == 16
+    assert shapely.area(cells.union_all()) == pytest.approx(cells.area.sum())
 
 
 def test_file_has_layer_tables_and_style(tmp_path: Path) -> None:
