@@ -85,5 +85,6 @@ def sieve_classes(class_id: np.ndarray, classes: int, grid: Grid, min_area_ha: f
     cells = math.ceil(min_area_ha / whole - 1e-6)
     if cells <= 1:
         return class_id
+    cells = min(cells, class_id.size)  # rasterio refuses more than there are
     kept: np.ndarray = sieve(class_id, size=cells, mask=class_id < classes, connectivity=4)
     return kept

@@ -86,6 +86,14 @@ def test_what_is_not_classified_takes_nothing() -> None:
     assert sieve_classes(class_id, 10, make_grid(4, 4), 10)[1, 1] == 4
 
 
+def test_more_hectares_than_the_scene_has_are_no_error() -> None:
+    """All patches are small, so that none has a large neighbour to go to."""
+    class_id = np.zeros((4, 4), np.uint8)
+    class_id[1, 1] = 4
+    assert (sieve_classes(class_id, 10, make_grid(4, 4), 1000) == class_id).all()
+    assert sieve_classes(class_id[:1, :1], 10, make_grid(4, 4), 1000) == 0
+
+
 def test_hectares_need_a_place() -> None:
     with pytest.raises(SettingsError, match="no area in hectares"):
         sieve_classes(np.zeros((4, 4), np.uint8), 10, make_grid(4, 4, None), 5)
