@@ -105,7 +105,8 @@ def run_map(
     )
     valid_share = np.zeros(shape, dtype=np.uint8)
     mask_reason = np.zeros(shape, dtype=np.uint8)
-    together = classifier.share_features() if plan.settings.fast and is_wide_enough(grid) else None
+    shared = classifier.share_features() if plan.settings.fast else None
+    together = shared if is_wide_enough(grid) else None
 
     def label(strip: Strip) -> int:
         """Fill in the strip's cells; how many they are."""

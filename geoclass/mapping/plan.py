@@ -92,8 +92,11 @@ def plan_map(
 ) -> MapPlan:
     """Decide how a scene, named or opened already, will be mapped; SceneError where it cannot be.
 
-    The classifier is asked only where tags and a sample of pixels leave the radiometry open.
+    The classifier is asked only where tags and a sample of pixels leave the radiometry open, and
+    whether it can share features, so that this does not depend on the scene's size.
     """
+    if settings.fast and classifier is not None:
+        classifier.share_features()
     opened = scene if isinstance(scene, SceneSource) else open_scene(scene, bands)
     source = assign_place(opened, settings.frame)
     if settings.masks.nodata is not None:

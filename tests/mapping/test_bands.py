@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from scipy.ndimage import zoom
 
 from geoclass.errors import SettingsError
@@ -79,6 +80,17 @@ def test_narrow_scenes_are_labelled_tile_by_tile(make_scene: Make, classifier: C
         map_file(path, classifier, stride=32).probabilities,
         run_map(plan, classifier).probabilities,
     )
+
+
+def test_networks_that_share_nothing_are_refused_by_the_plan(
+    make_scene: Make, classifier: Classifier, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However small the scene, so that a dry run knows it, too."""
+    monkeypatch.setattr(classifier, "_network", torch.nn.Identity())
+    path = make_scene(np.full((3, 64, 64), 90, np.uint8))
+    settings = MapSettings(fast=True, stride=32)
+    with pytest.raises(SettingsError, match="only TileNet has features"):
+        plan_map(path, classifier.contract, "ab" * 32, settings, classifier=classifier)
 
 
 @pytest.mark.parametrize("stride", [None, 64, 4])
