@@ -7,6 +7,7 @@ any other: another process takes its place.
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import signal
 import threading
@@ -23,8 +24,11 @@ from geoclass.campaign.jobs import CampaignSettings, Job, Outcome
 from geoclass.campaign.run import Progress
 from geoclass.errors import GeoclassError, SettingsError
 from geoclass.machine import count_cores
+from geoclass.mapping.plan import foretell_memory
 from geoclass.model.checkpoint import Model, load_model
 from geoclass.scene.source import SceneSource
+
+logger = logging.getLogger(__name__)
 
 STOP_SECONDS = 10
 """A process that has not ended so long after it was asked to is killed."""
@@ -47,18 +51,22 @@ class ExecuteInProcesses:
         """Raises SettingsError for fewer than one worker, or too little memory for one."""
         if workers < 1:
             raise SettingsError(f"the number of workers must be at least 1, got {workers}")
-        self._workers = limit_workers(workers, memory_bytes)
+        limit_workers(workers, memory_bytes)
+        self._workers, self._memory_bytes = workers, memory_bytes
 
     def __call__(
         self,
         jobs: Sequence[tuple[Job, SceneSource]],
-        model: Model,  # noqa: ARG002 - each process loads it for itself
+        model: Model,
         campaign: CampaignSettings,
         progress: Progress,
     ) -> None:
-        """Tell `progress` of every outcome, and of cells as they are done."""
+        """Tell `progress` of every outcome, and of cells as they are done.
+
+        Raises SettingsError where the memory does not hold one worker with the largest map.
+        """
         waiting = deque(sorted(jobs, key=lambda pair: -pair[1].height * pair[1].width))
-        count = min(self._workers, len(waiting))
+        count = self._count_workers([source for _, source in jobs], model, campaign)
         workers = [_start(campaign, i, count) for i in range(count)]
         try:
             for worker in workers:
@@ -69,6 +77,25 @@ class ExecuteInProcesses:
                     self._hear(worker, workers, waiting, campaign, progress)
         finally:
             _stop(workers)
+
+    def _count_workers(
+        self, sources: Sequence[SceneSource], model: Model, campaign: CampaignSettings
+    ) -> int:
+        """As many as there is work and memory for, whichever of the maps are made at once."""
+        asked = min(self._workers, len(sources))
+        if self._memory_bytes is None:
+            return asked
+        largest = max(foretell_memory(s, model.contract, campaign.settings) for s in sources)
+        count = limit_workers(asked, self._memory_bytes, largest)
+        if count < asked:
+            logger.warning(
+                "workers: %d instead of %d, as each may need %.1f GB of memory, of %.1f GB",
+                count,
+                asked,
+                (BYTES_A_WORKER + largest) / 1e9,
+                self._memory_bytes / 1e9,
+            )
+        return count
 
     def _hear(
         self,
@@ -97,21 +124,23 @@ class ExecuteInProcesses:
         progress.on_outcome(message)
 
 
-def limit_workers(workers: int, memory_bytes: int | None) -> int:
-    """As many as fit into the memory; SettingsError where not one does."""
+def limit_workers(workers: int, memory_bytes: int | None, map_bytes: int = 0) -> int:
+    """As many as fit into the memory, each with a map; SettingsError where not one does."""
     if memory_bytes is None:
         return workers
-    fitting = memory_bytes // BYTES_A_WORKER
+    needed = BYTES_A_WORKER + map_bytes
+    fitting = memory_bytes // needed
     if fitting < 1:
+        stride = " or a larger --stride" if map_bytes else ""
         raise SettingsError(
-            f"a worker needs {BYTES_A_WORKER / 1e9:.1f} GB of memory, got "
-            f"{memory_bytes / 1e9:.1f} GB: give more"
+            f"a worker needs {needed / 1e9:.1f} GB of memory, got "
+            f"{memory_bytes / 1e9:.1f} GB: give more{stride}"
         )
     return min(workers, fitting)
 
 
 BYTES_A_WORKER = 1_300_000_000
-"""Peak of a process that maps a scene of 10980×10980 pixels."""
+"""Peak of a process that maps a scene of 10980×10980 pixels in cells of whole tiles."""
 
 
 def _start(campaign: CampaignSettings, index: int, count: int) -> _Worker:

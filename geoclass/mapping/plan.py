@@ -11,7 +11,7 @@ import numpy as np
 
 import geoclass
 from geoclass.contract import Contract, Precision
-from geoclass.errors import SceneError, SettingsError
+from geoclass.errors import GeoclassError, SceneError, SettingsError
 from geoclass.grid import Grid
 from geoclass.landcover import SENTINEL_2, Provenance
 from geoclass.machine import find_memory_bytes
@@ -174,10 +174,34 @@ def plan_map(
     )
 
 
+def foretell_memory(source: SceneSource, contract: Contract, settings: MapSettings) -> int:
+    """Bytes of memory that the scene's map takes, without a look at pixels.
+
+    0 where no map can be planned; `plan_map` says why.
+    """
+    stride = settings.stride or contract.tile_size
+    demands = FrameDemands(gsd_m=contract.gsd_m, tile_size=contract.tile_size, stride=stride)
+    try:
+        placed = assign_place(source, settings.frame)
+        region = find_region(settings.frame)
+        frame = plan_frame(placed, find_place(placed), settings.frame, demands, region)
+    except GeoclassError:
+        return 0
+    return _sum_memory(*_count_cells(frame, demands), len(contract.legend))
+
+
+def _count_cells(frame: Frame, demands: FrameDemands) -> tuple[int, int]:
+    return -(-frame.height // demands.stride), -(-frame.width // demands.stride)
+
+
+def _sum_memory(rows: int, cols: int, classes: int) -> int:
+    return rows * cols * (BYTES_PER_CELL + classes * BYTES_PER_PROBABILITY)
+
+
 def _check_memory(source: SceneSource, frame: Frame, demands: FrameDemands, classes: int) -> None:
     """Refuse a map that this machine's memory cannot hold; SceneError."""
-    rows, cols = (-(-side // demands.stride) for side in (frame.height, frame.width))
-    needed = rows * cols * (BYTES_PER_CELL + classes * BYTES_PER_PROBABILITY)
+    rows, cols = _count_cells(frame, demands)
+    needed = _sum_memory(rows, cols, classes)
     there = find_memory_bytes()
     if needed > there:
         raise SceneError(

@@ -23,6 +23,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from geoclass.campaign import workers
 from geoclass.campaign.jobs import CampaignSettings, Outcome, Shard
 from geoclass.campaign.run import Execute, Progress, execute_here, run_campaign
 from geoclass.campaign.summary import Summary
@@ -313,6 +314,25 @@ def test_memory_limits_the_number_of_workers() -> None:
         ExecuteInProcesses(2, 10_000_000)
     with pytest.raises(SettingsError, match="at least 1, got 0"):
         ExecuteInProcesses(0)
+
+
+def test_memory_of_finer_cells_limits_the_number_of_workers(
+    scenes: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """16 × 16 cells of 8 pixels take 340 bytes each, 87 kB."""
+    monkeypatch.setattr(workers, "BYTES_A_WORKER", 1000)
+    fine = CampaignSettings(map_format="tif", settings=MapSettings(stride=8))
+    execute = ExecuteInProcesses(2, 100_000)
+    coarse = run(scenes, tmp_path / "coarse", execute=execute)
+    assert coarse.counts["mapped"] == 4
+    assert not caplog.messages
+    assert run(scenes, tmp_path / "fine", fine, execute=execute).counts["mapped"] == 4
+    assert "workers: 1 instead of 2" in caplog.text
+    with pytest.raises(SettingsError, match="give more or a larger --stride"):
+        run(scenes, tmp_path / "less", fine, execute=ExecuteInProcesses(2, 80_000))
 
 
 def test_one_geopackage_of_many_scenes(scenes: Path, tmp_path: Path) -> None:
