@@ -12,7 +12,7 @@ from typing import Any
 from geoclass.legend import Legend
 from geoclass.mapping.settings import MapSettings
 from geoclass.scene.dataset import hide_secrets
-from geoclass.scene.source import SceneSource
+from geoclass.scene.source import SceneSource, spell_file
 
 RESULT_VERSION = 5
 """Raised when the same inputs and options may give other pixels than before."""
@@ -41,12 +41,16 @@ def fingerprint_request(
 
 
 def describe_options(settings: MapSettings) -> dict[str, Any]:
-    """The options as plain data, signatures of addresses left out."""
+    """The options as plain data; files by their one path, addresses without signatures."""
     options = asdict(settings)
     for group, name in (("frame", "aoi"), ("masks", "mask"), ("masks", "scl")):
         if options[group][name] is not None:
-            options[group][name] = hide_secrets(str(options[group][name]))
+            options[group][name] = hide_secrets(_spell_option(str(options[group][name])))
     return options
+
+
+def _spell_option(name: str) -> str:
+    return name if name.isdecimal() else spell_file(name)  # a number is a band
 
 
 def fingerprint(decisive: Mapping[str, Any]) -> str:

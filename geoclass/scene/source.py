@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,8 @@ from geoclass.scene.inputs import Kind, SceneInput, find_input
 
 _COMPANIONS_LEFT_OUT = (".aux.xml", ".ovr")
 """Written beside a scene by those who look at it: they do not make it another scene."""
+
+_COLOR_MARK = re.compile("((?:^|,)(?:red|green|blue)=)")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -184,11 +187,30 @@ def _list_files(found: SceneInput, dataset: DatasetReader) -> tuple[Path, ...]:
 
 
 def identify(found: SceneInput, files: Sequence[Path]) -> dict[str, Any]:
-    """What tells whether a scene is still the same, as JSON."""
+    """What tells whether a scene is still the same, as JSON; however it was typed."""
     parts = [*map(_identify_file, files), *found.addresses]
-    return parts[0] if len(parts) == 1 else {"path": found.shown, "files": parts}
+    return parts[0] if len(parts) == 1 else {"path": _spell(found), "files": parts}
 
 
 def _identify_file(path: Path) -> dict[str, Any]:
     status = path.stat()
     return {"path": str(path), "bytes": status.st_size, "modified_ns": status.st_mtime_ns}
+
+
+def _spell(found: SceneInput) -> str:
+    """The scene's name with local files as they are called from everywhere."""
+    if found.kind == "bands":
+        return "".join(spell_file(piece) for piece in _COLOR_MARK.split(found.shown))
+    collection, mark, item = found.shown.rpartition("#")
+    if found.kind == "stac" and mark and not Path(found.shown).exists():
+        return spell_file(collection) + mark + item
+    return spell_file(found.shown)
+
+
+def spell_file(name: str) -> str:
+    """The one path of a file or folder, however it was typed; what is none stays as it is."""
+    try:
+        path = Path(name)
+        return str(path.resolve()) if name and path.exists() else name
+    except (OSError, ValueError):  # too long, or with characters that no path has
+        return name

@@ -34,6 +34,7 @@ from geoclass.errors import Cancelled, OutputError, SettingsError
 from geoclass.landcover import LandCoverMap
 from geoclass.mapping.settings import MapSettings
 from geoclass.products.files import read_map
+from geoclass.scene.settings import MaskSettings
 from tests.conftest import paint
 from tests.scene.server import serve
 from tests.scene.test_stac import describe
@@ -129,6 +130,17 @@ def test_changed_scene_option_or_wish_is_done_again(scenes: Path, tmp_path: Path
     assert run(scenes, out, other).counts["mapped"] == 6
     redo = CampaignSettings(map_format="tif", settings=other.settings, redo=True)
     assert run(scenes, out, redo).counts["mapped"] == 6
+
+
+def test_option_file_typed_otherwise_is_the_same(
+    scenes: Path, make_scene: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mend(scenes)
+    mask = make_scene(np.zeros((1, 128, 128), np.uint8), "mask.tif")
+    monkeypatch.chdir(tmp_path)
+    for name, status in (("mask.tif", "mapped"), (str(mask), "up to date")):
+        settings = MapSettings(masks=MaskSettings(mask=name))
+        assert run(scenes, Path("maps"), replace(TIF, settings=settings)).counts[status] == 6
 
 
 def test_map_without_its_companion_is_done_again(scenes: Path, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +16,8 @@ from rasterio.control import GroundControlPoint
 from geoclass.errors import SceneError
 from geoclass.scene.dataset import open_dataset
 from geoclass.scene.source import SceneSource, open_scene
+from tests.scene.products import make_safe
+from tests.scene.test_stac import describe
 
 Make = Callable[..., Path]
 
@@ -168,6 +171,28 @@ def test_parts_of_a_vrt_belong_to_its_identity(tmp_path: Path, bands: dict[str, 
     assert set(before.files) == {path.resolve(), *(band.resolve() for band in bands.values())}
     bands["green"].touch()
     assert open_scene(path).identity != before.identity
+
+
+def test_spelling_does_not_change_identity(
+    tmp_path: Path, bands: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "scene.vrt").write_text(open_scene(join(bands)).dataset)
+    assets = {color: {"href": path.name} for color, path in bands.items()}
+    (tmp_path / "item.json").write_text(json.dumps(describe(assets)))
+    collection = {"type": "FeatureCollection", "features": [describe(assets) | {"id": "a"}]}
+    (tmp_path / "items.json").write_text(json.dumps(collection))
+    make_safe(tmp_path, PIXELS).rename(tmp_path / "x.SAFE")
+    monkeypatch.chdir(tmp_path)
+    names = join({color: Path(path.name) for color, path in bands.items()})
+    for typed, whole in (
+        (names, join(bands)),
+        *((x, f"{tmp_path}/{x}") for x in ("scene.vrt", "item.json", "items.json#a", "x.SAFE")),
+    ):
+        identity = open_scene(typed).identity
+        assert identity == open_scene(whole).identity
+        assert open_scene(identity["path"]).identity == identity
+    turned = join({**bands, "red": bands["blue"], "blue": bands["red"]})
+    assert open_scene(turned).identity != open_scene(names).identity
 
 
 def test_statistics_beside_a_scene_do_not_change_its_identity(make_scene: Make) -> None:
