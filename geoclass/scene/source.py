@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +17,7 @@ from rasterio.io import DatasetReader
 
 from geoclass.errors import SceneError
 from geoclass.scene.bands import Bands, choose_bands
-from geoclass.scene.dataset import open_dataset
+from geoclass.scene.dataset import hide_secrets, open_dataset
 from geoclass.scene.facts import SceneFacts, Triple, describe_scaling, read_tags
 from geoclass.scene.inputs import Kind, SceneInput, find_input
 
@@ -188,8 +191,38 @@ def _list_files(found: SceneInput, dataset: DatasetReader) -> tuple[Path, ...]:
 
 def identify(found: SceneInput, files: Sequence[Path]) -> dict[str, Any]:
     """What tells whether a scene is still the same, as JSON; however it was typed."""
-    parts = [*map(_identify_file, files), *found.addresses]
-    return parts[0] if len(parts) == 1 else {"path": _spell(found), "files": parts}
+    collection, item = _split_item(found)
+    if collection is None:
+        parts = [*map(_identify_file, files), *found.addresses]
+        return parts[0] if len(parts) == 1 else {"path": _spell(found), "files": parts}
+    # Of a collection only this item counts: others come and go.
+    assets = [_identify_file(path) for path in files if path != collection]
+    status = collection.stat()
+    hashes = _hash_items(collection, status.st_size, status.st_mtime_ns)
+    return {
+        "path": _spell(found),
+        "item_sha256": hashes.get(item),
+        "files": [*assets, *found.addresses],
+    }
+
+
+def _split_item(found: SceneInput) -> tuple[Path | None, str]:
+    """File and ID where a scene is an item of a collection in a file."""
+    for path in found.files[:1] if found.kind == "stac" else ():
+        if found.shown.startswith(f"{path}#"):
+            return path.resolve(), found.shown.removeprefix(f"{path}#")
+    return None, ""
+
+
+@lru_cache(maxsize=1)
+def _hash_items(collection: Path, _bytes: int, _modified_ns: int) -> dict[str, str]:
+    """SHA-256 of each item of a collection, without secrets; kept, as all are asked for."""
+    hashes = dict[str, str]()
+    for item in json.loads(collection.read_bytes())["features"]:
+        if isinstance(item, dict) and isinstance(item.get("id"), str):
+            text = hide_secrets(json.dumps(item, sort_keys=True))
+            hashes.setdefault(item["id"], hashlib.sha256(text.encode()).hexdigest())
+    return hashes
 
 
 def _identify_file(path: Path) -> dict[str, Any]:
@@ -201,10 +234,8 @@ def _spell(found: SceneInput) -> str:
     """The scene's name with local files as they are called from everywhere."""
     if found.kind == "bands":
         return "".join(spell_file(piece) for piece in _COLOR_MARK.split(found.shown))
-    collection, mark, item = found.shown.rpartition("#")
-    if found.kind == "stac" and mark and not Path(found.shown).exists():
-        return spell_file(collection) + mark + item
-    return spell_file(found.shown)
+    collection, item = _split_item(found)
+    return spell_file(found.shown) if collection is None else f"{collection}#{item}"
 
 
 def spell_file(name: str) -> str:
