@@ -8,6 +8,7 @@ lost, its scenes are done again on another.
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +32,9 @@ AHEAD = 2
 
 PATIENCE_S = 60.0
 """A machine or process that was lost may be there again so soon."""
+
+KNOCK_S = 5.0
+"""For a cluster's head to answer."""
 
 
 class ExecuteOnRay:
@@ -85,17 +89,27 @@ class ExecuteOnRay:
 
     def _connect(self, ray: Any) -> None:
         try:
+            knock(self._address)
             ray.init(
                 address=self._address,
                 logging_level="ERROR",
                 log_to_driver=False,
             )
-        except (ConnectionError, ValueError, RuntimeError) as error:
+        except (OSError, ValueError, RuntimeError) as error:
             reason = " ".join(str(error).split())
             raise SettingsError(
                 f"no Ray cluster at {self._address} ({reason}): "
                 "start one with `ray start --head`, or give its address"
             ) from error
+
+
+def knock(address: str) -> None:
+    """OSError where nobody listens at HOST:PORT, of which Ray itself speaks after minutes."""
+    place = address.removeprefix("ray://").partition("/")[0]
+    host, _, port = place.rpartition(":")
+    if "://" in place or not host or not port.isdecimal():
+        return  # `auto`, `local` and what else Ray may know
+    socket.create_connection((host.strip("[]"), int(port)), timeout=KNOCK_S).close()
 
 
 def _take(ray: Any, reference: Any, job: Job) -> Outcome:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import threading
 import time
@@ -19,6 +20,7 @@ import numpy as np
 import pytest
 import rasterio
 
+from geoclass.campaign.cluster import ExecuteOnRay, knock
 from geoclass.campaign.jobs import CampaignSettings, Outcome
 from geoclass.campaign.run import Progress, run_campaign
 from geoclass.campaign.summary import Summary
@@ -88,8 +90,6 @@ def spread(
     *,
     patience_s: float = 60,
 ) -> Summary:
-    from geoclass.campaign.cluster import ExecuteOnRay
-
     execute = ExecuteOnRay(cluster.address, patience_s=patience_s)
     progress = Progress(on_outcome=on_outcome)
     with warnings.catch_warnings():
@@ -111,6 +111,23 @@ def kill_at_work(kind: str, killed: list[int]) -> threading.Thread:
     thread = threading.Thread(target=strike)
     thread.start()
     return thread
+
+
+@pytest.mark.parametrize("scheme", ["", "ray://"])
+def test_nobody_listens(scenes: Path, tmp_path: Path, scheme: str) -> None:
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))  # and does not listen
+        address = f"{scheme}127.0.0.1:{closed.getsockname()[1]}"
+        started = time.monotonic()
+        with pytest.raises(SettingsError, match=f"no Ray cluster at {address} .*refused") as caught:
+            run_campaign([str(scenes)], tmp_path / "maps", order(), execute=ExecuteOnRay(address))
+    assert time.monotonic() - started < 30
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("address", ["auto", "local", "ray://head", "host:", ":1", "x://h:1"])
+def test_addresses_that_are_for_ray_to_understand(address: str) -> None:
+    knock(address)
 
 
 def test_device_that_cannot_be_used_is_one_line(
