@@ -138,7 +138,7 @@ def command(
     from geoclass.campaign.scenes import find_scenes
 
     named = scenes if is_folder(output) else find_scenes(scenes)
-    if is_folder(output) or len(named) > 1:
+    if is_folder(output) or len(named) > 1 or is_merged(scenes, named, output, campaign):
         from geoclass.cli.campaign import map_and_merge, map_scenes
 
         if dry_run or preview is not None:
@@ -151,6 +151,19 @@ def command(
         return
     campaign.refuse_any(output)
     map_one(named[0], parse_target(output), map_format, order, preview, dry_run=dry_run)
+
+
+def is_merged(
+    scenes: Sequence[str], named: Sequence[str], output: str, campaign: CampaignOptions
+) -> bool:
+    """Whether one scene is but the first of many that a GeoPackage is to merge.
+
+    What holds scenes, such as a folder or a list, may hold more of them tomorrow.
+    """
+    if not isinstance(parse_target(output), Path) or not output.lower().endswith(".gpkg"):
+        return False
+    wished = campaign.map_crs is not None or campaign.prefer != "confident"
+    return wished or tuple(named) != tuple(dict.fromkeys(scenes))
 
 
 def is_folder(output: str) -> bool:

@@ -365,6 +365,30 @@ def test_one_geopackage_of_many_scenes(scenes: Path, tmp_path: Path) -> None:
     assert "exists: give --overwrite" in call(code=1)
 
 
+def test_one_geopackage_of_what_holds_one_scene_so_far(make_scene: Make, tmp_path: Path) -> None:
+    def call(*words: object, code: int = 0) -> str:
+        result = CliRunner().invoke(main, ["map", *map(str, words)])
+        assert result.exit_code == code, result.output
+        return result.output
+
+    (tmp_path / "scenes").mkdir()
+    one = make_scene(paint([[1]]), "scenes/one.tif")
+    target, single = tmp_path / "all.gpkg", tmp_path / "single.gpkg"
+    (tmp_path / "list.txt").write_text(f"{one}\n")
+    assert "1 cells of 1 maps" in call(tmp_path / "scenes", "-o", target)
+    for same_scene in (f"{tmp_path}/scenes/*.tif", f"@{tmp_path}/list.txt"):
+        assert "1 up to date" in call(same_scene, "-o", target)
+    make_scene(paint([[2]]), "scenes/two.tif")
+    assert "1 cells of 2 maps" in call(tmp_path / "scenes", "-o", target)
+
+    assert "of 1 maps" not in call(one, "-o", single)
+    assert "single.gpkg is up to date" in call(one, one, "-o", single)
+    call(f"{tmp_path}/scenes/o*.tif", "-o", tmp_path / "single.tif")
+    wish = ("--map-crs", "EPSG:3035")
+    assert "of 1 maps" in call(one, "-o", tmp_path / "laea.gpkg", *wish)
+    assert "are for many scenes" in call(one, "-o", tmp_path / "laea.tif", *wish, code=1)
+
+
 def start(scenes: Path, out: Path, *extra: str) -> subprocess.Popen[str]:
     """The command line in a process group of its own."""
     arguments: Sequence[str] = (str(scenes), "-o", f"{out}/", "-f", "tif", *extra)
