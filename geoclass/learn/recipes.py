@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -51,7 +52,7 @@ class TrainSettings:
             )
         if self.patience is not None and self.patience < 1:
             raise SettingsError(f"patience must be at least 1 epoch, got {self.patience}")
-        if not self.learning_rate > 0:
+        if not 0 < self.learning_rate < math.inf:
             raise SettingsError(f"learning rate must be positive, got {self.learning_rate}")
 
 

@@ -36,6 +36,14 @@ from geoclass.model.networks import Arch, Network, build_network, copy_weights
 EVALUATION_BATCH_SIZE = 256
 
 
+def check_loss(loss: float, epoch: int) -> None:
+    """GeoclassError where weights have gone astray."""
+    if not math.isfinite(loss):
+        raise GeoclassError(
+            f"the loss became {loss} in epoch {epoch}: start anew with a lower --learning-rate"
+        )
+
+
 class TrainingRun:
     """All that changes while a network is trained."""
 
@@ -79,11 +87,7 @@ class TrainingRun:
         for i, batch in enumerate(batches):
             progress = (epoch - 1 + i / len(batches)) / self._settings.epochs
             loss = self._step(batch, progress, generator)
-            if not math.isfinite(loss):
-                raise GeoclassError(
-                    f"the loss became {loss} in epoch {epoch}: "
-                    "start anew with a lower --learning-rate"
-                )
+            check_loss(loss, epoch)
             total, seen = total + loss * len(batch), seen + len(batch)
             on_batch(epoch, i + 1, len(batches))
         return total / seen

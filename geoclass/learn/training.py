@@ -24,7 +24,7 @@ from geoclass.learn.progress import (
     write_checkpoint,
 )
 from geoclass.learn.recipes import TrainSettings
-from geoclass.learn.run import TrainingRun
+from geoclass.learn.run import TrainingRun, check_loss
 from geoclass.learn.splits import Split, hash_names
 from geoclass.legend import MAX_CLASSES
 from geoclass.model.checkpoint import Model
@@ -94,6 +94,8 @@ def train_model(
             loss = run.train_epoch(epoch, on_batch)
         trained = time.perf_counter() - started
         validation_loss, accuracy = run.validate()
+        # The last step may have led astray, after its loss was looked at.
+        check_loss(validation_loss, epoch)
         if run.note(accuracy):
             write_checkpoint(best, Checkpoint(tensors=run.weights(), state=run.state(epoch)))
         write_checkpoint(last, Checkpoint(tensors=run.tensors(), state=run.state(epoch)))

@@ -156,6 +156,17 @@ def test_infinite_loss_stops_the_run_and_keeps_the_checkpoint(
     assert output.with_suffix(".last.safetensors").exists()
 
 
+def test_weights_that_go_astray_with_the_last_step_stop_the_run(
+    tiles: TileSet, split: Split, tmp_path: Path
+) -> None:
+    """Their loss was looked at before it."""
+    output = tmp_path / "m.safetensors"
+    far = replace(QUICK, epochs=1, batch_size=len(split.train), learning_rate=1e38)
+    with pytest.raises(GeoclassError, match="loss became nan in epoch 1"):
+        train_model(tiles, split, far, output, device=CPU)
+    assert not list(tmp_path.glob("m.*"))
+
+
 def test_test_part_is_never_looked_at(tiles: TileSet, split: Split, tmp_path: Path) -> None:
     """Rubbish in the test part changes nothing."""
     images, labels = tiles.images.copy(), tiles.labels.copy()
