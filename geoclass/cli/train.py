@@ -142,7 +142,8 @@ def command(
         raise OutputError(f"the model {output} must end in .safetensors")
     check_folder(output)
     goes_on = resume and output.with_suffix(".last.safetensors").exists()
-    for file in (output, output.with_suffix(".csv"), output.with_suffix(".png")):
+    made = (".safetensors", ".csv", ".png", ".last.safetensors", ".best.safetensors")
+    for file in map(output.with_suffix, made):
         if file.exists() and not (overwrite or goes_on):
             raise OutputError(f"{file} exists: give --overwrite or another name")
     if batch_size != AUTO:

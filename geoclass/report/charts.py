@@ -42,7 +42,14 @@ def save_figure(figure: Figure, path: Path | str) -> None:
     path = Path(path)
     check_picture(path)
     content = io.BytesIO()
-    figure.savefig(content, format=path.suffix[1:].lower())
+    from matplotlib import rc_context
+    from matplotlib.text import Text
+
+    # Names of files and classes are no formulas, whatever they hold; ticks are made while drawn.
+    for text in figure.findobj(Text):
+        text.set_parse_math(False)
+    with rc_context({"text.parse_math": False}):
+        figure.savefig(content, format=path.suffix[1:].lower())
     write_whole(path, content.getvalue())
 
 

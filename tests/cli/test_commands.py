@@ -475,6 +475,11 @@ class TestTrainAndEvaluate:
         (tiles / "Empty").mkdir()
         assert "Empty" in error("train", tiles, "-o", model)
         model.write_text("precious")
+        other = tmp_path / "other.best.safetensors"
+        other.write_bytes(b"a model")
+        command = ["train", tiles, "-o", tmp_path / "other.safetensors"]
+        assert "other.best.safetensors exists: give --overwrite" in error(*command)
+        assert other.read_bytes() == b"a model"
         for more in ([], ["--resume"]):  # there is no checkpoint to go on from
             assert "give --overwrite" in error("train", tiles, "-o", model, *more)
             assert model.read_text() == "precious"
@@ -540,6 +545,12 @@ class TestPredict:
         assert len(labels[0]["probabilities"]) == 10
         with Image.open(picture) as drawn:
             assert drawn.height > 4 * 100
+
+    def test_names_are_no_formulas(self, image: Path, random_model: Path) -> None:
+        odd, picture = image.with_name("a$_$.png"), image.with_name("drawn.png")
+        odd.write_bytes(image.read_bytes())
+        run("predict", odd, "-m", random_model, "--show", picture)
+        assert picture.stat().st_size > 0
 
     def test_bad_input_is_one_line(self, image: Path, random_model: Path) -> None:
         assert "cannot read the image" in error("predict", "none.png", "-m", random_model)
