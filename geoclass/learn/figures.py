@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import numpy as np
@@ -15,12 +16,19 @@ TILES_A_ROW = 10
 
 
 def save_contact_sheet(images: np.ndarray, path: Path | str) -> None:
-    """Write uint8 tiles (n, 3, s, s) as one picture, ten a row."""
+    """Write uint8 tiles (n, 3, s, s) as one picture, ten a row, whole or not at all."""
     import_torchvision()
     from torchvision.utils import make_grid
 
     grid = make_grid(torch.from_numpy(images), nrow=TILES_A_ROW, pad_value=255)
+    path = Path(path)
+    partial = path.with_name(f".{path.name}.part")
+    content = io.BytesIO()
     try:
-        Image.fromarray(grid.permute(1, 2, 0).numpy()).save(path)
-    except (OSError, ValueError) as error:
+        file_format = Image.registered_extensions().get(path.suffix.lower(), path.suffix)
+        Image.fromarray(grid.permute(1, 2, 0).numpy()).save(content, file_format)
+        partial.write_bytes(content.getvalue())
+        partial.replace(path)
+    except (OSError, ValueError, KeyError) as error:
+        partial.unlink(missing_ok=True)
         raise OutputError(f"cannot write the picture {path}: {error}") from error

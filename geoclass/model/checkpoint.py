@@ -78,7 +78,10 @@ def save_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: dict[str, 
     """Write tensors beside the target, then rename, so that `path` is never half a file."""
     partial = path.with_name(f".{path.name}.part")
     try:
+        partial.touch()
+        readers = partial.stat().st_mode  # safetensors closes its files to all but their owner
         save_file({k: v.contiguous() for k, v in tensors.items()}, partial, metadata)
+        partial.chmod(readers)
         partial.replace(path)
     except (OSError, SafetensorError) as error:
         partial.unlink(missing_ok=True)

@@ -1,5 +1,6 @@
 """torchvision beside any build of torch."""
 
+import errno
 import subprocess
 import sys
 from collections.abc import Callable
@@ -47,3 +48,20 @@ def test_contact_sheet(tmp_path: Path) -> None:
         assert sheet.size == (10 * 66 + 2, 2 * 66 + 2)
     with pytest.raises(OutputError, match="cannot write the picture"):
         save_contact_sheet(images, tmp_path / "none" / "sheet.png")
+
+
+def test_contact_sheet_that_fails_leaves_the_former(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    images = np.full((12, 3, 64, 64), 100, np.uint8)
+    (tmp_path / "sheet.png").write_bytes(b"before")
+    monkeypatch.setattr(Path, "write_bytes", full_disk)
+    with pytest.raises(OutputError, match="No space left"):
+        save_contact_sheet(images, tmp_path / "sheet.png")
+    assert (tmp_path / "sheet.png").read_bytes() == b"before"
+    assert [path.name for path in tmp_path.iterdir()] == ["sheet.png"]
+
+
+def full_disk(path: Path, _content: bytes) -> int:
+    path.touch()
+    raise OSError(errno.ENOSPC, "No space left on device")

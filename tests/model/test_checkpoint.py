@@ -107,6 +107,12 @@ def test_weights_of_another_shape(tmp_path: Path) -> None:
         load_model(path)
 
 
+def test_others_may_read_a_model_as_any_new_file(tmp_path: Path) -> None:
+    (tmp_path / "any").touch()
+    save_model(tmp_path / "m", "tilenet", build_network("tilenet", 10), make_contract())
+    assert (tmp_path / "m").stat().st_mode == (tmp_path / "any").stat().st_mode
+
+
 def test_failed_write_leaves_nothing(tmp_path: Path) -> None:
     network = build_network("tilenet", 10)
     with pytest.raises(OutputError, match="cannot write"):
