@@ -25,6 +25,7 @@ from geoclass.campaign.summary import (
     write_summary,
 )
 from geoclass.errors import SceneError
+from geoclass.mapping.plan import check_settings
 from geoclass.model.checkpoint import Model, load_model
 from geoclass.products.storage import Target, parse_target
 from geoclass.products.writing import sweep_drafts
@@ -95,6 +96,7 @@ def run_campaign(
         raise SceneError("no scene given: name files, folders, patterns or @list.txt")
     outputs = name_maps(scenes, folder, campaign.map_format)
     model = load_model(campaign.model, legend=campaign.legend)
+    check_settings(campaign.settings, model.contract)
     make_folder(folder)
     if not campaign.overwrite:
         check_summary(folder, shard)

@@ -102,20 +102,9 @@ def plan_map(
     if settings.masks.nodata is not None:
         source = replace(source, nodata=settings.masks.nodata)
     source = find_collar(source)
-    region = find_region(settings.frame)
+    region = check_settings(settings, contract)
     place = find_place(source)
     stride = settings.stride or contract.tile_size
-    if contract.tile_size % stride:
-        divisors = [n for n in range(1, contract.tile_size + 1) if contract.tile_size % n == 0]
-        raise SettingsError(
-            f"a stride of {stride} pixels does not divide the model's tiles of "
-            f"{contract.tile_size}: give one of {', '.join(map(str, divisors))}"
-        )
-    if settings.fast and (stride == contract.tile_size or stride % FEATURE_STRIDE):
-        raise SettingsError(
-            f"with a stride of {stride} pixels tiles have no features to share: "
-            "give --stride 32, 16 or 8 with --fast, or leave it out"
-        )
     demands = FrameDemands(
         gsd_m=contract.gsd_m,
         tile_size=contract.tile_size,
@@ -172,6 +161,23 @@ def plan_map(
         provenance=provenance,
         warnings=warnings,
     )
+
+
+def check_settings(settings: MapSettings, contract: Contract) -> Region | None:
+    """Refuse what fits no scene, GeoclassError; the region that is to be mapped, if one is."""
+    stride = settings.stride or contract.tile_size
+    if contract.tile_size % stride:
+        divisors = [n for n in range(1, contract.tile_size + 1) if contract.tile_size % n == 0]
+        raise SettingsError(
+            f"a stride of {stride} pixels does not divide the model's tiles of "
+            f"{contract.tile_size}: give one of {', '.join(map(str, divisors))}"
+        )
+    if settings.fast and (stride == contract.tile_size or stride % FEATURE_STRIDE):
+        raise SettingsError(
+            f"with a stride of {stride} pixels tiles have no features to share: "
+            "give --stride 32, 16 or 8 with --fast, or leave it out"
+        )
+    return find_region(settings.frame)
 
 
 def foretell_memory(source: SceneSource, contract: Contract, settings: MapSettings) -> int:

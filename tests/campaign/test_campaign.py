@@ -30,11 +30,11 @@ from geoclass.campaign.summary import Summary
 from geoclass.campaign.workers import ExecuteInProcesses
 from geoclass.cli.campaign_options import parse_bytes
 from geoclass.cli.main import main
-from geoclass.errors import Cancelled, OutputError, SettingsError
+from geoclass.errors import Cancelled, GeoclassError, OutputError, SettingsError
 from geoclass.landcover import LandCoverMap
 from geoclass.mapping.settings import MapSettings
 from geoclass.products.files import read_map
-from geoclass.scene.settings import MaskSettings
+from geoclass.scene.settings import FrameSettings, MaskSettings
 from tests.conftest import paint
 from tests.scene.server import serve
 from tests.scene.test_stac import describe
@@ -190,6 +190,22 @@ def test_folder_that_is_closed_is_refused_before_any_scene(
     monkeypatch.setattr(os, "access", lambda path, _mode: Path(path) != tmp_path / "maps")
     with pytest.raises(OutputError, match="cannot be written to"):
         run(scenes, tmp_path / "maps")
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (MapSettings(stride=48), "does not divide"),
+        (MapSettings(fast=True), "no features to share"),
+        (MapSettings(frame=FrameSettings(aoi=Path("none.gpkg"))), "none.gpkg"),
+    ],
+)
+def test_settings_that_fit_no_scene_are_refused_once(
+    scenes: Path, tmp_path: Path, settings: MapSettings, message: str
+) -> None:
+    with pytest.raises(GeoclassError, match=message):
+        run(scenes, tmp_path / "maps", replace(TIF, settings=settings))
+    assert not (tmp_path / "maps").exists()
 
 
 def test_drafts_of_summaries_are_swept(scenes: Path, tmp_path: Path) -> None:
