@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
+from PIL.TiffImagePlugin import BITSPERSAMPLE, TiffImageFile
 
 from geoclass.errors import DatasetError
 from geoclass.learn.kept import KeptTiles
@@ -127,7 +128,8 @@ def decode_image(data: bytes, name: str) -> np.ndarray:
         with Image.open(io.BytesIO(data)) as image:
             if image.width * image.height > MAX_PIXELS:
                 raise Image.DecompressionBombError
-            mode, pixels = image.mode, np.asarray(image)
+            mode = _stored_mode(image, data)
+            pixels = np.asarray(image)
     except Image.DecompressionBombError as error:
         raise DatasetError(f"image {name} is too large to decode: map it as a scene") from error
     except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
@@ -137,6 +139,19 @@ def decode_image(data: bytes, name: str) -> np.ndarray:
             f"image {name} is of mode {mode}, expected RGB of 8 bits: convert or remove it"
         )
     return pixels.transpose(2, 0, 1)
+
+
+def _stored_mode(image: Image.Image, data: bytes) -> str:
+    """The image's mode, with its depth where that is not 8 bits.
+
+    Pillow says RGB of 16 bits too, and gives the high bytes.
+    """
+    depth = 8
+    if image.format == "PNG":
+        depth = data[24]
+    elif isinstance(image, TiffImageFile):
+        depth = max(image.tag_v2.get(BITSPERSAMPLE, (1,)))
+    return image.mode if image.mode != "RGB" or depth == 8 else f"RGB of {depth} bits"
 
 
 def decode_tile(data: bytes, name: str, tile_size: int) -> np.ndarray:

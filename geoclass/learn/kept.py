@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-VERSION = 1
+VERSION = 2
 """Raised when tiles are decoded differently."""
 
 logger = logging.getLogger(__name__)

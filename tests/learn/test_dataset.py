@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import rasterio
 from PIL import Image
 
 from geoclass.errors import DatasetError
@@ -107,6 +108,21 @@ def test_image_of_another_mode(make_tiles: Make, mode: str) -> None:
     folder = make_tiles()
     Image.new(mode, (64, 64)).save(folder / "Forest" / "Forest_0.tif")
     with pytest.raises(DatasetError, match=f"Forest_0.tif is of mode {mode}, expected RGB"):
+        read_tiles(folder)
+
+
+@pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
+@pytest.mark.parametrize(("driver", "suffix"), [("PNG", "png"), ("GTiff", "tif")])
+def test_image_of_sixteen_bits(make_tiles: Make, driver: str, suffix: str) -> None:
+    folder = make_tiles()
+    path = folder / "Forest" / f"deep.{suffix}"
+    shape = {"count": 3, "height": 64, "width": 64}
+    options = {"photometric": "rgb", "interleave": "pixel"} if driver == "GTiff" else {}
+    with rasterio.open(path, "w", driver=driver, dtype="uint16", **shape, **options) as target:
+        target.write(np.full((3, 64, 64), 1500, np.uint16))
+    with Image.open(path) as image:
+        assert image.mode == "RGB"
+    with pytest.raises(DatasetError, match="is of mode RGB of 16 bits, expected RGB of 8 bits"):
         read_tiles(folder)
 
 
