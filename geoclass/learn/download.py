@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import http.client
-import shutil
 import stat
 import tempfile
 import time
@@ -133,16 +132,18 @@ def unpack(archive: Path, folder: Path) -> Path:
             tempfile.TemporaryDirectory(prefix=f".{target.name}.", dir=folder) as scratch,
         ):
             _check_entries(archive, zipped)
+            # The scratch folder is open to its owner only, what becomes the target must not be.
+            outer = Path(scratch) / "all"
+            outer.mkdir()
             for entry in zipped.infolist():
-                zipped.extract(entry, scratch)
-            inside = [path for path in Path(scratch).iterdir() if path.name != "__MACOSX"]
+                zipped.extract(entry, outer)
+            inside = [path for path in outer.iterdir() if path.name != "__MACOSX"]
             # Most archives hold one folder of their own name; two levels of it help nobody.
-            whole = inside[0] if len(inside) == 1 and inside[0].is_dir() else Path(scratch)
-            shutil.copytree(whole, target)
+            whole = inside[0] if len(inside) == 1 and inside[0].is_dir() else outer
+            whole.rename(target)  # at once, so that half a data set never bears its name
     except BAD_ZIP as error:
         raise DatasetError(f"{archive} is damaged ({error}): download it again") from error
     except OSError as error:
-        shutil.rmtree(target, ignore_errors=True)
         raise OutputError(f"cannot unpack into {target}: {error}") from error
     return target
 

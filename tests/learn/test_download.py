@@ -190,6 +190,27 @@ def test_unpacked_folder_is_named_after_the_zip(tmp_path: Path) -> None:
         unpack(archive, tmp_path)
 
 
+def test_unpacked_folder_appears_whole_or_not_at_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    archive = make_zip(tmp_path / "tiles.zip", "Forest/1.jpg", "River/1.jpg")
+
+    def stop(whole: Path, target: Path) -> None:
+        assert len(list(whole.rglob("*.jpg"))) == 2
+        assert not target.exists()
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "rename", stop)
+        with pytest.raises(KeyboardInterrupt):
+            unpack(archive, tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["tiles.zip"]
+    folder = unpack(archive, tmp_path)
+    assert sorted(path.name for path in folder.iterdir()) == ["Forest", "River"]
+    (tmp_path / "plain").mkdir()
+    assert folder.stat().st_mode == (tmp_path / "plain").stat().st_mode
+
+
 @pytest.mark.parametrize("name", ["../evil.jpg", "/evil.jpg", "a/../../evil.jpg", "C:/evil.jpg"])
 def test_entries_that_would_escape(tmp_path: Path, name: str) -> None:
     with pytest.raises(DatasetError, match="outside its folder"):
