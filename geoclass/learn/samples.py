@@ -15,6 +15,9 @@ IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".tif", ".tiff"})
 
 LEGEND_FILE = "legend.json"
 
+MAX_BYTES = 200_000_000
+"""Larger files are no tiles; some are made to fill the memory."""
+
 # What zipfile raises for damaged, cut, encrypted and oddly compressed archives.
 BAD_ZIP = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError)
 
@@ -64,10 +67,15 @@ def open_samples(path: Path) -> Iterator[Samples]:
     ignored. Raises DatasetError where the whole or a class cannot be used.
     """
     if path.is_dir():
+
+        def load_file(name: str) -> bytes:
+            _check_size(path, name, (path / name).stat().st_size)
+            return (path / name).read_bytes()
+
         yield _list_samples(
             path,
             _list_folder(path),
-            load=lambda name: (path / name).read_bytes(),
+            load=load_file,
             identify=lambda name: _stat(path / name),
         )
         return
@@ -77,8 +85,11 @@ def open_samples(path: Path) -> Iterator[Samples]:
         archive = zipfile.ZipFile(path)
 
     def load(name: str) -> bytes:
-        with _explained_damage(path):
-            return archive.read(name)
+        size = archive.getinfo(name).file_size
+        _check_size(path, name, size)
+        # Read to the stated size, as an entry may hold more than it says.
+        with _explained_damage(path), archive.open(name) as file:
+            return file.read(size)
 
     # What is raised while the images are worked on is not the archive's.
     with archive:
@@ -87,6 +98,14 @@ def open_samples(path: Path) -> Iterator[Samples]:
             archive.namelist(),
             load=load,
             identify=lambda name: f"{archive.getinfo(name).CRC:08x}",
+        )
+
+
+def _check_size(path: Path, name: str, size: int) -> None:
+    if size > MAX_BYTES:
+        raise DatasetError(
+            f"{name} in {path} has {size / 1e6:.0f} MB, "
+            f"expected {MAX_BYTES / 1e6:.0f} MB at most: replace or remove it"
         )
 
 

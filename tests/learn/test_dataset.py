@@ -1,5 +1,6 @@
 """Labelled tiles from zips and folders."""
 
+import tracemalloc
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +11,7 @@ import rasterio
 from PIL import Image
 
 from geoclass.errors import DatasetError
-from geoclass.learn import dataset
+from geoclass.learn import dataset, samples
 from geoclass.learn.dataset import read_tiles
 
 Make = Callable[..., Path]
@@ -139,6 +140,37 @@ def test_image_that_would_fill_the_memory(
     monkeypatch.setattr(dataset, "MAX_PIXELS", 64 * 64 - 1)
     with pytest.raises(DatasetError, match="too large to decode"):
         read_tiles(make_tiles())
+
+
+@pytest.mark.parametrize("zipped", [False, True])
+def test_file_that_would_fill_the_memory(
+    make_tiles: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, zipped: bool
+) -> None:
+    data = make_tiles(classes=2, each=3)
+    (data / "Forest" / "bomb.png").write_bytes(bytes(1_000_001))
+    if zipped:
+        data = zip_folder(data, tmp_path / "tiles.zip")
+    monkeypatch.setattr(samples, "MAX_BYTES", 1_000_000)
+    with pytest.raises(DatasetError, match=r"Forest/bomb.png in .* has 1 MB, expected 1 MB at"):
+        read_tiles(data)
+    (reason,) = read_tiles(data, skip_bad=True).skipped
+    assert "bomb.png" in reason
+
+
+def test_zip_entry_that_holds_more_than_it_says(make_tiles: Make, tmp_path: Path) -> None:
+    data = make_tiles(classes=2, each=3)
+    (data / "Forest" / "bomb.png").write_bytes(bytes(50_000_000))
+    path = zip_folder(data, tmp_path / "tiles.zip")
+    said = (50_000_000).to_bytes(4, "little")
+    assert path.read_bytes().count(said) == 2
+    path.write_bytes(path.read_bytes().replace(said, (5000).to_bytes(4, "little")))
+    with samples.open_samples(path) as listed:
+        tracemalloc.start()
+        with pytest.raises(DatasetError, match="damaged"):
+            listed.read("Forest/bomb.png")
+        most = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+    assert most < 5_000_000
 
 
 def test_zip_entries_may_begin_with_a_dot_and_slash(make_tiles: Make, tmp_path: Path) -> None:
