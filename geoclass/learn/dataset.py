@@ -15,7 +15,7 @@ from PIL.TiffImagePlugin import BITSPERSAMPLE, TiffImageFile
 from geoclass.errors import DatasetError
 from geoclass.learn.kept import KeptTiles
 from geoclass.learn.samples import Samples, class_of, open_samples
-from geoclass.legend import LEGEND_FORM, Legend
+from geoclass.legend import LEGEND_FORM, MAX_CLASSES, Legend
 
 TILE_SIZE = 64
 
@@ -108,9 +108,16 @@ def _decode_all(
 def find_legend(samples: Samples) -> Legend:
     """The legend that `legend.json` describes: title, color and group by class name.
 
-    What it does not say is as EuroSAT has it, or made up. DatasetError where it is wrong.
+    What it does not say is as EuroSAT has it, or made up. DatasetError where it is wrong, or
+    where there are more classes than a map can show.
     """
-    legend = Legend.for_names(samples.classes)
+    classes = samples.classes
+    if len(classes) > MAX_CLASSES:
+        raise DatasetError(
+            f"{samples.path} has {len(classes)} classes, {MAX_CLASSES} at most are possible: "
+            "join or remove some"
+        )
+    legend = Legend.for_names(classes)
     if samples.legend_entry is None:
         return legend
     try:

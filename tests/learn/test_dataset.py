@@ -199,6 +199,14 @@ def test_legend_beside_the_class_folders_travels(make_tiles: Make, tmp_path: Pat
         read_tiles(folder)
 
 
+def test_more_classes_than_a_map_can_show(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "tiles.zip", "w") as archive:
+        for i in range(251):
+            archive.writestr(f"class{i}/1.png", b"never read")
+    with pytest.raises(DatasetError, match=r"tiles.zip has 251 classes, 250 at most"):
+        read_tiles(tmp_path / "tiles.zip")
+
+
 def test_bad_images_may_be_left_out(make_tiles: Make) -> None:
     root = make_tiles(classes=3, each=4)
     (root / "Forest" / "Forest_1.png").write_bytes(b"no image")
