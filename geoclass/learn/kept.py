@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -50,8 +51,11 @@ class KeptTiles:
         try:
             with partial.open("wb") as file:
                 np.save(file, images)
-            for old in self.file.parent.glob(f"{self._prefix}*.npy"):
-                old.unlink()
+            # Just these: what `pair.zip` keeps begins as what `pair` does.
+            kept = re.compile(re.escape(self._prefix) + r"[0-9a-f]{16}\.npy")
+            for old in list(self.file.parent.iterdir()):
+                if kept.fullmatch(old.name):
+                    old.unlink()
             partial.replace(self.file)
         except OSError as error:
             logger.info("decoded tiles are not kept: %s", error)

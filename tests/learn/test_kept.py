@@ -64,6 +64,25 @@ def test_changed_image_is_decoded_anew_and_the_old_tiles_go(make_tiles: Make) ->
     assert len(kept_files(data)) == 1
 
 
+def test_tiles_of_a_zip_beside_its_folder_stay(make_tiles: Make) -> None:
+    data = make_tiles(classes=2, each=3)
+    archive = Path(shutil.make_archive(str(data), "zip", data))
+    read_tiles(archive, keep=True)
+    (kept,) = kept_files(archive)
+    read_tiles(data, keep=True)
+    assert kept_files(archive) == [kept]
+    assert len(kept_files(data)) == 2
+
+
+@pytest.mark.parametrize("name", ["tiles [1]", "tiles*"])
+def test_old_tiles_go_whatever_the_name(make_tiles: Make, name: str) -> None:
+    data = make_tiles(classes=2, each=3, name=name)
+    read_tiles(data, keep=True)
+    os.utime(data / "Forest" / "Forest_0.png", ns=(1, 1))
+    read_tiles(data, keep=True)
+    assert len(list(data.parent.glob(".tiles*.npy"))) == 1
+
+
 def test_spoilt_file_is_passed_over(make_tiles: Make) -> None:
     data = make_tiles(classes=2, each=3)
     first = read_tiles(data, keep=True)
