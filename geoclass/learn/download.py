@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import http.client
+import re
 import stat
 import tempfile
 import time
@@ -89,12 +90,15 @@ def download(
     it cannot be written.
     """
     target = folder / source.file
+    partial = folder / f"{source.file}.part"
+    for path in (target, partial):
+        if path.is_dir():
+            raise OutputError(f"{path} is a folder, a file is to stand there: rename or remove it")
     if target.exists():
-        _check_md5(target, source)
+        _check_md5(target, source, "remove it and download it again")
         return target
     if not source.url.startswith(("https://", "http://")):
         raise DatasetError(f"{source.url!r} is no address: give one with https://")
-    partial = folder / f"{source.file}.part"
     for attempt in range(1, TRIES + 1):
         try:
             _fetch_rest(source.url, partial, on_bytes)
@@ -109,7 +113,7 @@ def download(
             raise OutputError(f"cannot write {partial}: {error.strerror}") from error
         time.sleep(pause_s * attempt)
     try:
-        _check_md5(partial, source)
+        _check_md5(partial, source, "it has been removed, download it again")
     except DatasetError:
         partial.unlink()  # going on from damage leads nowhere
         raise
@@ -151,18 +155,20 @@ def unpack(archive: Path, folder: Path) -> Path:
 def _fetch_rest(url: str, partial: Path, on_bytes: Callable[[int, int | None], object]) -> None:
     """Append what is missing; begin anew where the server cannot send just that."""
     have = partial.stat().st_size if partial.exists() else 0
-    request = urllib.request.Request(url, headers={"Range": f"bytes={have}-"} if have else {})
     try:
+        request = urllib.request.Request(url, headers={"Range": f"bytes={have}-"} if have else {})
         response = urllib.request.urlopen(request, timeout=TIMEOUT_S)
     except urllib.error.HTTPError as error:
         if error.code == http.client.REQUESTED_RANGE_NOT_SATISFIABLE and have:
             return  # there is no more
         raise
+    except (http.client.InvalidURL, ValueError) as error:
+        raise DatasetError(f"{url!r} is no address ({error}): mend it") from error
     with response:
         goes_on = response.status == http.client.PARTIAL_CONTENT
         have = have if goes_on else 0
         length = response.headers.get("Content-Length")
-        total = have + int(length) if length else None
+        total = have + int(length) if length and re.fullmatch("[0-9]{1,18}", length) else None
         with partial.open("ab" if goes_on else "wb") as file:
             while chunk := response.read(CHUNK):
                 file.write(chunk)
@@ -181,13 +187,11 @@ def _give_up_if(last: bool, source: Source, error: Exception) -> None:
         ) from error
 
 
-def _check_md5(path: Path, source: Source) -> None:
+def _check_md5(path: Path, source: Source, advice: str) -> None:
     with path.open("rb") as file:
         md5 = hashlib.file_digest(file, "md5").hexdigest()
     if md5 != source.md5:
-        raise DatasetError(
-            f"{path} has the md5 {md5}, published is {source.md5}: remove it and download it again"
-        )
+        raise DatasetError(f"{path} has the md5 {md5}, published is {source.md5}: {advice}")
 
 
 def _check_entries(archive: Path, zipped: zipfile.ZipFile) -> None:

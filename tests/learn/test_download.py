@@ -31,6 +31,8 @@ class Server:
     drops: int = 0
     """So many answers end half-way."""
     ranges: bool = True
+    length: str | None = None
+    """What it says the length is, if not the truth."""
     status: int = 200
     asked: list[str | None] = field(default_factory=list)
 
@@ -52,7 +54,7 @@ def server() -> Iterator[Server]:
                 return
             rest = CONTENT[start:]
             self.send_response(206 if start else 200)
-            self.send_header("Content-Length", str(len(rest)))
+            self.send_header("Content-Length", state.length or str(len(rest)))
             self.end_headers()
             if state.drops:
                 state.drops -= 1
@@ -136,9 +138,35 @@ def test_server_without_ranges_is_asked_anew(server: Server, tmp_path: Path) -> 
 
 
 def test_other_content_is_refused_and_not_kept(server: Server, tmp_path: Path) -> None:
-    with pytest.raises(DatasetError, match="published is 000"):
+    with pytest.raises(DatasetError, match="published is 000: it has been removed, download"):
         download(source(server, "000"), tmp_path)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_other_file_of_the_name_is_left_alone(server: Server, tmp_path: Path) -> None:
+    (tmp_path / "tiles.zip").write_bytes(b"mine")
+    with pytest.raises(DatasetError, match="remove it and download it again"):
+        download(source(server), tmp_path)
+    assert (tmp_path / "tiles.zip").read_bytes() == b"mine"
+
+
+@pytest.mark.parametrize("length", ["many", "-5", "9" * 5000])
+def test_length_that_is_no_number_is_passed_over(
+    server: Server, tmp_path: Path, length: str
+) -> None:
+    server.length = length
+    seen: list[int | None] = []
+    path = download(source(server), tmp_path, on_bytes=lambda _done, total: seen.append(total))
+    assert path.read_bytes() == CONTENT
+    assert set(seen) == {None}
+
+
+@pytest.mark.parametrize("name", ["tiles.zip", "tiles.zip.part"])
+def test_folder_in_the_place_of_the_file(server: Server, tmp_path: Path, name: str) -> None:
+    (tmp_path / name).mkdir()
+    with pytest.raises(OutputError, match=f"{name} is a folder"):
+        download(source(server), tmp_path)
+    assert server.asked == []
 
 
 def test_server_that_is_down_keeps_what_there_is(server: Server, tmp_path: Path) -> None:
@@ -157,9 +185,13 @@ def test_missing_file_is_not_asked_for_again(server: Server, tmp_path: Path) -> 
     assert len(server.asked) == 1
 
 
-def test_address_that_is_none(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "url",
+    ["eurosat", "http://[::1", "http://127.0.0.1:port/", "http://a b/", "http://127.0.0.1:1/ä"],
+)
+def test_address_that_is_none(tmp_path: Path, url: str) -> None:
     with pytest.raises(DatasetError, match="is no address"):
-        download(Source(url="eurosat", file="tiles.zip", md5=""), tmp_path)
+        download(Source(url=url, file="tiles.zip", md5=""), tmp_path)
 
 
 def test_command_refuses_what_is_not_eurosat(server: Server, tmp_path: Path) -> None:
