@@ -134,7 +134,8 @@ def _index_by_file_name(tiles: TileSet) -> dict[str, int]:
 
 def _find_listed(path: Path, index: dict[str, int]) -> np.ndarray:
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        # Editors on Windows begin a file with a byte order mark.
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise DatasetError(f"cannot read the list {path}: {error}") from error
     listed = [line.strip() for line in lines if line.strip()]

@@ -79,6 +79,17 @@ def test_lists_name_the_parts(make_tiles: Make, tmp_path: Path) -> None:
     assert (record.kind, record.seed, record.train, record.test) == ("lists", None, 2, 2)
 
 
+def test_lists_may_begin_with_a_byte_order_mark(make_tiles: Make, tmp_path: Path) -> None:
+    tiles = read_tiles(make_tiles(classes=2, each=3))
+    parts = {"train": ["AnnualCrop_0.png"], "validation": ["Forest_2.png"]}
+    paths = write_lists(tmp_path, **parts, test=["Forest_1.png"])
+    plain = split_by_lists(tiles, *paths)
+    for path in paths:
+        path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    marked = split_by_lists(tiles, *paths)
+    assert marked.record(tiles.names) == plain.record(tiles.names)
+
+
 @pytest.mark.parametrize(
     ("lists", "message"),
     [
