@@ -55,11 +55,13 @@ def command(
     from geoclass.errors import OutputError
     from geoclass.mapping.settings import MapSettings
     from geoclass.products.files import holds_map, read_map
+    from geoclass.products.mosaic import is_mosaic
 
     try:
         provenance = read_map(path).provenance
     except OutputError:
-        if holds_map(path):  # a copy that is not read back, or damaged
+        # A copy that is not read back, damaged, or merged.
+        if holds_map(path) or (path.suffix == ".gpkg" and is_mosaic(path)):
             raise
         # No map, so perhaps a scene; its own error says more.
         settings = MapSettings(frame=frame, masks=masks, radiometry=radiometry)

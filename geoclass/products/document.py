@@ -50,11 +50,20 @@ def summarise_map(landcover: LandCoverMap) -> str:
     )
 
 
+MERGED = "GEOCLASS_SCENES"
+"""Metadata item of a map that is merged from those of so many scenes."""
+
+
 def parse_document(path: str, items: Mapping[str, str] | None) -> dict[str, Any]:
     """Grid, contract and provenance from a file's metadata items.
 
     Raises OutputError where they are missing, newer than this program, or damaged.
     """
+    if items and MERGED in items:
+        raise OutputError(
+            f"{path} is merged from the maps of {items[MERGED]} scenes, which lie beside it in "
+            "the folder of its name that ends in .scenes: give one of those"
+        )
     if not items or "GEOCLASS" not in items:
         raise OutputError(f"{path} is no land-cover map of geoclass: give one that it wrote")
     try:

@@ -19,14 +19,12 @@ from pyproj.exceptions import CRSError
 import geoclass
 from geoclass.errors import OutputError, SettingsError
 from geoclass.landcover import LandCoverMap, credit
+from geoclass.products.document import MERGED
 from geoclass.products.formats import Preference
 from geoclass.products.geopackage import DATASET_OPTIONS, name_columns, to_geodataframe
 from geoclass.products.style_table import write_style_table
 from geoclass.products.styles import map_styles
 from geoclass.products.writing import draft_folder, move_into_place
-
-MARK = "GEOCLASS_SCENES"
-"""Item of the layer's metadata: how many maps there are in it."""
 
 SLIVER = 1e-6
 """A rest of a cell with a smaller share of its area is rounding."""
@@ -96,7 +94,7 @@ def write_mosaic(
 def is_mosaic(path: Path) -> bool:
     """Whether `write_mosaic` wrote this file."""
     try:
-        return MARK in (pyogrio.read_info(path, layer="landcover")["layer_metadata"] or {})
+        return MERGED in (pyogrio.read_info(path, layer="landcover")["layer_metadata"] or {})
     except (DataLayerError, DataSourceError):
         return False
 
@@ -115,7 +113,7 @@ def list_merged(path: Path) -> dict[str, str]:
 def _describe(maps: Sequence[LandCoverMap], command: str) -> dict[str, str]:
     """Metadata items, for people."""
     return {
-        MARK: str(len(maps)),
+        MERGED: str(len(maps)),
         "GEOCLASS_VERSION": geoclass.__version__,
         "GEOCLASS_COMMAND": command,
         "ATTRIBUTION": credit([(m.provenance.mission, m.provenance.date) for m in maps]),

@@ -377,6 +377,10 @@ def test_one_geopackage_of_many_scenes(scenes: Path, tmp_path: Path) -> None:
     assert "6 up to date" in call("--prefer", "latest", "--map-crs", "EPSG:3035", code=0)
     cells = gpd.read_file(tmp_path / "all.gpkg", layer="landcover")
     assert cells.crs == "EPSG:3035"
+    for command in (["info"], ["preview", "-o", str(tmp_path / "all.png")]):
+        result = CliRunner().invoke(main, [*command, str(tmp_path / "all.gpkg")])
+        assert result.exit_code == 1
+        assert "merged from the maps of 6 scenes" in result.stderr
     (tmp_path / "all.gpkg").write_text("mine")
     assert "exists: give --overwrite" in call(code=1)
 
