@@ -129,7 +129,7 @@ REFUSED = {
     "broken.zip": "not a whole zip",
     "bomb/S2.SAFE": "not the metadata of a product",
     "bare.SAFE": "no metadata",
-    "items.json": "collection of 2 items",
+    "items.json": "2 items .* have no id",
 }
 
 
