@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -110,5 +109,3 @@ def make_folder(folder: Target) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OutputError(f"cannot make the folder {folder} ({error.strerror})") from error
-    if not os.access(folder, os.W_OK):
-        raise OutputError(f"the folder {folder} cannot be written to: choose another")

@@ -98,8 +98,7 @@ def run_campaign(
     model = load_model(campaign.model, legend=campaign.legend)
     check_settings(campaign.settings, model.contract)
     make_folder(folder)
-    if not campaign.overwrite:
-        check_summary(folder, shard)
+    check_summary(folder, shard, overwrite=campaign.overwrite)
     jobs = [Job(scene=s, output=o) for s, o in zip(scenes, outputs, strict=True)]
     opened = {job: open_job(job, campaign) for job in jobs}
     if shard is not None:

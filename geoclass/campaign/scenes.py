@@ -240,14 +240,14 @@ def name_maps(scenes: Sequence[str], folder: Target, map_format: MapFormat) -> t
 
 def _split_name(scene: str) -> list[str]:
     """Folders and name without suffixes: `a/b/S2A.SAFE.zip` → [a, b, S2A]."""
-    # A file may have such marks in its name.
-    path, _, item = (scene, "", "") if _exists(Path(scene)) else scene.partition("#")
+    path, item = scene, ""
+    if not _exists(Path(scene)):  # a file may have such marks in its name
+        path, _, item = scene.partition("#")
+        path = path.partition("?")[0]
     if re.match("(red|green|blue)=", path):  # three files: the first names the scene
         path = path.partition("=")[2].partition(",")[0]
     if item:
         return [item.replace("/", "_")]
-    if is_address(path):
-        path = path.partition("?")[0]
     parts = PurePosixPath(path.rstrip("/").replace("\\", "/")).parts
     name = parts[-1]
     while (suffix := PurePosixPath(name).suffix) and suffix.lower() in (*SCENE_SUFFIXES, ".safe"):

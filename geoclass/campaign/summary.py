@@ -14,7 +14,7 @@ import geoclass
 from geoclass.campaign.jobs import Outcome, Shard, Status
 from geoclass.errors import OutputError
 from geoclass.products.storage import Target
-from geoclass.products.writing import write_whole
+from geoclass.products.writing import check_folder, write_whole
 from geoclass.scene.remote import show_scene
 
 
@@ -91,13 +91,17 @@ def write_summary(summary: Summary, folder: Target, shard: Shard | None = None) 
     write_whole(failed, table.getvalue().encode())
 
 
-def check_summary(folder: Target, shard: Shard | None = None) -> None:
-    """Refuse to replace files that no campaign wrote; OutputError.
+def check_summary(folder: Target, shard: Shard | None = None, *, overwrite: bool = False) -> None:
+    """Refuse a folder that is closed to us and, unless told to, to replace what no campaign wrote.
 
     Of storage nothing is asked, where everything takes long and is seldom written by hand.
+    Raises OutputError.
     """
     for file in name_summary(folder, shard):
-        if isinstance(file, Path) and file.exists() and not _is_ours(file):
+        if not isinstance(file, Path):
+            continue
+        check_folder(file)
+        if file.exists() and not overwrite and not _is_ours(file):
             raise OutputError(f"{file} exists and is of no campaign: give --overwrite, or move it")
 
 

@@ -59,17 +59,9 @@ def parse_bytes(_ctx: click.Context, _param: click.Parameter, value: str | None)
     """`3GB`, `800 MB`, `3G` or a plain number of bytes."""
     if value is None:
         return None
-    units = {"": 1, "kb": 1e3, "mb": 1e6, "gb": 1e9, "tb": 1e12}
-    units |= {
-        "k": 1e3,
-        "m": 1e6,
-        "g": 1e9,
-        "t": 1e12,
-        "kib": 2**10,
-        "mib": 2**20,
-        "gib": 2**30,
-        "tib": 2**40,
-    }
+    units = {"": 1.0}
+    for power, letter in enumerate("kmgt", start=1):
+        units |= dict.fromkeys((letter, f"{letter}b"), 1000**power) | {f"{letter}ib": 1024**power}
     found = re.fullmatch(r"([0-9.]+)\s*([a-z]*)", value.strip().lower())
     try:
         number, unit = found.groups() if found else ("", "")

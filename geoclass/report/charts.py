@@ -39,12 +39,12 @@ def new_figure(width_in: float, height_in: float) -> Figure:
 
 def save_figure(figure: Figure, path: Path | str) -> None:
     """Write a PNG, SVG or PDF, whole or not at all; OutputError where that fails."""
-    path = Path(path)
-    check_picture(path)
-    content = io.BytesIO()
     from matplotlib import rc_context
     from matplotlib.text import Text
 
+    path = Path(path)
+    check_picture(path)
+    content = io.BytesIO()
     # Names of files and classes are no formulas, whatever they hold; ticks are made while drawn.
     for text in figure.findobj(Text):
         text.set_parse_math(False)

@@ -219,9 +219,9 @@ def _hash_items(collection: Path, _bytes: int, _modified_ns: int) -> dict[str, s
     """SHA-256 of each item of a collection, without secrets; kept, as all are asked for."""
     hashes = dict[str, str]()
     for item in json.loads(collection.read_bytes())["features"]:
-        if isinstance(item, dict) and isinstance(item.get("id"), str):
+        if isinstance(item, dict) and item.get("id") is not None:
             text = hide_secrets(json.dumps(item, sort_keys=True))
-            hashes.setdefault(item["id"], hashlib.sha256(text.encode()).hexdigest())
+            hashes.setdefault(str(item["id"]), hashlib.sha256(text.encode()).hexdigest())
     return hashes
 
 

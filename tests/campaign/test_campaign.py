@@ -179,6 +179,12 @@ def test_summary_replaces_none_of_someone_else(scenes: Path, tmp_path: Path, nam
             run(scenes, out)
         assert (out / name).read_text() == content
     assert sorted(path.name for path in out.iterdir()) == [name]
+    (out / name).unlink()
+    (out / name).mkdir()
+    with pytest.raises(OutputError, match="is a folder"):
+        run(scenes, out, replace(TIF, overwrite=True))
+    (out / name).rmdir()
+    (out / name).write_text("no JSON")
     assert run(scenes, out, replace(TIF, overwrite=True)).counts["mapped"] == 4
     assert run(scenes, out).counts["up to date"] == 4
 

@@ -99,6 +99,8 @@ def test_marks_in_the_name_of_a_file_stay(tmp_path: Path) -> None:
     scene = tmp_path / "north #1 ?.tif"
     scene.write_bytes(b"x")
     assert name_maps([str(scene)], tmp_path, "gpkg") == (tmp_path / "north #1 ?.gpkg",)
+    for address in ("https://example.org/x.tif?sig=a", "/vsicurl/https://example.org/x.tif?sig=a"):
+        assert name_maps([address], tmp_path, "gpkg") == (tmp_path / "x.gpkg",)
 
 
 def test_collection_gives_its_items(tmp_path: Path) -> None:

@@ -166,7 +166,10 @@ def test_search_results(tmp_path: Path) -> None:
         open_scene(path)
 
 
-def test_item_of_a_collection_is_identified_by_itself(tmp_path: Path, files: list[str]) -> None:
+@pytest.mark.parametrize("name", ["one", 7])
+def test_item_of_a_collection_is_identified_by_itself(
+    tmp_path: Path, files: list[str], name: str | int
+) -> None:
     path = tmp_path / "items.json"
     assets = {key: {"href": href} for key, href in zip(COLORS, files, strict=True)}
     assets["x"] = {"href": "https://example.org/x.tif?sig=one"}
@@ -174,19 +177,19 @@ def test_item_of_a_collection_is_identified_by_itself(tmp_path: Path, files: lis
     def save(*items: Any) -> None:
         path.write_text(json.dumps({"type": "FeatureCollection", "features": items}))
 
-    one, two = describe(assets) | {"id": "one"}, describe(assets) | {"id": "two"}
+    one, two = describe(assets) | {"id": name}, describe(assets) | {"id": "two"}
     save(one, two)
-    before = open_scene(f"{path}#one").identity
+    before = open_scene(f"{path}#{name}").identity
     assert open_scene(f"{path}#two").identity != before
-    assert path.resolve() in open_scene(f"{path}#one").files  # no map may replace it
+    assert path.resolve() in open_scene(f"{path}#{name}").files  # no map may replace it
     signed = assets | {"x": {"href": "https://example.org/x.tif?sig=other"}}
-    save(two, describe(signed) | {"id": "one"}, two | {"id": "three"}, {}, None)
-    assert open_scene(f"{path}#one").identity == before
-    save(describe(assets, **{"s2:processing_baseline": "05.09"}) | {"id": "one"})
-    changed = open_scene(f"{path}#one").identity
+    save(two, describe(signed) | {"id": name}, two | {"id": "three"}, {}, None)
+    assert open_scene(f"{path}#{name}").identity == before
+    save(describe(assets, **{"s2:processing_baseline": "05.09"}) | {"id": name})
+    changed = open_scene(f"{path}#{name}").identity
     assert changed != before
     (tmp_path / files[0]).touch()
-    assert open_scene(f"{path}#one").identity != changed
+    assert open_scene(f"{path}#{name}").identity != changed
 
 
 @pytest.mark.parametrize("href", ["file:///etc/passwd", "/etc/passwd", "HDF5:x://y", "ftp://x/y"])
