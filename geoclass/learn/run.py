@@ -60,7 +60,9 @@ class TrainingRun:
         torch.manual_seed(settings.seed)
         network = build(settings.arch, len(tiles.classes))
         if start is not None:
-            copy_weights(start.network, network)
+            known = {name: i for i, name in enumerate(start.contract.legend.names)}
+            rows = {i: known[name] for i, name in enumerate(tiles.classes) if name in known}
+            copy_weights(start.network, network, rows)
         convert_conv2d_weight_memory_format(network, torch.channels_last)
         self._network = network.to(device)
         self._forward = torch.compile(self._network) if settings.compile else self._network

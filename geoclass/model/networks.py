@@ -6,8 +6,8 @@ class probabilities.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Literal, get_args
+from collections.abc import Mapping, Sequence
+from typing import ClassVar, Literal, get_args
 
 import torch
 from torch import Tensor, nn
@@ -21,6 +21,9 @@ ARCHS: tuple[Arch, ...] = get_args(Arch)
 
 class Network(nn.Module):
     """What every network here can do."""
+
+    last: ClassVar[str]
+    """The name of the linear layer that has a row a class."""
 
     def features(self, x: Tensor) -> Tensor:
         """Float (n, 3, 64, 64) to what the last layer decides by, (n, features)."""
@@ -37,6 +40,8 @@ class Network(nn.Module):
 
 class CustomNet(Network):
     """The tutorial's network, layer for layer: 442,415,114 parameters with ten classes."""
+
+    last = "fc4"
 
     def __init__(self, classes: int = 10) -> None:
         super().__init__()
@@ -106,6 +111,8 @@ class TileNet(Network):
     share their features. `stem` and `blocks` (channels, stride) are there to try variants.
     """
 
+    last = "head"
+
     def __init__(
         self,
         classes: int = 10,
@@ -144,16 +151,22 @@ def build_network(arch: Arch, classes: int) -> Network:
     return CustomNet(classes) if arch == "customnet" else TileNet(classes)
 
 
-def copy_weights(source: nn.Module, target: nn.Module) -> None:
-    """Give `target` the weights of `source`, but for those of another shape, such as the head.
+def copy_weights(source: Network, target: Network, rows: Mapping[int, int]) -> None:
+    """Give `target` the weights of `source`, but for classes that `source` does not know.
 
-    Raises ModelError where the networks are of different kinds.
+    `rows` has the place of each common class in the target's output and in the source's; what
+    decides about the others stays as it was drawn. Raises ModelError where the networks are of
+    different kinds.
     """
-    theirs, ours = source.state_dict(), target.state_dict()
-    if theirs.keys() != ours.keys():
+    if type(source) is not type(target):
         raise ModelError(
             f"weights of {type(source).__name__} do not fit {type(target).__name__}: "
             "begin with a model of the same network"
         )
-    fitting = {name: t for name, t in theirs.items() if t.shape == ours[name].shape}
-    target.load_state_dict({**ours, **fitting})
+    theirs, ours = source.state_dict(), target.state_dict()
+    for name in (f"{target.last}.weight", f"{target.last}.bias"):
+        mixed = ours[name].clone()
+        for place, other in rows.items():
+            mixed[place] = theirs[name][other]
+        theirs[name] = mixed
+    target.load_state_dict(theirs)

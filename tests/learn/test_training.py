@@ -236,7 +236,23 @@ def test_training_may_begin_with_a_model(tiles: TileSet, split: Split, tmp_path:
     assert load_model(second).contract.training.recipe["start"] == begun.sha256
 
 
-def test_other_classes_get_a_new_head(tiles: TileSet, split: Split, tmp_path: Path) -> None:
+def test_classes_keep_what_decides_about_them_by_name(
+    tiles: TileSet, split: Split, tmp_path: Path
+) -> None:
+    """As many, but other classes: one is known, at another place."""
+    output, other = tmp_path / "m.safetensors", tmp_path / "other.safetensors"
+    train_model(tiles, split, replace(QUICK, epochs=1), output, device=CPU)
+    names = ("Forest", "Heath", "Moor")
+    moved = replace(tiles, name="other", classes=names, legend=Legend.for_names(names))
+    still = replace(QUICK, epochs=1, learning_rate=1e-9, weight_decay=0.0, seed=5)
+    train_model(moved, split, still, other, device=CPU, start=load_model(output))
+    theirs, ours = weights(output)["head.weight"], weights(other)["head.weight"]
+    torch.testing.assert_close(ours[0], theirs[tiles.classes.index("Forest")], atol=1e-6, rtol=0)
+    assert not torch.allclose(ours[1:], theirs[1:], atol=1e-3)
+    assert load_model(other).contract.legend.names == list(names)
+
+
+def test_fewer_classes_get_a_smaller_head(tiles: TileSet, split: Split, tmp_path: Path) -> None:
     two = replace(
         tiles,
         name="two",
@@ -264,7 +280,7 @@ def test_beginning_that_has_seen_the_test_part_is_refused(
 
 def test_beginning_of_another_network_is_refused() -> None:
     with torch.device("meta"), pytest.raises(ModelError, match="TileNet do not fit CustomNet"):
-        copy_weights(TileNet(), CustomNet())
+        copy_weights(TileNet(), CustomNet(), {})
 
 
 def test_plateau_lowers_the_rate_and_a_better_epoch_starts_the_count_anew() -> None:
