@@ -11,6 +11,7 @@ from PIL import Image
 
 from geoclass.errors import OutputError
 from geoclass.learn.vision import import_torchvision
+from geoclass.products.writing import write_whole
 
 TILES_A_ROW = 10
 
@@ -22,13 +23,10 @@ def save_contact_sheet(images: np.ndarray, path: Path | str) -> None:
 
     grid = make_grid(torch.from_numpy(images), nrow=TILES_A_ROW, pad_value=255)
     path = Path(path)
-    partial = path.with_name(f".{path.name}.part")
     content = io.BytesIO()
     try:
         file_format = Image.registered_extensions().get(path.suffix.lower(), path.suffix)
         Image.fromarray(grid.permute(1, 2, 0).numpy()).save(content, file_format)
-        partial.write_bytes(content.getvalue())
-        partial.replace(path)
     except (OSError, ValueError, KeyError) as error:
-        partial.unlink(missing_ok=True)
         raise OutputError(f"cannot write the picture {path}: {error}") from error
+    write_whole(path, content.getvalue())

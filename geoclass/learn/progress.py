@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 
-from geoclass.errors import ModelError, OutputError
+from geoclass.errors import ModelError
 from geoclass.model.checkpoint import read_tensors, save_tensors
+from geoclass.products.writing import write_whole
+
+STATE = frozenset({"epoch", "log", "settings", "parts"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,6 +25,17 @@ class Checkpoint:
 
     tensors: dict[str, Tensor]
     state: dict[str, Any]
+    """`epoch` and `log` (below), the recipe's `settings`, and `parts`, a hash a part."""
+
+    @property
+    def epoch(self) -> int:
+        """The last epoch done."""
+        return int(self.state["epoch"])
+
+    @property
+    def log(self) -> list[dict[str, float]]:
+        """A row an epoch."""
+        return list(self.state["log"])
 
     def part(self, prefix: str) -> dict[str, Tensor]:
         """The tensors whose names begin with `prefix/`, without it."""
@@ -35,29 +50,41 @@ def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
 
 def read_checkpoint(path: Path) -> Checkpoint:
     """The checkpoint in a file; ModelError if it is none."""
-    tensors, metadata = read_tensors(path)
-    if "training" not in metadata:
-        raise ModelError(f"{path} is no checkpoint of a training run: train anew")
-    return Checkpoint(tensors=tensors, state=json.loads(metadata["training"]))
-
-
-def append_log(path: Path, row: Mapping[str, float]) -> None:
-    """Add a line to the run's log; the first epoch begins a new one."""
-    new = row["epoch"] == 1
     try:
-        with path.open("w" if new else "a", newline="") as file:
-            writer = csv.DictWriter(file, fieldnames=list(row))
-            if new:
-                writer.writeheader()
-            writer.writerow(row)
-    except OSError as error:
-        raise OutputError(f"cannot write the log {path}: {error}") from error
+        tensors, metadata = read_tensors(path)
+        state = json.loads(metadata["training"])
+        missing = STATE - state.keys()
+    except (ModelError, KeyError, ValueError, AttributeError) as error:
+        raise ModelError(
+            f"{path} is no checkpoint of a training run, or a damaged one: "
+            "train anew without --resume"
+        ) from error
+    if missing:
+        raise ModelError(
+            f"the checkpoint {path} is of another version of geoclass, it lacks "
+            f"{', '.join(sorted(missing))}: train anew without --resume"
+        )
+    return Checkpoint(tensors=tensors, state=state)
 
 
-def same_json(a: object, b: object) -> bool:
-    """Equal once tuples and lists are the same thing."""
+def write_log(path: Path, rows: Sequence[Mapping[str, float]]) -> None:
+    """Replace a run's log, a row an epoch, whole or not at all; OutputError if that fails."""
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, fieldnames=list(rows[0]))
+    writer.writeheader()
+    writer.writerows(rows)
+    write_whole(path, text.getvalue().encode())
+
+
+def find_changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """The keys whose values differ, sorted; tuples and lists are the same thing, as in JSON."""
+    keys = sorted(before.keys() | now.keys())
+    return [key for key in keys if not _same_json(before.get(key), now.get(key))]
+
+
+def _same_json(a: object, b: object) -> bool:
     if isinstance(a, dict) and isinstance(b, dict):
-        return a.keys() == b.keys() and all(same_json(a[k], b[k]) for k in a)
+        return a.keys() == b.keys() and all(_same_json(a[k], b[k]) for k in a)
     if isinstance(a, (list, tuple)) and isinstance(b, (list, tuple)):
-        return len(a) == len(b) and all(map(same_json, a, b))
+        return len(a) == len(b) and all(map(_same_json, a, b))
     return a == b

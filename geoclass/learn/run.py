@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -25,7 +25,7 @@ from geoclass.learn.calibration import fit_temperature
 from geoclass.learn.dataset import TileSet
 from geoclass.learn.degrade import mix_tiles
 from geoclass.learn.novelty import fit_novelty
-from geoclass.learn.progress import Checkpoint, same_json
+from geoclass.learn.progress import Checkpoint, find_changes
 from geoclass.learn.recipes import TrainSettings
 from geoclass.learn.schedule import build_optimizers, count_stale, ema, rate_factor
 from geoclass.learn.splits import PARTS, Split, hash_names
@@ -74,7 +74,8 @@ class TrainingRun:
         self._optimizers = build_optimizers(self._network, settings)
         self._images = torch.from_numpy(tiles.images)
         self._labels = torch.from_numpy(tiles.labels)
-        self._history: list[float] = []
+        self.log: list[dict[str, float]] = []
+        """A row an epoch done."""
         self.seconds = {"data": 0.0, "variation": 0.0}
         """Of the last epoch: spent on fetching tiles and on varying them."""
 
@@ -159,13 +160,18 @@ class TrainingRun:
         accuracy = (logits.argmax(dim=1) == labels).double().mean()
         return float(F.cross_entropy(logits, labels)), float(accuracy)
 
-    def note(self, accuracy: float) -> bool:
+    def note(self, row: dict[str, float]) -> bool:
         """Take down an epoch; whether it is as good as any before.
 
         Of equals the later is the better, which saw more.
         """
-        self._history.append(accuracy)
+        self.log.append(row)
         return count_stale(self._history) == 0
+
+    @property
+    def _history(self) -> list[float]:
+        """Validation accuracy by epoch."""
+        return [row["validation_accuracy"] for row in self.log]
 
     @property
     def is_stale(self) -> bool:
@@ -187,25 +193,31 @@ class TrainingRun:
                 tensors |= {f"optimizer/{part}/{i}/{k}": v for k, v in state.items()}
         return tensors
 
-    def state(self, epoch: int) -> dict[str, object]:
+    def state(self, epoch: int) -> dict[str, Any]:
         """The few numbers that go with the tensors."""
         names, split = self._tiles.names, self._split
         return {
             "epoch": epoch,
-            "history": self._history,
+            "log": self.log,
             "settings": asdict(self._settings),
             "parts": {p: hash_names(names[i] for i in getattr(split, p)) for p in PARTS},
         }
 
     def restore(self, checkpoint: Checkpoint) -> int:
         """Take up a stopped run; the number of epochs it has done."""
-        expected = self.state(checkpoint.state["epoch"])
-        for key in ("settings", "parts"):
-            if not same_json(checkpoint.state.get(key), expected[key]):
-                raise SettingsError(
-                    f"the checkpoint was made with other {key}: give the same options and data as "
-                    "before, or train anew without --resume"
-                )
+        expected = self.state(checkpoint.epoch)
+        others = [
+            *find_changes(checkpoint.state["settings"], expected["settings"]),
+            *(
+                f"{part} part"
+                for part in find_changes(checkpoint.state["parts"], expected["parts"])
+            ),
+        ]
+        if others:
+            raise SettingsError(
+                f"the checkpoint was made with another {', another '.join(others)}: give the same "
+                "options and data as before, or train anew without --resume"
+            )
         self._network.load_state_dict(checkpoint.part("network"))
         if self._averaged is not None:
             self._averaged.load_state_dict(checkpoint.part("averaged"))
@@ -221,8 +233,8 @@ class TrainingRun:
                 for key, tensor in kept.items():
                     if tensor.shape == weight.shape:
                         kept[key] = torch.empty_like(weight).copy_(tensor)
-        self._history = list(checkpoint.state["history"])
-        return int(checkpoint.state["epoch"])
+        self.log = checkpoint.log
+        return checkpoint.epoch
 
     def finish(self, best: Checkpoint, output: Path) -> None:
         """Calibrate the best weights and write them with their contract."""
@@ -233,7 +245,6 @@ class TrainingRun:
         pairs = labels * n + logits.argmax(dim=1)
         confusion = torch.bincount(pairs, minlength=n * n).reshape(n, n)
         counts = np.bincount(self._tiles.labels[self._split.train], minlength=n)
-        epoch, accuracy = best.state["epoch"], best.state["history"][-1]
         contract = Contract(
             legend=self._tiles.legend,
             mean=self._settings.mean,
@@ -245,8 +256,8 @@ class TrainingRun:
                 data_set=self._tiles.name,
                 split=self._split.record(self._tiles.names),
                 recipe=asdict(self._settings),
-                epoch=epoch,
-                validation_accuracy=accuracy,
+                epoch=best.epoch,
+                validation_accuracy=best.log[-1]["validation_accuracy"],
             ),
         )
         parts = (torch.from_numpy(part) for part in (self._split.train, self._split.validation))

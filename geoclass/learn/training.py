@@ -19,9 +19,9 @@ from geoclass.errors import DatasetError, SettingsError
 from geoclass.learn.dataset import TileSet
 from geoclass.learn.progress import (
     Checkpoint,
-    append_log,
     read_checkpoint,
     write_checkpoint,
+    write_log,
 )
 from geoclass.learn.recipes import TrainSettings
 from geoclass.learn.run import TrainingRun, check_loss
@@ -43,7 +43,7 @@ class EpochReport:
     validation_accuracy: float
     """0–1."""
     seconds: float
-    """Validation and checkpoint included."""
+    """Validation included."""
     data_share: float
     """Of the time of training proper, spent on fetching tiles; 0–1."""
     variation_share: float
@@ -85,7 +85,10 @@ def train_model(
         settings = replace(settings, start=start.sha256)
     run = TrainingRun(tiles, split, settings, device, start)
     last, best = (output.with_suffix(f".{kind}.safetensors") for kind in ("last", "best"))
-    done = run.restore(read_checkpoint(last)) if resume and last.exists() else 0
+    log, done = output.with_suffix(".csv"), 0
+    if resume and last.exists():
+        done = run.restore(read_checkpoint(last))
+        write_log(log, run.log)  # the run may have ended before it was written
     for epoch in range(done + 1, settings.epochs + 1):
         if run.is_stale:
             break
@@ -96,9 +99,6 @@ def train_model(
         validation_loss, accuracy = run.validate()
         # The last step may have led astray, after its loss was looked at.
         check_loss(validation_loss, epoch)
-        if run.note(accuracy):
-            write_checkpoint(best, Checkpoint(tensors=run.weights(), state=run.state(epoch)))
-        write_checkpoint(last, Checkpoint(tensors=run.tensors(), state=run.state(epoch)))
         report = EpochReport(
             epoch=epoch,
             loss=loss,
@@ -108,9 +108,13 @@ def train_model(
             data_share=run.seconds["data"] / trained,
             variation_share=run.seconds["variation"] / trained,
         )
-        append_log(output.with_suffix(".csv"), asdict(report))
+        if run.note(asdict(report)):
+            write_checkpoint(best, Checkpoint(tensors=run.weights(), state=run.state(epoch)))
+        write_checkpoint(last, Checkpoint(tensors=run.tensors(), state=run.state(epoch)))
+        write_log(log, run.log)
         on_epoch(report)
-        next_end = time.perf_counter() - began + report.seconds
+        now = time.perf_counter()
+        next_end = now - began + now - started
         if max_hours is not None and epoch < settings.epochs and next_end > max_hours * 3600:
             run.finish(read_checkpoint(best), output)
             return

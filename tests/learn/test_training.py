@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from geoclass.errors import DatasetError, GeoclassError, ModelError, SettingsError
 from geoclass.learn import memory, run
@@ -125,9 +126,9 @@ def test_resumed_run_ends_as_an_undisturbed_one(
     assert_equal_weights(whole, broken)
 
 
-def test_resume_with_other_settings_is_refused(
-    tiles: TileSet, split: Split, tmp_path: Path
-) -> None:
+@pytest.fixture
+def stopped(tiles: TileSet, split: Split, tmp_path: Path) -> Path:
+    """The output of a run that was stopped in its second epoch."""
     output = tmp_path / "m.safetensors"
 
     def stop(epoch: int, _batch: int, _batches: int) -> None:
@@ -136,9 +137,45 @@ def test_resume_with_other_settings_is_refused(
 
     with pytest.raises(Stopped):
         train_model(tiles, split, QUICK, output, device=CPU, on_batch=stop)
-    other = replace(QUICK, learning_rate=1e-3)
-    with pytest.raises(SettingsError, match="made with other settings"):
-        train_model(tiles, split, other, output, device=CPU, resume=True)
+    return output
+
+
+def test_resume_with_other_settings_is_refused(tiles: TileSet, split: Split, stopped: Path) -> None:
+    other = replace(QUICK, learning_rate=1e-3, seed=3)
+    with pytest.raises(SettingsError, match="made with another learning_rate, another seed: give"):
+        train_model(tiles, split, other, stopped, device=CPU, resume=True)
+    moved = replace(split, train=split.validation, validation=split.train)
+    with pytest.raises(SettingsError, match="another train part, another validation part: give"):
+        train_model(tiles, moved, QUICK, stopped, device=CPU, resume=True)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"nothing of the kind", "no checkpoint of a training run, or a damaged one: train anew"),
+        ({"other": "{}"}, "no checkpoint of a training run, or a damaged one: train anew"),
+        ({"training": "[1]"}, "no checkpoint of a training run, or a damaged one: train anew"),
+        ({"training": '{"epoch": 1, "parts": 2}'}, "of another version .* lacks log, settings"),
+    ],
+)
+def test_damaged_checkpoint_is_refused(
+    tiles: TileSet, split: Split, stopped: Path, content: bytes | dict[str, str], message: str
+) -> None:
+    last = stopped.with_suffix(".last.safetensors")
+    if isinstance(content, bytes):
+        last.write_bytes(content)
+    else:
+        save_file({"x": torch.zeros(1)}, last, content)
+    with pytest.raises(ModelError, match=message):
+        train_model(tiles, split, QUICK, stopped, device=CPU, resume=True)
+
+
+def test_log_is_whole_whatever_became_of_it(tiles: TileSet, split: Split, stopped: Path) -> None:
+    log = stopped.with_suffix(".csv")
+    log.unlink()
+    train_model(tiles, split, QUICK, stopped, device=CPU, resume=True)
+    with log.open(newline="") as file:
+        assert [row["epoch"] for row in csv.DictReader(file)] == ["1", "2", "3", "4"]
 
 
 def test_infinite_loss_stops_the_run_and_keeps_the_checkpoint(
@@ -375,11 +412,11 @@ def test_full_disk_leaves_the_last_checkpoint(tmp_path: Path, make_tiles: Make) 
 import resource, runpy, signal, sys
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 from geoclass.learn import training
-report = training.append_log
-def limit(path, row):
-    report(path, row)
+write = training.write_log
+def limit(path, rows):
+    write(path, rows)
     resource.setrlimit(resource.RLIMIT_FSIZE, (2_000_000, 2_000_000))
-training.append_log = limit
+training.write_log = limit
 sys.argv = ["geoclass", *sys.argv[1:]]
 from geoclass.cli.main import main
 main()
