@@ -43,6 +43,7 @@ SHOWN_MISTAKES = 50
 @options.symmetries
 @options.device
 @options.batch_size
+@options.skip_bad
 def command(
     model: Path,
     data: Path,
@@ -55,6 +56,7 @@ def command(
     symmetries: bool,
     device: str | None,
     batch_size: int | None,
+    skip_bad: bool,
 ) -> None:
     """Score MODEL on the tiles of DATA that it has never seen.
 
@@ -78,7 +80,9 @@ def command(
         symmetries=symmetries,
         device=device,
         batch_size=batch_size,
+        skip_bad=skip_bad,
     )
+    options.list_skipped(score.skipped)
     result, unknown = score.evaluation, score.unknown_share
     if as_json:
         more = {"robustness": [asdict(r) for r in score.robustness]} if corrupt else {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,16 +18,17 @@ if TYPE_CHECKING:
     from geoclass.model.networks import Arch
 
 SEED = click.IntRange(0, 2**31 - 1)
-AUTO = -1
-"""Stands for `--batch-size auto`."""
+AUTO = "auto"
 
 
-def parse_batch_size(_ctx: click.Context, _param: click.Parameter, value: str | None) -> int | None:
-    """`64` → 64, `auto` → AUTO."""
-    if value is None:
-        return None
+def parse_batch_size(
+    _ctx: click.Context, _param: click.Parameter, value: str | None
+) -> int | str | None:
+    """`64` → 64, `auto` stays."""
+    if value is None or value == AUTO:
+        return value
     try:
-        return AUTO if value == "auto" else int(value)
+        return int(value)
     except ValueError:
         raise click.BadParameter(f"{value!r} is neither a number nor auto") from None
 
@@ -119,7 +121,7 @@ def command(
     max_hours: float | None,
     overwrite: bool,
     quiet: bool,
-    batch_size: int | None,
+    batch_size: int | str | None,
     vary: Variation | None,
     **changes: Any,
 ) -> None:
@@ -205,8 +207,20 @@ def command(
             click.echo(f"stopped before {max_hours} hours were over: --resume goes on")
         click.echo(
             f"test    {result.accuracy:.2%} of the {result.tiles} tiles kept apart, macro-F1 "
-            f"{result.macro_f1:.4f}; more with: geoclass evaluate {output} {data}"
+            f"{result.macro_f1:.4f}; more with: {say_evaluate(output, data, lists, skip_bad)}"
         )
+
+
+def say_evaluate(
+    model: Path, data: Path, lists: tuple[Path, Path, Path] | None, skip_bad: bool
+) -> str:
+    """The command that scores what was trained just now."""
+    words = ["geoclass", "evaluate", str(model), str(data)]
+    if lists is not None:
+        words += ["--lists", *map(str, lists)]
+    if skip_bad:
+        words.append("--skip-bad")
+    return shlex.join(words)
 
 
 def format_epoch(report: EpochReport, epochs: int) -> str:

@@ -14,6 +14,9 @@ Optimizer = Literal["adam", "adamw", "muon"]
 Schedule = Literal["constant", "one-cycle", "plateau"]
 Variation = Literal["none", "turns", "all"]
 
+PLATEAU_EPOCHS = 3
+PLATEAU_FACTOR = 1 / 3
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainSettings:
@@ -28,7 +31,7 @@ class TrainSettings:
     learning_rate: float = 1e-2
     weight_decay: float = 0.05
     schedule: Schedule = "one-cycle"
-    """`plateau` divides the rate by 3 after 3 epochs that are no better on validation."""
+    """`plateau` lowers the rate after `PLATEAU_EPOCHS` that are no better on validation."""
     patience: int | None = None
     """Stop after so many epochs that are no better on validation; None: never."""
     label_smoothing: float = 0.05
@@ -54,6 +57,16 @@ class TrainSettings:
             raise SettingsError(f"patience must be at least 1 epoch, got {self.patience}")
         if not 0 < self.learning_rate < math.inf:
             raise SettingsError(f"learning rate must be positive, got {self.learning_rate}")
+        if self.optimizer == "adam" and self.weight_decay:
+            raise SettingsError(
+                f"adam decays no weights, got a decay of {self.weight_decay}: take adamw, or 0"
+            )
+        impatient = self.patience is not None and self.patience <= PLATEAU_EPOCHS
+        if self.schedule == "plateau" and impatient:
+            raise SettingsError(
+                f"a patience of {self.patience} epochs ends the run before a plateau of "
+                f"{PLATEAU_EPOCHS} can lower the rate: give at least {PLATEAU_EPOCHS + 1}"
+            )
 
 
 VARIATIONS: dict[Variation, AugmentSettings | None] = {

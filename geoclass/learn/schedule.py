@@ -9,10 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from geoclass.errors import SettingsError
-from geoclass.learn.recipes import TrainSettings
+from geoclass.learn.recipes import PLATEAU_EPOCHS, PLATEAU_FACTOR, TrainSettings
 
-PLATEAU_EPOCHS = 3
-PLATEAU_FACTOR = 1 / 3
 IMAGE_CHANNELS = 3
 
 

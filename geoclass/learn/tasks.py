@@ -51,6 +51,8 @@ class ModelScore:
     """Accuracy under each corruption, where that was asked for."""
     mistakes: np.ndarray
     """uint8 (n, 3, tile, tile): the tiles that were called wrongly, the surest first."""
+    skipped: tuple[str, ...]
+    """What was wrong with each image that was left out."""
 
 
 def choose_recipe(
@@ -61,6 +63,8 @@ def choose_recipe(
     `arch` is `tilenet`, the network that ships, or `customnet`, the tutorial's; `changes` are
     fields of `TrainSettings`. Raises SettingsError for impossible values.
     """
+    if changes.get("optimizer") == "adam":
+        changes.setdefault("weight_decay", 0.0)  # adam decays none, and a recipe's may
     fast = {"precision": "bf16"} if has_bf16(find_device(device)) else {}
     return replace(RECIPES[arch], **{**fast, **changes})
 
@@ -171,19 +175,21 @@ def score_on_tiles(
     symmetries: bool = False,
     device: str | None = None,
     batch_size: int | None = None,
+    skip_bad: bool = False,
     on_tiles: Callable[[int], object] = ignore,
 ) -> ModelScore:
     """Score a model on tiles of a zip or folder of class folders.
 
     `part` is that of the model's own split, which is made again and checked, so that `test` are
     tiles which it has never seen; `lists` name the parts where the model's were listed. With
-    `corrupt` they are scored under a fixed list of corruptions, too. `on_tiles` is told how many
-    more have been scored; corrupted tiles count again.
+    `corrupt` they are scored under a fixed list of corruptions, too. `skip_bad` leaves out images
+    that cannot be used, as in training. `on_tiles` is told how many more have been scored;
+    corrupted tiles count again.
     Raises DatasetError where the tiles are not those of the model's split, SettingsError for a
     device that is not there.
     """
     classifier = Classifier(model, device=device, batch_size=batch_size, symmetries=symmetries)
-    tiles = read_tiles(Path(data), model.contract.tile_size)
+    tiles = read_tiles(Path(data), model.contract.tile_size, skip_bad=skip_bad)
     listed = None if lists is None else (Path(lists[0]), Path(lists[1]), Path(lists[2]))
     chosen = choose_part(tiles, model.contract, part, listed)
     images, labels = tiles.images[chosen], tiles.labels[chosen]
@@ -198,6 +204,7 @@ def score_on_tiles(
         unknown_share=float(prediction.unknown.mean()),
         robustness=tuple(robustness),
         mistakes=images[wrong[np.argsort(-surest[wrong], kind="stable")]],
+        skipped=tiles.skipped,
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 import time
@@ -339,6 +340,11 @@ class TestTrainAndEvaluate:
         assert "left out: image Forest/Forest_3.png cannot be decoded" in result.stderr
         assert "Warning: 1 image(s) left out" in result.stderr
         assert load_model(model).contract.training.split.train == 32
+        said = re.search(r"more with: geoclass (evaluate .*)", result.stdout)
+        assert said is not None
+        scored = run(*shlex.split(said[1]))
+        assert "left out: image Forest/Forest_3.png cannot be decoded" in scored.stderr
+        assert "tiles                9" in scored.stdout
 
     def test_batch_size_auto_is_the_recipes_on_a_cpu(self, tiles: Path, tmp_path: Path) -> None:
         model = tmp_path / "m.safetensors"
@@ -349,6 +355,14 @@ class TestTrainAndEvaluate:
         refused = CliRunner().invoke(main, ["train", str(tiles), "-o", "m", "--batch-size", "big"])
         assert refused.exit_code == 2
         assert "'big' is neither a number nor auto" in refused.output
+        assert "batch size must be at least 1" in error(
+            "train", tiles, "-o", model, "--overwrite", "--batch-size", -1
+        )
+
+    def test_adam_does_not_decay_weights(self, tiles: Path, tmp_path: Path) -> None:
+        model = tmp_path / "m.safetensors"
+        self.train(tiles, model, "--optimizer", "adam")
+        assert load_model(model).contract.training.recipe["weight_decay"] == 0
 
     @pytest.mark.parametrize(
         ("vary", "expected"), [("none", None), ("turns", (True, 1, 0)), ("all", (True, 0.4, 0.5))]
@@ -452,7 +466,8 @@ class TestTrainAndEvaluate:
         for i, path in enumerate(lists):
             path.write_text("\n".join(names[i::3]))
         model = tmp_path / "m.safetensors"
-        self.train(tiles, model, "--lists", *lists)
+        said = self.train(tiles, model, "--lists", *lists).stdout
+        assert f"geoclass evaluate {model} {tiles} --lists {' '.join(map(str, lists))}" in said
         assert "give them with --lists" in error("evaluate", model, tiles)
         out = run("evaluate", model, tiles, "--lists", *lists, "--json").output
         assert json.loads(out)["tiles"] == 15

@@ -230,8 +230,18 @@ def test_class_missing_from_the_training_part_is_refused(
         train_model(tiles, lacking, QUICK, tmp_path / "m", device=CPU)
 
 
-@pytest.mark.parametrize("change", [{"epochs": 0}, {"batch_size": 0}, {"learning_rate": 0.0}])
-def test_impossible_settings_are_refused(change: dict[str, float]) -> None:
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"epochs": 0},
+        {"batch_size": 0},
+        {"learning_rate": 0.0},
+        {"patience": 0},
+        {"patience": 3, "schedule": "plateau"},
+        {"optimizer": "adam"},
+    ],
+)
+def test_impossible_settings_are_refused(change: dict[str, Any]) -> None:
     with pytest.raises(SettingsError):
         replace(QUICK, **change)
 
