@@ -83,12 +83,14 @@ def command(
         skip_bad=skip_bad,
     )
     options.list_skipped(score.skipped)
-    result, unknown = score.evaluation, score.unknown_share
+    result = score.evaluation
     if as_json:
-        more = {"robustness": [asdict(r) for r in score.robustness]} if corrupt else {}
-        click.echo(json.dumps({**result.to_json(), "unknown_share": unknown, **more}))
+        more: dict[str, object] = {"unknown_share": score.unknown_share, "seen": score.seen}
+        if corrupt:
+            more["robustness"] = [asdict(r) for r in score.robustness]
+        click.echo(json.dumps({**result.to_json(), **more}))
     else:
-        click.echo(format_evaluation(result, unknown))
+        click.echo(format_evaluation(result, score.unknown_share, score.seen))
         if corrupt:
             click.echo(format_robustness(score.robustness))
     if confusion is not None:
@@ -115,7 +117,7 @@ def format_robustness(scores: Sequence[CorruptionScore]) -> str:
     return "\n".join(lines)
 
 
-def format_evaluation(result: Evaluation, unknown_share: float) -> str:
+def format_evaluation(result: Evaluation, unknown_share: float, seen: int | None) -> str:
     """Scores, a line a class, and the confusion matrix."""
     lines = [
         f"tiles                {result.tiles}",
@@ -123,6 +125,7 @@ def format_evaluation(result: Evaluation, unknown_share: float) -> str:
         f"macro-F1             {result.macro_f1:.4f}",
         f"calibration error    {result.calibration_error:.2%}",
         f"unknown              {unknown_share:.2%}  (scored all the same)",
+        f"seen in training     {'not recorded' if seen is None else seen}",
         "",
         f"{'class':<22}{'precision':>10}{'recall':>10}{'F1':>10}{'tiles':>8}",
     ]

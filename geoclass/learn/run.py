@@ -28,7 +28,7 @@ from geoclass.learn.novelty import fit_novelty
 from geoclass.learn.progress import Checkpoint, find_changes
 from geoclass.learn.recipes import TrainSettings
 from geoclass.learn.schedule import build_optimizers, count_stale, ema, rate_factor
-from geoclass.learn.splits import PARTS, Split, hash_names
+from geoclass.learn.splits import PARTS, Split, hash_names, hash_pixels
 from geoclass.model.checkpoint import Model, save_model
 from geoclass.model.classifier import compute_outputs, normalise
 from geoclass.model.networks import Arch, Network, build_network, copy_weights
@@ -57,6 +57,7 @@ class TrainingRun:
         build: Callable[[Arch, int], Network] = build_network,
     ) -> None:
         self._tiles, self._split, self._settings, self._device = tiles, split, settings, device
+        self._seen_before = None if start is None else start.seen
         torch.manual_seed(settings.seed)
         network = build(settings.arch, len(tiles.classes))
         if start is not None:
@@ -270,4 +271,10 @@ class TrainingRun:
             mean=self._settings.mean,
             std=self._settings.std,
         )
-        save_model(output, self._settings.arch, network.cpu(), contract, novelty)
+        save_model(output, self._settings.arch, network.cpu(), contract, novelty, self._seen())
+
+    def _seen(self) -> Tensor:
+        """Hashes of the tiles that have had a say, in this run or in the one it begins with."""
+        chosen = np.concatenate([self._split.train, self._split.validation])
+        seen = torch.from_numpy(np.unique(hash_pixels(self._tiles.images[chosen])))
+        return seen if self._seen_before is None else torch.cat([seen, self._seen_before]).unique()

@@ -13,6 +13,7 @@ import numpy as np
 from geoclass.contract import Contract, SplitKind, SplitRecord
 from geoclass.errors import DatasetError
 from geoclass.learn.dataset import TileSet
+from geoclass.model.checkpoint import Model
 
 PARTS = ("train", "validation", "test")
 Part = Literal["train", "validation", "test", "all"]
@@ -47,6 +48,25 @@ class Split:
 def hash_names(names: Iterable[str]) -> str:
     """SHA-256 of the sorted names, one a line; the same for any order."""
     return hashlib.sha256("\n".join(sorted(names)).encode()).hexdigest()
+
+
+def hash_pixels(images: np.ndarray) -> np.ndarray:
+    """int64 (n,) of uint8 tiles (n, 3, s, s): the first 8 bytes of their SHA-256.
+
+    Tiles are the same wherever they lie and whatever they are called.
+    """
+    digests = b"".join(hashlib.sha256(image.tobytes()).digest()[:8] for image in images)
+    return np.frombuffer(digests, dtype="<i8").astype(np.int64)
+
+
+def count_seen(model: Model, images: np.ndarray) -> int | None:
+    """How many of uint8 tiles (n, 3, s, s) the model was trained on or chosen with.
+
+    None where it does not remember them, as models of older versions do not.
+    """
+    if model.seen is None:
+        return None
+    return int(np.isin(hash_pixels(images), model.seen.numpy()).sum())
 
 
 def split_randomly(labels: np.ndarray, seed: int = 0) -> Split:

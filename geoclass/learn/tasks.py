@@ -15,7 +15,14 @@ from geoclass.learn.dataset import TILE_SIZE, TileSet, read_tiles
 from geoclass.learn.evaluation import Evaluation, evaluate
 from geoclass.learn.memory import fit_batch_size
 from geoclass.learn.recipes import RECIPES, TrainSettings
-from geoclass.learn.splits import Part, Split, choose_part, split_by_lists, split_randomly
+from geoclass.learn.splits import (
+    Part,
+    Split,
+    choose_part,
+    count_seen,
+    split_by_lists,
+    split_randomly,
+)
 from geoclass.learn.training import EpochReport, ignore, train_model
 from geoclass.model.checkpoint import Model, load_model
 from geoclass.model.classifier import Classifier, Prediction, find_device, has_bf16
@@ -47,6 +54,8 @@ class ModelScore:
     """Accuracy, F1, calibration, by class, and the confusion matrix."""
     unknown_share: float
     """Of the tiles, those called unlike the training data; they are scored all the same. 0–1."""
+    seen: int | None
+    """Of the tiles, those that the model was trained on or chosen with; None: it cannot say."""
     robustness: tuple[CorruptionScore, ...]
     """Accuracy under each corruption, where that was asked for."""
     mistakes: np.ndarray
@@ -202,6 +211,7 @@ def score_on_tiles(
     return ModelScore(
         evaluation=evaluate(prediction.probabilities, labels, model.contract.legend.names),
         unknown_share=float(prediction.unknown.mean()),
+        seen=count_seen(model, images),
         robustness=tuple(robustness),
         mistakes=images[wrong[np.argsort(-surest[wrong], kind="stable")]],
         skipped=tiles.skipped,

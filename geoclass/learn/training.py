@@ -25,7 +25,7 @@ from geoclass.learn.progress import (
 )
 from geoclass.learn.recipes import TrainSettings
 from geoclass.learn.run import TrainingRun, check_loss
-from geoclass.learn.splits import Split, hash_names
+from geoclass.learn.splits import Split, count_seen, hash_names
 from geoclass.legend import MAX_CLASSES
 from geoclass.model.checkpoint import Model
 
@@ -149,10 +149,17 @@ def _check(tiles: TileSet, split: Split, max_hours: float | None) -> None:
 
 def _check_start(start: Model, tiles: TileSet, split: Split) -> None:
     """Refuse a beginning that may have seen the tiles kept apart now."""
-    seen = start.contract.training
-    kept_apart = hash_names(tiles.names[i] for i in split.test)
-    if seen.data_set == tiles.name and seen.split.test_sha256 != kept_apart:
+    trained = start.contract.training
+    if trained.split.test_sha256 == hash_names(tiles.names[i] for i in split.test):
+        return
+    count = count_seen(start, tiles.images[split.test])
+    if count is None:  # it remembers no more than names
+        leaks, leaked = trained.data_set == tiles.name, f"tiles of {tiles.name}"
+    else:
+        leaks, leaked = count > 0, f"{count} of the {len(split.test)} tiles"
+    if leaks:
         raise SettingsError(
-            f"the model to begin with was trained on another split of {tiles.name}, so it has "
-            "seen tiles that are kept apart now: give the split that it was trained with"
+            f"the model to begin with was trained on another split: it has seen {leaked} that are "
+            "kept apart now; give the split that it was trained with, or keep others apart by "
+            "--lists"
         )

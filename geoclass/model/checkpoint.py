@@ -29,6 +29,9 @@ SHIPPED_WEIGHTS = "tilenet.safetensors"
 NOVELTY = "novelty."
 """Tensors whose names begin so are no weights."""
 
+SEEN = "seen"
+"""The tensor of `Model.seen`."""
+
 _PICKLE_HEADS = (b"PK\x03\x04", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")
 
 
@@ -42,6 +45,9 @@ class Model:
     contract: Contract
     novelty: Novelty | None = None
     """What it takes for a tile to be unknown; None: nothing is."""
+    seen: Tensor | None = None
+    """int64 (n,), sorted: hashes of the tiles that it was trained on or chosen with, see
+    `geoclass.learn.splits.hash_pixels`; None where nobody has recorded them."""
     sha256: str
     """Hash of the file's bytes; names the model in every map made with it."""
 
@@ -63,7 +69,12 @@ def find_model_file(path: Path | None = None) -> Path:
 
 
 def save_model(
-    path: Path, arch: Arch, network: Network, contract: Contract, novelty: Novelty | None = None
+    path: Path,
+    arch: Arch,
+    network: Network,
+    contract: Contract,
+    novelty: Novelty | None = None,
+    seen: Tensor | None = None,
 ) -> None:
     """Write a model file, whole or not at all."""
     # One JSON text, because safetensors writes its metadata entries in no fixed order.
@@ -71,6 +82,8 @@ def save_model(
     tensors = dict(network.state_dict())
     if novelty is not None:
         tensors |= {f"{NOVELTY}{name}": tensor for name, tensor in novelty.tensors().items()}
+    if seen is not None:
+        tensors[SEEN] = seen
     save_tensors(path, tensors, metadata)
 
 
@@ -125,6 +138,7 @@ def _relabel(model: Model, legend: Legend) -> Model:
 def _load(path: Path) -> Model:
     tensors, metadata = read_tensors(path)
     arch, contract = _parse_metadata(path, metadata)
+    seen = tensors.pop(SEEN, None)
     with torch.device("meta"):  # no weights are drawn, only to be replaced
         network = build_network(arch, len(contract.legend))
     fitted = {k.removeprefix(NOVELTY): t for k, t in tensors.items() if k.startswith(NOVELTY)}
@@ -140,7 +154,12 @@ def _load(path: Path) -> Model:
     except KeyError as error:
         raise ModelError(f"the statistics of novelty in {path} lack {error}: train anew") from error
     return Model(
-        arch=arch, network=network.eval(), contract=contract, novelty=novelty, sha256=sha256
+        arch=arch,
+        network=network.eval(),
+        contract=contract,
+        novelty=novelty,
+        seen=seen,
+        sha256=sha256,
     )
 
 

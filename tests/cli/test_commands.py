@@ -414,7 +414,10 @@ class TestTrainAndEvaluate:
         self.train(tiles, model)
         for part, count in (("train", 33), ("validation", 3), ("all", 45)):
             out = run("evaluate", model, tiles, "--part", part, "--json").output
-            assert json.loads(out)["tiles"] == count
+            result = json.loads(out)
+            assert result["tiles"] == count
+            assert result["seen"] == (36 if part == "all" else count)
+        assert "seen in training     0\n" in run("evaluate", model, tiles).output
 
     def test_mistakes_become_a_picture(
         self, make_tiles: Make, random_model: Path, tmp_path: Path

@@ -21,10 +21,10 @@ from geoclass.learn.dataset import TileSet, read_tiles
 from geoclass.learn.memory import fit_batch_size
 from geoclass.learn.recipes import RECIPES, TrainSettings
 from geoclass.learn.schedule import count_stale, ema, rate_factor
-from geoclass.learn.splits import Split, split_randomly
+from geoclass.learn.splits import Split, count_seen, split_randomly
 from geoclass.learn.training import EpochReport, train_model
 from geoclass.legend import Legend
-from geoclass.model.checkpoint import load_model
+from geoclass.model.checkpoint import Model, load_model
 from geoclass.model.classifier import Classifier
 from geoclass.model.networks import CustomNet, TileNet, copy_weights
 
@@ -315,14 +315,48 @@ def test_fewer_classes_get_a_smaller_head(tiles: TileSet, split: Split, tmp_path
     assert load_model(other).contract.legend.names == ["AnnualCrop", "Forest"]
 
 
-def test_beginning_that_has_seen_the_test_part_is_refused(
-    tiles: TileSet, split: Split, tmp_path: Path
-) -> None:
-    output = tmp_path / "m.safetensors"
+@pytest.fixture
+def begun(tiles: TileSet, split: Split, tmp_path: Path) -> Model:
+    output = tmp_path / "begun.safetensors"
     train_model(tiles, split, replace(QUICK, epochs=1), output, device=CPU)
+    return load_model(output)
+
+
+def test_model_remembers_the_tiles_that_had_a_say(
+    begun: Model, tiles: TileSet, split: Split, tmp_path: Path
+) -> None:
+    assert count_seen(begun, tiles.images[split.test]) == 0
+    for part in (split.train, split.validation):
+        assert count_seen(begun, tiles.images[part]) == len(part)
+    others = replace(tiles, name="others", images=tiles.images // 2)
+    output = tmp_path / "n.safetensors"
+    train_model(others, split, replace(QUICK, epochs=1), output, device=CPU, start=begun)
+    both = load_model(output)
+    for images in (tiles.images, others.images):
+        assert count_seen(both, images) == len(split.train) + len(split.validation)
+
+
+@pytest.mark.parametrize("name", ["tiles", "copy"])
+def test_beginning_that_has_seen_the_test_part_is_refused(
+    begun: Model, tiles: TileSet, tmp_path: Path, name: str
+) -> None:
+    """Whatever the data set is called now."""
     other = split_randomly(tiles.labels, 1)
-    with pytest.raises(SettingsError, match="has seen tiles that are kept apart now"):
-        train_model(tiles, other, QUICK, tmp_path / "n", device=CPU, start=load_model(output))
+    moved = replace(tiles, name=name)
+    with pytest.raises(SettingsError, match=r"it has seen \d of the 9 tiles that are kept apart"):
+        train_model(moved, other, QUICK, tmp_path / "n", device=CPU, start=begun)
+
+
+def test_beginning_that_remembers_names_alone(
+    begun: Model, tiles: TileSet, split: Split, tmp_path: Path
+) -> None:
+    old = replace(begun, seen=None)
+    other = split_randomly(tiles.labels, 1)
+    with pytest.raises(SettingsError, match="it has seen tiles of tiles that are kept apart now"):
+        train_model(tiles, other, QUICK, tmp_path / "n", device=CPU, start=old)
+    train_model(
+        tiles, split, replace(QUICK, epochs=1), tmp_path / "m.safetensors", device=CPU, start=old
+    )
 
 
 def test_beginning_of_another_network_is_refused() -> None:
