@@ -13,6 +13,13 @@ from geoclass.errors import DatasetError
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".tif", ".tiff"})
 
+OTHER_IMAGE_SUFFIXES = frozenset({
+    ".apng", ".avif", ".bmp", ".dib", ".gif", ".heic", ".heif", ".ico", ".j2c", ".j2k", ".jfif",
+    ".jp2", ".jpc", ".jpe", ".jpf", ".jpx", ".pbm", ".pcx", ".pgm", ".pnm", ".ppm", ".psd", ".qoi",
+    ".rgb", ".sgi", ".tga", ".webp",
+})  # fmt: skip
+"""Of pictures that are not read: passing over them would make a data set smaller silently."""
+
 LEGEND_FILE = "legend.json"
 
 MAX_BYTES = 200_000_000
@@ -53,6 +60,12 @@ class Samples:
 
     def read(self, name: str) -> bytes:
         """The encoded image; DatasetError if it cannot be read."""
+        suffix = PurePosixPath(name).suffix
+        if suffix.lower() not in IMAGE_SUFFIXES:
+            raise DatasetError(
+                f"image {name} is a {suffix}, read are {', '.join(sorted(IMAGE_SUFFIXES))}: "
+                "convert or remove it"
+            )
         try:
             return self.load(self.entries[name])
         except OSError as error:
@@ -63,8 +76,9 @@ class Samples:
 def open_samples(path: Path) -> Iterator[Samples]:
     """List the images of a zip or folder.
 
-    A class is a folder with images in it; `__MACOSX` and names that begin with a dot are
-    ignored. Raises DatasetError where the whole or a class cannot be used.
+    A class is a folder with images in it, be they of types that are not read; `__MACOSX` and
+    names that begin with a dot are ignored. Raises DatasetError where the whole or a class cannot
+    be used.
     """
     if path.is_dir():
 
@@ -161,7 +175,8 @@ def _find_samples(path: Path, entries: Sequence[str]) -> dict[str, str]:
     """Map `<class>/<file>` to the entry that holds it."""
     files = {PurePosixPath(entry): entry for entry in entries if not entry.endswith("/")}
     paths = [path for path in files if not _is_hidden(path)]
-    images = [p for p in paths if p.suffix.lower() in IMAGE_SUFFIXES and len(p.parts) > 1]
+    suffixes = IMAGE_SUFFIXES | OTHER_IMAGE_SUFFIXES
+    images = [p for p in paths if p.suffix.lower() in suffixes and len(p.parts) > 1]
     if not images:
         raise DatasetError(
             f"{path} holds no class folders with images "

@@ -127,6 +127,46 @@ def test_image_of_sixteen_bits(make_tiles: Make, driver: str, suffix: str) -> No
         read_tiles(folder)
 
 
+@pytest.mark.parametrize("zipped", [False, True])
+@pytest.mark.parametrize("suffix", ["bmp", "GIF", "webp", "jp2", "jfif", "heic"])
+def test_image_of_a_type_that_is_not_read(
+    make_tiles: Make, tmp_path: Path, suffix: str, zipped: bool
+) -> None:
+    data = make_tiles(classes=2, each=3)
+    (data / "Forest" / f"a.{suffix}").write_bytes(b"never read")
+    if zipped:
+        data = zip_folder(data, tmp_path / "tiles.zip")
+    message = f"image Forest/a.{suffix} is a .{suffix}, read are .jpeg, .jpg, .png, .tif, .tiff: "
+    with pytest.raises(DatasetError, match=message):
+        read_tiles(data)
+    tiles = read_tiles(data, skip_bad=True)
+    assert len(tiles) == 6
+    assert [reason[: len(message)] for reason in tiles.skipped] == [message]
+
+
+def test_class_of_images_that_are_not_read(make_tiles: Make, tmp_path: Path) -> None:
+    """Zips without entries of their own for folders hold no trace of such a class but these."""
+    folder = make_tiles(classes=2, each=3)
+    path = tmp_path / "tiles.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        for file in folder.rglob("*.png"):
+            archive.write(file, file.relative_to(folder).as_posix())
+        archive.writestr("Desert/1.bmp", b"never read")
+    with pytest.raises(DatasetError, match="image Desert/1.bmp is a .bmp"):
+        read_tiles(path)
+    with pytest.raises(DatasetError, match="no image of class Desert in .* can be used"):
+        read_tiles(path, skip_bad=True)
+
+
+def test_files_that_are_no_images_are_ignored(make_tiles: Make) -> None:
+    folder = make_tiles(classes=2, each=3)
+    for name in ("a.txt", "Thumbs.db", "Forest_0.png.aux.xml", "Forest_0.pgw", "a.npy", "noend"):
+        (folder / "Forest" / name).write_bytes(b"never read")
+    tiles = read_tiles(folder)
+    assert len(tiles) == 6
+    assert tiles.skipped == ()
+
+
 def test_image_of_another_size(make_tiles: Make) -> None:
     folder = make_tiles()
     Image.new("RGB", (32, 64)).save(folder / "Forest" / "Forest_0.png")

@@ -24,12 +24,13 @@ def test_what_is_wrong_is_listed(make_tiles: Make) -> None:
     (folder / "Forest" / "Forest_0.png").write_text("no image")
     Image.new("L", (64, 64)).save(folder / "Forest" / "Forest_1.png")
     Image.new("RGB", (32, 32)).save(folder / "Forest" / "Forest_2.png")
+    (folder / "Forest" / "Forest_5.bmp").write_bytes(b"never read")
     same = (folder / "AnnualCrop" / "AnnualCrop_0.png").read_bytes()
     (folder / "Forest" / "copy.png").write_bytes(same)
     found = inspect_tiles(folder)
-    assert found.images == 11
+    assert found.images == 12
     assert found.sizes == {"64×64": 8, "32×32": 1}
     assert [text.split(" ")[1] for text in found.unusable] == [
-        "Forest/Forest_0.png", "Forest/Forest_1.png",
+        "Forest/Forest_0.png", "Forest/Forest_1.png", "Forest/Forest_5.bmp",
     ]  # fmt: skip
     assert found.duplicates == (("AnnualCrop/AnnualCrop_0.png", "Forest/copy.png"),)
