@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -83,7 +84,10 @@ def open_samples(path: Path) -> Iterator[Samples]:
     if path.is_dir():
 
         def load_file(name: str) -> bytes:
-            _check_size(path, name, (path / name).stat().st_size)
+            status = (path / name).stat()
+            if not stat.S_ISREG(status.st_mode):  # reading a pipe would never end
+                raise DatasetError(f"{name} in {path} is no regular file: replace or remove it")
+            _check_size(path, name, status.st_size)
             return (path / name).read_bytes()
 
         yield _list_samples(

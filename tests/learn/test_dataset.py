@@ -1,5 +1,6 @@
 """Labelled tiles from zips and folders."""
 
+import os
 import tracemalloc
 import zipfile
 from collections.abc import Callable
@@ -79,6 +80,20 @@ def test_links_to_nowhere_and_folders_named_like_images(make_tiles: Make) -> Non
     assert len(read_tiles(folder)) == 60
     (folder / "Forest" / "link.png").symlink_to("nowhere.png")
     with pytest.raises(DatasetError, match="image Forest/link.png cannot be read"):
+        read_tiles(folder)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="the system has no named pipes")
+def test_pipes_are_not_waited_for(make_tiles: Make) -> None:
+    folder = make_tiles(classes=2, each=3)
+    os.mkfifo(folder / "Forest" / "pipe.png")
+    (folder / "Forest" / "link.png").symlink_to("pipe.png")
+    with pytest.raises(DatasetError, match=r"Forest/(link|pipe).png in .* is no regular file"):
+        read_tiles(folder)
+    tiles = read_tiles(folder, skip_bad=True)
+    assert (len(tiles), len(tiles.skipped)) == (6, 2)
+    os.mkfifo(folder / "legend.json")
+    with pytest.raises(DatasetError, match=r"legend.json in .* is no regular file"):
         read_tiles(folder)
 
 
