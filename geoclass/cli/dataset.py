@@ -23,8 +23,8 @@ LISTED = 10
 def command(data: Path, sheet: Path | None, as_json: bool) -> None:
     """Describe DATA, a zip or folder of class folders: classes, sizes, what is wrong.
 
-    Images that cannot be decoded and images with equal pixels are listed. The exit code is 0
-    whatever was found.
+    Images that cannot be decoded, that stand in no class folder and that have equal pixels are
+    listed. The exit code is 0 whatever was found.
     """
     from geoclass.learn.figures import save_contact_sheet
     from geoclass.learn.inspection import inspect_tiles
@@ -45,7 +45,11 @@ def format_inspection(found: Inspection) -> str:
     sizes = ", ".join(f"{size} ({count})" for size, count in found.sizes.items())
     lines.append(f"sizes       {sizes or 'none could be decoded'}")
     groups = [" = ".join(group) for group in found.duplicates]
-    for title, items in (("unusable", list(found.unusable)), ("duplicates", groups)):
+    for title, items in (
+        ("unusable", list(found.unusable)),
+        ("not used", list(found.unused)),
+        ("duplicates", groups),
+    ):
         lines.append(f"{title:<12}{len(items) or 'none'}")
         lines += [f"  {item}" for item in items[:LISTED]]
         if len(items) > LISTED:

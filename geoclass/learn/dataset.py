@@ -40,7 +40,7 @@ class TileSet:
     legend: Legend
     """The classes as maps show them."""
     skipped: tuple[str, ...] = ()
-    """What was wrong with each image that was left out."""
+    """What was wrong with each image that was left out, or that it is in no class folder."""
 
     def __len__(self) -> int:
         return len(self.names)
@@ -51,15 +51,16 @@ def read_tiles(
 ) -> TileSet:
     """Read and decode all tiles of a zip or folder.
 
-    With `skip_bad` images that cannot be used are left out and listed in `skipped`. With `keep`
-    the decoded tiles are written beside the data set for the next time, where that is possible;
-    tiles that were kept are used if nothing has changed since.
+    Images beside the class folders are left out and listed in `skipped`, and with `skip_bad` those
+    that cannot be used, too. With `keep` the decoded tiles are written beside the data set for the
+    next time, where that is possible; tiles that were kept are used if nothing has changed since.
 
     Raises DatasetError where an image, a class or the whole cannot be used.
     """
     with open_samples(path) as samples:
         names, classes = samples.names, samples.classes
         legend = find_legend(samples)
+        loose = [f"image {entry} stands in no class folder" for entry in samples.loose]
         kept = KeptTiles(path, names, samples.identity, tile_size)
         images, skipped = kept.read(), dict[int, str]()
         if images is None:
@@ -80,7 +81,7 @@ def read_tiles(
         images=images,
         labels=labels,
         legend=legend,
-        skipped=tuple(skipped[i] for i in sorted(skipped)),
+        skipped=(*loose, *(skipped[i] for i in sorted(skipped))),
     )
 
 

@@ -27,6 +27,8 @@ class Inspection:
     """Images by `<width>×<height>`, the commonest first."""
     unusable: tuple[str, ...]
     """What is wrong with each image that cannot be used."""
+    unused: tuple[str, ...]
+    """Images beside the class folders, which are of no class; `images` does not count them."""
     duplicates: tuple[tuple[str, ...], ...]
     """Groups of images with the same pixels."""
     samples: np.ndarray
@@ -77,6 +79,7 @@ def inspect_tiles(
         classes={label: counts[label] for label in classes},
         sizes=dict(sizes.most_common()),
         unusable=tuple(unusable),
+        unused=tuple(samples.loose),
         duplicates=tuple(tuple(group) for group in by_pixels.values() if len(group) > 1),
         samples=np.stack(sheet) if sheet else np.zeros((0, 3, 1, 1), np.uint8),
     )

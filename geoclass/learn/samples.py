@@ -37,6 +37,8 @@ class Samples:
     path: Path
     entries: Mapping[str, str]
     """From `<class>/<file>` to the entry of the zip or folder that holds it."""
+    loose: Sequence[str]
+    """Entries of images that stand beside class folders, in none themselves; sorted."""
     load: Callable[[str], bytes]
     """Reads an entry."""
     identify: Callable[[str], str]
@@ -77,9 +79,9 @@ class Samples:
 def open_samples(path: Path) -> Iterator[Samples]:
     """List the images of a zip or folder.
 
-    A class is a folder with images in it, be they of types that are not read; `__MACOSX` and
-    names that begin with a dot are ignored. Raises DatasetError where the whole or a class cannot
-    be used.
+    A class is a folder with images in it, be they of types that are not read, and without folders
+    of images; `__MACOSX` and names that begin with a dot are ignored. Raises DatasetError where
+    the whole or a class cannot be used.
     """
     if path.is_dir():
 
@@ -163,30 +165,31 @@ def _list_samples(
     load: Callable[[str], bytes],
     identify: Callable[[str], str],
 ) -> Samples:
-    entries = _find_samples(path, listed)
+    entries, loose = _find_samples(path, listed)
     above = PurePosixPath(next(iter(entries.values()))).parent.parent
     legends = [entry for entry in listed if PurePosixPath(entry) == above / LEGEND_FILE]
     return Samples(
         path=path,
         entries=entries,
+        loose=loose,
         load=load,
         identify=identify,
         legend_entry=legends[0] if legends else None,
     )
 
 
-def _find_samples(path: Path, entries: Sequence[str]) -> dict[str, str]:
-    """Map `<class>/<file>` to the entry that holds it."""
+def _find_samples(path: Path, entries: Sequence[str]) -> tuple[dict[str, str], list[str]]:
+    """Map `<class>/<file>` to the entry that holds it, and list images in no class folder."""
     files = {PurePosixPath(entry): entry for entry in entries if not entry.endswith("/")}
-    paths = [path for path in files if not _is_hidden(path)]
     suffixes = IMAGE_SUFFIXES | OTHER_IMAGE_SUFFIXES
-    images = [p for p in paths if p.suffix.lower() in suffixes and len(p.parts) > 1]
+    every = [p for p in files if p.suffix.lower() in suffixes and not _is_hidden(p)]
+    folders = _find_class_folders(path, {p.parent for p in every})
+    images = [p for p in every if p.parent in folders]
     if not images:
         raise DatasetError(
             f"{path} holds no class folders with images "
             f"({', '.join(sorted(IMAGE_SUFFIXES))}): expected <class>/<image>"
         )
-    folders = {p.parent for p in images}
     empty = _empty_class_folders(entries, folders)
     if empty:
         raise DatasetError(
@@ -199,7 +202,22 @@ def _find_samples(path: Path, entries: Sequence[str]) -> dict[str, str]:
         )
     _check_case(path, {f.name for f in folders})
     _check_case(path, samples)
-    return samples
+    return samples, sorted(files[p] for p in every if p.parent not in folders)
+
+
+def _find_class_folders(path: Path, filled: set[PurePosixPath]) -> set[PurePosixPath]:
+    """Of the folders with images in them, those that hold no other, and have a name."""
+    above = {parent for folder in filled for parent in folder.parents}
+    folders = {folder for folder in filled - above if folder.name}
+    parents = {folder.parent for folder in folders}
+    for folder in sorted(filled & above):
+        # Beside a class folder it may be meant to be one, so nobody should guess.
+        if folder.name and folder.parent in parents:
+            raise DatasetError(
+                f"folder {folder} in {path} holds images and folders of images, but stands "
+                "beside a class folder: move its images, or its folders, elsewhere"
+            )
+    return folders
 
 
 def _check_case(path: Path, names: Iterable[str]) -> None:

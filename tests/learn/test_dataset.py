@@ -44,6 +44,35 @@ def test_outer_folder_is_looked_through(make_tiles: Make) -> None:
     assert read_tiles(folder.parent).names == read_tiles(folder).names
 
 
+@pytest.mark.parametrize("zipped", [False, True])
+@pytest.mark.parametrize("depth", ["", "EuroSAT/", "a/EuroSAT/"])
+def test_images_in_no_class_folder_are_told_and_not_used(
+    make_tiles: Make, tmp_path: Path, depth: str, zipped: bool
+) -> None:
+    data = tmp_path / "data"
+    tiles = make_tiles(classes=2, each=3, name=f"data/{depth}")
+    loose = sorted({"top.png", f"{depth}preview.GIF"})
+    for name in loose:
+        Image.new("RGB", (300, 200)).save(data / name)
+    if zipped:
+        data = zip_folder(data, tmp_path / "data.zip", prefix="")
+    found = read_tiles(data)
+    assert found.classes == ("AnnualCrop", "Forest")
+    assert found.names == read_tiles(tiles).names
+    assert list(found.skipped) == [f"image {name} stands in no class folder" for name in loose]
+
+
+@pytest.mark.parametrize("name", ["Forest/old/1.png", "more/River/1.png"])
+def test_class_folder_with_folders_of_images(make_tiles: Make, name: str) -> None:
+    folder = make_tiles(classes=2, each=3)
+    for path in (folder / name, folder / "more" / "1.png"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (64, 64)).save(path)
+    top = name.partition("/")[0]
+    with pytest.raises(DatasetError, match=f"folder {top} in .* holds images and folders of im"):
+        read_tiles(folder)
+
+
 def test_channels_come_first_and_red_first(tmp_path: Path) -> None:
     pixels = np.zeros((64, 64, 3), np.uint8)
     pixels[3, 5] = (10, 20, 30)

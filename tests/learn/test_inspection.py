@@ -27,7 +27,9 @@ def test_what_is_wrong_is_listed(make_tiles: Make) -> None:
     (folder / "Forest" / "Forest_5.bmp").write_bytes(b"never read")
     same = (folder / "AnnualCrop" / "AnnualCrop_0.png").read_bytes()
     (folder / "Forest" / "copy.png").write_bytes(same)
+    Image.new("RGB", (64, 64)).save(folder / "preview.png")
     found = inspect_tiles(folder)
+    assert found.unused == ("preview.png",)
     assert found.images == 12
     assert found.sizes == {"64×64": 8, "32×32": 1}
     assert [text.split(" ")[1] for text in found.unusable] == [

@@ -44,6 +44,23 @@ def test_kept_tiles_are_the_decoded_ones(
     assert again.names == first.names
 
 
+def test_images_beside_the_class_folders_do_not_hinder(
+    make_tiles: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = make_tiles(classes=2, each=3)
+    Image.new("RGB", (300, 200)).save(data / "curve.png")
+    first = read_tiles(data, keep=True)
+    forbid_decoding(monkeypatch)
+    assert read_tiles(data).skipped == first.skipped != ()
+
+
+def test_bad_images_hinder(make_tiles: Make) -> None:
+    data = make_tiles(classes=2, each=3)
+    (data / "Forest" / "Forest_0.bmp").write_bytes(b"never read")
+    read_tiles(data, skip_bad=True, keep=True)
+    assert kept_files(data) == []
+
+
 def test_nothing_is_kept_unless_asked(make_tiles: Make) -> None:
     data = make_tiles(classes=2)
     read_tiles(data)
