@@ -10,6 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
+from geoclass.learn.samples import find_place
+
 VERSION = 2
 """Raised when tiles are decoded differently."""
 
@@ -31,8 +33,9 @@ class KeptTiles:
         lines = [f"{VERSION} {tile_size}"]
         lines += [f"{name} {content}" for name, content in zip(names, identity, strict=True)]
         digest = hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
-        self._prefix = f".{path.absolute().name}."
-        self.file = path.absolute().with_name(f"{self._prefix}{digest}.npy")
+        place = find_place(path)
+        self._prefix = f".{place.name}."
+        self.file = place.parent / f"{self._prefix}{digest}.npy"
 
     def read(self) -> np.ndarray | None:
         """The tiles, uint8 (n, 3, tile, tile); None where they were not kept."""

@@ -140,6 +140,14 @@ def _explained_damage(path: Path) -> Iterator[None]:
         ) from error
 
 
+def find_place(path: Path) -> Path:
+    """The absolute path of a data set, with its own name where it was given as `.` or `..`.
+
+    A link is not followed: it may have been set for the sake of its name.
+    """
+    return path.resolve() if path.name in ("", "..") else path.absolute()
+
+
 def class_of(name: str) -> str:
     """The class in `<class>/<file>`."""
     return name.partition("/")[0]

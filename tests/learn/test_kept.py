@@ -61,6 +61,17 @@ def test_bad_images_hinder(make_tiles: Make) -> None:
     assert kept_files(data) == []
 
 
+@pytest.mark.parametrize(("inside", "given"), [("", "."), ("Forest", "..")])
+def test_folder_given_as_dots(
+    make_tiles: Make, monkeypatch: pytest.MonkeyPatch, inside: str, given: str
+) -> None:
+    data = make_tiles(classes=2, each=3)
+    monkeypatch.chdir(data / inside)
+    assert read_tiles(Path(given), keep=True).name == data.name
+    assert len(kept_files(data)) == 1
+    assert list(data.rglob(".*")) == []
+
+
 def test_nothing_is_kept_unless_asked(make_tiles: Make) -> None:
     data = make_tiles(classes=2)
     read_tiles(data)
