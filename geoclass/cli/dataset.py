@@ -28,12 +28,14 @@ def command(data: Path, sheet: Path | None, as_json: bool) -> None:
     """
     from geoclass.learn.figures import save_contact_sheet
     from geoclass.learn.inspection import inspect_tiles
+    from geoclass.learn.samples import make_printable
     from geoclass.products.formats import check_not_input
 
     if sheet is not None:
         check_not_input(sheet, data)
     found = inspect_tiles(data)
-    click.echo(json.dumps(found.to_json()) if as_json else format_inspection(found))
+    text = json.dumps(found.to_json()) if as_json else make_printable(format_inspection(found))
+    click.echo(text)
     if sheet is not None and len(found.samples):
         save_contact_sheet(found.samples, sheet)
 

@@ -14,7 +14,7 @@ from PIL.TiffImagePlugin import BITSPERSAMPLE, TiffImageFile
 
 from geoclass.errors import DatasetError
 from geoclass.learn.kept import KeptTiles
-from geoclass.learn.samples import Samples, class_of, find_place, open_samples
+from geoclass.learn.samples import Samples, class_of, find_place, make_printable, open_samples
 from geoclass.legend import LEGEND_FORM, MAX_CLASSES, Legend
 
 TILE_SIZE = 64
@@ -75,7 +75,7 @@ def read_tiles(
             raise DatasetError(f"no image of class {min(lost)} in {path} can be used: add some")
     labels = np.array([classes.index(class_of(name)) for name in names], dtype=np.int64)
     return TileSet(
-        name=find_place(path).name,
+        name=make_printable(find_place(path).name),
         classes=tuple(classes),
         names=tuple(names),
         images=images,

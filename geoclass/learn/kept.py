@@ -32,7 +32,8 @@ class KeptTiles:
         self._shape = (len(names), 3, tile_size, tile_size)
         lines = [f"{VERSION} {tile_size}"]
         lines += [f"{name} {content}" for name, content in zip(names, identity, strict=True)]
-        digest = hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
+        text = "\n".join(lines).encode(errors="surrogatepass")  # file names may not be UTF-8
+        digest = hashlib.sha256(text).hexdigest()[:16]
         place = find_place(path)
         self._prefix = f".{place.name}."
         self.file = place.parent / f"{self._prefix}{digest}.npy"

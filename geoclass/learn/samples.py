@@ -26,8 +26,15 @@ LEGEND_FILE = "legend.json"
 MAX_BYTES = 200_000_000
 """Larger files are no tiles; some are made to fill the memory."""
 
-# What zipfile raises for damaged, cut, encrypted and oddly compressed archives.
-BAD_ZIP = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError)
+# What zipfile raises for damaged, cut, encrypted, oddly compressed and oddly named archives.
+BAD_ZIP = (
+    zipfile.BadZipFile,
+    zlib.error,
+    EOFError,
+    NotImplementedError,
+    RuntimeError,
+    UnicodeDecodeError,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,6 +155,11 @@ def find_place(path: Path) -> Path:
     return path.resolve() if path.name in ("", "..") else path.absolute()
 
 
+def make_printable(text: str) -> str:
+    """The text, with what no file or terminal takes in names that are not UTF-8 spelt out."""
+    return text.encode(errors="backslashreplace").decode()
+
+
 def class_of(name: str) -> str:
     """The class in `<class>/<file>`."""
     return name.partition("/")[0]
@@ -208,6 +220,12 @@ def _find_samples(path: Path, entries: Sequence[str]) -> tuple[dict[str, str], l
         raise DatasetError(
             f"{path} holds two folders of one class name: give one folder with one folder a class"
         )
+    for folder in sorted(folders):
+        # It would be a class's name, which maps, models and legends hold.
+        if make_printable(folder.name) != folder.name:
+            raise DatasetError(
+                f"the name of class folder {folder.name} in {path} is not UTF-8: rename it"
+            )
     _check_case(path, {f.name for f in folders})
     _check_case(path, samples)
     return samples, sorted(files[p] for p in every if p.parent not in folders)

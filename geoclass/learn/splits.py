@@ -47,7 +47,8 @@ class Split:
 
 def hash_names(names: Iterable[str]) -> str:
     """SHA-256 of the sorted names, one a line; the same for any order."""
-    return hashlib.sha256("\n".join(sorted(names)).encode()).hexdigest()
+    text = "\n".join(sorted(names)).encode(errors="surrogatepass")  # they may not be UTF-8
+    return hashlib.sha256(text).hexdigest()
 
 
 def hash_pixels(images: np.ndarray) -> np.ndarray:

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from geoclass.errors import DatasetError, GeoclassError, OutputError
+from geoclass.learn.samples import make_printable
 from geoclass.products.writing import write_whole
 
-if TYPE_CHECKING:  # a preview needs no torch, which the first two would bring
+if TYPE_CHECKING:  # a preview needs no torch, which these two would bring
     from matplotlib.figure import Figure
 
     from geoclass.learn.evaluation import Evaluation
@@ -110,7 +111,8 @@ def draw_labels(labels: Sequence[ImageLabel], path: Path | str) -> None:
     for (picture, bars), label in zip(axes, labels, strict=True):
         picture.imshow(label.tile.transpose(1, 2, 0))
         picture.set(xticks=[], yticks=[])
-        picture.set_title(f"{Path(label.image).name} {label.row},{label.col}", size=8)
+        name = make_printable(Path(label.image).name)
+        picture.set_title(f"{name} {label.row},{label.col}", size=8)
         best = sorted(label.probabilities.items(), key=lambda item: -item[1])[:SHOWN_CLASSES]
         bars.barh([name for name, _ in best], [p for _, p in best], color=INK)
         bars.invert_yaxis()

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
+import pytest
 from PIL import Image
 
+from geoclass.learn.single import ImageLabel
+from geoclass.report.charts import draw_labels
 from tests.cli.test_commands import run
 
 Make = Callable[..., Path]
@@ -22,3 +28,22 @@ def test_images_that_are_not_used_are_listed(make_tiles: Make) -> None:
     assert "not used    1\n  preview.png\n" in out
     assert "unusable    1\n  image Forest/a.bmp is a .bmp" in out
     assert json.loads(run("dataset", tiles.parent, "--json").output)["unused"] == ["preview.png"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have names of Unicode alone")
+def test_names_that_are_not_utf8_are_printed(make_tiles: Make) -> None:
+    tiles = make_tiles(classes=2, each=3)
+    odd = os.fsdecode(b"caf\xe9.png")
+    (tiles / "Forest" / odd).write_bytes(b"no image")
+    assert r"image Forest/caf\udce9.png cannot be decoded" in run("dataset", tiles).stdout
+    (reason,) = json.loads(run("dataset", tiles, "--json").stdout)["unusable"]
+    assert reason.split()[1] == f"Forest/{odd}"
+
+
+def test_names_that_are_not_utf8_are_drawn(tmp_path: Path) -> None:
+    label = ImageLabel(
+        image="caf\udce9.png", row=0, col=0, name="Forest", confidence=1.0, unknown=False,
+        probabilities={"Forest": 1.0}, tile=np.zeros((3, 64, 64), np.uint8),
+    )  # fmt: skip
+    draw_labels([label], tmp_path / "labels.svg")
+    assert (tmp_path / "labels.svg").exists()

@@ -1,6 +1,8 @@
 """Labelled tiles from zips and folders."""
 
 import os
+import shutil
+import sys
 import tracemalloc
 import zipfile
 from collections.abc import Callable
@@ -14,6 +16,7 @@ from PIL import Image
 from geoclass.errors import DatasetError
 from geoclass.learn import dataset, samples
 from geoclass.learn.dataset import read_tiles
+from geoclass.learn.splits import hash_names
 
 Make = Callable[..., Path]
 
@@ -79,6 +82,30 @@ def test_channels_come_first_and_red_first(tmp_path: Path) -> None:
     (tmp_path / "a").mkdir()
     Image.fromarray(pixels).save(tmp_path / "a" / "1.png")
     assert read_tiles(tmp_path).images[0, :, 3, 5].tolist() == [10, 20, 30]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have names of Unicode alone")
+def test_names_that_are_not_utf8(make_tiles: Make) -> None:
+    folder = make_tiles(classes=2, each=3)
+    odd = os.fsdecode(b"caf\xe9.png")
+    shutil.copy(folder / "Forest" / "Forest_0.png", folder / "Forest" / odd)
+    tiles = read_tiles(folder, keep=True)
+    assert f"Forest/{odd}" in tiles.names
+    assert hash_names(tiles.names) != hash_names(tiles.names[:3])
+    assert read_tiles(folder.rename(folder.with_name(odd))).name == r"caf\udce9.png"
+    odd_class = folder.with_name(odd) / os.fsdecode(b"for\xeat")
+    (folder.with_name(odd) / "Forest").rename(odd_class)
+    with pytest.raises(DatasetError, match=r"class folder for.t in .* is not UTF-8: rename it"):
+        read_tiles(folder.with_name(odd))
+
+
+def test_zip_with_names_that_are_not_what_it_says(tmp_path: Path) -> None:
+    path = tmp_path / "tiles.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("Forest/é.png", b"never read")
+    path.write_bytes(path.read_bytes().replace("é".encode(), b"\xe9("))
+    with pytest.raises(DatasetError, match="is no zip file, or a damaged one"):
+        read_tiles(path)
 
 
 def test_missing_path(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Splits: stratified, repeatable, disjoint."""
 
 from collections.abc import Callable
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
@@ -55,6 +56,12 @@ def test_class_of_two_tiles_is_refused() -> None:
 def test_hash_does_not_depend_on_the_order() -> None:
     assert hash_names(["b", "a"]) == hash_names(["a", "b"])
     assert hash_names(["a"]) != hash_names(["a", "b"])
+
+
+def test_hash_of_names_is_what_models_remember() -> None:
+    """Pinned: models could not make their split again."""
+    text = "Forêt/1.png\nWald/2.png"
+    assert hash_names(["Wald/2.png", "Forêt/1.png"]) == sha256(text.encode()).hexdigest()
 
 
 def write_lists(folder: Path, **lists: list[str]) -> tuple[Path, Path, Path]:
