@@ -55,7 +55,7 @@ def inspect_tiles(
     sizes: Counter[str] = Counter()
     unusable: list[str] = []
     by_pixels: dict[str, list[str]] = {}
-    first: dict[tuple[str, str], list[np.ndarray]] = {}
+    first: dict[tuple[str, str], list[str]] = {}
     with open_samples(Path(path)) as samples:
         names, classes = samples.names, samples.classes
         for place, name in enumerate(names, start=1):
@@ -70,9 +70,11 @@ def inspect_tiles(
             by_pixels.setdefault(_hash_pixels(pixels), []).append(name)
             shown = first.setdefault((class_of(name), size), [])
             if len(shown) < samples_each:
-                shown.append(pixels)
-    common = sizes.most_common(1)[0][0] if sizes else ""
-    sheet = [image for label in classes for image in first.get((label, common), [])]
+                shown.append(name)
+        common = sizes.most_common(1)[0][0] if sizes else ""
+        chosen = [name for label in classes for name in first.get((label, common), [])]
+        # Read again: which size is the commonest was not known, and all would fill the memory.
+        sheet = [decode_image(samples.read(name), name) for name in chosen]
     counts = Counter(class_of(name) for name in names)
     return Inspection(
         images=len(names),

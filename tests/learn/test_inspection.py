@@ -1,8 +1,10 @@
 """Data sets, described."""
 
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 from PIL import Image
 
 from geoclass.learn.inspection import inspect_tiles
@@ -36,3 +38,16 @@ def test_what_is_wrong_is_listed(make_tiles: Make) -> None:
         "Forest/Forest_0.png", "Forest/Forest_1.png", "Forest/Forest_5.bmp",
     ]  # fmt: skip
     assert found.duplicates == (("AnnualCrop/AnnualCrop_0.png", "Forest/copy.png"),)
+
+
+def test_images_of_many_sizes_do_not_fill_the_memory(make_tiles: Make) -> None:
+    folder = make_tiles(classes=2, each=3)
+    for i in range(20):
+        Image.new("RGB", (1000, 300 + i)).save(folder / "Forest" / f"wide_{i}.png")
+    tracemalloc.start()
+    found = inspect_tiles(folder)
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert most < 6_000_000
+    with Image.open(folder / "Forest" / "Forest_2.png") as image:
+        np.testing.assert_array_equal(found.samples[-1], np.asarray(image).transpose(2, 0, 1))
