@@ -70,10 +70,13 @@ def count_seen(model: Model, images: np.ndarray) -> int | None:
     return int(np.isin(hash_pixels(images), model.seen.numpy()).sum())
 
 
-def split_randomly(labels: np.ndarray, seed: int = 0) -> Split:
+def split_randomly(
+    labels: np.ndarray, seed: int = 0, *, classes: Sequence[str] | None = None
+) -> Split:
     """Take a fifth of each class for testing, then a tenth of the rest for validation.
 
-    `labels` is int (n,). The same labels and seed give the same split on every machine.
+    `labels` is int (n,). The same labels and seed give the same split on every machine. `classes`
+    names them in errors.
     Raises DatasetError for a class with fewer than three tiles, which cannot fill three parts.
     """
     generator = np.random.default_rng(seed)
@@ -81,8 +84,9 @@ def split_randomly(labels: np.ndarray, seed: int = 0) -> Split:
     for label in np.unique(labels):
         members = generator.permutation(np.flatnonzero(labels == label))
         if len(members) < 3:
+            name = f"number {label}" if classes is None else classes[label]
             raise DatasetError(
-                f"class number {label} has {len(members)} tiles, at least 3 are needed "
+                f"class {name} has {len(members)} tiles, at least 3 are needed "
                 "for training, validation and test: add tiles or remove the class"
             )
         n_test = max(1, round(TEST_SHARE * len(members)))
@@ -128,7 +132,7 @@ def choose_part(
     if lists is not None:
         split = split_by_lists(tiles, *lists)
     elif record.kind == "random" and record.seed is not None:
-        split = split_randomly(tiles.labels, record.seed)
+        split = split_randomly(tiles.labels, record.seed, classes=tiles.classes)
     else:
         raise DatasetError("the model's split was given as lists: give them with --lists")
     if hash_names(tiles.names[i] for i in split.test) != record.test_sha256:

@@ -51,6 +51,8 @@ def test_other_seed_other_split() -> None:
 def test_class_of_two_tiles_is_refused() -> None:
     with pytest.raises(DatasetError, match="class number 1 has 2 tiles"):
         split_randomly(np.array([0, 0, 0, 1, 1]))
+    with pytest.raises(DatasetError, match="class Wald has 2 tiles"):
+        split_randomly(np.array([0, 0, 0, 1, 1]), classes=("See", "Wald"))
 
 
 def test_hash_does_not_depend_on_the_order() -> None:
