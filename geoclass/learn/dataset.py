@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import warnings
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -21,6 +22,10 @@ TILE_SIZE = 64
 
 MAX_PIXELS = 50_000_000
 """Larger images are no tiles; some are made to fill the memory."""
+
+# Pillow warns of images that are refused here in words of our own. The filter is set once, as
+# filters belong to all threads, and comes last, so that those of who uses the library go first.
+warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning, append=True)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,7 +143,7 @@ def decode_image(data: bytes, name: str) -> np.ndarray:
                 raise Image.DecompressionBombError
             mode = _stored_mode(image, data)
             pixels = np.asarray(image)
-    except Image.DecompressionBombError as error:
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise DatasetError(f"image {name} is too large to decode: map it as a scene") from error
     except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
         raise DatasetError(f"image {name} cannot be decoded: replace or remove it") from error

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import subprocess
 import sys
 import tracemalloc
 import zipfile
@@ -251,6 +252,25 @@ def test_image_that_would_fill_the_memory(
     monkeypatch.setattr(dataset, "MAX_PIXELS", 64 * 64 - 1)
     with pytest.raises(DatasetError, match="too large to decode"):
         read_tiles(make_tiles())
+
+
+def test_pillow_does_not_warn_of_images_that_are_refused(tmp_path: Path) -> None:
+    image = tmp_path / "large.png"
+    Image.new("1", (10_000, 10_000)).save(image)
+    code = (
+        "import sys, pathlib; from geoclass.errors import DatasetError\n"
+        "from geoclass.learn.dataset import decode_image\n"
+        "try: decode_image(pathlib.Path(sys.argv[1]).read_bytes(), 'large.png')\n"
+        "except DatasetError as error: print(error, end='')"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, image], capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "image large.png is too large to decode: map it as a scene"
+    assert done.stderr == ""
+    # Here warnings are errors.
+    with pytest.raises(DatasetError, match="too large to decode"):
+        dataset.decode_image(image.read_bytes(), "large.png")
 
 
 @pytest.mark.parametrize("zipped", [False, True])
