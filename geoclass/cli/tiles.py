@@ -63,12 +63,12 @@ def command(
     from geoclass.model.checkpoint import load_model
     from geoclass.scene.labels import read_labels
 
+    ground = read_labels(labels, column)
     model = load_model()
     settings = MapSettings(frame=frame, masks=masks, radiometry=radiometry)
     plan = plan_map(scene, model.contract, model.sha256, settings, bands=bands)
     for warning in plan.warnings:
         click.echo(f"Warning: {warning}", err=True)
-    ground = read_labels(labels, column)
     with tqdm(
         total=plan.grid.rows * plan.grid.cols,
         unit="tile",

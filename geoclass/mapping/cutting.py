@@ -53,10 +53,10 @@ def cut_scene(
     may hold tiles of other scenes. `on_cells` is told how many more cells were looked at.
     Raises SceneError, SettingsError, OutputError.
     """
+    ground = read_labels(Path(labels), column)
     model = load_model()
     wishes = settings or MapSettings()
     plan = plan_map(scene, model.contract, model.sha256, wishes, bands=bands)
-    ground = read_labels(Path(labels), column)
     return cut_labelled_tiles(
         plan, ground, Path(output), min_share=min_share, add=add, on_cells=on_cells
     )
@@ -84,6 +84,7 @@ def cut_labelled_tiles(
     if output.exists() and not add:
         raise OutputError(f"{output} exists: give --add to add to it, or another name")
     try:
+        _check_classes(ground, output)
         with draft_folder(output) as folder:
             made = Path(folder) / "tiles"
             made.mkdir()
@@ -92,6 +93,20 @@ def cut_labelled_tiles(
     except OSError as error:
         raise OutputError(f"cannot write tiles to {output}: {error}") from error
     return cut
+
+
+def _check_classes(ground: LabelledGround, output: Path) -> None:
+    """Refuse classes that differ only in case from one that tiles were cut of before."""
+    if not output.exists():
+        return
+    there = {folder.name.casefold(): folder.name for folder in output.iterdir()}
+    for name in ground.shapes:
+        other = there.get(name.casefold(), name)
+        if other != name:
+            raise OutputError(
+                f"{output} holds a class {other}, the polygons have {name}, which differs only in "
+                "case: rename one"
+            )
 
 
 def _cut(
@@ -138,7 +153,10 @@ def _move(made: Path, output: Path) -> None:
     places = [output / file.relative_to(made) for file in files]
     there = next((place for place in places if place.exists()), None)
     if there is not None:
-        raise OutputError(f"{there} exists: the scene has been cut into this folder before")
+        raise OutputError(
+            f"{there} exists: this scene, or another of its name, has been cut into this folder "
+            "before; rename another one, or give another folder"
+        )
     for file, place in zip(files, places, strict=True):
         place.parent.mkdir(parents=True, exist_ok=True)
         shutil.move(file, place)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -49,6 +49,7 @@ def read_labels(path: Path, column: str) -> LabelledGround:
     """Read polygons whose class stands in a column; SceneError where that cannot be done."""
     polygons, values, crs = read_polygons(path, column)
     names = np.array([_name_class(path, value) for value in values])
+    _check_case(path, np.unique(names).tolist())
     return LabelledGround(
         shapes={str(name): shapely.union_all(polygons[names == name]) for name in np.unique(names)},
         crs=crs,
@@ -63,3 +64,15 @@ def _name_class(path: Path, value: object) -> str:
             "give every polygon a plain name"
         )
     return name
+
+
+def _check_case(path: Path, names: Iterable[str]) -> None:
+    """Refuse classes whose folders are one and the same on Windows and macOS."""
+    first: dict[str, str] = {}
+    for name in names:
+        other = first.setdefault(name.casefold(), name)
+        if other != name:
+            raise SceneError(
+                f"polygons in {path} are of classes {other} and {name}, which differ only in case: "
+                "give all of them one name"
+            )

@@ -13,7 +13,7 @@ import shapely
 
 from geoclass.errors import GeoclassError, OutputError, SceneError, SettingsError
 from geoclass.learn.dataset import read_tiles
-from geoclass.mapping.cutting import CutTiles, cut_labelled_tiles
+from geoclass.mapping.cutting import CutTiles, cut_labelled_tiles, cut_scene
 from geoclass.mapping.plan import plan_map
 from geoclass.mapping.settings import MapSettings
 from geoclass.scene.labels import read_labels
@@ -109,6 +109,29 @@ def test_scenes_add_up_and_nothing_is_replaced(
         "wood_other_0_0.png", "wood_scene_0_0.png",
     ]  # fmt: skip
     assert sorted(file.name for file in tmp_path.iterdir() if file.is_dir()) == ["tiles"]
+
+
+def test_other_scene_of_the_same_name(scene: Path, make_scene: Make, tmp_path: Path) -> None:
+    labels = draw(scene, tmp_path / "labels.gpkg", {"wood": [(0, 0, 1, 1)]})
+    cut(scene, labels, tmp_path / "tiles")
+    (tmp_path / "may").mkdir()
+    other = make_scene(paint([[5, 6]]), name="may/scene.tif")
+    message = "this scene, or another of its name, .* before; rename another one, or give another f"
+    with pytest.raises(OutputError, match=message):
+        cut(other, labels, tmp_path / "tiles", add=True)
+
+
+def test_classes_that_differ_only_in_case(scene: Path, tmp_path: Path) -> None:
+    boxes = {"Wood": [(0, 0, 1, 1)], "wood": [(1, 0, 2, 1)]}
+    labels = draw(scene, tmp_path / "labels.gpkg", boxes)
+    # No scene is looked for.
+    with pytest.raises(SceneError, match=r"classes Wood and wood, which differ only in case: give"):
+        cut_scene(tmp_path / "none.tif", labels, tmp_path / "tiles")
+    small = draw(scene, tmp_path / "small.gpkg", {"wood": boxes["wood"]})
+    large = draw(scene, tmp_path / "large.gpkg", {"Wood": boxes["Wood"]})
+    cut(scene, small, tmp_path / "tiles")
+    with pytest.raises(OutputError, match=r"holds a class wood, the polygons have Wood, which dif"):
+        cut(scene, large, tmp_path / "tiles", add=True)
 
 
 def write_labels(path: Path, problem: str) -> None:
