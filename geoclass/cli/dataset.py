@@ -26,13 +26,15 @@ def command(data: Path, sheet: Path | None, as_json: bool) -> None:
     Images that cannot be decoded, that stand in no class folder and that have equal pixels are
     listed. The exit code is 0 whatever was found.
     """
-    from geoclass.learn.figures import save_contact_sheet
+    from geoclass.learn.figures import check_sheet, save_contact_sheet
     from geoclass.learn.inspection import inspect_tiles
-    from geoclass.learn.samples import make_printable
+    from geoclass.learn.samples import check_outside, make_printable
     from geoclass.products.formats import check_not_input
 
     if sheet is not None:
+        check_sheet(sheet)
         check_not_input(sheet, data)
+        check_outside(sheet, data)
     found = inspect_tiles(data)
     text = json.dumps(found.to_json()) if as_json else make_printable(format_inspection(found))
     click.echo(text)

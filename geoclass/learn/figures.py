@@ -11,9 +11,19 @@ from PIL import Image
 
 from geoclass.errors import OutputError
 from geoclass.learn.vision import import_torchvision
-from geoclass.products.writing import write_whole
+from geoclass.products.writing import check_folder, write_whole
 
 TILES_A_ROW = 10
+
+
+def check_sheet(path: Path) -> None:
+    """Refuse a name or folder that `save_contact_sheet` could not write to; OutputError."""
+    if Image.registered_extensions().get(path.suffix.lower()) not in Image.SAVE:
+        raise OutputError(
+            f"cannot write the picture {path}: {path.suffix or 'a name without suffix'} is no "
+            "picture's suffix, give one such as .png or .jpg"
+        )
+    check_folder(path)
 
 
 def save_contact_sheet(images: np.ndarray, path: Path | str) -> None:

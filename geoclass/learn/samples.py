@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from geoclass.errors import DatasetError
+from geoclass.errors import DatasetError, OutputError
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".tif", ".tiff"})
 
@@ -153,6 +153,14 @@ def find_place(path: Path) -> Path:
     A link is not followed: it may have been set for the sake of its name.
     """
     return path.resolve() if path.name in ("", "..") else path.absolute()
+
+
+def check_outside(picture: Path, data: Path) -> None:
+    """Refuse a picture inside a folder of tiles, which it would replace or join; OutputError."""
+    if data.is_dir() and picture.resolve().is_relative_to(data.resolve()):
+        raise OutputError(
+            f"the picture {picture} would stand among the tiles of {data}: give a path outside it"
+        )
 
 
 def make_printable(text: str) -> str:

@@ -14,7 +14,7 @@ from PIL import Image
 
 from geoclass.learn.single import ImageLabel
 from geoclass.report.charts import draw_labels
-from tests.cli.test_commands import run
+from tests.cli.test_commands import error, run
 
 Make = Callable[..., Path]
 
@@ -47,3 +47,29 @@ def test_names_that_are_not_utf8_are_drawn(tmp_path: Path) -> None:
     )  # fmt: skip
     draw_labels([label], tmp_path / "labels.svg")
     assert (tmp_path / "labels.svg").exists()
+
+
+@pytest.mark.parametrize("name", ["Forest/Forest_0.png", "sheet.png", "../link/Forest/new.png"])
+def test_no_tile_is_replaced_by_the_sheet(make_tiles: Make, name: str) -> None:
+    tiles = make_tiles(classes=2, each=3)
+    (tiles.parent / "link").symlink_to(tiles)
+    before = (tiles / "Forest" / "Forest_0.png").read_bytes()
+    message = error("dataset", tiles, "--sheet", tiles / name)
+    assert f"would stand among the tiles of {tiles}: give a path outside it" in message
+    assert (tiles / "Forest" / "Forest_0.png").read_bytes() == before
+    assert len(list(tiles.rglob("*.png"))) == 6
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("sheet.xyz", ".xyz is no picture's suffix, give one such as .png"),
+        ("sheet", "a name without suffix is no picture's suffix"),
+        ("none/sheet.png", "none does not exist: create it first"),
+    ],
+)
+def test_sheet_that_cannot_be_written_is_told_first(
+    tmp_path: Path, name: str, message: str
+) -> None:
+    """The data set, which is not there, would be looked for after it."""
+    assert message in error("dataset", tmp_path / "tiles", "--sheet", tmp_path / name)
