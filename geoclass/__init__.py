@@ -39,11 +39,16 @@ if TYPE_CHECKING:
     from geoclass.learn.augment import AugmentSettings
     from geoclass.learn.download import fetch_dataset
     from geoclass.learn.evaluation import Evaluation
-    from geoclass.learn.figures import save_contact_sheet
     from geoclass.learn.inspection import Inspection, inspect_tiles
     from geoclass.learn.recipes import TrainSettings
     from geoclass.learn.single import ImageLabel, label_images
-    from geoclass.learn.tasks import ModelScore, choose_recipe, score_on_tiles, train_on_tiles
+    from geoclass.learn.tasks import (
+        Mistake,
+        ModelScore,
+        choose_recipe,
+        score_on_tiles,
+        train_on_tiles,
+    )
     from geoclass.learn.training import EpochReport
     from geoclass.legend import Legend
     from geoclass.mapping.cutting import CutTiles, cut_scene
@@ -79,7 +84,13 @@ if TYPE_CHECKING:
     from geoclass.products.mosaic import merge_maps, write_mosaic
     from geoclass.products.style_files import write_styles
     from geoclass.report.card import describe_model
-    from geoclass.report.charts import draw_confusion, draw_labels, draw_learning_curve
+    from geoclass.report.charts import (
+        draw_confusion,
+        draw_labels,
+        draw_learning_curve,
+        draw_mistakes,
+        draw_samples,
+    )
     from geoclass.report.page.render import write_report
     from geoclass.report.preview import draw_preview
     from geoclass.report.timeline import draw_timeline
@@ -115,6 +126,7 @@ _HOMES = {
     "MaskSettings": "geoclass.scene.settings",
     "Model": "geoclass.model.checkpoint",
     "ModelError": "geoclass.errors",
+    "Mistake": "geoclass.learn.tasks",
     "ModelScore": "geoclass.learn.tasks",
     "MonitorSettings": "geoclass.monitor.settings",
     "Monitoring": "geoclass.monitor.watch",
@@ -140,7 +152,9 @@ _HOMES = {
     "draw_confusion": "geoclass.report.charts",
     "draw_labels": "geoclass.report.charts",
     "draw_learning_curve": "geoclass.report.charts",
+    "draw_mistakes": "geoclass.report.charts",
     "draw_preview": "geoclass.report.preview",
+    "draw_samples": "geoclass.report.charts",
     "draw_timeline": "geoclass.report.timeline",
     "estimate_work": "geoclass.mapping.estimate",
     "export_onnx": "geoclass.model.export",
@@ -158,7 +172,6 @@ _HOMES = {
     "read_zones": "geoclass.monitor.zones",
     "run_campaign": "geoclass.campaign.run",
     "sample_map": "geoclass.monitor.sampling",
-    "save_contact_sheet": "geoclass.learn.figures",
     "score_on_tiles": "geoclass.learn.tasks",
     "to_geodataframe": "geoclass.products.geopackage",
     "to_xarray": "geoclass.products.dataset",
@@ -203,6 +216,7 @@ __all__ = [
     "MapPlan",
     "MapSettings",
     "MaskSettings",
+    "Mistake",
     "Model",
     "ModelError",
     "ModelScore",
@@ -230,7 +244,9 @@ __all__ = [
     "draw_confusion",
     "draw_labels",
     "draw_learning_curve",
+    "draw_mistakes",
     "draw_preview",
+    "draw_samples",
     "draw_timeline",
     "estimate_work",
     "export_onnx",
@@ -248,7 +264,6 @@ __all__ = [
     "read_zones",
     "run_campaign",
     "sample_map",
-    "save_contact_sheet",
     "score_on_tiles",
     "to_geodataframe",
     "to_xarray",

@@ -58,10 +58,10 @@ SECTIONS = {
         "sample_map", "write_sample", "assess_sample", "SampleSettings", "Sample", "Assessment",
     ),
     "Images, training, models": (
-        "label_images", "draw_labels", "fetch_dataset", "inspect_tiles", "save_contact_sheet",
+        "label_images", "draw_labels", "fetch_dataset", "inspect_tiles", "draw_samples",
         "cut_scene", "choose_recipe", "train_on_tiles", "draw_learning_curve", "score_on_tiles",
-        "draw_confusion", "describe_model", "export_onnx",
-        "TrainSettings", "AugmentSettings", "EpochReport", "ModelScore", "Evaluation",
+        "draw_confusion", "draw_mistakes", "describe_model", "export_onnx",
+        "TrainSettings", "AugmentSettings", "EpochReport", "ModelScore", "Mistake", "Evaluation",
         "Inspection", "ImageLabel", "CutTiles", "Model", "Contract", "Classifier",
     ),
     "Errors": (

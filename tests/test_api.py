@@ -33,9 +33,9 @@ CALLS = {
     "predict": ("label_images", "draw_labels"),
     "download": ("fetch_dataset",),
     "tiles": ("cut_scene",),
-    "dataset": ("inspect_tiles", "save_contact_sheet"),
+    "dataset": ("inspect_tiles", "draw_samples"),
     "train": ("train_on_tiles", "draw_learning_curve"),
-    "evaluate": ("score_on_tiles", "draw_confusion", "save_contact_sheet"),
+    "evaluate": ("score_on_tiles", "draw_confusion", "draw_mistakes"),
     "export": ("export_onnx",),
 }  # fmt: skip
 """What does in Python what a command does."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from geoclass.cli import options
+from geoclass.cli.pictures import check_pictures
 
 if TYPE_CHECKING:
     from geoclass.learn.inspection import Inspection
@@ -18,7 +19,7 @@ LISTED = 10
 
 @click.command("dataset")
 @click.argument("data", type=options.FILE)
-@click.option("--sheet", type=options.FILE, help="Write the first ten tiles a class as a picture.")
+@click.option("--sheet", type=options.FILE, help="Draw the first ten tiles a class: .png, .svg …")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")
 def command(data: Path, sheet: Path | None, as_json: bool) -> None:
     """Describe DATA, a zip or folder of class folders: classes, sizes, what is wrong.
@@ -26,20 +27,17 @@ def command(data: Path, sheet: Path | None, as_json: bool) -> None:
     Images that cannot be decoded, that stand in no class folder and that have equal pixels are
     listed. The exit code is 0 whatever was found.
     """
-    from geoclass.learn.figures import check_sheet, save_contact_sheet
     from geoclass.learn.inspection import inspect_tiles
-    from geoclass.learn.samples import check_outside, make_printable
-    from geoclass.products.formats import check_not_input
+    from geoclass.learn.samples import make_printable
 
-    if sheet is not None:
-        check_sheet(sheet)
-        check_not_input(sheet, data)
-        check_outside(sheet, data)
+    check_pictures([sheet], data)
     found = inspect_tiles(data)
     text = json.dumps(found.to_json()) if as_json else make_printable(format_inspection(found))
     click.echo(text)
-    if sheet is not None and len(found.samples):
-        save_contact_sheet(found.samples, sheet)
+    if sheet is not None and found.samples:
+        from geoclass.report.charts import draw_samples
+
+        draw_samples(found.samples, sheet)
 
 
 def format_inspection(found: Inspection) -> str:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from geoclass.cli import options
+from geoclass.cli.pictures import check_pictures
 
 if TYPE_CHECKING:
     from geoclass.learn.corruptions import CorruptionScore
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from geoclass.learn.splits import Part
 
 PARTS = ("test", "validation", "train", "all")
-SHOWN_MISTAKES = 50
+SHOWN_MISTAKES = 48
 
 
 @click.command("evaluate")
@@ -33,13 +34,15 @@ SHOWN_MISTAKES = 50
 )
 @options.lists
 @click.option(
-    "--mistakes", type=options.FILE, help="Write the most confident mistakes as a picture."
+    "--mistakes", type=options.FILE, help="Draw the most confident mistakes: .png, .svg …"
 )
 @click.option("--confusion", type=options.FILE, help="Draw the confusion matrix: .png, .svg …")
 @click.option(
     "--corrupt", is_flag=True, help="Score the tiles under a fixed list of corruptions too."
 )
-@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
+@click.option(
+    "--json", "as_json", is_flag=True, help="Print JSON instead of tables, with all mistakes."
+)
 @options.symmetries
 @options.device
 @options.batch_size
@@ -63,14 +66,10 @@ def command(
     MODEL is a model file, or the word `shipped`. DATA is a zip or folder of class folders. The
     model remembers its split; it is made again, and checked, so that just the test part counts.
     """
-    from geoclass.learn.figures import save_contact_sheet
     from geoclass.learn.tasks import score_on_tiles
     from geoclass.model.checkpoint import load_model
-    from geoclass.products.formats import check_not_input
 
-    for picture in (mistakes, confusion):
-        if picture is not None:
-            check_not_input(picture, model, data)
+    check_pictures([mistakes, confusion], model, data)
     score = score_on_tiles(
         load_model(options.named_model(model)),
         data,
@@ -86,6 +85,7 @@ def command(
     result = score.evaluation
     if as_json:
         more: dict[str, object] = {"unknown_share": score.unknown_share, "seen": score.seen}
+        more["mistakes"] = [mistake.to_json() for mistake in score.mistakes]
         if corrupt:
             more["robustness"] = [asdict(r) for r in score.robustness]
         click.echo(json.dumps({**result.to_json(), **more}))
@@ -101,7 +101,9 @@ def command(
         if not len(score.mistakes):
             click.echo(f"no mistakes: {mistakes} is not written", err=True)
             return
-        save_contact_sheet(score.mistakes[:SHOWN_MISTAKES], mistakes)
+        from geoclass.report.charts import draw_mistakes
+
+        draw_mistakes(score.mistakes[:SHOWN_MISTAKES], mistakes)
 
 
 def format_robustness(scores: Sequence[CorruptionScore]) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from geoclass.cli import options
+from geoclass.cli.pictures import check_pictures
 
 MOST_SHOWN = 40
 
@@ -36,12 +37,11 @@ def command(
     The tile in the middle is labelled, or with --tiles all of them. For georeferenced scenes
     use `geoclass map`.
     """
+    from geoclass.learn.samples import make_printable
     from geoclass.learn.single import label_images
     from geoclass.model.checkpoint import load_model
-    from geoclass.products.formats import check_not_input
 
-    if show is not None:
-        check_not_input(show, model, *images)
+    check_pictures([show], model, *images)
     labels = label_images(
         images,
         load_model(model),
@@ -56,7 +56,8 @@ def command(
         for label in labels:
             place = f" {label.row},{label.col}" if tiles else ""
             doubt = "unlike the training data; likeliest " if label.unknown else ""
-            click.echo(f"{label.image}{place}: {doubt}{label.name} {label.confidence:.1%}")
+            said = f"{label.image}{place}: {doubt}{label.name} {label.confidence:.1%}"
+            click.echo(make_printable(said))
     if show is not None:
         from geoclass.report.charts import draw_labels
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -31,12 +31,12 @@ class Inspection:
     """Images beside the class folders, which are of no class; `images` does not count them."""
     duplicates: tuple[tuple[str, ...], ...]
     """Groups of images with the same pixels."""
-    samples: np.ndarray
-    """uint8 (n, 3, s, s): the first images of each class that have the commonest size."""
+    samples: dict[str, np.ndarray]
+    """By class, uint8 (n, 3, s, s): its first images of the commonest size, if it has any."""
 
     def to_json(self) -> dict[str, Any]:
         """Plain data, without the samples."""
-        data = asdict(self)
+        data = {field.name: getattr(self, field.name) for field in fields(self)}
         del data["samples"]
         return data
 
@@ -72,9 +72,12 @@ def inspect_tiles(
             if len(shown) < samples_each:
                 shown.append(name)
         common = sizes.most_common(1)[0][0] if sizes else ""
-        chosen = [name for label in classes for name in first.get((label, common), [])]
         # Read again: which size is the commonest was not known, and all would fill the memory.
-        sheet = [decode_image(samples.read(name), name) for name in chosen]
+        pictures = {
+            label: np.stack([decode_image(samples.read(name), name) for name in chosen])
+            for label in classes
+            if (chosen := first.get((label, common)))
+        }
     counts = Counter(class_of(name) for name in names)
     return Inspection(
         images=len(names),
@@ -83,7 +86,7 @@ def inspect_tiles(
         unusable=tuple(unusable),
         unused=tuple(samples.loose),
         duplicates=tuple(tuple(group) for group in by_pixels.values() if len(group) > 1),
-        samples=np.stack(sheet) if sheet else np.zeros((0, 3, 1, 1), np.uint8),
+        samples=pictures,
     )
 
 

@@ -47,6 +47,26 @@ class TrainingPlan:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Mistake:
+    """A tile that is of one class and was called another."""
+
+    tile: str
+    """`<class>/<file>`."""
+    true: str
+    """The class it is of."""
+    predicted: str
+    """The class it was called."""
+    confidence: float
+    """Probability of the latter, 0–1."""
+    pixels: np.ndarray
+    """uint8 (3, tile, tile)."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data, without the pixels."""
+        return {name: getattr(self, name) for name in ("tile", "true", "predicted", "confidence")}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class ModelScore:
     """How a model fares on labelled tiles."""
 
@@ -58,8 +78,8 @@ class ModelScore:
     """Of the tiles, those that the model was trained on or chosen with; None: it cannot say."""
     robustness: tuple[CorruptionScore, ...]
     """Accuracy under each corruption, where that was asked for."""
-    mistakes: np.ndarray
-    """uint8 (n, 3, tile, tile): the tiles that were called wrongly, the surest first."""
+    mistakes: tuple[Mistake, ...]
+    """The tiles that were called wrongly, the surest first."""
     skipped: tuple[str, ...]
     """What was wrong with each image that was left out."""
 
@@ -206,15 +226,30 @@ def score_on_tiles(
     robustness: Sequence[CorruptionScore] = ()
     if corrupt:
         robustness = score_corruptions(classifier, images, labels, on_tiles=on_tiles)
-    surest = prediction.probabilities.max(axis=1)
-    wrong = np.flatnonzero(prediction.probabilities.argmax(axis=1) != labels)
     return ModelScore(
         evaluation=evaluate(prediction.probabilities, labels, model.contract.legend.names),
         unknown_share=float(prediction.unknown.mean()),
         seen=count_seen(model, images),
         robustness=tuple(robustness),
-        mistakes=images[wrong[np.argsort(-surest[wrong], kind="stable")]],
+        mistakes=_list_mistakes(tiles, chosen, prediction.probabilities),
         skipped=tiles.skipped,
+    )
+
+
+def _list_mistakes(
+    tiles: TileSet, chosen: np.ndarray, probabilities: np.ndarray
+) -> tuple[Mistake, ...]:
+    called, surest = probabilities.argmax(axis=1), probabilities.max(axis=1)
+    wrong = np.flatnonzero(called != tiles.labels[chosen])
+    return tuple(
+        Mistake(
+            tile=tiles.names[chosen[i]],
+            true=tiles.classes[tiles.labels[chosen[i]]],
+            predicted=tiles.classes[called[i]],
+            confidence=float(surest[i]),
+            pixels=tiles.images[chosen[i]],
+        )
+        for i in wrong[np.argsort(-surest[wrong], kind="stable")]
     )
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import csv
+import importlib.util
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,22 +20,22 @@ if TYPE_CHECKING:  # a preview needs no torch, which these two would bring
 
     from geoclass.learn.evaluation import Evaluation
     from geoclass.learn.single import ImageLabel
+    from geoclass.learn.tasks import Mistake
 
-PICTURES = (".png", ".svg", ".pdf")
+PICTURES = (".png", ".jpg", ".jpeg", ".svg", ".pdf")
 """Suffixes of the pictures that are drawn."""
 
 SHOWN_CLASSES = 5
+MISTAKES_A_ROW = 6
+TILES_A_ROW = 10
 INK = "#2c7fb8"
 
 
 def new_figure(width_in: float, height_in: float) -> Figure:
     """An empty figure; GeoclassError where matplotlib is not installed."""
-    try:
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise GeoclassError(
-            "pictures need matplotlib, which is not installed: pip install 'geoclass[plot]'"
-        ) from error
+    _check_matplotlib()
+    from matplotlib.figure import Figure
+
     return Figure(figsize=(width_in, height_in), layout="constrained", dpi=120)
 
 
@@ -54,8 +55,19 @@ def save_figure(figure: Figure, path: Path | str) -> None:
     write_whole(path, content.getvalue())
 
 
+def _check_matplotlib() -> None:
+    if importlib.util.find_spec("matplotlib") is None:
+        raise GeoclassError(
+            "pictures need matplotlib, which is not installed: pip install 'geoclass[plot]'"
+        )
+
+
 def check_picture(path: Path) -> None:
-    """Refuse a file name whose suffix is no picture's; OutputError."""
+    """Refuse a file name whose suffix is no picture's; OutputError.
+
+    GeoclassError where matplotlib is not installed.
+    """
+    _check_matplotlib()
     if path.suffix.lower() not in PICTURES:
         raise OutputError(
             f"cannot write the picture {path}: {path.suffix or 'a name without suffix'} is none of "
@@ -101,6 +113,33 @@ def draw_learning_curve(log: Path | str, path: Path | str) -> None:
     right.set(xlabel="epoch", ylabel="validation accuracy (%)")
     for axes in (left, right):
         axes.grid(alpha=0.3)
+    save_figure(figure, path)
+
+
+def draw_samples(samples: Mapping[str, np.ndarray], path: Path | str) -> None:
+    """Draw uint8 tiles (n, 3, s, s) by class, a row of ten under the name of each."""
+    from geoclass.learn.figures import join_tiles
+
+    figure = new_figure(5.6, 0.3 + 0.85 * len(samples))
+    rows = figure.subplots(len(samples), squeeze=False).ravel()
+    for row, (name, tiles) in zip(rows, samples.items(), strict=True):
+        row.imshow(join_tiles(tiles[:TILES_A_ROW], TILES_A_ROW))
+        row.set_title(name, loc="left", size=8)
+        row.axis("off")
+    save_figure(figure, path)
+
+
+def draw_mistakes(mistakes: Sequence[Mistake], path: Path | str) -> None:
+    """Draw tiles with the class they are of, the one they were called, and how surely."""
+    rows = -(-len(mistakes) // MISTAKES_A_ROW)
+    figure = new_figure(1.75 * MISTAKES_A_ROW, 2.3 * rows)
+    axes = figure.subplots(rows, MISTAKES_A_ROW, squeeze=False).ravel()
+    for picture in axes:
+        picture.axis("off")
+    for picture, mistake in zip(axes, mistakes, strict=False):
+        picture.imshow(mistake.pixels.transpose(1, 2, 0))
+        called = f"{mistake.true}, called\n{mistake.predicted} {mistake.confidence:.0%}"
+        picture.set_title(make_printable(f"{Path(mistake.tile).name}\n{called}"), size=7)
     save_figure(figure, path)
 
 

@@ -423,10 +423,26 @@ class TestTrainAndEvaluate:
         self, make_tiles: Make, random_model: Path, tmp_path: Path
     ) -> None:
         tiles = make_tiles(classes=10, each=3, name="ten")
-        wrong = tmp_path / "wrong.png"
-        run("evaluate", random_model, tiles, "--part", "all", "--mistakes", wrong)
-        with Image.open(wrong) as picture:
-            assert picture.width == 10 * 66 + 2
+        given = ("evaluate", random_model, tiles, "--part", "all")
+        wrong = tmp_path / "wrong.svg"
+        result = json.loads(run(*given, "--mistakes", wrong, "--json").output)
+        first = result["mistakes"][0]
+        assert len(result["mistakes"]) == 30 - round(30 * result["accuracy"])
+        assert first["tile"].startswith(f"{first['true']}/")
+        assert f"{first['true']}, called" in wrong.read_text()
+
+    def test_pictures_that_cannot_be_written_are_told_first(
+        self, tiles: Path, random_model: Path, tmp_path: Path
+    ) -> None:
+        given = ("evaluate", random_model, tiles)
+        one = tmp_path / "one.png"
+        assert "two pictures" in error(*given, "--mistakes", one, "--confusion", one)
+        assert ".xyz is none of .png" in error(*given, "--confusion", tmp_path / "a.xyz")
+        assert "create it first" in error(*given, "--mistakes", tmp_path / "none" / "a.png")
+        among = tiles / "Forest" / "Forest_0.png"
+        before = among.read_bytes()
+        assert "would stand among the tiles" in error(*given, "--mistakes", among)
+        assert among.read_bytes() == before
 
     def test_corruptions_are_scored_too(self, tiles: Path, tmp_path: Path) -> None:
         model = tmp_path / "m.safetensors"
@@ -586,7 +602,7 @@ class TestDataset:
         assert "unusable    1" in out
         assert "duplicates  none" in out
         with Image.open(tmp_path / "sheet.png") as sheet:
-            assert sheet.size == (10 * 66 + 2, 2 * 66 + 2)
+            assert sheet.width > sheet.height
         assert json.loads(run("dataset", tiles, "--json").output)["images"] == 24
 
     def test_bad_input_is_one_line(self, tmp_path: Path) -> None:

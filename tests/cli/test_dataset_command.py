@@ -63,8 +63,8 @@ def test_no_tile_is_replaced_by_the_sheet(make_tiles: Make, name: str) -> None:
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("sheet.xyz", ".xyz is no picture's suffix, give one such as .png"),
-        ("sheet", "a name without suffix is no picture's suffix"),
+        ("sheet.xyz", ".xyz is none of .png, .jpg"),
+        ("sheet", "a name without suffix is none of .png"),
         ("none/sheet.png", "none does not exist: create it first"),
     ],
 )

@@ -8,6 +8,7 @@ import numpy as np
 from PIL import Image
 
 from geoclass.learn.inspection import inspect_tiles
+from geoclass.legend import EUROSAT
 
 Make = Callable[..., Path]
 
@@ -18,7 +19,8 @@ def test_sound_data_set(make_tiles: Make) -> None:
     assert found.classes == {"AnnualCrop": 12, "Forest": 12, "HerbaceousVegetation": 12}
     assert found.sizes == {"64×64": 36}
     assert found.unusable == found.duplicates == ()
-    assert found.samples.shape == (12, 3, 64, 64)
+    shapes = {name: tiles.shape for name, tiles in found.samples.items()}
+    assert shapes == dict.fromkeys(EUROSAT.names[:3], (4, 3, 64, 64))
 
 
 def test_what_is_wrong_is_listed(make_tiles: Make) -> None:
@@ -50,4 +52,6 @@ def test_images_of_many_sizes_do_not_fill_the_memory(make_tiles: Make) -> None:
     tracemalloc.stop()
     assert most < 6_000_000
     with Image.open(folder / "Forest" / "Forest_2.png") as image:
-        np.testing.assert_array_equal(found.samples[-1], np.asarray(image).transpose(2, 0, 1))
+        np.testing.assert_array_equal(
+            found.samples["Forest"][-1], np.asarray(image).transpose(2, 0, 1)
+        )

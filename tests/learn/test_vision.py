@@ -1,6 +1,5 @@
 """torchvision beside any build of torch."""
 
-import errno
 import subprocess
 import sys
 from collections.abc import Callable
@@ -8,10 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
 
-from geoclass.errors import OutputError
-from geoclass.learn.figures import save_contact_sheet
+from geoclass.learn.figures import join_tiles
 from geoclass.learn.vision import import_torchvision
 
 
@@ -41,27 +38,10 @@ def test_other_errors_are_not_swallowed(monkeypatch: pytest.MonkeyPatch) -> None
         import_torchvision()
 
 
-def test_contact_sheet(tmp_path: Path) -> None:
+def test_tiles_side_by_side() -> None:
     images = np.full((12, 3, 64, 64), 100, np.uint8)
-    save_contact_sheet(images, tmp_path / "sheet.png")
-    with Image.open(tmp_path / "sheet.png") as sheet:
-        assert sheet.size == (10 * 66 + 2, 2 * 66 + 2)
-    with pytest.raises(OutputError, match="cannot write the picture"):
-        save_contact_sheet(images, tmp_path / "none" / "sheet.png")
-
-
-def test_contact_sheet_that_fails_leaves_the_former(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    images = np.full((12, 3, 64, 64), 100, np.uint8)
-    (tmp_path / "sheet.png").write_bytes(b"before")
-    monkeypatch.setattr(Path, "write_bytes", full_disk)
-    with pytest.raises(OutputError, match="No space left"):
-        save_contact_sheet(images, tmp_path / "sheet.png")
-    assert (tmp_path / "sheet.png").read_bytes() == b"before"
-    assert [path.name for path in tmp_path.iterdir()] == ["sheet.png"]
-
-
-def full_disk(path: Path, _content: bytes) -> int:
-    path.touch()
-    raise OSError(errno.ENOSPC, "No space left on device")
+    joined = join_tiles(images, 10)
+    assert joined.shape == (2 * 66 + 2, 10 * 66 + 2, 3)
+    assert (joined[2:66, 2:66] == 100).all()
+    assert (joined[68:, 2 + 2 * 66 :] == 255).all()
+    assert join_tiles(images[:1], 10).shape == (66 + 2, 10 * 66 + 2, 3)
