@@ -11,6 +11,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from reprlib import repr as shorten
 from typing import Any
 
 from geoclass.errors import SettingsError
@@ -19,6 +20,9 @@ UNKNOWN, MASKED, NODATA = 253, 254, 255
 """Codes of cells without a class, the same in every format."""
 
 MAX_CLASSES = 250
+
+_TEXTS = ("name", "title", "color", "group")
+"""All that JSON says of a class; its place says its number."""
 
 _HEX_COLOR = re.compile(r"#[0-9a-f]{6}")
 
@@ -41,10 +45,13 @@ class LandClass:
     def __post_init__(self) -> None:
         if not 0 <= self.class_id < MAX_CLASSES:
             raise ValueError(f"class_id must be 0 … {MAX_CLASSES - 1}, got {self.class_id}")
+        for key in _TEXTS:
+            if not isinstance(value := getattr(self, key), str):
+                raise ValueError(f"{key} of a class must be a text, got {shorten(value)}")  # noqa: TRY004
         if not self.name:
             raise ValueError("a class needs a name")
         if not _HEX_COLOR.fullmatch(self.color):
-            raise ValueError(f"color must look like #1b6e2e, got {self.color!r}")
+            raise ValueError(f"color must look like #1b6e2e, got {shorten(self.color)}")
 
     @property
     def rgb(self) -> tuple[int, int, int]:
@@ -84,7 +91,7 @@ class Legend:
         if [c.class_id for c in self.classes] != list(range(len(self.classes))):
             raise ValueError(f"class ids must be 0, 1, 2, …, got {self.ids}")
         if len(set(self.names)) != len(self.classes):
-            raise ValueError(f"class names must differ, got {', '.join(self.names)}")
+            raise ValueError(f"class names must differ, got {shorten(self.names)}")
 
     def __len__(self) -> int:
         return len(self.classes)
@@ -104,14 +111,16 @@ class Legend:
 
     def to_json(self) -> list[dict[str, Any]]:
         """Plain data, one dictionary a class."""
-        return [
-            {"name": c.name, "title": c.title, "color": c.color, "group": c.group}
-            for c in self.classes
-        ]
+        return [{key: getattr(c, key) for key in _TEXTS} for c in self.classes]
 
     @classmethod
     def from_json(cls, items: Sequence[Mapping[str, Any]]) -> Legend:
         """The legend that `to_json` described."""
+        if not isinstance(items, list | tuple):
+            raise ValueError(f"legend must be a list, got {shorten(items)}")  # noqa: TRY004
+        for item in items:
+            if not isinstance(item, Mapping) or item.keys() != set(_TEXTS):
+                raise ValueError(f"a class must have {', '.join(_TEXTS)}, got {shorten(item)}")
         return cls(classes=tuple(LandClass(class_id=i, **item) for i, item in enumerate(items)))
 
     @classmethod
@@ -126,7 +135,10 @@ class Legend:
 
         Raises ValueError for text of another form, and for a name that is none of the classes.
         """
-        changes = json.loads(text)
+        try:
+            changes = json.loads(text)
+        except RecursionError as error:
+            raise ValueError("nested too deep") from error
         if not (isinstance(changes, dict) and all(isinstance(v, dict) for v in changes.values())):
             raise ValueError("not an object of objects")
         foreign = sorted(set(changes) - set(self.names))
@@ -149,6 +161,7 @@ def _describe(item: LandClass, changes: Mapping[str, Any]) -> LandClass:
     for key, value in changes.items():
         if not isinstance(value, str) or not value.strip():
             raise ValueError(f"{key} of {item.name} must be a text, got {value!r}")
+        value.encode()  # ValueError for half a surrogate pair, which no map can hold
     changes = {key: value.lower() if key == "color" else value for key, value in changes.items()}
     return replace(item, **changes)
 

@@ -61,6 +61,8 @@ def test_classes_may_be_described() -> None:
         ('{"a": {"color": "red"}}', "color must look like"),
         ('{"a": {"title": 3}}', "title of a must be a text, got 3"),
         ('{"a": {"group": " "}}', "group of a must be a text, got ' '"),
+        ('{"a": {"title": "\\ud800"}}', "surrogates not allowed"),
+        ("[" * 100_000, "nested too deep"),
     ],
 )
 def test_senseless_descriptions_are_refused(text: str, message: str, tmp_path: Path) -> None:
@@ -120,12 +122,31 @@ def test_other_names_get_different_colours() -> None:
         ({"class_id": 250}, "class_id must be 0 … 249, got 250"),
         ({"name": ""}, "a class needs a name"),
         ({"color": "green"}, "color must look like"),
+        ({"color": None}, "color of a class must be a text, got None"),
+        ({"name": 3}, "name of a class must be a text, got 3"),
+        ({"title": ["A"]}, r"title of a class must be a text, got \['A'\]"),
+        ({"group": True}, "group of a class must be a text, got True"),
     ],
 )
 def test_impossible_class_is_refused(change: dict[str, object], message: str) -> None:
     fields = {"class_id": 0, "name": "a", "title": "A", "color": "#00ff00", "group": "g"}
     with pytest.raises(ValueError, match=message):
         LandClass(**{**fields, **change})
+
+
+@pytest.mark.parametrize(
+    ("items", "message"),
+    [
+        ("AnnualCrop", "legend must be a list, got 'AnnualCrop'"),
+        ({"AnnualCrop": {}}, "legend must be a list"),
+        (["AnnualCrop"], "a class must have name, title, color, group, got 'AnnualCrop'"),
+        ([{"name": "a"}], "a class must have name, title, color, group, got {'name': 'a'}"),
+        ([{**EUROSAT.to_json()[0], "class_id": 0}], "a class must have name, title, color, group"),
+    ],
+)
+def test_other_json_is_no_legend(items: object, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        Legend.from_json(items)
 
 
 def test_two_classes_of_one_name_are_refused() -> None:
