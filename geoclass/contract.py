@@ -5,9 +5,11 @@ Plain data: it travels as JSON in the model file and in every map made with the 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from collections.abc import Callable, Mapping
+from dataclasses import MISSING, asdict, dataclass, fields
+from numbers import Integral
+from reprlib import repr as shorten
+from typing import Any, Literal, TypeVar, get_args
 
 from geoclass.legend import Legend
 
@@ -37,6 +39,9 @@ class SplitRecord:
     test: int
     """Number of tiles kept apart."""
 
+    def __post_init__(self) -> None:
+        _check_fields(self)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingRecord:
@@ -51,6 +56,9 @@ class TrainingRecord:
     """The epoch whose weights these are, counted from 1."""
     validation_accuracy: float
     """Share of validation tiles with the right label, 0–1."""
+
+    def __post_init__(self) -> None:
+        _check_fields(self)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +78,9 @@ class TestScores:
     """Tiles taken for unlike the training data, though they are like it; 0–1."""
     corrupted: Mapping[str, float]
     """Accuracy by corruption of the tiles, 0–1; see `geoclass.learn.corruptions`."""
+
+    def __post_init__(self) -> None:
+        _check_fields(self)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,13 +111,14 @@ class Contract:
     """On the test part; None where nobody has recorded them."""
 
     def __post_init__(self) -> None:
+        _check_fields(self)
         n = len(self.legend)
+        if n < 2:
+            raise ValueError(f"there must be two classes or more, got {n}")
         if len(self.class_shares) != n or [len(row) for row in self.confusion] != [n] * n:
             raise ValueError(f"class shares and confusion matrix must fit {n} classes")
         if len(self.mean) != len(self.bands) or len(self.std) != len(self.bands):
             raise ValueError(f"mean and std must have one value for each of {self.bands}")
-        if not self.temperature > 0:
-            raise ValueError(f"temperature must be positive, got {self.temperature}")
 
     def to_json(self) -> dict[str, Any]:
         """Plain data, understood by `from_json`."""
@@ -122,21 +134,133 @@ class Contract:
 
         Raises ValueError, KeyError or TypeError if it is none.
         """
-        fields = dict(data)
-        version = fields.pop("schema_version")
+        parts = _check_object("contract", data)
+        version = parts.pop("schema_version", None)
         if version != SCHEMA_VERSION:
-            raise ValueError(f"contract has schema version {version}, known is {SCHEMA_VERSION}")
-        training = dict(fields.pop("training"))
-        training["split"] = SplitRecord(**training["split"])
-        scores = fields.pop("scores", None)
-        return cls(
-            legend=Legend.from_json(fields.pop("legend")),
-            training=TrainingRecord(**training),
-            scores=None if scores is None else TestScores(**scores),
-            bands=tuple(fields.pop("bands")),
-            mean=tuple(fields.pop("mean")),
-            std=tuple(fields.pop("std")),
-            confusion=tuple(tuple(row) for row in fields.pop("confusion")),
-            class_shares=tuple(fields.pop("class_shares")),
-            **fields,
-        )
+            raise ValueError(
+                f"contract has schema version {shorten(version)}, known is {SCHEMA_VERSION}"
+            )
+        training = _check_object("training", parts.get("training"))
+        training["split"] = _build("split", SplitRecord, training.get("split"))
+        parts["training"] = _build("training", TrainingRecord, training)
+        parts["legend"] = Legend.from_json(parts.get("legend", ()))
+        if parts.get("scores") is not None:
+            parts["scores"] = _build("scores", TestScores, parts["scores"])
+        return _build("contract", cls, parts)
+
+
+Record = TypeVar("Record", SplitRecord, TrainingRecord, TestScores, Contract)
+
+
+def _build(name: str, kind: type[Record], data: object) -> Record:
+    """The record of a JSON object; ValueError where a key lacks or is unknown."""
+    values = _check_object(name, data)
+    needed = {f.name for f in fields(kind) if f.default is MISSING}
+    if lacking := sorted(needed - values.keys()):
+        raise ValueError(f"{name} lacks {', '.join(lacking)}")
+    if unknown := sorted(values.keys() - {f.name for f in fields(kind)}):
+        raise ValueError(f"{name} has unknown fields: {shorten(unknown)}")
+    return kind(**{key: _freeze(value) for key, value in values.items()})
+
+
+def _check_object(name: str, data: object) -> dict[str, Any]:
+    if not isinstance(data, Mapping):
+        raise ValueError(f"{name} must be an object, got {shorten(data)}")  # noqa: TRY004
+    return dict(data)
+
+
+def _freeze(value: Any) -> Any:
+    """JSON's lists, and those in them, as tuples."""
+    if not isinstance(value, list | tuple):
+        return value
+    return tuple(tuple(row) if isinstance(row, list) else row for row in value)
+
+
+Test = Callable[[Any], bool]
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+def _is_whole(low: int, high: int = 2**53) -> Test:
+    """Of numpy's kinds, too; but True and False are no numbers."""
+    return lambda value: (
+        not isinstance(value, bool) and isinstance(value, Integral) and low <= int(value) <= high
+    )
+
+
+def _is_number(low: float, high: float) -> Test:
+    """NaN lies between no limits."""
+    return lambda value: (
+        not isinstance(value, bool) and isinstance(value, int | float) and low <= value <= high
+    )
+
+
+def _is_row(of: Test) -> Test:
+    return lambda values: isinstance(values, tuple) and all(map(of, values))
+
+
+def _is_object(of: Test) -> Test:
+    return lambda values: isinstance(values, Mapping) and all(map(of, values.values()))
+
+
+def _is_recipe(value: Any) -> bool:
+    variations = value.get("augment") if isinstance(value, Mapping) else None
+    return _is_object(_is_setting)(value) and isinstance(variations or {}, Mapping)
+
+
+def _is_setting(value: Any, levels: int = 8) -> bool:
+    """Anything that is not nested so deep that copying or printing it would fail."""
+    parts = tuple(value.values()) if isinstance(value, Mapping) else value
+    if not isinstance(parts, list | tuple):
+        return True
+    return levels > 0 and all(_is_setting(part, levels - 1) for part in parts)
+
+
+_SHARE = ("a number from 0 to 1", _is_number(0, 1))
+_COUNT = ("a whole number from 0", _is_whole(0))
+_TEXT = ("a text", _is_text)
+
+_RULES: Mapping[str, tuple[str, Test]] = {
+    "legend": ("a legend", lambda value: isinstance(value, Legend)),
+    # The only ones that scenes are read as, networks are made for and tiles share features in.
+    "bands": ("B04, B03, B02", lambda value: value == ("B04", "B03", "B02")),
+    "tile_size": ("64", _is_whole(64, 64)),
+    "radiometry": ("eurosat-l1c-8bit", lambda value: value == "eurosat-l1c-8bit"),
+    "gsd_m": ("a number from 0.01 to 10000", _is_number(0.01, 1e4)),
+    "mean": ("numbers from -1000 to 1000", _is_row(_is_number(-1e3, 1e3))),
+    # Divided by less, float32 may become infinite.
+    "std": ("numbers from 0.000001 to 1000", _is_row(_is_number(1e-6, 1e3))),
+    "temperature": ("a number from 0.000001 to 1000", _is_number(1e-6, 1e3)),
+    "confusion": ("rows of whole numbers from 0", _is_row(_is_row(_is_whole(0)))),
+    "class_shares": ("numbers from 0 to 1", _is_row(_SHARE[1])),
+    "training": ("a record of training", lambda value: isinstance(value, TrainingRecord)),
+    "scores": ("scores, or null", lambda value: isinstance(value, TestScores | None)),
+    "split": ("a record of a split", lambda value: isinstance(value, SplitRecord)),
+    "kind": (" or ".join(get_args(SplitKind)), lambda value: value in get_args(SplitKind)),
+    "seed": ("a whole number from 0, or null", lambda v: v is None or _is_whole(0, 2**128)(v)),
+    "test_sha256": _TEXT,
+    "train": _COUNT,
+    "validation": _COUNT,
+    "test": _COUNT,
+    "data_set": _TEXT,
+    "recipe": ("an object of settings, augment one or null", _is_recipe),
+    "epoch": ("a whole number from 1", _is_whole(1)),
+    "validation_accuracy": _SHARE,
+    "tiles": _COUNT,
+    "accuracy": _SHARE,
+    "macro_f1": _SHARE,
+    "calibration_error": _SHARE,
+    "unknown_share": _SHARE,
+    "corrupted": ("an object of numbers from 0 to 1", _is_object(_SHARE[1])),
+}
+"""By field: what it may hold, in words and as a test."""
+
+
+def _check_fields(record: SplitRecord | TrainingRecord | TestScores | Contract) -> None:
+    for name in record.__slots__:
+        value = getattr(record, name)
+        words, holds = _RULES[name]
+        if not holds(value):
+            raise ValueError(f"{name} must be {words}, got {shorten(value)}")
