@@ -16,6 +16,9 @@ from geoclass.legend import Legend
 SCHEMA_VERSION = 1
 """Raised when a reader of the old contract would misunderstand a new one."""
 
+SHIPPED = "shipped"
+"""What the model in the package is called wherever the path of a model is asked for."""
+
 Precision = Literal["fp32", "bf16"]
 """Of a network's products; sums, features and probabilities are float32 in either."""
 
@@ -132,7 +135,7 @@ class Contract:
     def from_json(cls, data: Mapping[str, Any]) -> Contract:
         """The contract that `to_json` described.
 
-        Raises ValueError, KeyError or TypeError if it is none.
+        Raises ValueError if it is none.
         """
         parts = _check_object("contract", data)
         version = parts.pop("schema_version", None)

@@ -71,7 +71,7 @@ def command(
 
     check_pictures([mistakes, confusion], model, data)
     score = score_on_tiles(
-        load_model(options.named_model(model)),
+        load_model(model),
         data,
         part=part,
         lists=lists,

@@ -29,5 +29,5 @@ def command(model: Path, output: Path, overwrite: bool) -> None:
         raise OutputError(f"{output} exists: give --overwrite or another name")
     if not output.parent.is_dir():
         raise OutputError(f"the folder {output.parent} does not exist: create it first")
-    difference = export_onnx(load_model(options.named_model(model)), output)
+    difference = export_onnx(load_model(model), output)
     click.echo(f"wrote {output}; probabilities differ by {difference:.1g} at most")

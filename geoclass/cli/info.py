@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from geoclass.cli import options
+from geoclass.contract import SHIPPED
 from geoclass.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -41,12 +42,12 @@ def command(
     `shipped` is the model that ships in the package.
     """
     path = Path(what)
-    if options.named_model(path) is None or path.suffix == ".safetensors":
+    if what == SHIPPED or path.suffix == ".safetensors":
         from geoclass.model.checkpoint import load_model
 
-        model = load_model(options.named_model(path))
+        model = load_model(path)
         if as_stac:
-            _print_item(model, options.named_model(path))
+            _print_item(model, path)
         else:
             _print_model(model, as_json)
         return
@@ -80,7 +81,7 @@ def _print_model(model: Model, as_json: bool) -> None:
     click.echo(describe_model(model))
 
 
-def _print_item(model: Model, path: Path | None) -> None:
+def _print_item(model: Model, path: Path) -> None:
     from geoclass.model.checkpoint import find_model_file
     from geoclass.products.stac_model import build_model_item
 

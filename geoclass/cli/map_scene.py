@@ -40,7 +40,7 @@ DEFAULTS = MapSettings()
 )
 @file_options.map_format
 @file_options.file_settings
-@click.option("-m", "--model", type=options.FILE, help="Model file.  [default: the one that ships]")
+@click.option("-m", "--model", type=options.FILE, help="Model file.  [default: shipped]")
 @options.legend
 @options.bands
 @click.option(

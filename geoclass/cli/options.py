@@ -289,8 +289,3 @@ def list_skipped(reasons: Sequence[str]) -> None:
         click.echo(f"left out: {reason}", err=True)
     if reasons:
         click.echo(f"Warning: {len(reasons)} image(s) left out", err=True)
-
-
-def named_model(path: Path) -> Path | None:
-    """None, which is the model that ships, where the word `shipped` stands for a file."""
-    return None if str(path) == "shipped" else path

@@ -15,7 +15,7 @@ MOST_SHOWN = 40
 
 @click.command("predict")
 @click.argument("images", type=options.FILE, nargs=-1, required=True, metavar="IMAGE...")
-@click.option("-m", "--model", type=options.FILE, help="Model file.  [default: the one that ships]")
+@click.option("-m", "--model", type=options.FILE, help="Model file.  [default: shipped]")
 @click.option("--tiles", is_flag=True, help="Label all tiles of an image, not just the middle.")
 @click.option("--show", type=options.FILE, help="Draw the tiles with their labels: .png, .svg …")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, with all probabilities.")

@@ -156,7 +156,7 @@ def command(
     plan = plan_training(
         data,
         settings=choose_recipe(arch, device=device, **given),
-        start=None if start is None else load_model(options.named_model(start)),
+        start=None if start is None else load_model(start),
         split_seed=split_seed,
         lists=lists,
         device=device,

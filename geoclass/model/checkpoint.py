@@ -7,24 +7,25 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from importlib.resources import files
 from pathlib import Path
+from reprlib import repr as shorten
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from geoclass.contract import Contract
+from geoclass.contract import SHIPPED, Contract
 from geoclass.errors import ModelError, OutputError
 from geoclass.legend import Legend, read_legend
 from geoclass.model.networks import ARCHS, Arch, Network, build_network
-from geoclass.model.novelty import Novelty
+from geoclass.model.novelty import Novelty, tensor_shapes
 
 SHIPPED_WEIGHTS = "tilenet.safetensors"
-"""The model used where none is named; its card stands beside it."""
 
 NOVELTY = "novelty."
 """Tensors whose names begin so are no weights."""
@@ -53,19 +54,24 @@ class Model:
 
 
 def load_model(path: Path | str | None = None, *, legend: Path | str | None = None) -> Model:
-    """Read a model file; without a path the model that ships in the package.
+    """Read a model file; without a path, or with the word `shipped`, the model that ships.
 
     `legend` names a JSON file of other titles, colours and groups for some of its classes. Raises
     ModelError for a file that is missing, is no safetensors file or is no geoclass model, and
     SettingsError for a legend that cannot be used.
     """
-    model = _load_shipped() if path is None else _load(Path(path))
+    model = _load(find_model_file(path))
+    if path is None or str(path) == SHIPPED:
+        # Its classes look as this version has them, not as they did on the day of its training.
+        model = _relabel(model, Legend.for_names(model.contract.legend.names))
     return model if legend is None else _relabel(model, read_legend(legend, model.contract.legend))
 
 
-def find_model_file(path: Path | None = None) -> Path:
-    """The file of a model; without a path of the one that ships."""
-    return path or Path(str(files("geoclass.model") / "weights" / SHIPPED_WEIGHTS))
+def find_model_file(path: Path | str | None = None) -> Path:
+    """The file of a model; without a path, or with the word `shipped`, of the one that ships."""
+    if path is None or str(path) == SHIPPED:
+        return Path(str(files("geoclass.model") / "weights" / SHIPPED_WEIGHTS))
+    return Path(path)
 
 
 def save_model(
@@ -125,12 +131,6 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         ) from error
 
 
-def _load_shipped() -> Model:
-    model = _load(find_model_file())
-    # Its classes look as this version has them, not as they did on the day of its training.
-    return _relabel(model, Legend.for_names(model.contract.legend.names))
-
-
 def _relabel(model: Model, legend: Legend) -> Model:
     return replace(model, contract=replace(model.contract, legend=legend))
 
@@ -138,29 +138,69 @@ def _relabel(model: Model, legend: Legend) -> Model:
 def _load(path: Path) -> Model:
     tensors, metadata = read_tensors(path)
     arch, contract = _parse_metadata(path, metadata)
-    seen = tensors.pop(SEEN, None)
     with torch.device("meta"):  # no weights are drawn, only to be replaced
         network = build_network(arch, len(contract.legend))
-    fitted = {k.removeprefix(NOVELTY): t for k, t in tensors.items() if k.startswith(NOVELTY)}
-    try:
-        weights = {k: t for k, t in tensors.items() if not k.startswith(NOVELTY)}
-        network.load_state_dict(weights, assign=True)
-    except RuntimeError as error:
-        raise ModelError(f"the weights in {path} do not fit the network {arch}") from error
+    forms: dict[str, _Form] = {
+        name: (tensor.dtype, tuple(tensor.shape)) for name, tensor in network.state_dict().items()
+    }
+    weights = list(forms)
+    if any(name.startswith(NOVELTY) for name in tensors):
+        shapes = tensor_shapes(network.last_layer.in_features)
+        forms |= {f"{NOVELTY}{name}": (torch.float32, shape) for name, shape in shapes.items()}
+    if SEEN in tensors:
+        forms[SEEN] = (torch.int64, (None,))
+    _check_tensors(f"the tensors in {path} do not fit the network {arch}", tensors, forms)
+    network.load_state_dict({name: tensors.pop(name) for name in weights}, assign=True)
+    seen = tensors.pop(SEEN, None)
+    fitted = {name.removeprefix(NOVELTY): tensor for name, tensor in tensors.items()}
     with path.open("rb") as file:
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-    try:
-        novelty = Novelty.from_tensors(fitted) if fitted else None
-    except KeyError as error:
-        raise ModelError(f"the statistics of novelty in {path} lack {error}: train anew") from error
     return Model(
         arch=arch,
         network=network.eval(),
         contract=contract,
-        novelty=novelty,
+        novelty=Novelty.from_tensors(fitted) if fitted else None,
         seen=seen,
         sha256=sha256,
     )
+
+
+_Form = tuple[torch.dtype, tuple[int | None, ...]]
+"""Type and shape of a tensor; where the shape has None, anything from 1."""
+
+
+def _check_tensors(problem: str, tensors: Mapping[str, Tensor], forms: Mapping[str, _Form]) -> None:
+    """Refuse tensors of other names, types or shapes, and what no training leaves in them."""
+    for name in sorted(forms.keys() | tensors.keys()):
+        form, tensor = forms.get(name), tensors.get(name)
+        if form is None or tensor is None or not _has_form(tensor, form):
+            got = None if tensor is None else (tensor.dtype, tuple(tensor.shape))
+            raise ModelError(
+                f"{problem}: {name!r} is {_describe(got)}, expected {_describe(form)}; "
+                "give a model as `geoclass train` wrote it"
+            )
+        low, high = (float(value) for value in tensor.aminmax())  # NaN, if it holds any
+        if not (math.isfinite(low) and math.isfinite(high)):
+            raise ModelError(f"{problem}: {name!r} is not finite; train anew")
+        if low < 0 and name.endswith("running_var"):
+            raise ModelError(f"{problem}: {name!r} holds a variance of {low:g}; train anew")
+
+
+def _has_form(tensor: Tensor, form: _Form) -> bool:
+    dtype, shape = form
+    return (
+        tensor.dtype == dtype
+        and tensor.dim() == len(shape)
+        and all(n == m or (m is None and n) for n, m in zip(tensor.shape, shape, strict=True))
+    )
+
+
+def _describe(form: _Form | None) -> str:
+    if form is None:
+        return "absent"
+    dtype, shape = form
+    sides = ", ".join("n" if side is None else str(side) for side in shape)
+    return f"{dtype} ({sides})".removeprefix("torch.")
 
 
 def _parse_metadata(path: Path, metadata: Mapping[str, str]) -> tuple[Arch, Contract]:
@@ -171,8 +211,16 @@ def _parse_metadata(path: Path, metadata: Mapping[str, str]) -> tuple[Arch, Cont
         )
     try:
         data = json.loads(metadata["geoclass"])
-        if data["arch"] not in ARCHS:
-            raise ModelError(f"{path} is a {data['arch']!r}; known networks: {', '.join(ARCHS)}")
-        return data["arch"], Contract.from_json(data["contract"])
-    except (ValueError, KeyError, TypeError) as error:
-        raise ModelError(f"the contract in {path} cannot be used: {error}") from error
+        if not isinstance(data, dict):
+            raise ValueError(f"expected an object, got {shorten(data)}")  # noqa: TRY004
+        arch = data.get("arch")
+        if arch not in ARCHS:
+            raise ValueError(f"arch must be {' or '.join(ARCHS)}, got {shorten(arch)}")
+        # ValueError for half a surrogate pair, which no map can hold and no terminal show.
+        json.dumps(data, ensure_ascii=False).encode()
+        return arch, Contract.from_json(data.get("contract", {}))
+    except (ValueError, RecursionError) as error:
+        raise ModelError(
+            f"the contract in {path} cannot be used: {error}; "
+            "give a model as `geoclass train` wrote it"
+        ) from error

@@ -25,6 +25,13 @@ class Network(nn.Module):
     last: ClassVar[str]
     """The name of the linear layer that has a row a class."""
 
+    @property
+    def last_layer(self) -> nn.Linear:
+        """The linear layer that has a row a class."""
+        layer = self.get_submodule(self.last)
+        assert isinstance(layer, nn.Linear)
+        return layer
+
     def features(self, x: Tensor) -> Tensor:
         """Float (n, 3, 64, 64) to what the last layer decides by, (n, features)."""
         raise NotImplementedError

@@ -16,6 +16,9 @@ from torch import Tensor
 SCORES = ("energy", "features", "pixels")
 """The order of scores: the first sees near novelties, the others far ones."""
 
+STATISTICS = 25
+"""How many numbers `describe_pixels` makes of a tile."""
+
 _AT_ONCE = 1024
 """Tiles whose distances from all training tiles are held together."""
 
@@ -135,7 +138,7 @@ class Novelty:
 
     @classmethod
     def from_tensors(cls, tensors: Mapping[str, Tensor]) -> Novelty:
-        """What `tensors` gave; KeyError if some are missing."""
+        """What `tensors` gave; they have the forms that `tensor_shapes` names."""
         return cls(
             features=Gaussians(
                 **{f.name: tensors[f"features.{f.name}"] for f in fields(Gaussians)}
@@ -143,6 +146,18 @@ class Novelty:
             pixels=Neighbours(**{f.name: tensors[f"pixels.{f.name}"] for f in fields(Neighbours)}),
             thresholds=tensors["thresholds"],
         )
+
+
+def tensor_shapes(features: int) -> dict[str, tuple[int | None, ...]]:
+    """What `Novelty.from_tensors` takes, for a network of so many features; None: 1 or more."""
+    return {
+        "features.means": (None, features),
+        "features.precision": (features, features),
+        "pixels.means": (STATISTICS,),
+        "pixels.deviations": (STATISTICS,),
+        "pixels.references": (None, STATISTICS),
+        "thresholds": (len(SCORES),),
+    }
 
 
 def describe_pixels(tiles: Tensor) -> Tensor:

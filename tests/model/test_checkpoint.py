@@ -9,9 +9,18 @@ import torch
 from safetensors.torch import save_file
 
 from geoclass.errors import ModelError, OutputError
-from geoclass.model.checkpoint import load_model, save_model
+from geoclass.model.checkpoint import (
+    find_model_file,
+    load_model,
+    read_tensors,
+    save_model,
+    save_tensors,
+)
 from geoclass.model.networks import build_network
+from geoclass.model.novelty import Gaussians, Neighbours, Novelty
 from tests.conftest import make_contract
+
+CONTRACT = make_contract().to_json()
 
 
 def test_round_trip(tmp_path: Path) -> None:
@@ -87,24 +96,99 @@ def test_foreign_tensors(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"arch": "resnet"}, "known networks: customnet, tilenet"),
+        ({"arch": "resnet"}, "arch must be customnet or tilenet, got 'resnet'"),
+        ({"arch": None}, "got None"),
+        ({"arch": ["tilenet"]}, "arch must be"),
         ({"contract": {"schema_version": 9}}, "schema version 9"),
         ({"contract": {}}, "cannot be used"),
+        ({"contract": []}, r"contract must be an object, got \[\]"),
+        ({"contract": {**CONTRACT, "gsd_m": float("nan")}}, "gsd_m must be a number from 0.01"),
+        ({"contract": {**CONTRACT, "tile_size": "64"}}, "tile_size must be 64, got '64'"),
+        ({"contract": {**CONTRACT, "\n": 1}}, r"contract has unknown fields: \['\\n'\]"),
+        ({"contract": {**CONTRACT, "radiometry": "\ud800"}}, "surrogates not allowed"),
     ],
 )
 def test_damaged_contract(tmp_path: Path, change: dict[str, object], message: str) -> None:
     path = tmp_path / "m.safetensors"
     data = {"arch": "tilenet", "contract": make_contract().to_json(), **change}
     save_file({"a": torch.zeros(1)}, path, {"geoclass": json.dumps(data)})
-    with pytest.raises(ModelError, match=message):
-        load_model(path)
+    assert_refused(path, message)
 
 
-def test_weights_of_another_shape(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{", "Expecting property name"),
+        ("[]", r"expected an object, got \[\]"),
+        ("null", "expected an object, got None"),
+        ("[" * 100_000, "maximum recursion depth exceeded"),
+        (f'{{"arch": "tilenet", "contract": {"9" * 5000}}}', "limit"),
+    ],
+)
+def test_damaged_metadata(tmp_path: Path, text: str, message: str) -> None:
     path = tmp_path / "m.safetensors"
-    save_model(path, "tilenet", build_network("tilenet", 7), make_contract())
-    with pytest.raises(ModelError, match="do not fit the network tilenet"):
+    save_file({"a": torch.zeros(1)}, path, {"geoclass": text})
+    assert_refused(path, f"cannot be used: .*{message}")
+
+
+def assert_refused(path: Path, message: str) -> None:
+    """In one line that names the file."""
+    with pytest.raises(ModelError, match=message) as caught:
         load_model(path)
+    assert str(path) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def make_novelty(features: int = 192) -> Novelty:
+    return Novelty(
+        features=Gaussians(means=torch.zeros(10, features), precision=torch.eye(features)),
+        pixels=Neighbours(
+            means=torch.zeros(25), deviations=torch.ones(25), references=torch.zeros(7, 25)
+        ),
+        thresholds=torch.ones(3),
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "tensor", "message"),
+    [
+        ("head.weight", torch.zeros(7, 192), r"'head.weight' is float32 \(7, 192\), expected"),
+        ("head.weight", torch.zeros(10, 192).half(), r"is float16 \(10, 192\), expected float32"),
+        ("head.bias", torch.zeros(10, dtype=torch.int32), "is int32"),
+        ("head.bias", torch.full((10,), float("nan")), "'head.bias' is not finite"),
+        ("head.bias", torch.tensor([float("-inf")] + [0.0] * 9), "'head.bias' is not finite"),
+        ("head.bias", None, r"'head.bias' is absent, expected float32 \(10\)"),
+        ("stem.1.num_batches_tracked", torch.zeros(0, dtype=torch.int64), r"is int64 \(0\)"),
+        ("stem.1.running_var", torch.full((32,), -1.0), "holds a variance of -1"),
+        ("more", torch.zeros(1), r"'more' is float32 \(1\), expected absent"),
+        ("novelty.thresholds", torch.ones(4), r"thresholds' is float32 \(4\), expected"),
+        ("novelty.thresholds", torch.ones(3).double(), "thresholds' is float64"),
+        ("novelty.thresholds", None, "thresholds' is absent"),
+        ("novelty.features.means", torch.zeros(10, 128), r"expected float32 \(n, 192\)"),
+        ("novelty.features.means", torch.zeros(0, 192), r"is float32 \(0, 192\)"),
+        ("novelty.features.precision", torch.zeros(192), r"expected float32 \(192, 192\)"),
+        ("novelty.pixels.means", torch.zeros(25, dtype=torch.int64), "is int64"),
+        ("novelty.pixels.deviations", torch.full((25,), float("nan")), "is not finite"),
+        ("novelty.pixels.references", torch.zeros(7, 24), r"expected float32 \(n, 25\)"),
+        ("novelty.pixels.references", torch.zeros(25), r"expected float32 \(n, 25\)"),
+        ("seen", torch.zeros(3), r"'seen' is float32 \(3\), expected int64 \(n\)"),
+    ],
+)
+def test_tensors_that_do_not_fit(
+    tmp_path: Path, name: str, tensor: torch.Tensor | None, message: str
+) -> None:
+    path = tmp_path / "m.safetensors"
+    save_model(path, "tilenet", build_network("tilenet", 10), make_contract(), make_novelty())
+    tensors, metadata = read_tensors(path)
+    assert load_model(path).novelty is not None
+    changed = {**tensors, name: tensor}
+    save_tensors(path, {k: t for k, t in changed.items() if t is not None}, metadata)
+    assert_refused(path, f"do not fit the network tilenet: .*{message}")
+
+
+def test_shipped_is_a_word_for_the_model_that_ships() -> None:
+    assert load_model("shipped").sha256 == load_model().sha256 == load_model(Path("shipped")).sha256
+    assert find_model_file("shipped") == find_model_file()
 
 
 def test_others_may_read_a_model_as_any_new_file(tmp_path: Path) -> None:
