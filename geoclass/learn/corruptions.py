@@ -26,36 +26,60 @@ NOT_COUNTED = ("L2A, simulated", "contrast stretch", "blue, green, red")
 """Another product, scored for itself, and errors of preparation, which the contract refuses."""
 
 
+AT_ONCE = 1024
+"""Tiles that are worked on as floats together."""
+
+
+def corrupt_each(change: Callable[[np.ndarray], np.ndarray]) -> Corruption:
+    """The corruption that changes every tile alike, 0–255 to what is then brought to bytes."""
+
+    def corrupt(images: np.ndarray, _labels: np.ndarray) -> np.ndarray:
+        corrupted = np.empty_like(images)
+        for first in range(0, len(images), AT_ONCE):
+            part = slice(first, first + AT_ONCE)
+            corrupted[part] = np.rint(np.clip(change(images[part]), 0, 255))
+        return corrupted
+
+    return corrupt
+
+
 def change_gain(factor: float) -> Corruption:
     """Another exposure."""
-    return lambda images, _labels: _to_bytes(images * factor)
+    return corrupt_each(lambda images: images * factor)
 
 
 def change_gamma(exponent: float) -> Corruption:
     """Another tone curve."""
-    return lambda images, _labels: _to_bytes(255 * (images / 255.0) ** exponent)
+    return corrupt_each(lambda images: 255 * (images / 255.0) ** exponent)
 
 
 def add_haze(transmittance: float, airlight: float) -> Corruption:
     """Some light lost, some added: v·t + a, in grey levels."""
-    return lambda images, _labels: _to_bytes(images * transmittance + airlight)
+    return corrupt_each(lambda images: images * transmittance + airlight)
 
 
-def blur(images: np.ndarray, _labels: np.ndarray) -> np.ndarray:
+@corrupt_each
+def blur(images: np.ndarray) -> np.ndarray:
     """Gaussian of σ = 1 pixel."""
-    return _to_bytes(blur_tiles(torch.from_numpy(images).float(), sigma=1.0).numpy())
+    return blur_tiles(torch.from_numpy(images).float(), sigma=1.0).numpy()
 
 
-def add_noise(images: np.ndarray, _labels: np.ndarray) -> np.ndarray:
+def add_noise(images: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """Gaussian of σ = 8 grey levels."""
-    noise = np.random.default_rng(SEED).normal(0, 8, images.shape).astype(np.float32)
-    return _to_bytes(images + noise)
+    generator = np.random.default_rng(SEED)
+
+    def add(part: np.ndarray) -> np.ndarray:
+        noisy: np.ndarray = part + generator.normal(0, 8, part.shape).astype(np.float32)
+        return noisy
+
+    return corrupt_each(add)(images, labels)
 
 
-def compress(images: np.ndarray, _labels: np.ndarray) -> np.ndarray:
+@corrupt_each
+def compress(images: np.ndarray) -> np.ndarray:
     """JPEG of quality 30."""
     quality = torch.full((len(images),), 30)
-    return _to_bytes(compress_tiles(torch.from_numpy(images).float(), quality).numpy())
+    return compress_tiles(torch.from_numpy(images).float(), quality).numpy()
 
 
 def join_halves(images: np.ndarray, labels: np.ndarray) -> np.ndarray:
@@ -74,22 +98,25 @@ def join_halves(images: np.ndarray, labels: np.ndarray) -> np.ndarray:
     return out
 
 
-def coarsen(images: np.ndarray, _labels: np.ndarray) -> np.ndarray:
+@corrupt_each
+def coarsen(images: np.ndarray) -> np.ndarray:
     """Pixels of 20 m, brought back to 10 m by cubic interpolation."""
-    return _to_bytes(coarsen_tiles(torch.from_numpy(images).float()).numpy())
+    return coarsen_tiles(torch.from_numpy(images).float()).numpy()
 
 
-def correct_for_air(images: np.ndarray, _labels: np.ndarray) -> np.ndarray:
+@corrupt_each
+def correct_for_air(images: np.ndarray) -> np.ndarray:
     """Level-2A of a clear day with the sun at 40° above the horizon."""
     x = torch.from_numpy(images).float() / 255
     sun, aerosol = torch.full((1, 1, 1, 1), TYPICAL_SUN), torch.full((1, 1, 1, 1), TYPICAL_AEROSOL)
-    return _to_bytes(255 * correct_atmosphere(x, sun, aerosol).numpy())
+    return 255 * correct_atmosphere(x, sun, aerosol).numpy()
 
 
-def stretch_contrast(images: np.ndarray, _labels: np.ndarray) -> np.ndarray:
+def stretch_contrast(images: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """Each channel from its 2nd to its 98th percentile over all tiles, as viewers do."""
     low, high = np.percentile(images, (2, 98), axis=(0, 2, 3), keepdims=True)
-    return _to_bytes((images - low) / np.maximum(high - low, 1) * 255)
+    span = np.maximum(high - low, 1)
+    return corrupt_each(lambda part: (part - low) / span * 255)(images, labels)
 
 
 def swap_channels(images: np.ndarray, _labels: np.ndarray) -> np.ndarray:
@@ -115,22 +142,25 @@ CORRUPTIONS: Mapping[str, Corruption] = {
     "blue, green, red": swap_channels,
 }
 
-_VARIED_BY = {
-    "gain ×0.7": "gain",
-    "gain ×1.4": "gain",
-    "gamma 0.7": "gamma",
-    "gamma 1.5": "gamma",
-    "haze 0.8x + 40": "veil",
-    "haze 0.6x + 80": "veil",
-    "offset +92": "offset",
-    "blur σ 1": "degrade_share",
-    "noise σ 8": "degrade_share",
-    "JPEG quality 30": "degrade_share",
-    "two halves": "join_share",
-    "20 m pixels": "degrade_share",
-    "L2A, simulated": "corrected_share",
+_VARIED_BY: Mapping[str, tuple[str, ...]] = {
+    "gain ×0.7": ("gain",),
+    "gain ×1.4": ("gain",),
+    "gamma 0.7": ("gamma",),
+    "gamma 1.5": ("gamma",),
+    "haze 0.8x + 40": ("veil", "veil_share"),
+    "haze 0.6x + 80": ("veil", "veil_share"),
+    "offset +92": ("offset", "offset_share"),
+    "blur σ 1": ("degrade_share",),
+    "noise σ 8": ("degrade_share",),
+    "JPEG quality 30": ("degrade_share",),
+    "two halves": ("join_share",),
+    "20 m pixels": ("degrade_share",),
+    "L2A, simulated": ("corrected_share",),
 }
-"""The setting of `AugmentSettings` that varies training tiles in the same way."""
+"""The settings of `AugmentSettings` that vary training tiles in the same way, where none is 0."""
+
+_OF_PLAIN_TILES = ("two halves",)
+"""What tiles undergo that are neither relit nor degraded, too."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -181,9 +211,8 @@ def mean_accuracy(scores: Sequence[CorruptionScore]) -> float:
 def is_seen(name: str, recipe: Mapping[str, Any]) -> bool:
     """Whether training by this recipe varied tiles as the corruption `name` does."""
     variations = recipe.get("augment") or {}
-    return bool(variations.get(_VARIED_BY.get(name, ""), 0))
-
-
-def _to_bytes(values: np.ndarray) -> np.ndarray:
-    rounded: np.ndarray = np.rint(np.clip(values, 0, 255)).astype(np.uint8)
-    return rounded
+    settings = _VARIED_BY.get(name, ())
+    if not settings or not all(variations.get(setting) for setting in settings):
+        return False
+    plain = min(variations.get("plain_share", 0), variations.get("plain_share_end", 0))
+    return name in _OF_PLAIN_TILES or plain < 1

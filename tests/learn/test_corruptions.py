@@ -7,7 +7,7 @@ import pytest
 from scipy import ndimage
 
 from geoclass.learn.corruptions import CORRUPTIONS, NOT_COUNTED, is_seen
-from geoclass.learn.recipes import RECIPES
+from geoclass.learn.recipes import RECIPES, VARIATIONS
 
 
 @pytest.fixture
@@ -87,3 +87,8 @@ def test_what_training_has_seen_is_told_by_its_recipe() -> None:
     assert [name for name in CORRUPTIONS if not is_seen(name, recipe)] == [*NOT_COUNTED[1:]]
     gentle = {**recipe, "augment": {**recipe["augment"], "join_share": 0.0}}
     assert not is_seen("two halves", gentle)
+    turned = {"augment": asdict(VARIATIONS["turns"])}
+    assert not any(is_seen(name, turned) for name in CORRUPTIONS)
+    for share, names in (("veil_share", "haze"), ("offset_share", "offset")):
+        without = {"augment": {**recipe["augment"], share: 0.0}}
+        assert not any(is_seen(name, without) for name in CORRUPTIONS if name.startswith(names))
