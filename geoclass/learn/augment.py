@@ -142,11 +142,13 @@ def _move(images: Tensor, settings: AugmentSettings, generator: torch.Generator)
     if settings.symmetries:
         symmetry = torch.randint(8, (n,), generator=generator)
     shift = torch.randint(-settings.shift, settings.shift + 1, (n, 2), generator=generator)
-    rows, cols = _symmetric_indices(size)
-    rows = _reflect(rows[symmetry] + shift[:, :1], size)
-    cols = _reflect(cols[symmetry] + shift[:, 1:], size)
-    places = (rows * size + cols)[:, None].expand(n, channels, size * size)  # n, 3, size²
-    moved = images.reshape(n, channels, -1).gather(2, places.to(images.device))
+    rows, cols = _reflect(_find_lines(symmetry, size) + shift[:, :, None], size).unbind(dim=1)
+    # A place is the sum of a part that follows the new row and one that follows the new column.
+    is_swapped = _is_swapped(symmetry)[:, None]
+    by_row = torch.where(is_swapped, cols, rows * size).to(images.device)
+    by_col = torch.where(is_swapped, rows * size, cols).to(images.device)
+    places = (by_row[:, :, None] + by_col[:, None, :]).reshape(n, 1, size * size)
+    moved = images.reshape(n, channels, -1).gather(2, places.expand(n, channels, size * size))
     return moved.reshape(n, channels, size, size).float()
 
 
@@ -155,17 +157,21 @@ def _reflect(index: Tensor, size: int) -> Tensor:
     return (size - 1) - ((size - 1) - index.abs()).abs()
 
 
-def _symmetric_indices(size: int) -> tuple[Tensor, Tensor]:
-    """Row and column of each pixel under the eight symmetries of the square, (8, size²)."""
+def _is_swapped(symmetry: Tensor) -> Tensor:
+    """Of the eight symmetries of the square, whether rows become columns; bool (n,)."""
+    return (symmetry % 2 == 1) ^ (symmetry >= 4)
+
+
+def _find_lines(symmetry: Tensor, size: int) -> Tensor:
+    """Where rows and columns of tiles come from under symmetries (n,), int64 (n, 2, size).
+
+    0 to 3 are quarter turns, 4 to 7 the same mirrored at the diagonal.
+    """
     line = torch.arange(size)
-    rows, cols = torch.meshgrid(line, line, indexing="ij")
-    last = size - 1
-    turned = [(rows, cols), (cols, last - rows), (last - rows, last - cols), (last - cols, rows)]
-    every = turned + [(c, r) for r, c in turned]
-    return (
-        torch.stack([r.reshape(-1) for r, _ in every]),
-        torch.stack([c.reshape(-1) for _, c in every]),
-    )
+    backward = line.flip(0)
+    rows = torch.stack([line, line, backward, backward, line, backward, backward, line])
+    cols = torch.stack([line, backward, backward, line, line, line, backward, backward])
+    return torch.stack([rows, cols], dim=1)[symmetry]
 
 
 def _log_uniform(shape: tuple[int, ...], spread: float, generator: torch.Generator) -> Tensor:

@@ -79,8 +79,8 @@ def fit_novelty(
 def vary_as_mapped(images: Tensor, labels: Tensor, generator: torch.Generator) -> Tensor:
     """Uint8 tiles (n, 3, s, s) of classes (n,) as maps meet their like."""
     parts = zip(images.split(BATCH_SIZE), labels.split(BATCH_SIZE), strict=True)
-    varied = [augment(part, own, AS_MAPPED, generator) for part, own in parts]
-    return torch.cat(varied).round().to(torch.uint8)
+    varied = (augment(part, own, AS_MAPPED, generator) for part, own in parts)
+    return torch.cat([part.round().to(torch.uint8) for part in varied])
 
 
 def fit_gaussians(x: Tensor, labels: Tensor) -> Gaussians:
