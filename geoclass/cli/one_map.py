@@ -60,7 +60,8 @@ def map_one(
     from geoclass.mapping.pipeline import run_map
     from geoclass.mapping.plan import plan_map
     from geoclass.model.checkpoint import load_model
-    from geoclass.model.classifier import Classifier, describe_device
+    from geoclass.model.classifier import Classifier
+    from geoclass.model.device import describe_device
     from geoclass.products.files import check_placed, check_room, check_target, read_map, write_map
 
     def say(text: str) -> None:

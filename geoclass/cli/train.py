@@ -133,11 +133,15 @@ def command(
     folder can be written to.
     """
     from geoclass.errors import OutputError
-    from geoclass.learn.evaluation import evaluate
     from geoclass.learn.recipes import VARIATIONS
-    from geoclass.learn.tasks import choose_recipe, plan_training, run_training
+    from geoclass.learn.tasks import (
+        choose_recipe,
+        plan_training,
+        run_training,
+        score_kept_apart,
+    )
     from geoclass.model.checkpoint import load_model
-    from geoclass.model.classifier import Classifier, describe_device
+    from geoclass.model.device import describe_device
     from geoclass.products.writing import check_folder
 
     if output.suffix != ".safetensors":
@@ -198,17 +202,17 @@ def command(
         from geoclass.report.charts import draw_learning_curve
 
         draw_learning_curve(output.with_suffix(".csv"), output.with_suffix(".png"))
-    if not quiet:
-        classifier = Classifier(model, device=str(plan.device))
-        found = classifier.predict(tiles.images[split.test]).probabilities
-        result = evaluate(found, tiles.labels[split.test], model.contract.legend.names)
-        click.echo(f"wrote {output}")
-        if output.with_suffix(".last.safetensors").exists():
-            click.echo(f"stopped before {max_hours} hours were over: --resume goes on")
-        click.echo(
-            f"test    {result.accuracy:.2%} of the {result.tiles} tiles kept apart, macro-F1 "
-            f"{result.macro_f1:.4f}; more with: {say_evaluate(output, data, lists, skip_bad)}"
-        )
+    if quiet:
+        return
+    click.echo(f"wrote {output}")
+    if output.with_suffix(".last.safetensors").exists():
+        click.echo(f"stopped before {max_hours} hours were over: --resume goes on")
+        return
+    result = score_kept_apart(plan, model)
+    click.echo(
+        f"test    {result.accuracy:.2%} of the {result.tiles} tiles kept apart, macro-F1 "
+        f"{result.macro_f1:.4f}; more with: {say_evaluate(output, data, lists, skip_bad)}"
+    )
 
 
 def say_evaluate(

@@ -36,7 +36,7 @@ def _describe_gdal() -> str:
 
 
 def _describe_torch() -> str:
-    from geoclass.model.classifier import describe_torch
+    from geoclass.model.device import describe_torch
 
     return describe_torch()
 

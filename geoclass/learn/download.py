@@ -204,7 +204,7 @@ def _check_entries(archive: Path, zipped: zipfile.ZipFile) -> None:
         )
     for entry in entries:
         path = PurePosixPath(entry.filename.replace("\\", "/"))
-        if path.is_absolute() or ".." in path.parts or ":" in path.parts[0]:
+        if path.is_absolute() or ".." in path.parts or ":" in "".join(path.parts[:1]):
             raise DatasetError(f"{archive} would unpack {entry.filename} outside its folder")
         if stat.S_ISLNK(entry.external_attr >> 16):
             raise DatasetError(f"{archive} holds the link {entry.filename}, expected files only")

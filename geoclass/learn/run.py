@@ -27,7 +27,7 @@ from geoclass.learn.degrade import mix_tiles
 from geoclass.learn.novelty import fit_novelty
 from geoclass.learn.progress import Checkpoint, find_changes
 from geoclass.learn.recipes import TrainSettings
-from geoclass.learn.schedule import build_optimizers, count_stale, ema, rate_factor
+from geoclass.learn.schedule import build_optimizers, count_stale, ema, is_best, rate_factor
 from geoclass.learn.splits import PARTS, Split, hash_names, hash_pixels
 from geoclass.model.checkpoint import Model, save_model
 from geoclass.model.classifier import compute_outputs, normalise
@@ -162,12 +162,9 @@ class TrainingRun:
         return float(F.cross_entropy(logits, labels)), float(accuracy)
 
     def note(self, row: dict[str, float]) -> bool:
-        """Take down an epoch; whether it is as good as any before.
-
-        Of equals the later is the better, which saw more.
-        """
+        """Take down an epoch; whether it is as good as any before."""
         self.log.append(row)
-        return count_stale(self._history) == 0
+        return is_best(self._history)
 
     @property
     def _history(self) -> list[float]:

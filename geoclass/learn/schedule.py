@@ -90,9 +90,14 @@ def rate_factor(settings: TrainSettings, progress: float, history: Sequence[floa
     return 0.5 * (1 + math.cos(math.pi * (progress - warm_up) / (1 - warm_up)))
 
 
+def is_best(history: Sequence[float]) -> bool:
+    """Whether the last epoch is as good as any before; of equals the later saw more."""
+    return history[-1] == max(history)
+
+
 def count_stale(history: Sequence[float]) -> int:
-    """How many epochs have passed since the best; of equals the last is the best."""
-    return min(range(len(history)), key=lambda back: -history[-1 - back], default=0)
+    """How many epochs have passed since one was better than all before."""
+    return len(history) - 1 - history.index(max(history)) if history else 0
 
 
 def _count_plateaus(history: Sequence[float]) -> int:

@@ -25,7 +25,8 @@ from geoclass.learn.splits import (
 )
 from geoclass.learn.training import EpochReport, ignore, train_model
 from geoclass.model.checkpoint import Model, load_model
-from geoclass.model.classifier import Classifier, Prediction, find_device, has_bf16
+from geoclass.model.classifier import Classifier, Prediction
+from geoclass.model.device import find_device, has_bf16
 from geoclass.model.networks import Arch
 
 SCORED_TOGETHER = 1024
@@ -192,6 +193,13 @@ def train_on_tiles(
     return run_training(
         plan, output, resume=resume, max_hours=max_hours, on_batch=on_batch, on_epoch=on_epoch
     )
+
+
+def score_kept_apart(plan: TrainingPlan, model: Model) -> Evaluation:
+    """Score a model that was trained as planned on the tiles that it has never seen."""
+    images, labels = plan.tiles.images[plan.split.test], plan.tiles.labels[plan.split.test]
+    prediction = _predict(Classifier(model, device=str(plan.device)), images, ignore)
+    return evaluate(prediction.probabilities, labels, model.contract.legend.names)
 
 
 def score_on_tiles(

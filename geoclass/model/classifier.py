@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -14,18 +15,18 @@ from torch import Tensor
 from geoclass.contract import Precision
 from geoclass.errors import SettingsError
 from geoclass.model.checkpoint import Model
+from geoclass.model.device import (
+    CUDA_THREADS,
+    choose_batch_size,
+    choose_precision,
+    demand_float32,
+    find_device,
+    is_out_of_memory,
+)
 from geoclass.model.fused import FusedNetwork, FusedTileNet, fuse
 from geoclass.model.networks import Network
 from geoclass.model.second_look import find_borderline, find_close
 from geoclass.model.sharing import SharedFeatures
-
-CPU_BATCH_SIZE = 128
-"""Larger batches fall out of the processor's caches and are slower."""
-CUDA_BATCH_SIZE = 1024
-CUDA_TILE_BYTES = 16 * 2**20
-"""More than a tile needs while CustomNet works on it in float32."""
-CUDA_THREADS = 2
-"""While one waits for the GPU, the other brings it the next batch."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -75,7 +76,7 @@ class Classifier:
         self.contract = model.contract
         self.device = find_device(device)
         self.precision: Precision = precision or choose_precision(self.device)
-        self.batch_size = batch_size or choose_batch_size(self.device)
+        demand_float32(self.device)
         self._symmetries = symmetries
         prepare = partial(
             fuse,
@@ -90,15 +91,16 @@ class Classifier:
         looks_again = halved and isinstance(self._network, FusedTileNet)
         self._exact = prepare(dtype=torch.float32) if looks_again else None
         self._novelty = None if model.novelty is None else model.novelty.to(self.device)
+        self.batch_size = batch_size or choose_batch_size(self.device)
         # Threads with batches of their own, each on one core: threads that share the sums of one
         # batch wait for one another at every layer, long where the cores have other work, too.
-        workers = {"cpu": torch.get_num_threads(), "cuda": CUDA_THREADS}
-        self._workers = workers.get(self.device.type, 1)
+        allowed = torch.get_num_threads()
+        self._workers = {"cpu": allowed, "cuda": CUDA_THREADS}.get(self.device.type, 1)
         self._threads = ThreadPoolExecutor(
             self._workers,
             thread_name_prefix="classifier",
             initializer=_start_thread,
-            initargs=(self.device,),
+            initargs=(self.device, allowed),
         )
 
     def predict(self, images: np.ndarray) -> Prediction:
@@ -142,10 +144,13 @@ class Classifier:
                 parts = self._threads.map(self._predict_batch, self._split(tiles, size))
                 probabilities, unknown = zip(*parts, strict=True)
                 return torch.cat(probabilities), torch.cat(unknown)
-            except torch.OutOfMemoryError as error:
+            except RuntimeError as error:
+                if not is_out_of_memory(error):
+                    raise
                 if size == 1:
                     raise SettingsError(
-                        f"the memory of {self.device} cannot hold one tile: try --device cpu"
+                        f"the memory of {self.device} cannot hold one tile: free some, or try "
+                        "--device cpu"
                     ) from error
                 self.batch_size = min(self.batch_size, size // 2)
                 torch.cuda.empty_cache()
@@ -189,12 +194,16 @@ class Classifier:
         return torch.softmax(logits / self.contract.temperature, dim=1)
 
 
-def _start_thread(device: torch.device) -> None:
+def _start_thread(device: torch.device, allowed: int) -> None:
     """Of a thread that computes: on a stream of its own, or on one core."""
     if device.type == "cuda":
         torch.cuda.set_stream(torch.cuda.Stream(device))
-    else:
-        torch.set_num_threads(1)
+        return
+    torch.set_num_threads(1)
+    # torch lets threads that are born later inherit this; another thread takes it back for them.
+    restorer = threading.Thread(target=torch.set_num_threads, args=(allowed,))
+    restorer.start()
+    restorer.join()
 
 
 def _turn(tiles: Tensor) -> Iterator[Tensor]:
@@ -204,59 +213,6 @@ def _turn(tiles: Tensor) -> Iterator[Tensor]:
         if turns:
             yield turned
         yield turned.flip(3)
-
-
-def find_device(name: str | None) -> torch.device:
-    """The device of that name, or the best there is; SettingsError if it is not there."""
-    if name is None:
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-        torch.empty(1, device=device)
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        reason = str(error).splitlines()[0]
-        raise SettingsError(
-            f"device {name!r} cannot be used here ({reason}): try --device cpu"
-        ) from error
-    if device.type not in ("cpu", "cuda", "mps"):
-        raise SettingsError(f"device {name!r} is none that computes: try --device cpu")
-    return device
-
-
-def has_bf16(device: torch.device) -> bool:
-    """Whether it is a GPU whose tensor cores multiply bfloat16."""
-    return device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
-
-
-def choose_precision(device: torch.device) -> Precision:
-    """Bfloat16 where the device has instructions for it, else float32."""
-    if device.type == "cpu":
-        # torch has no public name for these in all of its versions.
-        asked = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
-        return "bf16" if any(getattr(torch.cpu, name, bool)() for name in asked) else "fp32"
-    return "bf16" if has_bf16(device) else "fp32"
-
-
-def choose_batch_size(device: torch.device) -> int:
-    """Tiles at a time; on a GPU no more than its free memory can hold."""
-    if device.type != "cuda":
-        return CPU_BATCH_SIZE
-    free, _ = torch.cuda.mem_get_info(device)
-    return max(1, min(CUDA_BATCH_SIZE, free // (CUDA_THREADS * CUDA_TILE_BYTES)))
-
-
-def describe_device(device: torch.device) -> str:
-    """For people: the device's name and memory."""
-    if device.type == "cuda":
-        properties = torch.cuda.get_device_properties(device)
-        return f"{device} ({properties.name}, {properties.total_memory / 2**30:.0f} GiB)"
-    return f"{device} ({torch.get_num_threads()} threads)"
-
-
-def describe_torch() -> str:
-    """For people: torch's version, what it was built for, and the device taken by default."""
-    built = f"CUDA {torch.version.cuda}" if torch.version.cuda else "the CPU alone"
-    return f"{torch.__version__}, built for {built}; device {describe_device(find_device(None))}"
 
 
 def compute_outputs(

@@ -327,8 +327,11 @@ class TestTrainAndEvaluate:
     def test_run_of_too_few_hours_says_how_to_go_on(self, tiles: Path, tmp_path: Path) -> None:
         model = tmp_path / "m.safetensors"
         given = ("train", tiles, "-o", model, "--epochs", 2, "--batch-size", 8, "--device", "cpu")
-        assert "--resume goes on" in run(*given, "--max-hours", "1e-9").output
+        begun = run(*given, "--max-hours", "1e-9").output
+        assert "--resume goes on" in begun
+        assert "kept apart, macro-F1" not in begun  # scored once, when it is done
         out = run(*given, "--resume").output
+        assert "kept apart, macro-F1" in out
         assert "epoch   2/2" in out
         assert "--resume" not in out
 

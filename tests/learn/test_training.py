@@ -20,7 +20,7 @@ from geoclass.learn import memory, run
 from geoclass.learn.dataset import TileSet, read_tiles
 from geoclass.learn.memory import fit_batch_size
 from geoclass.learn.recipes import RECIPES, TrainSettings
-from geoclass.learn.schedule import count_stale, ema, rate_factor
+from geoclass.learn.schedule import count_stale, ema, is_best, rate_factor
 from geoclass.learn.splits import Split, count_seen, split_randomly
 from geoclass.learn.training import EpochReport, train_model
 from geoclass.legend import Legend
@@ -403,10 +403,15 @@ def test_no_hours_are_refused(tiles: TileSet, split: Split, tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize(
-    ("history", "stale"), [([], 0), ([0.1], 0), ([0.5, 0.4], 1), ([0.5, 0.4, 0.5], 0)]
+    ("history", "stale"),
+    [([], 0), ([0.1], 0), ([0.5, 0.4], 1), ([0.5, 0.4, 0.5], 2), ([1, 1, 1], 2), ([0.5, 0.6], 0)],
 )
 def test_stale_epochs(history: list[float], stale: int) -> None:
     assert count_stale(history) == stale
+
+
+def test_of_equal_epochs_the_last_is_the_best() -> None:
+    assert [is_best(h) for h in ([0.5], [0.5, 0.4], [0.5, 0.4, 0.5])] == [True, False, True]
 
 
 def test_report_says_where_the_time_went(tiles: TileSet, split: Split, tmp_path: Path) -> None:

@@ -1,5 +1,7 @@
 """Classifiers."""
 
+import threading
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -8,14 +10,10 @@ import torch
 
 from geoclass.errors import SettingsError
 from geoclass.model.checkpoint import Model, load_model
-from geoclass.model.classifier import (
-    Classifier,
-    choose_batch_size,
-    choose_precision,
-    describe_device,
-    find_device,
-)
+from geoclass.model.classifier import Classifier
+from geoclass.model.device import choose_precision
 from tests.conftest import make_contract
+from tests.model.test_device import NO_MEMORY
 
 
 @pytest.fixture
@@ -56,25 +54,16 @@ def test_impossible_batch_size(random_model: Path, batch_size: int) -> None:
         Classifier(load_model(random_model), batch_size=batch_size)
 
 
-@pytest.mark.parametrize("name", ["gpu", "cuda:99", "meta"])
-def test_device_that_is_not_there(name: str) -> None:
-    with pytest.raises(SettingsError, match=f"device '{name}' .*try --device cpu"):
-        find_device(name)
-
-
-def test_cpu_is_described() -> None:
-    assert "threads" in describe_device(find_device("cpu"))
-
-
+@pytest.mark.parametrize("error", NO_MEMORY)
 def test_batch_that_memory_cannot_hold_is_halved(
-    random_model: Path, images: np.ndarray, monkeypatch: pytest.MonkeyPatch
+    random_model: Path, images: np.ndarray, monkeypatch: pytest.MonkeyPatch, error: RuntimeError
 ) -> None:
     whole = Classifier(load_model(random_model), device="cpu").predict(images)
     compute = Classifier._predict_batch
 
     def small_memory(self: Classifier, batch: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         if len(batch) > limit:
-            raise torch.OutOfMemoryError("CUDA out of memory")
+            raise error
         return compute(self, batch)
 
     monkeypatch.setattr(Classifier, "_predict_batch", small_memory)
@@ -143,9 +132,19 @@ def test_precision_is_the_processors_unless_chosen(
     assert Classifier(load_model(random_model), precision="bf16").precision == "bf16"
 
 
-@pytest.mark.parametrize(("free_gib", "batch"), [(80, 1024), (4, 128), (0.001, 1)])
-def test_batch_fits_into_the_gpus_free_memory(
-    free_gib: float, batch: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _: (int(free_gib * 2**30), 0))
-    assert choose_batch_size(torch.device("cuda")) == batch
+def test_threads_born_later_keep_their_cores(random_model: Path, images: np.ndarray) -> None:
+    """As in a service that answers every request by another thread."""
+    model, found, before = load_model(random_model), list[int](), torch.get_num_threads()
+
+    def answer() -> None:
+        found.append(torch.get_num_threads())
+        Classifier(model, device="cpu").predict(images)
+
+    try:
+        for work in (partial(torch.set_num_threads, 3), answer, answer):
+            thread = threading.Thread(target=work)
+            thread.start()
+            thread.join()
+    finally:
+        torch.set_num_threads(before)
+    assert found == [3, 3]

@@ -1,0 +1,54 @@
+"""Devices, described and chosen."""
+
+import pytest
+import torch
+
+from geoclass.errors import SettingsError
+from geoclass.model.device import (
+    choose_batch_size,
+    describe_device,
+    find_device,
+    has_bf16,
+    is_out_of_memory,
+)
+
+NO_MEMORY = (
+    torch.OutOfMemoryError("CUDA out of memory"),
+    RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
+    RuntimeError("[enforce fail at alloc_cpu.cpp:127] DefaultCPUAllocator: can't allocate memory"),
+)
+"""What torch raises where memory lacks."""
+
+
+@pytest.mark.parametrize("name", ["gpu", "cuda:99", "meta"])
+def test_device_that_is_not_there(name: str) -> None:
+    with pytest.raises(SettingsError, match=f"device '{name}' .*try --device cpu"):
+        find_device(name)
+
+
+def test_cpu_is_described() -> None:
+    assert "threads" in describe_device(find_device("cpu"))
+
+
+@pytest.mark.parametrize(("free_gib", "batch"), [(80, 1024), (4, 128), (0.001, 1)])
+def test_batch_fits_into_the_gpus_free_memory(
+    free_gib: float, batch: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _: (int(free_gib * 2**30), 0))
+    assert choose_batch_size(torch.device("cuda")) == batch
+
+
+def test_bf16_is_the_asked_devices(monkeypatch: pytest.MonkeyPatch) -> None:
+    cards = {0: (9, 0), 1: (7, 5)}
+    monkeypatch.setattr(torch.version, "hip", None)
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: cards[device.index])
+    assert [has_bf16(torch.device("cuda", card)) for card in cards] == [True, False]
+    assert not has_bf16(torch.device("cpu"))
+
+
+def test_lack_of_memory_is_told_from_other_errors() -> None:
+    assert all(map(is_out_of_memory, NO_MEMORY))
+    with pytest.raises(RuntimeError) as caught:
+        torch.empty(10**14)
+    assert is_out_of_memory(caught.value)
+    assert not is_out_of_memory(RuntimeError("CUDA error: unspecified launch failure"))
