@@ -133,6 +133,7 @@ def command(
     folder can be written to.
     """
     from geoclass.errors import OutputError
+    from geoclass.learn.progress import best_checkpoint, find_begun, last_checkpoint
     from geoclass.learn.recipes import VARIATIONS
     from geoclass.learn.tasks import (
         choose_recipe,
@@ -147,10 +148,10 @@ def command(
     if output.suffix != ".safetensors":
         raise OutputError(f"the model {output} must end in .safetensors")
     check_folder(output)
-    goes_on = resume and output.with_suffix(".last.safetensors").exists()
-    made = (".safetensors", ".csv", ".png", ".last.safetensors", ".best.safetensors")
-    for file in map(output.with_suffix, made):
-        if file.exists() and not (overwrite or goes_on):
+    begun = find_begun(output) if resume else None
+    made = [*map(output.with_suffix, (".safetensors", ".csv", ".png"))]
+    for file in (*made, last_checkpoint(output), best_checkpoint(output)):
+        if file.exists() and not (overwrite or begun):
             raise OutputError(f"{file} exists: give --overwrite or another name")
     if batch_size != AUTO:
         changes["batch_size"] = batch_size
@@ -166,6 +167,7 @@ def command(
         device=device,
         skip_bad=skip_bad,
         fill_memory=batch_size == AUTO,
+        begun=begun,
     )
     tiles, split, settings = plan.tiles, plan.split, plan.settings
     options.list_skipped(tiles.skipped)
@@ -205,7 +207,7 @@ def command(
     if quiet:
         return
     click.echo(f"wrote {output}")
-    if output.with_suffix(".last.safetensors").exists():
+    if find_begun(output):
         click.echo(f"stopped before {max_hours} hours were over: --resume goes on")
         return
     result = score_kept_apart(plan, model)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from typing import Any
 from torch import Tensor
 
 from geoclass.errors import ModelError
-from geoclass.model.checkpoint import read_tensors, save_tensors
+from geoclass.model.checkpoint import read_metadata, read_tensors, save_tensors
 from geoclass.products.writing import write_whole
 
 STATE = frozenset({"epoch", "log", "settings", "parts"})
@@ -43,6 +44,22 @@ class Checkpoint:
         return {k[cut:]: v for k, v in self.tensors.items() if k.startswith(f"{prefix}/")}
 
 
+def last_checkpoint(output: Path) -> Path:
+    """Where a run that is to become `output` keeps what it needs to go on."""
+    return output.with_suffix(".last.safetensors")
+
+
+def best_checkpoint(output: Path) -> Path:
+    """Where it keeps the weights of its best epoch so far."""
+    return output.with_suffix(".best.safetensors")
+
+
+def find_begun(output: Path) -> Path | None:
+    """The last checkpoint of a run that is to become `output`, if there is one."""
+    last = last_checkpoint(output)
+    return last if last.exists() else None
+
+
 def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
     """Replace the file, whole or not at all; OutputError if that fails."""
     save_tensors(path, checkpoint.tensors, {"training": json.dumps(checkpoint.state)})
@@ -50,21 +67,34 @@ def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
 
 def read_checkpoint(path: Path) -> Checkpoint:
     """The checkpoint in a file; ModelError if it is none."""
-    try:
+    with _explained(path):
         tensors, metadata = read_tensors(path)
-        state = json.loads(metadata["training"])
-        missing = STATE - state.keys()
+        return Checkpoint(tensors=tensors, state=_parse_state(path, metadata))
+
+
+def read_settings(path: Path) -> dict[str, Any]:
+    """The settings of a checkpoint's run, its tensors unread; ModelError if it is none."""
+    with _explained(path):
+        settings: dict[str, Any] = _parse_state(path, read_metadata(path))["settings"]
+        return settings
+
+
+@contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    try:
+        yield
     except (ModelError, KeyError, ValueError, AttributeError) as error:
         raise ModelError(
-            f"{path} is no checkpoint of a training run, or a damaged one: "
-            "train anew without --resume"
+            f"{path} is no checkpoint of a training run, a damaged one, or one of another version "
+            "of geoclass: train anew without --resume"
         ) from error
-    if missing:
-        raise ModelError(
-            f"the checkpoint {path} is of another version of geoclass, it lacks "
-            f"{', '.join(sorted(missing))}: train anew without --resume"
-        )
-    return Checkpoint(tensors=tensors, state=state)
+
+
+def _parse_state(path: Path, metadata: Mapping[str, str]) -> dict[str, Any]:
+    state: dict[str, Any] = json.loads(metadata["training"])
+    if missing := STATE - state.keys():
+        raise ModelError(f"{path} lacks {', '.join(sorted(missing))}")
+    return state
 
 
 def write_log(path: Path, rows: Sequence[Mapping[str, float]]) -> None:

@@ -2,38 +2,30 @@
 
 from __future__ import annotations
 
-import copy
 import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any, cast
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 from torch.nn.utils.memory_format import convert_conv2d_weight_memory_format
 from torch.optim.swa_utils import AveragedModel
 
-from geoclass.contract import Contract, TrainingRecord
 from geoclass.errors import GeoclassError, SettingsError
 from geoclass.learn.augment import augment
-from geoclass.learn.calibration import fit_temperature
 from geoclass.learn.dataset import TileSet
 from geoclass.learn.degrade import mix_tiles
-from geoclass.learn.novelty import fit_novelty
 from geoclass.learn.progress import Checkpoint, find_changes
 from geoclass.learn.recipes import TrainSettings
 from geoclass.learn.schedule import build_optimizers, count_stale, ema, is_best, rate_factor
-from geoclass.learn.splits import PARTS, Split, hash_names, hash_pixels
-from geoclass.model.checkpoint import Model, save_model
+from geoclass.learn.splits import PARTS, Split, hash_names
+from geoclass.model.checkpoint import Model
 from geoclass.model.classifier import compute_outputs, normalise
 from geoclass.model.networks import Arch, Network, build_network, copy_weights
-
-EVALUATION_BATCH_SIZE = 256
 
 
 def check_loss(loss: float, epoch: int) -> None:
@@ -57,7 +49,6 @@ class TrainingRun:
         build: Callable[[Arch, int], Network] = build_network,
     ) -> None:
         self._tiles, self._split, self._settings, self._device = tiles, split, settings, device
-        self._seen_before = None if start is None else start.seen
         torch.manual_seed(settings.seed)
         network = build(settings.arch, len(tiles.classes))
         if start is not None:
@@ -144,20 +135,17 @@ class TrainingRun:
         network = self._network if self._averaged is None else self._averaged.module
         return cast("Network", network.eval())
 
-    def _validation_logits(self, network: Network) -> tuple[Tensor, Tensor]:
+    def validate(self) -> tuple[float, float]:
+        """Cross entropy and accuracy on the validation part."""
         chosen = torch.from_numpy(self._split.validation)
+        labels = self._labels[chosen]
         _, logits = compute_outputs(
-            network,
+            self.evaluated,
             self._images[chosen],
             mean=self._settings.mean,
             std=self._settings.std,
-            batch_size=EVALUATION_BATCH_SIZE,
+            batch_size=self._settings.batch_size,
         )
-        return logits, self._labels[chosen]
-
-    def validate(self) -> tuple[float, float]:
-        """Cross entropy and accuracy on the validation part."""
-        logits, labels = self._validation_logits(self.evaluated)
         accuracy = (logits.argmax(dim=1) == labels).double().mean()
         return float(F.cross_entropy(logits, labels)), float(accuracy)
 
@@ -176,6 +164,11 @@ class TrainingRun:
         """Whether the recipe's patience is at its end."""
         patience = self._settings.patience
         return patience is not None and count_stale(self._history) >= patience
+
+    @property
+    def is_done(self) -> bool:
+        """Whether no epoch is left, or none that the recipe's patience waits for."""
+        return len(self.log) == self._settings.epochs or self.is_stale
 
     def weights(self) -> dict[str, Tensor]:
         """The weights that would be shipped now."""
@@ -234,44 +227,11 @@ class TrainingRun:
         self.log = checkpoint.log
         return checkpoint.epoch
 
-    def finish(self, best: Checkpoint, output: Path) -> None:
-        """Calibrate the best weights and write them with their contract."""
-        network = copy.deepcopy(self.evaluated)
-        network.load_state_dict(best.tensors)
-        logits, labels = self._validation_logits(network)
-        n = len(self._tiles.classes)
-        pairs = labels * n + logits.argmax(dim=1)
-        confusion = torch.bincount(pairs, minlength=n * n).reshape(n, n)
-        counts = np.bincount(self._tiles.labels[self._split.train], minlength=n)
-        contract = Contract(
-            legend=self._tiles.legend,
-            mean=self._settings.mean,
-            std=self._settings.std,
-            temperature=fit_temperature(logits, labels),
-            confusion=tuple(tuple(row) for row in confusion.tolist()),
-            class_shares=tuple((counts / counts.sum()).tolist()),
-            training=TrainingRecord(
-                data_set=self._tiles.name,
-                split=self._split.record(self._tiles.names),
-                recipe=asdict(self._settings),
-                epoch=best.epoch,
-                validation_accuracy=best.log[-1]["validation_accuracy"],
-            ),
-        )
-        parts = (torch.from_numpy(part) for part in (self._split.train, self._split.validation))
-        train, validation = parts
-        novelty = fit_novelty(
-            network,
-            self._images[train],
-            self._labels[train],
-            self._images[validation],
-            mean=self._settings.mean,
-            std=self._settings.std,
-        )
-        save_model(output, self._settings.arch, network.cpu(), contract, novelty, self._seen())
-
-    def _seen(self) -> Tensor:
-        """Hashes of the tiles that have had a say, in this run or in the one it begins with."""
-        chosen = np.concatenate([self._split.train, self._split.validation])
-        seen = torch.from_numpy(np.unique(hash_pixels(self._tiles.images[chosen])))
-        return seen if self._seen_before is None else torch.cat([seen, self._seen_before]).unique()
+    def release(self, weights: dict[str, Tensor]) -> Network:
+        """The network with these weights, in evaluation mode; what training needs is let go."""
+        network = self.evaluated
+        network.load_state_dict(weights)
+        # Of CustomNet, gradients and Adam's state take 5 GB, which calibrating has use for.
+        self._network.zero_grad()
+        self._optimizers.clear()
+        return network

@@ -14,6 +14,7 @@ from geoclass.learn.corruptions import CorruptionScore, score_corruptions
 from geoclass.learn.dataset import TILE_SIZE, TileSet, read_tiles
 from geoclass.learn.evaluation import Evaluation, evaluate
 from geoclass.learn.memory import fit_batch_size
+from geoclass.learn.progress import find_begun, read_settings
 from geoclass.learn.recipes import RECIPES, TrainSettings
 from geoclass.learn.splits import (
     Part,
@@ -109,13 +110,18 @@ def plan_training(
     device: str | None = None,
     skip_bad: bool = False,
     fill_memory: bool = False,
+    begun: Path | None = None,
 ) -> TrainingPlan:
-    """Read the tiles and decide how they are trained on; arguments as of `train_on_tiles`."""
+    """Read the tiles and decide how they are trained on; arguments as of `train_on_tiles`.
+
+    `begun` is the last checkpoint of a run that goes on.
+    """
     settings = settings or choose_recipe(device=device)
     chosen_device = find_device(device)
     tiles = read_tiles(Path(data), skip_bad=skip_bad, keep=True)
     if fill_memory:
-        settings = fit_batch_size(settings, len(tiles.classes), TILE_SIZE, chosen_device)
+        before = None if begun is None else read_settings(begun)
+        settings = fit_batch_size(settings, len(tiles.classes), TILE_SIZE, chosen_device, before)
     if lists is None:
         split = split_randomly(tiles.labels, split_seed)
     else:
@@ -189,6 +195,7 @@ def train_on_tiles(
         device=device,
         skip_bad=skip_bad,
         fill_memory=fill_memory,
+        begun=find_begun(Path(output)) if resume else None,
     )
     return run_training(
         plan, output, resume=resume, max_hours=max_hours, on_batch=on_batch, on_epoch=on_epoch

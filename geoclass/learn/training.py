@@ -17,8 +17,11 @@ import torch
 
 from geoclass.errors import DatasetError, SettingsError
 from geoclass.learn.dataset import TileSet
+from geoclass.learn.finishing import finish_model
 from geoclass.learn.progress import (
     Checkpoint,
+    best_checkpoint,
+    last_checkpoint,
     read_checkpoint,
     write_checkpoint,
     write_log,
@@ -28,6 +31,7 @@ from geoclass.learn.run import TrainingRun, check_loss
 from geoclass.learn.splits import Split, count_seen, hash_names
 from geoclass.legend import MAX_CLASSES
 from geoclass.model.checkpoint import Model
+from geoclass.model.device import is_out_of_memory
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,59 +83,90 @@ def train_model(
     not fit, OutputError where a file cannot be written.
     """
     _check(tiles, split, max_hours)
-    began = time.perf_counter()
     if start is not None:
         _check_start(start, tiles, split)
         settings = replace(settings, start=start.sha256)
-    run = TrainingRun(tiles, split, settings, device, start)
-    last, best = (output.with_suffix(f".{kind}.safetensors") for kind in ("last", "best"))
+    last, best = last_checkpoint(output), best_checkpoint(output)
     log, done = output.with_suffix(".csv"), 0
-    if resume and last.exists():
-        done = run.restore(read_checkpoint(last))
-        write_log(log, run.log)  # the run may have ended before it was written
-    for epoch in range(done + 1, settings.epochs + 1):
-        if run.is_stale:
-            break
-        started = time.perf_counter()
-        with _explained_memory(settings.batch_size, device):
-            loss = run.train_epoch(epoch, on_batch)
-        trained = time.perf_counter() - started
-        validation_loss, accuracy = run.validate()
-        # The last step may have led astray, after its loss was looked at.
-        check_loss(validation_loss, epoch)
-        report = EpochReport(
-            epoch=epoch,
-            loss=loss,
-            validation_loss=validation_loss,
-            validation_accuracy=accuracy,
-            seconds=time.perf_counter() - started,
-            data_share=run.seconds["data"] / trained,
-            variation_share=run.seconds["variation"] / trained,
+    with _explained_memory(settings.batch_size, device), _repeatable(device):
+        began = time.perf_counter()
+        run = TrainingRun(tiles, split, settings, device, start)
+        if resume and last.exists():
+            done = run.restore(read_checkpoint(last))
+            write_log(log, run.log)  # the run may have ended before it was written
+        for epoch in range(done + 1, settings.epochs + 1):
+            if run.is_stale:
+                break
+            started = time.perf_counter()
+            report = _run_epoch(run, epoch, on_batch)
+            if run.note(asdict(report)):
+                write_checkpoint(best, Checkpoint(tensors=run.weights(), state=run.state(epoch)))
+            write_checkpoint(last, Checkpoint(tensors=run.tensors(), state=run.state(epoch)))
+            write_log(log, run.log)
+            on_epoch(report)
+            now = time.perf_counter()
+            next_end = now - began + now - started
+            if max_hours is not None and epoch < settings.epochs and next_end > max_hours * 3600:
+                break
+        chosen = read_checkpoint(best)
+        finish_model(
+            output,
+            run.release(chosen.tensors),
+            tiles,
+            split,
+            settings,
+            epoch=chosen.epoch,
+            validation_accuracy=chosen.log[-1]["validation_accuracy"],
+            start=start,
         )
-        if run.note(asdict(report)):
-            write_checkpoint(best, Checkpoint(tensors=run.weights(), state=run.state(epoch)))
-        write_checkpoint(last, Checkpoint(tensors=run.tensors(), state=run.state(epoch)))
-        write_log(log, run.log)
-        on_epoch(report)
-        now = time.perf_counter()
-        next_end = now - began + now - started
-        if max_hours is not None and epoch < settings.epochs and next_end > max_hours * 3600:
-            run.finish(read_checkpoint(best), output)
-            return
-    run.finish(read_checkpoint(best), output)
-    last.unlink()
-    best.unlink()
+    if run.is_done:
+        last.unlink()
+        best.unlink()
+
+
+def _run_epoch(
+    run: TrainingRun, epoch: int, on_batch: Callable[[int, int, int], object]
+) -> EpochReport:
+    started = time.perf_counter()
+    loss = run.train_epoch(epoch, on_batch)
+    trained = time.perf_counter() - started
+    validation_loss, accuracy = run.validate()
+    # The last step may have led astray, after its loss was looked at.
+    check_loss(validation_loss, epoch)
+    return EpochReport(
+        epoch=epoch,
+        loss=loss,
+        validation_loss=validation_loss,
+        validation_accuracy=accuracy,
+        seconds=time.perf_counter() - started,
+        data_share=run.seconds["data"] / trained,
+        variation_share=run.seconds["variation"] / trained,
+    )
 
 
 @contextmanager
 def _explained_memory(batch_size: int, device: torch.device) -> Iterator[None]:
     try:
         yield
-    except torch.OutOfMemoryError as error:
+    except RuntimeError as error:
+        if not is_out_of_memory(error):
+            raise
+        advice = "give a smaller --batch-size, or auto" if batch_size > 1 else "try another device"
         raise SettingsError(
-            f"the memory of {device} cannot hold a batch of {batch_size} tiles: give a smaller "
-            "--batch-size, or --batch-size auto"
+            f"the memory of {device} cannot hold a batch of {batch_size} tiles: {advice}"
         ) from error
+
+
+@contextmanager
+def _repeatable(device: torch.device) -> Iterator[None]:
+    """Let a GPU's convolutions give the same sums each time, and those of float32 exact ones."""
+    if device.type != "cuda":
+        yield
+        return
+    with torch.backends.cudnn.flags(
+        enabled=True, benchmark=False, deterministic=True, allow_tf32=False
+    ):
+        yield
 
 
 def _check(tiles: TileSet, split: Split, max_hours: float | None) -> None:
@@ -160,6 +195,6 @@ def _check_start(start: Model, tiles: TileSet, split: Split) -> None:
     if leaks:
         raise SettingsError(
             f"the model to begin with was trained on another split: it has seen {leaked} that are "
-            "kept apart now; give the split that it was trained with, or keep others apart by "
-            "--lists"
+            "kept apart now; give the split that it was trained with, keep others apart by "
+            "--lists, or begin with another model"
         )

@@ -8,11 +8,13 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from importlib.resources import files
 from pathlib import Path
 from reprlib import repr as shorten
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -109,6 +111,19 @@ def save_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: dict[str, 
 
 def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     """Tensors and metadata of a safetensors file; ModelError for anything else, unread."""
+    with _open_tensors(path) as file:
+        names = file.keys()
+        return {name: file.get_tensor(name) for name in names}, file.metadata() or {}
+
+
+def read_metadata(path: Path) -> dict[str, str]:
+    """Metadata of a safetensors file, however large; ModelError for anything else, unread."""
+    with _open_tensors(path) as file:
+        return file.metadata() or {}
+
+
+@contextmanager
+def _open_tensors(path: Path) -> Iterator[Any]:
     if not path.is_file():
         raise ModelError(f"no model file at {path}: give the path of a .safetensors file")
     try:
@@ -123,8 +138,7 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         )
     try:
         with safe_open(path, framework="pt") as tensors:
-            names = tensors.keys()
-            return {name: tensors.get_tensor(name) for name in names}, tensors.metadata() or {}
+            yield tensors
     except SafetensorError as error:
         raise ModelError(
             f"{path} is not a safetensors file ({error}): give a model that `geoclass train` wrote"

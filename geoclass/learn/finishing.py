@@ -1,0 +1,96 @@
+"""Trained weights → a model: what can be told of it without the test part."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from geoclass.contract import Contract, TrainingRecord
+from geoclass.learn.calibration import fit_temperature
+from geoclass.learn.dataset import TileSet
+from geoclass.learn.novelty import fit_novelty
+from geoclass.learn.recipes import TrainSettings
+from geoclass.learn.splits import Split, hash_pixels
+from geoclass.model.checkpoint import Model, save_model
+from geoclass.model.classifier import compute_outputs
+from geoclass.model.networks import Network
+from geoclass.model.novelty import Novelty
+
+
+def finish_model(
+    output: Path,
+    network: Network,
+    tiles: TileSet,
+    split: Split,
+    settings: TrainSettings,
+    *,
+    epoch: int,
+    validation_accuracy: float,
+    start: Model | None = None,
+) -> None:
+    """Calibrate the weights of an epoch, fit what is novel to them, and write the model.
+
+    `network` is in evaluation mode, on any device; `start` is what training began with.
+    """
+    n = len(tiles.classes)
+    labels = torch.from_numpy(tiles.labels[split.validation])
+    _, logits = compute_outputs(
+        network,
+        torch.from_numpy(tiles.images[split.validation]),
+        mean=settings.mean,
+        std=settings.std,
+        batch_size=settings.batch_size,
+    )
+    pairs = labels * n + logits.argmax(dim=1)
+    confusion = torch.bincount(pairs, minlength=n * n).reshape(n, n)
+    counts = np.bincount(tiles.labels[split.train], minlength=n)
+    contract = Contract(
+        legend=tiles.legend,
+        mean=settings.mean,
+        std=settings.std,
+        temperature=fit_temperature(logits, labels),
+        confusion=tuple(tuple(row) for row in confusion.tolist()),
+        class_shares=tuple((counts / counts.sum()).tolist()),
+        training=TrainingRecord(
+            data_set=tiles.name,
+            split=split.record(tiles.names),
+            recipe=asdict(settings),
+            epoch=epoch,
+            validation_accuracy=validation_accuracy,
+        ),
+    )
+    novelty = fit_to_tiles(network, tiles, split.train, split.validation, contract)
+    seen = hash_seen(tiles, split.train, split.validation, start)
+    save_model(output, settings.arch, network.cpu(), contract, novelty, seen)
+
+
+def fit_to_tiles(
+    network: Network,
+    tiles: TileSet,
+    train: np.ndarray,
+    validation: np.ndarray,
+    contract: Contract,
+) -> Novelty:
+    """What the tiles of a network's training are like; `train` and `validation` are indices."""
+    return fit_novelty(
+        network,
+        torch.from_numpy(tiles.images[train]),
+        torch.from_numpy(tiles.labels[train]),
+        torch.from_numpy(tiles.images[validation]),
+        mean=contract.mean,
+        std=contract.std,
+    )
+
+
+def hash_seen(
+    tiles: TileSet, train: np.ndarray, validation: np.ndarray, start: Model | None = None
+) -> Tensor:
+    """Int64 (n,): hashes of the tiles that had a say, in this run or in the one it began with."""
+    seen = hash_pixels(tiles.images[np.concatenate([train, validation])])
+    if start is not None and start.seen is not None:
+        seen = np.concatenate([seen, start.seen.numpy()])
+    return torch.from_numpy(np.unique(seen))
