@@ -6,9 +6,11 @@ A legend travels with the model into every map, so that all writers agree.
 from __future__ import annotations
 
 import colorsys
+import itertools
 import json
+import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from reprlib import repr as shorten
@@ -124,11 +126,22 @@ class Legend:
         return cls(classes=tuple(LandClass(class_id=i, **item) for i, item in enumerate(items)))
 
     @classmethod
-    def for_names(cls, names: Sequence[str]) -> Legend:
-        """A legend for a data set's classes: EuroSAT's own where the names are EuroSAT's."""
-        if list(names) == EUROSAT.names:
-            return EUROSAT
-        return cls(classes=tuple(_plain_class(i, name) for i, name in enumerate(names)))
+    def for_names(cls, names: Sequence[str], known: Legend | None = None) -> Legend:
+        """A legend for a data set's classes.
+
+        Those that `known`, or else EuroSAT, has by the same name look as there; the others get
+        colours of their own, and are groups of their own.
+        """
+        looks = {c.name: c for legend in (EUROSAT, known or EUROSAT) for c in legend.classes}
+        colors = _find_colors([looks[name].rgb for name in names if name in looks])
+        return cls(
+            classes=tuple(
+                replace(looks[name], class_id=i)
+                if name in looks
+                else LandClass(class_id=i, name=name, title=name, color=next(colors), group=name)
+                for i, name in enumerate(names)
+            )
+        )
 
     def described(self, text: str | bytes) -> Legend:
         """This legend with other titles, colours and groups, as a `legend.json` says.
@@ -188,9 +201,16 @@ _DISTINCT = (
 )  # fmt: skip
 
 
-def _plain_class(class_id: int, name: str) -> LandClass:
-    color = _DISTINCT[class_id] if class_id < len(_DISTINCT) else _spin_color(class_id)
-    return LandClass(class_id=class_id, name=name, title=name, color=color, group=name)
+_NEAR = 60
+"""Colours nearer than this in red, green and blue are hard to tell apart."""
+
+
+def _find_colors(taken: Sequence[tuple[int, int, int]]) -> Iterator[str]:
+    """Colours for classes that have none, away from those that are taken."""
+    for number in itertools.count():
+        color = _DISTINCT[number] if number < len(_DISTINCT) else _spin_color(number)
+        if all(math.dist(_rgb(color), other) >= _NEAR for other in taken):
+            yield color
 
 
 def _spin_color(number: int) -> str:

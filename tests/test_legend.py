@@ -43,6 +43,17 @@ def test_known_names_get_the_known_legend() -> None:
     assert Legend.for_names(EUROSAT.names) == EUROSAT
 
 
+def test_known_classes_look_as_they_are_known() -> None:
+    """Whatever stands beside them, and so that nothing else looks like them."""
+    own = Legend.for_names(["Heath"]).described('{"Heath": {"color": "#123456", "group": "wild"}}')
+    legend = Legend.for_names(["Forest", "Heath", "SeaLake", "Vineyard"], own)
+    forest, heath, lake, vineyard = legend.classes
+    assert (forest.color, forest.group) == (EUROSAT[1].color, "forest")
+    assert (heath.class_id, heath.color, heath.group) == (1, "#123456", "wild")
+    assert closest([forest.color, lake.color, heath.color, vineyard.color], "normal") >= 8
+    assert (vineyard.title, vineyard.group) == ("Vineyard", "Vineyard")
+
+
 def test_classes_may_be_described() -> None:
     text = '{"b": {"color": "#FF0000", "group": "warm"}, "a": {"title": "An a"}}'
     one, other = Legend.for_names(["a", "b"]).described(text).classes

@@ -141,6 +141,7 @@ def command(
         run_training,
         score_kept_apart,
     )
+    from geoclass.learn.training import check_hours
     from geoclass.model.checkpoint import load_model
     from geoclass.model.device import describe_device
     from geoclass.products.writing import check_folder
@@ -148,11 +149,13 @@ def command(
     if output.suffix != ".safetensors":
         raise OutputError(f"the model {output} must end in .safetensors")
     check_folder(output)
+    check_hours(max_hours)
     begun = find_begun(output) if resume else None
     made = [*map(output.with_suffix, (".safetensors", ".csv", ".png"))]
     for file in (*made, last_checkpoint(output), best_checkpoint(output)):
         if file.exists() and not (overwrite or begun):
-            raise OutputError(f"{file} exists: give --overwrite or another name")
+            other = "--resume to go on" if find_begun(output) else "another name"
+            raise OutputError(f"{file} exists: give {other}, or --overwrite to begin anew")
     if batch_size != AUTO:
         changes["batch_size"] = batch_size
     given = {name: value for name, value in changes.items() if value is not None}

@@ -52,19 +52,25 @@ class TileSet:
 
 
 def read_tiles(
-    path: Path, tile_size: int = TILE_SIZE, *, skip_bad: bool = False, keep: bool = False
+    path: Path,
+    tile_size: int = TILE_SIZE,
+    *,
+    skip_bad: bool = False,
+    keep: bool = False,
+    known: Legend | None = None,
 ) -> TileSet:
     """Read and decode all tiles of a zip or folder.
 
     Images beside the class folders are left out and listed in `skipped`, and with `skip_bad` those
     that cannot be used, too. With `keep` the decoded tiles are written beside the data set for the
     next time, where that is possible; tiles that were kept are used if nothing has changed since.
+    Classes that `known` or EuroSAT has look as there, unless `legend.json` says otherwise.
 
     Raises DatasetError where an image, a class or the whole cannot be used.
     """
     with open_samples(path) as samples:
         names, classes = samples.names, samples.classes
-        legend = find_legend(samples)
+        legend = find_legend(samples, known)
         loose = [f"image {entry} stands in no class folder" for entry in samples.loose]
         kept = KeptTiles(path, names, samples.identity, tile_size)
         images, skipped = kept.read(), dict[int, str]()
@@ -111,11 +117,11 @@ def _decode_all(
     return images, skipped
 
 
-def find_legend(samples: Samples) -> Legend:
+def find_legend(samples: Samples, known: Legend | None = None) -> Legend:
     """The legend that `legend.json` describes: title, color and group by class name.
 
-    What it does not say is as EuroSAT has it, or made up. DatasetError where it is wrong, or
-    where there are more classes than a map can show.
+    What it does not say is as `known` or EuroSAT has it, or made up. DatasetError where it is
+    wrong, or where there are more classes than a map can show.
     """
     classes = samples.classes
     if len(classes) > MAX_CLASSES:
@@ -123,7 +129,7 @@ def find_legend(samples: Samples) -> Legend:
             f"{samples.path} has {len(classes)} classes, {MAX_CLASSES} at most are possible: "
             "join or remove some"
         )
-    legend = Legend.for_names(classes)
+    legend = Legend.for_names(classes, known)
     if samples.legend_entry is None:
         return legend
     try:

@@ -88,9 +88,14 @@ def fit_to_tiles(
 
 def hash_seen(
     tiles: TileSet, train: np.ndarray, validation: np.ndarray, start: Model | None = None
-) -> Tensor:
-    """Int64 (n,): hashes of the tiles that had a say, in this run or in the one it began with."""
+) -> Tensor | None:
+    """Int64 (n,): hashes of the tiles that had a say, in this run or in the one it began with.
+
+    None where the latter does not say which it has seen.
+    """
     seen = hash_pixels(tiles.images[np.concatenate([train, validation])])
-    if start is not None and start.seen is not None:
+    if start is not None:
+        if start.seen is None:
+            return None
         seen = np.concatenate([seen, start.seen.numpy()])
     return torch.from_numpy(np.unique(seen))

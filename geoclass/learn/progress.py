@@ -106,10 +106,20 @@ def write_log(path: Path, rows: Sequence[Mapping[str, float]]) -> None:
     write_whole(path, text.getvalue().encode())
 
 
-def find_changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """The keys whose values differ, sorted; tuples and lists are the same thing, as in JSON."""
+def describe_changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """What differs, such as `epochs 30 (now 20)`, by key; tuples and lists are the same thing."""
     keys = sorted(before.keys() | now.keys())
-    return [key for key in keys if not _same_json(before.get(key), now.get(key))]
+    return [
+        f"{key} {before.get(key)} (now {now.get(key)})"
+        if isinstance(now.get(key), int | float) or key in _WORDS
+        else f"another {key.replace('_', ' ')}"
+        for key in keys
+        if not _same_json(before.get(key), now.get(key))
+    ]
+
+
+_WORDS = ("arch", "optimizer", "precision", "schedule")
+"""Settings that are words, not hashes."""
 
 
 def _same_json(a: object, b: object) -> bool:

@@ -19,7 +19,7 @@ from geoclass.errors import GeoclassError, SettingsError
 from geoclass.learn.augment import augment
 from geoclass.learn.dataset import TileSet
 from geoclass.learn.degrade import mix_tiles
-from geoclass.learn.progress import Checkpoint, find_changes
+from geoclass.learn.progress import Checkpoint, describe_changes
 from geoclass.learn.recipes import TrainSettings
 from geoclass.learn.schedule import build_optimizers, count_stale, ema, is_best, rate_factor
 from geoclass.learn.splits import PARTS, Split, hash_names
@@ -191,23 +191,20 @@ class TrainingRun:
             "epoch": epoch,
             "log": self.log,
             "settings": asdict(self._settings),
-            "parts": {p: hash_names(names[i] for i in getattr(split, p)) for p in PARTS},
+            "parts": {f"{p} part": hash_names(names[i] for i in getattr(split, p)) for p in PARTS},
         }
 
     def restore(self, checkpoint: Checkpoint) -> int:
         """Take up a stopped run; the number of epochs it has done."""
         expected = self.state(checkpoint.epoch)
-        others = [
-            *find_changes(checkpoint.state["settings"], expected["settings"]),
-            *(
-                f"{part} part"
-                for part in find_changes(checkpoint.state["parts"], expected["parts"])
-            ),
+        changes = [
+            *describe_changes(checkpoint.state["settings"], expected["settings"]),
+            *describe_changes(checkpoint.state["parts"], expected["parts"]),
         ]
-        if others:
+        if changes:
             raise SettingsError(
-                f"the checkpoint was made with another {', another '.join(others)}: give the same "
-                "options and data as before, or train anew without --resume"
+                f"the checkpoint was made with {', '.join(changes)}: give the same options and "
+                "data as before, or train anew without --resume"
             )
         self._network.load_state_dict(checkpoint.part("network"))
         if self._averaged is not None:

@@ -24,7 +24,7 @@ from geoclass.learn.splits import (
     split_by_lists,
     split_randomly,
 )
-from geoclass.learn.training import EpochReport, ignore, train_model
+from geoclass.learn.training import EpochReport, check_tiles, ignore, train_model
 from geoclass.model.checkpoint import Model, load_model
 from geoclass.model.classifier import Classifier, Prediction
 from geoclass.model.device import find_device, has_bf16
@@ -118,7 +118,8 @@ def plan_training(
     """
     settings = settings or choose_recipe(device=device)
     chosen_device = find_device(device)
-    tiles = read_tiles(Path(data), skip_bad=skip_bad, keep=True)
+    known = None if start is None else start.contract.legend
+    tiles = read_tiles(Path(data), skip_bad=skip_bad, keep=True, known=known)
     if fill_memory:
         before = None if begun is None else read_settings(begun)
         settings = fit_batch_size(settings, len(tiles.classes), TILE_SIZE, chosen_device, before)
@@ -126,6 +127,7 @@ def plan_training(
         split = split_randomly(tiles.labels, split_seed)
     else:
         split = split_by_lists(tiles, *map(Path, lists))
+    check_tiles(tiles, split)
     return TrainingPlan(
         tiles=tiles, split=split, settings=settings, device=chosen_device, start=start
     )

@@ -32,6 +32,7 @@ from geoclass.learn.splits import Split, count_seen, hash_names
 from geoclass.legend import MAX_CLASSES
 from geoclass.model.checkpoint import Model
 from geoclass.model.device import is_out_of_memory
+from geoclass.products.writing import claim
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,13 +83,18 @@ def train_model(
     Raises DatasetError where training cannot work, SettingsError where start or checkpoint do
     not fit, OutputError where a file cannot be written.
     """
-    _check(tiles, split, max_hours)
+    check_tiles(tiles, split)
+    check_hours(max_hours)
     if start is not None:
         _check_start(start, tiles, split)
         settings = replace(settings, start=start.sha256)
     last, best = last_checkpoint(output), best_checkpoint(output)
     log, done = output.with_suffix(".csv"), 0
-    with _explained_memory(settings.batch_size, device), _repeatable(device):
+    with (
+        claim(output),
+        _explained_memory(settings.batch_size, device),
+        _repeatable(device),
+    ):
         began = time.perf_counter()
         run = TrainingRun(tiles, split, settings, device, start)
         if resume and last.exists():
@@ -169,9 +175,14 @@ def _repeatable(device: torch.device) -> Iterator[None]:
         yield
 
 
-def _check(tiles: TileSet, split: Split, max_hours: float | None) -> None:
+def check_hours(max_hours: float | None) -> None:
+    """Refuse a time in which nothing can be done; SettingsError."""
     if max_hours is not None and not max_hours > 0:
         raise SettingsError(f"the hours to train for must be positive, got {max_hours}")
+
+
+def check_tiles(tiles: TileSet, split: Split) -> None:
+    """Refuse tiles that cannot be learnt from; DatasetError."""
     if not 2 <= len(tiles.classes) <= MAX_CLASSES:
         raise DatasetError(
             f"{tiles.name} has {len(tiles.classes)} classes, 2 to {MAX_CLASSES} are possible"

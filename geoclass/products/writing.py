@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import glob
 import os
 import shutil
 import socket
 import sqlite3
 import tempfile
 import time
-from collections.abc import Iterable
-from contextlib import closing
+from collections.abc import Iterable, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 from geoclass.errors import OutputError
@@ -108,6 +109,24 @@ def write_whole(path: Target, content: bytes) -> None:
             move_into_place(draft, path)
     except OSError as error:
         raise OutputError(f"cannot write {path}: {error}") from error
+
+
+@contextmanager
+def claim(path: Path) -> Iterator[None]:
+    """Hold the name of a file that takes hours to make.
+
+    Raises OutputError where another program on this machine makes one of that name.
+    """
+    sweep_drafts([path])
+    for draft in path.parent.glob(f".{glob.escape(path.name)}.{_find_host()}.*.*"):
+        pid = draft.name.rsplit(".", 2)[1]
+        if pid != str(os.getpid()) and _is_at_work(draft, _find_host(), pid):
+            raise OutputError(
+                f"another program (number {pid}) is making {path}: wait for it, or give another "
+                f"name; if there is none, remove {draft}"
+            )
+    with draft_folder(path):
+        yield
 
 
 def sweep_drafts(paths: Iterable[Target]) -> None:

@@ -330,6 +330,8 @@ class TestTrainAndEvaluate:
         begun = run(*given, "--max-hours", "1e-9").output
         assert "--resume goes on" in begun
         assert "kept apart, macro-F1" not in begun  # scored once, when it is done
+        assert "exists: give --resume to go on, or --overwrite to begin anew" in error(*given)
+        assert "must be positive, got 0.0" in error("train", "x", "-o", model, "--max-hours", 0)
         out = run(*given, "--resume").output
         assert "kept apart, macro-F1" in out
         assert "epoch   2/2" in out

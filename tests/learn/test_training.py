@@ -16,7 +16,13 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from geoclass.errors import DatasetError, GeoclassError, ModelError, SettingsError
+from geoclass.errors import (
+    DatasetError,
+    GeoclassError,
+    ModelError,
+    OutputError,
+    SettingsError,
+)
 from geoclass.learn import memory, run
 from geoclass.learn.dataset import TileSet, read_tiles
 from geoclass.learn.memory import fit_batch_size
@@ -195,7 +201,8 @@ def stopped(tiles: TileSet, split: Split, tmp_path: Path) -> Path:
 
 def test_resume_with_other_settings_is_refused(tiles: TileSet, split: Split, stopped: Path) -> None:
     other = replace(QUICK, learning_rate=1e-3, seed=3)
-    with pytest.raises(SettingsError, match="made with another learning_rate, another seed: give"):
+    said = r"made with learning_rate 0.002 \(now 0.001\), seed 0 \(now 3\): give the same options"
+    with pytest.raises(SettingsError, match=said):
         train_model(tiles, split, other, stopped, device=CPU, resume=True)
     moved = replace(split, train=split.validation, validation=split.train)
     with pytest.raises(SettingsError, match="another train part, another validation part: give"):
@@ -407,9 +414,9 @@ def test_beginning_that_remembers_names_alone(
     other = split_randomly(tiles.labels, 1)
     with pytest.raises(SettingsError, match="it has seen tiles of tiles that are kept apart now"):
         train_model(tiles, other, QUICK, tmp_path / "n", device=CPU, start=old)
-    train_model(
-        tiles, split, replace(QUICK, epochs=1), tmp_path / "m.safetensors", device=CPU, start=old
-    )
+    output = tmp_path / "m.safetensors"
+    train_model(tiles, split, replace(QUICK, epochs=1), output, device=CPU, start=old)
+    assert load_model(output).seen is None  # it would not be the whole
 
 
 def test_beginning_of_another_network_is_refused() -> None:
@@ -472,6 +479,27 @@ def test_report_says_where_the_time_went(tiles: TileSet, split: Split, tmp_path:
     train_model(tiles, split, QUICK, tmp_path / "m.safetensors", device=CPU, on_epoch=seen.append)
     for report in seen:
         assert 0 < report.data_share < report.variation_share < 1
+
+
+def test_two_runs_do_not_write_one_model(tiles: TileSet, split: Split, tmp_path: Path) -> None:
+    output = tmp_path / "m.safetensors"
+    code = f"""
+import pathlib, sys
+from geoclass.products.writing import claim
+with claim(pathlib.Path({str(output)!r})):
+    print("claimed", flush=True)
+    sys.stdin.read()
+"""
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as other:
+        assert other.stdout is not None
+        other.stdout.readline()
+        with pytest.raises(OutputError, match=f"number {other.pid}. is making .*m.safetensors"):
+            train_model(tiles, split, QUICK, output, device=CPU)
+        other.kill()
+    train_model(tiles, split, replace(QUICK, epochs=1), output, device=CPU)
+    assert {file.name for file in tmp_path.iterdir()} == {"tiles", "m.safetensors", "m.csv"}
 
 
 @pytest.mark.parametrize("error", NO_MEMORY)
