@@ -14,12 +14,17 @@ import click
 from tqdm import tqdm
 
 from geoclass.landcover import AreaRow
+from geoclass.legend import MASKED, NODATA, UNKNOWN
 from geoclass.mapping.settings import MapSettings
 from geoclass.products.formats import FileSettings, MapFormat, check_not_input, find_format
 from geoclass.products.storage import Target
 
 if TYPE_CHECKING:
     from geoclass.mapping.plan import MapPlan
+
+
+MUCH_UNKNOWN = 0.5
+"""Of the cells that could be seen; of more, something is wrong with the scene or the model."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,11 +131,26 @@ def map_one(
     ) as bar:
         landcover = run_map(plan, classifier, on_cells=bar.update)
     write_map(landcover, output, map_format, settings=order.form)
-    say(format_areas(landcover.areas()))
+    areas = landcover.areas()
+    say(format_areas(areas))
+    warn_of_unknown(areas)
     say(f"wrote {output}")
     if preview is not None:
         draw_preview(landcover, preview, scene)
         say(f"wrote {preview}")
+
+
+def warn_of_unknown(rows: Sequence[AreaRow]) -> None:
+    """Say it where a map shows little but that its model does not know the ground."""
+    cells = {row.class_id: row.cells for row in rows}
+    looked_at = sum(n for class_id, n in cells.items() if class_id not in (MASKED, NODATA))
+    if cells.get(UNKNOWN, 0) > MUCH_UNKNOWN * looked_at:
+        click.echo(
+            f"Warning: {cells[UNKNOWN] / looked_at:.0%} of the cells that could be seen are unlike "
+            "the tiles that the model was trained on, so they are unknown: train it on tiles of "
+            "such scenes, or give --keep-unknown to label them all the same",
+            err=True,
+        )
 
 
 def describe_plan(plan: MapPlan) -> str:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 
 import torch
@@ -41,6 +41,11 @@ not among them either: a Level-2A scene gets its air back before the network see
 
 BATCH_SIZE = 256
 
+FOLDS = 5
+"""Parts of the training tiles that are scored by a fit to the others, where tiles are few."""
+MIN_TILES = 3
+"""Without one of fewer, what is left has no spread."""
+
 
 def fit_novelty(
     network: Network,
@@ -61,19 +66,59 @@ def fit_novelty(
     images, labels = images[chosen], labels[chosen]
     mapped = vary_as_mapped(images, labels, generator)
     compute = partial(compute_outputs, network, mean=mean, std=std, batch_size=BATCH_SIZE)
-    features, _ = compute(mapped)
-    pixels = torch.cat([describe_pixels(part.float()) for part in mapped.split(BATCH_SIZE)])
-    novelty = Novelty(
-        features=fit_gaussians(features, labels),
-        pixels=fit_neighbours(pixels),
+    features, logits = compute(mapped)
+    training = _Statistics(pixels=_describe(mapped), features=features, logits=logits)
+    seen, logits = compute(validation)
+    known = _Statistics(pixels=_describe(validation), features=seen, logits=logits)
+    novelty = _fit(training, labels)
+    scores = known.score(novelty)
+    if len(validation) * UNKNOWN_SHARE < 1:  # too few to tell one in a hundred
+        scores = torch.cat([scores, *_score_by_others(training, labels)])
+    return replace(novelty, thresholds=choose_thresholds(scores, UNKNOWN_SHARE, WEIGHTS))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Statistics:
+    """What novelty is told by, of n tiles."""
+
+    pixels: Tensor
+    features: Tensor
+    logits: Tensor
+
+    def __getitem__(self, chosen: Tensor) -> _Statistics:
+        return _Statistics(
+            pixels=self.pixels[chosen], features=self.features[chosen], logits=self.logits[chosen]
+        )
+
+    def score(self, novelty: Novelty) -> Tensor:
+        """Float (n, 3), as of `Novelty.score`."""
+        parts = (x.split(BATCH_SIZE) for x in (self.pixels, self.features, self.logits))
+        return torch.cat([novelty.score_statistics(*part) for part in zip(*parts, strict=True)])
+
+
+def _describe(images: Tensor) -> Tensor:
+    return torch.cat([describe_pixels(part.float()) for part in images.split(BATCH_SIZE)])
+
+
+def _fit(training: _Statistics, labels: Tensor) -> Novelty:
+    return Novelty(
+        features=fit_gaussians(training.features, labels),
+        pixels=fit_neighbours(training.pixels),
         thresholds=torch.zeros(3),
     )
-    if len(validation) * UNKNOWN_SHARE < 1:  # too few to tell one in a hundred
-        validation = torch.cat([validation, mapped])
-    seen, logits = compute(validation)
-    parts = (tensor.split(BATCH_SIZE) for tensor in (validation, seen, logits))
-    scores = [novelty.score(tile.float(), f, z) for tile, f, z in zip(*parts, strict=True)]
-    return replace(novelty, thresholds=choose_thresholds(torch.cat(scores), UNKNOWN_SHARE, WEIGHTS))
+
+
+def _score_by_others(training: _Statistics, labels: Tensor) -> Iterator[Tensor]:
+    """Scores of training tiles by what a fit to the others says of them.
+
+    By a fit to themselves, few tiles would be much more like training tiles than any other.
+    """
+    if len(labels) < MIN_TILES:
+        yield training.score(_fit(training, labels))
+        return
+    fold = torch.arange(len(labels)) % FOLDS
+    for k in fold.unique():
+        yield training[fold == k].score(_fit(training[fold != k], labels[fold != k]))
 
 
 def vary_as_mapped(images: Tensor, labels: Tensor, generator: torch.Generator) -> Tensor:

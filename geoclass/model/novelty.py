@@ -98,11 +98,15 @@ class Novelty:
         `tiles` are float (n, 3, s, s), 0–255, `features` (n, f) and `logits` (n, classes) what
         the network makes of them. Energy is −log Σ exp(logits) (Liu et al. 2020, eq. 4).
         """
+        return self.score_statistics(describe_pixels(tiles), features, logits)
+
+    def score_statistics(self, statistics: Tensor, features: Tensor, logits: Tensor) -> Tensor:
+        """The same of tiles whose statistics (n, 25) are known."""
         return torch.stack(
             [
                 -logits.logsumexp(dim=1),
                 self.features.distance(features),
-                self.pixels.distance(describe_pixels(tiles)),
+                self.pixels.distance(statistics),
             ],
             dim=1,
         )

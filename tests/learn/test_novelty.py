@@ -12,12 +12,18 @@ import torch
 from scipy.spatial.distance import mahalanobis
 
 from geoclass.learn.dataset import read_tiles
-from geoclass.learn.novelty import choose_thresholds, fit_gaussians, fit_neighbours
+from geoclass.learn.novelty import (
+    choose_thresholds,
+    fit_gaussians,
+    fit_neighbours,
+    fit_novelty,
+)
 from geoclass.learn.recipes import RECIPES
 from geoclass.learn.splits import split_randomly
 from geoclass.learn.training import train_model
 from geoclass.model.checkpoint import load_model
-from geoclass.model.classifier import Classifier
+from geoclass.model.classifier import Classifier, compute_outputs
+from geoclass.model.networks import TileNet
 from geoclass.model.novelty import NEAREST, describe_pixels
 
 Make = Callable[..., Path]
@@ -105,3 +111,28 @@ def test_trained_model_knows_its_tiles_and_no_others(make_tiles: Make, tmp_path:
     noise = np.random.default_rng(0).integers(0, 256, (20, 3, 64, 64)).astype(np.uint8)
     for strange in (noise, np.zeros_like(noise), np.full_like(noise, 255)):
         assert classifier.predict(strange).unknown.all()
+
+
+@pytest.mark.parametrize("each", [4, 20])
+def test_few_tiles_do_not_make_their_like_unknown(each: int) -> None:
+    """By a fit to themselves, which tells nothing of others, four in five would be with 20."""
+    torch.manual_seed(0)
+    network, look = TileNet(3).eval(), {"mean": (0.3, 0.3, 0.3), "std": (0.2, 0.2, 0.2)}
+    (training, labels), (validation, _), (others, _) = (
+        draw_tiles(n, seed) for seed, n in enumerate((each, 1, 100))
+    )
+    novelty = fit_novelty(network, training, labels, validation, **look)
+    features, logits = compute_outputs(network, others, batch_size=100, **look)
+    unknown = novelty.is_unknown(novelty.score(others.float(), features, logits))
+    assert unknown.float().mean() < 0.1
+
+
+def draw_tiles(each: int, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Noisy tiles of three colours, each a little brighter or darker, and their classes."""
+    generator = np.random.default_rng(seed)
+    labels = np.repeat(np.arange(3), each)
+    colors = np.array([[60, 90, 50], [120, 100, 80], [30, 50, 90]])[labels][:, :, None, None]
+    light = generator.normal(0, 8, (len(labels), 3, 1, 1))
+    noise = generator.normal(0, 12, (len(labels), 3, 64, 64))
+    tiles = np.clip(colors + light + noise, 0, 255).astype(np.uint8)
+    return torch.from_numpy(tiles), torch.from_numpy(labels)
