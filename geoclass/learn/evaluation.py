@@ -33,7 +33,7 @@ class Evaluation:
     accuracy: float
     """0–1."""
     macro_f1: float
-    """Mean of the classes' F1, each class counting the same; 0–1."""
+    """Mean of the F1 of all classes that any tile is of, each counting the same; 0–1."""
     calibration_error: float
     """Expected calibration error, 0–1, over 15 bins of equal width (Guo et al. 2017, eq. 3)."""
     classes: tuple[ClassScore, ...]
@@ -57,7 +57,7 @@ def evaluate(probabilities: np.ndarray, labels: np.ndarray, names: list[str]) ->
     return Evaluation(
         tiles=len(labels),
         accuracy=float(hits.sum() / len(labels)),
-        macro_f1=float(f1.mean()),
+        macro_f1=float(f1[confusion.sum(axis=1) > 0].mean()),
         calibration_error=_calibration_error(probabilities.max(axis=1), predicted == labels),
         classes=tuple(
             ClassScore(

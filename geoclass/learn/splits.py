@@ -115,13 +115,15 @@ def split_by_lists(tiles: TileSet, train: Path, validation: Path, test: Path) ->
 def choose_part(
     tiles: TileSet, contract: Contract, part: Part, lists: tuple[Path, Path, Path] | None = None
 ) -> np.ndarray:
-    """Indices of the tiles in a part of a model's split, made again; `all` is every tile.
+    """Indices of the tiles in a part of a model's split, made again.
 
-    Raises DatasetError where the split cannot be made again, so that tiles which were trained
-    on never pass for unseen.
+    `all` is every tile of a set that may lack some of the model's classes. Raises DatasetError
+    where the split cannot be made again, so that tiles which were trained on never pass for
+    unseen.
     """
     names = contract.legend.names
-    if list(tiles.classes) != names:
+    fits = set(tiles.classes) <= set(names) if part == "all" else list(tiles.classes) == names
+    if not fits:
         raise DatasetError(
             f"the classes of {tiles.name} are {', '.join(tiles.classes)}, "
             f"the model knows {', '.join(names)}: give the data set that fits the model"

@@ -238,31 +238,37 @@ def score_on_tiles(
     tiles = read_tiles(Path(data), model.contract.tile_size, skip_bad=skip_bad)
     listed = None if lists is None else (Path(lists[0]), Path(lists[1]), Path(lists[2]))
     chosen = choose_part(tiles, model.contract, part, listed)
-    images, labels = tiles.images[chosen], tiles.labels[chosen]
+    names = model.contract.legend.names
+    places = np.array([names.index(name) for name in tiles.classes])
+    images, labels = tiles.images[chosen], places[tiles.labels[chosen]]
     prediction = _predict(classifier, images, on_tiles)
     robustness: Sequence[CorruptionScore] = ()
     if corrupt:
         robustness = score_corruptions(classifier, images, labels, on_tiles=on_tiles)
     return ModelScore(
-        evaluation=evaluate(prediction.probabilities, labels, model.contract.legend.names),
+        evaluation=evaluate(prediction.probabilities, labels, names),
         unknown_share=float(prediction.unknown.mean()),
         seen=count_seen(model, images),
         robustness=tuple(robustness),
-        mistakes=_list_mistakes(tiles, chosen, prediction.probabilities),
+        mistakes=_list_mistakes(tiles, chosen, labels, prediction.probabilities, names),
         skipped=tiles.skipped,
     )
 
 
 def _list_mistakes(
-    tiles: TileSet, chosen: np.ndarray, probabilities: np.ndarray
+    tiles: TileSet,
+    chosen: np.ndarray,
+    labels: np.ndarray,
+    probabilities: np.ndarray,
+    names: Sequence[str],
 ) -> tuple[Mistake, ...]:
     called, surest = probabilities.argmax(axis=1), probabilities.max(axis=1)
-    wrong = np.flatnonzero(called != tiles.labels[chosen])
+    wrong = np.flatnonzero(called != labels)
     return tuple(
         Mistake(
             tile=tiles.names[chosen[i]],
-            true=tiles.classes[tiles.labels[chosen[i]]],
-            predicted=tiles.classes[called[i]],
+            true=names[labels[i]],
+            predicted=names[called[i]],
             confidence=float(surest[i]),
             pixels=tiles.images[chosen[i]],
         )

@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 import time
@@ -483,6 +484,19 @@ class TestTrainAndEvaluate:
         other = make_tiles(classes=3, each=12, name="other")
         assert "may have been seen in training" in error("evaluate", model, other)
         assert "the model knows" in error("evaluate", model, make_tiles(classes=2, name="two"))
+
+    def test_a_check_set_may_lack_classes(
+        self, make_tiles: Make, tiles: Path, tmp_path: Path
+    ) -> None:
+        model, some = tmp_path / "m.safetensors", make_tiles(classes=3, each=4, name="some")
+        self.train(tiles, model, "--epochs", 4)
+        shutil.rmtree(some / "AnnualCrop")
+        result = json.loads(run("evaluate", model, some, "--part", "all", "--json").output)
+        rows = dict(zip(EUROSAT.names, result["confusion"], strict=False))
+        assert [sum(row) for row in rows.values()] == [0, 4, 4]
+        wrong = [m for m in result["mistakes"] if m["true"] == "Forest"]
+        assert len(wrong) == 4 - rows["Forest"][1]
+        assert "the model knows" in error("evaluate", model, some)
 
     def test_split_by_lists(self, tiles: Path, tmp_path: Path) -> None:
         names = [name.partition("/")[2] for name in read_tiles(tiles).names]
