@@ -55,8 +55,8 @@ def command(
     """Cut labelled training tiles out of SCENE, for `geoclass train`.
 
     A tile gets the class whose polygons cover at least --min-share of it; tiles that miss pixels
-    or that no class covers so far are left out. SCENE is whatever `geoclass map` takes, and its
-    pixels become what the networks know in the same way.
+    or that no class, or more than one, covers so far are left out. SCENE is whatever
+    `geoclass map` takes, and its pixels become what the networks know in the same way.
     """
     from geoclass.mapping.cutting import cut_labelled_tiles
     from geoclass.mapping.plan import plan_map
@@ -82,5 +82,6 @@ def command(
         for name, count in cut.counts.items():
             click.echo(f"{name:<24}{count:>8}")
         click.echo(f"{'(of several classes)':<24}{cut.mixed:>8}")
+        click.echo(f"{'(partly labelled)':<24}{cut.partly:>8}")
         click.echo(f"{'(with missing pixels)':<24}{cut.hidden:>8}")
         click.echo(f"wrote {output}")

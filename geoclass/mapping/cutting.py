@@ -20,6 +20,9 @@ from geoclass.products.writing import draft_folder
 from geoclass.scene.labels import LabelledGround, read_labels
 from geoclass.scene.reader import read_strips
 
+SLIVER = 1e-6
+"""A smaller share of a tile comes of rounding, where polygons share an edge with tiles."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CutTiles:
@@ -28,9 +31,11 @@ class CutTiles:
     counts: dict[str, int]
     """Tiles by class, classes without any included."""
     mixed: int
-    """Tiles that polygons touch, but no class covers enough of."""
+    """Tiles of several classes: none covers enough of them, or more than one does."""
+    partly: int
+    """Tiles that one class alone touches, but does not cover enough of."""
     hidden: int
-    """Tiles that a class covers, but that miss pixels."""
+    """Tiles that one class covers, but that miss pixels."""
 
 
 def cut_scene(
@@ -48,9 +53,10 @@ def cut_scene(
     """Cut labelled training tiles out of a scene into class folders.
 
     `labels` are polygons in a vector file whose class stands in `column`. A tile gets the class
-    that covers at least `min_share` of it; those that miss pixels are left out. Pixels become
-    what the shipped model knows. The folder `output` appears whole or not at all; with `add` it
-    may hold tiles of other scenes. `on_cells` is told how many more cells were looked at.
+    that covers at least `min_share` of it; those that miss pixels, or that more than one class
+    covers so far, are left out. Pixels become what the shipped model knows. The folder `output`
+    appears whole or not at all; with `add` it may hold tiles of other scenes. `on_cells` is told
+    how many more cells were looked at.
     Raises SceneError, SettingsError, OutputError.
     """
     ground = read_labels(Path(labels), column)
@@ -119,17 +125,20 @@ def _cut(
     grid, names = plan.grid, list(ground.shapes)
     stem = Path(plan.source.name).stem or "scene"
     counts: Counter[str] = Counter(dict.fromkeys(names, 0))
-    mixed = hidden = 0
+    mixed = partly = hidden = 0
     for strip in read_strips(plan.source, plan.frame, grid, plan.looks):
         span = slice(strip.first_row, strip.last_row)
         rows, cols = np.nonzero(plan.inside[span])
         shares = ground.find_shares(grid.tile_polygons(rows + strip.first_row, cols), grid.crs)
-        label, share = shares.argmax(axis=1), shares.max(axis=1)
-        mixed += int(((share > 0) & (share < min_share)).sum())
+        label = shares.argmax(axis=1)
+        touching = (shares > SLIVER).sum(axis=1)
+        covering = (shares >= min_share).sum(axis=1)  # polygons may overlap
+        mixed += int(((touching > 1) & (covering != 1)).sum())
+        partly += int(((touching == 1) & (covering == 0)).sum())
         # Only tiles that are whole: a network should not learn what missing pixels look like.
         whole = view_cells(strip, grid, 1.0).seen[rows, cols]
-        hidden += int(((share >= min_share) & ~whole).sum())
-        chosen = (share >= min_share) & whole
+        hidden += int(((covering == 1) & ~whole).sum())
+        chosen = (covering == 1) & whole
         rows, cols, label = rows[chosen], cols[chosen], label[chosen]
         if len(rows):
             tiles = cut_tiles(strip, grid, rows, cols).transpose(0, 2, 3, 1)
@@ -139,7 +148,7 @@ def _cut(
                 Image.fromarray(np.ascontiguousarray(tile)).save(folder / names[k] / file)
                 counts[names[k]] += 1
         on_cells(plan.inside[span].size)
-    return CutTiles(counts=dict(counts), mixed=mixed, hidden=hidden)
+    return CutTiles(counts=dict(counts), mixed=mixed, partly=partly, hidden=hidden)
 
 
 def _move(made: Path, output: Path) -> None:

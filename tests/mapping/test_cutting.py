@@ -63,8 +63,7 @@ def test_tiles_are_what_polygons_cover(scene: Path, tmp_path: Path, crs: str) ->
     }
     labels = draw(scene, tmp_path / "labels.gpkg", boxes, crs=crs)
     found = cut(scene, labels, tmp_path / "tiles")
-    assert found.counts == {"lake": 1, "wood": 2}
-    assert found.hidden == 0
+    assert found == CutTiles(counts={"lake": 1, "wood": 2}, mixed=1, partly=5, hidden=0)
     tiles = read_tiles(tmp_path / "tiles")
     assert tiles.names == (
         "lake/lake_scene_2_3.png",
@@ -83,7 +82,19 @@ def test_tiles_without_all_their_pixels_are_left_out(make_scene: Make, tmp_path:
     scene = make_scene(paint([[1, 2]]), mask=mask)
     labels = draw(scene, tmp_path / "labels.gpkg", {"wood": [(0, 0, 2, 1)]})
     found = cut(scene, labels, tmp_path / "tiles")
-    assert found == CutTiles(counts={"wood": 1}, mixed=0, hidden=1)
+    assert found == CutTiles(counts={"wood": 1}, mixed=0, partly=0, hidden=1)
+
+
+def test_tiles_that_two_classes_cover_are_left_out(scene: Path, tmp_path: Path) -> None:
+    boxes = {
+        "lake": [(0, 0, 1, 1), (1, 0, 1.3, 1), (3, 0, 3.5, 1)],
+        "wood": [(0, 0, 2, 1), (2, 0, 2.5, 1)],
+    }
+    labels = draw(scene, tmp_path / "labels.gpkg", boxes)
+    # Both cover the first tile; the second is of wood, with a lake in it.
+    found = cut(scene, labels, tmp_path / "tiles")
+    assert found == CutTiles(counts={"lake": 0, "wood": 1}, mixed=1, partly=2, hidden=0)
+    assert read_tiles(tmp_path / "tiles").names == ("wood/wood_scene_0_1.png",)
 
 
 def test_share_can_be_chosen(scene: Path, tmp_path: Path) -> None:
