@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     help="Polygons with a class each: GeoPackage, GeoJSON, shapefile …",
 )
 @click.option("--column", default="class", show_default=True, help="Names the polygon's class.")
+@click.option("--layer", help="Of the labels.  [default: the only one that has the column]")
 @click.option("-o", "--output", type=options.FILE, required=True, help="Folder to write.")
 @click.option(
     "--min-share",
@@ -43,6 +44,7 @@ def command(
     scene: str,
     labels: Path,
     column: str,
+    layer: str | None,
     output: Path,
     min_share: float,
     add: bool,
@@ -63,7 +65,7 @@ def command(
     from geoclass.model.checkpoint import load_model
     from geoclass.scene.labels import read_labels
 
-    ground = read_labels(labels, column)
+    ground = read_labels(labels, column, layer)
     model = load_model()
     settings = MapSettings(frame=frame, masks=masks, radiometry=radiometry)
     plan = plan_map(scene, model.contract, model.sha256, settings, bands=bands)

@@ -44,6 +44,7 @@ def cut_scene(
     output: Path | str,
     *,
     column: str = "class",
+    layer: str | None = None,
     min_share: float = MIN_TILE_SHARE,
     add: bool = False,
     settings: MapSettings | None = None,
@@ -52,14 +53,16 @@ def cut_scene(
 ) -> CutTiles:
     """Cut labelled training tiles out of a scene into class folders.
 
-    `labels` are polygons in a vector file whose class stands in `column`. A tile gets the class
+    `labels` are polygons in a vector file whose class stands in `column`; of several layers in it
+    `layer` names the one that is meant, unless only one has that column. A tile gets the class
     that covers at least `min_share` of it; those that miss pixels, or that more than one class
     covers so far, are left out. Pixels become what the shipped model knows. The folder `output`
     appears whole or not at all; with `add` it may hold tiles of other scenes. `on_cells` is told
     how many more cells were looked at.
+
     Raises SceneError, SettingsError, OutputError.
     """
-    ground = read_labels(Path(labels), column)
+    ground = read_labels(Path(labels), column, layer)
     model = load_model()
     wishes = settings or MapSettings()
     plan = plan_map(scene, model.contract, model.sha256, wishes, bands=bands)

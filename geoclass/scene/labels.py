@@ -45,9 +45,13 @@ class LabelledGround:
         return shares
 
 
-def read_labels(path: Path, column: str) -> LabelledGround:
-    """Read polygons whose class stands in a column; SceneError where that cannot be done."""
-    polygons, values, crs = read_polygons(path, column)
+def read_labels(path: Path, column: str, layer: str | None = None) -> LabelledGround:
+    """Read polygons whose class stands in a column.
+
+    Of several layers the only one that has the column is read, if none is named. Raises SceneError
+    where polygons cannot be used, SettingsError where a layer is to be named.
+    """
+    polygons, values, crs = read_polygons(path, column, layer)
     names = np.array([_name_class(path, value) for value in values])
     _check_case(path, np.unique(names).tolist())
     return LabelledGround(

@@ -95,26 +95,35 @@ def _box_region(bbox: Bounds, crs_text: str) -> Region:
 
 
 def read_region(path: Path) -> Region:
-    """The union of all polygons in a vector file; SceneError where there are none."""
+    """The union of all polygons in a vector file.
+
+    Raises SceneError where there are none, SettingsError where several layers hold some.
+    """
     polygons, _, crs = read_polygons(path)
     return Region(shape=shapely.union_all(polygons), crs=crs, text=path.name)
 
 
-def read_polygons(path: Path, column: str | None = None) -> tuple[np.ndarray, np.ndarray, str]:
+def read_polygons(
+    path: Path, column: str | None = None, layer: str | None = None
+) -> tuple[np.ndarray, np.ndarray, str]:
     """Valid polygons (n,) of a vector file, their values in `column` (n,), and their CRS as WKT.
 
-    Without a column the values are None. Raises SceneError where there are no polygons, no such
-    column or no CRS.
+    Without a column the values are None. Of several layers the only one that has the column, or
+    without a column the only one of polygons, is read, if none is named. Raises SceneError where
+    there are no polygons, no such column or no CRS, SettingsError where a layer is to be named.
     """
     try:
-        fields = list(pyogrio.read_info(path)["fields"])
+        layer = _choose_layer(path, column, layer)
+        fields = list(pyogrio.read_info(path, layer=layer)["fields"])
         if column is not None and column not in fields:
             raise SceneError(
                 f"{path} has no column {column!r}, but {', '.join(fields) or 'none'}: "
                 "say with --column which one names the class"
             )
         columns = [] if column is None else [column]
-        meta, _, shapes, values = pyogrio.raw.read(path, columns=columns, force_2d=True)
+        meta, _, shapes, values = pyogrio.raw.read(
+            path, layer=layer, columns=columns, force_2d=True
+        )
         polygons = shapely.make_valid(shapely.from_wkb(shapes))
     except (DataSourceError, DataLayerError, FeatureError, ValueError, shapely.GEOSException) as e:
         raise SceneError(
@@ -128,6 +137,44 @@ def read_polygons(path: Path, column: str | None = None) -> tuple[np.ndarray, np
         raise SceneError(f"{path} has no coordinate reference system: assign the right one first")
     named = values[0] if values else np.full(len(polygons), None)
     return polygons[solid], named[solid], parse_crs(meta["crs"]).to_wkt()
+
+
+def _choose_layer(path: Path, column: str | None, layer: str | None) -> str | None:
+    """The layer to read; None, which is the only one, where there are not several."""
+    kinds = {str(name): kind for name, kind in pyogrio.list_layers(path)}
+    names = ", ".join(kinds)
+    if layer is not None:
+        if layer not in kinds:
+            raise SettingsError(f"{path} has no layer {layer!r}, but {names}: name one of them")
+        return layer
+    if len(kinds) < 2:
+        return None
+    if column is None:
+        fit = [name for name, kind in kinds.items() if _may_hold_polygons(kind)]
+        if len(fit) > 1:
+            raise SettingsError(
+                f"{path} has {len(fit)} layers of polygons ({', '.join(fit)}), expected one: "
+                "save the one that is meant as a file of its own"
+            )
+        return fit[0] if fit else next(iter(kinds))  # whose error will say what is wrong
+    spatial = [name for name, kind in kinds.items() if kind is not None]
+    if len(spatial) == 1:  # beside tables, such as QGIS keeps styles in
+        return spatial[0]
+    fit = [name for name in spatial if column in pyogrio.read_info(path, layer=name)["fields"]]
+    if len(fit) != 1:
+        raise SettingsError(
+            f"{path} has {len(kinds)} layers ({names}), {len(fit) or 'none'} with "
+            f"a column {column!r}: "
+            "say with --layer which one is meant, and with --column what names the class"
+        )
+    return fit[0]
+
+
+def _may_hold_polygons(kind: str | None) -> bool:
+    """Whether a layer of a geometry type is one of polygons; one of any type may be, too."""
+    return kind is not None and any(
+        word in kind for word in ("Polygon", "Surface", "Unknown", "GeometryCollection")
+    )
 
 
 def parse_crs(text: str) -> pyproj.CRS:

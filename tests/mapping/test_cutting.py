@@ -97,6 +97,24 @@ def test_tiles_that_two_classes_cover_are_left_out(scene: Path, tmp_path: Path) 
     assert read_tiles(tmp_path / "tiles").names == ("wood/wood_scene_0_1.png",)
 
 
+def test_layer_of_the_labels(scene: Path, tmp_path: Path) -> None:
+    """Warnings, such as pyogrio's of several layers, are errors here."""
+    labels = tmp_path / "labels.gpkg"
+    for layer, column, class_ in (("roads", "kind", "road"), ("cover", "class", "wood")):
+        frame = gpd.read_file(draw(scene, tmp_path / f"{layer}.gpkg", {class_: [(0, 0, 1, 1)]}))
+        frame.rename(columns={"class": column}).to_file(labels, layer=layer)
+    assert list(read_labels(labels, "class").shapes) == ["wood"]
+    message = r"labels.gpkg has 2 layers \(roads, cover\), none with a column 'x': say with --layer"
+    with pytest.raises(SettingsError, match=message):
+        read_labels(labels, "x")
+    frame.to_file(labels, layer="older")
+    with pytest.raises(SettingsError, match=r"3 layers \(.*\), 2 with a column 'class'"):
+        read_labels(labels, "class")
+    assert list(read_labels(labels, "kind", "roads").shapes) == ["road"]
+    with pytest.raises(SettingsError, match=r"no layer 'none', but roads, cover, older: name one"):
+        read_labels(labels, "class", "none")
+
+
 def test_share_can_be_chosen(scene: Path, tmp_path: Path) -> None:
     labels = draw(scene, tmp_path / "labels.gpkg", {"wood": [(0, 0, 0.7, 1), (1, 0, 2, 1)]})
     assert cut(scene, labels, tmp_path / "most").counts == {"wood": 1}

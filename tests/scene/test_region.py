@@ -28,6 +28,21 @@ def test_vector_files_of_any_kind(tmp_path: Path, suffix: str) -> None:
     assert region.text == path.name
 
 
+def test_the_only_layer_of_polygons_is_taken(tmp_path: Path) -> None:
+    """Warnings, such as pyogrio's of several layers, are errors here."""
+    path = tmp_path / "project.gpkg"
+    for layer, shape in (
+        ("trees", shapely.Point(1, 1)),
+        ("area", shapely.box(0, 0, 2, 2)),
+        ("lake", shapely.box(5, 5, 6, 6)),
+    ):
+        if layer == "lake":
+            assert read_region(path).find_bounds(UTM) == pytest.approx((0, 0, 2, 2))
+        gpd.GeoDataFrame(geometry=[shape], crs=UTM).to_file(path, layer=layer)
+    with pytest.raises(SettingsError, match=r"has 2 layers of polygons \(area, lake\), expected o"):
+        read_region(path)
+
+
 def test_region_is_known_by_its_polygons(tmp_path: Path) -> None:
     hashes = []
     for number, east in enumerate((1, 1, 2)):
