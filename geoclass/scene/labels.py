@@ -61,6 +61,8 @@ def read_labels(path: Path, column: str, layer: str | None = None) -> LabelledGr
 
 
 def _name_class(path: Path, value: object) -> str:
+    if isinstance(value, (float, np.floating)) and value.is_integer():
+        value = int(value)  # as it was meant: a column with gaps, or of GeoJSON, holds 1.0 for 1
     name = "" if value is None else str(value).strip()
     if not name or name in ("nan", "None") or name.startswith(".") or set(name) & set('/\\:*?"<>|'):
         raise SceneError(

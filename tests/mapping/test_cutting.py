@@ -115,6 +115,24 @@ def test_layer_of_the_labels(scene: Path, tmp_path: Path) -> None:
         read_labels(labels, "class", "none")
 
 
+@pytest.mark.parametrize(
+    ("values", "classes"),
+    [
+        (np.array([1, 2]), ["1", "2"]),
+        (np.array([1.0, 2.0]), ["1", "2"]),
+        (np.array([1.5, 2.0]), ["1.5", "2"]),
+        (np.array([1.5, 2.0], np.float32), ["1.5", "2"]),
+    ],
+)
+def test_classes_that_are_numbers(
+    scene: Path, tmp_path: Path, values: np.ndarray, classes: list[str]
+) -> None:
+    labels = draw(scene, tmp_path / "drawn.gpkg", {"a": [(0, 0, 1, 1)], "b": [(1, 0, 2, 1)]})
+    gpd.read_file(labels).assign(**{"class": values}).to_file(tmp_path / "labels.gpkg")
+    found = read_labels(tmp_path / "labels.gpkg", "class")
+    assert list(found.shapes) == classes
+
+
 def test_share_can_be_chosen(scene: Path, tmp_path: Path) -> None:
     labels = draw(scene, tmp_path / "labels.gpkg", {"wood": [(0, 0, 0.7, 1), (1, 0, 2, 1)]})
     assert cut(scene, labels, tmp_path / "most").counts == {"wood": 1}
