@@ -30,6 +30,13 @@ MISTAKES_A_ROW = 6
 TILES_A_ROW = 10
 INK = "#2c7fb8"
 
+# Characters that stand beside and above tiles without touching what is next to them.
+MISTAKE_NAME = 24
+MISTAKE_CLASS = 20
+LABEL_NAME = 28
+LABEL_CLASS = 28
+SAMPLES_CLASS = 70
+
 
 def new_figure(width_in: float, height_in: float) -> Figure:
     """An empty figure; GeoclassError where matplotlib is not installed."""
@@ -124,7 +131,7 @@ def draw_samples(samples: Mapping[str, np.ndarray], path: Path | str) -> None:
     rows = figure.subplots(len(samples), squeeze=False).ravel()
     for row, (name, tiles) in zip(rows, samples.items(), strict=True):
         row.imshow(join_tiles(tiles[:TILES_A_ROW], TILES_A_ROW))
-        row.set_title(name, loc="left", size=8)
+        row.set_title(_fit(name, SAMPLES_CLASS), loc="left", size=8)
         row.axis("off")
     save_figure(figure, path)
 
@@ -138,8 +145,10 @@ def draw_mistakes(mistakes: Sequence[Mistake], path: Path | str) -> None:
         picture.axis("off")
     for picture, mistake in zip(axes, mistakes, strict=False):
         picture.imshow(mistake.pixels.transpose(1, 2, 0))
-        called = f"{mistake.true}, called\n{mistake.predicted} {mistake.confidence:.0%}"
-        picture.set_title(make_printable(f"{Path(mistake.tile).name}\n{called}"), size=7)
+        name = _fit(Path(mistake.tile).name, MISTAKE_NAME)
+        true, predicted = (_fit(c, MISTAKE_CLASS) for c in (mistake.true, mistake.predicted))
+        called = f"{true}, called\n{predicted} {mistake.confidence:.0%}"
+        picture.set_title(f"{name}\n{called}", size=7)
     save_figure(figure, path)
 
 
@@ -150,12 +159,21 @@ def draw_labels(labels: Sequence[ImageLabel], path: Path | str) -> None:
     for (picture, bars), label in zip(axes, labels, strict=True):
         picture.imshow(label.tile.transpose(1, 2, 0))
         picture.set(xticks=[], yticks=[])
-        name = make_printable(Path(label.image).name)
-        picture.set_title(f"{name} {label.row},{label.col}", size=8)
+        name = _fit(Path(label.image).name, LABEL_NAME)
+        picture.set_title(f"{name} {label.row},{label.col}", loc="left", size=8)
         best = sorted(label.probabilities.items(), key=lambda item: -item[1])[:SHOWN_CLASSES]
-        bars.barh([name for name, _ in best], [p for _, p in best], color=INK)
+        bars.barh([_fit(name, LABEL_CLASS) for name, _ in best], [p for _, p in best], color=INK)
         bars.invert_yaxis()
         bars.set(xlim=(0, 1))
         bars.tick_params(labelsize=8)
-        bars.set_title(f"{label.name} {label.confidence:.1%}", size=9)
+        bars.set_title(f"{_fit(label.name, LABEL_CLASS)} {label.confidence:.1%}", size=9)
     save_figure(figure, path)
+
+
+def _fit(text: str, most: int) -> str:
+    """The text on one line of so many characters, without its middle where it is longer."""
+    line = " ".join(make_printable(text).split())
+    if len(line) <= most:
+        return line
+    kept = most - 1
+    return f"{line[: kept - kept // 2]}…{line[-(kept // 2) :]}"

@@ -1,14 +1,17 @@
 """Pictures of tiles, read as text: matplotlib notes in an SVG what it drew as curves."""
 
 import errno
+import html
+import re
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from geoclass.errors import OutputError
+from geoclass.learn.single import ImageLabel
 from geoclass.learn.tasks import Mistake
-from geoclass.report.charts import draw_mistakes, draw_samples
+from geoclass.report.charts import draw_labels, draw_mistakes, draw_samples
 
 TILES = np.full((12, 3, 64, 64), 100, np.uint8)
 
@@ -29,6 +32,33 @@ def test_mistakes_say_what_is_what(tmp_path: Path) -> None:
     for text in ("a_1.png", "Heath, called", "Moor 99%"):
         assert drawn.count(f"<!-- {text} -->") + drawn.count(text) >= 7
     assert drawn.count("<image ") == 7
+
+
+def find_titles(path: Path) -> list[str]:
+    drawn = path.read_text()
+    return [html.unescape(text) for text in re.findall("<!-- (.*?) -->", drawn, re.DOTALL)]
+
+
+def test_long_names_leave_room_for_their_neighbours(tmp_path: Path) -> None:
+    name = "Obst & Wein_bolzano_20220612_l2a_b04b03b02b08scl_6_0.png"
+    mistake = Mistake(
+        tile=f"Obst/{name}", true="Heath\nland", predicted="Moor", confidence=1, pixels=TILES[0]
+    )
+    draw_mistakes([mistake], tmp_path / "mistakes.svg")
+    drawn = " ".join(find_titles(tmp_path / "mistakes.svg"))
+    assert "Obst & Wein_…scl_6_0.png" in drawn
+    assert "Heath land, called" in drawn
+    label = ImageLabel(
+        image=f"new\n{name}", row=0, col=64, name="Heath" * 20, confidence=1.0, unknown=False,
+        probabilities={"Heath" * 20: 1.0}, tile=TILES[0],
+    )  # fmt: skip
+    draw_labels([label], tmp_path / "labels.svg")
+    titles = find_titles(tmp_path / "labels.svg")
+    assert "new Obst & Wei…08scl_6_0.png 0,64" in titles
+    assert "HeathHeathHeat…athHeathHeath" in [text.removesuffix(" 100.0%") for text in titles]
+    draw_samples({"Heath\nand moor" + "s" * 200: TILES}, tmp_path / "sheet.svg")
+    (title,) = find_titles(tmp_path / "sheet.svg")
+    assert title == "Heath and moor" + "s" * 21 + "…" + "s" * 34
 
 
 def test_picture_that_fails_leaves_the_former(
