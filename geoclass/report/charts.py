@@ -120,6 +120,7 @@ def draw_learning_curve(log: Path | str, path: Path | str) -> None:
     right.set(xlabel="epoch", ylabel="validation accuracy (%)")
     for axes in (left, right):
         axes.grid(alpha=0.3)
+        axes.locator_params(axis="x", integer=True, min_n_ticks=1)
     save_figure(figure, path)
 
 

@@ -11,7 +11,7 @@ import pytest
 from geoclass.errors import OutputError
 from geoclass.learn.single import ImageLabel
 from geoclass.learn.tasks import Mistake
-from geoclass.report.charts import draw_labels, draw_mistakes, draw_samples
+from geoclass.report.charts import draw_labels, draw_learning_curve, draw_mistakes, draw_samples
 
 TILES = np.full((12, 3, 64, 64), 100, np.uint8)
 
@@ -59,6 +59,17 @@ def test_long_names_leave_room_for_their_neighbours(tmp_path: Path) -> None:
     draw_samples({"Heath\nand moor" + "s" * 200: TILES}, tmp_path / "sheet.svg")
     (title,) = find_titles(tmp_path / "sheet.svg")
     assert title == "Heath and moor" + "s" * 21 + "…" + "s" * 34
+
+
+@pytest.mark.parametrize("epochs", [1, 2, 3])
+def test_epochs_are_whole(tmp_path: Path, epochs: int) -> None:
+    lines = [f"{epoch},1.0,0.9,0.8" for epoch in range(1, epochs + 1)]
+    log = tmp_path / "log.csv"
+    log.write_text("\n".join(["epoch,loss,validation_loss,validation_accuracy", *lines]))
+    draw_learning_curve(log, tmp_path / "curve.svg")
+    drawn = (tmp_path / "curve.svg").read_text()
+    ticks = re.findall(r'id="xtick_\d+">.*?<!-- (.*?) -->', drawn, re.DOTALL)
+    assert ticks == [str(epoch) for epoch in range(1, epochs + 1)] * 2
 
 
 def test_picture_that_fails_leaves_the_former(
