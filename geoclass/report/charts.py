@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import importlib.util
 import io
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -36,6 +37,11 @@ MISTAKE_CLASS = 20
 LABEL_NAME = 28
 LABEL_CLASS = 28
 SAMPLES_CLASS = 70
+
+# Names in scripts that matplotlib's font lacks become boxes; a warning for each of their letters
+# helps nobody. The filter is set once, as filters belong to all threads, and comes last, so that
+# those of who uses the library go first.
+warnings.filterwarnings("ignore", r"Glyph \d+ .*missing from", UserWarning, append=True)
 
 
 def new_figure(width_in: float, height_in: float) -> Figure:

@@ -3,6 +3,8 @@
 import errno
 import html
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -70,6 +72,19 @@ def test_epochs_are_whole(tmp_path: Path, epochs: int) -> None:
     drawn = (tmp_path / "curve.svg").read_text()
     ticks = re.findall(r'id="xtick_\d+">.*?<!-- (.*?) -->', drawn, re.DOTALL)
     assert ticks == [str(epoch) for epoch in range(1, epochs + 1)] * 2
+
+
+def test_letters_that_no_font_has_are_not_warned_of(tmp_path: Path) -> None:
+    code = (
+        "import sys; import numpy as np; from geoclass.report.charts import draw_samples\n"
+        "draw_samples({'日本': np.zeros((1, 3, 64, 64), np.uint8)}, sys.argv[1])"
+    )
+    # Without the filters of this test's own process.
+    done = subprocess.run(
+        [sys.executable, "-c", code, tmp_path / "sheet.png"],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert done.stderr == ""
 
 
 def test_picture_that_fails_leaves_the_former(
