@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import struct
 import warnings
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -11,7 +12,12 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
-from PIL.TiffImagePlugin import BITSPERSAMPLE, TiffImageFile
+from PIL.TiffImagePlugin import (
+    BITSPERSAMPLE,
+    SAMPLESPERPIXEL,
+    ImageFileDirectory_v2,
+    TiffImageFile,
+)
 
 from geoclass.errors import DatasetError
 from geoclass.learn.kept import KeptTiles
@@ -23,9 +29,13 @@ TILE_SIZE = 64
 MAX_PIXELS = 50_000_000
 """Larger images are no tiles; some are made to fill the memory."""
 
-# Pillow warns of images that are refused here in words of our own. The filter is set once, as
-# filters belong to all threads, and comes last, so that those of who uses the library go first.
+RGB_TIFF = "3 bands of 8 bits"
+SCENE_ADVICE = "; for scenes there are `geoclass map` and `geoclass tiles`"
+
+# Pillow warns of images that are refused here in words of our own. The filters are set once, as
+# they belong to all threads, and come last, so that those of who uses the library go first.
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning, append=True)
+warnings.filterwarnings("ignore", "(?i)(possibly )?corrupt EXIF data", UserWarning, append=True)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,13 +161,36 @@ def decode_image(data: bytes, name: str) -> np.ndarray:
             pixels = np.asarray(image)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise DatasetError(f"image {name} is too large to decode: map it as a scene") from error
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
+    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, UserWarning) as error:
+        form = _describe_tiff(data)
+        if form not in (None, RGB_TIFF):
+            raise DatasetError(
+                f"image {name} is a TIFF of {form}, expected RGB of 8 bits: convert or remove it"
+                f"{SCENE_ADVICE}"
+            ) from error
         raise DatasetError(f"image {name} cannot be decoded: replace or remove it") from error
     if mode != "RGB":
         raise DatasetError(
             f"image {name} is of mode {mode}, expected RGB of 8 bits: convert or remove it"
+            f"{'' if _describe_tiff(data) is None else SCENE_ADVICE}"
         )
     return pixels.transpose(2, 0, 1)
+
+
+def _describe_tiff(data: bytes) -> str | None:
+    """Bands and bits of a TIFF that Pillow need not be able to decode; None for what is none."""
+    big = data[:4] in (b"II+\0", b"MM\0+")
+    if not big and data[:4] not in (b"II*\0", b"MM\0*"):
+        return None
+    try:
+        tags = ImageFileDirectory_v2(data[: 16 if big else 8])
+        file = io.BytesIO(data)
+        file.seek(tags.next)
+        tags.load(file)
+        bands, bits = int(tags.get(SAMPLESPERPIXEL, 1)), max(tags[BITSPERSAMPLE])
+    except (struct.error, OSError, SyntaxError, ValueError, TypeError, KeyError, UserWarning):
+        return None
+    return f"{bands} band{'s' * (bands != 1)} of {bits} bits"
 
 
 def _stored_mode(image: Image.Image, data: bytes) -> str:

@@ -195,8 +195,48 @@ def test_image_of_sixteen_bits(make_tiles: Make, driver: str, suffix: str) -> No
         target.write(np.full((3, 64, 64), 1500, np.uint16))
     with Image.open(path) as image:
         assert image.mode == "RGB"
-    with pytest.raises(DatasetError, match="is of mode RGB of 16 bits, expected RGB of 8 bits"):
+    with pytest.raises(
+        DatasetError, match="is of mode RGB of 16 bits, expected RGB of 8 bits"
+    ) as e:
         read_tiles(folder)
+    assert ("geoclass map" in str(e.value)) == (suffix == "tif")
+
+
+@pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
+@pytest.mark.parametrize(
+    ("bands", "dtype", "options", "form"),
+    [
+        (3, "uint16", {"interleave": "band"}, "3 bands of 16 bits"),
+        (5, "uint8", {}, "5 bands of 8 bits"),
+        (5, "float32", {"bigtiff": "yes"}, "5 bands of 32 bits"),
+    ],
+)
+def test_tiff_of_a_scene(
+    make_tiles: Make, bands: int, dtype: str, options: dict[str, str], form: str
+) -> None:
+    folder = make_tiles(classes=2, each=3)
+    shape = {"count": bands, "height": 64, "width": 64, "dtype": dtype}
+    with rasterio.open(folder / "Forest" / "a.tif", "w", driver="GTiff", **shape, **options) as t:
+        t.write(np.ones((bands, 64, 64), dtype))
+    message = f"image Forest/a.tif is a TIFF of {form}, expected RGB of 8 bits: .* `geoclass map`"
+    with pytest.raises(DatasetError, match=message):
+        read_tiles(folder)
+
+
+@pytest.mark.filterwarnings("ignore:(?i)(possibly )?corrupt EXIF data")
+@pytest.mark.parametrize(
+    "data", [b"II*\0", b"II*\0\x08\0\0\0\x05", b"MM\0+" + bytes(12), b"II*\0abcd"]
+)
+def test_tiff_that_is_cut(data: bytes) -> None:
+    with pytest.raises(DatasetError, match="image a.tif cannot be decoded: replace"):
+        dataset.decode_image(data, "a.tif")
+
+
+def test_tiff_of_tiles_that_is_damaged(tmp_path: Path) -> None:
+    Image.new("RGB", (64, 64)).save(tmp_path / "a.tif", compression="tiff_lzw")
+    data = (tmp_path / "a.tif").read_bytes()
+    with pytest.raises(DatasetError, match="image a.tif cannot be decoded: replace"):
+        dataset.decode_image(data[:8] + bytes(len(data) - 200) + data[-192:], "a.tif")
 
 
 @pytest.mark.parametrize("zipped", [False, True])
