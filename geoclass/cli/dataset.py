@@ -24,8 +24,9 @@ LISTED = 10
 def command(data: Path, sheet: Path | None, as_json: bool) -> None:
     """Describe DATA, a zip or folder of class folders: classes, sizes, what is wrong.
 
-    Images that cannot be decoded, that stand in no class folder and that have equal pixels are
-    listed. The exit code is 0 whatever was found.
+    Whatever `geoclass train` would refuse is listed: images that cannot be decoded or have not
+    64×64 pixels, class folders without images, a wrong legend; and images that stand in no class
+    folder or have equal pixels. The exit code is 0 whatever was found.
     """
     from geoclass.learn.inspection import inspect_tiles
     from geoclass.learn.samples import make_printable

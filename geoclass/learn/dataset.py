@@ -30,6 +30,7 @@ MAX_PIXELS = 50_000_000
 """Larger images are no tiles; some are made to fill the memory."""
 
 RGB_TIFF = "3 bands of 8 bits"
+SKIP_ADVICE = "; --skip-bad leaves out what cannot be used, `geoclass dataset` lists it all"
 SCENE_ADVICE = "; for scenes there are `geoclass map` and `geoclass tiles`"
 
 # Pillow warns of images that are refused here in words of our own. The filters are set once, as
@@ -55,7 +56,7 @@ class TileSet:
     legend: Legend
     """The classes as maps show them."""
     skipped: tuple[str, ...] = ()
-    """What was wrong with each image that was left out, or that it is in no class folder."""
+    """What was wrong with each image or folder that was left out, or that it is in no class's."""
 
     def __len__(self) -> int:
         return len(self.names)
@@ -71,14 +72,19 @@ def read_tiles(
 ) -> TileSet:
     """Read and decode all tiles of a zip or folder.
 
-    Images beside the class folders are left out and listed in `skipped`, and with `skip_bad` those
-    that cannot be used, too. With `keep` the decoded tiles are written beside the data set for the
-    next time, where that is possible; tiles that were kept are used if nothing has changed since.
-    Classes that `known` or EuroSAT has look as there, unless `legend.json` says otherwise.
+    Images beside the class folders are left out and listed in `skipped`, and with `skip_bad` images
+    and folders that cannot be used, too. With `keep` the decoded tiles are written beside the data
+    set for the next time, where that is possible; tiles that were kept are used if nothing has
+    changed since. Classes that `known` or EuroSAT has look as there, unless `legend.json` says
+    otherwise.
 
     Raises DatasetError where an image, a class or the whole cannot be used.
     """
     with open_samples(path) as samples:
+        if samples.faults:
+            raise DatasetError(samples.faults[0])
+        if samples.left_out and not skip_bad:
+            raise DatasetError(f"{samples.left_out[0]}{SKIP_ADVICE}")
         names, classes = samples.names, samples.classes
         legend = find_legend(samples, known)
         loose = [f"image {entry} stands in no class folder" for entry in samples.loose]
@@ -102,7 +108,7 @@ def read_tiles(
         images=images,
         labels=labels,
         legend=legend,
-        skipped=(*loose, *(skipped[i] for i in sorted(skipped))),
+        skipped=(*loose, *samples.left_out, *(skipped[i] for i in sorted(skipped))),
     )
 
 
@@ -118,7 +124,7 @@ def _decode_all(
             images[i] = decode_tile(samples.read(names[i]), names[i], tile_size)
         except DatasetError as error:
             if not skip_bad:
-                raise
+                raise DatasetError(f"{error}{SKIP_ADVICE}") from error
             skipped[i] = str(error)
 
     with ThreadPoolExecutor() as pool:
@@ -209,9 +215,14 @@ def _stored_mode(image: Image.Image, data: bytes) -> str:
 def decode_tile(data: bytes, name: str, tile_size: int) -> np.ndarray:
     """Uint8 (3, tile_size, tile_size); DatasetError for any other image."""
     pixels = decode_image(data, name)
+    check_size(pixels, name, tile_size)
+    return pixels
+
+
+def check_size(pixels: np.ndarray, name: str, tile_size: int) -> None:
+    """Refuse an image (3, h, w) of another size than tiles have; DatasetError."""
     if pixels.shape[1:] != (tile_size, tile_size):
         raise DatasetError(
             f"image {name} has {pixels.shape[2]}×{pixels.shape[1]} pixels, "
             f"expected {tile_size}×{tile_size}: cut, replace or remove it"
         )
-    return pixels

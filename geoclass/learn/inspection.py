@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from geoclass.errors import DatasetError
-from geoclass.learn.dataset import decode_image
+from geoclass.learn.dataset import TILE_SIZE, check_size, decode_image, find_legend
 from geoclass.learn.samples import class_of, open_samples
 
 
@@ -26,7 +26,7 @@ class Inspection:
     sizes: dict[str, int]
     """Images by `<width>×<height>`, the commonest first."""
     unusable: tuple[str, ...]
-    """What is wrong with each image that cannot be used."""
+    """What is wrong with each class folder, legend and image that cannot be trained with."""
     unused: tuple[str, ...]
     """Images beside the class folders, which are of no class; `images` does not count them."""
     duplicates: tuple[tuple[str, ...], ...]
@@ -47,10 +47,11 @@ def inspect_tiles(
     samples_each: int = 10,
     on_images: Callable[[int, int], object] = lambda _done, _all: None,
 ) -> Inspection:
-    """Look at every image of a zip or folder of class folders; DatasetError where there are none.
+    """Look at every image of a zip or folder of class folders.
 
     `samples_each` is how many images of each class are kept to be shown. `on_images` is told at
-    which image it is, and of how many.
+    which image it is, and of how many. Raises DatasetError where there are none, or two folders of
+    one class.
     """
     sizes: Counter[str] = Counter()
     unusable: list[str] = []
@@ -58,6 +59,7 @@ def inspect_tiles(
     first: dict[tuple[str, str], list[str]] = {}
     with open_samples(Path(path)) as samples:
         names, classes = samples.names, samples.classes
+        unusable += [*samples.faults, *samples.left_out, *_find_faults(find_legend, samples)]
         for place, name in enumerate(names, start=1):
             on_images(place, len(names))
             try:
@@ -67,6 +69,7 @@ def inspect_tiles(
                 continue
             size = f"{pixels.shape[2]}×{pixels.shape[1]}"
             sizes[size] += 1
+            unusable += _find_faults(check_size, pixels, name, TILE_SIZE)
             by_pixels.setdefault(_hash_pixels(pixels), []).append(name)
             shown = first.setdefault((class_of(name), size), [])
             if len(shown) < samples_each:
@@ -88,6 +91,15 @@ def inspect_tiles(
         duplicates=tuple(tuple(group) for group in by_pixels.values() if len(group) > 1),
         samples=pictures,
     )
+
+
+def _find_faults(check: Callable[..., object], *arguments: object) -> list[str]:
+    """What a check says that fails."""
+    try:
+        check(*arguments)
+    except DatasetError as error:
+        return [str(error)]
+    return []
 
 
 def _hash_pixels(pixels: np.ndarray) -> str:

@@ -5,21 +5,13 @@ from __future__ import annotations
 import stat
 import zipfile
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from geoclass.errors import DatasetError, OutputError
-
-IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".tif", ".tiff"})
-
-OTHER_IMAGE_SUFFIXES = frozenset({
-    ".apng", ".avif", ".bmp", ".dib", ".gif", ".heic", ".heif", ".ico", ".j2c", ".j2k", ".jfif",
-    ".jp2", ".jpc", ".jpe", ".jpf", ".jpx", ".pbm", ".pcx", ".pgm", ".pnm", ".ppm", ".psd", ".qoi",
-    ".rgb", ".sgi", ".tga", ".webp",
-})  # fmt: skip
-"""Of pictures that are not read: passing over them would make a data set smaller silently."""
+from geoclass.learn.folders import IMAGE_SUFFIXES, find_class_folders
 
 LEGEND_FILE = "legend.json"
 
@@ -46,6 +38,10 @@ class Samples:
     """From `<class>/<file>` to the entry of the zip or folder that holds it."""
     loose: Sequence[str]
     """Entries of images that stand beside class folders, in none themselves; sorted."""
+    left_out: Sequence[str]
+    """What is wrong with each folder beside those of classes that cannot be one."""
+    faults: Sequence[str]
+    """What is wrong with names of classes and images, which nothing can be trained with."""
     load: Callable[[str], bytes]
     """Reads an entry."""
     identify: Callable[[str], str]
@@ -88,7 +84,7 @@ def open_samples(path: Path) -> Iterator[Samples]:
 
     A class is a folder with images in it, be they of types that are not read, and without folders
     of images; `__MACOSX` and names that begin with a dot are ignored. Raises DatasetError where
-    the whole or a class cannot be used.
+    there is none, or where two have one name.
     """
     if path.is_dir():
 
@@ -193,88 +189,16 @@ def _list_samples(
     load: Callable[[str], bytes],
     identify: Callable[[str], str],
 ) -> Samples:
-    entries, loose = _find_samples(path, listed)
-    above = PurePosixPath(next(iter(entries.values()))).parent.parent
+    found = find_class_folders(path, listed)
+    above = PurePosixPath(next(iter(found.entries.values()))).parent.parent
     legends = [entry for entry in listed if PurePosixPath(entry) == above / LEGEND_FILE]
     return Samples(
         path=path,
-        entries=entries,
-        loose=loose,
+        entries=found.entries,
+        loose=found.loose,
+        left_out=found.left_out,
+        faults=found.faults,
         load=load,
         identify=identify,
         legend_entry=legends[0] if legends else None,
     )
-
-
-def _find_samples(path: Path, entries: Sequence[str]) -> tuple[dict[str, str], list[str]]:
-    """Map `<class>/<file>` to the entry that holds it, and list images in no class folder."""
-    files = {PurePosixPath(entry): entry for entry in entries if not entry.endswith("/")}
-    suffixes = IMAGE_SUFFIXES | OTHER_IMAGE_SUFFIXES
-    every = [p for p in files if p.suffix.lower() in suffixes and not _is_hidden(p)]
-    folders = _find_class_folders(path, {p.parent for p in every})
-    images = [p for p in every if p.parent in folders]
-    if not images:
-        raise DatasetError(
-            f"{path} holds no class folders with images "
-            f"({', '.join(sorted(IMAGE_SUFFIXES))}): expected <class>/<image>"
-        )
-    empty = _empty_class_folders(entries, folders)
-    if empty:
-        raise DatasetError(
-            f"class folder {empty[0]} in {path} has no images: add some or remove the folder"
-        )
-    samples = {f"{p.parent.name}/{p.name}": files[p] for p in images}
-    if len(samples) < len(images) or len({f.name for f in folders}) < len(folders):
-        raise DatasetError(
-            f"{path} holds two folders of one class name: give one folder with one folder a class"
-        )
-    for folder in sorted(folders):
-        # It would be a class's name, which maps, models and legends hold.
-        if make_printable(folder.name) != folder.name:
-            raise DatasetError(
-                f"the name of class folder {folder.name} in {path} is not UTF-8: rename it"
-            )
-    _check_case(path, {f.name for f in folders})
-    _check_case(path, samples)
-    return samples, sorted(files[p] for p in every if p.parent not in folders)
-
-
-def _find_class_folders(path: Path, filled: set[PurePosixPath]) -> set[PurePosixPath]:
-    """Of the folders with images in them, those that hold no other, and have a name."""
-    above = {parent for folder in filled for parent in folder.parents}
-    folders = {folder for folder in filled - above if folder.name}
-    parents = {folder.parent for folder in folders}
-    for folder in sorted(filled & above):
-        # Beside a class folder it may be meant to be one, so nobody should guess.
-        if folder.name and folder.parent in parents:
-            raise DatasetError(
-                f"folder {folder} in {path} holds images and folders of images, but stands "
-                "beside a class folder: move its images, or its folders, elsewhere"
-            )
-    return folders
-
-
-def _check_case(path: Path, names: Iterable[str]) -> None:
-    """Refuse names that are one and the same on Windows and macOS."""
-    first: dict[str, str] = {}
-    for name in sorted(names):
-        other = first.setdefault(name.casefold(), name)
-        if other != name:
-            raise DatasetError(
-                f"{path} holds {other} and {name}, which differ only in case: rename one"
-            )
-
-
-def _empty_class_folders(entries: Sequence[str], folders: set[PurePosixPath]) -> list[str]:
-    """Folders that stand beside class folders and have no images themselves."""
-    parents = {folder.parent for folder in folders}
-    listed = (PurePosixPath(entry) for entry in entries if entry.endswith("/"))
-    return sorted(
-        p.name
-        for p in listed
-        if p.parent in parents and p not in folders | parents and not _is_hidden(p)
-    )
-
-
-def _is_hidden(path: PurePosixPath) -> bool:
-    return any(part.startswith(".") or part == "__MACOSX" for part in path.parts)

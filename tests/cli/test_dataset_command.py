@@ -30,6 +30,22 @@ def test_images_that_are_not_used_are_listed(make_tiles: Make) -> None:
     assert json.loads(run("dataset", tiles.parent, "--json").output)["unused"] == ["preview.png"]
 
 
+def test_folders_that_cannot_be_classes_are_listed(make_tiles: Make) -> None:
+    tiles = make_tiles(classes=3, each=3)
+    (tiles / "Desert").mkdir()
+    Image.new("RGB", (32, 32)).save(tiles / "Forest" / "Forest_0.png")
+    out = run("dataset", tiles).stdout
+    assert f"unusable    2\n  class folder Desert in {tiles} has no images: add some" in out
+    assert "--skip-bad" not in out
+    message = error("train", tiles, "-o", tiles.parent / "model.safetensors")
+    assert "class folder Desert" in message
+    assert "--skip-bad leaves out what cannot be used, `geoclass dataset` lists it all" in message
+    (tiles / "Desert").rmdir()
+    message = error("train", tiles, "-o", tiles.parent / "model.safetensors")
+    assert "Forest/Forest_0.png has 32×32 pixels" in message
+    assert "--skip-bad leaves out what cannot be used, `geoclass dataset` lists it all" in message
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems have names of Unicode alone")
 def test_names_that_are_not_utf8_are_printed(make_tiles: Make) -> None:
     tiles = make_tiles(classes=2, each=3)
