@@ -67,6 +67,8 @@ def fetch_dataset(
     if name not in SOURCES:
         raise DatasetError(f"no data set {name!r} is known: choose {', '.join(SOURCES)}")
     folder = Path(folder)
+    if folder.exists() and not folder.is_dir():
+        raise OutputError(f"{folder} is a file, expected a folder to put it in: give another")
     if not folder.is_dir():
         raise OutputError(f"the folder {folder} does not exist: create it first")
     source = SOURCES[name]
@@ -95,7 +97,11 @@ def download(
         if path.is_dir():
             raise OutputError(f"{path} is a folder, a file is to stand there: rename or remove it")
     if target.exists():
-        _check_md5(target, source, "remove it and download it again")
+        advice = (
+            "remove it and download it again; or, where it is another copy of the data set, use it "
+            "as it is with `geoclass dataset` and `geoclass train`"
+        )
+        _check_md5(target, source, advice)
         return target
     if not source.url.startswith(("https://", "http://")):
         raise DatasetError(f"{source.url!r} is no address: give one with https://")

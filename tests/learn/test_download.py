@@ -124,6 +124,9 @@ def test_data_sets_are_known_by_name(tmp_path: Path) -> None:
         fetch_dataset("bigearth", tmp_path)
     with pytest.raises(OutputError, match="create it first"):
         fetch_dataset("eurosat", tmp_path / "none")
+    (tmp_path / "file").touch()
+    with pytest.raises(OutputError, match="file is a file, expected a folder to put it in: give"):
+        fetch_dataset("eurosat", tmp_path / "file")
 
 
 def test_whole_part_is_recognised(server: Server, tmp_path: Path) -> None:
@@ -145,7 +148,9 @@ def test_other_content_is_refused_and_not_kept(server: Server, tmp_path: Path) -
 
 def test_other_file_of_the_name_is_left_alone(server: Server, tmp_path: Path) -> None:
     (tmp_path / "tiles.zip").write_bytes(b"mine")
-    with pytest.raises(DatasetError, match="remove it and download it again"):
+    with pytest.raises(
+        DatasetError, match="remove it and download it again; or, .* use it as it is"
+    ):
         download(source(server), tmp_path)
     assert (tmp_path / "tiles.zip").read_bytes() == b"mine"
 
