@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import zipfile
 from collections.abc import Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 import click
@@ -42,8 +43,8 @@ def command(
     `shipped` is the model that ships in the package.
     """
     path = Path(what)
-    if what == SHIPPED or path.suffix == ".safetensors":
-        from geoclass.model.checkpoint import load_model
+    if what == SHIPPED or path.suffix == ".safetensors" or _is_pickled(path):
+        from geoclass.model.checkpoint import load_model  # which says why not, where it is pickled
 
         model = load_model(path)
         if as_stac:
@@ -69,6 +70,23 @@ def command(
         _print_scene(what, bands, settings, as_json)
     else:
         _print_map(provenance, as_json)
+
+
+def _is_pickled(path: Path) -> bool:
+    """Whether a file is one that `torch.save` writes: a pickle, or a zip around one."""
+    from geoclass.learn.samples import BAD_ZIP
+
+    try:
+        if not path.is_file():
+            return False
+        with path.open("rb") as file:
+            head = file.read(4)
+        if head == b"PK\x03\x04":  # scenes come in zips, too
+            with zipfile.ZipFile(path) as archive:
+                return any(PurePosixPath(n).name == "data.pkl" for n in archive.namelist())
+    except (OSError, ValueError, *BAD_ZIP):  # what reads it will say what is wrong
+        return False
+    return head[:2] in (b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")
 
 
 def _print_model(model: Model, as_json: bool) -> None:
