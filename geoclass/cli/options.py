@@ -288,4 +288,4 @@ def list_skipped(reasons: Sequence[str]) -> None:
     for reason in reasons:
         click.echo(f"left out: {reason}", err=True)
     if reasons:
-        click.echo(f"Warning: {len(reasons)} image(s) left out", err=True)
+        click.echo(f"Warning: {len(reasons)} left out", err=True)

@@ -344,7 +344,7 @@ class TestTrainAndEvaluate:
         assert "Forest_3.png cannot be decoded" in error("train", tiles, "-o", model)
         result = self.train(tiles, model, "--skip-bad")
         assert "left out: image Forest/Forest_3.png cannot be decoded" in result.stderr
-        assert "Warning: 1 image(s) left out" in result.stderr
+        assert "Warning: 1 left out" in result.stderr
         assert load_model(model).contract.training.split.train == 32
         said = re.search(r"more with: geoclass (evaluate .*)", result.stdout)
         assert said is not None
