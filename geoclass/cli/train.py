@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 SEED = click.IntRange(0, 2**31 - 1)
 AUTO = "auto"
+FEW_STEPS = 15
+"""After fewer, a network of new classes has learnt little."""
 
 
 def parse_batch_size(
@@ -54,7 +56,7 @@ def parse_batch_size(
 @click.option(
     "--epochs",
     type=int,
-    help="Passes over the tiles to train on.  [default: tilenet 48, customnet 30]",
+    help="Passes over the tiles.  [default: tilenet 48, customnet 30; with --from 20]",
 )
 @click.option(
     "--batch-size",
@@ -63,7 +65,9 @@ def parse_batch_size(
     help="Tiles a step; auto: as many as a GPU holds.  [default: tilenet 128, customnet 64]",
 )
 @click.option(
-    "--learning-rate", type=float, help="Highest rate.  [default: tilenet 0.01, customnet 0.001]"
+    "--learning-rate",
+    type=float,
+    help="Highest rate.  [default: tilenet 0.01, customnet 0.001; with --from a third]",
 )
 @click.option(
     "--schedule",
@@ -163,7 +167,7 @@ def command(
         given["augment"] = VARIATIONS[vary]
     plan = plan_training(
         data,
-        settings=choose_recipe(arch, device=device, **given),
+        settings=choose_recipe(arch, device=device, fine_tune=start is not None, **given),
         start=None if start is None else load_model(start),
         split_seed=split_seed,
         lists=lists,
@@ -174,6 +178,13 @@ def command(
     )
     tiles, split, settings = plan.tiles, plan.split, plan.settings
     options.list_skipped(tiles.skipped)
+    steps = settings.epochs * max(1, len(split.train) // settings.batch_size)
+    if steps < FEW_STEPS:
+        click.echo(
+            f"Warning: {steps} step(s) of training are few, one an epoch and {settings.batch_size} "
+            "tiles: give more --epochs, or a smaller --batch-size",
+            err=True,
+        )
 
     bar = tqdm(unit="batch", leave=False, disable=quiet or None)
 

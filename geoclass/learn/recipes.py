@@ -95,3 +95,7 @@ RECIPES: dict[Arch, TrainSettings] = {
         std=(0.5, 0.5, 0.5),
     ),
 }
+
+FINE_TUNING_EPOCHS = 20
+FINE_TUNING_RATE = 1 / 3
+"""Of the recipe's: a network that begins with another's weights has not far to go."""

@@ -15,7 +15,12 @@ from geoclass.learn.dataset import TILE_SIZE, TileSet, read_tiles
 from geoclass.learn.evaluation import Evaluation, evaluate
 from geoclass.learn.memory import fit_batch_size
 from geoclass.learn.progress import find_begun, read_settings
-from geoclass.learn.recipes import RECIPES, TrainSettings
+from geoclass.learn.recipes import (
+    FINE_TUNING_EPOCHS,
+    FINE_TUNING_RATE,
+    RECIPES,
+    TrainSettings,
+)
 from geoclass.learn.splits import (
     Part,
     Split,
@@ -87,17 +92,23 @@ class ModelScore:
 
 
 def choose_recipe(
-    arch: Arch = "tilenet", *, device: str | None = None, **changes: Any
+    arch: Arch = "tilenet", *, device: str | None = None, fine_tune: bool = False, **changes: Any
 ) -> TrainSettings:
     """The recipe of a network, with some fields changed; bf16 where the device is fast at it.
 
     `arch` is `tilenet`, the network that ships, or `customnet`, the tutorial's; `changes` are
-    fields of `TrainSettings`. Raises SettingsError for impossible values.
+    fields of `TrainSettings`. With `fine_tune` it is for a network that begins with a model: a
+    third of the rate, and 20 epochs. Raises SettingsError for impossible values.
     """
+    recipe = RECIPES[arch]
+    if has_bf16(find_device(device)):
+        recipe = replace(recipe, precision="bf16")
+    if fine_tune:
+        rate = recipe.learning_rate * FINE_TUNING_RATE
+        recipe = replace(recipe, epochs=FINE_TUNING_EPOCHS, learning_rate=rate)
     if changes.get("optimizer") == "adam":
         changes.setdefault("weight_decay", 0.0)  # adam decays none, and a recipe's may
-    fast = {"precision": "bf16"} if has_bf16(find_device(device)) else {}
-    return replace(RECIPES[arch], **{**fast, **changes})
+    return replace(recipe, **changes)
 
 
 def plan_training(
@@ -116,7 +127,7 @@ def plan_training(
 
     `begun` is the last checkpoint of a run that goes on.
     """
-    settings = settings or choose_recipe(device=device)
+    settings = settings or choose_recipe(device=device, fine_tune=start is not None)
     chosen_device = find_device(device)
     known = None if start is None else start.contract.legend
     tiles = read_tiles(Path(data), skip_bad=skip_bad, keep=True, known=known)
