@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from geoclass.learn.samples import find_place
+from geoclass.products.writing import draft_folder, move_into_place, sweep_drafts
 
 VERSION = 2
 """Raised when tiles are decoded differently."""
@@ -51,19 +52,17 @@ class KeptTiles:
 
     def write(self, images: np.ndarray) -> None:
         """Keep the tiles and drop those kept before; where that fails they are not kept."""
-        partial = self.file.with_suffix(".part")
         try:
-            with partial.open("wb") as file:
-                np.save(file, images)
-            # Just these: what `pair.zip` keeps begins as what `pair` does.
-            kept = re.compile(re.escape(self._prefix) + r"[0-9a-f]{16}\.npy")
-            for old in list(self.file.parent.iterdir()):
-                if kept.fullmatch(old.name):
-                    old.unlink()
-            partial.replace(self.file)
+            sweep_drafts([self.file])
+            # A draft of our own: another run may decode the same tiles at this moment.
+            with draft_folder(self.file) as folder:
+                draft = Path(folder) / self.file.name
+                np.save(draft, images)
+                # Just these: what `pair.zip` keeps begins as what `pair` does.
+                kept = re.compile(re.escape(self._prefix) + r"[0-9a-f]{16}\.npy")
+                for old in list(self.file.parent.iterdir()):
+                    if kept.fullmatch(old.name):
+                        old.unlink(missing_ok=True)
+                move_into_place(draft, self.file)
         except OSError as error:
             logger.info("decoded tiles are not kept: %s", error)
-            try:
-                partial.unlink(missing_ok=True)
-            except OSError:
-                return

@@ -124,9 +124,30 @@ def test_tiles_that_cannot_be_kept_are_read_all_the_same(make_tiles: Make) -> No
     read_tiles(data, keep=True)
     (kept,) = kept_files(data)
     kept.unlink()
-    kept.with_suffix(".part").mkdir()  # in the way of the file that is written
+    kept.mkdir()  # in the way of the file that is written
     assert len(read_tiles(data, keep=True)) == 6
-    assert kept_files(data) == [kept.with_suffix(".part")]
+    assert kept_files(data) == [kept]
+
+
+def test_two_that_decode_the_same_tiles_do_not_meet(
+    make_tiles: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One writes and stops half-way while the other is writing."""
+    data = make_tiles(classes=2, each=3)
+    save, begun = np.save, list[object]()
+
+    def disturbed(file: object, images: np.ndarray) -> None:
+        if begun:
+            raise OSError("no space left")
+        save(file, images)
+        begun.append(file)
+        read_tiles(data, keep=True)
+
+    monkeypatch.setattr(np, "save", disturbed)
+    first = read_tiles(data, keep=True)
+    assert len(kept_files(data)) == 1
+    forbid_decoding(monkeypatch)
+    np.testing.assert_array_equal(read_tiles(data).images, first.images)
 
 
 def test_writing_to_the_tiles_does_not_change_the_file(make_tiles: Make) -> None:
