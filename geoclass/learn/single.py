@@ -14,6 +14,9 @@ from geoclass.learn.dataset import decode_image
 from geoclass.model.checkpoint import Model, load_model
 from geoclass.model.classifier import Classifier
 
+LABELLED_TOGETHER = 1024
+"""Tiles of so many images or more keep all of a classifier's threads busy."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class ImageLabel:
@@ -64,8 +67,12 @@ def label_images(
         model or load_model(), device=device, batch_size=batch_size, symmetries=symmetries
     )
     labels: list[ImageLabel] = []
+    waiting: list[_Tile] = []
     for done, path in enumerate(paths, start=1):
-        labels += label_image(Path(path), classifier, whole=whole)
+        waiting += _cut_image(Path(path), classifier.contract.tile_size, whole)
+        if len(waiting) >= LABELLED_TOGETHER or done == len(paths):
+            labels += _label_tiles(waiting, classifier)
+            waiting.clear()
         on_images(done, len(paths))
     return labels
 
@@ -76,12 +83,23 @@ def label_image(path: Path, classifier: Classifier, *, whole: bool = False) -> l
     The last row and column of tiles is moved inward. Raises DatasetError where the file is
     missing, no RGB image of 8 bits, or smaller than a tile.
     """
+    return _label_tiles(_cut_image(path, classifier.contract.tile_size, whole), classifier)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Tile:
+    image: str
+    row: int
+    col: int
+    pixels: np.ndarray
+
+
+def _cut_image(path: Path, size: int, whole: bool) -> list[_Tile]:
     try:
         data = path.read_bytes()
     except OSError as error:
         raise DatasetError(f"cannot read the image {path}: {error.strerror}") from error
     pixels = decode_image(data, str(path))
-    size = classifier.contract.tile_size
     height, width = pixels.shape[1:]
     if min(height, width) < size:
         raise DatasetError(
@@ -90,26 +108,33 @@ def label_image(path: Path, classifier: Classifier, *, whole: bool = False) -> l
     places = [((height - size) // 2, (width - size) // 2)]
     if whole:
         places = [(row, col) for row in _origins(height, size) for col in _origins(width, size)]
-    tiles = np.stack([pixels[:, row : row + size, col : col + size] for row, col in places])
+    # Copies, for a view would keep the whole image.
+    return [
+        _Tile(str(path), row, col, pixels[:, row : row + size, col : col + size].copy())
+        for row, col in places
+    ]
+
+
+def _label_tiles(tiles: Sequence[_Tile], classifier: Classifier) -> list[ImageLabel]:
+    if not tiles:
+        return []
     names = classifier.contract.legend.names
-    labels = []
-    prediction = classifier.predict(tiles)
-    for (row, col), tile, p, unknown in zip(
-        places, tiles, prediction.probabilities, prediction.unknown, strict=True
-    ):
-        labels.append(
-            ImageLabel(
-                image=str(path),
-                row=row,
-                col=col,
-                name=names[int(p.argmax())],
-                confidence=float(p.max()),
-                unknown=bool(unknown),
-                probabilities=dict(zip(names, p.tolist(), strict=True)),
-                tile=tile,
-            )
+    prediction = classifier.predict(np.stack([tile.pixels for tile in tiles]))
+    return [
+        ImageLabel(
+            image=tile.image,
+            row=tile.row,
+            col=tile.col,
+            name=names[int(p.argmax())],
+            confidence=float(p.max()),
+            unknown=bool(unknown),
+            probabilities=dict(zip(names, p.tolist(), strict=True)),
+            tile=tile.pixels,
         )
-    return labels
+        for tile, p, unknown in zip(
+            tiles, prediction.probabilities, prediction.unknown, strict=True
+        )
+    ]
 
 
 def _origins(length: int, size: int) -> Iterator[int]:

@@ -7,7 +7,9 @@ import pytest
 from PIL import Image
 
 from geoclass.errors import DatasetError
-from geoclass.learn.single import label_image
+from geoclass.learn import single
+from geoclass.learn.single import label_image, label_images
+from geoclass.model.classifier import Classifier, Prediction
 from tests.conftest import FakeClassifier, paint
 
 
@@ -35,6 +37,28 @@ def test_all_tiles_the_last_moved_inward(tmp_path: Path, classifier: FakeClassif
 def test_image_of_one_tile(tmp_path: Path, classifier: FakeClassifier) -> None:
     path = save(paint([[9]]), tmp_path / "image.png")
     assert [label.name for label in label_image(path, classifier, whole=True)] == ["SeaLake"]
+
+
+@pytest.mark.parametrize("together", [1, 3, 1024])
+def test_images_are_labelled_together(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, together: int
+) -> None:
+    asked: list[int] = []
+    predict = Classifier.predict
+
+    def count(self: Classifier, images: np.ndarray) -> Prediction:
+        asked.append(len(images))
+        return predict(self, images)
+
+    monkeypatch.setattr(Classifier, "predict", count)
+    monkeypatch.setattr(single, "LABELLED_TOGETHER", together)
+    paths = [save(paint([[k]]), tmp_path / f"{k}.png") for k in range(5)]
+    told: list[int] = []
+    labels = label_images(paths, device="cpu", on_images=lambda done, _: told.append(done))
+    assert asked == {1: [1] * 5, 3: [3, 2], 1024: [5]}[together]
+    assert told == [1, 2, 3, 4, 5]
+    assert [label.image for label in labels] == [str(path) for path in paths]
+    assert label_images([], device="cpu") == []
 
 
 def test_images_that_cannot_be(tmp_path: Path, classifier: FakeClassifier) -> None:
