@@ -11,7 +11,7 @@ GAP = 2
 """Pixels between and around tiles."""
 
 
-def join_tiles(images: np.ndarray, tiles_a_row: int) -> np.ndarray:
+def arrange_tiles(images: np.ndarray, tiles_a_row: int) -> np.ndarray:
     """Uint8 tiles (n, 3, s, s) as one picture (h, w, 3) on white; the last row may be shorter."""
     import_torchvision()
     from torchvision.utils import make_grid

@@ -132,12 +132,12 @@ def draw_learning_curve(log: Path | str, path: Path | str) -> None:
 
 def draw_samples(samples: Mapping[str, np.ndarray], path: Path | str) -> None:
     """Draw uint8 tiles (n, 3, s, s) by class, a row of ten under the name of each."""
-    from geoclass.learn.figures import join_tiles
+    from geoclass.learn.figures import arrange_tiles
 
     figure = new_figure(5.6, 0.3 + 0.85 * len(samples))
     rows = figure.subplots(len(samples), squeeze=False).ravel()
     for row, (name, tiles) in zip(rows, samples.items(), strict=True):
-        row.imshow(join_tiles(tiles[:TILES_A_ROW], TILES_A_ROW))
+        row.imshow(arrange_tiles(tiles[:TILES_A_ROW], TILES_A_ROW))
         row.set_title(_fit(name, SAMPLES_CLASS), loc="left", size=8)
         row.axis("off")
     save_figure(figure, path)

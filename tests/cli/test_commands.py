@@ -13,7 +13,9 @@ import time
 import warnings
 from collections.abc import Callable
 from pathlib import Path
+from typing import get_args
 
+import click
 import geopandas as gpd
 import numpy as np
 import pytest
@@ -24,10 +26,13 @@ from PIL import Image
 
 import geoclass
 from geoclass.cli.main import COMMANDS, main
+from geoclass.cli.train import command as train_command
 from geoclass.learn.dataset import read_tiles
+from geoclass.learn.recipes import RECIPES, VARIATIONS, Optimizer, Schedule
 from geoclass.learn.splits import split_randomly
 from geoclass.legend import EUROSAT
 from geoclass.model.checkpoint import load_model
+from geoclass.model.networks import ARCHS
 from geoclass.products.files import read_map, write_map
 from tests.conftest import make_landcover, paint
 
@@ -680,3 +685,29 @@ class TestInfo:
         coarse = rasterio.Affine(20, 0, 500000, 0, -20, 5800000)
         out = run("info", make_scene(paint([[0]]), transform=coarse), "--json").output
         assert "pixels of 20.0 m" in json.loads(out)["warnings"][0]
+
+
+def test_options_of_training_say_what_the_recipes_are() -> None:
+    """They stand in the command as text, since reading the recipes would load torch for --help."""
+    options = {option.name: option for option in train_command.params}
+    tile, custom = RECIPES["tilenet"], RECIPES["customnet"]
+    for name, field in (
+        ("epochs", "epochs"),
+        ("batch_size", "batch_size"),
+        ("learning_rate", "learning_rate"),
+        ("schedule", "schedule"),
+        ("optimizer", "optimizer"),
+    ):
+        option = options[name]
+        assert isinstance(option, click.Option)
+        said = f"[default: tilenet {getattr(tile, field)}, customnet {getattr(custom, field)}"
+        assert said in (option.help or ""), name
+    for name, choices in (
+        ("arch", ARCHS),
+        ("schedule", get_args(Schedule)),
+        ("optimizer", get_args(Optimizer)),
+        ("vary", tuple(VARIATIONS)),
+    ):
+        kind = options[name].type
+        assert isinstance(kind, click.Choice)
+        assert set(kind.choices) == set(choices)

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from geoclass.learn.figures import join_tiles
+from geoclass.learn.figures import arrange_tiles
 from geoclass.learn.vision import import_torchvision
 
 
@@ -40,8 +40,8 @@ def test_other_errors_are_not_swallowed(monkeypatch: pytest.MonkeyPatch) -> None
 
 def test_tiles_side_by_side() -> None:
     images = np.full((12, 3, 64, 64), 100, np.uint8)
-    joined = join_tiles(images, 10)
+    joined = arrange_tiles(images, 10)
     assert joined.shape == (2 * 66 + 2, 10 * 66 + 2, 3)
     assert (joined[2:66, 2:66] == 100).all()
     assert (joined[68:, 2 + 2 * 66 :] == 255).all()
-    assert join_tiles(images[:1], 10).shape == (66 + 2, 10 * 66 + 2, 3)
+    assert arrange_tiles(images[:1], 10).shape == (66 + 2, 10 * 66 + 2, 3)
