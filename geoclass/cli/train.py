@@ -158,8 +158,10 @@ def command(
     made = [*map(output.with_suffix, (".safetensors", ".csv", ".png"))]
     for file in (*made, last_checkpoint(output), best_checkpoint(output)):
         if file.exists() and not (overwrite or begun):
-            other = "--resume to go on" if find_begun(output) else "another name"
-            raise OutputError(f"{file} exists: give {other}, or --overwrite to begin anew")
+            ways = "--overwrite or another name"
+            if find_begun(output):
+                ways = "--resume to go on, or --overwrite to begin anew"
+            raise OutputError(f"{file} exists: give {ways}")
     if batch_size != AUTO:
         changes["batch_size"] = batch_size
     given = {name: value for name, value in changes.items() if value is not None}
