@@ -78,6 +78,7 @@ VARIATIONS: dict[Variation, AugmentSettings | None] = {
 
 RECIPES: dict[Arch, TrainSettings] = {
     "tilenet": TrainSettings(),
+    "tilenet-fine": TrainSettings(arch="tilenet-fine"),
     # The tutorial's recipe as it stands.
     "customnet": TrainSettings(
         arch="customnet",

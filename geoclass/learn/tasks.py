@@ -96,9 +96,10 @@ def choose_recipe(
 ) -> TrainSettings:
     """The recipe of a network, with some fields changed; bf16 where the device is fast at it.
 
-    `arch` is `tilenet`, the network that ships, or `customnet`, the tutorial's; `changes` are
-    fields of `TrainSettings`. With `fine_tune` it is for a network that begins with a model: a
-    third of the rate, and 20 epochs. Raises SettingsError for impossible values.
+    `arch` is `tilenet`, the network that ships, `tilenet-fine`, a closer look, or `customnet`,
+    the tutorial's; `changes` are fields of `TrainSettings`. With `fine_tune` it is for a network
+    that begins with a model: a third of the rate, and 20 epochs. Raises SettingsError for
+    impossible values.
     """
     recipe = RECIPES[arch]
     if has_bf16(find_device(device)):

@@ -35,7 +35,7 @@ from geoclass.learn.training import EpochReport, train_model
 from geoclass.legend import Legend
 from geoclass.model.checkpoint import Model, load_model
 from geoclass.model.classifier import Classifier
-from geoclass.model.networks import CustomNet, Network, TileNet, copy_weights
+from geoclass.model.networks import CustomNet, FineTileNet, Network, TileNet, copy_weights
 from tests.model.test_device import NO_MEMORY
 
 Make = Callable[..., Path]
@@ -422,6 +422,8 @@ def test_beginning_that_remembers_names_alone(
 def test_beginning_of_another_network_is_refused() -> None:
     with torch.device("meta"), pytest.raises(ModelError, match="TileNet do not fit CustomNet"):
         copy_weights(TileNet(), CustomNet(), {})
+    with pytest.raises(ModelError, match="TileNet do not fit FineTileNet"):
+        copy_weights(TileNet(), FineTileNet(), {})
 
 
 def test_plateau_lowers_the_rate_and_a_better_epoch_starts_the_count_anew() -> None:

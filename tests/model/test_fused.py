@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from geoclass.model.classifier import normalise
 from geoclass.model.fused import fuse
-from geoclass.model.networks import CustomNet, Network, TileNet
+from geoclass.model.networks import CustomNet, FineTileNet, Network, TileNet
 
 MEAN, STD = (0.34, 0.38, 0.41), (0.2, 0.14, 0.12)
 CPU = torch.device("cpu")
@@ -18,10 +18,10 @@ def tiles() -> Tensor:
     return torch.randint(0, 256, (5, 3, 64, 64), dtype=torch.uint8, generator=generator)
 
 
-def make_tilenet() -> TileNet:
+def make_tilenet(kind: type[TileNet] = TileNet) -> TileNet:
     """With batch norms as training leaves them: of other mean and spread than fresh ones."""
     torch.manual_seed(0)
-    network = TileNet().eval()
+    network = kind().eval()
     for module in network.modules():
         if isinstance(module, nn.BatchNorm2d):
             nn.init.uniform_(module.running_mean, -0.5, 0.5)
@@ -29,6 +29,10 @@ def make_tilenet() -> TileNet:
             nn.init.uniform_(module.weight, 0.5, 1.5)
             nn.init.uniform_(module.bias, -0.5, 0.5)
     return network
+
+
+def make_fine_tilenet() -> TileNet:
+    return make_tilenet(FineTileNet)
 
 
 def make_small_customnet() -> CustomNet:
@@ -59,7 +63,7 @@ def compute_fused(
 
 
 @pytest.mark.parametrize("one_pass", [True, False])
-@pytest.mark.parametrize("make", [make_tilenet, make_small_customnet])
+@pytest.mark.parametrize("make", [make_tilenet, make_fine_tilenet, make_small_customnet])
 def test_fused_network_is_the_plain_one(
     make, one_pass: bool, tiles: Tensor, monkeypatch: pytest.MonkeyPatch
 ) -> None:

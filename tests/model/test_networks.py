@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from geoclass.model.networks import CustomNet, TileNet, build_network
+from geoclass.model.networks import Arch, CustomNet, FineTileNet, TileNet, build_network
 
 
 def count(network: nn.Module) -> int:
@@ -49,12 +49,21 @@ def test_tilenet_is_small() -> None:
     assert network.eval()(torch.zeros(2, 3, 64, 64)).shape == (2, 10)
 
 
-def test_tilenet_takes_any_size() -> None:
-    network = TileNet().eval()
+def test_fine_tilenet_is_smaller_still() -> None:
+    network = FineTileNet()
+    assert count(network) == 848_290
+    assert network.stem(torch.zeros(2, 3, 64, 64)).shape == (2, 24, 64, 64)
+    assert network.eval()(torch.zeros(2, 3, 64, 64)).shape == (2, 10)
+
+
+@pytest.mark.parametrize("kind", [TileNet, FineTileNet])
+def test_tilenet_takes_any_size(kind: type[TileNet]) -> None:
+    network = kind().eval()
     assert network.stages(network.stem(torch.zeros(1, 3, 96, 160))).shape == (1, 192, 12, 20)
 
 
 @pytest.mark.parametrize("classes", [2, 17])
-def test_networks_for_other_classes(classes: int) -> None:
-    network = build_network("tilenet", classes).eval()
+@pytest.mark.parametrize("arch", ["tilenet", "tilenet-fine"])
+def test_networks_for_other_classes(arch: Arch, classes: int) -> None:
+    network = build_network(arch, classes).eval()
     assert network(torch.zeros(1, 3, 64, 64)).shape == (1, classes)

@@ -9,7 +9,7 @@ import torch
 from geoclass.errors import SettingsError
 from geoclass.model.checkpoint import Model
 from geoclass.model.classifier import Classifier
-from geoclass.model.networks import TileNet
+from geoclass.model.networks import build_network
 from geoclass.model.novelty import Neighbours, describe_pixels
 from geoclass.model.sharing import CONTEXT, describe_lattice
 from tests.conftest import make_contract
@@ -17,11 +17,11 @@ from tests.conftest import make_contract
 PIXELS = np.random.default_rng(0).integers(0, 256, (3, 200, 330)).astype(np.uint8)
 
 
-@pytest.fixture(scope="module")
-def classifier() -> Classifier:
+@pytest.fixture(scope="module", params=["tilenet", "tilenet-fine"])
+def classifier(request: pytest.FixtureRequest) -> Classifier:
     torch.manual_seed(0)
-    network = TileNet(10).eval()
-    model = Model(arch="tilenet", network=network, contract=make_contract(), sha256="")
+    network = build_network(request.param, 10).eval()
+    model = Model(arch=request.param, network=network, contract=make_contract(), sha256="")
     return Classifier(model, device="cpu", precision="fp32")
 
 
