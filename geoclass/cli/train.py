@@ -14,6 +14,7 @@ from geoclass.cli import options
 
 if TYPE_CHECKING:
     from geoclass.learn.recipes import Variation
+    from geoclass.learn.tasks import TrainingPlan
     from geoclass.learn.training import EpochReport
     from geoclass.model.networks import Arch
 
@@ -181,13 +182,7 @@ def command(
     )
     tiles, split, settings = plan.tiles, plan.split, plan.settings
     options.list_skipped(tiles.skipped)
-    steps = settings.epochs * max(1, len(split.train) // settings.batch_size)
-    if steps < FEW_STEPS:
-        click.echo(
-            f"Warning: {steps} step(s) of training are few, one an epoch and {settings.batch_size} "
-            "tiles: give more --epochs, or a smaller --batch-size",
-            err=True,
-        )
+    warn_of(plan)
 
     bar = tqdm(unit="batch", leave=False, disable=quiet or None)
 
@@ -232,6 +227,26 @@ def command(
         f"test    {result.accuracy:.2%} of the {result.tiles} tiles kept apart, macro-F1 "
         f"{result.macro_f1:.4f}; more with: {say_evaluate(output, data, lists, skip_bad)}"
     )
+
+
+def warn_of(plan: TrainingPlan) -> None:
+    """Say where the tiles or the recipe promise more than they can keep."""
+    from geoclass.learn.splits import count_leaks
+
+    split, settings = plan.split, plan.settings
+    if leaks := count_leaks(plan.tiles, split):
+        click.echo(
+            f"Warning: {leaks} of the {len(split.test)} tiles kept apart are equal to others, so "
+            "that their score will be too good: geoclass dataset lists duplicates",
+            err=True,
+        )
+    steps = settings.epochs * max(1, len(split.train) // settings.batch_size)
+    if steps < FEW_STEPS:
+        click.echo(
+            f"Warning: {steps} step(s) of training are few, one an epoch and {settings.batch_size} "
+            "tiles: give more --epochs, or a smaller --batch-size",
+            err=True,
+        )
 
 
 def say_evaluate(

@@ -60,6 +60,13 @@ def hash_pixels(images: np.ndarray) -> np.ndarray:
     return np.frombuffer(digests, dtype="<i8").astype(np.int64)
 
 
+def count_leaks(tiles: TileSet, split: Split) -> int:
+    """How many tiles of the test part have the pixels of one that is trained on or chosen with."""
+    kept_apart = hash_pixels(tiles.images[split.test])
+    others = hash_pixels(tiles.images[np.concatenate([split.train, split.validation])])
+    return int(np.isin(kept_apart, others).sum())
+
+
 def count_seen(model: Model, images: np.ndarray) -> int | None:
     """How many of uint8 tiles (n, 3, s, s) the model was trained on or chosen with.
 

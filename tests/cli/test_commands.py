@@ -370,6 +370,16 @@ class TestTrainAndEvaluate:
             "train", tiles, "-o", model, "--overwrite", "--batch-size", -1
         )
 
+    def test_tiles_that_are_kept_apart_and_trained_on_are_told_of(
+        self, tiles: Path, tmp_path: Path
+    ) -> None:
+        for image in sorted((tiles / "Forest").iterdir()):
+            shutil.copy(image, image.with_name(f"copy_{image.name}"))
+        said = self.train(tiles, tmp_path / "m.safetensors").stderr
+        found = re.search(r"Warning: (\d+) of the 12 tiles kept apart are equal", said)
+        assert found is not None
+        assert 1 <= int(found[1]) <= 6
+
     def test_adam_does_not_decay_weights(self, tiles: Path, tmp_path: Path) -> None:
         model = tmp_path / "m.safetensors"
         self.train(tiles, model, "--optimizer", "adam")
