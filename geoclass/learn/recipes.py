@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from geoclass.errors import SettingsError
@@ -100,3 +100,14 @@ RECIPES: dict[Arch, TrainSettings] = {
 FINE_TUNING_EPOCHS = 20
 FINE_TUNING_RATE = 1 / 3
 """Of the recipe's: a network that begins with another's weights has not far to go."""
+
+FEWEST_STEPS = 4
+"""An epoch; batches of few tiles are smaller, for one step an epoch teaches little …"""
+SMALLEST_BATCH = 16
+"""… but not smaller than this, or they say too little of all tiles."""
+
+
+def suit_tiles(settings: TrainSettings, count: int) -> TrainSettings:
+    """The recipe for so many tiles to train on: with smaller batches where they are few."""
+    fitting = max(SMALLEST_BATCH, count // FEWEST_STEPS)
+    return replace(settings, batch_size=min(settings.batch_size, fitting))

@@ -20,6 +20,7 @@ from geoclass.learn.recipes import (
     FINE_TUNING_RATE,
     RECIPES,
     TrainSettings,
+    suit_tiles,
 )
 from geoclass.learn.splits import (
     Part,
@@ -122,12 +123,15 @@ def plan_training(
     device: str | None = None,
     skip_bad: bool = False,
     fill_memory: bool = False,
+    suit_few: bool = False,
     begun: Path | None = None,
 ) -> TrainingPlan:
     """Read the tiles and decide how they are trained on; arguments as of `train_on_tiles`.
 
+    With `suit_few`, and where no settings are given, batches are smaller where tiles are few.
     `begun` is the last checkpoint of a run that goes on.
     """
+    suit_few = suit_few or settings is None
     settings = settings or choose_recipe(device=device, fine_tune=start is not None)
     chosen_device = find_device(device)
     known = None if start is None else start.contract.legend
@@ -140,6 +144,8 @@ def plan_training(
     else:
         split = split_by_lists(tiles, *map(Path, lists))
     check_tiles(tiles, split)
+    if suit_few and not fill_memory:
+        settings = suit_tiles(settings, len(split.train))
     return TrainingPlan(
         tiles=tiles, split=split, settings=settings, device=chosen_device, start=start
     )
@@ -189,10 +195,11 @@ def train_on_tiles(
 ) -> Model:
     """Train a network on a zip or folder of class folders, and write it to `output`.
 
-    `settings` are by default TileNet's recipe; see `choose_recipe`. `start` is a model to begin
-    with. A fifth of each class is kept apart and never looked at, a tenth of the rest chooses
-    the best epoch; `split_seed` draws them, or `lists` name them. With `skip_bad` images that
-    cannot be used are left out; with `fill_memory` a step takes as many tiles as a GPU holds.
+    `settings` are by default TileNet's recipe, with smaller batches where tiles are few; see
+    `choose_recipe`. `start` is a model to begin with. A fifth of each class is kept apart and
+    never looked at, a tenth of the rest chooses the best epoch; `split_seed` draws them, or
+    `lists` name them. With `skip_bad` images that cannot be used are left out; with `fill_memory`
+    a step takes as many tiles as a GPU holds.
     Where `max_hours` would not hold another epoch, the best so far becomes the model, and
     `resume` goes on from there.
 

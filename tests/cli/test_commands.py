@@ -28,7 +28,7 @@ import geoclass
 from geoclass.cli.main import COMMANDS, main
 from geoclass.cli.train import command as train_command
 from geoclass.learn.dataset import read_tiles
-from geoclass.learn.recipes import RECIPES, VARIATIONS, Optimizer, Schedule
+from geoclass.learn.recipes import RECIPES, VARIATIONS, Optimizer, Schedule, suit_tiles
 from geoclass.learn.splits import split_randomly
 from geoclass.legend import EUROSAT
 from geoclass.model.checkpoint import load_model
@@ -379,6 +379,14 @@ class TestTrainAndEvaluate:
         found = re.search(r"Warning: (\d+) of the 12 tiles kept apart are equal", said)
         assert found is not None
         assert 1 <= int(found[1]) <= 6
+
+    def test_batches_of_few_tiles_are_smaller(self, tiles: Path, tmp_path: Path) -> None:
+        model = tmp_path / "m.safetensors"
+        run("train", tiles, "-o", model, "--epochs", 1, "-q")
+        assert load_model(model).contract.training.recipe["batch_size"] == 16
+        recipe = RECIPES["tilenet"]
+        suited = [suit_tiles(recipe, count).batch_size for count in (2, 100, 400, 17_280)]
+        assert suited == [16, 25, 100, 128]
 
     def test_adam_does_not_decay_weights(self, tiles: Path, tmp_path: Path) -> None:
         model = tmp_path / "m.safetensors"
