@@ -41,14 +41,9 @@ if TYPE_CHECKING:
     from geoclass.learn.evaluation import Evaluation
     from geoclass.learn.inspection import Inspection, inspect_tiles
     from geoclass.learn.recipes import TrainSettings
+    from geoclass.learn.scoring import Mistake, ModelScore, score_on_tiles
     from geoclass.learn.single import ImageLabel, label_images
-    from geoclass.learn.tasks import (
-        Mistake,
-        ModelScore,
-        choose_recipe,
-        score_on_tiles,
-        train_on_tiles,
-    )
+    from geoclass.learn.tasks import choose_recipe, train_on_tiles
     from geoclass.learn.training import EpochReport
     from geoclass.legend import Legend
     from geoclass.mapping.cutting import CutTiles, cut_scene
@@ -126,8 +121,8 @@ _HOMES = {
     "MaskSettings": "geoclass.scene.settings",
     "Model": "geoclass.model.checkpoint",
     "ModelError": "geoclass.errors",
-    "Mistake": "geoclass.learn.tasks",
-    "ModelScore": "geoclass.learn.tasks",
+    "Mistake": "geoclass.learn.scoring",
+    "ModelScore": "geoclass.learn.scoring",
     "MonitorSettings": "geoclass.monitor.settings",
     "Monitoring": "geoclass.monitor.watch",
     "OutputError": "geoclass.errors",
@@ -172,7 +167,7 @@ _HOMES = {
     "read_zones": "geoclass.monitor.zones",
     "run_campaign": "geoclass.campaign.run",
     "sample_map": "geoclass.monitor.sampling",
-    "score_on_tiles": "geoclass.learn.tasks",
+    "score_on_tiles": "geoclass.learn.scoring",
     "to_geodataframe": "geoclass.products.geopackage",
     "to_xarray": "geoclass.products.dataset",
     "train_on_tiles": "geoclass.learn.tasks",

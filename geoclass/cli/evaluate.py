@@ -66,7 +66,7 @@ def command(
     MODEL is a model file, or the word `shipped`. DATA is a zip or folder of class folders. The
     model remembers its split; it is made again, and checked, so that just the test part counts.
     """
-    from geoclass.learn.tasks import score_on_tiles
+    from geoclass.learn.scoring import score_on_tiles
     from geoclass.model.checkpoint import load_model
 
     check_pictures([mistakes, confusion], model, data)

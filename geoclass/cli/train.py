@@ -142,11 +142,11 @@ def command(
     from geoclass.errors import OutputError
     from geoclass.learn.progress import best_checkpoint, find_begun, last_checkpoint
     from geoclass.learn.recipes import VARIATIONS
+    from geoclass.learn.scoring import score_kept_apart
     from geoclass.learn.tasks import (
         choose_recipe,
         plan_training,
         run_training,
-        score_kept_apart,
     )
     from geoclass.learn.training import check_hours
     from geoclass.model.checkpoint import load_model

@@ -20,8 +20,8 @@ if TYPE_CHECKING:  # a preview needs no torch, which these two would bring
     from matplotlib.figure import Figure
 
     from geoclass.learn.evaluation import Evaluation
+    from geoclass.learn.scoring import Mistake
     from geoclass.learn.single import ImageLabel
-    from geoclass.learn.tasks import Mistake
 
 PICTURES = (".png", ".jpg", ".jpeg", ".svg", ".pdf")
 """Suffixes of the pictures that are drawn."""

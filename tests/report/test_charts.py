@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from geoclass.errors import OutputError
+from geoclass.learn.scoring import Mistake
 from geoclass.learn.single import ImageLabel
-from geoclass.learn.tasks import Mistake
 from geoclass.report.charts import draw_labels, draw_learning_curve, draw_mistakes, draw_samples
 
 TILES = np.full((12, 3, 64, 64), 100, np.uint8)

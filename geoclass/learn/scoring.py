@@ -1,0 +1,145 @@
+"""How a finished model fares on labelled tiles, each one call."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from geoclass.learn.corruptions import CorruptionScore, score_corruptions
+from geoclass.learn.dataset import TileSet, read_tiles
+from geoclass.learn.evaluation import Evaluation, evaluate
+from geoclass.learn.splits import Part, choose_part, count_seen
+from geoclass.learn.tasks import Lists, TrainingPlan
+from geoclass.learn.training import ignore
+from geoclass.model.checkpoint import Model
+from geoclass.model.classifier import Classifier, Prediction
+
+SCORED_TOGETHER = 1024
+"""Tiles between two calls back."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Mistake:
+    """A tile that is of one class and was called another."""
+
+    tile: str
+    """`<class>/<file>`."""
+    true: str
+    """The class it is of."""
+    predicted: str
+    """The class it was called."""
+    confidence: float
+    """Probability of the latter, 0–1."""
+    pixels: np.ndarray
+    """uint8 (3, tile, tile)."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data, without the pixels."""
+        return {name: getattr(self, name) for name in ("tile", "true", "predicted", "confidence")}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class ModelScore:
+    """How a model fares on labelled tiles."""
+
+    evaluation: Evaluation
+    """Accuracy, F1, calibration, by class, and the confusion matrix."""
+    unknown_share: float
+    """Of the tiles, those called unlike the training data; they are scored all the same. 0–1."""
+    seen: int | None
+    """Of the tiles, those that the model was trained on or chosen with; None: it cannot say."""
+    robustness: tuple[CorruptionScore, ...]
+    """Accuracy under each corruption, where that was asked for."""
+    mistakes: tuple[Mistake, ...]
+    """The tiles that were called wrongly, the surest first."""
+    skipped: tuple[str, ...]
+    """What was wrong with each image that was left out."""
+
+
+def score_kept_apart(plan: TrainingPlan, model: Model) -> Evaluation:
+    """Score a model that was trained as planned on the tiles that it has never seen."""
+    images, labels = plan.tiles.images[plan.split.test], plan.tiles.labels[plan.split.test]
+    prediction = _predict(Classifier(model, device=str(plan.device)), images, ignore)
+    return evaluate(prediction.probabilities, labels, model.contract.legend.names)
+
+
+def score_on_tiles(
+    model: Model,
+    data: Path | str,
+    *,
+    part: Part = "test",
+    lists: Lists | None = None,
+    corrupt: bool = False,
+    symmetries: bool = False,
+    device: str | None = None,
+    batch_size: int | None = None,
+    skip_bad: bool = False,
+    on_tiles: Callable[[int], object] = ignore,
+) -> ModelScore:
+    """Score a model on tiles of a zip or folder of class folders.
+
+    `part` is that of the model's own split, which is made again and checked, so that `test` are
+    tiles which it has never seen; `lists` name the parts where the model's were listed. With
+    `corrupt` they are scored under a fixed list of corruptions, too. `skip_bad` leaves out images
+    that cannot be used, as in training. `on_tiles` is told how many more have been scored;
+    corrupted tiles count again.
+    Raises DatasetError where the tiles are not those of the model's split, SettingsError for a
+    device that is not there.
+    """
+    classifier = Classifier(model, device=device, batch_size=batch_size, symmetries=symmetries)
+    tiles = read_tiles(Path(data), model.contract.tile_size, skip_bad=skip_bad)
+    listed = None if lists is None else (Path(lists[0]), Path(lists[1]), Path(lists[2]))
+    chosen = choose_part(tiles, model.contract, part, listed)
+    names = model.contract.legend.names
+    places = np.array([names.index(name) for name in tiles.classes])
+    images, labels = tiles.images[chosen], places[tiles.labels[chosen]]
+    prediction = _predict(classifier, images, on_tiles)
+    robustness: Sequence[CorruptionScore] = ()
+    if corrupt:
+        robustness = score_corruptions(classifier, images, labels, on_tiles=on_tiles)
+    return ModelScore(
+        evaluation=evaluate(prediction.probabilities, labels, names),
+        unknown_share=float(prediction.unknown.mean()),
+        seen=count_seen(model, images),
+        robustness=tuple(robustness),
+        mistakes=_list_mistakes(tiles, chosen, labels, prediction.probabilities, names),
+        skipped=tiles.skipped,
+    )
+
+
+def _list_mistakes(
+    tiles: TileSet,
+    chosen: np.ndarray,
+    labels: np.ndarray,
+    probabilities: np.ndarray,
+    names: Sequence[str],
+) -> tuple[Mistake, ...]:
+    called, surest = probabilities.argmax(axis=1), probabilities.max(axis=1)
+    wrong = np.flatnonzero(called != labels)
+    return tuple(
+        Mistake(
+            tile=tiles.names[chosen[i]],
+            true=names[labels[i]],
+            predicted=names[called[i]],
+            confidence=float(surest[i]),
+            pixels=tiles.images[chosen[i]],
+        )
+        for i in wrong[np.argsort(-surest[wrong], kind="stable")]
+    )
+
+
+def _predict(
+    classifier: Classifier, images: np.ndarray, on_tiles: Callable[[int], object]
+) -> Prediction:
+    parts = []
+    for first in range(0, len(images), SCORED_TOGETHER):
+        parts.append(classifier.predict(images[first : first + SCORED_TOGETHER]))
+        on_tiles(len(parts[-1].unknown))
+    return Prediction(
+        probabilities=np.concatenate([part.probabilities for part in parts]),
+        unknown=np.concatenate([part.unknown for part in parts]),
+    )
