@@ -75,18 +75,19 @@ def command(
 def _is_pickled(path: Path) -> bool:
     """Whether a file is one that `torch.save` writes: a pickle, or a zip around one."""
     from geoclass.learn.samples import BAD_ZIP
+    from geoclass.model.pickled import PICKLE_HEADS, ZIP_HEAD
 
     try:
         if not path.is_file():
             return False
         with path.open("rb") as file:
             head = file.read(4)
-        if head == b"PK\x03\x04":  # scenes come in zips, too
+        if head == ZIP_HEAD:  # scenes come in zips, too
             with zipfile.ZipFile(path) as archive:
                 return any(PurePosixPath(n).name == "data.pkl" for n in archive.namelist())
     except (OSError, ValueError, *BAD_ZIP):  # what reads it will say what is wrong
         return False
-    return head[:2] in (b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")
+    return head.startswith(PICKLE_HEADS)
 
 
 def _print_model(model: Model, as_json: bool) -> None:

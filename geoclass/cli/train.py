@@ -143,11 +143,7 @@ def command(
     from geoclass.learn.progress import best_checkpoint, find_begun, last_checkpoint
     from geoclass.learn.recipes import VARIATIONS
     from geoclass.learn.scoring import score_kept_apart
-    from geoclass.learn.tasks import (
-        choose_recipe,
-        plan_training,
-        run_training,
-    )
+    from geoclass.learn.tasks import choose_recipe, plan_training, run_training
     from geoclass.learn.training import check_hours
     from geoclass.model.checkpoint import load_model
     from geoclass.model.device import describe_device

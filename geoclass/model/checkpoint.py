@@ -26,6 +26,7 @@ from geoclass.errors import ModelError, OutputError
 from geoclass.legend import Legend, read_legend
 from geoclass.model.networks import ARCHS, Arch, Network, build_network
 from geoclass.model.novelty import Novelty, tensor_shapes
+from geoclass.model.pickled import PICKLE_HEADS, ZIP_HEAD
 
 SHIPPED_WEIGHTS = "tilenet.safetensors"
 
@@ -34,8 +35,6 @@ NOVELTY = "novelty."
 
 SEEN = "seen"
 """The tensor of `Model.seen`."""
-
-_PICKLE_HEADS = (b"PK\x03\x04", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,7 +130,7 @@ def _open_tensors(path: Path) -> Iterator[Any]:
             head = file.read(4)
     except OSError as error:
         raise ModelError(f"cannot read the model {path}: {error.strerror}") from error
-    if head.startswith(_PICKLE_HEADS):
+    if head.startswith((ZIP_HEAD, *PICKLE_HEADS)):
         raise ModelError(
             f"{path} is a pickled PyTorch file, which can run code when loaded: "
             "geoclass reads only .safetensors files that `geoclass train` wrote"
