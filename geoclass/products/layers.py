@@ -101,10 +101,18 @@ def read_blobs(path: Path) -> dict[str, bytes]:
 def read_polygons(path: Path, crs: str, name_field: str | None = None) -> list[tuple[str, object]]:
     """(name, geometry in the CRS) of each polygon of any vector file; OutputError if it is none.
 
-    Without a name field: the first column of texts, or the number.
+    Without a name field: the first column of texts, or the number. Of several layers the one that
+    holds polygons is read; where more of them do, none would be the right one to choose.
     """
     try:
-        frame = gpd.read_file(path)
+        kinds = {name: kind or "" for name, kind in pyogrio.list_layers(path)}
+        layers = [name for name, kind in kinds.items() if "Polygon" in kind or kind == "Unknown"]
+        if len(layers) > 1:
+            raise OutputError(
+                f"{path} holds {len(layers)} layers of polygons, {', '.join(layers)}: "
+                "give a file with just the one that is meant"
+            )
+        frame = gpd.read_file(path, layer=next(iter([*layers, *kinds]), None))
     except (DataLayerError, DataSourceError, ValueError) as error:
         raise OutputError(f"cannot read {path} as polygons: {error}") from error
     if not isinstance(frame, gpd.GeoDataFrame) or frame.crs is None or not len(frame):

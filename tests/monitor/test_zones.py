@@ -48,6 +48,18 @@ def test_files_that_hold_no_polygons_are_refused(tmp_path: Path) -> None:
         read_polygons(tmp_path / "t.txt", UTM)
 
 
+def test_of_several_layers_the_one_of_polygons_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "z.gpkg"
+    box, point = shapely.box(X0, Y0 - 640, X0 + 960, Y0), shapely.Point(X0, Y0)
+    for layer, shape in (("posts", point), ("parks", box)):
+        frame = gpd.GeoDataFrame({"name": [layer]}, geometry=[shape], crs=UTM)
+        frame.to_file(path, layer=layer)
+    assert [name for name, _ in read_polygons(path, UTM)] == ["parks"]
+    frame.to_file(path, layer="districts")
+    with pytest.raises(OutputError, match="2 layers of polygons, parks, districts: give a file"):
+        read_polygons(path, UTM)
+
+
 def test_periods_cover_each_cell_without_gaps() -> None:
     result = monitor_maps(yearly([[F, W]], [[F, W]], [[C, W]], [[C, W]], [[C, W]]))
     periods = find_periods(result)
