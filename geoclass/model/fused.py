@@ -190,7 +190,7 @@ class _Convolution(nn.Module):
 
     def forward(self, x: Tensor, beside: Tensor | None = None) -> Tensor:
         """Float (n, c, h, w) to (n, channels, …); `beside` is used up."""
-        if x.device.type == "cpu" and torch.backends.mkldnn.is_available():
+        if x.device.type == "cpu" and has_one_pass(x.dtype):
             return self._in_one_pass(x, beside)
         y: Tensor = self.conv(x)
         y = y if beside is None else y.add_(beside)
@@ -212,6 +212,14 @@ class _Convolution(nn.Module):
                 beside, x, self._packed, conv.bias, *shape, "add", 1.0, relu, [], ""
             )
         return y
+
+
+def has_one_pass(dtype: torch.dtype) -> bool:
+    """Whether the processor convolves, adds and clips in one operation; bfloat16 not by AVX2."""
+    if not torch.backends.mkldnn.is_available():
+        return False
+    supported: bool = torch.ops.mkldnn._is_mkldnn_bf16_supported()  # noqa: SLF001
+    return supported or dtype != torch.bfloat16
 
 
 def _fold(conv: nn.Conv2d, norm: nn.Module) -> nn.Conv2d:

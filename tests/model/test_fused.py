@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+import geoclass.model.fused as module
 from geoclass.model.classifier import normalise
 from geoclass.model.fused import fuse
 from geoclass.model.networks import CustomNet, FineTileNet, Network, TileNet
@@ -22,12 +23,12 @@ def make_tilenet(kind: type[TileNet] = TileNet) -> TileNet:
     """With batch norms as training leaves them: of other mean and spread than fresh ones."""
     torch.manual_seed(0)
     network = kind().eval()
-    for module in network.modules():
-        if isinstance(module, nn.BatchNorm2d):
-            nn.init.uniform_(module.running_mean, -0.5, 0.5)
-            nn.init.uniform_(module.running_var, 0.5, 2)
-            nn.init.uniform_(module.weight, 0.5, 1.5)
-            nn.init.uniform_(module.bias, -0.5, 0.5)
+    for layer in network.modules():
+        if isinstance(layer, nn.BatchNorm2d):
+            nn.init.uniform_(layer.running_mean, -0.5, 0.5)
+            nn.init.uniform_(layer.running_var, 0.5, 2)
+            nn.init.uniform_(layer.weight, 0.5, 1.5)
+            nn.init.uniform_(layer.bias, -0.5, 0.5)
     return network
 
 
@@ -84,6 +85,18 @@ def test_half_the_bits_change_little(tiles: Tensor) -> None:
     assert features.dtype == logits.dtype == torch.float32
     assert (features - plain_features).abs().max() < 0.02 * plain_features.abs().max()
     assert (logits - plain_logits).abs().max() < 0.02 * plain_logits.abs().max()
+
+
+def test_half_the_bits_go_where_the_processor_lacks_them(
+    tiles: Tensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """OneDNN's operations raise on processors without AVX-512; plain ones are slow there."""
+    expected = compute_fused(make_tilenet(), tiles, torch.bfloat16)
+    monkeypatch.setattr(module, "has_one_pass", lambda dtype: dtype != torch.bfloat16)
+    for found, other in zip(
+        compute_fused(make_tilenet(), tiles, torch.bfloat16), expected, strict=True
+    ):
+        assert (found - other).abs().max() < 0.02 * other.abs().max()
 
 
 def test_network_itself_is_left_as_it_is(tiles: Tensor) -> None:
