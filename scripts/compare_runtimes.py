@@ -32,7 +32,9 @@ from pathlib import Path
 import numpy as np
 from processes import run_measured
 
-BATCH = {"tilenet": 128, "customnet": 64}
+SHIPPED_ARCH = "tilenet"
+"""As geoclass.model.networks has it, which would import torch for every runtime."""
+BATCH = {SHIPPED_ARCH: 128, "customnet": 64}
 ONE_SCENE = 29_584
 """Tiles of 64×64 pixels in 10980×10980."""
 
@@ -161,8 +163,8 @@ def prepare(args: argparse.Namespace) -> dict[str, float]:
     test = tiles.images[choose_part(tiles, model.contract, "test", None)][: args.tiles]
     np.save(args.folder / "tiles.npy", test)
     torch.manual_seed(0)
-    network = model.network if args.arch == "tilenet" else build_network(args.arch, 10)
-    novelty = model.novelty if args.arch == "tilenet" else None
+    network = model.network if args.arch == SHIPPED_ARCH else build_network(args.arch, 10)
+    novelty = model.novelty if args.arch == SHIPPED_ARCH else None
     save_model(args.folder / "model.safetensors", args.arch, network, model.contract, novelty)
     export_onnx(load_model(args.folder / "model.safetensors"), args.folder / "model.onnx")
     return {}
@@ -179,7 +181,7 @@ def run_part(name: str, args: argparse.Namespace, folder: Path) -> dict[str, flo
 def list_runtimes(arch: str, only: list[str] | None) -> list[str]:
     asked = RUNTIMES if only is None else {REFERENCE, *only}
     names = [name for name in RUNTIMES if name in asked]
-    names = [name for name in names if arch == "tilenet" or "novelty" not in name]
+    names = [name for name in names if arch == SHIPPED_ARCH or "novelty" not in name]
     if importlib.util.find_spec("openvino") is None:
         print("openvino is not installed: left out")
         names = [name for name in names if "OpenVINO" not in name]
@@ -203,7 +205,7 @@ def print_table(runs: dict[str, list[dict[str, float]]], folder: Path) -> None:
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("eurosat", type=Path, help="EuroSAT_RGB.zip")
-    parser.add_argument("--arch", choices=tuple(BATCH), default="tilenet")
+    parser.add_argument("--arch", choices=tuple(BATCH), default=SHIPPED_ARCH)
     parser.add_argument("--tiles", type=int, default=ONE_SCENE)
     parser.add_argument("--batch", type=int, help="tiles a core and call")
     parser.add_argument("--runs", type=int, default=3)

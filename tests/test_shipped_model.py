@@ -23,6 +23,7 @@ from geoclass.mapping.pipeline import map_scene
 from geoclass.mapping.settings import MapSettings
 from geoclass.model.checkpoint import SHIPPED_WEIGHTS, Model, load_model
 from geoclass.model.classifier import Classifier
+from geoclass.model.networks import SHIPPED_ARCH
 from geoclass.products.files import read_map
 from tests.conftest import ROOT, SAMPLE_SCENE, TRANSFORM, UTM
 
@@ -43,7 +44,7 @@ def model() -> Model:
 def test_model_is_small_and_says_where_it_comes_from(model: Model) -> None:
     weights = files("geoclass.model") / "weights" / SHIPPED_WEIGHTS
     assert len(weights.read_bytes()) <= 10e6
-    assert model.arch == "tilenet"
+    assert model.arch == SHIPPED_ARCH
     assert model.contract.legend == EUROSAT
     split = model.contract.training.split
     assert (split.kind, split.seed, split.test) == ("random", 0, 5400)

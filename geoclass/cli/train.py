@@ -44,10 +44,8 @@ def parse_batch_size(
 @click.option(
     "--arch",
     type=click.Choice(["tilenet", "tilenet-fine", "customnet"]),
-    default="tilenet",
-    show_default=True,
     help="The small network that ships, one that looks closer in half as long again, or the "
-    "tutorial's.",
+    "tutorial's.  [default: tilenet, or that of the model of --from]",
 )
 @click.option(
     "--from",
@@ -118,7 +116,7 @@ def parse_batch_size(
 def command(
     data: Path,
     output: Path,
-    arch: Arch,
+    arch: Arch | None,
     start: Path | None,
     split_seed: int,
     lists: tuple[Path, Path, Path] | None,
@@ -147,6 +145,7 @@ def command(
     from geoclass.learn.training import check_hours
     from geoclass.model.checkpoint import load_model
     from geoclass.model.device import describe_device
+    from geoclass.model.networks import SHIPPED_ARCH
     from geoclass.products.writing import check_folder
 
     if output.suffix != ".safetensors":
@@ -166,10 +165,13 @@ def command(
     given = {name: value for name, value in changes.items() if value is not None}
     if vary is not None:
         given["augment"] = VARIATIONS[vary]
+    first = None if start is None else load_model(start)
+    if arch is None:
+        arch = SHIPPED_ARCH if first is None else first.arch
     plan = plan_training(
         data,
-        settings=choose_recipe(arch, device=device, fine_tune=start is not None, **given),
-        start=None if start is None else load_model(start),
+        settings=choose_recipe(arch, device=device, fine_tune=first is not None, **given),
+        start=first,
         split_seed=split_seed,
         lists=lists,
         device=device,
@@ -230,8 +232,15 @@ def command(
 def warn_of(plan: TrainingPlan) -> None:
     """Say where the tiles or the recipe promise more than they can keep."""
     from geoclass.learn.splits import count_leaks
+    from geoclass.model.device import choose_precision
 
     split, settings = plan.split, plan.settings
+    if settings.precision == "bf16" and choose_precision(plan.device) == "fp32":
+        click.echo(
+            f"Warning: {plan.device} has no instructions for bfloat16, which may take ten times as "
+            "long as float32 so: leave out --precision",
+            err=True,
+        )
     if leaks := count_leaks(plan.tiles, split):
         click.echo(
             f"Warning: {leaks} of the {len(split.test)} tiles kept apart are equal to others, so "

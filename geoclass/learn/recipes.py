@@ -8,7 +8,7 @@ from typing import Literal
 
 from geoclass.errors import SettingsError
 from geoclass.learn.augment import AugmentSettings
-from geoclass.model.networks import Arch
+from geoclass.model.networks import SHIPPED_ARCH, Arch
 
 Optimizer = Literal["adam", "adamw", "muon"]
 Schedule = Literal["constant", "one-cycle", "plateau"]
@@ -20,9 +20,9 @@ PLATEAU_FACTOR = 1 / 3
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainSettings:
-    """A recipe; the defaults are TileNet's."""
+    """A recipe; the defaults are those of the network that ships."""
 
-    arch: Arch = "tilenet"
+    arch: Arch = SHIPPED_ARCH
     epochs: int = 48
     batch_size: int = 128
     drop_partial_batch: bool = True
@@ -77,7 +77,7 @@ VARIATIONS: dict[Variation, AugmentSettings | None] = {
 """Tiles as they are; turned, mirrored and moved; and in other light, spoilt and mixed, too."""
 
 RECIPES: dict[Arch, TrainSettings] = {
-    "tilenet": TrainSettings(),
+    "tilenet": TrainSettings(arch="tilenet"),
     "tilenet-fine": TrainSettings(arch="tilenet-fine"),
     # The tutorial's recipe as it stands.
     "customnet": TrainSettings(

@@ -27,7 +27,7 @@ from geoclass.learn.splits import (
 from geoclass.learn.training import EpochReport, check_tiles, ignore, train_model
 from geoclass.model.checkpoint import Model, load_model
 from geoclass.model.device import find_device, has_bf16
-from geoclass.model.networks import Arch
+from geoclass.model.networks import SHIPPED_ARCH, Arch
 
 Lists = tuple[Path | str, Path | str, Path | str]
 """Text files that name the tiles to train on, to choose with and to keep apart, one a line."""
@@ -45,7 +45,11 @@ class TrainingPlan:
 
 
 def choose_recipe(
-    arch: Arch = "tilenet", *, device: str | None = None, fine_tune: bool = False, **changes: Any
+    arch: Arch = SHIPPED_ARCH,
+    *,
+    device: str | None = None,
+    fine_tune: bool = False,
+    **changes: Any,
 ) -> TrainSettings:
     """The recipe of a network, with some fields changed; bf16 where the device is fast at it.
 
@@ -84,7 +88,9 @@ def plan_training(
     `begun` is the last checkpoint of a run that goes on.
     """
     suit_few = suit_few or settings is None
-    settings = settings or choose_recipe(device=device, fine_tune=start is not None)
+    if settings is None:
+        arch = SHIPPED_ARCH if start is None else start.arch
+        settings = choose_recipe(arch, device=device, fine_tune=start is not None)
     chosen_device = find_device(device)
     known = None if start is None else start.contract.legend
     tiles = read_tiles(Path(data), skip_bad=skip_bad, keep=True, known=known)

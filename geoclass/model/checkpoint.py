@@ -24,11 +24,11 @@ from torch import Tensor
 from geoclass.contract import SHIPPED, Contract
 from geoclass.errors import ModelError, OutputError
 from geoclass.legend import Legend, read_legend
-from geoclass.model.networks import ARCHS, Arch, Network, build_network
+from geoclass.model.networks import ARCHS, SHIPPED_ARCH, Arch, Network, build_network
 from geoclass.model.novelty import Novelty, tensor_shapes
 from geoclass.model.pickled import PICKLE_HEADS, ZIP_HEAD
 
-SHIPPED_WEIGHTS = "tilenet.safetensors"
+SHIPPED_WEIGHTS = f"{SHIPPED_ARCH}.safetensors"
 
 NOVELTY = "novelty."
 """Tensors whose names begin so are no weights."""

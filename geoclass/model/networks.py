@@ -1,4 +1,4 @@
-"""The networks: the tutorial's CustomNet and the small TileNet that ships.
+"""The networks: the tutorial's CustomNet and two small ones, one of which ships.
 
 Both take float (n, 3, 64, 64), normalised, and return (n, classes) whose softmax are the
 class probabilities.
@@ -17,6 +17,8 @@ from geoclass.errors import ModelError
 
 Arch = Literal["customnet", "tilenet", "tilenet-fine"]
 ARCHS: tuple[Arch, ...] = get_args(Arch)
+SHIPPED_ARCH: Arch = "tilenet"
+"""Of the model in the package, and what is trained where no other is named."""
 
 
 class Network(nn.Module):

@@ -30,9 +30,10 @@ from geoclass.cli.train import command as train_command
 from geoclass.learn.dataset import read_tiles
 from geoclass.learn.recipes import RECIPES, VARIATIONS, Optimizer, Schedule, suit_tiles
 from geoclass.learn.splits import split_randomly
+from geoclass.learn.tasks import plan_training
 from geoclass.legend import EUROSAT
 from geoclass.model.checkpoint import load_model
-from geoclass.model.networks import ARCHS
+from geoclass.model.networks import ARCHS, SHIPPED_ARCH
 from geoclass.products.files import read_map, write_map
 from tests.conftest import make_landcover, paint
 
@@ -417,6 +418,15 @@ class TestTrainAndEvaluate:
         more = ("--from", tmp_path / "a.safetensors", "--batch-size", 128, "--overwrite")
         few = run("train", tiles, "-o", tmp_path / "b.safetensors", *more, "--epochs", 2)
         assert "Warning: 2 step(s) of training are few" in few.stderr
+
+    def test_network_is_that_of_the_model_to_begin_with(self, tiles: Path, tmp_path: Path) -> None:
+        one, two, three = (tmp_path / f"{i}.safetensors" for i in range(3))
+        self.train(tiles, one)
+        assert load_model(one).arch == SHIPPED_ARCH
+        self.train(tiles, two, "--arch", "tilenet-fine")
+        self.train(tiles, three, "--from", two)
+        assert load_model(three).arch == "tilenet-fine"
+        assert plan_training(tiles, start=load_model(two)).settings.arch == "tilenet-fine"
 
     def test_killed_run_goes_on_to_the_same_weights(self, tiles: Path, tmp_path: Path) -> None:
         """Kill -9 in the middle of an epoch, then --resume."""

@@ -24,6 +24,7 @@ from referencing.jsonschema import DRAFT7
 from geoclass.cli.main import main
 from geoclass.errors import OutputError
 from geoclass.legend import EUROSAT, LandClass, Legend
+from geoclass.model.networks import SHIPPED_ARCH
 from geoclass.products.files import check_target, write_map
 from geoclass.products.formats import MAP_FORMATS, FileSettings
 from geoclass.products.stac_parts import build_classes
@@ -224,7 +225,7 @@ def test_info_prints_a_models_item() -> None:
     item = json.loads(result.output)
     validate(item)
     assert item["assets"]["model"]["href"].startswith("file:///")
-    assert item["properties"]["mlm:architecture"] == "tilenet"
+    assert item["properties"]["mlm:architecture"] == SHIPPED_ARCH
 
 
 def test_maps_get_their_items_otherwise(tmp_path: Path) -> None:
