@@ -428,6 +428,21 @@ class TestTrainAndEvaluate:
         assert load_model(three).arch == "tilenet-fine"
         assert plan_training(tiles, start=load_model(two)).settings.arch == "tilenet-fine"
 
+    @pytest.mark.parametrize(("fast", "warned"), [("fp32", True), ("bf16", False)])
+    def test_bf16_is_warned_of_where_it_is_slow(
+        self,
+        tiles: Path,
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+        fast: str,
+        *,
+        warned: bool,
+    ) -> None:
+        monkeypatch.setattr("geoclass.model.device.choose_precision", lambda _: fast)
+        half = ("--precision", "bf16", "--device", "cpu")
+        said = self.train(tiles, tmp_path / "m.safetensors", *half).stderr
+        assert ("no instructions for bfloat16" in said) == warned
+
     def test_killed_run_goes_on_to_the_same_weights(self, tiles: Path, tmp_path: Path) -> None:
         """Kill -9 in the middle of an epoch, then --resume."""
         whole, broken = tmp_path / "whole.safetensors", tmp_path / "broken.safetensors"
