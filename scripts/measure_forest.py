@@ -4,9 +4,10 @@ r"""How much of the forest in real scenes a model calls forest, and what it call
     .venv/bin/python scripts/measure_forest.py SCENES [MODEL …]
 
 docs/forest-tiles.csv has the tiles, a row for each: the scene, which is found by name in SCENES
-or in sample_scenes, and the tile's upper left pixel. They were chosen by eye on the scenes, before
-any map of them by these tiles was looked at; those of Boadella on the day of July 2021, for its
-forest stands all the while. Two days of cloud and haze there are left out.
+or in sample_scenes, and the tile's upper left pixel. They were chosen by eye on the scenes, as
+those that hold hardly anything but forest; maps of both had been looked at before. Boadella's are
+of July 2021, for its forest stands all the while. Two days are left out there, overcast and half
+clouded.
 """
 
 from __future__ import annotations
@@ -73,8 +74,10 @@ def list_scenes(folder: Path, corners: dict[str, Corners]) -> list[tuple[Path, s
 
 def cut_tiles(scene: Path, corners: Corners, model: Model) -> np.ndarray:
     """Uint8 (n, 3, tile, tile), as a map would read them."""
-    level = RadiometrySettings(profile="l2a", dn_offset=0) if "l2a" in scene.name else None
-    settings = MapSettings(radiometry=level or RadiometrySettings())
+    radiometry = RadiometrySettings()
+    if "l2a" in scene.name:
+        radiometry = RadiometrySettings(profile="l2a", dn_offset=0)
+    settings = MapSettings(radiometry=radiometry)
     plan = plan_map(scene, model.contract, model.sha256, settings, bands=[1, 2, 3])
     with rasterio.open(scene) as file:
         pixels = plan.radiometry.apply(file.read([1, 2, 3]))

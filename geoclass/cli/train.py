@@ -145,7 +145,6 @@ def command(
     from geoclass.learn.training import check_hours
     from geoclass.model.checkpoint import load_model
     from geoclass.model.device import describe_device
-    from geoclass.model.networks import SHIPPED_ARCH
     from geoclass.products.writing import check_folder
 
     if output.suffix != ".safetensors":
@@ -166,11 +165,9 @@ def command(
     if vary is not None:
         given["augment"] = VARIATIONS[vary]
     first = None if start is None else load_model(start)
-    if arch is None:
-        arch = SHIPPED_ARCH if first is None else first.arch
     plan = plan_training(
         data,
-        settings=choose_recipe(arch, device=device, fine_tune=first is not None, **given),
+        settings=choose_recipe(arch, device=device, start=first, **given),
         start=first,
         split_seed=split_seed,
         lists=lists,

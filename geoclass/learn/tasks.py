@@ -45,23 +45,25 @@ class TrainingPlan:
 
 
 def choose_recipe(
-    arch: Arch = SHIPPED_ARCH,
+    arch: Arch | None = None,
     *,
     device: str | None = None,
-    fine_tune: bool = False,
+    start: Model | None = None,
     **changes: Any,
 ) -> TrainSettings:
     """The recipe of a network, with some fields changed; bf16 where the device is fast at it.
 
     `arch` is `tilenet`, the network that ships, `tilenet-fine`, a closer look, or `customnet`,
-    the tutorial's; `changes` are fields of `TrainSettings`. With `fine_tune` it is for a network
-    that begins with a model: a third of the rate, and 20 epochs. Raises SettingsError for
-    impossible values.
+    the tutorial's; None takes that of the model `start`, if there is one, else the one that ships.
+    `changes` are fields of `TrainSettings`. Where training begins with a model it takes a third of
+    the rate, and 20 epochs. Raises SettingsError for impossible values.
     """
+    if arch is None:
+        arch = SHIPPED_ARCH if start is None else start.arch
     recipe = RECIPES[arch]
     if has_bf16(find_device(device)):
         recipe = replace(recipe, precision="bf16")
-    if fine_tune:
+    if start is not None:
         rate = recipe.learning_rate * FINE_TUNING_RATE
         recipe = replace(recipe, epochs=FINE_TUNING_EPOCHS, learning_rate=rate)
     if changes.get("optimizer") == "adam":
@@ -88,9 +90,7 @@ def plan_training(
     `begun` is the last checkpoint of a run that goes on.
     """
     suit_few = suit_few or settings is None
-    if settings is None:
-        arch = SHIPPED_ARCH if start is None else start.arch
-        settings = choose_recipe(arch, device=device, fine_tune=start is not None)
+    settings = settings or choose_recipe(device=device, start=start)
     chosen_device = find_device(device)
     known = None if start is None else start.contract.legend
     tiles = read_tiles(Path(data), skip_bad=skip_bad, keep=True, known=known)

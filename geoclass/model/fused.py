@@ -216,10 +216,9 @@ class _Convolution(nn.Module):
 
 def has_one_pass(dtype: torch.dtype) -> bool:
     """Whether the processor convolves, adds and clips in one operation; bfloat16 not by AVX2."""
-    if not torch.backends.mkldnn.is_available():
+    if dtype == torch.bfloat16 and not torch.ops.mkldnn._is_mkldnn_bf16_supported():  # noqa: SLF001
         return False
-    supported: bool = torch.ops.mkldnn._is_mkldnn_bf16_supported()  # noqa: SLF001
-    return supported or dtype != torch.bfloat16
+    return bool(torch.backends.mkldnn.is_available())
 
 
 def _fold(conv: nn.Conv2d, norm: nn.Module) -> nn.Conv2d:

@@ -414,7 +414,7 @@ class TestTrainAndEvaluate:
         recipe = load_model(tmp_path / "b.safetensors").contract.training.recipe
         assert recipe["start"] == load_model(tmp_path / "a.safetensors").sha256
         assert recipe["learning_rate"] == pytest.approx(0.01 / 3)
-        assert geoclass.choose_recipe(fine_tune=True).epochs == 20
+        assert geoclass.choose_recipe(start=load_model(tmp_path / "a.safetensors")).epochs == 20
         more = ("--from", tmp_path / "a.safetensors", "--batch-size", 128, "--overwrite")
         few = run("train", tiles, "-o", tmp_path / "b.safetensors", *more, "--epochs", 2)
         assert "Warning: 2 step(s) of training are few" in few.stderr
