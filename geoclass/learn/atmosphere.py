@@ -9,6 +9,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from geoclass.model.device import constant
+
 WHITE_REFLECTANCE = 0.275
 """The reflectance that EuroSAT's stretch makes 255."""
 
@@ -44,12 +46,25 @@ def correct_atmosphere(x: Tensor, sun: Tensor, aerosol: Tensor) -> Tensor:
     and T = exp(−(τ_R/2 + τ_A/6 + τ_O₃)(1/μ + 1)) (single scattering, after Gordon and Wang 1994).
     """
     rayleigh, ozone, color = (
-        torch.tensor(v, device=x.device).reshape(1, 3, 1, 1)
-        for v in (RAYLEIGH_DEPTH, OZONE_DEPTH, _AEROSOL_COLOR)
+        by_channel(v, x.device) for v in (RAYLEIGH_DEPTH, OZONE_DEPTH, _AEROSOL_COLOR)
     )
-    phase = 0.75 * (1 + sun**2)
-    haze = aerosol * color
-    path = (rayleigh * phase + haze * _AEROSOL_BACKSCATTER) / (4 * sun) / WHITE_REFLECTANCE
+    path = path_radiance(sun, aerosol)
     path = path.minimum((x.amin(dim=(2, 3), keepdim=True) - DARKEST).clamp(min=0))
-    transmittance = torch.exp(-(rayleigh / 2 + haze / 6 + ozone) * (1 / sun + 1))
+    transmittance = torch.exp(-(rayleigh / 2 + aerosol * color / 6 + ozone) * (1 / sun + 1))
     return (x - path) / transmittance
+
+
+def path_radiance(sun: Tensor, aerosol: Tensor) -> Tensor:
+    """Light that the air adds to a Level-1C tile, (n, 3, 1, 1), as a share of white.
+
+    `sun` and `aerosol` are as above: ρ_path there.
+    """
+    rayleigh, color = (by_channel(v, sun.device) for v in (RAYLEIGH_DEPTH, _AEROSOL_COLOR))
+    phase = 0.75 * (1 + sun**2)
+    scattered = rayleigh * phase + aerosol * color * _AEROSOL_BACKSCATTER
+    return scattered / (4 * sun) / WHITE_REFLECTANCE
+
+
+def by_channel(values: tuple[float, float, float], device: torch.device) -> Tensor:
+    """Red, green, blue as (1, 3, 1, 1)."""
+    return constant(values, device).reshape(1, 3, 1, 1)

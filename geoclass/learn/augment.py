@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from geoclass.learn.atmosphere import correct_atmosphere
-from geoclass.learn.degrade import blur_tiles, coarsen_tiles, compress_tiles, join_tiles
+from geoclass.learn.atmosphere import (
+    by_channel,
+    correct_atmosphere,
+)
+from geoclass.learn.degrade import blur_tiles, coarsen_tiles, join_tiles
+from geoclass.learn.jpeg import simulate_jpeg
+from geoclass.model.device import send
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,16 +80,17 @@ def augment(
 ) -> Tensor:
     """Uint8 (n, 3, s, s) to float (n, 3, s, s), 0–255, each tile varied on its own.
 
-    `labels` is int64 (n,), `progress` 0–1 of training. `generator` is of the CPU; the images
-    may be on any device.
+    `labels` is int64 (n,), `progress` 0–1 of training. `labels` and `generator` are of the CPU;
+    the images may be on any device, which is never waited for.
     """
     joined = images.clone()
-    i = _draw(len(images), settings.join_share, generator).to(images.device)
+    i = _draw(len(images), settings.join_share, generator)
     if len(i):
-        joined[i] = join_tiles(images[i], labels[i], generator)
+        there = send(i, images.device)
+        joined[there] = join_tiles(images[there], labels[i], generator)
     x = _move(joined, settings, generator)
     plain = settings.plain_share + (settings.plain_share_end - settings.plain_share) * progress
-    i = _draw(len(x), 1 - plain, generator).to(x.device)
+    i = send(_draw(len(x), 1 - plain, generator), x.device)
     lit = _relight(x[i] / 255, settings, generator).clamp(0, 1) * 255
     x[i] = _degrade(lit, settings, generator).clamp(0, 255)
     return x
@@ -102,13 +109,15 @@ def _relight(x: Tensor, settings: AugmentSettings, generator: torch.Generator) -
     gain = _log_uniform(each, settings.gain, generator)
     gain = gain * _log_uniform(each_channel, settings.channel_gain, generator)
     path = settings.path_radiance * torch.randn(each, generator=generator)
-    path = path * torch.tensor(RAYLEIGH).reshape(1, channels, 1, 1)
+    path = path * by_channel(RAYLEIGH, path.device)
     veil = _sometimes(settings.veil, settings.veil_share, n, generator)
     offset = _sometimes(settings.offset, settings.offset_share, n, generator)
-    gamma, gain, path, veil, offset = (v.to(x.device) for v in (gamma, gain, path, veil, offset))
-    corrected = _draw(n, settings.corrected_share, generator).to(x.device)
-    sun = _uniform(*SUN_COSINE, len(corrected), generator).to(x.device)
-    aerosol = _uniform(*AEROSOL_DEPTH, len(corrected), generator).to(x.device)
+    drawn = send(torch.cat([gamma, gain, path, veil, offset], dim=1), x.device)
+    parts: Sequence[Tensor] = drawn.split([1, channels, channels, 1, 1], dim=1)
+    gamma, gain, path, veil, offset = parts
+    corrected = send(_draw(n, settings.corrected_share, generator), x.device)
+    sun = send(_uniform(*SUN_COSINE, len(corrected), generator), x.device)
+    aerosol = send(_uniform(*AEROSOL_DEPTH, len(corrected), generator), x.device)
     # The air first: it was between the ground and the tile as it is.
     x[corrected] = correct_atmosphere(x[corrected], sun, aerosol)
     x = x**gamma * gain
@@ -119,7 +128,8 @@ def _relight(x: Tensor, settings: AugmentSettings, generator: torch.Generator) -
 def _degrade(x: Tensor, settings: AugmentSettings, generator: torch.Generator) -> Tensor:
     """Some tiles as a worse instrument, another format or a coarser product would show them."""
     n, share = len(x), settings.degrade_share
-    blurred, coarse, noisy, packed = (_draw(n, share, generator).to(x.device) for _ in range(4))
+    draws = (_draw(n, share, generator) for _ in range(4))
+    blurred, coarse, noisy, packed = (send(i, x.device) for i in draws)
     sigma = float(_uniform(*BLUR_SIGMA, 1, generator))
     if len(blurred):
         x[blurred] = blur_tiles(x[blurred], sigma)
@@ -127,11 +137,10 @@ def _degrade(x: Tensor, settings: AugmentSettings, generator: torch.Generator) -
         x[coarse] = coarsen_tiles(x[coarse])
     noise = torch.randn((len(noisy), *x.shape[1:]), generator=generator)
     noise = noise * _uniform(*NOISE_SIGMA, len(noisy), generator)
-    x[noisy] = x[noisy] + noise.to(x.device)
+    x[noisy] = x[noisy] + send(noise, x.device)
     low, high = JPEG_QUALITY
-    x[packed] = compress_tiles(
-        x[packed], torch.randint(low, high + 1, (len(packed),), generator=generator)
-    )
+    quality = torch.randint(low, high + 1, (len(packed),), generator=generator)
+    x[packed] = simulate_jpeg(x[packed], quality)
     return x
 
 
@@ -145,8 +154,8 @@ def _move(images: Tensor, settings: AugmentSettings, generator: torch.Generator)
     rows, cols = _reflect(_find_lines(symmetry, size) + shift[:, :, None], size).unbind(dim=1)
     # A place is the sum of a part that follows the new row and one that follows the new column.
     is_swapped = _is_swapped(symmetry)[:, None]
-    by_row = torch.where(is_swapped, cols, rows * size).to(images.device)
-    by_col = torch.where(is_swapped, rows * size, cols).to(images.device)
+    by_row = send(torch.where(is_swapped, cols, rows * size), images.device)
+    by_col = send(torch.where(is_swapped, rows * size, cols), images.device)
     places = (by_row[:, :, None] + by_col[:, None, :]).reshape(n, 1, size * size)
     moved = images.reshape(n, channels, -1).gather(2, places.expand(n, channels, size * size))
     return moved.reshape(n, channels, size, size).float()

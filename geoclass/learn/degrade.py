@@ -14,14 +14,16 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 
+from geoclass.model.device import send
+
 
 def join_tiles(images: Tensor, labels: Tensor, generator: torch.Generator) -> Tensor:
     """The right part of each tile beside the left part of another of its class.
 
-    `images` (n, 3, s, s), `labels` (n,), both on one device; between a quarter and three
+    `images` (n, 3, s, s) on any device, `labels` (n,) on the CPU; between a quarter and three
     quarters of the width come from each. A tile that is alone in its class is joined to itself.
     """
-    mates = _find_mates(labels.cpu(), generator).to(images.device)
+    mates = send(_find_mates(labels, generator), images.device)
     return _join(images, images[mates], _draw_cuts(images, generator))
 
 
@@ -33,14 +35,15 @@ def mix_tiles(
     `x` is float (n, 3, s, s), `targets` float (n, classes), rows sum to 1. Parts lie side by side
     or one above the other, a whole batch alike, and are as wide as in `join_tiles`.
     """
-    chosen = (torch.rand(len(x), generator=generator) < share).nonzero()[:, 0].to(x.device)
+    chosen = (torch.rand(len(x), generator=generator) < share).nonzero()[:, 0]
     upright = bool(torch.rand(1, generator=generator) < 0.5)
     if not len(chosen):
         return x, targets
+    chosen = send(chosen, x.device)
     some = x[chosen].transpose(2, 3) if upright else x[chosen]
     cuts = _draw_cuts(some, generator)
     joined = _join(some, some.roll(1, dims=0), cuts)
-    own = (cuts / some.shape[3]).to(targets.device)  # n, 1
+    own = send(cuts / some.shape[3], targets.device)  # n, 1
     theirs = targets[chosen].roll(1, dims=0)
     x, targets = x.clone(), targets.clone()
     x[chosen] = joined.transpose(2, 3) if upright else joined
@@ -58,9 +61,9 @@ def _join(mine: Tensor, theirs: Tensor, cuts: Tensor) -> Tensor:
     """The last `cuts` columns of each, and after them the first of its mate."""
     size = mine.shape[3]
     line = torch.arange(size)
-    rolled = ((line + size - cuts) % size).to(mine.device)  # n, s
+    rolled = send((line + size - cuts) % size, mine.device)  # n, s
     places = rolled[:, None, None, :].expand_as(mine)
-    left = (line < cuts).to(mine.device)[:, None, None, :]
+    left = send(line < cuts, mine.device)[:, None, None, :]
     return torch.where(left, mine.gather(3, places), theirs.gather(3, places))
 
 

@@ -25,6 +25,7 @@ from geoclass.learn.schedule import build_optimizers, count_stale, ema, is_best,
 from geoclass.learn.splits import PARTS, Split, hash_names
 from geoclass.model.checkpoint import Model
 from geoclass.model.classifier import compute_outputs, normalise
+from geoclass.model.device import send
 from geoclass.model.networks import Arch, Network, build_network, copy_weights
 
 
@@ -78,14 +79,20 @@ class TrainingRun:
         self._network.train()
         self.seconds = dict.fromkeys(self.seconds, 0.0)
         batches = list(self._draw_batches(generator))
-        total, seen = 0.0, 0
+        total, waiting = 0.0, list[tuple[Tensor, int]]()
         for i, batch in enumerate(batches):
             progress = (epoch - 1 + i / len(batches)) / self._settings.epochs
-            loss = self._step(batch, progress, generator)
-            check_loss(loss, epoch)
-            total, seen = total + loss * len(batch), seen + len(batch)
+            waiting.append((self._step(batch, progress, generator), len(batch)))
+            if i:  # a GPU has the next step to do while the loss of this one is looked at
+                total += self._weigh(*waiting.pop(0), epoch)
             on_batch(epoch, i + 1, len(batches))
-        return total / seen
+        total += self._weigh(*waiting.pop(), epoch)
+        return total / sum(len(batch) for batch in batches)
+
+    def _weigh(self, loss: Tensor, count: int, epoch: int) -> float:
+        """The loss of all tiles of a batch; GeoclassError where it is none."""
+        check_loss(float(loss), epoch)
+        return float(loss) * count
 
     def _draw_batches(self, generator: torch.Generator) -> Iterator[Tensor]:
         order = torch.from_numpy(self._split.train)
@@ -95,14 +102,14 @@ class TrainingRun:
             order = order[: len(order) // size * size]
         return iter(order.split(size))
 
-    def _step(self, batch: Tensor, progress: float, generator: torch.Generator) -> float:
+    def _step(self, batch: Tensor, progress: float, generator: torch.Generator) -> Tensor:
         settings, device = self._settings, self._device
         with self._timed("data"):
-            images = self._images[batch].to(device)
-            labels = self._labels[batch].to(device)
+            images = send(self._images[batch], device)
+            labels = self._labels[batch]
         with self._timed("variation"):
             varied = images.float()
-            targets = F.one_hot(labels, len(self._tiles.classes)).float()
+            targets = send(F.one_hot(labels, len(self._tiles.classes)).float(), device)
             if settings.augment is not None:
                 varied = augment(images, labels, settings.augment, generator, progress)
                 mixed = settings.augment.mix_share * (1 - progress)
@@ -121,7 +128,7 @@ class TrainingRun:
             optimizer.step()
         if self._averaged is not None:
             self._averaged.update_parameters(self._network)
-        return float(loss.detach())
+        return loss.detach()
 
     @contextmanager
     def _timed(self, kind: str) -> Iterator[None]:

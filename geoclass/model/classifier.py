@@ -19,6 +19,7 @@ from geoclass.model.device import (
     CUDA_THREADS,
     choose_batch_size,
     choose_precision,
+    constant,
     demand_float32,
     find_device,
     is_out_of_memory,
@@ -239,7 +240,7 @@ def compute_outputs(
 
 def normalise(images: Tensor, mean: Sequence[float], std: Sequence[float]) -> Tensor:
     """Bring float (n, 3, s, s) from 0–255 to the range that the network was trained on."""
-    scale = torch.tensor(std, device=images.device).mul(255).reshape(1, -1, 1, 1)
-    shift = torch.tensor(mean, device=images.device).div(torch.tensor(std, device=images.device))
-    x = images / scale - shift.reshape(1, -1, 1, 1)
+    mean_there, std_there = (constant(tuple(v), images.device) for v in (mean, std))
+    scale, shift = std_there.mul(255), mean_there.div(std_there)
+    x = images / scale.reshape(1, -1, 1, 1) - shift.reshape(1, -1, 1, 1)
     return x.contiguous(memory_format=torch.channels_last)

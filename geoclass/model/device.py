@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import torch
+from torch import Tensor
 
 from geoclass.contract import Precision
 from geoclass.errors import SettingsError
@@ -14,6 +17,8 @@ CUDA_TILE_BYTES = 16 * 2**20
 """More than a tile needs while CustomNet works on it in float32."""
 CUDA_THREADS = 2
 """While one waits for the GPU, the other brings it the next batch."""
+
+Numbers = tuple[float, ...] | tuple[tuple[float, ...], ...]
 
 _NO_MEMORY = ("DefaultCPUAllocator", "ALLOC_FAILED")
 """What torch says where a processor's memory, or that of a library on a GPU, lacks."""
@@ -56,6 +61,23 @@ def demand_float32(device: torch.device) -> None:
     """Let convolutions of float32 be that on a GPU, too, not ten bits of mantissa (TF32)."""
     if device.type == "cuda":
         torch.backends.cudnn.allow_tf32 = False
+
+
+def send(tensor: Tensor, device: torch.device) -> Tensor:
+    """The tensor on that device. To a GPU it is under way when this returns.
+
+    A plain copy would wait until the GPU has done all that it was asked for before.
+    """
+    if device.type == "cuda" and tensor.device.type == "cpu" and tensor.numel():
+        return tensor.pin_memory().to(device, non_blocking=True)
+    return tensor.to(device)
+
+
+@cache
+def constant(values: Numbers, device: torch.device) -> Tensor:
+    """Float32 numbers that a device is sent once, however often they are asked for."""
+    with torch.inference_mode(mode=False):  # who asks first need not be who asks next
+        return torch.tensor(values, dtype=torch.float32, device=device)
 
 
 def choose_batch_size(device: torch.device) -> int:

@@ -6,10 +6,12 @@ import torch
 from geoclass.errors import SettingsError
 from geoclass.model.device import (
     choose_batch_size,
+    constant,
     describe_device,
     find_device,
     has_bf16,
     is_out_of_memory,
+    send,
 )
 
 NO_MEMORY = (
@@ -52,3 +54,19 @@ def test_lack_of_memory_is_told_from_other_errors() -> None:
         torch.empty(10**14)
     assert is_out_of_memory(caught.value)
     assert not is_out_of_memory(RuntimeError("CUDA error: unspecified launch failure"))
+
+
+def test_what_is_on_the_device_is_sent_nowhere() -> None:
+    tensor = torch.arange(3)
+    assert send(tensor, torch.device("cpu")) is tensor
+
+
+def test_constants_are_sent_once_and_serve_training_after_inference() -> None:
+    with torch.inference_mode():
+        first = constant((1.5, 2.0, -3.0), torch.device("cpu"))
+    assert constant((1.5, 2.0, -3.0), torch.device("cpu")) is first
+    assert first.tolist() == [1.5, 2.0, -3.0]
+    weight = torch.ones(3, requires_grad=True)
+    (weight * first).sum().backward()
+    assert weight.grad is not None
+    assert weight.grad.tolist() == first.tolist()
