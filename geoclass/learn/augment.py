@@ -7,14 +7,18 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from geoclass.learn.atmosphere import (
+    TYPICAL_AEROSOL,
+    TYPICAL_SUN,
     by_channel,
     correct_atmosphere,
+    path_radiance,
 )
 from geoclass.learn.degrade import blur_tiles, coarsen_tiles, join_tiles
 from geoclass.learn.jpeg import simulate_jpeg
-from geoclass.model.device import send
+from geoclass.model.device import constant, send
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +44,11 @@ class AugmentSettings:
     """The same for each channel alone."""
     gamma: float = 0.3
     """Exponent between 1/(1+gamma) and 1+gamma: how shadows and lights are spread."""
+    relief: float = 0.5
+    """Standard deviation of the logarithm of the sun's light over a tile, up to this: ground
+    that faces the sun is bright, ground that does not is dark …"""
+    relief_share: float = 0.5
+    """… in so many tiles."""
     path_radiance: float = 0.05
     """Standard deviation of the light added by the air in the blue band, as a share of white;
     less in green and red."""
@@ -69,6 +78,8 @@ JPEG_QUALITY = (25, 80)
 SUN_COSINE = (0.42, 0.94)
 """Of zenith angles from 65° to 20°."""
 AEROSOL_DEPTH = (0.02, 0.3)
+RELIEF_KNOTS = (4, 16)
+"""Heights and hollows along a tile's side."""
 
 
 def augment(
@@ -118,11 +129,27 @@ def _relight(x: Tensor, settings: AugmentSettings, generator: torch.Generator) -
     corrected = send(_draw(n, settings.corrected_share, generator), x.device)
     sun = send(_uniform(*SUN_COSINE, len(corrected), generator), x.device)
     aerosol = send(_uniform(*AEROSOL_DEPTH, len(corrected), generator), x.device)
+    if settings.relief:
+        x = _shade(x, settings, generator)
     # The air first: it was between the ground and the tile as it is.
     x[corrected] = correct_atmosphere(x[corrected], sun, aerosol)
     x = x**gamma * gain
     x = x + path * (1 - x)  # towards white, or away from it
     return x + veil * (VEIL_BRIGHTNESS - x) + offset
+
+
+def _shade(x: Tensor, settings: AugmentSettings, generator: torch.Generator) -> Tensor:
+    """Ground as on slopes, which the sun lights unevenly; the light of the air stays."""
+    n, size = len(x), x.shape[3]
+    low, high = RELIEF_KNOTS
+    knots = int(torch.randint(low, high + 1, (1,), generator=generator))
+    slopes = torch.randn((n, 1, knots, knots), generator=generator)
+    strength = _sometimes(settings.relief, settings.relief_share, n, generator)
+    slopes = F.interpolate(send(strength * slopes, x.device), size=size, mode="bicubic")
+    sun, aerosol = constant((TYPICAL_SUN, TYPICAL_AEROSOL), x.device)
+    # No pixel has less light than the air gave it.
+    air = path_radiance(sun, aerosol).minimum(x.amin(dim=(2, 3), keepdim=True))
+    return air + (x - air) * slopes.exp()
 
 
 def _degrade(x: Tensor, settings: AugmentSettings, generator: torch.Generator) -> Tensor:

@@ -29,6 +29,7 @@ AS_MAPPED = AugmentSettings(
     gain=0.0,
     channel_gain=0.0,
     gamma=0.0,
+    relief=0.0,
     path_radiance=0.0,
     corrected_share=0.0,
     veil_share=0.0,

@@ -15,6 +15,7 @@ PLAIN = AugmentSettings(
     gain=0,
     channel_gain=0,
     gamma=0,
+    relief=0,
     path_radiance=0,
     corrected_share=0,
     veil=0,
@@ -87,6 +88,32 @@ def test_path_radiance_moves_blue_most_and_red_least() -> None:
     signs = (run(grey, path_radiance=0.09) - 100).sign().mean(dim=(1, 2, 3))
     assert signs.min() == -1
     assert signs.max() == 1
+
+
+def test_relief_lights_ground_unevenly_and_leaves_the_air_alone() -> None:
+    grey = torch.full((400, 3, 64, 64), 100, dtype=torch.uint8)
+    out = run(grey, relief=0.5, relief_share=0.5)
+    uneven = out.std(dim=(1, 2, 3)) > 0.1
+    assert 0.4 < uneven.float().mean() < 0.6
+    assert (out[~uneven] - 100).abs().max() < 0.1
+    # As often darker as brighter; blue, which has most of the air's light, less so than red.
+    assert 90 < out[uneven].median() < 110
+    ground = out[uneven].std(dim=(0, 2, 3))
+    assert ground[0] > ground[1] > ground[2] > 0
+    # Where all light is the air's, there is none to vary.
+    dark = torch.zeros_like(grey)
+    assert run(dark, relief=0.5).abs().max() == 0
+
+
+def test_slopes_are_as_wide_as_hills() -> None:
+    """Neighbours are lit alike, opposite ends are not."""
+    grey = torch.full((300, 3, 64, 64), 100, dtype=torch.uint8)
+    red = run(grey, relief=0.5, relief_share=1.0)[:, 0].log()
+    red = red - red.mean(dim=(1, 2), keepdim=True)
+    near = (red[:, :, 1:] * red[:, :, :-1]).mean() / (red**2).mean()
+    far = (red[:, :, 32:] * red[:, :, :-32]).mean() / (red**2).mean()
+    assert near > 0.9
+    assert abs(far) < 0.3
 
 
 def test_veil_lightens_some_tiles() -> None:
