@@ -56,14 +56,15 @@ def parse_batch_size(
 @click.option(
     "--epochs",
     type=int,
-    help="Passes over the tiles.  [default: tilenet 48, customnet 30; with --from 20]",
+    help="Passes over the tiles.  [default: tilenet 48, tilenet-fine 80, customnet 30; with "
+    "--from 20]",
 )
 @click.option(
     "--batch-size",
     metavar="N|auto",
     callback=parse_batch_size,
-    help="Tiles a step; auto: as many as a GPU holds.  [default: tilenet 128, customnet 64; a "
-    "quarter of fewer tiles, but 16]",
+    help="Tiles a step; auto: as many as a GPU holds.  [default: tilenet 128, tilenet-fine "
+    "256, customnet 64; a quarter of fewer tiles, but 16]",
 )
 @click.option(
     "--learning-rate",

@@ -77,8 +77,8 @@ VARIATIONS: dict[Variation, AugmentSettings | None] = {
 """Tiles as they are; turned, mirrored and moved; and in other light, spoilt and mixed, too."""
 
 RECIPES: dict[Arch, TrainSettings] = {
-    "tilenet": TrainSettings(arch="tilenet"),
-    "tilenet-fine": TrainSettings(arch="tilenet-fine"),
+    "tilenet": TrainSettings(arch="tilenet", epochs=48, batch_size=128),
+    "tilenet-fine": TrainSettings(arch="tilenet-fine", epochs=80, batch_size=256),
     # The tutorial's recipe as it stands.
     "customnet": TrainSettings(
         arch="customnet",

@@ -733,7 +733,7 @@ class TestInfo:
 def test_options_of_training_say_what_the_recipes_are() -> None:
     """They stand in the command as text, since reading the recipes would load torch for --help."""
     options = {option.name: option for option in train_command.params}
-    tile, custom = RECIPES["tilenet"], RECIPES["customnet"]
+    tile, fine, custom = (RECIPES[arch] for arch in ("tilenet", "tilenet-fine", "customnet"))
     for name, field in (
         ("epochs", "epochs"),
         ("batch_size", "batch_size"),
@@ -743,7 +743,10 @@ def test_options_of_training_say_what_the_recipes_are() -> None:
     ):
         option = options[name]
         assert isinstance(option, click.Option)
-        said = f"[default: tilenet {getattr(tile, field)}, customnet {getattr(custom, field)}"
+        small = f"tilenet {getattr(tile, field)}"
+        if getattr(fine, field) != getattr(tile, field):
+            small += f", tilenet-fine {getattr(fine, field)}"
+        said = f"[default: {small}, customnet {getattr(custom, field)}"
         assert said in (option.help or ""), name
     for name, choices in (
         ("arch", ARCHS),

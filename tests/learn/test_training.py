@@ -40,7 +40,7 @@ from tests.model.test_device import NO_MEMORY
 
 Make = Callable[..., Path]
 CPU = torch.device("cpu")
-QUICK = TrainSettings(epochs=4, batch_size=8, learning_rate=2e-3)
+QUICK = TrainSettings(arch="tilenet", epochs=4, batch_size=8, learning_rate=2e-3)
 
 
 @pytest.fixture
