@@ -79,20 +79,16 @@ class TrainingRun:
         self._network.train()
         self.seconds = dict.fromkeys(self.seconds, 0.0)
         batches = list(self._draw_batches(generator))
-        total, waiting = 0.0, list[tuple[Tensor, int]]()
+        losses: list[Tensor] = []
         for i, batch in enumerate(batches):
             progress = (epoch - 1 + i / len(batches)) / self._settings.epochs
-            waiting.append((self._step(batch, progress, generator), len(batch)))
-            if i:  # a GPU has the next step to do while the loss of this one is looked at
-                total += self._weigh(*waiting.pop(0), epoch)
+            losses.append(self._step(batch, progress, generator))
+            if i:  # while a GPU is at the next step already
+                check_loss(float(losses[i - 1]), epoch)
             on_batch(epoch, i + 1, len(batches))
-        total += self._weigh(*waiting.pop(), epoch)
+        check_loss(float(losses[-1]), epoch)
+        total = sum(float(loss) * len(batch) for loss, batch in zip(losses, batches, strict=True))
         return total / sum(len(batch) for batch in batches)
-
-    def _weigh(self, loss: Tensor, count: int, epoch: int) -> float:
-        """The loss of all tiles of a batch; GeoclassError where it is none."""
-        check_loss(float(loss), epoch)
-        return float(loss) * count
 
     def _draw_batches(self, generator: torch.Generator) -> Iterator[Tensor]:
         order = torch.from_numpy(self._split.train)
