@@ -37,6 +37,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path)
     parser.add_argument("models", type=Path, nargs="*", default=[Path("shipped")])
+    parser.add_argument("--dehaze", action="store_true", help="as `geoclass map` does it")
     args = parser.parse_args()
     scenes = list_scenes(args.folder, read_corners())
     for path in args.models:
@@ -46,7 +47,9 @@ def main() -> None:
         print("| scene | tiles | forest | unknown | others |\n|---|---|---|---|---|")
         totals: dict[str, Counter[str]] = defaultdict(Counter)
         for scene, place, corners in scenes:
-            found = count_labels(cut_tiles(scene, corners, model), model, classifier)
+            found = count_labels(
+                cut_tiles(scene, corners, model, dehaze=args.dehaze), model, classifier
+            )
             totals[place] += found
             print(write_row(scene.stem, found))
         for place, found in totals.items():
@@ -72,11 +75,11 @@ def list_scenes(folder: Path, corners: dict[str, Corners]) -> list[tuple[Path, s
     return scenes
 
 
-def cut_tiles(scene: Path, corners: Corners, model: Model) -> np.ndarray:
+def cut_tiles(scene: Path, corners: Corners, model: Model, *, dehaze: bool) -> np.ndarray:
     """Uint8 (n, 3, tile, tile), as a map would read them."""
-    radiometry = RadiometrySettings()
+    radiometry = RadiometrySettings(dehaze=dehaze)
     if "l2a" in scene.name:
-        radiometry = RadiometrySettings(profile="l2a", dn_offset=0)
+        radiometry = RadiometrySettings(profile="l2a", dn_offset=0, dehaze=dehaze)
     settings = MapSettings(radiometry=radiometry)
     plan = plan_map(scene, model.contract, model.sha256, settings, bands=[1, 2, 3])
     with rasterio.open(scene) as file:

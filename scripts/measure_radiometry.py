@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """How often a model is right on tiles labelled by eye, under each reading of their numbers.
 
-    .venv/bin/python scripts/measure_radiometry.py SCENES [MODEL]
+    .venv/bin/python scripts/measure_radiometry.py SCENES [MODEL] [--dehaze]
 
 SCENES is a folder in which the scenes of docs/eye-labels.csv are found by name, however deep.
 Tiles labelled `mixed` are left out: no single class would be honest for them.
@@ -9,8 +9,8 @@ Tiles labelled `mixed` are left out: no single class would be honest for them.
 
 from __future__ import annotations
 
+import argparse
 import csv
-import sys
 from collections import Counter, defaultdict
 from pathlib import Path
 
@@ -30,17 +30,21 @@ Labels = dict[str, dict[tuple[int, int], str]]
 
 
 def main() -> None:
-    folder = Path(sys.argv[1])
-    model = load_model(Path(sys.argv[2]) if len(sys.argv) > 2 else None)
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("model", type=Path, nargs="?", default=Path("shipped"))
+    parser.add_argument("--dehaze", action="store_true", help="as `geoclass map` does it")
+    args = parser.parse_args()
+    model = load_model(args.model)
     classifier = Classifier(model)
     print(f"model {model.sha256[:12]}\n")
     print("| scene | tiles | reading | right | unknown | group right | confused most |")
     print("|---|---|---|---|---|---|---|")
     totals: dict[tuple[str, str], Counter[str]] = defaultdict(Counter)
     for name, cells in read_labels().items():
-        (path,) = folder.rglob(name)
+        (path,) = args.folder.rglob(name)
         for reading in READINGS:
-            landcover, chosen = map_labelled(path, model, classifier, reading)
+            landcover, chosen = map_labelled(path, model, classifier, reading, dehaze=args.dehaze)
             score, wrong = compare(landcover, cells)
             totals["L2A" if "l2a" in name else "L1C", reading] += score
             shown = reading if reading != "auto" else f"auto: {chosen}"
@@ -60,10 +64,10 @@ def read_labels() -> Labels:
 
 
 def map_labelled(
-    path: Path, model: Model, classifier: Classifier, reading: Profile
+    path: Path, model: Model, classifier: Classifier, reading: Profile, *, dehaze: bool
 ) -> tuple[LandCoverMap, str]:
     settings = MapSettings(
-        radiometry=RadiometrySettings(profile=reading),
+        radiometry=RadiometrySettings(profile=reading, dehaze=dehaze),
         # The labels are of all that the eye can see.
         masks=MaskSettings(masked_classes=()),
     )

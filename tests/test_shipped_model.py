@@ -82,6 +82,18 @@ def test_sample_scene_is_mapped(tmp_path: Path) -> None:
     assert cells["confidence"].between(0.1, 1).all()
 
 
+def test_haze_is_taken_off_the_sample_scene_where_asked(tmp_path: Path) -> None:
+    counts = []
+    for number, more in enumerate(([], ["--dehaze"])):
+        target = tmp_path / f"{number}.tif"
+        result = CliRunner().invoke(main, ["map", str(SAMPLE_SCENE), "-o", str(target), *more])
+        assert result.exit_code == 0, result.output
+        assert ("--dehaze takes that off" in result.output) == (not more)
+        assert ("haze of " in result.output) == bool(more)
+        counts.append(int((read_map(target).class_id == UNKNOWN).sum()))
+    assert counts[1] < 0.7 * counts[0]
+
+
 @pytest.mark.parametrize("stride", [64, 32])
 def test_half_the_bits_keep_the_sample_scenes_labels(stride: int) -> None:
     """Also of cells that are nearly unknown, or between two classes."""

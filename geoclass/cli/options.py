@@ -231,6 +231,9 @@ _RADIOMETRY_OPTIONS = (
         "--scale", metavar="LO,HI", callback=parse_scale, help="Numbers to be black and white."
     ),
     click.option("--dn-offset", type=float, metavar="N", help="Subtract N from the numbers first."),
+    click.option(
+        "--dehaze", is_flag=True, help="Take off the light of haze, by the scene's darkest pixels."
+    ),
 )
 
 

@@ -9,8 +9,7 @@ import numpy as np
 from geoclass.errors import SceneError
 from geoclass.mapping.cells import fill_invalid
 from geoclass.model.classifier import Prediction
-from geoclass.scene.radiometry import Radiometry
-from geoclass.scene.recognition import warn
+from geoclass.scene.radiometry import Radiometry, warn
 from geoclass.scene.sample import Sample
 from geoclass.scene.source import SceneSource
 

@@ -8,7 +8,7 @@ scales, other stretches taken back and air put back, is linear in the stored num
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -145,3 +145,8 @@ def read_as_scaled(low: float, high: float) -> Radiometry:
         bias=(-low * gain, -low * gain, -low * gain),
         reason=f"{low:g} … {high:g} stretched, as asked for",
     )
+
+
+def warn(radiometry: Radiometry, *warnings: str) -> Radiometry:
+    """The same reading with more to be said about it."""
+    return replace(radiometry, warnings=(*radiometry.warnings, *warnings))

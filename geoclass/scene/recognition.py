@@ -7,12 +7,12 @@ The air scatters blue light: above it (Level-1C) nothing is as dark in blue as o
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 
 import numpy as np
 
 from geoclass.errors import SceneError
 from geoclass.scene.facts import Triple
+from geoclass.scene.haze import DARK_SHARE, treat_haze
 from geoclass.scene.radiometry import (
     BASELINE_OFFSET,
     EUROSAT_NAME,
@@ -30,8 +30,6 @@ from geoclass.scene.sample import Sample
 from geoclass.scene.settings import RadiometrySettings
 from geoclass.scene.source import SceneSource
 
-DARK_SHARE = 2.0
-"""Per cent of pixels that are darker than what counts as dark."""
 L1C_DARKEST_BLUE = 450.0
 """Above the air, dark pixels are brighter than this: of EuroSAT's tiles all, at 570 and more."""
 L2A_BRIGHTEST_BLUE = 700.0
@@ -50,6 +48,13 @@ def find_candidates(
     source: SceneSource, settings: RadiometrySettings, sample: Sample
 ) -> list[Radiometry]:
     """All plausible readings of a scene's numbers, the likeliest first; SceneError if none is."""
+    found = _find_readings(source, settings, sample)
+    return [treat_haze(reading, sample, remove=settings.dehaze) for reading in found]
+
+
+def _find_readings(
+    source: SceneSource, settings: RadiometrySettings, sample: Sample
+) -> list[Radiometry]:
     if settings.scale is not None:
         return [read_as_scaled(*settings.scale)]
     if settings.profile == "rgb8":
@@ -179,8 +184,3 @@ def _plausible_levels(dark: np.ndarray | None) -> list[str]:
     blue = float(dark[2])
     levels = ["Level-1C"] if blue > L1C_DARKEST_BLUE else []
     return [*levels, *(["Level-2A"] if blue < L2A_BRIGHTEST_BLUE else [])]
-
-
-def warn(radiometry: Radiometry, *warnings: str) -> Radiometry:
-    """The same reading with more to be said about it."""
-    return replace(radiometry, warnings=(*radiometry.warnings, *warnings))

@@ -102,6 +102,8 @@ class RadiometrySettings:
     """The numbers that are to be black and white, 1 and 255 of EuroSAT's stretch."""
     dn_offset: float | None = None
     """Subtracted from the numbers."""
+    dehaze: bool = False
+    """Take off what haze adds, by the scene's darkest pixels; see `geoclass.scene.haze`."""
 
     def __post_init__(self) -> None:
         if self.profile not in PROFILES:

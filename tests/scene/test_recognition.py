@@ -65,6 +65,17 @@ def test_dark_blue_tells_the_level(find: Find, dtype: str) -> None:
     assert "by its dark blue" in above.reason
 
 
+def test_haze_is_told_of_or_taken_off(find: Find) -> None:
+    """As much in blue as a low winter sun adds."""
+    hazy = ground("Level-1C") + np.array([200, 250, 450])[:, None, None, None]
+    (told,) = find(hazy.astype(np.uint16), level="Level-1C")
+    assert "--dehaze" in told.warnings[0]
+    (treated,) = find(hazy.astype(np.uint16), RadiometrySettings(dehaze=True), level="Level-1C")
+    assert not treated.warnings
+    assert treated.bias[2] < treated.bias[0] < 0
+    assert "haze of" in treated.reason
+
+
 def test_metadata_beat_pixels(find: Find) -> None:
     stored = ground("Level-2A").astype(np.uint16)
     (told,) = find(stored, level="Level-1C", baseline="02.09")

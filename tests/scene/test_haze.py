@@ -1,0 +1,95 @@
+"""Haze, told by a scene's darkest pixels and taken off."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from geoclass.scene.haze import (
+    HAZIEST_DN,
+    HAZY_DN,
+    USUAL_DARK_DN,
+    find_haze,
+    treat_haze,
+)
+from geoclass.scene.radiometry import (
+    EUROSAT_MAX_DN,
+    Radiometry,
+    read_as_l1c,
+    read_as_l2a,
+    read_as_rgb8,
+)
+from geoclass.scene.sample import Sample
+
+USUAL = np.array(USUAL_DARK_DN)
+
+
+def brighter(red: float, green: float, blue: float) -> np.ndarray:
+    """Dark pixels with so much more light than usual."""
+    return USUAL + np.array([red, green, blue])
+
+
+def read(offset: float = 0.0) -> Radiometry:
+    return read_as_l1c((1.0, 1.0, 1.0), (-offset,) * 3, "told")
+
+
+def sample(darkest: np.ndarray, brightest: float = 2700.0) -> Sample:
+    """A tenth of it dark, the rest anything brighter."""
+    rng = np.random.default_rng(0)
+    stored = rng.uniform(darkest[:, None, None, None] + 50, brightest, (3, 4, 32, 32))
+    stored[:, :, :4] = darkest[:, None, None, None]
+    return Sample(stored=stored, valid=np.ones((4, 32, 32), dtype=bool))
+
+
+def test_haze_is_what_the_darkest_pixels_have_more_than_usual() -> None:
+    assert find_haze(read(), sample(brighter(100, 150, 300))) == pytest.approx((100, 150, 300))
+    assert find_haze(read(), sample(USUAL - 100)) == (0, 0, 0)
+
+
+def test_what_is_redder_than_haze_is_the_grounds() -> None:
+    assert find_haze(read(), sample(brighter(300, 200, 100))) == pytest.approx((100, 100, 100))
+    assert find_haze(read(), sample(brighter(300, -200, 100))) == pytest.approx((0, 0, 100))
+
+
+def test_numbers_are_read_before_they_are_compared() -> None:
+    hazy = sample(brighter(100, 150, 300) + 1000, 3700)
+    assert find_haze(read(offset=1000), hazy) == pytest.approx((100, 150, 300))
+    # What a typical atmosphere adds to a Level-2A scene is no haze.
+    clear = read_as_l2a((1.0, 1.0, 1.0), (0.0, 0.0, 0.0), "told")
+    assert max(find_haze(clear, sample(np.array([150.0, 250.0, 150.0]))) or (9e9,)) < 50
+
+
+def test_the_dark_becomes_usual_and_white_stays_white() -> None:
+    haze = np.array([100.0, 150.0, 300.0])
+    treated = treat_haze(read(), sample(USUAL + haze), remove=True)
+    seen = np.array(treated.gain) * (USUAL + haze) + np.array(treated.bias)
+    assert seen == pytest.approx(USUAL)
+    white = np.array(treated.gain) * EUROSAT_MAX_DN + np.array(treated.bias)
+    assert white == pytest.approx((EUROSAT_MAX_DN,) * 3)
+    assert treated.reason == "told; haze of 100, 150, 300 taken off"
+    assert not treated.warnings
+
+
+def test_a_hazy_scene_is_told_of_and_left_as_it_is() -> None:
+    for blue, told in ((HAZY_DN - 20, False), (HAZY_DN + 20, True)):
+        treated = treat_haze(read(), sample(brighter(0, 0, blue)), remove=False)
+        assert (treated.gain, treated.bias) == (read().gain, read().bias)
+        assert any("--dehaze" in warning for warning in treated.warnings) == told
+
+
+@pytest.mark.parametrize("remove", [True, False])
+def test_cloud_is_no_haze(remove: bool) -> None:
+    treated = treat_haze(read(), sample(USUAL + HAZIEST_DN + 50), remove=remove)
+    assert (treated.gain, treated.bias) == (read().gain, read().bias)
+    assert bool(treated.warnings) == remove
+
+
+def test_pictures_stretched_as_eurosat_are_left_alone() -> None:
+    reading = read_as_rgb8("told")
+    assert treat_haze(reading, sample(USUAL + 300), remove=False) == reading
+    assert "no haze taken off" in treat_haze(reading, sample(USUAL), remove=True).warnings[0]
+
+
+def test_a_scene_without_data_has_no_haze() -> None:
+    empty = Sample(stored=np.zeros((3, 1, 8, 8)), valid=np.zeros((1, 8, 8), dtype=bool))
+    assert find_haze(read(), empty) is None
