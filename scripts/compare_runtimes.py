@@ -32,7 +32,7 @@ from pathlib import Path
 import numpy as np
 from processes import run_measured
 
-SHIPPED_ARCH = "tilenet"
+SHIPPED_ARCH = "tilenet-fine"
 """As geoclass.model.networks has it, which would import torch for every runtime."""
 BATCH = {SHIPPED_ARCH: 128, "customnet": 64}
 ONE_SCENE = 29_584

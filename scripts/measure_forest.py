@@ -24,7 +24,7 @@ from geoclass.mapping.plan import plan_map
 from geoclass.mapping.settings import MapSettings
 from geoclass.model.checkpoint import Model, load_model
 from geoclass.model.classifier import Classifier
-from geoclass.scene.settings import RadiometrySettings
+from geoclass.scene.settings import HAZES, Haze, RadiometrySettings
 
 ROOT = Path(__file__).parents[1]
 TILES = ROOT / "docs" / "forest-tiles.csv"
@@ -37,7 +37,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path)
     parser.add_argument("models", type=Path, nargs="*", default=[Path("shipped")])
-    parser.add_argument("--dehaze", action="store_true", help="as `geoclass map` does it")
+    parser.add_argument("--haze", choices=HAZES, default="auto", help="as of `geoclass map`")
     args = parser.parse_args()
     scenes = list_scenes(args.folder, read_corners())
     for path in args.models:
@@ -48,7 +48,7 @@ def main() -> None:
         totals: dict[str, Counter[str]] = defaultdict(Counter)
         for scene, place, corners in scenes:
             found = count_labels(
-                cut_tiles(scene, corners, model, dehaze=args.dehaze), model, classifier
+                cut_tiles(scene, corners, model, haze=args.haze), model, classifier
             )
             totals[place] += found
             print(write_row(scene.stem, found))
@@ -75,11 +75,11 @@ def list_scenes(folder: Path, corners: dict[str, Corners]) -> list[tuple[Path, s
     return scenes
 
 
-def cut_tiles(scene: Path, corners: Corners, model: Model, *, dehaze: bool) -> np.ndarray:
+def cut_tiles(scene: Path, corners: Corners, model: Model, *, haze: Haze) -> np.ndarray:
     """Uint8 (n, 3, tile, tile), as a map would read them."""
-    radiometry = RadiometrySettings(dehaze=dehaze)
+    radiometry = RadiometrySettings(haze=haze)
     if "l2a" in scene.name:
-        radiometry = RadiometrySettings(profile="l2a", dn_offset=0, dehaze=dehaze)
+        radiometry = RadiometrySettings(profile="l2a", dn_offset=0, haze=haze)
     settings = MapSettings(radiometry=radiometry)
     plan = plan_map(scene, model.contract, model.sha256, settings, bands=[1, 2, 3])
     with rasterio.open(scene) as file:

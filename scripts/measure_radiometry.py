@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """How often a model is right on tiles labelled by eye, under each reading of their numbers.
 
-    .venv/bin/python scripts/measure_radiometry.py SCENES [MODEL] [--dehaze]
+    .venv/bin/python scripts/measure_radiometry.py SCENES [MODEL] [--haze keep]
 
 SCENES is a folder in which the scenes of docs/eye-labels.csv are found by name, however deep.
 Tiles labelled `mixed` are left out: no single class would be honest for them.
@@ -21,7 +21,7 @@ from geoclass.mapping.plan import plan_map
 from geoclass.mapping.settings import MapSettings
 from geoclass.model.checkpoint import Model, load_model
 from geoclass.model.classifier import Classifier
-from geoclass.scene.settings import MaskSettings, Profile, RadiometrySettings
+from geoclass.scene.settings import HAZES, Haze, MaskSettings, Profile, RadiometrySettings
 
 LABELS = Path(__file__).parents[1] / "docs" / "eye-labels.csv"
 READINGS: tuple[Profile, ...] = ("auto", "l1c", "l2a")
@@ -33,7 +33,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path)
     parser.add_argument("model", type=Path, nargs="?", default=Path("shipped"))
-    parser.add_argument("--dehaze", action="store_true", help="as `geoclass map` does it")
+    parser.add_argument("--haze", choices=HAZES, default="auto", help="as of `geoclass map`")
     args = parser.parse_args()
     model = load_model(args.model)
     classifier = Classifier(model)
@@ -44,7 +44,7 @@ def main() -> None:
     for name, cells in read_labels().items():
         (path,) = args.folder.rglob(name)
         for reading in READINGS:
-            landcover, chosen = map_labelled(path, model, classifier, reading, dehaze=args.dehaze)
+            landcover, chosen = map_labelled(path, model, classifier, reading, haze=args.haze)
             score, wrong = compare(landcover, cells)
             totals["L2A" if "l2a" in name else "L1C", reading] += score
             shown = reading if reading != "auto" else f"auto: {chosen}"
@@ -64,10 +64,10 @@ def read_labels() -> Labels:
 
 
 def map_labelled(
-    path: Path, model: Model, classifier: Classifier, reading: Profile, *, dehaze: bool
+    path: Path, model: Model, classifier: Classifier, reading: Profile, *, haze: Haze
 ) -> tuple[LandCoverMap, str]:
     settings = MapSettings(
-        radiometry=RadiometrySettings(profile=reading, dehaze=dehaze),
+        radiometry=RadiometrySettings(profile=reading, haze=haze),
         # The labels are of all that the eye can see.
         masks=MaskSettings(masked_classes=()),
     )

@@ -82,16 +82,22 @@ def test_sample_scene_is_mapped(tmp_path: Path) -> None:
     assert cells["confidence"].between(0.1, 1).all()
 
 
-def test_haze_is_taken_off_the_sample_scene_where_asked(tmp_path: Path) -> None:
-    counts = []
-    for number, more in enumerate(([], ["--dehaze"])):
-        target = tmp_path / f"{number}.tif"
-        result = CliRunner().invoke(main, ["map", str(SAMPLE_SCENE), "-o", str(target), *more])
+def test_haze_is_taken_off_the_sample_scene(tmp_path: Path) -> None:
+    """Without, its woods are lakes and more of it is unknown."""
+    maps = []
+    for haze in ("auto", "keep"):
+        target = tmp_path / f"{haze}.tif"
+        wishes = ["map", str(SAMPLE_SCENE), "-o", str(target), "--haze", haze]
+        result = CliRunner().invoke(main, wishes)
         assert result.exit_code == 0, result.output
-        assert ("--dehaze takes that off" in result.output) == (not more)
-        assert ("haze of " in result.output) == bool(more)
-        counts.append(int((read_map(target).class_id == UNKNOWN).sum()))
-    assert counts[1] < 0.7 * counts[0]
+        assert ("haze of " in result.output) == (haze == "auto")
+        maps.append(read_map(target).class_id)
+    forest = EUROSAT.names.index("Forest")
+    treated, kept = (
+        (int((found == forest).sum()), int((found == UNKNOWN).sum())) for found in maps
+    )
+    assert treated[0] > kept[0]
+    assert treated[1] < kept[1]
 
 
 @pytest.mark.parametrize("stride", [64, 32])
@@ -181,7 +187,7 @@ def test_evaluate_scores_the_test_part_it_never_saw() -> None:
     scores = json.loads(result.stdout)
     assert scores["tiles"] == 5400
     # To a tenth of a percent: another processor may round a tile or two to the other side.
-    assert round(scores["accuracy"], 3) >= 0.98
+    assert round(scores["accuracy"], 3) >= 0.986
     assert scores["calibration_error"] <= 0.01
 
 

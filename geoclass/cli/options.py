@@ -14,6 +14,7 @@ from click.shell_completion import CompletionItem
 from geoclass.contract import Precision
 from geoclass.errors import SettingsError
 from geoclass.scene.settings import (
+    HAZES,
     PROFILES,
     RESAMPLINGS,
     Bounds,
@@ -232,7 +233,11 @@ _RADIOMETRY_OPTIONS = (
     ),
     click.option("--dn-offset", type=float, metavar="N", help="Subtract N from the numbers first."),
     click.option(
-        "--dehaze", is_flag=True, help="Take off the light of haze, by the scene's darkest pixels."
+        "--haze",
+        type=click.Choice(HAZES),
+        default=RadiometrySettings().haze,
+        show_default=True,
+        help="Its light, by the scene's darkest pixels; auto: remove much.",
     ),
 )
 

@@ -23,8 +23,8 @@ class TrainSettings:
     """A recipe; the defaults are those of the network that ships."""
 
     arch: Arch = SHIPPED_ARCH
-    epochs: int = 48
-    batch_size: int = 128
+    epochs: int = 80
+    batch_size: int = 256
     drop_partial_batch: bool = True
     optimizer: Optimizer = "muon"
     """`muon` is for convolutions; what it does not move is moved by AdamW at the same rate."""
@@ -78,7 +78,7 @@ VARIATIONS: dict[Variation, AugmentSettings | None] = {
 
 RECIPES: dict[Arch, TrainSettings] = {
     "tilenet": TrainSettings(arch="tilenet", epochs=48, batch_size=128),
-    "tilenet-fine": TrainSettings(arch="tilenet-fine", epochs=80, batch_size=256),
+    "tilenet-fine": TrainSettings(arch="tilenet-fine"),
     # The tutorial's recipe as it stands.
     "customnet": TrainSettings(
         arch="customnet",

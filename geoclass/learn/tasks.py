@@ -53,8 +53,8 @@ def choose_recipe(
 ) -> TrainSettings:
     """The recipe of a network, with some fields changed; bf16 where the device is fast at it.
 
-    `arch` is `tilenet`, the network that ships, `tilenet-fine`, a closer look, or `customnet`,
-    the tutorial's; None takes that of the model `start`, if there is one, else the one that ships.
+    `arch` is `tilenet-fine`, the network that ships, `tilenet`, a faster one, or `customnet`, the
+    tutorial's; None takes that of the model `start`, if there is one, else the one that ships.
     `changes` are fields of `TrainSettings`. Where training begins with a model it takes a third of
     the rate, and 20 epochs. Raises SettingsError for impossible values.
     """
@@ -153,11 +153,11 @@ def train_on_tiles(
 ) -> Model:
     """Train a network on a zip or folder of class folders, and write it to `output`.
 
-    `settings` are by default TileNet's recipe, with smaller batches where tiles are few; see
-    `choose_recipe`. `start` is a model to begin with. A fifth of each class is kept apart and
-    never looked at, a tenth of the rest chooses the best epoch; `split_seed` draws them, or
-    `lists` name them. With `skip_bad` images that cannot be used are left out; with `fill_memory`
-    a step takes as many tiles as a GPU holds.
+    `settings` are by default the recipe of the network that ships, with smaller batches where
+    tiles are few; see `choose_recipe`. `start` is a model to begin with. A fifth of each class is
+    kept apart and never looked at, a tenth of the rest chooses the best epoch; `split_seed` draws
+    them, or `lists` name them. With `skip_bad` images that cannot be used are left out; with
+    `fill_memory` a step takes as many tiles as a GPU holds.
     Where `max_hours` would not hold another epoch, the best so far becomes the model, and
     `resume` goes on from there.
 

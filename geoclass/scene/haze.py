@@ -13,6 +13,7 @@ import numpy as np
 from geoclass.scene.facts import Triple
 from geoclass.scene.radiometry import EUROSAT_MAX_DN, Radiometry, warn
 from geoclass.scene.sample import Sample
+from geoclass.scene.settings import Haze
 
 DARK_SHARE = 2.0
 """Per cent of pixels that are darker than what counts as dark."""
@@ -20,7 +21,7 @@ USUAL_DARK_DN: Triple = (379.0, 639.0, 790.0)
 """Digital numbers of red, green and blue that a tenth of EuroSAT's pixels stays below: its woods
 and waters, as the network knows them."""
 HAZY_DN = 350.0
-"""With so much more in blue a scene is called hazy."""
+"""With so much more in blue a scene is hazy."""
 HAZIEST_DN = 700.0
 """More than this is cloud, or nothing in the scene is dark."""
 
@@ -40,19 +41,15 @@ def find_haze(radiometry: Radiometry, sample: Sample) -> Triple | None:
     return (min(red, green), green, blue) if blue <= HAZIEST_DN else None
 
 
-def treat_haze(radiometry: Radiometry, sample: Sample, *, remove: bool) -> Radiometry:
-    """The reading without the haze's light where that is asked for, else told of much of it."""
-    haze = find_haze(radiometry, sample)
-    if not remove:
-        if haze is None or haze[2] < HAZY_DN:
-            return radiometry
-        return warn(
-            radiometry,
-            f"hazy: the darkest pixels are {haze[2]:.0f} brighter in blue than usual, and the dark "
-            "is mistaken for water or unknown; --dehaze takes that off",
-        )
+def treat_haze(radiometry: Radiometry, sample: Sample, wish: Haze) -> Radiometry:
+    """The reading with the haze's light taken off, where that is wished for and can be told."""
+    haze = None if wish == "keep" else find_haze(radiometry, sample)
     if haze is None:
+        if wish != "remove":
+            return radiometry
         return warn(radiometry, "no haze taken off: nothing in the scene tells how much there is")
+    if wish == "auto" and haze[2] < HAZY_DN:
+        return radiometry
     # White stays white, since haze takes about as much from bright ground as it adds to dark.
     white = EUROSAT_MAX_DN
     left = [1 - h / (white - usual) for h, usual in zip(haze, USUAL_DARK_DN, strict=True)]

@@ -49,7 +49,10 @@ def find_candidates(
 ) -> list[Radiometry]:
     """All plausible readings of a scene's numbers, the likeliest first; SceneError if none is."""
     found = _find_readings(source, settings, sample)
-    return [treat_haze(reading, sample, remove=settings.dehaze) for reading in found]
+    # Where several are plausible, haze in one may be the offset or the air of another.
+    is_told = len(found) == 1 and settings.scale is None
+    haze = "keep" if settings.haze == "auto" and not is_told else settings.haze
+    return [treat_haze(reading, sample, haze) for reading in found]
 
 
 def _find_readings(

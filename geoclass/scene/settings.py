@@ -88,6 +88,9 @@ class MaskSettings:
             )
 
 
+Haze = Literal["auto", "keep", "remove"]
+HAZES: tuple[Haze, ...] = get_args(Haze)
+
 Profile = Literal["auto", "l1c", "l2a", "tci", "rgb8"]
 PROFILES: tuple[Profile, ...] = get_args(Profile)
 
@@ -102,14 +105,17 @@ class RadiometrySettings:
     """The numbers that are to be black and white, 1 and 255 of EuroSAT's stretch."""
     dn_offset: float | None = None
     """Subtracted from the numbers."""
-    dehaze: bool = False
-    """Take off what haze adds, by the scene's darkest pixels; see `geoclass.scene.haze`."""
+    haze: Haze = "auto"
+    """What haze adds, by the scene's darkest pixels, is taken off (`remove`), left (`keep`), or
+    taken off where it is much; see `geoclass.scene.haze`."""
 
     def __post_init__(self) -> None:
         if self.profile not in PROFILES:
             raise SettingsError(
                 f"unknown radiometry {self.profile!r}: choose {', '.join(PROFILES)}"
             )
+        if self.haze not in HAZES:
+            raise SettingsError(f"unknown wish about haze {self.haze!r}: choose {', '.join(HAZES)}")
         if self.scale is not None and not self.scale[0] < self.scale[1]:
             raise SettingsError(f"scale must have LO < HI, got {self.scale[0]:g},{self.scale[1]:g}")
         if self.scale is not None and (self.profile != "auto" or self.dn_offset is not None):

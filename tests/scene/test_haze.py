@@ -20,6 +20,7 @@ from geoclass.scene.radiometry import (
     read_as_rgb8,
 )
 from geoclass.scene.sample import Sample
+from geoclass.scene.settings import Haze
 
 USUAL = np.array(USUAL_DARK_DN)
 
@@ -61,7 +62,7 @@ def test_numbers_are_read_before_they_are_compared() -> None:
 
 def test_the_dark_becomes_usual_and_white_stays_white() -> None:
     haze = np.array([100.0, 150.0, 300.0])
-    treated = treat_haze(read(), sample(USUAL + haze), remove=True)
+    treated = treat_haze(read(), sample(USUAL + haze), "remove")
     seen = np.array(treated.gain) * (USUAL + haze) + np.array(treated.bias)
     assert seen == pytest.approx(USUAL)
     white = np.array(treated.gain) * EUROSAT_MAX_DN + np.array(treated.bias)
@@ -70,24 +71,25 @@ def test_the_dark_becomes_usual_and_white_stays_white() -> None:
     assert not treated.warnings
 
 
-def test_a_hazy_scene_is_told_of_and_left_as_it_is() -> None:
-    for blue, told in ((HAZY_DN - 20, False), (HAZY_DN + 20, True)):
-        treated = treat_haze(read(), sample(brighter(0, 0, blue)), remove=False)
-        assert (treated.gain, treated.bias) == (read().gain, read().bias)
-        assert any("--dehaze" in warning for warning in treated.warnings) == told
+def test_much_haze_is_taken_off_unless_it_is_to_be_kept() -> None:
+    for blue, much in ((HAZY_DN - 20, False), (HAZY_DN + 20, True)):
+        hazy = sample(brighter(0, 0, blue))
+        assert (treat_haze(read(), hazy, "auto") != read()) == much
+        assert treat_haze(read(), hazy, "keep") == read()
+        assert treat_haze(read(), hazy, "remove") != read()
 
 
-@pytest.mark.parametrize("remove", [True, False])
-def test_cloud_is_no_haze(remove: bool) -> None:
-    treated = treat_haze(read(), sample(USUAL + HAZIEST_DN + 50), remove=remove)
+@pytest.mark.parametrize("wish", ["auto", "remove"])
+def test_cloud_is_no_haze(wish: Haze) -> None:
+    treated = treat_haze(read(), sample(USUAL + HAZIEST_DN + 50), wish)
     assert (treated.gain, treated.bias) == (read().gain, read().bias)
-    assert bool(treated.warnings) == remove
+    assert bool(treated.warnings) == (wish == "remove")
 
 
 def test_pictures_stretched_as_eurosat_are_left_alone() -> None:
     reading = read_as_rgb8("told")
-    assert treat_haze(reading, sample(USUAL + 300), remove=False) == reading
-    assert "no haze taken off" in treat_haze(reading, sample(USUAL), remove=True).warnings[0]
+    assert treat_haze(reading, sample(USUAL + 300), "keep") == reading
+    assert "no haze taken off" in treat_haze(reading, sample(USUAL), "remove").warnings[0]
 
 
 def test_a_scene_without_data_has_no_haze() -> None:

@@ -65,15 +65,16 @@ def test_dark_blue_tells_the_level(find: Find, dtype: str) -> None:
     assert "by its dark blue" in above.reason
 
 
-def test_haze_is_told_of_or_taken_off(find: Find) -> None:
+def test_much_haze_is_taken_off(find: Find) -> None:
     """As much in blue as a low winter sun adds."""
-    hazy = ground("Level-1C") + np.array([200, 250, 450])[:, None, None, None]
-    (told,) = find(hazy.astype(np.uint16), level="Level-1C")
-    assert "--dehaze" in told.warnings[0]
-    (treated,) = find(hazy.astype(np.uint16), RadiometrySettings(dehaze=True), level="Level-1C")
-    assert not treated.warnings
+    more = np.array([200, 250, 450])[:, None, None, None]
+    hazy = (ground("Level-1C") + more).astype(np.uint16)
+    (treated,) = find(hazy, level="Level-1C")
     assert treated.bias[2] < treated.bias[0] < 0
     assert "haze of" in treated.reason
+    (kept,) = find(hazy, RadiometrySettings(haze="keep"), level="Level-1C")
+    assert kept.bias == (0, 0, 0)
+    assert "haze" not in kept.reason
 
 
 def test_metadata_beat_pixels(find: Find) -> None:
@@ -97,7 +98,7 @@ def test_name_of_the_file_tells_the_level_too(find: Find, name: str, profile: st
 def test_person_beats_metadata(find: Find) -> None:
     stored = ground().astype(np.uint16)
     wishes = RadiometrySettings(profile="l2a", dn_offset=100.0)
-    (told,) = find(stored, wishes, level="Level-1C", add_offset=-1000)
+    (told,) = find(stored + 100, wishes, level="Level-1C", add_offset=-1000)
     plain = find(stored, RadiometrySettings(profile="l2a"), baseline="02.04")[0]
     assert told.name == "l2a"
     np.testing.assert_array_equal(told.apply(stored + 100), plain.apply(stored))
@@ -158,7 +159,8 @@ def test_pictures_of_8_bits(find: Find) -> None:
     told = find(tci)[-1]
     assert told.name == "tci"
     assert "Level-2A" in told.reason
-    (named,) = find(eurosat, name="T32TPS_20220612T100601_TCI_10m.tif", level="Level-1C")
+    wishes = RadiometrySettings(haze="keep")
+    (named,) = find(eurosat, wishes, name="T32TPS_20220612T100601_TCI_10m.tif", level="Level-1C")
     assert (named.name, named.gain[0]) == ("tci", pytest.approx(3558 / 255))
     (tagged,) = find(eurosat, radiometry="eurosat-l1c-8bit")
     assert (tagged.name, tagged.reason[:12]) == ("rgb8", "8-bit values")
