@@ -45,20 +45,13 @@ def correct_atmosphere(x: Tensor, sun: Tensor, aerosol: Tensor) -> Tensor:
     ρ_surface = (ρ − ρ_path) / T, seen from above, with ρ_path = (τ_R P_R + ω τ_A P_A) / 4μ
     and T = exp(−(τ_R/2 + τ_A/6 + τ_O₃)(1/μ + 1)) (single scattering, after Gordon and Wang 1994).
     """
+    rayleigh, ozone, color = (
+        by_channel(v, x.device) for v in (RAYLEIGH_DEPTH, OZONE_DEPTH, _AEROSOL_COLOR)
+    )
     path = path_radiance(sun, aerosol)
     path = path.minimum((x.amin(dim=(2, 3), keepdim=True) - DARKEST).clamp(min=0))
-    return (x - path) / transmittance(sun, aerosol)
-
-
-def exchange_atmosphere(x: Tensor, sun: Tensor, aerosol: Tensor) -> Tensor:
-    """Level-1C tiles as under another sun and other air, for what they were taken through.
-
-    Shapes are as above. A low sun's light has a long way through the air, of which it leaves
-    much there: winter is blue.
-    """
-    usual = constant((TYPICAL_SUN, TYPICAL_AEROSOL), x.device).reshape(2, 1, 1, 1, 1)
-    ground = correct_atmosphere(x, *usual)
-    return ground * transmittance(sun, aerosol) + path_radiance(sun, aerosol)
+    transmittance = torch.exp(-(rayleigh / 2 + aerosol * color / 6 + ozone) * (1 / sun + 1))
+    return (x - path) / transmittance
 
 
 def path_radiance(sun: Tensor, aerosol: Tensor) -> Tensor:
@@ -70,15 +63,6 @@ def path_radiance(sun: Tensor, aerosol: Tensor) -> Tensor:
     phase = 0.75 * (1 + sun**2)
     scattered = rayleigh * phase + aerosol * color * _AEROSOL_BACKSCATTER
     return scattered / (4 * sun) / WHITE_REFLECTANCE
-
-
-def transmittance(sun: Tensor, aerosol: Tensor) -> Tensor:
-    """Share of light that comes through the air, down and up again, (n, 3, 1, 1): T above."""
-    rayleigh, ozone, color = (
-        by_channel(v, sun.device) for v in (RAYLEIGH_DEPTH, OZONE_DEPTH, _AEROSOL_COLOR)
-    )
-    depth = rayleigh / 2 + aerosol * color / 6 + ozone
-    return torch.exp(-depth * (1 / sun + 1))
 
 
 def by_channel(values: tuple[float, float, float], device: torch.device) -> Tensor:

@@ -14,7 +14,6 @@ from geoclass.learn.atmosphere import (
     TYPICAL_SUN,
     by_channel,
     correct_atmosphere,
-    exchange_atmosphere,
     path_radiance,
 )
 from geoclass.learn.degrade import blur_tiles, coarsen_tiles, join_tiles
@@ -54,9 +53,7 @@ class AugmentSettings:
     """Standard deviation of the light added by the air in the blue band, as a share of white;
     less in green and red."""
     corrected_share: float = 0.3
-    """Seen as if corrected for the air (Level-2A) …"""
-    exchanged_share: float = 0.5
-    """… and of the rest through other air, under another sun."""
+    """Seen as if corrected for the air (Level-2A)."""
     veil: float = 0.45
     """Up to such a share of a tile's light comes from thin cloud or smoke …"""
     veil_share: float = 0.2
@@ -78,8 +75,8 @@ BLUR_SIGMA = (0.5, 1.2)
 NOISE_SIGMA = (2.0, 10.0)
 """Grey levels."""
 JPEG_QUALITY = (25, 80)
-SUN_COSINE = (0.36, 0.94)
-"""Of zenith angles from 69° to 20°."""
+SUN_COSINE = (0.42, 0.94)
+"""Of zenith angles from 65° to 20°."""
 AEROSOL_DEPTH = (0.02, 0.3)
 RELIEF_KNOTS = (4, 16)
 """Heights and hollows along a tile's side."""
@@ -115,12 +112,6 @@ def _draw(n: int, share: float, generator: torch.Generator) -> Tensor:
     return (torch.rand(n, generator=generator) < share).nonzero()[:, 0]
 
 
-def _part(n: int, share: float, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Which of n tiles, each with a chance of `share`, and which not."""
-    chosen = torch.rand(n, generator=generator) < share
-    return chosen.nonzero()[:, 0], (~chosen).nonzero()[:, 0]
-
-
 def _relight(x: Tensor, settings: AugmentSettings, generator: torch.Generator) -> Tensor:
     """Other sun, other air: float (n, 3, s, s), 0–1, to the same; a little may leave 0–1."""
     n, channels = x.shape[:2]
@@ -135,16 +126,13 @@ def _relight(x: Tensor, settings: AugmentSettings, generator: torch.Generator) -
     drawn = send(torch.cat([gamma, gain, path, veil, offset], dim=1), x.device)
     parts: Sequence[Tensor] = drawn.split([1, channels, channels, 1, 1], dim=1)
     gamma, gain, path, veil, offset = parts
-    corrected, rest = _part(n, settings.corrected_share, generator)
-    exchanged = rest[_draw(len(rest), settings.exchanged_share, generator)]
+    corrected = send(_draw(n, settings.corrected_share, generator), x.device)
+    sun = send(_uniform(*SUN_COSINE, len(corrected), generator), x.device)
+    aerosol = send(_uniform(*AEROSOL_DEPTH, len(corrected), generator), x.device)
     if settings.relief:
         x = _shade(x, settings, generator)
     # The air first: it was between the ground and the tile as it is.
-    for change, tiles in ((correct_atmosphere, corrected), (exchange_atmosphere, exchanged)):
-        sun = send(_uniform(*SUN_COSINE, len(tiles), generator), x.device)
-        aerosol = send(_uniform(*AEROSOL_DEPTH, len(tiles), generator), x.device)
-        there = send(tiles, x.device)
-        x[there] = change(x[there], sun, aerosol)
+    x[corrected] = correct_atmosphere(x[corrected], sun, aerosol)
     x = x**gamma * gain
     x = x + path * (1 - x)  # towards white, or away from it
     return x + veil * (VEIL_BRIGHTNESS - x) + offset

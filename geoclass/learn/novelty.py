@@ -32,7 +32,6 @@ AS_MAPPED = AugmentSettings(
     relief=0.0,
     path_radiance=0.0,
     corrected_share=0.0,
-    exchanged_share=0.0,
     veil_share=0.0,
     offset_share=0.0,
     degrade_share=0.1,

@@ -18,7 +18,6 @@ PLAIN = AugmentSettings(
     relief=0,
     path_radiance=0,
     corrected_share=0,
-    exchanged_share=0,
     veil=0,
     offset=0,
     degrade_share=0,
@@ -94,9 +93,9 @@ def test_path_radiance_moves_blue_most_and_red_least() -> None:
 def test_relief_lights_ground_unevenly_and_leaves_the_air_alone() -> None:
     grey = torch.full((400, 3, 64, 64), 100, dtype=torch.uint8)
     out = run(grey, relief=0.5, relief_share=0.5)
-    uneven = out.std(dim=(1, 2, 3)) > 1e-3
+    uneven = out.std(dim=(1, 2, 3)) > 0.1
     assert 0.4 < uneven.float().mean() < 0.6
-    assert (out[~uneven] - 100).abs().max() < 0.01
+    assert (out[~uneven] - 100).abs().max() < 0.1
     # As often darker as brighter; blue, which has most of the air's light, less so than red.
     assert 90 < out[uneven].median() < 110
     ground = out[uneven].std(dim=(0, 2, 3))
@@ -162,38 +161,6 @@ def test_some_tiles_lose_the_light_of_the_air() -> None:
     lost = forest[:, :, 0, 0] - out[corrected]
     assert (lost[:, 2] > lost[:, 1]).all()
     assert (lost[:, 1] > lost[:, 0]).all()
-
-
-def test_other_air_makes_some_tiles_bluer_and_flatter_or_clearer() -> None:
-    forest = torch.tensor([40, 64, 76], dtype=torch.uint8)[None, :, None, None]
-    grain = torch.randint(0, 9, (400, 1, 16, 16), generator=torch.Generator().manual_seed(2))
-    images = (forest.int() + grain - 4).to(torch.uint8)
-    out = run(images, exchanged_share=0.5) - images
-    changed = out.abs().amax(dim=(1, 2, 3)) > 0.5
-    assert 0.4 < changed.float().mean() < 0.6
-    added = out[changed].mean(dim=(2, 3))
-    hazier = added[added[:, 2] > 5]
-    assert len(hazier) > 20
-    # Winter is blue.
-    assert (hazier[:, 2] > hazier[:, 1]).all()
-    assert (hazier[:, 1] > hazier[:, 0] - 1).all()
-    assert added[:, 2].min() < 0
-    assert added[:, 2].max() > 30
-
-
-def test_no_tile_gets_other_air_that_has_none() -> None:
-    """Level-2A has lost the light of the air, which cannot be had twice."""
-    images = torch.full((400, 3, 8, 8), 100, dtype=torch.uint8)
-    seeds = range(3)
-    for seed in seeds:
-        corrected = run(images, seed, corrected_share=0.5) != 100
-        both = run(images, seed, corrected_share=0.5, exchanged_share=1.0)
-        only = both[~corrected[:, 0, 0, 0]]
-        assert (only != 100).any(dim=1).all()
-        assert torch.equal(
-            both[corrected[:, 0, 0, 0]],
-            run(images, seed, corrected_share=0.5)[corrected[:, 0, 0, 0]],
-        )
 
 
 DEGRADED_BY = {"blur_tiles": 0, "coarsen_tiles": 0, "simulate_jpeg": 0, "NOISE_SIGMA": (0.0, 0.0)}
