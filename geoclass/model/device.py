@@ -73,9 +73,15 @@ def send(tensor: Tensor, device: torch.device) -> Tensor:
     return tensor.to(device)
 
 
-@cache
 def constant(values: Numbers, device: torch.device) -> Tensor:
     """Float32 numbers that a device is sent once, however often they are asked for."""
+    if torch.compiler.is_compiling():  # what is traced then is no tensor to keep
+        return torch.tensor(values, dtype=torch.float32, device=device)
+    return _keep(values, device)
+
+
+@cache
+def _keep(values: Numbers, device: torch.device) -> Tensor:
     with torch.inference_mode(mode=False):  # who asks first need not be who asks next
         return torch.tensor(values, dtype=torch.float32, device=device)
 

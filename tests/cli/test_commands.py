@@ -363,7 +363,7 @@ class TestTrainAndEvaluate:
         more = ("--batch-size", "auto", "--device", "cpu", "--epochs", 1, "--patience", 3)
         run("train", tiles, "-o", model, *more)
         recipe = load_model(model).contract.training.recipe
-        assert (recipe["batch_size"], recipe["patience"]) == (128, 3)
+        assert (recipe["batch_size"], recipe["patience"]) == (RECIPES[SHIPPED_ARCH].batch_size, 3)
         refused = CliRunner().invoke(main, ["train", str(tiles), "-o", "m", "--batch-size", "big"])
         assert refused.exit_code == 2
         assert "'big' is neither a number nor auto" in refused.output

@@ -15,7 +15,7 @@ from geoclass.landcover import LandCoverMap
 from geoclass.mapping.pipeline import run_map
 from geoclass.mapping.plan import plan_map
 from geoclass.mapping.settings import MapSettings
-from geoclass.scene.settings import FrameSettings
+from geoclass.scene.settings import FrameSettings, RadiometrySettings
 from tests.conftest import FakeClassifier, make_contract
 from tests.scene.products import UTM
 from tests.scene.server import serve
@@ -52,7 +52,9 @@ def run(scene: str) -> LandCoverMap:
     left, top = TRANSFORM @ (BOX.col_off, BOX.row_off)
     right, bottom = TRANSFORM @ (BOX.col_off + BOX.width, BOX.row_off + BOX.height)
     frame = FrameSettings(bbox=(left, bottom, right, top), bbox_crs=UTM)
-    plan = plan_map(scene, make_contract(), "ab" * 32, MapSettings(frame=frame))
+    # A remote scene is told by its overview, where noise has less haze.
+    settings = MapSettings(frame=frame, radiometry=RadiometrySettings(haze="keep"))
+    plan = plan_map(scene, make_contract(), "ab" * 32, settings)
     return run_map(plan, FakeClassifier(), strip_pixels=1_000_000)
 
 
