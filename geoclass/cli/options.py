@@ -237,7 +237,7 @@ _RADIOMETRY_OPTIONS = (
         type=click.Choice(HAZES),
         default=RadiometrySettings().haze,
         show_default=True,
-        help="Its light, by the scene's darkest pixels; auto: remove much.",
+        help="Light of haze, told by the darkest pixels; auto: remove much of it.",
     ),
 )
 
