@@ -224,6 +224,11 @@ class TrainingRun:
                 for key, tensor in kept.items():
                     if tensor.shape == weight.shape:
                         kept[key] = torch.empty_like(weight).copy_(tensor)
+                    elif tensor.ndim:
+                        raise SettingsError(
+                            "the checkpoint's optimiser is of another version of geoclass: train "
+                            "anew without --resume"
+                        )
         self.log = checkpoint.log
         return checkpoint.epoch
 

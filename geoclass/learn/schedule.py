@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, nn
 
-from geoclass.errors import SettingsError
+from geoclass.learn.muon import ConvolutionMuon
 from geoclass.learn.recipes import PLATEAU_EPOCHS, PLATEAU_FACTOR, TrainSettings
 
 IMAGE_CHANNELS = 3
@@ -18,7 +18,6 @@ def build_optimizers(network: nn.Module, settings: TrainSettings) -> list[torch.
     """The recipe's optimisers, each for its part of a network's weights.
 
     Fused ones: CustomNet's 442 million weights are read once a step, not once an operation.
-    Raises SettingsError where this torch lacks one.
     """
     if settings.optimizer == "adam":
         return [torch.optim.Adam(network.parameters(), lr=settings.learning_rate, fused=True)]
@@ -29,7 +28,10 @@ def build_optimizers(network: nn.Module, settings: TrainSettings) -> list[torch.
     hidden = [p for p in weights if p.ndim == 4 and p.shape[1] > IMAGE_CHANNELS]
     chosen = set(hidden)
     rest = [p for p in weights if p not in chosen]
-    return [_build_muon(hidden, settings), _build_adamw(rest, settings)]
+    muon = ConvolutionMuon(
+        hidden, learning_rate=settings.learning_rate, weight_decay=settings.weight_decay
+    )
+    return [muon, _build_adamw(rest, settings)]
 
 
 def _build_adamw(weights: Sequence[nn.Parameter], settings: TrainSettings) -> torch.optim.Optimizer:
@@ -41,19 +43,6 @@ def _build_adamw(weights: Sequence[nn.Parameter], settings: TrainSettings) -> to
         {"params": kept, "weight_decay": 0.0},
     ]
     return torch.optim.AdamW(groups, lr=settings.learning_rate, fused=True)
-
-
-def _build_muon(weights: Sequence[nn.Parameter], settings: TrainSettings) -> torch.optim.Optimizer:
-    if not hasattr(torch.optim, "Muon"):
-        raise SettingsError(
-            f"torch {torch.__version__} has no Muon, by which this recipe trains: "
-            "pip install 'torch>=2.9'"
-        )
-    from geoclass.learn.muon import ConvolutionMuon
-
-    return ConvolutionMuon(
-        weights, learning_rate=settings.learning_rate, weight_decay=settings.weight_decay
-    )
 
 
 def ema(decay: float) -> Callable[[Sequence[Tensor], Sequence[Tensor], int | Tensor], None]:

@@ -26,7 +26,7 @@ from geoclass.errors import (
 from geoclass.learn import memory, run
 from geoclass.learn.dataset import TileSet, read_tiles
 from geoclass.learn.memory import fit_batch_size
-from geoclass.learn.progress import Checkpoint
+from geoclass.learn.progress import Checkpoint, read_checkpoint, write_checkpoint
 from geoclass.learn.recipes import RECIPES, TrainSettings
 from geoclass.learn.run import TrainingRun
 from geoclass.learn.schedule import count_stale, ema, is_best, rate_factor
@@ -227,6 +227,20 @@ def test_damaged_checkpoint_is_refused(
     else:
         save_file({"x": torch.zeros(1)}, last, content)
     with pytest.raises(ModelError, match=message):
+        train_model(tiles, split, QUICK, stopped, device=CPU, resume=True)
+
+
+def test_optimizer_of_another_version_is_refused(
+    tiles: TileSet, split: Split, stopped: Path
+) -> None:
+    last = stopped.with_suffix(".last.safetensors")
+    checkpoint = read_checkpoint(last)
+    tensors = {  # as Muon kept them once
+        name: value.flatten(1) if name.startswith("optimizer/0/") else value
+        for name, value in checkpoint.tensors.items()
+    }
+    write_checkpoint(last, replace(checkpoint, tensors=tensors))
+    with pytest.raises(SettingsError, match="optimiser is of another version of geoclass: train"):
         train_model(tiles, split, QUICK, stopped, device=CPU, resume=True)
 
 
