@@ -53,7 +53,9 @@ class LandClass:
         if not self.name:
             raise ValueError("a class needs a name")
         if not _HEX_COLOR.fullmatch(self.color):
-            raise ValueError(f"color must look like #1b6e2e, got {shorten(self.color)}")
+            raise ValueError(
+                f"color of {self.name} must look like #1b6e2e, got {shorten(self.color)}"
+            )
 
     @property
     def rgb(self) -> tuple[int, int, int]:

@@ -69,7 +69,7 @@ def test_classes_may_be_described() -> None:
         ('{"a": "#ff0000"}', "not an object of objects"),
         ('{"c": {}}', "c: no such class"),
         ('{"a": {"colour": "red"}}', "colour of a: only color, group, title can be given"),
-        ('{"a": {"color": "red"}}', "color must look like"),
+        ('{"a": {"color": "red"}}', "color of .* must look like"),
         ('{"a": {"title": 3}}', "title of a must be a text, got 3"),
         ('{"a": {"group": " "}}', "group of a must be a text, got ' '"),
         ('{"a": {"title": "\\ud800"}}', "surrogates not allowed"),
@@ -132,7 +132,7 @@ def test_other_names_get_different_colours() -> None:
     [
         ({"class_id": 250}, "class_id must be 0 … 249, got 250"),
         ({"name": ""}, "a class needs a name"),
-        ({"color": "green"}, "color must look like"),
+        ({"color": "green"}, "color of .* must look like"),
         ({"color": None}, "color of a class must be a text, got None"),
         ({"name": 3}, "name of a class must be a text, got 3"),
         ({"title": ["A"]}, r"title of a class must be a text, got \['A'\]"),

@@ -97,6 +97,7 @@ def command(
         from geoclass.report.charts import draw_confusion
 
         draw_confusion(result, confusion)
+        click.echo(f"wrote {confusion}", err=as_json)
     if mistakes is not None:
         if not len(score.mistakes):
             click.echo(f"no mistakes: {mistakes} is not written", err=True)
@@ -104,6 +105,7 @@ def command(
         from geoclass.report.charts import draw_mistakes
 
         draw_mistakes(score.mistakes[:SHOWN_MISTAKES], mistakes)
+        click.echo(f"wrote {mistakes}", err=as_json)
 
 
 def format_robustness(scores: Sequence[CorruptionScore]) -> str:
@@ -132,7 +134,7 @@ def format_evaluation(result: Evaluation, unknown_share: float, seen: int | None
         f"{'class':<22}{'precision':>10}{'recall':>10}{'F1':>10}{'tiles':>8}",
     ]
     lines += [
-        f"{c.name:<22}{c.precision:>10.4f}{c.recall:>10.4f}{c.f1:>10.4f}{c.tiles:>8}"
+        f"{c.name:<22}{_ratio(c.precision)}{_ratio(c.recall)}{_ratio(c.f1)}{c.tiles:>8}"
         for c in result.classes
     ]
     lines += ["", "confusion (row: true class, column: predicted class)"]
@@ -140,3 +142,8 @@ def format_evaluation(result: Evaluation, unknown_share: float, seen: int | None
     for score, row in zip(result.classes, result.confusion, strict=True):
         lines.append(f"{score.name:<{width}}" + "".join(f"{count:>6}" for count in row))
     return "\n".join(lines)
+
+
+def _ratio(value: float | None) -> str:
+    """Four decimals, or a dash where there is nothing to have a share of."""
+    return f"{'–' if value is None else f'{value:.4f}':>10}"

@@ -22,6 +22,7 @@ MOST_SHOWN = 40
 @options.symmetries
 @options.device
 @options.batch_size
+@options.skip_bad
 def command(
     images: tuple[Path, ...],
     model: Path | None,
@@ -31,17 +32,20 @@ def command(
     symmetries: bool,
     device: str | None,
     batch_size: int | None,
+    skip_bad: bool,
 ) -> None:
     """Label single images: JPEG, PNG or TIFF, RGB of 8 bits, 64×64 pixels or larger.
 
     The tile in the middle is labelled, or with --tiles all of them. For georeferenced scenes
     use `geoclass map`.
     """
+    from geoclass.errors import DatasetError
     from geoclass.learn.samples import make_printable
     from geoclass.learn.single import label_images
     from geoclass.model.checkpoint import load_model
 
     check_pictures([show], model, *images)
+    skipped: list[str] = []
     labels = label_images(
         images,
         load_model(model),
@@ -49,7 +53,11 @@ def command(
         symmetries=symmetries,
         device=device,
         batch_size=batch_size,
+        on_bad=skipped.append if skip_bad else None,
     )
+    options.list_skipped(skipped)
+    if not labels:
+        raise DatasetError("none of the images can be used")
     if as_json:
         click.echo(json.dumps([label.to_json() for label in labels]))
     else:
@@ -62,5 +70,6 @@ def command(
         from geoclass.report.charts import draw_labels
 
         draw_labels(labels[:MOST_SHOWN], show)
+        click.echo(f"wrote {show}", err=True)
         if len(labels) > MOST_SHOWN:
             click.echo(f"{show} shows the first {MOST_SHOWN} of {len(labels)} tiles", err=True)

@@ -139,7 +139,12 @@ def command(
     folder can be written to.
     """
     from geoclass.errors import OutputError
-    from geoclass.learn.progress import best_checkpoint, find_begun, last_checkpoint
+    from geoclass.learn.progress import (
+        best_checkpoint,
+        find_begun,
+        last_checkpoint,
+        read_epoch,
+    )
     from geoclass.learn.recipes import VARIATIONS
     from geoclass.learn.scoring import score_kept_apart
     from geoclass.learn.tasks import choose_recipe, plan_training, run_training
@@ -156,10 +161,13 @@ def command(
     made = [*map(output.with_suffix, (".safetensors", ".csv", ".png"))]
     for file in (*made, last_checkpoint(output), best_checkpoint(output)):
         if file.exists() and not (overwrite or begun):
+            what = {".csv": "the log ", ".png": "the learning curve "}.get(file.suffix, "")
             ways = "--overwrite or another name"
-            if find_begun(output):
+            if resume:
+                ways += f"; there is no {last_checkpoint(output).name} to go on from"
+            elif find_begun(output):
                 ways = "--resume to go on, or --overwrite to begin anew"
-            raise OutputError(f"{file} exists: give {ways}")
+            raise OutputError(f"{what}{file} exists: give {ways}")
     if batch_size != AUTO:
         changes["batch_size"] = batch_size
     given = {name: value for name, value in changes.items() if value is not None}
@@ -196,20 +204,29 @@ def command(
             click.echo(format_epoch(report, settings.epochs))
 
     if not quiet:
+        if begun:
+            click.echo(f"resume  after epoch {read_epoch(begun)} of {settings.epochs}")
+        elif resume:
+            click.echo(f"resume  nothing to go on from: no {last_checkpoint(output).name}")
         click.echo(f"device  {describe_device(plan.device)}")
         click.echo(
             f"tiles   {len(split.train)} to train, {len(split.validation)} to choose, "
             f"{len(split.test)} kept apart, {len(tiles.classes)} classes"
         )
-    with bar:
-        model = run_training(
-            plan,
-            output,
-            resume=resume,
-            max_hours=max_hours,
-            on_batch=on_batch,
-            on_epoch=on_epoch,
-        )
+    try:
+        with bar:
+            model = run_training(
+                plan,
+                output,
+                resume=resume,
+                max_hours=max_hours,
+                on_batch=on_batch,
+                on_epoch=on_epoch,
+            )
+    except (KeyboardInterrupt, OutputError):
+        if left := find_begun(output):
+            click.echo(f"\nstopped: --resume goes on after epoch {read_epoch(left)}", err=True)
+        raise
     if importlib.util.find_spec("matplotlib"):  # an extra: training does not need it
         from geoclass.report.charts import draw_learning_curve
 
@@ -229,7 +246,7 @@ def command(
 
 def warn_of(plan: TrainingPlan) -> None:
     """Say where the tiles or the recipe promise more than they can keep."""
-    from geoclass.learn.splits import count_leaks
+    from geoclass.learn.splits import PARTS, count_leaks
     from geoclass.model.device import choose_precision
 
     split, settings = plan.split, plan.settings
@@ -243,6 +260,13 @@ def warn_of(plan: TrainingPlan) -> None:
         click.echo(
             f"Warning: {leaks} of the {len(split.test)} tiles kept apart are equal to others, so "
             "that their score will be too good: geoclass dataset lists duplicates",
+            err=True,
+        )
+    unlisted = len(plan.tiles) - sum(len(getattr(split, part)) for part in PARTS)
+    if unlisted:
+        click.echo(
+            f"Warning: {unlisted} of the {len(plan.tiles)} tiles are in none of the lists, and "
+            "not used",
             err=True,
         )
     steps = settings.epochs * max(1, len(split.train) // settings.batch_size)

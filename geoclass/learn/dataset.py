@@ -166,7 +166,9 @@ def decode_image(data: bytes, name: str) -> np.ndarray:
             mode = _stored_mode(image, data)
             pixels = np.asarray(image)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise DatasetError(f"image {name} is too large to decode: map it as a scene") from error
+        raise DatasetError(
+            f"image {name} is too large to decode: map it as a scene, or cut tiles from it"
+        ) from error
     except (UnidentifiedImageError, OSError, SyntaxError, ValueError, UserWarning) as error:
         form = _describe_tiff(data)
         if form not in (None, RGB_TIFF):

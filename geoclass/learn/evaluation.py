@@ -12,15 +12,15 @@ CALIBRATION_BINS = 15
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClassScore:
-    """How one class fared; 0 where a ratio has nothing below the line."""
+    """How one class fared."""
 
     name: str
-    precision: float
-    """Of the tiles called so, the share that are so: user's accuracy."""
-    recall: float
-    """Of the tiles that are so, the share called so: producer's accuracy."""
-    f1: float
-    """Harmonic mean of the two."""
+    precision: float | None
+    """Of the tiles called so, the share that are so: user's accuracy; None where none is."""
+    recall: float | None
+    """Of the tiles that are so, the share called so: producer's accuracy; None where none is."""
+    f1: float | None
+    """Harmonic mean of the two, 0 where none was called so; None where no tile is so."""
     tiles: int
     """Tiles that are of this class."""
 
@@ -51,21 +51,21 @@ def evaluate(probabilities: np.ndarray, labels: np.ndarray, names: list[str]) ->
     predicted = probabilities.argmax(axis=1)
     confusion = np.bincount(labels * n + predicted, minlength=n * n).reshape(n, n)
     hits = confusion.diagonal()
-    precision = _ratio(hits, confusion.sum(axis=0))
-    recall = _ratio(hits, confusion.sum(axis=1))
+    called, true = confusion.sum(axis=0), confusion.sum(axis=1)
+    precision, recall = _ratio(hits, called), _ratio(hits, true)
     f1 = _ratio(2 * precision * recall, precision + recall)
     return Evaluation(
         tiles=len(labels),
         accuracy=float(hits.sum() / len(labels)),
-        macro_f1=float(f1[confusion.sum(axis=1) > 0].mean()),
+        macro_f1=float(f1[true > 0].mean()),
         calibration_error=_calibration_error(probabilities.max(axis=1), predicted == labels),
         classes=tuple(
             ClassScore(
                 name=name,
-                precision=float(precision[i]),
-                recall=float(recall[i]),
-                f1=float(f1[i]),
-                tiles=int(confusion[i].sum()),
+                precision=float(precision[i]) if called[i] else None,
+                recall=float(recall[i]) if true[i] else None,
+                f1=float(f1[i]) if true[i] else None,
+                tiles=int(true[i]),
             )
             for i, name in enumerate(names)
         ),

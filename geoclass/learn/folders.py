@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -39,7 +40,9 @@ def find_class_folders(path: Path, entries: Sequence[str]) -> ClassFolders:
     """
     files = {PurePosixPath(entry): entry for entry in entries if not entry.endswith("/")}
     suffixes = IMAGE_SUFFIXES | OTHER_IMAGE_SUFFIXES
-    every = [p for p in files if p.suffix.lower() in suffixes and not _is_hidden(p)]
+    pictures = [p for p in files if p.suffix.lower() in suffixes]
+    astray = {p for p in pictures if _leads_out(p)}
+    every = [p for p in pictures if p not in astray and not _is_hidden(p)]
     folders, mixed = _part_folders({p.parent for p in every})
     images = [p for p in every if p.parent in folders]
     if not images:
@@ -53,9 +56,14 @@ def find_class_folders(path: Path, entries: Sequence[str]) -> ClassFolders:
             f"{path} holds two folders of one class name: give one folder with one folder a class"
         )
     left_out = [
-        f"folder {folder} in {path} holds images and folders of images, but stands "
+        f"folder {folder} in {path} holds images and folders of images "
+        f"({sum(folder in p.parents for p in every)} images in all), but stands "
         "beside a class folder: move its images, or its folders, elsewhere"
         for folder in sorted(mixed)
+    ]
+    left_out += [
+        f"image {files[p]} would stand outside {path}: remove it, or put it into a class folder"
+        for p in sorted(astray)
     ]
     left_out += [
         f"class folder {name} in {path} has no images: add some or remove the folder"
@@ -73,6 +81,11 @@ def find_class_folders(path: Path, entries: Sequence[str]) -> ClassFolders:
                 f"the name of class folder {name} in {path} is not UTF-8: rename it"
                 for name in names
                 if not _is_utf8(name)
+            ),
+            *(
+                f"{path} holds {entry} {times} times: remove all but one"
+                for entry, times in Counter(entries).items()
+                if times > 1 and not entry.endswith("/")
             ),
             *_find_twins(path, names),
             *_find_twins(path, samples),
@@ -117,6 +130,11 @@ def _empty_class_folders(entries: Sequence[str], folders: set[PurePosixPath]) ->
         for p in listed
         if p.parent in parents and p not in folders | parents and not _is_hidden(p)
     )
+
+
+def _leads_out(path: PurePosixPath) -> bool:
+    """Whether an entry of a zip would be written outside of where it is unpacked."""
+    return path.is_absolute() or ".." in path.parts
 
 
 def _is_hidden(path: PurePosixPath) -> bool:

@@ -14,6 +14,7 @@ import numpy as np
 from geoclass.errors import DatasetError
 from geoclass.learn.dataset import TILE_SIZE, check_size, decode_image, find_legend
 from geoclass.learn.samples import class_of, open_samples
+from geoclass.learn.splits import FEWEST_TILES, say_class_count, say_too_few
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,6 +82,10 @@ def inspect_tiles(
             for label in classes
             if (chosen := first.get((label, common)))
         }
+    decoded = Counter(class_of(name) for group in by_pixels.values() for name in group)
+    unusable += [say_too_few(c, decoded[c]) for c in classes if decoded[c] < FEWEST_TILES]
+    if len(classes) == 1 and (fault := say_class_count(str(path), 1)):
+        unusable.append(fault)
     counts = Counter(class_of(name) for name in names)
     return Inspection(
         images=len(names),

@@ -72,6 +72,12 @@ def read_checkpoint(path: Path) -> Checkpoint:
         return Checkpoint(tensors=tensors, state=_parse_state(path, metadata))
 
 
+def read_epoch(path: Path) -> int:
+    """How many epochs a checkpoint's run has done, its tensors unread; ModelError if it is none."""
+    with _explained(path):
+        return int(_parse_state(path, read_metadata(path))["epoch"])
+
+
 def read_settings(path: Path) -> dict[str, Any]:
     """The settings of a checkpoint's run, its tensors unread; ModelError if it is none."""
     with _explained(path):

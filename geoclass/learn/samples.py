@@ -111,8 +111,13 @@ def open_samples(path: Path) -> Iterator[Samples]:
         size = archive.getinfo(name).file_size
         _check_size(path, name, size)
         # Read to the stated size, as an entry may hold more than it says.
-        with _explained_damage(path), archive.open(name) as file:
-            return file.read(size)
+        try:
+            with archive.open(name) as file:
+                return file.read(size)
+        except BAD_ZIP as error:
+            raise DatasetError(
+                f"{name} in {path} is damaged ({error}): download the zip again, or remove it"
+            ) from error
 
     # What is raised while the images are worked on is not the archive's.
     with archive:

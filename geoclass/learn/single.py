@@ -54,14 +54,16 @@ def label_images(
     symmetries: bool = False,
     device: str | None = None,
     batch_size: int | None = None,
+    on_bad: Callable[[str], object] | None = None,
     on_images: Callable[[int, int], object] = lambda _done, _all: None,
 ) -> list[ImageLabel]:
     """Label single images: JPEG, PNG or TIFF, RGB of 8 bits, 64×64 pixels or larger.
 
     Of each the tile in the middle is labelled, or with `whole` all its tiles; the model is by
     default the one that ships. `on_images` is told how many are done, and of how many.
-    Raises DatasetError for a file that cannot be used, SettingsError for a device that is not
-    there.
+    `on_bad` is told what is wrong with each file that cannot be used, which is left out then.
+    Raises DatasetError for such a file where nobody is to be told, SettingsError for a device that
+    is not there.
     """
     classifier = Classifier(
         model or load_model(), device=device, batch_size=batch_size, symmetries=symmetries
@@ -69,7 +71,12 @@ def label_images(
     labels: list[ImageLabel] = []
     waiting: list[_Tile] = []
     for done, path in enumerate(paths, start=1):
-        waiting += _cut_image(Path(path), classifier.contract.tile_size, whole)
+        try:
+            waiting += _cut_image(Path(path), classifier.contract.tile_size, whole)
+        except DatasetError as error:
+            if on_bad is None:
+                raise
+            on_bad(str(error))
         if len(waiting) >= LABELLED_TOGETHER or done == len(paths):
             labels += _label_tiles(waiting, classifier)
             waiting.clear()

@@ -13,6 +13,7 @@ import numpy as np
 from geoclass.contract import Contract, SplitKind, SplitRecord
 from geoclass.errors import DatasetError
 from geoclass.learn.dataset import TileSet
+from geoclass.legend import MAX_CLASSES
 from geoclass.model.checkpoint import Model
 
 PARTS = ("train", "validation", "test")
@@ -21,6 +22,8 @@ Part = Literal["train", "validation", "test", "all"]
 TEST_SHARE = 0.2
 VALIDATION_SHARE = 0.1
 """Of what is left when the test part is taken out."""
+FEWEST_TILES = 3
+"""Of a class, for it is in all parts."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,12 +93,9 @@ def split_randomly(
     parts: tuple[list[np.ndarray], ...] = ([], [], [])
     for label in np.unique(labels):
         members = generator.permutation(np.flatnonzero(labels == label))
-        if len(members) < 3:
+        if len(members) < FEWEST_TILES:
             name = f"number {label}" if classes is None else classes[label]
-            raise DatasetError(
-                f"class {name} has {len(members)} tiles, at least 3 are needed "
-                "for training, validation and test: add tiles or remove the class"
-            )
+            raise DatasetError(say_too_few(name, len(members)))
         n_test = max(1, round(TEST_SHARE * len(members)))
         n_validation = max(1, round(VALIDATION_SHARE * (len(members) - n_test)))
         cuts = [n_test, n_test + n_validation]
@@ -103,6 +103,24 @@ def split_randomly(
             part.append(chosen)
     test, validation, train = (np.sort(np.concatenate(part)) for part in parts)
     return Split(kind="random", seed=seed, train=train, validation=validation, test=test)
+
+
+def say_too_few(name: str, count: int) -> str:
+    """What is wrong with a class of so few tiles."""
+    return (
+        f"class {name} has {count} tile{'s' * (count != 1)}, at least {FEWEST_TILES} are needed "
+        "for training, validation and test: add tiles or remove the class"
+    )
+
+
+def say_class_count(name: str, count: int) -> str | None:
+    """What is wrong with a data set of so many classes, if anything is."""
+    if 2 <= count <= MAX_CLASSES:
+        return None
+    return (
+        f"{name} has {count} class{'es' * (count != 1)}, 2 to {MAX_CLASSES} are possible: "
+        f"give a zip or folder with one folder a class"
+    )
 
 
 def split_by_lists(tiles: TileSet, train: Path, validation: Path, test: Path) -> Split:
@@ -171,13 +189,16 @@ def _find_listed(path: Path, index: dict[str, int]) -> np.ndarray:
         # Editors on Windows begin a file with a byte order mark.
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise DatasetError(f"cannot read the list {path}: {error}") from error
+        why = error.strerror if isinstance(error, OSError) else error
+        raise DatasetError(f"cannot read the list {path}: {why}") from error
     listed = [line.strip() for line in lines if line.strip()]
     missing = [name for name in listed if name not in index]
     if missing or not listed:
         raise DatasetError(
-            f"{len(missing)} of {len(listed)} names in {path} are not in the data set"
-            + (f", the first is {missing[0]}" if missing else ": the list is empty")
+            f"{len(missing)} of {len(listed)} names in {path} are not in the data set, "
+            f"the first is {missing[0]}"
+            if missing
+            else f"the list {path} is empty: give one file name a line"
         )
     places = np.array([index[name] for name in listed], dtype=np.int64)
     if (places == AMBIGUOUS).any():

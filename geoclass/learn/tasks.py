@@ -94,16 +94,17 @@ def plan_training(
     chosen_device = find_device(device)
     known = None if start is None else start.contract.legend
     tiles = read_tiles(Path(data), skip_bad=skip_bad, keep=True, known=known)
-    if fill_memory:
-        before = None if begun is None else read_settings(begun)
-        settings = fit_batch_size(settings, len(tiles.classes), TILE_SIZE, chosen_device, before)
     if lists is None:
-        split = split_randomly(tiles.labels, split_seed)
+        split = split_randomly(tiles.labels, split_seed, classes=tiles.classes)
     else:
         split = split_by_lists(tiles, *map(Path, lists))
     check_tiles(tiles, split)
-    if suit_few and not fill_memory:
-        settings = suit_tiles(settings, len(split.train))
+    few = suit_tiles(settings, len(split.train))
+    if fill_memory and (few == settings or begun is not None):
+        before = None if begun is None else read_settings(begun)
+        settings = fit_batch_size(settings, len(tiles.classes), TILE_SIZE, chosen_device, before)
+    elif suit_few or fill_memory:
+        settings = few
     return TrainingPlan(
         tiles=tiles, split=split, settings=settings, device=chosen_device, start=start
     )
@@ -157,7 +158,7 @@ def train_on_tiles(
     tiles are few; see `choose_recipe`. `start` is a model to begin with. A fifth of each class is
     kept apart and never looked at, a tenth of the rest chooses the best epoch; `split_seed` draws
     them, or `lists` name them. With `skip_bad` images that cannot be used are left out; with
-    `fill_memory` a step takes as many tiles as a GPU holds.
+    `fill_memory` a step takes as many tiles as a GPU holds, unless they are few.
     Where `max_hours` would not hold another epoch, the best so far becomes the model, and
     `resume` goes on from there.
 

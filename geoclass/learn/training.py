@@ -28,8 +28,7 @@ from geoclass.learn.progress import (
 )
 from geoclass.learn.recipes import TrainSettings
 from geoclass.learn.run import TrainingRun, check_loss
-from geoclass.learn.splits import Split, count_seen, hash_names
-from geoclass.legend import MAX_CLASSES
+from geoclass.learn.splits import Split, count_seen, hash_names, say_class_count
 from geoclass.model.checkpoint import Model
 from geoclass.model.device import is_out_of_memory
 from geoclass.products.writing import claim
@@ -183,10 +182,8 @@ def check_hours(max_hours: float | None) -> None:
 
 def check_tiles(tiles: TileSet, split: Split) -> None:
     """Refuse tiles that cannot be learnt from; DatasetError."""
-    if not 2 <= len(tiles.classes) <= MAX_CLASSES:
-        raise DatasetError(
-            f"{tiles.name} has {len(tiles.classes)} classes, 2 to {MAX_CLASSES} are possible"
-        )
+    if fault := say_class_count(tiles.name, len(tiles.classes)):
+        raise DatasetError(fault)
     missing = set(range(len(tiles.classes))) - set(tiles.labels[split.train])
     if missing:
         name = tiles.classes[min(missing)]
@@ -206,6 +203,5 @@ def _check_start(start: Model, tiles: TileSet, split: Split) -> None:
     if leaks:
         raise SettingsError(
             f"the model to begin with was trained on another split: it has seen {leaked} that are "
-            "kept apart now; give the split that it was trained with, keep others apart by "
-            "--lists, or begin with another model"
+            "kept apart now; keep others apart by --lists, or begin with another model"
         )

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
-from geoclass.contract import Contract, SplitRecord, TestScores
+from geoclass.contract import Contract, SplitRecord, TestScores, TrainingRecord
 
 if TYPE_CHECKING:
     from geoclass.model.checkpoint import Model
@@ -12,9 +13,11 @@ if TYPE_CHECKING:
 EUROSAT_LIMITS = """\
 - It was trained on Europe, as one sensor saw it on clear days of 2015 to 2017."""
 
+WAYS_LIMIT = """\
+- A tile of class Highway or River has a road or river in it. Areas are for groups of classes."""
+
 LIMITS = """\
-- It looks at whole tiles: a tile of class Highway or River has a road or river in it. Areas are
-  for groups of classes.
+- It looks at whole tiles: what fills less than half of one may be missed.
 - Confidence is calibrated on tiles like those it was trained on; elsewhere it is too high.
 - Tiles of a random test part often have neighbours among the training tiles; on ground far from
   any of them it is some points less right.
@@ -55,7 +58,7 @@ def format_card(
         "## Training",
         (
             f"Data set {training.data_set}: {_format_split(training.split)}. "
-            f"Weights of epoch {training.epoch}, the best on validation. The recipe:"
+            f"Weights of {_format_epoch(training)}, the best on validation. The recipe:"
         ),
         recipe,
         "## Accuracy",
@@ -63,7 +66,7 @@ def format_card(
             f"{training.validation_accuracy:.2%} on validation, which chose the epoch and fitted "
             f"the temperature ({contract.temperature:.3f})."
         ),
-        _format_scores(contract.scores),
+        _format_scores(contract.scores, training.recipe),
         "## Limits",
         _format_limits(contract, knows_unknown),
     )
@@ -72,15 +75,26 @@ def format_card(
 
 def _format_limits(contract: Contract, knows_unknown: bool) -> str:
     limits = [EUROSAT_LIMITS] if contract.training.data_set.startswith("EuroSAT") else []
+    if {"Highway", "River"} & set(contract.legend.names):
+        limits.append(WAYS_LIMIT)
     limits.append(LIMITS)
     if not knows_unknown:
         limits.append(NOTHING_UNKNOWN)
     return "\n".join(limits)
 
 
-def _format_scores(scores: TestScores | None) -> str:
+def _format_epoch(training: TrainingRecord) -> str:
+    planned = training.recipe.get("epochs")
+    if not isinstance(planned, int) or training.epoch >= planned:
+        return f"epoch {training.epoch}"
+    return f"epoch {training.epoch} of {planned} planned"
+
+
+def _format_scores(scores: TestScores | None, recipe: Mapping[str, Any]) -> str:
     if scores is None:
         return "For tiles that had no say: `geoclass evaluate`."
+    from geoclass.learn.corruptions import NOT_COUNTED, is_seen
+
     lines = [
         (
             f"On the {scores.tiles:,} tiles kept apart: accuracy {scores.accuracy:.2%}, macro-F1 "
@@ -88,10 +102,17 @@ def _format_scores(scores: TestScores | None) -> str:
             f"{scores.unknown_share:.2%} of them called unknown."
         ),
         "",
-        "| the same tiles, corrupted | accuracy |",
-        "|---|---|",
+        "| the same tiles, corrupted | accuracy | training varied tiles so |",
+        "|---|---|---|",
     ]
-    lines += [f"| {name} | {accuracy:.2%} |" for name, accuracy in scores.corrupted.items()]
+    lines += [
+        f"| {name} | {accuracy:.2%} | {'yes' if is_seen(name, recipe) else 'no'} |"
+        for name, accuracy in scores.corrupted.items()
+    ]
+    counted = [a for name, a in scores.corrupted.items() if name not in NOT_COUNTED]
+    if counted:
+        skipped = "; ".join(name for name in scores.corrupted if name in NOT_COUNTED)
+        lines.append(f"| **mean** of all but {skipped} | {sum(counted) / len(counted):.2%} | |")
     return "\n".join(lines)
 
 

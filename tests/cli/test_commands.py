@@ -563,6 +563,14 @@ class TestTrainAndEvaluate:
         out = run("evaluate", model, tiles, "--lists", *lists, "--json").output
         assert json.loads(out)["tiles"] == 15
 
+    def test_tiles_in_no_list_are_told(self, tiles: Path, tmp_path: Path) -> None:
+        names = read_tiles(tiles).names
+        lists = [tmp_path / f"{part}.txt" for part in ("train", "validation", "test")]
+        for i, path in enumerate(lists):
+            path.write_text("\n".join(names[i:-4:3]))
+        said = self.train(tiles, tmp_path / "m.safetensors", "--lists", *lists).stderr
+        assert f"4 of the {len(names)} tiles are in none of the lists, and not used" in said
+
     def test_seed_of_the_split_travels_in_the_model(self, tiles: Path, tmp_path: Path) -> None:
         model = tmp_path / "m.safetensors"
         self.train(tiles, model, "--split-seed", 5)
@@ -660,6 +668,11 @@ class TestPredict:
 
     def test_bad_input_is_one_line(self, image: Path, random_model: Path) -> None:
         assert "cannot read the image" in error("predict", "none.png", "-m", random_model)
+        done = run("predict", "none.png", image, "-m", random_model, "--skip-bad")
+        assert done.stdout.startswith(f"{image}: ")
+        assert "left out: cannot read the image none.png" in done.stderr
+        done = run("predict", "none.png", "-m", random_model, "--skip-bad", code=1)
+        assert "Error: none of the images can be used" in done.stderr
         assert "is the input" in error("predict", image, "-m", random_model, "--show", image)
 
 

@@ -1,6 +1,7 @@
 """Labelled tiles from zips and folders."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -306,7 +307,8 @@ def test_pillow_does_not_warn_of_images_that_are_refused(tmp_path: Path) -> None
     done = subprocess.run(
         [sys.executable, "-c", code, image], capture_output=True, text=True, check=True
     )
-    assert done.stdout == "image large.png is too large to decode: map it as a scene"
+    said = "image large.png is too large to decode: map it as a scene, or cut tiles from it"
+    assert done.stdout == said
     assert done.stderr == ""
     # Here warnings are errors.
     with pytest.raises(DatasetError, match="too large to decode"):
@@ -347,6 +349,33 @@ def test_zip_entry_that_holds_more_than_it_says(make_tiles: Make, tmp_path: Path
 def test_zip_entries_may_begin_with_a_dot_and_slash(make_tiles: Make, tmp_path: Path) -> None:
     path = zip_folder(make_tiles(each=2), tmp_path / "tiles.zip", prefix="./tiles/")
     assert len(read_tiles(path)) == 6
+
+
+@pytest.mark.parametrize("entry", ["../evil/a.png", "/evil/a.png", "EuroSAT_RGB/../../a.png"])
+def test_zip_entries_that_lead_out_are_told(make_tiles: Make, tmp_path: Path, entry: str) -> None:
+    folder = make_tiles(classes=2, each=3)
+    path = zip_folder(folder, tmp_path / "tiles.zip")
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr(entry, next(folder.rglob("*.png")).read_bytes())
+    assert entry in zipfile.ZipFile(path).namelist()
+    said = f"image {entry} would stand outside {path}: remove it"
+    with pytest.raises(DatasetError, match=re.escape(said)):
+        read_tiles(path)
+    tiles = read_tiles(path, skip_bad=True)
+    assert len(tiles) == 6
+    assert tiles.skipped[0].startswith(said)
+
+
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+def test_zip_with_an_entry_twice(make_tiles: Make, tmp_path: Path) -> None:
+    folder = make_tiles(classes=2, each=3)
+    path = zip_folder(folder, tmp_path / "tiles.zip")
+    file = next(folder.rglob("*.png"))
+    entry = f"EuroSAT_RGB/{file.relative_to(folder).as_posix()}"
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.write(file, entry)
+    with pytest.raises(DatasetError, match=f"holds {entry} 2 times: remove all but one"):
+        read_tiles(path, skip_bad=True)
 
 
 def test_two_folders_of_one_class(make_tiles: Make, tmp_path: Path) -> None:

@@ -27,10 +27,18 @@ def test_scores_are_scikit_learns() -> None:
     np.testing.assert_array_equal(result.confusion, metrics.confusion_matrix(labels, predicted))
 
 
-def test_class_that_never_occurs_scores_0() -> None:
+def test_class_that_never_occurs_has_no_score() -> None:
     result = evaluate(np.array([[0.9, 0.1, 0.0]]), np.array([0]), ["a", "b", "c"])
-    assert result.classes[2].f1 == 0
-    assert result.accuracy == 1
+    never = result.classes[2]
+    assert (never.precision, never.recall, never.f1, never.tiles) == (None, None, None, 0)
+    assert (result.accuracy, result.macro_f1) == (1, 1)
+
+
+def test_class_that_is_never_called_scores_0() -> None:
+    result = evaluate(np.array([[0.9, 0.1], [0.8, 0.2]]), np.array([0, 1]), ["a", "b"])
+    missed = result.classes[1]
+    assert (missed.precision, missed.recall, missed.f1) == (None, 0, 0)
+    assert result.macro_f1 == pytest.approx(1 / 3)
 
 
 def test_calibration_error_by_hand() -> None:

@@ -61,7 +61,8 @@ def test_what_training_refuses_is_listed(make_tiles: Make) -> None:
     assert found.classes == {"AnnualCrop": 3, "HerbaceousVegetation": 3}
     assert found.unused == ("River.png",)
     mixed, empty, legend, small = found.unusable
-    assert mixed.startswith(f"folder Forest in {folder} holds images and folders of images, but s")
+    said = f"folder Forest in {folder} holds images and folders of images (4 images in all), but s"
+    assert mixed.startswith(said)
     assert empty == f"class folder Desert in {folder} has no images: add some or remove the folder"
     assert legend.startswith(f"legend.json in {folder} cannot be used")
     assert small.startswith("image AnnualCrop/AnnualCrop_0.png has 32×32 pixels, expected 64×64")
@@ -75,6 +76,13 @@ def test_what_training_refuses_is_listed(make_tiles: Make) -> None:
     (folder / "Forest" / "old" / "1.png").unlink()
     with pytest.raises(DatasetError, match=r"folder Desert .* has no images: .*; --skip-bad leave"):
         read_tiles(folder)
+
+
+def test_too_few_tiles_and_classes_are_listed(make_tiles: Make) -> None:
+    folder = make_tiles(classes=1, each=2)
+    few, lone = inspect_tiles(folder).unusable
+    assert few.startswith("class AnnualCrop has 2 tiles, at least 3 are needed for training")
+    assert lone.startswith(f"{folder} has 1 class, 2 to 250 are possible")
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems tell these names apart not")
@@ -91,13 +99,13 @@ def test_names_that_cannot_be_classes_are_listed(make_tiles: Make) -> None:
 
 
 def test_tiles_of_another_size_throughout(make_tiles: Make) -> None:
-    folder = make_tiles(classes=2, each=2)
+    folder = make_tiles(classes=2, each=3)
     for path in folder.rglob("*.png"):
         Image.new("RGB", (128, 128)).save(path)
     found = inspect_tiles(folder)
-    assert found.sizes == {"128×128": 4}
-    assert len(found.unusable) == 4
-    assert found.samples["Forest"].shape == (2, 3, 128, 128)
+    assert found.sizes == {"128×128": 6}
+    assert len(found.unusable) == 6
+    assert found.samples["Forest"].shape == (3, 3, 128, 128)
 
 
 def test_images_of_many_sizes_do_not_fill_the_memory(make_tiles: Make) -> None:

@@ -74,3 +74,15 @@ def test_images_that_cannot_be(tmp_path: Path, classifier: FakeClassifier) -> No
     whole.write_bytes(whole.read_bytes()[:60])
     with pytest.raises(DatasetError, match="cannot be decoded"):
         label_image(whole, classifier)
+
+
+def test_images_that_cannot_be_are_left_out_where_somebody_is_told(tmp_path: Path) -> None:
+    good = save(paint([[1]]), tmp_path / "good.png")
+    bad = tmp_path / "bad.png"
+    bad.write_bytes(b"no image")
+    said: list[str] = []
+    labels = label_images([bad, good, bad], device="cpu", on_bad=said.append)
+    assert [label.image for label in labels] == [str(good)]
+    assert said == [f"image {bad} cannot be decoded: replace or remove it"] * 2
+    with pytest.raises(DatasetError, match="cannot be decoded"):
+        label_images([good, bad], device="cpu")

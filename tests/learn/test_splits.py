@@ -103,7 +103,7 @@ def test_lists_may_begin_with_a_byte_order_mark(make_tiles: Make, tmp_path: Path
     ("lists", "message"),
     [
         ({"train": ["none.png"]}, "1 of 1 names .* the first is none.png"),
-        ({"train": []}, "the list is empty"),
+        ({"train": []}, "the list .* is empty: give one"),
         ({"train": ["Forest_1.png"]}, "stands twice"),
     ],
 )

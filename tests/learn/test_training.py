@@ -292,7 +292,7 @@ def test_test_part_is_never_looked_at(tiles: TileSet, split: Split, tmp_path: Pa
 
 def test_single_class_is_refused(make_tiles: Make, tmp_path: Path) -> None:
     tiles = read_tiles(make_tiles(classes=1))
-    with pytest.raises(DatasetError, match="has 1 classes, 2 to 250 are possible"):
+    with pytest.raises(DatasetError, match="has 1 class, 2 to 250 are possible"):
         train_model(tiles, split_randomly(tiles.labels), QUICK, tmp_path / "m", device=CPU)
 
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from geoclass.contract import Contract, TestScores
+from geoclass.legend import Legend
 from geoclass.report.card import format_card
 from tests.conftest import make_contract
 
@@ -12,7 +15,7 @@ SCORES = TestScores(
     macro_f1=0.9812,
     calibration_error=0.0051,
     unknown_share=0.0102,
-    corrupted={"blur σ 1": 0.95},
+    corrupted={"blur σ 1": 0.95, "gain ×0.7": 0.97, "blue, green, red": 0.5},
 )
 
 
@@ -31,7 +34,24 @@ def test_scores_stand_in_the_card() -> None:
     assert "On the 1,234 tiles kept apart: accuracy 98.70%, macro-F1 0.9812" in text
     assert "calibration error 0.51%" in text
     assert "1.02% of them called unknown" in text
-    assert "| blur σ 1 | 95.00% |" in text
+    assert "| blur σ 1 | 95.00% | no |" in text
+    assert "| **mean** of all but blue, green, red | 96.00% |" in text
+
+
+def test_card_says_what_training_has_seen() -> None:
+    contract = make_contract(scores=SCORES)
+    recipe = {"augment": {"gain": 0.4, "plain_share": 0.5}, "epochs": 80}
+    training = replace(contract.training, recipe=recipe, epoch=66)
+    text = card(replace(contract, training=training))
+    assert "| gain ×0.7 | 97.00% | yes |" in text
+    assert "| blur σ 1 | 95.00% | no |" in text
+    assert "Weights of epoch 66 of 80 planned, the best on validation" in text
+
+
+def test_limits_are_those_of_the_classes() -> None:
+    assert "Highway or River" in card(make_contract())
+    other = replace(make_contract(), legend=Legend.for_names([f"c{i}" for i in range(10)]))
+    assert "Highway" not in card(other).partition("## Limits")[2]
 
 
 def test_scores_travel_with_the_contract() -> None:
