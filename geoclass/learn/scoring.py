@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from geoclass.contract import TestScores
 from geoclass.learn.corruptions import CorruptionScore, score_corruptions
 from geoclass.learn.dataset import TileSet, read_tiles
 from geoclass.learn.evaluation import Evaluation, evaluate
 from geoclass.learn.splits import Part, choose_part, count_seen
-from geoclass.learn.tasks import Lists, TrainingPlan
+from geoclass.learn.tasks import Lists
 from geoclass.learn.training import ignore
-from geoclass.model.checkpoint import Model
+from geoclass.model.checkpoint import Model, save_model
 from geoclass.model.classifier import Classifier, Prediction
 
 SCORED_TOGETHER = 1024
@@ -60,11 +61,30 @@ class ModelScore:
     """What was wrong with each image that was left out."""
 
 
-def score_kept_apart(plan: TrainingPlan, model: Model) -> Evaluation:
-    """Score a model that was trained as planned on the tiles that it has never seen."""
-    images, labels = plan.tiles.images[plan.split.test], plan.tiles.labels[plan.split.test]
-    prediction = _predict(Classifier(model, device=str(plan.device)), images, ignore)
-    return evaluate(prediction.probabilities, labels, model.contract.legend.names)
+def score_kept_apart(
+    classifier: Classifier, images: np.ndarray, labels: np.ndarray, *, corrupt: bool = False
+) -> TestScores:
+    """Score a finished model on uint8 tiles (n, 3, s, s) with labels (n,) that it has never seen.
+
+    With `corrupt` under each corruption, too.
+    """
+    prediction = _predict(classifier, images, ignore)
+    result = evaluate(prediction.probabilities, labels, classifier.contract.legend.names)
+    corrupted = score_corruptions(classifier, images, labels) if corrupt else []
+    return TestScores(
+        tiles=result.tiles,
+        accuracy=result.accuracy,
+        macro_f1=result.macro_f1,
+        calibration_error=result.calibration_error,
+        unknown_share=float(prediction.unknown.mean()),
+        corrupted={score.name: score.accuracy for score in corrupted},
+    )
+
+
+def keep_scores(path: Path, model: Model, scores: TestScores) -> None:
+    """Write the model to `path`, so that its card has these scores; OutputError if that fails."""
+    contract = replace(model.contract, scores=scores)
+    save_model(path, model.arch, model.network, contract, model.novelty, model.seen)
 
 
 def score_on_tiles(

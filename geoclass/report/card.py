@@ -105,6 +105,8 @@ def _format_scores(scores: TestScores | None, recipe: Mapping[str, Any]) -> str:
         "| the same tiles, corrupted | accuracy | training varied tiles so |",
         "|---|---|---|",
     ]
+    if not scores.corrupted:
+        return lines[0]
     lines += [
         f"| {name} | {accuracy:.2%} | {'yes' if is_seen(name, recipe) else 'no'} |"
         for name, accuracy in scores.corrupted.items()

@@ -28,7 +28,14 @@ import geoclass
 from geoclass.cli.main import COMMANDS, main
 from geoclass.cli.train import command as train_command
 from geoclass.learn.dataset import read_tiles
-from geoclass.learn.recipes import RECIPES, VARIATIONS, Optimizer, Schedule, suit_tiles
+from geoclass.learn.recipes import (
+    RECIPES,
+    SMALLEST_BATCH,
+    VARIATIONS,
+    Optimizer,
+    Schedule,
+    suit_tiles,
+)
 from geoclass.learn.splits import split_randomly
 from geoclass.learn.tasks import plan_training
 from geoclass.legend import EUROSAT
@@ -325,6 +332,8 @@ class TestTrainAndEvaluate:
         result = json.loads(run("evaluate", model, tiles, "--json").output)
         assert result["tiles"] == 9
         assert f"test    {result['accuracy']:.2%} of the 9 tiles kept apart" in out
+        card = run("info", model).stdout
+        assert f"On the 9 tiles kept apart: accuracy {result['accuracy']:.2%}" in card
         text = run("evaluate", model, tiles, "--confusion", tmp_path / "matrix.png").output
         with Image.open(tmp_path / "matrix.png") as matrix:
             assert matrix.width == matrix.height
@@ -358,12 +367,12 @@ class TestTrainAndEvaluate:
         assert "left out: image Forest/Forest_3.png cannot be decoded" in scored.stderr
         assert "tiles                9" in scored.stdout
 
-    def test_batch_size_auto_is_the_recipes_on_a_cpu(self, tiles: Path, tmp_path: Path) -> None:
+    def test_batch_size_auto_suits_few_tiles(self, tiles: Path, tmp_path: Path) -> None:
         model = tmp_path / "m.safetensors"
         more = ("--batch-size", "auto", "--device", "cpu", "--epochs", 1, "--patience", 3)
         run("train", tiles, "-o", model, *more)
         recipe = load_model(model).contract.training.recipe
-        assert (recipe["batch_size"], recipe["patience"]) == (RECIPES[SHIPPED_ARCH].batch_size, 3)
+        assert (recipe["batch_size"], recipe["patience"]) == (SMALLEST_BATCH, 3)
         refused = CliRunner().invoke(main, ["train", str(tiles), "-o", "m", "--batch-size", "big"])
         assert refused.exit_code == 2
         assert "'big' is neither a number nor auto" in refused.output
@@ -484,7 +493,7 @@ class TestTrainAndEvaluate:
         tiles = make_tiles(classes=10, each=3, name="ten")
         given = ("evaluate", random_model, tiles, "--part", "all")
         wrong = tmp_path / "wrong.svg"
-        result = json.loads(run(*given, "--mistakes", wrong, "--json").output)
+        result = json.loads(run(*given, "--mistakes", wrong, "--json").stdout)
         first = result["mistakes"][0]
         assert len(result["mistakes"]) == 30 - round(30 * result["accuracy"])
         assert first["tile"].startswith(f"{first['true']}/")
