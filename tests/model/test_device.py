@@ -28,8 +28,10 @@ def test_device_that_is_not_there(name: str) -> None:
         find_device(name)
 
 
-def test_cpu_is_described() -> None:
-    assert "threads" in describe_device(find_device("cpu"))
+@pytest.mark.parametrize(("threads", "said"), [(1, "cpu (1 thread)"), (8, "cpu (8 threads)")])
+def test_cpu_is_described(monkeypatch: pytest.MonkeyPatch, threads: int, said: str) -> None:
+    monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
+    assert describe_device(find_device("cpu")) == said
 
 
 @pytest.mark.parametrize(("free_gib", "batch"), [(80, 1024), (4, 128), (0.001, 1)])
