@@ -116,7 +116,7 @@ def open_samples(path: Path) -> Iterator[Samples]:
                 return file.read(size)
         except BAD_ZIP as error:
             raise DatasetError(
-                f"{name} in {path} is damaged ({error}): download the zip again, or remove it"
+                f"{name} in {path} is damaged ({error}): download the zip again"
             ) from error
 
     # What is raised while the images are worked on is not the archive's.

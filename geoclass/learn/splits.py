@@ -119,7 +119,7 @@ def say_class_count(name: str, count: int) -> str | None:
         return None
     return (
         f"{name} has {count} class{'es' * (count != 1)}, 2 to {MAX_CLASSES} are possible: "
-        f"give a zip or folder with one folder a class"
+        "give a zip or folder with one folder a class"
     )
 
 

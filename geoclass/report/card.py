@@ -93,28 +93,30 @@ def _format_epoch(training: TrainingRecord) -> str:
 def _format_scores(scores: TestScores | None, recipe: Mapping[str, Any]) -> str:
     if scores is None:
         return "For tiles that had no say: `geoclass evaluate`."
+    said = (
+        f"On the {scores.tiles:,} tiles kept apart: accuracy {scores.accuracy:.2%}, macro-F1 "
+        f"{scores.macro_f1:.4f}, calibration error {scores.calibration_error:.2%} (15 bins); "
+        f"{scores.unknown_share:.2%} of them called unknown."
+    )
+    return f"{said}\n\n{_format_corrupted(scores, recipe)}" if scores.corrupted else said
+
+
+def _format_corrupted(scores: TestScores, recipe: Mapping[str, Any]) -> str:
     from geoclass.learn.corruptions import NOT_COUNTED, is_seen
 
     lines = [
-        (
-            f"On the {scores.tiles:,} tiles kept apart: accuracy {scores.accuracy:.2%}, macro-F1 "
-            f"{scores.macro_f1:.4f}, calibration error {scores.calibration_error:.2%} (15 bins); "
-            f"{scores.unknown_share:.2%} of them called unknown."
-        ),
-        "",
         "| the same tiles, corrupted | accuracy | training varied tiles so |",
         "|---|---|---|",
     ]
-    if not scores.corrupted:
-        return lines[0]
     lines += [
         f"| {name} | {accuracy:.2%} | {'yes' if is_seen(name, recipe) else 'no'} |"
         for name, accuracy in scores.corrupted.items()
     ]
     counted = [a for name, a in scores.corrupted.items() if name not in NOT_COUNTED]
+    left_out = "; ".join(name for name in scores.corrupted if name in NOT_COUNTED)
     if counted:
-        skipped = "; ".join(name for name in scores.corrupted if name in NOT_COUNTED)
-        lines.append(f"| **mean** of all but {skipped} | {sum(counted) / len(counted):.2%} | |")
+        which = f" of all but {left_out}" if left_out else ""
+        lines.append(f"| **mean**{which} | {sum(counted) / len(counted):.2%} | |")
     return "\n".join(lines)
 
 
