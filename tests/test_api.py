@@ -148,6 +148,10 @@ def test_a_model_is_trained_and_scored(make_tiles: Make, tmp_path: Path) -> None
         str(data), tmp_path / "m.safetensors", settings=recipe, on_epoch=epochs.append
     )
     assert [report.epoch for report in epochs] == [1]
+    kept = model.contract.scores
+    assert kept is not None
+    assert geoclass.score_on_tiles(model, data).evaluation.accuracy == kept.accuracy
+    assert geoclass.load_model(tmp_path / "m.safetensors").sha256 == model.sha256
     told: list[int] = []
     score = geoclass.score_on_tiles(model, str(data), part="all", on_tiles=told.append)
     assert sum(told) == score.evaluation.tiles == 45

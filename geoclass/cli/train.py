@@ -143,11 +143,9 @@ def command(
         read_epoch,
     )
     from geoclass.learn.recipes import VARIATIONS
-    from geoclass.learn.scoring import keep_scores, score_kept_apart
     from geoclass.learn.tasks import choose_recipe, plan_training, run_training
     from geoclass.learn.training import check_hours
     from geoclass.model.checkpoint import load_model
-    from geoclass.model.classifier import Classifier
     from geoclass.model.device import describe_device
     from geoclass.products.writing import check_folder
 
@@ -231,13 +229,11 @@ def command(
         draw_learning_curve(output.with_suffix(".csv"), output.with_suffix(".png"))
     say = (lambda _: None) if quiet else click.echo
     say(f"wrote {output}")
-    if find_begun(output):
+    scores = model.contract.scores
+    if scores is None:
         say(f"stopped before {max_hours} hours were over: --resume goes on")
         return
-    classifier = Classifier(model, device=str(plan.device))
-    result = score_kept_apart(classifier, tiles.images[split.test], tiles.labels[split.test])
     say(
-        f"test    {result.accuracy:.2%} of the {result.tiles} tiles kept apart, macro-F1 "
-        f"{result.macro_f1:.4f}; more with: {say_evaluate(output, data, lists, skip_bad)}"
+        f"test    {scores.accuracy:.2%} of the {scores.tiles} tiles kept apart, macro-F1 "
+        f"{scores.macro_f1:.4f}; more with: {say_evaluate(output, data, lists, skip_bad)}"
     )
-    keep_scores(output, model, result)

@@ -19,6 +19,9 @@ from geoclass.model.checkpoint import Model
 PARTS = ("train", "validation", "test")
 Part = Literal["train", "validation", "test", "all"]
 
+Lists = tuple[Path | str, Path | str, Path | str]
+"""Text files that name the tiles to train on, to choose with and to keep apart, one a line."""
+
 TEST_SHARE = 0.2
 VALIDATION_SHARE = 0.1
 """Of what is left when the test part is taken out."""

@@ -19,18 +19,13 @@ from geoclass.learn.recipes import (
     TrainSettings,
     suit_tiles,
 )
-from geoclass.learn.splits import (
-    Split,
-    split_by_lists,
-    split_randomly,
-)
+from geoclass.learn.scoring import keep_scores, score_kept_apart
+from geoclass.learn.splits import Lists, Split, split_by_lists, split_randomly
 from geoclass.learn.training import EpochReport, check_tiles, ignore, train_model
 from geoclass.model.checkpoint import Model, load_model
+from geoclass.model.classifier import Classifier
 from geoclass.model.device import find_device, has_bf16
 from geoclass.model.networks import SHIPPED_ARCH, Arch
-
-Lists = tuple[Path | str, Path | str, Path | str]
-"""Text files that name the tiles to train on, to choose with and to keep apart, one a line."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -119,11 +114,11 @@ def run_training(
     on_batch: Callable[[int, int, int], object] = ignore,
     on_epoch: Callable[[EpochReport], object] = ignore,
 ) -> Model:
-    """Train as planned, write the model and read it again; arguments as of `train_on_tiles`."""
-    output = Path(output)
+    """Train as planned, write the model, score it once it is done; see `train_on_tiles`."""
+    output, split = Path(output), plan.split
     train_model(
         plan.tiles,
-        plan.split,
+        split,
         plan.settings,
         output,
         device=plan.device,
@@ -133,6 +128,14 @@ def run_training(
         on_batch=on_batch,
         on_epoch=on_epoch,
     )
+    model = load_model(output)
+    if find_begun(output):  # it may go on, and the test part is read once
+        return model
+    classifier = Classifier(model, device=str(plan.device))
+    scores = score_kept_apart(
+        classifier, plan.tiles.images[split.test], plan.tiles.labels[split.test]
+    )
+    keep_scores(output, model, scores)
     return load_model(output)
 
 
@@ -156,11 +159,11 @@ def train_on_tiles(
 
     `settings` are by default the recipe of the network that ships, with smaller batches where
     tiles are few; see `choose_recipe`. `start` is a model to begin with. A fifth of each class is
-    kept apart and never looked at, a tenth of the rest chooses the best epoch; `split_seed` draws
-    them, or `lists` name them. With `skip_bad` images that cannot be used are left out; with
-    `fill_memory` a step takes as many tiles as a GPU holds, unless they are few.
-    Where `max_hours` would not hold another epoch, the best so far becomes the model, and
-    `resume` goes on from there.
+    kept apart and scored once, by the finished model (`model.contract.scores`); a tenth of the
+    rest chooses the best epoch; `split_seed` draws them, or `lists` name them. With `skip_bad`
+    images that cannot be used are left out; with `fill_memory` a step takes as many tiles as a GPU
+    holds, unless they are few. Where `max_hours` would not hold another epoch, the best so far
+    becomes the model, without a score, and `resume` goes on from there.
 
     `on_batch` is told epoch, batch and batches, `on_epoch` how an epoch went. What one of them
     raises ends the training; checkpoints beside `output` stay, and `resume` goes on from them
