@@ -118,8 +118,11 @@ def download(
         except OSError as error:
             raise OutputError(f"cannot write {partial}: {error.strerror}") from error
         time.sleep(pause_s * attempt)
+    advice = "it has been removed, download it again"
+    if _is_page(partial):
+        advice = "it is a web page and has been removed: give the --url of the file itself"
     try:
-        _check_md5(partial, source, "it has been removed, download it again")
+        _check_md5(partial, source, advice)
     except DatasetError:
         partial.unlink()  # going on from damage leads nowhere
         raise
@@ -191,6 +194,12 @@ def _give_up_if(last: bool, source: Source, error: Exception) -> None:
             f"cannot fetch {source.url} ({reason}): check the network and start again, it goes on "
             f"where it stopped; or give another --url, or put {source.file} there yourself"
         ) from error
+
+
+def _is_page(path: Path) -> bool:
+    """Whether it is what servers send for people: HTML, or XML."""
+    with path.open("rb") as file:
+        return file.read(100).lstrip(b"\xef\xbb\xbf \r\n\t").startswith(b"<")
 
 
 def _check_md5(path: Path, source: Source, advice: str) -> None:

@@ -28,6 +28,7 @@ class Server:
     """What the server does, and what it was asked for."""
 
     url: str = ""
+    content: bytes = CONTENT
     drops: int = 0
     """So many answers end half-way."""
     ranges: bool = True
@@ -49,10 +50,10 @@ def server() -> Iterator[Server]:
                 self.send_error(state.status)
                 return
             start = int(asked[6:-1]) if asked and state.ranges else 0
-            if start >= len(CONTENT):
+            if start >= len(state.content):
                 self.send_error(416)
                 return
-            rest = CONTENT[start:]
+            rest = state.content[start:]
             self.send_response(206 if start else 200)
             self.send_header("Content-Length", state.length or str(len(rest)))
             self.end_headers()
@@ -143,6 +144,13 @@ def test_server_without_ranges_is_asked_anew(server: Server, tmp_path: Path) -> 
 def test_other_content_is_refused_and_not_kept(server: Server, tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match="published is 000: it has been removed, download"):
         download(source(server, "000"), tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_web_page_is_called_one(server: Server, tmp_path: Path) -> None:
+    server.content = b"\xef\xbb\xbf\n<!DOCTYPE html><title>Sign in</title>"
+    with pytest.raises(DatasetError, match="it is a web page and has been removed: give the --url"):
+        download(source(server), tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 
