@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import platform
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,6 +18,19 @@ def count_cores() -> int:
         return len(os.sched_getaffinity(0))
     except AttributeError:  # not told on every system
         return os.cpu_count() or 1
+
+
+def name_processor(root: Path = Path("/")) -> str | None:
+    """What the processor is called; None where the system does not say.
+
+    `root` is that of the file system.
+    """
+    try:
+        told = (root / "proc/cpuinfo").read_text()
+    except OSError:
+        return platform.processor() or None
+    name = re.search(r"^model name\s*: *(\S.*)$", told, flags=re.MULTILINE)
+    return None if name is None else " ".join(name[1].split())
 
 
 def find_memory_bytes() -> int:

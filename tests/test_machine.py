@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from geoclass.machine import count_cores, find_allotments, find_memory_bytes
+from geoclass.machine import count_cores, find_allotments, find_memory_bytes, name_processor
 
 
 @pytest.fixture
@@ -25,6 +25,14 @@ def write(root: Path, name: str, text: str) -> None:
 def test_this_machine_has_cores_and_memory() -> None:
     assert 1 <= count_cores() <= (os.cpu_count() or 1)
     assert 10**8 < find_memory_bytes() < 10**14
+
+
+def test_processor_has_the_name_that_the_system_gives_it(root: Path) -> None:
+    one = "processor\t: 0\nmodel\t\t: 85\nmodel name\t: Some(R)  CPU   @ 3 GHz\nflags\t: a b\n"
+    write(root, "proc/cpuinfo", f"{one}\n{one.replace('Some', 'Other')}")
+    assert name_processor(root) == "Some(R) CPU @ 3 GHz"
+    write(root, "proc/cpuinfo", "processor\t: 0\nBogoMIPS\t: 100.00\n")  # as on ARM
+    assert name_processor(root) is None
 
 
 def test_a_group_and_all_above_it_bind(root: Path) -> None:

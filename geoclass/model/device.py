@@ -9,6 +9,7 @@ from torch import Tensor
 
 from geoclass.contract import Precision
 from geoclass.errors import SettingsError
+from geoclass.machine import find_memory_bytes, name_processor
 
 CPU_BATCH_SIZE = 128
 """Larger batches fall out of the processor's caches and are slower."""
@@ -108,7 +109,12 @@ def describe_device(device: torch.device) -> str:
         properties = torch.cuda.get_device_properties(device)
         return f"{device} ({properties.name}, {properties.total_memory / 2**30:.0f} GiB)"
     threads = torch.get_num_threads()
-    return f"{device} ({threads} thread{'s' * (threads != 1)})"
+    told = [
+        name_processor(),
+        f"{threads} thread{'s' * (threads != 1)}",
+        f"{find_memory_bytes() / 2**30:.0f} GiB",
+    ]
+    return f"{device} ({', '.join(filter(None, told))})"
 
 
 def describe_torch() -> str:

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from geoclass.errors import SettingsError
+from geoclass.model import device
 from geoclass.model.device import (
     choose_batch_size,
     constant,
@@ -28,10 +29,15 @@ def test_device_that_is_not_there(name: str) -> None:
         find_device(name)
 
 
-@pytest.mark.parametrize(("threads", "said"), [(1, "cpu (1 thread)"), (8, "cpu (8 threads)")])
-def test_cpu_is_described(monkeypatch: pytest.MonkeyPatch, threads: int, said: str) -> None:
+@pytest.mark.parametrize(("threads", "said"), [(1, "1 thread"), (8, "8 threads")])
+@pytest.mark.parametrize(("name", "named"), [("Some CPU", "Some CPU, "), (None, "")])
+def test_cpu_is_described(
+    monkeypatch: pytest.MonkeyPatch, threads: int, said: str, name: str | None, named: str
+) -> None:
     monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
-    assert describe_device(find_device("cpu")) == said
+    monkeypatch.setattr(device, "name_processor", lambda: name)
+    monkeypatch.setattr(device, "find_memory_bytes", lambda: 24 * 2**30)
+    assert describe_device(find_device("cpu")) == f"cpu ({named}{said}, 24 GiB)"
 
 
 @pytest.mark.parametrize(("free_gib", "batch"), [(80, 1024), (4, 128), (0.001, 1)])
