@@ -59,6 +59,8 @@ class TrainingRecord:
     """The epoch whose weights these are, counted from 1."""
     validation_accuracy: float
     """Share of validation tiles with the right label, 0–1."""
+    skipped: int | None = None
+    """Images and folders of the data set that were left out; None where nobody has counted."""
 
     def __post_init__(self) -> None:
         _check_fields(self)
@@ -251,6 +253,7 @@ _RULES: Mapping[str, tuple[str, Test]] = {
     "recipe": ("an object of settings, augment one or null", _is_recipe),
     "epoch": ("a whole number from 1", _is_whole(1)),
     "validation_accuracy": _SHARE,
+    "skipped": ("a whole number from 0, or null", lambda v: v is None or _is_whole(0)(v)),
     "tiles": _COUNT,
     "accuracy": _SHARE,
     "macro_f1": _SHARE,

@@ -61,6 +61,7 @@ def finish_model(
             recipe=asdict(settings),
             epoch=epoch,
             validation_accuracy=validation_accuracy,
+            skipped=len(tiles.skipped),
         ),
     )
     novelty = fit_to_tiles(network, tiles, split.train, split.validation, contract)

@@ -56,10 +56,7 @@ def format_card(
         "## Classes",
         _format_classes(contract),
         "## Training",
-        (
-            f"Data set {training.data_set}: {_format_split(training.split)}. "
-            f"Weights of {_format_epoch(training)}, the best on validation. The recipe:"
-        ),
+        f"{_format_origin(training)} The recipe:",
         recipe,
         "## Accuracy",
         (
@@ -81,6 +78,16 @@ def _format_limits(contract: Contract, knows_unknown: bool) -> str:
     if not knows_unknown:
         limits.append(NOTHING_UNKNOWN)
     return "\n".join(limits)
+
+
+def _format_origin(training: TrainingRecord) -> str:
+    sentences = [f"Data set {training.data_set}: {_format_split(training.split)}."]
+    if training.skipped:
+        sentences.append(f"Images and folders left out: {training.skipped}.")
+    if start := training.recipe.get("start"):
+        sentences.append(f"Training began with the weights of model {str(start)[:12]}.")
+    sentences.append(f"Weights of {_format_epoch(training)}, the best on validation.")
+    return " ".join(sentences)
 
 
 def _format_epoch(training: TrainingRecord) -> str:

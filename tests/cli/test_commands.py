@@ -360,7 +360,9 @@ class TestTrainAndEvaluate:
         result = self.train(tiles, model, "--skip-bad")
         assert "left out: image Forest/Forest_3.png cannot be decoded" in result.stderr
         assert "Warning: 1 left out" in result.stderr
-        assert load_model(model).contract.training.split.train == 32
+        training = load_model(model).contract.training
+        assert (training.split.train, training.skipped) == (32, 1)
+        assert "Images and folders left out: 1." in run("info", model).output
         said = re.search(r"more with: geoclass (evaluate .*)", result.stdout)
         assert said is not None
         scored = run(*shlex.split(said[1]))

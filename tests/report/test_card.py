@@ -48,6 +48,16 @@ def test_card_says_what_training_has_seen() -> None:
     assert "Weights of epoch 66 of 80 planned, the best on validation" in text
 
 
+def test_card_says_where_weights_and_tiles_came_from() -> None:
+    contract = make_contract()
+    assert "left out" not in card(contract)
+    assert "began with" not in card(contract)
+    training = replace(contract.training, recipe={"start": "12ab" * 16}, skipped=3)
+    text = card(replace(contract, training=training))
+    assert "Images and folders left out: 3." in text
+    assert "Training began with the weights of model 12ab12ab12ab." in text
+
+
 def test_limits_are_those_of_the_classes() -> None:
     assert "Highway or River" in card(make_contract())
     other = replace(make_contract(), legend=Legend.for_names([f"c{i}" for i in range(10)]))
