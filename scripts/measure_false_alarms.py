@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Count false alarms over dated scenes of one place, and find clearings pasted into them.
 
-    python scripts/measure_false_alarms.py FOLDER --runs 5
+    python scripts/measure_false_alarms.py FOLDER --runs 5 [--stride 16] [--error-days 0 60 120]
 
 FOLDER holds Level-2A scenes of one place where no forest is lost, their dates in their names.
 Each run pastes bare ground of the same scenes, 10, 20, 40 and 80 ha of it, into the forest from
@@ -11,7 +11,7 @@ the sixth date on. Scenes that cannot be mapped are said and left out.
 import argparse
 import tempfile
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +24,7 @@ from geoclass.errors import GeoclassError
 from geoclass.landcover import LandCoverMap
 from geoclass.mapping.settings import MapSettings
 from geoclass.monitor.align import DatedMap
+from geoclass.monitor.settings import MonitorSettings, SeriesSettings
 from geoclass.monitor.watch import Monitoring
 from geoclass.scene.settings import FrameSettings, RadiometrySettings
 
@@ -31,7 +32,6 @@ SIZES_HA = (10, 20, 40, 80)
 FIRST_CLEARED = 5
 """Number of the first date with the clearings, from 0."""
 SETTINGS = MapSettings(
-    stride=32,
     frame=FrameSettings(snap=True),
     radiometry=RadiometrySettings(profile="l2a", dn_offset=0),
 )
@@ -40,9 +40,12 @@ LEAST_FOREST = 0.6
 BARE_PX = 24
 """Side of the patch of bare ground that is repeated to fill a clearing."""
 
+Clearing = tuple[int, int, int, int]
+"""Row, column, height and width in pixels of the scene."""
 
-def map_scene(path: Path) -> DatedMap:
-    landcover = geoclass.map_scene(path, settings=SETTINGS)
+
+def map_scene(path: Path, stride: int) -> DatedMap:
+    landcover = geoclass.map_scene(path, settings=replace(SETTINGS, stride=stride))
     return geoclass.date_map(landcover, file_name=path.name)
 
 
@@ -65,31 +68,27 @@ def find_bare(scenes: Sequence[Path]) -> tuple[int, int]:
     return int(row), int(col)
 
 
-def choose_places(rng: np.random.Generator, forest: np.ndarray) -> list[tuple[int, int, int, int]]:
-    """Row, column, height and width of each clearing, in pixels of the scene."""
-    places: list[tuple[int, int, int, int]] = []
+def choose_clearings(rng: np.random.Generator, forest: np.ndarray) -> list[Clearing]:
+    """Squares that do not touch, the largest first."""
+    clearings: list[Clearing] = []
     free = forest.copy()
     for area_ha in sorted(SIZES_HA, reverse=True):
         side = round(np.sqrt(area_ha * 100))
         share = uniform_filter(free.astype(float), side)
         half = side // 2
         share[:half], share[-half:], share[:, :half], share[:, -half:] = 0, 0, 0, 0
-        best = np.argwhere(
-            share >= max(0.6, share.max() - 0.1) if share.max() >= 0.6 else share < 0
-        )
-        if not len(best):
+        if share.max() < LEAST_FOREST:
             continue
+        best = np.argwhere(share >= max(LEAST_FOREST, share.max() - 0.1))
         row, col = best[rng.integers(len(best))]
-        places.append((int(row) - half, int(col) - half, side, side))
+        clearings.append((int(row) - half, int(col) - half, side, side))
         margin = 32
         free[max(0, row - half - margin) : row + half + margin,
              max(0, col - half - margin) : col + half + margin] = False  # fmt: skip
-    return places
+    return clearings
 
 
-def paste(
-    path: Path, target: Path, places: Sequence[tuple[int, int, int, int]], bare: tuple[int, int]
-) -> None:
+def paste(path: Path, target: Path, clearings: Sequence[Clearing], bare: tuple[int, int]) -> None:
     with rasterio.open(path) as file:
         pixels, profile, tags, names = (
             file.read(), file.profile, file.tags(), file.descriptions,
@@ -97,7 +96,7 @@ def paste(
     patch = pixels[:, bare[0] : bare[0] + BARE_PX, bare[1] : bare[1] + BARE_PX]
     mirrored = np.concatenate([patch, patch[:, ::-1]], axis=1)
     mirrored = np.concatenate([mirrored, mirrored[:, :, ::-1]], axis=2)
-    for row, col, height, width in places:
+    for row, col, height, width in clearings:
         repeats = (1, -(-height // mirrored.shape[1]), -(-width // mirrored.shape[2]))
         filled = np.tile(mirrored, repeats)[:, :height, :width]
         pixels[:, row : row + height, col : col + width] = filled
@@ -107,67 +106,114 @@ def paste(
         file.update_tags(**tags)
 
 
-def count_alerted(result: Monitoring) -> int:
-    return len({c for a in result.alerts for c in a.losses.cell.tolist()})
+def alerted_cells(result: Monitoring) -> set[int]:
+    return {cell for alert in result.alerts for cell in alert.losses.cell.tolist()}
 
 
-def hits(result: Monitoring, places: np.ndarray) -> bool:
-    """Whether an alert has a cell whose middle lies in the mask of places."""
-    cells = {c for a in result.alerts for c in a.losses.cell.tolist()}
-    return any(places.ravel()[c] for c in cells)
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Dated maps of one place, and where its scenes' pixels and its maps' cells lie."""
+
+    scenes: Sequence[Path]
+    maps: Sequence[DatedMap]
+    rows: np.ndarray
+    """Of the middle of each cell, in pixels of the first scene."""
+    cols: np.ndarray
+    shape: tuple[int, int]
+    """Of the first scene, in pixels."""
+
+    @property
+    def reach(self) -> int:
+        """Pixels from a cell's middle to its edge."""
+        half: int = self.maps[0].landcover.grid.stride // 2
+        return half
+
+
+def read_place(folder: Path, stride: int) -> Place:
+    scenes, maps = [], []
+    for path in sorted(folder.glob("*.tif")):
+        try:
+            maps.append(map_scene(path, stride))
+            scenes.append(path)
+        except GeoclassError as error:
+            print(f"left out: {error}")
+    grid = maps[0].landcover.grid
+    x, y = grid.centres()
+    with rasterio.open(scenes[0]) as file:
+        shape, transform, crs = file.shape, file.transform, file.crs
+    to_scene = rasterio.warp.transform(grid.crs, crs, x.ravel(), y.ravel())
+    col, row = ~transform @ (np.array(to_scene[0]), np.array(to_scene[1]))
+    return Place(scenes, maps, row, col, shape)
+
+
+def find_forest(place: Place) -> np.ndarray:
+    """Bool, the first scene's shape: what the maps before and after the felling call forest."""
+    around = place.maps[FIRST_CLEARED - 1 : FIRST_CLEARED + 1]
+    known = np.any([forest_cells(dated.landcover) for dated in around], axis=0).ravel()
+    forest = np.zeros(place.shape, dtype=bool)
+    step = place.reach
+    for r, c in zip(place.rows[known].astype(int), place.cols[known].astype(int), strict=True):
+        forest[max(0, r - step) : r + step, max(0, c - step) : c + step] = True
+    return forest
+
+
+def clear(place: Place, clearings: Sequence[Clearing], bare: tuple[int, int]) -> list[DatedMap]:
+    """The maps, those from the sixth date on with the clearings."""
+    maps = list(place.maps)
+    stride = maps[0].landcover.grid.stride
+    with tempfile.TemporaryDirectory() as folder:
+        for number, path in enumerate(place.scenes):
+            if number >= FIRST_CLEARED:
+                target = Path(folder) / path.name
+                paste(path, target, clearings, bare)
+                maps[number] = replace(map_scene(target, stride), day=maps[number].day)
+    return maps
+
+
+def monitor(maps: Sequence[DatedMap], error_days: float) -> Monitoring:
+    series = SeriesSettings(error_days=error_days)
+    return geoclass.monitor_maps(maps, settings=MonitorSettings(series=series))
+
+
+def is_found(result: Monitoring, place: Place, clearing: Clearing) -> bool:
+    """Whether an alert has a cell that lies in the clearing, or reaches into it by half."""
+    top, left, height, width = clearing
+    step = place.reach
+    inside = (place.rows >= top - step) & (place.rows < top + height + step)
+    inside &= (place.cols >= left - step) & (place.cols < left + width + step)
+    return bool(inside[sorted(alerted_cells(result))].any())
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path)
     parser.add_argument("--runs", type=int, default=5)
-    args = parser.parse_args()
-    scenes, maps = [], []
-    for path in sorted(args.folder.glob("*.tif")):
-        try:
-            maps.append(map_scene(path))
-            scenes.append(path)
-        except GeoclassError as error:
-            print(f"left out: {error}")
-    result = geoclass.monitor_maps(maps)
-    seen = len(result.cells)
-    alerted = count_alerted(result)
-    print(
-        f"{len(scenes)} dates, {seen} cells; {alerted} alerted ({alerted / seen:.2%})", flush=True
+    parser.add_argument("--stride", type=int, default=32)
+    parser.add_argument(
+        "--error-days", type=float, nargs="+", default=[SeriesSettings().error_days]
     )
-    bare = find_bare(scenes)
-    grid = maps[0].landcover.grid
-    before = [forest_cells(m.landcover) for m in maps[FIRST_CLEARED - 1 : FIRST_CLEARED + 1]]
-    known = np.any(before, axis=0)
-    x, y = grid.centres()
-    with rasterio.open(scenes[0]) as file:
-        shape, transform, crs = file.shape, file.transform, file.crs
-    to_scene = rasterio.warp.transform(grid.crs, crs, x.ravel(), y.ravel())
-    col, row = ~transform @ (np.array(to_scene[0]), np.array(to_scene[1]))
-    forest = np.zeros(shape, dtype=bool)
-    step = grid.stride // 2
-    for r, c, inside in zip(row.astype(int), col.astype(int), known.ravel(), strict=True):
-        if inside:
-            forest[max(0, r - step) : r + step, max(0, c - step) : c + step] = True
-    found = dict.fromkeys(SIZES_HA, 0)
+    args = parser.parse_args()
+    place = read_place(args.folder, args.stride)
+    bare, forest = find_bare(place.scenes), find_forest(place)
     tried = dict.fromkeys(SIZES_HA, 0)
+    found = {days: dict.fromkeys(SIZES_HA, 0) for days in args.error_days}
     for seed in range(args.runs):
-        places = choose_places(np.random.default_rng(seed), forest)
-        with tempfile.TemporaryDirectory() as folder:
-            cleared = list(maps)
-            for number, path in enumerate(scenes):
-                if number >= FIRST_CLEARED:
-                    target = Path(folder) / path.name
-                    paste(path, target, places, bare)
-                    cleared[number] = replace(map_scene(target), day=maps[number].day)
-        monitored = geoclass.monitor_maps(cleared)
-        for top, left, height, width in places:
-            size = min(SIZES_HA, key=lambda ha: abs(ha - height * width / 100))
-            mask = (row >= top - step) & (row < top + height + step)
-            mask &= (col >= left - step) & (col < left + width + step)
+        clearings = choose_clearings(np.random.default_rng(seed), forest)
+        maps = clear(place, clearings, bare)
+        sizes = [min(SIZES_HA, key=lambda ha: abs(ha - c[2] * c[3] / 100)) for c in clearings]
+        for size in sizes:
             tried[size] += 1
-            found[size] += hits(monitored, mask)
-        print(f"run {seed}: {found} of {tried}, {count_alerted(monitored)} cells", flush=True)
+        for days in args.error_days:
+            result = monitor(maps, days)
+            for clearing, size in zip(clearings, sizes, strict=True):
+                found[days][size] += is_found(result, place, clearing)
+    print(f"{len(place.scenes)} dates, clearings pasted (ha: number): {tried}")
+    print("| error days | cells alerted | clearings found |")
+    print("|---|---|---|")
+    for days in args.error_days:
+        result = monitor(place.maps, days)
+        alerted, seen = len(alerted_cells(result)), len(result.cells)
+        print(f"| {days:g} | {alerted} of {seen} ({alerted / seen:.2%}) | {found[days]} |")
 
 
 if __name__ == "__main__":
