@@ -22,7 +22,7 @@ SHIPPED = "shipped"
 Precision = Literal["fp32", "bf16"]
 """Of a network's products; sums, features and probabilities are float32 in either."""
 
-SplitKind = Literal["random", "lists"]
+SplitKind = Literal["random", "ground", "lists"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,9 +30,10 @@ class SplitRecord:
     """Which tiles a model has never seen, so that an evaluation can score just those."""
 
     kind: SplitKind
-    """`random`: stratified by `seed`; `lists`: given as lists of file names."""
+    """`random`: tile by tile in each class; `ground`: by blocks of ground, so that parts share
+    none; `lists`: given as lists of file names."""
     seed: int | None
-    """Seed of the random split; None for lists."""
+    """What the first two are drawn by; None for lists."""
     test_sha256: str
     """Hash of the test part's sample names, see `geoclass.learn.splits.hash_names`."""
     train: int

@@ -186,6 +186,19 @@ class Grid:
         px = (self.col_edges[:-1] + self.col_edges[1:]) / 2
         return self._to_crs(*np.meshgrid(px, py))
 
+    def tile_places(self, rows: np.ndarray, cols: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Longitude and latitude (WGS 84, degrees) of the middle of the tiles of cells, int (n,).
+
+        Infinite where the CRS has no place on Earth, and without a CRS.
+        """
+        half = self.tile_size / 2
+        x, y = self._to_crs(self.tile_cols[cols] + half, self.tile_rows[rows] + half)
+        if self.crs is None:
+            return np.full(x.shape, np.inf), np.full(y.shape, np.inf)
+        crs = pyproj.CRS.from_wkt(self.crs)
+        longitude, latitude = pyproj.Transformer.from_crs(crs, 4326, always_xy=True).transform(x, y)
+        return longitude, latitude
+
     def _to_crs(self, px: np.ndarray, py: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         t = self.transform
         return t.a * px + t.b * py + t.c, t.d * px + t.e * py + t.f

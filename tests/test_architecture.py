@@ -19,7 +19,7 @@ ROWS = (
     ("model", "scene", "products"),
     ("landcover",),
     ("contract",),
-    ("grid", "legend"),
+    ("grid", "legend", "places"),
     ("errors", "machine"),
 )
 """Imports point from a row to any lower row, never sideways or up."""
@@ -47,7 +47,7 @@ OWNERS = {
     "rasterio": {"mapping", "scene", "products"},
     "ray": {"campaign"},
     "safetensors": {"model"},
-    "scipy": {"mapping", "monitor", "products"},
+    "scipy": {"learn", "mapping", "monitor", "products"},
     "shapely": {"grid", "monitor", "products", "scene"},
     "torch": {"campaign", "learn", "model"},
     "torchvision": {"learn"},

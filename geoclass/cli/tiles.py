@@ -59,6 +59,8 @@ def command(
     A tile gets the class whose polygons cover at least --min-share of it; tiles that miss pixels
     or that no class, or more than one, covers so far are left out. SCENE is whatever
     `geoclass map` takes, and its pixels become what the networks know in the same way.
+    `places.csv` in the folder says where the tiles lie, so that training can keep those of one
+    ground together; give --snap for several dates of it.
     """
     from geoclass.mapping.cutting import cut_labelled_tiles
     from geoclass.mapping.plan import plan_map

@@ -131,7 +131,8 @@ def command(
     """Train a network on the tiles of DATA, a zip or folder of class folders.
 
     A fifth of each class is kept apart and scored once, at the end; a tenth of the rest chooses
-    the best epoch. Beside the model stand its log (.csv), its learning curve (.png) and, until it
+    the best epoch. Where `places.csv` in DATA says where tiles lie, as `geoclass tiles` writes it,
+    no two of these parts share ground. Beside the model stand its log (.csv), its learning curve (.png) and, until it
     is done, its checkpoints. Beside DATA its decoded tiles are kept for the next time, where that
     folder can be written to.
     """
@@ -208,6 +209,7 @@ def command(
         click.echo(
             f"tiles   {len(split.train)} to train, {len(split.validation)} to choose, "
             f"{len(split.test)} kept apart, {len(tiles.classes)} classes"
+            f"{'; no two parts share ground' * (split.kind == 'ground')}"
         )
     try:
         with bar:

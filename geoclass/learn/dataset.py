@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import csv
 import io
 import struct
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,7 @@ from geoclass.errors import DatasetError
 from geoclass.learn.kept import KeptTiles
 from geoclass.learn.samples import Samples, class_of, find_place, make_printable, open_samples
 from geoclass.legend import LEGEND_FORM, MAX_CLASSES, Legend
+from geoclass.places import COLUMNS, parse_places
 
 TILE_SIZE = 64
 
@@ -55,6 +57,9 @@ class TileSet:
     """int64 (n,)."""
     legend: Legend
     """The classes as maps show them."""
+    places: np.ndarray | None = None
+    """float64 (n, 2): longitude and latitude of each tile in degrees, NaN where unknown; None
+    where nobody says."""
     skipped: tuple[str, ...] = ()
     """What was wrong with each image or folder that was left out, or that it is in no class's."""
 
@@ -86,7 +91,7 @@ def read_tiles(
         if samples.left_out and not skip_bad:
             raise DatasetError(f"{samples.left_out[0]}{SKIP_ADVICE}")
         names, classes = samples.names, samples.classes
-        legend = find_legend(samples, known)
+        legend, told = find_legend(samples, known), find_places(samples)
         loose = [f"image {entry} stands in no class folder" for entry in samples.loose]
         kept = KeptTiles(path, names, samples.identity, tile_size)
         images, skipped = kept.read(), dict[int, str]()
@@ -108,8 +113,17 @@ def read_tiles(
         images=images,
         labels=labels,
         legend=legend,
+        places=_place(names, told),
         skipped=(*loose, *samples.left_out, *(skipped[i] for i in sorted(skipped))),
     )
+
+
+def _place(
+    names: Sequence[str], told: Mapping[str, tuple[float, float]] | None
+) -> np.ndarray | None:
+    if told is None or told.keys().isdisjoint(names):
+        return None
+    return np.array([told.get(name, (np.nan, np.nan)) for name in names])
 
 
 def _decode_all(
@@ -154,6 +168,22 @@ def find_legend(samples: Samples, known: Legend | None = None) -> Legend:
         raise DatasetError(
             f"{samples.legend_entry} in {samples.path} cannot be used ({error}): "
             f"expected {LEGEND_FORM}"
+        ) from error
+
+
+def find_places(samples: Samples) -> Mapping[str, tuple[float, float]] | None:
+    """Longitude and latitude by `<class>/<file>` as `places.csv` tells them, if there is one.
+
+    DatasetError where it cannot be read.
+    """
+    if samples.places_entry is None:
+        return None
+    try:
+        return parse_places(samples.load(samples.places_entry).decode("utf-8-sig"))
+    except (OSError, ValueError, csv.Error) as error:
+        raise DatasetError(
+            f"{samples.places_entry} in {samples.path} cannot be used ({error}): expected columns "
+            f"{', '.join(COLUMNS[:3])} in degrees; mend or remove it"
         ) from error
 
 

@@ -12,7 +12,13 @@ from typing import Any
 import numpy as np
 
 from geoclass.errors import DatasetError
-from geoclass.learn.dataset import TILE_SIZE, check_size, decode_image, find_legend
+from geoclass.learn.dataset import (
+    TILE_SIZE,
+    check_size,
+    decode_image,
+    find_legend,
+    find_places,
+)
 from geoclass.learn.samples import class_of, open_samples
 from geoclass.learn.splits import FEWEST_TILES, say_class_count, say_too_few
 
@@ -30,6 +36,8 @@ class Inspection:
     """What is wrong with each class folder, legend and image that cannot be trained with."""
     unused: tuple[str, ...]
     """Images beside the class folders, which are of no class; `images` does not count them."""
+    placed: int
+    """Images whose place on Earth is told by `places.csv`."""
     duplicates: tuple[tuple[str, ...], ...]
     """Groups of images with the same pixels."""
     samples: dict[str, np.ndarray]
@@ -61,6 +69,8 @@ def inspect_tiles(
     with open_samples(Path(path)) as samples:
         names, classes = samples.names, samples.classes
         unusable += [*samples.faults, *samples.left_out, *_find_faults(find_legend, samples)]
+        unusable += (faults := _find_faults(find_places, samples))
+        told = {} if faults else find_places(samples) or {}
         for place, name in enumerate(names, start=1):
             on_images(place, len(names))
             try:
@@ -93,6 +103,7 @@ def inspect_tiles(
         sizes=dict(sizes.most_common()),
         unusable=tuple(unusable),
         unused=tuple(samples.loose),
+        placed=sum(name in told for name in names),
         duplicates=tuple(tuple(group) for group in by_pixels.values() if len(group) > 1),
         samples=pictures,
     )

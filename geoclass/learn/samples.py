@@ -12,6 +12,7 @@ from pathlib import Path, PurePosixPath
 
 from geoclass.errors import DatasetError, OutputError
 from geoclass.learn.folders import IMAGE_SUFFIXES, find_class_folders
+from geoclass.places import PLACES_FILE
 
 LEGEND_FILE = "legend.json"
 
@@ -48,6 +49,8 @@ class Samples:
     """Changes whenever an entry's content does: its checksum, or size and time."""
     legend_entry: str | None
     """The entry `legend.json` beside the class folders, if there is one."""
+    places_entry: str | None
+    """The same of `places.csv`."""
 
     @property
     def names(self) -> list[str]:
@@ -196,7 +199,7 @@ def _list_samples(
 ) -> Samples:
     found = find_class_folders(path, listed)
     above = PurePosixPath(next(iter(found.entries.values()))).parent.parent
-    legends = [entry for entry in listed if PurePosixPath(entry) == above / LEGEND_FILE]
+    beside = {PurePosixPath(entry): entry for entry in listed}
     return Samples(
         path=path,
         entries=found.entries,
@@ -205,5 +208,6 @@ def _list_samples(
         faults=found.faults,
         load=load,
         identify=identify,
-        legend_entry=legends[0] if legends else None,
+        legend_entry=beside.get(above / LEGEND_FILE),
+        places_entry=beside.get(above / PLACES_FILE),
     )

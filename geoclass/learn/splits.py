@@ -13,6 +13,7 @@ import numpy as np
 from geoclass.contract import Contract, SplitKind, SplitRecord
 from geoclass.errors import DatasetError
 from geoclass.learn.dataset import TileSet
+from geoclass.learn.ground import deal_ground
 from geoclass.legend import MAX_CLASSES
 from geoclass.model.checkpoint import Model
 
@@ -108,6 +109,33 @@ def split_randomly(
     return Split(kind="random", seed=seed, train=train, validation=validation, test=test)
 
 
+def split_by_ground(tiles: TileSet, seed: int = 0) -> Split | None:
+    """Take about as much for testing and validation, in blocks of ground that stay together.
+
+    Tiles that share ground with those of another part are in none. None where the data set does
+    not say where its tiles lie, or a class lies on too little ground for three parts.
+    """
+    if tiles.places is None:
+        return None
+    parts = deal_ground(
+        tiles.labels,
+        tiles.places,
+        np.random.default_rng(seed),
+        test_share=TEST_SHARE,
+        validation_share=(1 - TEST_SHARE) * VALIDATION_SHARE,
+    )
+    return None if parts is None else Split(kind="ground", seed=seed, **parts._asdict())
+
+
+def split_freely(tiles: TileSet, seed: int = 0) -> Split:
+    """Split by ground where that can be done, else tile by tile.
+
+    Raises DatasetError for a class with fewer than three tiles.
+    """
+    by_tile = split_randomly(tiles.labels, seed, classes=tiles.classes)
+    return split_by_ground(tiles, seed) or by_tile
+
+
 def say_too_few(name: str, count: int) -> str:
     """What is wrong with a class of so few tiles."""
     return (
@@ -159,13 +187,16 @@ def choose_part(
     if part == "all":
         return np.arange(len(tiles))
     record = contract.training.split
+    split: Split | None
     if lists is not None:
         split = split_by_lists(tiles, *lists)
-    elif record.kind == "random" and record.seed is not None:
-        split = split_randomly(tiles.labels, record.seed, classes=tiles.classes)
-    else:
+    elif record.kind == "lists" or record.seed is None:
         raise DatasetError("the model's split was given as lists: give them with --lists")
-    if hash_names(tiles.names[i] for i in split.test) != record.test_sha256:
+    elif record.kind == "ground":
+        split = split_by_ground(tiles, record.seed)
+    else:
+        split = split_randomly(tiles.labels, record.seed, classes=tiles.classes)
+    if split is None or hash_names(tiles.names[i] for i in split.test) != record.test_sha256:
         raise DatasetError(
             f"the split of {tiles.name} is not the one the model was trained with, so its tiles "
             "may have been seen in training: give that data set, or score --part all knowingly"

@@ -20,7 +20,7 @@ from geoclass.learn.recipes import (
     suit_tiles,
 )
 from geoclass.learn.scoring import keep_scores, score_kept_apart
-from geoclass.learn.splits import Lists, Split, split_by_lists, split_randomly
+from geoclass.learn.splits import Lists, Split, split_by_lists, split_freely
 from geoclass.learn.training import EpochReport, check_tiles, ignore, train_model
 from geoclass.model.checkpoint import Model, load_model
 from geoclass.model.classifier import Classifier
@@ -90,7 +90,7 @@ def plan_training(
     known = None if start is None else start.contract.legend
     tiles = read_tiles(Path(data), skip_bad=skip_bad, keep=True, known=known)
     if lists is None:
-        split = split_randomly(tiles.labels, split_seed, classes=tiles.classes)
+        split = split_freely(tiles, split_seed)
     else:
         split = split_by_lists(tiles, *map(Path, lists))
     check_tiles(tiles, split)
@@ -160,10 +160,11 @@ def train_on_tiles(
     `settings` are by default the recipe of the network that ships, with smaller batches where
     tiles are few; see `choose_recipe`. `start` is a model to begin with. A fifth of each class is
     kept apart and scored once, by the finished model (`model.contract.scores`); a tenth of the
-    rest chooses the best epoch; `split_seed` draws them, or `lists` name them. With `skip_bad`
-    images that cannot be used are left out; with `fill_memory` a step takes as many tiles as a GPU
-    holds, unless they are few. Where `max_hours` would not hold another epoch, the best so far
-    becomes the model, without a score, and `resume` goes on from there.
+    rest chooses the best epoch; `split_seed` draws them, or `lists` name them. Where `places.csv`
+    beside the class folders says where tiles lie, as `cut_scene` writes it, no two parts share
+    ground. With `skip_bad` images that cannot be used are left out; with `fill_memory` a step takes
+    as many tiles as a GPU holds, unless they are few. Where `max_hours` would not hold another
+    epoch, the best so far becomes the model, without a score, and `resume` goes on from there.
 
     `on_batch` is told epoch, batch and batches, `on_epoch` how an epoch went. What one of them
     raises ends the training; checkpoints beside `output` stay, and `resume` goes on from them

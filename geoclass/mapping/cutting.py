@@ -16,6 +16,7 @@ from geoclass.mapping.cells import cut_tiles, view_cells
 from geoclass.mapping.plan import MapPlan, plan_map
 from geoclass.mapping.settings import MIN_TILE_SHARE, MapSettings
 from geoclass.model.checkpoint import load_model
+from geoclass.places import COLUMNS, PLACES_FILE, TilePlace, format_places
 from geoclass.products.writing import draft_folder
 from geoclass.scene.labels import LabelledGround, read_labels
 from geoclass.scene.reader import read_strips
@@ -82,8 +83,9 @@ def cut_labelled_tiles(
 ) -> CutTiles:
     """Write `<class>/<class>_<scene>_<row>_<col>.png` for each tile that one class covers.
 
-    Tiles are 8-bit pixels as the networks know them; those that miss any are left out. The
-    folder is written whole or not at all; with `add` it may hold tiles of other scenes already.
+    Tiles are 8-bit pixels as the networks know them; those that miss any are left out. Where each
+    lies stands in `places.csv`. The folder is written whole or not at all; with `add` it may hold
+    tiles of other scenes already.
     Raises SettingsError for an impossible share, OutputError where tiles cannot be written.
     """
     if not 0.5 < min_share <= 1:
@@ -97,8 +99,8 @@ def cut_labelled_tiles(
         with draft_folder(output) as folder:
             made = Path(folder) / "tiles"
             made.mkdir()
-            cut = _cut(plan, ground, made, min_share, on_cells)
-            _move(made, output)
+            cut, places = _cut(plan, ground, made, min_share, on_cells)
+            _move(made, output, places)
     except OSError as error:
         raise OutputError(f"cannot write tiles to {output}: {error}") from error
     return cut
@@ -124,11 +126,12 @@ def _cut(
     folder: Path,
     min_share: float,
     on_cells: Callable[[int], object],
-) -> CutTiles:
+) -> tuple[CutTiles, list[TilePlace]]:
     grid, names = plan.grid, list(ground.shapes)
     stem = Path(plan.source.name).stem or "scene"
     counts: Counter[str] = Counter(dict.fromkeys(names, 0))
     mixed = partly = hidden = 0
+    places: list[TilePlace] = []
     for strip in read_strips(plan.source, plan.frame, grid, plan.looks):
         span = slice(strip.first_row, strip.last_row)
         rows, cols = np.nonzero(plan.inside[span])
@@ -145,16 +148,21 @@ def _cut(
         rows, cols, label = rows[chosen], cols[chosen], label[chosen]
         if len(rows):
             tiles = cut_tiles(strip, grid, rows, cols).transpose(0, 2, 3, 1)
-            for tile, row, col, k in zip(tiles, rows, cols, label, strict=True):
+            rows += strip.first_row
+            degrees = zip(*grid.tile_places(rows, cols), strict=True)
+            for tile, row, col, k, (x, y) in zip(tiles, rows, cols, label, degrees, strict=True):
                 (folder / names[k]).mkdir(exist_ok=True)
-                file = f"{names[k]}_{stem}_{row + strip.first_row}_{col}.png"
-                Image.fromarray(np.ascontiguousarray(tile)).save(folder / names[k] / file)
+                name = f"{names[k]}/{names[k]}_{stem}_{row}_{col}.png"
+                Image.fromarray(np.ascontiguousarray(tile)).save(folder / name)
                 counts[names[k]] += 1
+                if np.isfinite([x, y]).all():
+                    places.append(TilePlace(tile=name, longitude=x, latitude=y, scene=stem))
         on_cells(plan.inside[span].size)
-    return CutTiles(counts=dict(counts), mixed=mixed, partly=partly, hidden=hidden)
+    cut = CutTiles(counts=dict(counts), mixed=mixed, partly=partly, hidden=hidden)
+    return cut, places
 
 
-def _move(made: Path, output: Path) -> None:
+def _move(made: Path, output: Path, tile_places: Sequence[TilePlace]) -> None:
     """Put the tiles where they belong; those of an earlier run are never replaced."""
     files = sorted(made.rglob("*.png"))
     if not files:
@@ -169,6 +177,23 @@ def _move(made: Path, output: Path) -> None:
             f"{there} exists: this scene, or another of its name, has been cut into this folder "
             "before; rename another one, or give another folder"
         )
+    _tell_places(made, output, tile_places)
     for file, place in zip(files, places, strict=True):
         place.parent.mkdir(parents=True, exist_ok=True)
         shutil.move(file, place)
+
+
+def _tell_places(made: Path, output: Path, tile_places: Sequence[TilePlace]) -> None:
+    """Write where tiles lie, or add it to what is told of others there."""
+    table, before = output / PLACES_FILE, ""
+    if table.exists():
+        before = table.read_text(encoding="utf-8").rstrip("\n") + "\n"
+        header, expected = before.splitlines()[0], ",".join(COLUMNS)
+        if header != expected:
+            raise OutputError(
+                f"{table} has the columns {header}, expected {expected}: rename or remove it"
+            )
+    output.mkdir(exist_ok=True)
+    draft = made / PLACES_FILE
+    draft.write_text(before + format_places(tile_places, header=not before), encoding="utf-8")
+    draft.replace(table)

@@ -16,11 +16,13 @@ EUROSAT_LIMITS = """\
 WAYS_LIMIT = """\
 - A tile of class Highway or River has a road or river in it. Areas are for groups of classes."""
 
+NEIGHBOURS_LIMIT = """\
+- Tiles of a random test part often have neighbours among the training tiles; on ground far from
+  any of them it is some points less right."""
+
 LIMITS = """\
 - It looks at whole tiles: what fills less than half of one may be missed.
 - Confidence is calibrated on tiles like those it was trained on; elsewhere it is too high.
-- Tiles of a random test part often have neighbours among the training tiles; on ground far from
-  any of them it is some points less right.
 - Wrong radiometry (an offset not subtracted, bands in another order, another stretch) lowers its
   accuracy more than its confidence."""
 
@@ -74,6 +76,8 @@ def _format_limits(contract: Contract, knows_unknown: bool) -> str:
     limits = [EUROSAT_LIMITS] if contract.training.data_set.startswith("EuroSAT") else []
     if {"Highway", "River"} & set(contract.legend.names):
         limits.append(WAYS_LIMIT)
+    if contract.training.split.kind == "random":
+        limits.append(NEIGHBOURS_LIMIT)
     limits.append(LIMITS)
     if not knows_unknown:
         limits.append(NOTHING_UNKNOWN)
@@ -128,7 +132,11 @@ def _format_corrupted(scores: TestScores, recipe: Mapping[str, Any]) -> str:
 
 
 def _format_split(split: SplitRecord) -> str:
-    how = "split by lists" if split.kind == "lists" else f"split at random, seed {split.seed}"
+    how = {
+        "random": f"split at random, seed {split.seed}",
+        "ground": f"split by blocks of ground, seed {split.seed}",
+        "lists": "split by lists",
+    }[split.kind]
     return (
         f"{how}, into {split.train:,} tiles to train, {split.validation:,} to choose and "
         f"{split.test:,} kept apart (SHA-256 of their names {split.test_sha256[:12]}…)"

@@ -12,6 +12,7 @@ import sys
 import time
 import warnings
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import get_args
 
@@ -41,6 +42,7 @@ from geoclass.learn.tasks import plan_training
 from geoclass.legend import EUROSAT
 from geoclass.model.checkpoint import load_model
 from geoclass.model.networks import ARCHS, SHIPPED_ARCH
+from geoclass.places import PLACES_FILE, TilePlace, format_places
 from geoclass.products.files import read_map, write_map
 from tests.conftest import make_landcover, paint
 
@@ -339,6 +341,36 @@ class TestTrainAndEvaluate:
             assert matrix.width == matrix.height
         assert f"accuracy             {result['accuracy']:.2%}" in text
         assert [len(row) for row in result["confusion"]] == [3, 3, 3]
+
+    def test_tiles_of_one_ground_stay_together(self, make_tiles: Make, tmp_path: Path) -> None:
+        """Three dates of each place, 2 km apart; the third date's scenes lie half a tile off."""
+        tiles, model = make_tiles(classes=2, each=30), tmp_path / "m.safetensors"
+        files = sorted(tiles.rglob("*.png"))
+        places = [
+            TilePlace(
+                tile=f"{file.parent.name}/{file.name}",
+                longitude=(i // 3 + 0.16 * (i % 3 == 2)) * 2 / 111.2,
+                latitude=0.0,
+                scene=f"{i % 3}.tif",
+            )
+            for i, file in enumerate(files)
+        ]
+        (tiles / PLACES_FILE).write_text(format_places(places))
+        assert "placed      60" in run("dataset", tiles).output
+        out = self.train(tiles, model)
+        assert "2 classes; no two parts share ground" in out.stdout
+        assert "split by blocks of ground, seed 0" in run("info", model).output
+        assert "neighbours among" not in run("info", model).output
+        kept = load_model(model).contract.training.split.test
+        assert f"tiles                {kept}" in run("evaluate", model, tiles).output
+        one = [replace(place, longitude=0.0) for place in places]
+        (tiles / PLACES_FILE).write_text(format_places(one))
+        said = self.train(tiles, model, "--overwrite").stderr
+        assert "the tiles of class AnnualCrop lie on 1 square(s) of 640 m, too few for" in said
+        (tiles / PLACES_FILE).write_text("x,y\n")
+        assert "no column tile" in error("train", tiles, "-o", model, "--overwrite")
+        assert "placed      none" in run("dataset", tiles).output
+        assert "no column tile" in run("dataset", tiles).output
 
     def test_run_of_too_few_hours_says_how_to_go_on(self, tiles: Path, tmp_path: Path) -> None:
         model = tmp_path / "m.safetensors"

@@ -1,6 +1,8 @@
 """Splits: stratified, repeatable, disjoint."""
 
+import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 
@@ -12,7 +14,17 @@ from PIL import Image
 
 from geoclass.errors import DatasetError
 from geoclass.learn.dataset import read_tiles
-from geoclass.learn.splits import hash_names, split_by_lists, split_randomly
+from geoclass.learn.splits import (
+    choose_part,
+    hash_names,
+    split_by_ground,
+    split_by_lists,
+    split_freely,
+    split_randomly,
+)
+from geoclass.legend import Legend
+from geoclass.places import PLACES_FILE, TilePlace, format_places
+from tests.conftest import make_contract
 
 Make = Callable[..., Path]
 
@@ -142,3 +154,78 @@ def test_missing_list(make_tiles: Make, tmp_path: Path) -> None:
     path = tmp_path / "none.txt"
     with pytest.raises(DatasetError, match="cannot read the list"):
         split_by_lists(read_tiles(make_tiles(classes=2, each=3)), path, path, path)
+
+
+def tell_places(data: Path, *, km_apart: float = 1, skip: int = 0) -> None:
+    """Say that the tiles of each class lie in a row, all but the first ones."""
+    files = sorted(data.rglob("*.png"))[skip:]
+    names = [f"{file.parent.name}/{file.name}" for file in files]
+    places = [
+        TilePlace(tile=name, longitude=i * km_apart / 111.2, latitude=0.1, scene="")
+        for i, name in enumerate(names)
+    ]
+    (data / PLACES_FILE).write_text(format_places(places))
+
+
+@pytest.mark.parametrize("zipped", [False, True])
+def test_tiles_that_tell_their_place_are_split_by_ground(make_tiles: Make, zipped: bool) -> None:
+    data = make_tiles(classes=2, each=30)
+    assert read_tiles(data).places is None
+    assert split_freely(read_tiles(data)).kind == "random"
+    tell_places(data, skip=1)
+    if zipped:
+        data = Path(shutil.make_archive(str(data.parent / "zipped"), "zip", data))
+    tiles = read_tiles(data)
+    assert tiles.places is not None
+    assert np.isnan(tiles.places[0]).all()
+    assert tiles.places[3].tolist() == pytest.approx([2 / 111.2, 0.1], abs=1e-6)
+    split = split_freely(tiles, 5)
+    assert (split.kind, split.seed) == ("ground", 5)
+    assert len(split.train) + len(split.validation) + len(split.test) == 60
+    # Blocks of 2,560 m of a row of tiles a kilometre apart hold two or three.
+    assert (np.diff(split.test) == 1).sum() >= len(split.test) / 3
+
+    record = split.record(tiles.names)
+    contract = make_contract()
+    contract = replace(
+        contract,
+        legend=Legend.for_names(tiles.classes),
+        class_shares=(0.5, 0.5),
+        confusion=((1, 0), (0, 1)),
+        training=replace(contract.training, split=record),
+    )
+    for part in ("train", "validation", "test"):
+        assert choose_part(tiles, contract, part).tolist() == getattr(split, part).tolist()
+    with pytest.raises(DatasetError, match="is not the one the model was trained with"):
+        choose_part(replace(tiles, places=None), contract, "test")
+
+
+def test_tiles_of_one_place_are_split_one_by_one(make_tiles: Make) -> None:
+    data = make_tiles(classes=2, each=10)
+    tell_places(data, km_apart=0)
+    tiles = read_tiles(data)
+    assert split_by_ground(tiles) is None
+    assert split_freely(tiles).kind == "random"
+
+
+def test_places_of_other_tiles_tell_nothing(make_tiles: Make) -> None:
+    data = make_tiles(classes=2, each=3)
+    (data / PLACES_FILE).write_text("tile,longitude,latitude\nother.png,1,2\n")
+    assert read_tiles(data).places is None
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (
+            b"tile,x,y\n",
+            r"it has no column longitude\): expected columns tile, longitude, latitude",
+        ),
+        (b"tile,longitude,latitude\na,\xff,1\n", "can't decode"),
+    ],
+)
+def test_places_that_cannot_be_read(make_tiles: Make, content: bytes, message: str) -> None:
+    data = make_tiles(classes=2, each=3)
+    (data / PLACES_FILE).write_bytes(content)
+    with pytest.raises(DatasetError, match=rf"places.csv in .*tiles cannot be used \(.*{message}"):
+        read_tiles(data)

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import geopandas as gpd
 import numpy as np
+import pandas as pd
+import pyproj
 import pytest
 import rasterio
 import shapely
@@ -16,6 +18,7 @@ from geoclass.learn.dataset import read_tiles
 from geoclass.mapping.cutting import CutTiles, cut_labelled_tiles, cut_scene
 from geoclass.mapping.plan import plan_map
 from geoclass.mapping.settings import MapSettings
+from geoclass.places import PLACES_FILE
 from geoclass.scene.labels import read_labels
 from tests.conftest import make_contract, paint
 
@@ -156,6 +159,45 @@ def test_scenes_add_up_and_nothing_is_replaced(
         "wood_other_0_0.png", "wood_scene_0_0.png",
     ]  # fmt: skip
     assert sorted(file.name for file in tmp_path.iterdir() if file.is_dir()) == ["tiles"]
+
+
+def test_tiles_tell_their_place(scene: Path, make_scene: Make, tmp_path: Path) -> None:
+    labels = draw(scene, tmp_path / "labels.gpkg", {"wood": [(0, 0, 4, 3)]})
+    output = tmp_path / "tiles"
+    cut(scene, labels, output)
+    cut(make_scene(paint([[5, 6]]), name="other.tif"), labels, output, add=True)
+    told = pd.read_csv(output / PLACES_FILE)
+    assert sorted(told.tile) == sorted(f"wood/{file.name}" for file in output.rglob("*.png"))
+    assert (told.scene == "scene").sum() == 12
+    with rasterio.open(scene) as dataset:
+        to_degrees = pyproj.Transformer.from_crs(dataset.crs, 4326, always_xy=True)
+        x, y = dataset.transform @ (64 * 3.5, 64 * 1.5)
+    row = told[told.tile == "wood/wood_scene_1_3.png"].iloc[0]
+    assert to_degrees.transform(x, y) == pytest.approx((row.longitude, row.latitude), abs=1e-6)
+    # Of the other scene's two tiles each lies where one of the first's does.
+    assert len(told.drop_duplicates(["longitude", "latitude"])) == 12
+    assert np.isfinite(read_tiles(output).places).all()
+
+
+def test_tile_moved_inward_tells_where_it_is(make_scene: Make, tmp_path: Path) -> None:
+    scene = make_scene(np.repeat(paint([[1, 2]])[:, :, :96], 1, axis=0))
+    labels = draw(scene, tmp_path / "labels.gpkg", {"wood": [(0, 0, 2, 1)]})
+    cut(scene, labels, tmp_path / "tiles")
+    one, other = read_tiles(tmp_path / "tiles").places
+    assert pyproj.Geod(ellps="WGS84").inv(*one, *other)[2] == pytest.approx(320, rel=0.01)
+
+
+def test_other_table_of_places_is_not_touched(
+    scene: Path, make_scene: Make, tmp_path: Path
+) -> None:
+    labels = draw(scene, tmp_path / "labels.gpkg", {"wood": [(0, 0, 1, 1)]})
+    output = tmp_path / "tiles"
+    (output / "wood").mkdir(parents=True)
+    (output / PLACES_FILE).write_text("where\n")
+    with pytest.raises(OutputError, match="has the columns where, expected tile,longitude,lat"):
+        cut(scene, labels, output, add=True)
+    assert (output / PLACES_FILE).read_text() == "where\n"
+    assert list((output / "wood").iterdir()) == []
 
 
 def test_other_scene_of_the_same_name(scene: Path, make_scene: Make, tmp_path: Path) -> None:
