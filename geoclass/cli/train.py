@@ -33,6 +33,23 @@ def parse_batch_size(
         raise click.BadParameter(f"{value!r} is neither a number nor auto") from None
 
 
+def refuse_existing(output: Path, *, resume: bool) -> None:
+    """Refuse to replace what an earlier run made; OutputError says what can be done."""
+    from geoclass.errors import OutputError
+    from geoclass.learn.progress import best_checkpoint, find_begun, last_checkpoint
+
+    made = map(output.with_suffix, (".safetensors", ".csv", ".png"))
+    for file in (*made, last_checkpoint(output), best_checkpoint(output)):
+        if file.exists():
+            what = {".csv": "the log ", ".png": "the learning curve "}.get(file.suffix, "")
+            ways = "--overwrite or another name"
+            if resume:
+                ways += f"; there is no {last_checkpoint(output).name} to go on from"
+            elif find_begun(output):
+                ways = "--resume to go on, or --overwrite to begin anew"
+            raise OutputError(f"{what}{file} exists: give {ways}")
+
+
 @click.command("train")
 @click.argument("data", type=options.FILE)
 @click.option(
@@ -137,12 +154,7 @@ def command(
     folder can be written to.
     """
     from geoclass.errors import OutputError
-    from geoclass.learn.progress import (
-        best_checkpoint,
-        find_begun,
-        last_checkpoint,
-        read_epoch,
-    )
+    from geoclass.learn.progress import find_begun, last_checkpoint, read_epoch
     from geoclass.learn.recipes import VARIATIONS
     from geoclass.learn.tasks import choose_recipe, plan_training, run_training
     from geoclass.learn.training import check_hours
@@ -155,16 +167,8 @@ def command(
     check_folder(output)
     check_hours(max_hours)
     begun = find_begun(output) if resume else None
-    made = [*map(output.with_suffix, (".safetensors", ".csv", ".png"))]
-    for file in (*made, last_checkpoint(output), best_checkpoint(output)):
-        if file.exists() and not (overwrite or begun):
-            what = {".csv": "the log ", ".png": "the learning curve "}.get(file.suffix, "")
-            ways = "--overwrite or another name"
-            if resume:
-                ways += f"; there is no {last_checkpoint(output).name} to go on from"
-            elif find_begun(output):
-                ways = "--resume to go on, or --overwrite to begin anew"
-            raise OutputError(f"{what}{file} exists: give {ways}")
+    if not (overwrite or begun):
+        refuse_existing(output, resume=resume)
     if batch_size != AUTO:
         changes["batch_size"] = batch_size
     given = {name: value for name, value in changes.items() if value is not None}
