@@ -149,9 +149,9 @@ def command(
 
     A fifth of each class is kept apart and scored once, at the end; a tenth of the rest chooses
     the best epoch. Where `places.csv` in DATA says where tiles lie, as `geoclass tiles` writes it,
-    no two of these parts share ground. Beside the model stand its log (.csv), its learning curve (.png) and, until it
-    is done, its checkpoints. Beside DATA its decoded tiles are kept for the next time, where that
-    folder can be written to.
+    no two of these parts share ground. Beside the model stand its log (.csv), its learning curve
+    (.png) and, until it is done, its checkpoints. Beside DATA its decoded tiles are kept for the
+    next time, where that folder can be written to.
     """
     from geoclass.errors import OutputError
     from geoclass.learn.progress import find_begun, last_checkpoint, read_epoch
