@@ -189,12 +189,12 @@ class Grid:
     def tile_places(self, rows: np.ndarray, cols: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Longitude and latitude (WGS 84, degrees) of the middle of the tiles of cells, int (n,).
 
-        Infinite where the CRS has no place on Earth, and without a CRS.
+        Raises SceneError without a CRS.
         """
+        if self.crs is None:
+            raise SceneError("the scene has no place on Earth: assign a CRS")
         half = self.tile_size / 2
         x, y = self._to_crs(self.tile_cols[cols] + half, self.tile_rows[rows] + half)
-        if self.crs is None:
-            return np.full(x.shape, np.inf), np.full(y.shape, np.inf)
         crs = pyproj.CRS.from_wkt(self.crs)
         longitude, latitude = pyproj.Transformer.from_crs(crs, 4326, always_xy=True).transform(x, y)
         return longitude, latitude

@@ -66,7 +66,7 @@ lists = click.option(
     "--lists",
     type=(FILE, FILE, FILE),
     metavar="TRAIN VALIDATION TEST",
-    help="Three text files with a tile's file name a line, instead of the random split.",
+    help="Three text files with a tile's file name a line, instead of a split at random.",
 )
 
 

@@ -121,7 +121,13 @@ def refuse_existing(output: Path, *, resume: bool) -> None:
     help="Let torch.compile fuse layers; needs a C++ compiler.",
 )
 @click.option("--seed", type=SEED, help="Of weights, order and variations.  [default: 0]")
-@click.option("--split-seed", type=SEED, default=0, show_default=True, help="Of the random split.")
+@click.option(
+    "--split-seed",
+    type=SEED,
+    default=0,
+    show_default=True,
+    help="Of the split, at random or by ground.",
+)
 @options.lists
 @options.device
 @options.skip_bad
@@ -149,9 +155,9 @@ def command(
 
     A fifth of each class is kept apart and scored once, at the end; a tenth of the rest chooses
     the best epoch. Where `places.csv` in DATA says where tiles lie, as `geoclass tiles` writes it,
-    no two of these parts share ground. Beside the model stand its log (.csv), its learning curve
-    (.png) and, until it is done, its checkpoints. Beside DATA its decoded tiles are kept for the
-    next time, where that folder can be written to.
+    these parts share no ground, and are about as large. Beside the model stand its log (.csv), its
+    learning curve (.png) and, until it is done, its checkpoints. Beside DATA its decoded tiles are
+    kept for the next time, where that folder can be written to.
     """
     from geoclass.errors import OutputError
     from geoclass.learn.progress import find_begun, last_checkpoint, read_epoch
@@ -213,7 +219,7 @@ def command(
         click.echo(
             f"tiles   {len(split.train)} to train, {len(split.validation)} to choose, "
             f"{len(split.test)} kept apart, {len(tiles.classes)} classes"
-            f"{'; no two parts share ground' * (split.kind == 'ground')}"
+            f"{'; split by blocks of ground' * (split.kind == 'ground')}"
         )
     try:
         with bar:

@@ -18,8 +18,7 @@ FEW_STEPS = 15
 
 def warn_of(plan: TrainingPlan) -> None:
     """Say where the tiles or the recipe promise more than they can keep."""
-    from geoclass.learn.ground import count_squares
-    from geoclass.learn.splits import PARTS, count_leaks
+    from geoclass.learn.seen import count_leaks
     from geoclass.model.device import choose_precision
 
     split, settings = plan.split, plan.settings
@@ -35,22 +34,8 @@ def warn_of(plan: TrainingPlan) -> None:
             "that their score will be too good: geoclass dataset lists duplicates",
             err=True,
         )
-    unlisted = len(plan.tiles) - sum(len(getattr(split, part)) for part in PARTS)
-    if unlisted:
-        why = "in none of the lists"
-        if split.kind == "ground":
-            why = "on ground that two parts would share"
-        click.echo(
-            f"Warning: {unlisted} of the {len(plan.tiles)} tiles are {why}, and not used", err=True
-        )
-    if split.kind == "random" and plan.tiles.places is not None:
-        squares, name = min(count_squares(plan.tiles.labels, plan.tiles.places, plan.tiles.classes))
-        click.echo(
-            f"Warning: the tiles of class {name} lie on {squares} square(s) of 640 m, too few for "
-            "three parts that share no ground; tiles are split one by one, so that their score may "
-            "be too good: cut more of them elsewhere",
-            err=True,
-        )
+    for doubt in split.doubts:
+        click.echo(f"Warning: {doubt}", err=True)
     steps = settings.epochs * max(1, len(split.train) // settings.batch_size)
     if steps < FEW_STEPS:
         click.echo(

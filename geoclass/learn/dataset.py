@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import csv
 import io
+import math
 import struct
 import warnings
 from collections.abc import Mapping, Sequence
@@ -24,7 +24,7 @@ from geoclass.errors import DatasetError
 from geoclass.learn.kept import KeptTiles
 from geoclass.learn.samples import Samples, class_of, find_place, make_printable, open_samples
 from geoclass.legend import LEGEND_FORM, MAX_CLASSES, Legend
-from geoclass.places import COLUMNS, parse_places
+from geoclass.places import NEEDED, Place, parse_places
 
 TILE_SIZE = 64
 
@@ -33,6 +33,7 @@ MAX_PIXELS = 50_000_000
 
 RGB_TIFF = "3 bands of 8 bits"
 SKIP_ADVICE = "; --skip-bad leaves out what cannot be used, `geoclass dataset` lists it all"
+UNKNOWN = Place(math.nan, math.nan, math.nan)
 SCENE_ADVICE = "; for scenes there are `geoclass map` and `geoclass tiles`"
 
 # Pillow warns of images that are refused here in words of our own. The filters are set once, as
@@ -58,8 +59,8 @@ class TileSet:
     legend: Legend
     """The classes as maps show them."""
     places: np.ndarray | None = None
-    """float64 (n, 2): longitude and latitude of each tile in degrees, NaN where unknown; None
-    where nobody says."""
+    """float64 (n, 3): longitude and latitude of each tile's middle in degrees and its side in
+    metres, NaN where unknown; None where there is no `places.csv`."""
     skipped: tuple[str, ...] = ()
     """What was wrong with each image or folder that was left out, or that it is in no class's."""
 
@@ -113,17 +114,9 @@ def read_tiles(
         images=images,
         labels=labels,
         legend=legend,
-        places=_place(names, told),
+        places=None if told is None else np.array([told.get(name, UNKNOWN) for name in names]),
         skipped=(*loose, *samples.left_out, *(skipped[i] for i in sorted(skipped))),
     )
-
-
-def _place(
-    names: Sequence[str], told: Mapping[str, tuple[float, float]] | None
-) -> np.ndarray | None:
-    if told is None or told.keys().isdisjoint(names):
-        return None
-    return np.array([told.get(name, (np.nan, np.nan)) for name in names])
 
 
 def _decode_all(
@@ -171,20 +164,28 @@ def find_legend(samples: Samples, known: Legend | None = None) -> Legend:
         ) from error
 
 
-def find_places(samples: Samples) -> Mapping[str, tuple[float, float]] | None:
-    """Longitude and latitude by `<class>/<file>` as `places.csv` tells them, if there is one.
+def find_places(samples: Samples) -> Mapping[str, Place] | None:
+    """Places by `<class>/<file>` as `places.csv` tells them, if there is one.
 
-    DatasetError where it cannot be read.
+    DatasetError where it cannot be read, or names none of the images.
     """
-    if samples.places_entry is None:
+    entry = samples.places_entry
+    if entry is None:
         return None
     try:
-        return parse_places(samples.load(samples.places_entry).decode("utf-8-sig"))
-    except (OSError, ValueError, csv.Error) as error:
+        places = parse_places(samples.load(entry).decode("utf-8-sig"))
+    except (OSError, ValueError) as error:
         raise DatasetError(
-            f"{samples.places_entry} in {samples.path} cannot be used ({error}): expected columns "
-            f"{', '.join(COLUMNS[:3])} in degrees; mend or remove it"
+            f"{entry} in {samples.path} cannot be used ({error}): expected columns "
+            f"{', '.join(NEEDED)}, in degrees; mend or remove it"
         ) from error
+    if places.keys().isdisjoint(samples.entries):
+        first = next(iter(places), "no tile at all")
+        raise DatasetError(
+            f"{entry} in {samples.path} names none of its images, but {first}: expected names such "
+            f"as {samples.names[0]}; mend or remove it"
+        )
+    return places
 
 
 def decode_image(data: bytes, name: str) -> np.ndarray:

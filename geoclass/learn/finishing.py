@@ -14,7 +14,8 @@ from geoclass.learn.calibration import fit_temperature
 from geoclass.learn.dataset import TileSet
 from geoclass.learn.novelty import fit_novelty
 from geoclass.learn.recipes import TrainSettings
-from geoclass.learn.splits import Split, hash_pixels
+from geoclass.learn.seen import hash_pixels
+from geoclass.learn.splits import Split
 from geoclass.model.checkpoint import Model, save_model
 from geoclass.model.classifier import compute_outputs
 from geoclass.model.networks import Network

@@ -69,8 +69,11 @@ def inspect_tiles(
     with open_samples(Path(path)) as samples:
         names, classes = samples.names, samples.classes
         unusable += [*samples.faults, *samples.left_out, *_find_faults(find_legend, samples)]
-        unusable += (faults := _find_faults(find_places, samples))
-        told = {} if faults else find_places(samples) or {}
+        try:
+            told = find_places(samples) or {}
+        except DatasetError as error:
+            told = {}
+            unusable.append(str(error))
         for place, name in enumerate(names, start=1):
             on_images(place, len(names))
             try:

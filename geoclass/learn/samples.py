@@ -199,7 +199,7 @@ def _list_samples(
 ) -> Samples:
     found = find_class_folders(path, listed)
     above = PurePosixPath(next(iter(found.entries.values()))).parent.parent
-    beside = {PurePosixPath(entry): entry for entry in listed}
+    beside = {PurePosixPath(entry): entry for entry in listed if not entry.endswith("/")}
     return Samples(
         path=path,
         entries=found.entries,

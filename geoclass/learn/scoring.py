@@ -13,7 +13,8 @@ from geoclass.contract import TestScores
 from geoclass.learn.corruptions import CorruptionScore, score_corruptions
 from geoclass.learn.dataset import TileSet, read_tiles
 from geoclass.learn.evaluation import Evaluation, evaluate
-from geoclass.learn.splits import Lists, Part, choose_part, count_seen
+from geoclass.learn.seen import count_seen
+from geoclass.learn.splits import Lists, Part, choose_part
 from geoclass.learn.training import ignore
 from geoclass.model.checkpoint import Model, save_model
 from geoclass.model.classifier import Classifier, Prediction

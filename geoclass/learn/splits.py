@@ -13,9 +13,9 @@ import numpy as np
 from geoclass.contract import Contract, SplitKind, SplitRecord
 from geoclass.errors import DatasetError
 from geoclass.learn.dataset import TileSet
-from geoclass.learn.ground import deal_ground
+from geoclass.learn.ground import deal_ground, find_shared, measure_shares
 from geoclass.legend import MAX_CLASSES
-from geoclass.model.checkpoint import Model
+from geoclass.places import PLACES_FILE
 
 PARTS = ("train", "validation", "test")
 Part = Literal["train", "validation", "test", "all"]
@@ -28,6 +28,8 @@ VALIDATION_SHARE = 0.1
 """Of what is left when the test part is taken out."""
 FEWEST_TILES = 3
 """Of a class, for it is in all parts."""
+FEW_TRAINED = 1 / 3
+"""Of a class's tiles, less of which in training is told."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +41,8 @@ class Split:
     train: np.ndarray
     validation: np.ndarray
     test: np.ndarray
+    doubts: tuple[str, ...] = ()
+    """Why the score of the test part may be too good, and which tiles are in no part."""
 
     def record(self, names: Sequence[str]) -> SplitRecord:
         """What a model remembers of its split."""
@@ -58,32 +62,6 @@ def hash_names(names: Iterable[str]) -> str:
     return hashlib.sha256(text).hexdigest()
 
 
-def hash_pixels(images: np.ndarray) -> np.ndarray:
-    """int64 (n,) of uint8 tiles (n, 3, s, s): the first 8 bytes of their SHA-256.
-
-    Tiles are the same wherever they lie and whatever they are called.
-    """
-    digests = b"".join(hashlib.sha256(image.tobytes()).digest()[:8] for image in images)
-    return np.frombuffer(digests, dtype="<i8").astype(np.int64)
-
-
-def count_leaks(tiles: TileSet, split: Split) -> int:
-    """How many tiles of the test part have the pixels of one that is trained on or chosen with."""
-    kept_apart = hash_pixels(tiles.images[split.test])
-    others = hash_pixels(tiles.images[np.concatenate([split.train, split.validation])])
-    return int(np.isin(kept_apart, others).sum())
-
-
-def count_seen(model: Model, images: np.ndarray) -> int | None:
-    """How many of uint8 tiles (n, 3, s, s) the model was trained on or chosen with.
-
-    None where it does not remember them, as models of older versions do not.
-    """
-    if model.seen is None:
-        return None
-    return int(np.isin(hash_pixels(images), model.seen.numpy()).sum())
-
-
 def split_randomly(
     labels: np.ndarray, seed: int = 0, *, classes: Sequence[str] | None = None
 ) -> Split:
@@ -93,13 +71,11 @@ def split_randomly(
     names them in errors.
     Raises DatasetError for a class with fewer than three tiles, which cannot fill three parts.
     """
+    _check_counts(labels, classes)
     generator = np.random.default_rng(seed)
     parts: tuple[list[np.ndarray], ...] = ([], [], [])
     for label in np.unique(labels):
         members = generator.permutation(np.flatnonzero(labels == label))
-        if len(members) < FEWEST_TILES:
-            name = f"number {label}" if classes is None else classes[label]
-            raise DatasetError(say_too_few(name, len(members)))
         n_test = max(1, round(TEST_SHARE * len(members)))
         n_validation = max(1, round(VALIDATION_SHARE * (len(members) - n_test)))
         cuts = [n_test, n_test + n_validation]
@@ -109,31 +85,68 @@ def split_randomly(
     return Split(kind="random", seed=seed, train=train, validation=validation, test=test)
 
 
-def split_by_ground(tiles: TileSet, seed: int = 0) -> Split | None:
+def split_by_ground(tiles: TileSet, seed: int = 0) -> Split:
     """Take about as much for testing and validation, in blocks of ground that stay together.
 
-    Tiles that share ground with those of another part are in none. None where the data set does
-    not say where its tiles lie, or a class lies on too little ground for three parts.
+    Tiles that share ground with those of the test part, or of validation, are in no lesser part.
+    Raises DatasetError where the data set does not say where its tiles lie, or for a class with
+    fewer than three.
     """
     if tiles.places is None:
-        return None
-    parts = deal_ground(
+        raise DatasetError(
+            f"{tiles.name} does not say where its tiles lie: it has no {PLACES_FILE}"
+        )
+    _check_counts(tiles.labels, tiles.classes)
+    parts, singly = deal_ground(
         tiles.labels,
         tiles.places,
         np.random.default_rng(seed),
         test_share=TEST_SHARE,
         validation_share=(1 - TEST_SHARE) * VALIDATION_SHARE,
     )
-    return None if parts is None else Split(kind="ground", seed=seed, **parts._asdict())
+    doubts = [
+        f"the tiles of class {tiles.classes[label]} lie too close together for three parts that "
+        "share no ground, and are split one by one, so that its score may be too good: cut more "
+        "of them elsewhere"
+        for label in singly
+    ]
+    unplaced = np.flatnonzero(np.isnan(tiles.places).any(axis=1))
+    if len(unplaced):
+        doubts.append(
+            f"{PLACES_FILE} does not say where {len(unplaced)} of the {len(tiles)} tiles lie, such "
+            f"as {tiles.names[unplaced[0]]}; they are split one by one, so that the score may be "
+            "too good: add them to it"
+        )
+    if lost := len(tiles) - sum(map(len, parts)):
+        doubts.append(
+            f"{lost} of the {len(tiles)} tiles are not used, for they would share ground with "
+            "another part: give `geoclass tiles` --snap, so that those of several dates coincide"
+        )
+    for label, shares in zip(*measure_shares(tiles.labels, parts), strict=True):
+        if shares[0] < FEW_TRAINED:
+            doubts.append(
+                f"of class {tiles.classes[label]} {shares[0]:.0%} of the tiles are trained on, for "
+                "they lie close together: cut more of them elsewhere, or try another --split-seed"
+            )
+    return Split(kind="ground", seed=seed, **parts._asdict(), doubts=tuple(doubts))
 
 
 def split_freely(tiles: TileSet, seed: int = 0) -> Split:
-    """Split by ground where that can be done, else tile by tile.
+    """Split by ground where the data set says where its tiles lie, else tile by tile.
 
     Raises DatasetError for a class with fewer than three tiles.
     """
-    by_tile = split_randomly(tiles.labels, seed, classes=tiles.classes)
-    return split_by_ground(tiles, seed) or by_tile
+    if tiles.places is None:
+        return split_randomly(tiles.labels, seed, classes=tiles.classes)
+    return split_by_ground(tiles, seed)
+
+
+def _check_counts(labels: np.ndarray, classes: Sequence[str] | None) -> None:
+    """Refuse a class that cannot be in all parts; DatasetError."""
+    for label, count in zip(*np.unique(labels, return_counts=True), strict=True):
+        if count < FEWEST_TILES:
+            name = f"number {label}" if classes is None else classes[label]
+            raise DatasetError(say_too_few(name, int(count)))
 
 
 def say_too_few(name: str, count: int) -> str:
@@ -165,7 +178,26 @@ def split_by_lists(tiles: TileSet, train: Path, validation: Path, test: Path) ->
     every = np.concatenate(parts)
     if len(np.unique(every)) < len(every):
         raise DatasetError(f"a tile stands twice in {train}, {validation}, {test}: mend the lists")
-    return Split(kind="lists", seed=None, train=parts[0], validation=parts[1], test=parts[2])
+    doubts = []
+    if unlisted := len(tiles) - len(every):
+        doubts.append(
+            f"{unlisted} of the {len(tiles)} tiles are in none of the lists, and not used"
+        )
+    if tiles.places is not None:
+        trained = tiles.places[np.concatenate(parts[:2])]
+        if shared := int(find_shared(tiles.places[parts[2]], trained).sum()):
+            doubts.append(
+                f"{shared} of the {len(parts[2])} tiles kept apart share ground with others, so "
+                f"that their score may be too good: list tiles of one ground in {test} alone"
+            )
+    return Split(
+        kind="lists",
+        seed=None,
+        train=parts[0],
+        validation=parts[1],
+        test=parts[2],
+        doubts=tuple(doubts),
+    )
 
 
 def choose_part(
@@ -187,7 +219,6 @@ def choose_part(
     if part == "all":
         return np.arange(len(tiles))
     record = contract.training.split
-    split: Split | None
     if lists is not None:
         split = split_by_lists(tiles, *lists)
     elif record.kind == "lists" or record.seed is None:
@@ -196,10 +227,12 @@ def choose_part(
         split = split_by_ground(tiles, record.seed)
     else:
         split = split_randomly(tiles.labels, record.seed, classes=tiles.classes)
-    if split is None or hash_names(tiles.names[i] for i in split.test) != record.test_sha256:
+    if hash_names(tiles.names[i] for i in split.test) != record.test_sha256:
+        same = f"that data set, with the same {PLACES_FILE}" * (split.kind == "ground")
         raise DatasetError(
             f"the split of {tiles.name} is not the one the model was trained with, so its tiles "
-            "may have been seen in training: give that data set, or score --part all knowingly"
+            f"may have been seen in training: give {same or 'that data set'}, or score --part all "
+            "knowingly"
         )
     chosen: np.ndarray = getattr(split, part)
     return chosen

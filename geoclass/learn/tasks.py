@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -131,10 +132,10 @@ def run_training(
     model = load_model(output)
     if find_begun(output):  # it may go on, and the test part is read once
         return model
-    classifier = Classifier(model, device=str(plan.device))
-    scores = score_kept_apart(
-        classifier, plan.tiles.images[split.test], plan.tiles.labels[split.test]
-    )
+    with closing(Classifier(model, device=str(plan.device))) as classifier:
+        scores = score_kept_apart(
+            classifier, plan.tiles.images[split.test], plan.tiles.labels[split.test]
+        )
     keep_scores(output, model, scores)
     return load_model(output)
 
@@ -161,10 +162,11 @@ def train_on_tiles(
     tiles are few; see `choose_recipe`. `start` is a model to begin with. A fifth of each class is
     kept apart and scored once, by the finished model (`model.contract.scores`); a tenth of the
     rest chooses the best epoch; `split_seed` draws them, or `lists` name them. Where `places.csv`
-    beside the class folders says where tiles lie, as `cut_scene` writes it, no two parts share
-    ground. With `skip_bad` images that cannot be used are left out; with `fill_memory` a step takes
-    as many tiles as a GPU holds, unless they are few. Where `max_hours` would not hold another
-    epoch, the best so far becomes the model, without a score, and `resume` goes on from there.
+    beside the class folders says where tiles lie, as `cut_scene` writes it, the parts share no
+    ground, and are about as large. With `skip_bad` images that cannot be used are left out; with
+    `fill_memory` a step takes as many tiles as a GPU holds, unless they are few. Where `max_hours`
+    would not hold another epoch, the best so far becomes the model, without a score, and `resume`
+    goes on from there.
 
     `on_batch` is told epoch, batch and batches, `on_epoch` how an epoch went. What one of them
     raises ends the training; checkpoints beside `output` stay, and `resume` goes on from them

@@ -28,7 +28,8 @@ from geoclass.learn.progress import (
 )
 from geoclass.learn.recipes import TrainSettings
 from geoclass.learn.run import TrainingRun, check_loss
-from geoclass.learn.splits import Split, count_seen, hash_names, say_class_count
+from geoclass.learn.seen import count_seen
+from geoclass.learn.splits import Split, hash_names, say_class_count
 from geoclass.model.checkpoint import Model
 from geoclass.model.device import is_out_of_memory
 from geoclass.products.writing import claim

@@ -16,7 +16,7 @@ from geoclass.mapping.cells import cut_tiles, view_cells
 from geoclass.mapping.plan import MapPlan, plan_map
 from geoclass.mapping.settings import MIN_TILE_SHARE, MapSettings
 from geoclass.model.checkpoint import load_model
-from geoclass.places import COLUMNS, PLACES_FILE, TilePlace, format_places
+from geoclass.places import PLACES_FILE, Place, PlacedTile, add_places
 from geoclass.products.writing import draft_folder
 from geoclass.scene.labels import LabelledGround, read_labels
 from geoclass.scene.reader import read_strips
@@ -113,6 +113,8 @@ def _check_classes(ground: LabelledGround, output: Path) -> None:
     there = {folder.name.casefold(): folder.name for folder in output.iterdir()}
     for name in ground.shapes:
         other = there.get(name.casefold(), name)
+        if (output / name).exists() and not (output / name).is_dir():
+            raise OutputError(f"{output / name} is a file, a class folder is to stand there")
         if other != name:
             raise OutputError(
                 f"{output} holds a class {other}, the polygons have {name}, which differs only in "
@@ -126,12 +128,12 @@ def _cut(
     folder: Path,
     min_share: float,
     on_cells: Callable[[int], object],
-) -> tuple[CutTiles, list[TilePlace]]:
+) -> tuple[CutTiles, list[PlacedTile]]:
     grid, names = plan.grid, list(ground.shapes)
     stem = Path(plan.source.name).stem or "scene"
     counts: Counter[str] = Counter(dict.fromkeys(names, 0))
     mixed = partly = hidden = 0
-    places: list[TilePlace] = []
+    places, side_m = list[PlacedTile](), grid.tile_size * grid.gsd_m
     for strip in read_strips(plan.source, plan.frame, grid, plan.looks):
         span = slice(strip.first_row, strip.last_row)
         rows, cols = np.nonzero(plan.inside[span])
@@ -155,14 +157,13 @@ def _cut(
                 name = f"{names[k]}/{names[k]}_{stem}_{row}_{col}.png"
                 Image.fromarray(np.ascontiguousarray(tile)).save(folder / name)
                 counts[names[k]] += 1
-                if np.isfinite([x, y]).all():
-                    places.append(TilePlace(tile=name, longitude=x, latitude=y, scene=stem))
+                places.append(PlacedTile(tile=name, place=Place(x, y, side_m), scene=stem))
         on_cells(plan.inside[span].size)
     cut = CutTiles(counts=dict(counts), mixed=mixed, partly=partly, hidden=hidden)
     return cut, places
 
 
-def _move(made: Path, output: Path, tile_places: Sequence[TilePlace]) -> None:
+def _move(made: Path, output: Path, placed: Sequence[PlacedTile]) -> None:
     """Put the tiles where they belong; those of an earlier run are never replaced."""
     files = sorted(made.rglob("*.png"))
     if not files:
@@ -177,23 +178,21 @@ def _move(made: Path, output: Path, tile_places: Sequence[TilePlace]) -> None:
             f"{there} exists: this scene, or another of its name, has been cut into this folder "
             "before; rename another one, or give another folder"
         )
-    _tell_places(made, output, tile_places)
+    _tell_places(made, output, placed)
     for file, place in zip(files, places, strict=True):
         place.parent.mkdir(parents=True, exist_ok=True)
         shutil.move(file, place)
 
 
-def _tell_places(made: Path, output: Path, tile_places: Sequence[TilePlace]) -> None:
+def _tell_places(made: Path, output: Path, placed: Sequence[PlacedTile]) -> None:
     """Write where tiles lie, or add it to what is told of others there."""
-    table, before = output / PLACES_FILE, ""
-    if table.exists():
-        before = table.read_text(encoding="utf-8").rstrip("\n") + "\n"
-        header, expected = before.splitlines()[0], ",".join(COLUMNS)
-        if header != expected:
-            raise OutputError(
-                f"{table} has the columns {header}, expected {expected}: rename or remove it"
-            )
+    table = output / PLACES_FILE
+    try:
+        before = table.read_text(encoding="utf-8-sig") if table.exists() else ""
+        after = add_places(before, placed)
+    except ValueError as error:  # no UTF-8, too
+        raise OutputError(f"{table} cannot be added to ({error}): mend it") from error
     output.mkdir(exist_ok=True)
     draft = made / PLACES_FILE
-    draft.write_text(before + format_places(tile_places, header=not before), encoding="utf-8")
+    draft.write_text(after, encoding="utf-8")
     draft.replace(table)

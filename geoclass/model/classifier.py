@@ -104,6 +104,10 @@ class Classifier:
             initargs=(self.device, allowed),
         )
 
+    def close(self) -> None:
+        """End its threads, once they have done what they were given; it labels nothing more."""
+        self._threads.shutdown()
+
     def predict(self, images: np.ndarray) -> Prediction:
         """Probabilities of uint8 tiles (n, 3, tile, tile).
 

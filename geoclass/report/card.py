@@ -16,13 +16,20 @@ EUROSAT_LIMITS = """\
 WAYS_LIMIT = """\
 - A tile of class Highway or River has a road or river in it. Areas are for groups of classes."""
 
-NEIGHBOURS_LIMIT = """\
-- Tiles of a random test part often have neighbours among the training tiles; on ground far from
-  any of them it is some points less right."""
-
 LIMITS = """\
 - It looks at whole tiles: what fills less than half of one may be missed.
-- Confidence is calibrated on tiles like those it was trained on; elsewhere it is too high.
+- Confidence is calibrated on tiles like those it was trained on; elsewhere it is too high."""
+
+NEIGHBOURS_LIMITS = {
+    "random": """\
+- Tiles of a random test part often have neighbours among the training tiles; on ground far from
+  any of them it is some points less right.""",
+    "ground": """\
+- Tiles of the test part share no ground with training tiles, as far as their places are known, but
+  often touch them; on ground far from any of them it may be less right.""",
+}
+
+RADIOMETRY_LIMIT = """\
 - Wrong radiometry (an offset not subtracted, bands in another order, another stretch) lowers its
   accuracy more than its confidence."""
 
@@ -76,9 +83,10 @@ def _format_limits(contract: Contract, knows_unknown: bool) -> str:
     limits = [EUROSAT_LIMITS] if contract.training.data_set.startswith("EuroSAT") else []
     if {"Highway", "River"} & set(contract.legend.names):
         limits.append(WAYS_LIMIT)
-    if contract.training.split.kind == "random":
-        limits.append(NEIGHBOURS_LIMIT)
     limits.append(LIMITS)
+    if neighbours := NEIGHBOURS_LIMITS.get(contract.training.split.kind):
+        limits.append(neighbours)
+    limits.append(RADIOMETRY_LIMIT)
     if not knows_unknown:
         limits.append(NOTHING_UNKNOWN)
     return "\n".join(limits)

@@ -42,7 +42,7 @@ from geoclass.learn.tasks import plan_training
 from geoclass.legend import EUROSAT
 from geoclass.model.checkpoint import load_model
 from geoclass.model.networks import ARCHS, SHIPPED_ARCH
-from geoclass.places import PLACES_FILE, TilePlace, format_places
+from geoclass.places import PLACES_FILE, Place, PlacedTile, add_places
 from geoclass.products.files import read_map, write_map
 from tests.conftest import make_landcover, paint
 
@@ -346,27 +346,27 @@ class TestTrainAndEvaluate:
         """Three dates of each place, 2 km apart; the third date's scenes lie half a tile off."""
         tiles, model = make_tiles(classes=2, each=30), tmp_path / "m.safetensors"
         files = sorted(tiles.rglob("*.png"))
-        places = [
-            TilePlace(
+        rows = [
+            PlacedTile(
                 tile=f"{file.parent.name}/{file.name}",
-                longitude=(i // 3 + 0.16 * (i % 3 == 2)) * 2 / 111.2,
-                latitude=0.0,
+                place=Place((i // 3 + 0.16 * (i % 3 == 2)) * 2 / 111.2, 0.0, 640),
                 scene=f"{i % 3}.tif",
             )
             for i, file in enumerate(files)
         ]
-        (tiles / PLACES_FILE).write_text(format_places(places))
+        (tiles / PLACES_FILE).write_text(add_places("", rows))
         assert "placed      60" in run("dataset", tiles).output
         out = self.train(tiles, model)
-        assert "2 classes; no two parts share ground" in out.stdout
+        assert "2 classes; split by blocks of ground" in out.stdout
+        assert re.search(r"Warning: \d of the 60 tiles are not used, for they would sh", out.stderr)
         assert "split by blocks of ground, seed 0" in run("info", model).output
-        assert "neighbours among" not in run("info", model).output
+        assert "share no ground with training tiles" in run("info", model).output
         kept = load_model(model).contract.training.split.test
         assert f"tiles                {kept}" in run("evaluate", model, tiles).output
-        one = [replace(place, longitude=0.0) for place in places]
-        (tiles / PLACES_FILE).write_text(format_places(one))
+        one = [replace(row, place=Place(0, 0, 640)) for row in rows]
+        (tiles / PLACES_FILE).write_text(add_places("", one))
         said = self.train(tiles, model, "--overwrite").stderr
-        assert "the tiles of class AnnualCrop lie on 1 square(s) of 640 m, too few for" in said
+        assert "Warning: the tiles of class Forest lie too close together for three parts" in said
         (tiles / PLACES_FILE).write_text("x,y\n")
         assert "no column tile" in error("train", tiles, "-o", model, "--overwrite")
         assert "placed      none" in run("dataset", tiles).output

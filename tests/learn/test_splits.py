@@ -23,7 +23,7 @@ from geoclass.learn.splits import (
     split_randomly,
 )
 from geoclass.legend import Legend
-from geoclass.places import PLACES_FILE, TilePlace, format_places
+from geoclass.places import PLACES_FILE, Place, PlacedTile, add_places
 from tests.conftest import make_contract
 
 Make = Callable[..., Path]
@@ -160,11 +160,11 @@ def tell_places(data: Path, *, km_apart: float = 1, skip: int = 0) -> None:
     """Say that the tiles of each class lie in a row, all but the first ones."""
     files = sorted(data.rglob("*.png"))[skip:]
     names = [f"{file.parent.name}/{file.name}" for file in files]
-    places = [
-        TilePlace(tile=name, longitude=i * km_apart / 111.2, latitude=0.1, scene="")
+    rows = [
+        PlacedTile(tile=name, place=Place(i * km_apart / 111.2, 0.1, 640), scene="")
         for i, name in enumerate(names)
     ]
-    (data / PLACES_FILE).write_text(format_places(places))
+    (data / PLACES_FILE).write_text(add_places("", rows))
 
 
 @pytest.mark.parametrize("zipped", [False, True])
@@ -178,9 +178,13 @@ def test_tiles_that_tell_their_place_are_split_by_ground(make_tiles: Make, zippe
     tiles = read_tiles(data)
     assert tiles.places is not None
     assert np.isnan(tiles.places[0]).all()
-    assert tiles.places[3].tolist() == pytest.approx([2 / 111.2, 0.1], abs=1e-6)
+    assert tiles.places[3].tolist() == pytest.approx([2 / 111.2, 0.1, 640], abs=1e-6)
     split = split_freely(tiles, 5)
     assert (split.kind, split.seed) == ("ground", 5)
+    (doubt,) = split.doubts
+    assert doubt.startswith(
+        "places.csv does not say where 1 of the 60 tiles lie, such as AnnualCrop/AnnualCrop_0.png"
+    )
     assert len(split.train) + len(split.validation) + len(split.test) == 60
     # Blocks of 2,560 m of a row of tiles a kilometre apart hold two or three.
     assert (np.diff(split.test) == 1).sum() >= len(split.test) / 3
@@ -196,22 +200,51 @@ def test_tiles_that_tell_their_place_are_split_by_ground(make_tiles: Make, zippe
     )
     for part in ("train", "validation", "test"):
         assert choose_part(tiles, contract, part).tolist() == getattr(split, part).tolist()
-    with pytest.raises(DatasetError, match="is not the one the model was trained with"):
+    with pytest.raises(DatasetError, match="not say where its tiles lie: it has no places.csv"):
         choose_part(replace(tiles, places=None), contract, "test")
+    elsewhere = replace(tiles, places=tiles.places[::-1])
+    with pytest.raises(DatasetError, match="give that data set, with the same places.csv, or"):
+        choose_part(elsewhere, contract, "test")
 
 
 def test_tiles_of_one_place_are_split_one_by_one(make_tiles: Make) -> None:
     data = make_tiles(classes=2, each=10)
     tell_places(data, km_apart=0)
-    tiles = read_tiles(data)
-    assert split_by_ground(tiles) is None
-    assert split_freely(tiles).kind == "random"
+    doubts = split_by_ground(read_tiles(data)).doubts
+    assert sorted(doubt.partition(" lie too close")[0] for doubt in doubts) == [
+        "the tiles of class AnnualCrop", "the tiles of class Forest",
+    ]  # fmt: skip
 
 
-def test_places_of_other_tiles_tell_nothing(make_tiles: Make) -> None:
-    data = make_tiles(classes=2, each=3)
-    (data / PLACES_FILE).write_text("tile,longitude,latitude\nother.png,1,2\n")
-    assert read_tiles(data).places is None
+def test_tiles_that_overlap_are_said_to_be_lost(make_tiles: Make) -> None:
+    data = make_tiles(classes=2, each=30)
+    tell_places(data, km_apart=0.5)
+    split = split_by_ground(read_tiles(data))
+    lost = 60 - len(split.train) - len(split.validation) - len(split.test)
+    assert lost > 0
+    assert any(f"{lost} of the 60 tiles are not used" in doubt for doubt in split.doubts)
+
+
+def test_class_of_two_tiles_is_refused_by_ground(make_tiles: Make) -> None:
+    data = make_tiles(classes=2, each=2)
+    tell_places(data)
+    with pytest.raises(DatasetError, match="class AnnualCrop has 2 tiles"):
+        split_by_ground(read_tiles(data))
+
+
+def test_lists_of_tiles_that_share_ground_are_doubted(make_tiles: Make, tmp_path: Path) -> None:
+    data = make_tiles(classes=2, each=6)
+    tell_places(data, km_apart=0.5)
+    names = read_tiles(data).names
+    lists = []
+    for part in range(3):
+        lists.append(tmp_path / f"{part}.txt")
+        lists[-1].write_text("\n".join(names[part::3][:3]))
+    (unlisted, shared) = split_by_lists(read_tiles(data), *lists).doubts
+    assert unlisted == "3 of the 12 tiles are in none of the lists, and not used"
+    assert shared.startswith("3 of the 3 tiles kept apart share ground with others")
+    (data / PLACES_FILE).unlink()
+    assert len(split_by_lists(read_tiles(data), *lists).doubts) == 1
 
 
 @pytest.mark.parametrize(
@@ -219,7 +252,7 @@ def test_places_of_other_tiles_tell_nothing(make_tiles: Make) -> None:
     [
         (
             b"tile,x,y\n",
-            r"it has no column longitude\): expected columns tile, longitude, latitude",
+            r"no column longitude, but tile, x, y\): expected columns tile, longitude, latitude",
         ),
         (b"tile,longitude,latitude\na,\xff,1\n", "can't decode"),
     ],
@@ -229,3 +262,19 @@ def test_places_that_cannot_be_read(make_tiles: Make, content: bytes, message: s
     (data / PLACES_FILE).write_bytes(content)
     with pytest.raises(DatasetError, match=rf"places.csv in .*tiles cannot be used \(.*{message}"):
         read_tiles(data)
+
+
+def test_places_of_other_tiles_are_refused(make_tiles: Make) -> None:
+    data = make_tiles(classes=2, each=3)
+    (data / PLACES_FILE).write_text("tile,longitude,latitude\nother.png,1,2\n")
+    with pytest.raises(DatasetError, match=r"names none of its images, but other.png: expected na"):
+        read_tiles(data)
+    (data / PLACES_FILE).write_text("tile,longitude,latitude\n")
+    with pytest.raises(DatasetError, match=r"but no tile at all: expected .* AnnualCrop/AnnualCr"):
+        read_tiles(data)
+
+
+def test_folder_named_like_the_table_is_none(make_tiles: Make) -> None:
+    data = make_tiles(classes=2, each=3)
+    (data / PLACES_FILE / "Lake").mkdir(parents=True)
+    assert read_tiles(data, skip_bad=True).places is None

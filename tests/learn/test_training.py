@@ -30,7 +30,8 @@ from geoclass.learn.progress import Checkpoint, read_checkpoint, write_checkpoin
 from geoclass.learn.recipes import RECIPES, TrainSettings
 from geoclass.learn.run import TrainingRun
 from geoclass.learn.schedule import count_stale, ema, is_best, rate_factor
-from geoclass.learn.splits import Split, count_seen, split_randomly
+from geoclass.learn.seen import count_seen
+from geoclass.learn.splits import Split, split_randomly
 from geoclass.learn.training import EpochReport, train_model
 from geoclass.legend import Legend
 from geoclass.model.checkpoint import Model, load_model

@@ -173,6 +173,7 @@ def test_tiles_tell_their_place(scene: Path, make_scene: Make, tmp_path: Path) -
         to_degrees = pyproj.Transformer.from_crs(dataset.crs, 4326, always_xy=True)
         x, y = dataset.transform @ (64 * 3.5, 64 * 1.5)
     row = told[told.tile == "wood/wood_scene_1_3.png"].iloc[0]
+    assert set(told.side_m) == {640}
     assert to_degrees.transform(x, y) == pytest.approx((row.longitude, row.latitude), abs=1e-6)
     # Of the other scene's two tiles each lies where one of the first's does.
     assert len(told.drop_duplicates(["longitude", "latitude"])) == 12
@@ -183,7 +184,9 @@ def test_tile_moved_inward_tells_where_it_is(make_scene: Make, tmp_path: Path) -
     scene = make_scene(np.repeat(paint([[1, 2]])[:, :, :96], 1, axis=0))
     labels = draw(scene, tmp_path / "labels.gpkg", {"wood": [(0, 0, 2, 1)]})
     cut(scene, labels, tmp_path / "tiles")
-    one, other = read_tiles(tmp_path / "tiles").places
+    places = read_tiles(tmp_path / "tiles").places
+    assert places is not None
+    one, other = places[:, :2]
     assert pyproj.Geod(ellps="WGS84").inv(*one, *other)[2] == pytest.approx(320, rel=0.01)
 
 
@@ -193,11 +196,32 @@ def test_other_table_of_places_is_not_touched(
     labels = draw(scene, tmp_path / "labels.gpkg", {"wood": [(0, 0, 1, 1)]})
     output = tmp_path / "tiles"
     (output / "wood").mkdir(parents=True)
-    (output / PLACES_FILE).write_text("where\n")
-    with pytest.raises(OutputError, match="has the columns where, expected tile,longitude,lat"):
-        cut(scene, labels, output, add=True)
-    assert (output / PLACES_FILE).read_text() == "where\n"
-    assert list((output / "wood").iterdir()) == []
+    for content in (b"where\n", b"tile,longitude,latitude\n\xff,1,2\n"):
+        (output / PLACES_FILE).write_bytes(content)
+        with pytest.raises(OutputError, match=r"places.csv cannot be added to \(.*\): mend it"):
+            cut(scene, labels, output, add=True)
+        assert (output / PLACES_FILE).read_bytes() == content
+        assert list((output / "wood").iterdir()) == []
+
+
+def test_tiles_are_added_to_a_table_of_any_form(scene: Path, tmp_path: Path) -> None:
+    labels = draw(scene, tmp_path / "labels.gpkg", {"wood": [(0, 0, 1, 1)]})
+    (tmp_path / "tiles").mkdir()
+    table = tmp_path / "tiles" / PLACES_FILE
+    table.write_text("note,tile,latitude,longitude\n,wood/mine.png,1,2", encoding="utf-8-sig")
+    cut(scene, labels, tmp_path / "tiles", add=True)
+    told = pd.read_csv(table)
+    assert told.columns.tolist() == ["note", "tile", "latitude", "longitude"]
+    assert told.tile.tolist() == ["wood/mine.png", "wood/wood_scene_0_0.png"]
+
+
+def test_file_in_the_place_of_a_class(scene: Path, tmp_path: Path) -> None:
+    labels = draw(scene, tmp_path / "labels.gpkg", {"lake": [(0, 0, 1, 1)], "wood": [(1, 0, 2, 1)]})
+    (tmp_path / "tiles").mkdir()
+    (tmp_path / "tiles" / "wood").touch()
+    with pytest.raises(OutputError, match="wood is a file, a class folder is to stand there"):
+        cut(scene, labels, tmp_path / "tiles", add=True)
+    assert [path.name for path in (tmp_path / "tiles").iterdir()] == ["wood"]
 
 
 def test_other_scene_of_the_same_name(scene: Path, make_scene: Make, tmp_path: Path) -> None:
