@@ -94,7 +94,8 @@ def split_by_ground(tiles: TileSet, seed: int = 0) -> Split:
     """
     if tiles.places is None:
         raise DatasetError(
-            f"{tiles.name} does not say where its tiles lie: it has no {PLACES_FILE}"
+            f"{tiles.name} does not say where its tiles lie, by which they are split: give it the "
+            f"{PLACES_FILE} that it had"
         )
     _check_counts(tiles.labels, tiles.classes)
     parts, singly = deal_ground(

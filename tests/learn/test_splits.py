@@ -200,7 +200,7 @@ def test_tiles_that_tell_their_place_are_split_by_ground(make_tiles: Make, zippe
     )
     for part in ("train", "validation", "test"):
         assert choose_part(tiles, contract, part).tolist() == getattr(split, part).tolist()
-    with pytest.raises(DatasetError, match="not say where its tiles lie: it has no places.csv"):
+    with pytest.raises(DatasetError, match="by which they are split: give it the places.csv that"):
         choose_part(replace(tiles, places=None), contract, "test")
     elsewhere = replace(tiles, places=tiles.places[::-1])
     with pytest.raises(DatasetError, match="give that data set, with the same places.csv, or"):
