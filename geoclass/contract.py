@@ -244,7 +244,10 @@ _RULES: Mapping[str, tuple[str, Test]] = {
     "training": ("a record of training", lambda value: isinstance(value, TrainingRecord)),
     "scores": ("scores, or null", lambda value: isinstance(value, TestScores | None)),
     "split": ("a record of a split", lambda value: isinstance(value, SplitRecord)),
-    "kind": (" or ".join(get_args(SplitKind)), lambda value: value in get_args(SplitKind)),
+    "kind": (
+        f"one of {', '.join(get_args(SplitKind))}",
+        lambda value: value in get_args(SplitKind),
+    ),
     "seed": ("a whole number from 0, or null", lambda v: v is None or _is_whole(0, 2**128)(v)),
     "test_sha256": _TEXT,
     "train": _COUNT,

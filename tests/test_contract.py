@@ -81,7 +81,7 @@ DEEP = json.loads("[" * 50 + "]" * 50)
             "validation_accuracy must be",
         ),
         ("training.split", (None, [], "lists"), "split must be an object"),
-        ("training.split.kind", ("half", None, []), "kind must be random or lists"),
+        ("training.split.kind", ("half", None, []), "kind must be one of random, ground, lists"),
         (
             "training.split.seed",
             (-1, 0.5, "0", True),
