@@ -43,27 +43,23 @@ def add_places(table: str, tiles: Iterable[PlacedTile]) -> str:
 
     Raises ValueError where it is none.
     """
-    columns: Iterable[str] = COLUMNS
-    if table.strip():
-        parse_places(table)
-        columns = next(csv.reader(io.StringIO(table, newline="")))
-        table = table.rstrip("\r\n") + "\n"
+    if not table.strip():
+        table = ",".join(COLUMNS)
+    parse_places(table)
+    columns = next(csv.reader(io.StringIO(table, newline="")))
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
-    if not table.strip():
-        table = ""
-        writer.writerow(columns)
     for row in tiles:
         place = row.place
         values = {
             "tile": row.tile,
             "longitude": f"{place.longitude:.7f}",  # a centimetre
             "latitude": f"{place.latitude:.7f}",
-            "side_m": f"{place.side_m:.0f}",
+            "side_m": f"{round(place.side_m, 2):g}",
             "scene": row.scene,
         }
         writer.writerow([values.get(_plain(name), "") for name in columns])
-    return table + file.getvalue()
+    return table.rstrip("\r\n") + "\n" + file.getvalue()
 
 
 def parse_places(table: str) -> Mapping[str, Place]:

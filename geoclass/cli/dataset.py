@@ -47,7 +47,7 @@ def format_inspection(found: Inspection) -> str:
     lines += [f"  {name:<22}{count:>7}" for name, count in found.classes.items()]
     sizes = ", ".join(f"{size} ({count})" for size, count in found.sizes.items())
     lines.append(f"sizes       {sizes or 'none could be decoded'}")
-    lines.append(f"placed      {found.placed or 'none'}")
+    lines.append(f"placed      {found.placed or 'none'}, by places.csv")
     groups = [" = ".join(group) for group in found.duplicates]
     for title, items in (
         ("unusable", list(found.unusable)),

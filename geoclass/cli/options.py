@@ -66,7 +66,7 @@ lists = click.option(
     "--lists",
     type=(FILE, FILE, FILE),
     metavar="TRAIN VALIDATION TEST",
-    help="Three text files with a tile's file name a line, instead of a split at random.",
+    help="Three text files with a tile's file name a line, instead of a split that is drawn.",
 )
 
 

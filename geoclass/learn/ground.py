@@ -26,7 +26,7 @@ TRAIN, VALIDATION, TEST = range(3)
 
 
 class Parts(NamedTuple):
-    """Indices of tiles, int64, sorted, disjoint. Tiles on ground of several parts are in one."""
+    """Indices of tiles, int64, sorted, disjoint; not of those that would share ground."""
 
     train: np.ndarray
     validation: np.ndarray

@@ -107,7 +107,7 @@ def cut_labelled_tiles(
 
 
 def _check_classes(ground: LabelledGround, output: Path) -> None:
-    """Refuse classes that differ only in case from one that tiles were cut of before."""
+    """Refuse classes that a file stands in the way of, or that tiles were cut of in other case."""
     if not output.exists():
         return
     there = {folder.name.casefold(): folder.name for folder in output.iterdir()}
