@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -128,6 +128,9 @@ class LandCoverMap:
     """uint8 (rows, cols): how much of the cell has valid pixels; 250 is all."""
     mask_reason: np.ndarray
     """uint8 (rows, cols): why most of a masked cell is, by MASK_REASONS; 0 elsewhere."""
+    detail: LandCoverMap | None = None
+    """The same scene in smaller cells, from the same pass; None where the network cannot, or where
+    nobody asked for it. Its cells divide those of this map."""
 
     def __post_init__(self) -> None:
         shape = (self.grid.rows, self.grid.cols)
@@ -144,6 +147,22 @@ class LandCoverMap:
                 raise ValueError(
                     f"{name} must be uint8 {expected}, got {array.dtype} {array.shape}"
                 )
+        if self.detail is not None:
+            self._check_detail(self.detail)
+
+    def _check_detail(self, detail: LandCoverMap) -> None:
+        if detail.detail is not None or self.grid.stride % detail.grid.stride:
+            raise ValueError(
+                f"cells of a detail must divide those of {self.grid.stride} pixels, and have no "
+                f"detail of their own, got {detail.grid.stride} pixels"
+            )
+        if replace(detail.grid, stride=self.grid.stride) != self.grid:
+            raise ValueError("a detail must be of the same pixels as its map")
+
+    @property
+    def finest(self) -> LandCoverMap:
+        """The detail, or the map itself where it has none."""
+        return self if self.detail is None else self.detail
 
     @property
     def legend(self) -> Legend:
