@@ -102,8 +102,8 @@ def augment(
     x = _move(joined, settings, generator)
     plain = settings.plain_share + (settings.plain_share_end - settings.plain_share) * progress
     i = send(_draw(len(x), 1 - plain, generator), x.device)
-    lit = _relight(x[i] / 255, settings, generator).clamp(0, 1) * 255
-    x[i] = _degrade(lit, settings, generator).clamp(0, 255)
+    lit = relight(x[i] / 255, settings, generator).clamp(0, 1) * 255
+    x[i] = degrade(lit, settings, generator).clamp(0, 255)
     return x
 
 
@@ -112,7 +112,7 @@ def _draw(n: int, share: float, generator: torch.Generator) -> Tensor:
     return (torch.rand(n, generator=generator) < share).nonzero()[:, 0]
 
 
-def _relight(x: Tensor, settings: AugmentSettings, generator: torch.Generator) -> Tensor:
+def relight(x: Tensor, settings: AugmentSettings, generator: torch.Generator) -> Tensor:
     """Other sun, other air: float (n, 3, s, s), 0–1, to the same; a little may leave 0–1."""
     n, channels = x.shape[:2]
     each, each_channel = (n, 1, 1, 1), (n, channels, 1, 1)
@@ -152,7 +152,7 @@ def _shade(x: Tensor, settings: AugmentSettings, generator: torch.Generator) -> 
     return air + (x - air) * slopes.exp()
 
 
-def _degrade(x: Tensor, settings: AugmentSettings, generator: torch.Generator) -> Tensor:
+def degrade(x: Tensor, settings: AugmentSettings, generator: torch.Generator) -> Tensor:
     """Some tiles as a worse instrument, another format or a coarser product would show them."""
     n, share = len(x), settings.degrade_share
     draws = (_draw(n, share, generator) for _ in range(4))

@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 from geoclass.errors import ModelError
 
-Arch = Literal["customnet", "tilenet", "tilenet-fine"]
+Arch = Literal["customnet", "tilenet", "tilenet-fine", "tilenet-dense"]
 ARCHS: tuple[Arch, ...] = get_args(Arch)
 SHIPPED_ARCH: Arch = "tilenet-fine"
 """Of the model in the package, and what is trained where no other is named."""
@@ -167,10 +167,67 @@ class FineTileNet(TileNet):
         super().__init__(classes, stem=24, blocks=FINE_BLOCKS, stem_stride=1)
 
 
+CELL = 4
+"""Pixels a side of the cells that a dense network classifies."""
+
+MARGIN = 16
+"""Pixels that a single tile is mirrored outward by: in a scene there is land beyond its border."""
+
+
+class DenseTileNet(TileNet):
+    """FineTileNet with a second output: the class of each cell of 4×4 pixels.
+
+    One pass over an image of any size gives both. Cells see features of three scales, as in a
+    feature pyramid (Lin et al. 2017): what a cell is, what its field is, and what lies around.
+    Cells have one class more than tiles, the last: obscured by cloud or its shadow.
+    """
+
+    def __init__(self, classes: int = 10, width: int = 128) -> None:
+        super().__init__(classes, stem=24, blocks=FINE_BLOCKS, stem_stride=1)
+        fine, deep = FINE_BLOCKS[2][0], FINE_BLOCKS[3][0]
+        self.context = ResidualBlock(deep, deep, 2)
+        self.from_fine = nn.Conv2d(fine, width, 1, bias=False)
+        self.from_deep = nn.Conv2d(deep, width, 1, bias=False)
+        self.from_context = nn.Conv2d(deep, width, 1, bias=False)
+        self.norm = nn.BatchNorm2d(width)
+        self.mix = nn.Sequential(
+            nn.Conv2d(width, width, 3, padding=1, bias=False),
+            nn.BatchNorm2d(width),
+            nn.ReLU(inplace=True),
+        )
+        self.cells = nn.Conv2d(width, classes + 1, 1)
+
+    def survey(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Float (n, 3, h, w), sides multiples of 16, to logits of cells and features of tiles.
+
+        Logits are (n, classes + 1, h / 4, w / 4); features are (n, 192, h / 8, w / 8), whose mean
+        over a tile is what `decide` takes.
+        """
+        fine = self.stages[:3](self.stem(x))  # n, 96, h / 4, w / 4
+        deep = self.stages[3](fine)  # n, 192, h / 8, w / 8
+        around = self.from_context(self.context(deep))  # n, width, h / 16, w / 16
+        y = self.from_deep(deep) + enlarge(around)
+        y = F.relu(self.norm(self.from_fine(fine) + enlarge(y)), inplace=True)
+        return self.cells(self.mix(y)), deep
+
+    def features(self, x: Tensor) -> Tensor:
+        """Float (n, 3, 64, 64) to (n, 192)."""
+        x = F.pad(x, (MARGIN,) * 4, mode="reflect")
+        deep = self.stages(self.stem(x))  # n, 192, 12, 12
+        inner = MARGIN // 8
+        return deep[:, :, inner:-inner, inner:-inner].mean(dim=(2, 3))
+
+
+def enlarge(x: Tensor) -> Tensor:
+    """Float (n, c, h, w) to (n, c, 2h, 2w), interpolated."""
+    return F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
+
+
 _NETWORKS: Mapping[Arch, type[CustomNet | TileNet]] = {
     "customnet": CustomNet,
     "tilenet": TileNet,
     "tilenet-fine": FineTileNet,
+    "tilenet-dense": DenseTileNet,
 }
 
 
