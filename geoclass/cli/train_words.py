@@ -62,5 +62,5 @@ def format_epoch(report: EpochReport, epochs: int) -> str:
     return (
         f"epoch {report.epoch:>3}/{epochs}  loss {report.loss:.4f}  "
         f"validation {report.validation_accuracy:.2%}  {report.seconds:.0f} s "
-        f"(waiting for data {report.data_share:.1%}, varying it {report.variation_share:.0%})"
+        f"(waiting for data {report.data_share:.1%})"
     )

@@ -7,7 +7,7 @@ border; canvases give it borders of all kinds without a single label more.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -45,7 +45,7 @@ class CanvasSettings:
     """Tiles are scaled by 1/(1+scale) to 1+scale."""
     psf: tuple[float, float] = (0.4, 0.9)
     """Standard deviation of the instrument's point spread function at borders, in pixels."""
-    clouds: CloudSettings = CloudSettings()
+    clouds: CloudSettings = field(default_factory=CloudSettings)
     line_classes: tuple[str, ...] = ("Highway", "River")
     """Classes of tiles that a line crosses: most of such a tile is something else."""
     line_share: float = 1 / 6
@@ -148,7 +148,7 @@ def _draw_metric(n: int, settings: CanvasSettings, generator: torch.Generator) -
 
 
 def extend_tiles(images: Tensor, settings: CanvasSettings, generator: torch.Generator) -> Tensor:
-    """Uint8 (m, 3, t, t) to float (m, 3, s, s): turned, moved, and mirrored beyond their borders."""
+    """Uint8 (m, 3, t, t) to float (m, 3, s, s): turned, moved, mirrored beyond their borders."""
     m, tile, size = len(images), images.shape[3], settings.size
     exact = torch.rand(m, generator=generator) >= settings.turn_share
     angle = 2 * torch.pi * torch.rand(m, generator=generator)

@@ -70,7 +70,7 @@ def _draw_clouds(
     alpha = dense * _between(*settings.opacity, n, generator)
     dy, dx = torch.randint(-reach, reach + 1, (2,), generator=generator).tolist()
     inner = slice(reach, reach + size)
-    moved = alpha.roll((dy, dx), dims=(2, 3))[:, :, inner, inner]
+    moved = dense.roll((dy, dx), dims=(2, 3))[:, :, inner, inner]
     alpha = alpha[:, :, inner, inner]
     shade = moved * (1 - _between(*settings.shadow, n, generator)) * (1 - alpha)
     light = _between(*settings.brightness, n, generator)

@@ -8,6 +8,7 @@ from typing import Literal
 
 from geoclass.errors import SettingsError
 from geoclass.learn.augment import AugmentSettings
+from geoclass.learn.canvases import CanvasSettings
 from geoclass.model.networks import SHIPPED_ARCH, Arch
 
 Optimizer = Literal["adam", "adamw", "muon"]
@@ -16,6 +17,20 @@ Variation = Literal["none", "turns", "all"]
 
 PLATEAU_EPOCHS = 3
 PLATEAU_FACTOR = 1 / 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnlabelledSettings:
+    """Self-training on pictures without labels: strong light must not change what is seen."""
+
+    name: str
+    """Of the file that the pictures came from."""
+    share: float = 0.33
+    """Pictures in a step, for each canvas."""
+    weight: float = 1.0
+    """Of their loss beside that of canvases."""
+    threshold: float = 0.7
+    """Cells count whose pseudo-label has at least this probability."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +53,10 @@ class TrainSettings:
     ema_decay: float | None = 0.998
     """Average the weights over some 1/(1 − decay) steps; None: take them as they are."""
     augment: AugmentSettings | None = field(default_factory=AugmentSettings)
+    canvases: CanvasSettings | None = None
+    """How tiles are composed, for networks with cells; None: tiles are shown one by one."""
+    unlabelled: UnlabelledSettings | None = None
+    """Of networks with cells; None: there are no pictures without labels."""
     mean: tuple[float, float, float] = (0.34, 0.38, 0.41)
     std: tuple[float, float, float] = (0.20, 0.14, 0.12)
     start: str | None = None
@@ -79,6 +98,10 @@ VARIATIONS: dict[Variation, AugmentSettings | None] = {
 RECIPES: dict[Arch, TrainSettings] = {
     "tilenet": TrainSettings(arch="tilenet", epochs=48, batch_size=128),
     "tilenet-fine": TrainSettings(arch="tilenet-fine"),
+    # A batch of 192 tiles makes 48 canvases.
+    "tilenet-dense": TrainSettings(
+        arch="tilenet-dense", batch_size=192, canvases=CanvasSettings(), label_smoothing=0.0
+    ),
     # The tutorial's recipe as it stands.
     "customnet": TrainSettings(
         arch="customnet",

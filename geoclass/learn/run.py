@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
 from typing import Any, cast
 
@@ -16,17 +15,16 @@ from torch.nn.utils.memory_format import convert_conv2d_weight_memory_format
 from torch.optim.swa_utils import AveragedModel
 
 from geoclass.errors import GeoclassError, SettingsError
-from geoclass.learn.augment import augment
 from geoclass.learn.dataset import TileSet
-from geoclass.learn.degrade import mix_tiles
+from geoclass.learn.lessons import CanvasLesson, Lesson, TileLesson
 from geoclass.learn.progress import Checkpoint, describe_changes
 from geoclass.learn.recipes import TrainSettings
 from geoclass.learn.schedule import build_optimizers, count_stale, ema, is_best, rate_factor
 from geoclass.learn.splits import PARTS, Split, hash_names
 from geoclass.model.checkpoint import Model
-from geoclass.model.classifier import compute_outputs, normalise
+from geoclass.model.classifier import compute_outputs
 from geoclass.model.device import send
-from geoclass.model.networks import Arch, Network, build_network, copy_weights
+from geoclass.model.networks import Arch, DenseTileNet, Network, build_network, copy_weights
 
 
 def check_loss(loss: float, epoch: int) -> None:
@@ -48,6 +46,7 @@ class TrainingRun:
         device: torch.device,
         start: Model | None,
         build: Callable[[Arch, int], Network] = build_network,
+        unlabelled: Tensor | None = None,
     ) -> None:
         self._tiles, self._split, self._settings, self._device = tiles, split, settings, device
         torch.manual_seed(settings.seed)
@@ -58,26 +57,43 @@ class TrainingRun:
             copy_weights(start.network, network, rows)
         convert_conv2d_weight_memory_format(network, torch.channels_last)
         self._network = network.to(device)
-        self._forward = torch.compile(self._network) if settings.compile else self._network
         self._averaged: AveragedModel | None = None
         if settings.ema_decay is not None:
             self._averaged = AveragedModel(
                 self._network, multi_avg_fn=ema(settings.ema_decay), use_buffers=True
             )
+        self._lesson = self._plan_lesson(unlabelled)
         self._optimizers = build_optimizers(self._network, settings)
         self._images = torch.from_numpy(tiles.images)
         self._labels = torch.from_numpy(tiles.labels)
         self.log: list[dict[str, float]] = []
         """A row an epoch done."""
-        self.seconds = {"data": 0.0, "variation": 0.0}
-        """Of the last epoch: spent on fetching tiles and on varying them."""
+        self.data_seconds = 0.0
+        """Of the last epoch: spent on fetching tiles."""
+
+    def _plan_lesson(self, unlabelled: Tensor | None) -> Lesson:
+        """What a step teaches: canvases, where the network has cells; else tiles."""
+        settings, network, classes = self._settings, self._network, self._tiles.classes
+        if isinstance(network, DenseTileNet) and settings.canvases is not None:
+            teacher = self._averaged.module if self._averaged is not None else network
+            assert isinstance(teacher, DenseTileNet)
+            lines = settings.canvases.line_classes
+            return CanvasLesson(
+                network=network,
+                teacher=teacher,
+                lines=[i for i, name in enumerate(classes) if name in lines],
+                settings=settings,
+                unlabelled=unlabelled,
+            )
+        forward = torch.compile(network) if settings.compile else network
+        return TileLesson(network=forward, classes=len(classes), settings=settings)
 
     def train_epoch(self, epoch: int, on_batch: Callable[[int, int, int], object]) -> float:
         """One pass over the training part; the mean loss a tile."""
         generator = torch.Generator().manual_seed(self._settings.seed * 1_000_003 + epoch)
         torch.manual_seed(self._settings.seed * 1_000_003 + epoch)  # for dropout
         self._network.train()
-        self.seconds = dict.fromkeys(self.seconds, 0.0)
+        self.data_seconds = 0.0
         batches = list(self._draw_batches(generator))
         losses: list[Tensor] = []
         for i, batch in enumerate(batches):
@@ -100,24 +116,14 @@ class TrainingRun:
 
     def _step(self, batch: Tensor, progress: float, generator: torch.Generator) -> Tensor:
         settings, device = self._settings, self._device
-        with self._timed("data"):
-            images = send(self._images[batch], device)
-            labels = self._labels[batch]
-        with self._timed("variation"):
-            varied = images.float()
-            targets = send(F.one_hot(labels, len(self._tiles.classes)).float(), device)
-            if settings.augment is not None:
-                varied = augment(images, labels, settings.augment, generator, progress)
-                mixed = settings.augment.mix_share * (1 - progress)
-                varied, targets = mix_tiles(varied, targets, mixed, generator)
-            x = normalise(varied, settings.mean, settings.std)
+        started = time.perf_counter()
+        images = send(self._images[batch], device)
+        labels = self._labels[batch]
+        self.data_seconds += time.perf_counter() - started
         factor = rate_factor(settings, progress, self._history)
         for group in (group for o in self._optimizers for group in o.param_groups):
             group["lr"] = settings.learning_rate * factor
-        bf16 = settings.precision == "bf16"
-        with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
-            logits = self._forward(x)
-        loss = F.cross_entropy(logits.float(), targets, label_smoothing=settings.label_smoothing)
+        loss = self._lesson.compute_loss(images, labels, progress, generator)
         self._network.zero_grad()
         loss.backward()
         for optimizer in self._optimizers:
@@ -125,12 +131,6 @@ class TrainingRun:
         if self._averaged is not None:
             self._averaged.update_parameters(self._network)
         return loss.detach()
-
-    @contextmanager
-    def _timed(self, kind: str) -> Iterator[None]:
-        started = time.perf_counter()
-        yield
-        self.seconds[kind] += time.perf_counter() - started
 
     @property
     def evaluated(self) -> Network:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from geoclass.learn.dataset import TILE_SIZE, TileSet, read_tiles
@@ -18,11 +19,13 @@ from geoclass.learn.recipes import (
     FINE_TUNING_RATE,
     RECIPES,
     TrainSettings,
+    UnlabelledSettings,
     suit_tiles,
 )
 from geoclass.learn.scoring import keep_scores, score_kept_apart
 from geoclass.learn.splits import Lists, Split, split_by_lists, split_freely
 from geoclass.learn.training import EpochReport, check_tiles, ignore, train_model
+from geoclass.learn.unlabelled import read_unlabelled
 from geoclass.model.checkpoint import Model, load_model
 from geoclass.model.classifier import Classifier
 from geoclass.model.device import find_device, has_bf16
@@ -38,6 +41,8 @@ class TrainingPlan:
     settings: TrainSettings
     device: torch.device
     start: Model | None
+    unlabelled: np.ndarray | None = None
+    """uint8 (m, 3, h, w): pictures without labels."""
 
 
 def choose_recipe(
@@ -49,10 +54,11 @@ def choose_recipe(
 ) -> TrainSettings:
     """The recipe of a network, with some fields changed; bf16 where the device is fast at it.
 
-    `arch` is `tilenet-fine`, the network that ships, `tilenet`, a faster one, or `customnet`, the
-    tutorial's; None takes that of the model `start`, if there is one, else the one that ships.
-    `changes` are fields of `TrainSettings`. Where training begins with a model it takes a third of
-    the rate, and 20 epochs. Raises SettingsError for impossible values.
+    `arch` is `tilenet-dense`, the network that ships, which has cells, `tilenet-fine` and
+    `tilenet`, which have none, or `customnet`, the tutorial's; None takes that of the model
+    `start`, if there is one, else the one that ships. `changes` are fields of `TrainSettings`.
+    Where training begins with a model it takes a third of the rate, and 20 epochs. Raises
+    SettingsError for impossible values.
     """
     if arch is None:
         arch = SHIPPED_ARCH if start is None else start.arch
@@ -74,6 +80,7 @@ def plan_training(
     start: Model | None = None,
     split_seed: int = 0,
     lists: Lists | None = None,
+    unlabelled: Path | str | None = None,
     device: str | None = None,
     skip_bad: bool = False,
     fill_memory: bool = False,
@@ -88,6 +95,10 @@ def plan_training(
     suit_few = suit_few or settings is None
     settings = settings or choose_recipe(device=device, start=start)
     chosen_device = find_device(device)
+    pictures = None
+    if unlabelled is not None:
+        pictures = read_unlabelled(Path(unlabelled), settings)
+        settings = replace(settings, unlabelled=UnlabelledSettings(name=Path(unlabelled).name))
     known = None if start is None else start.contract.legend
     tiles = read_tiles(Path(data), skip_bad=skip_bad, keep=True, known=known)
     if lists is None:
@@ -102,7 +113,12 @@ def plan_training(
     elif suit_few or fill_memory:
         settings = few
     return TrainingPlan(
-        tiles=tiles, split=split, settings=settings, device=chosen_device, start=start
+        tiles=tiles,
+        split=split,
+        settings=settings,
+        device=chosen_device,
+        start=start,
+        unlabelled=pictures,
     )
 
 
@@ -124,6 +140,7 @@ def run_training(
         output,
         device=plan.device,
         start=plan.start,
+        unlabelled=plan.unlabelled,
         resume=resume,
         max_hours=max_hours,
         on_batch=on_batch,
@@ -148,6 +165,7 @@ def train_on_tiles(
     start: Model | None = None,
     split_seed: int = 0,
     lists: Lists | None = None,
+    unlabelled: Path | str | None = None,
     device: str | None = None,
     skip_bad: bool = False,
     fill_memory: bool = False,
@@ -163,7 +181,8 @@ def train_on_tiles(
     kept apart and scored once, by the finished model (`model.contract.scores`); a tenth of the
     rest chooses the best epoch; `split_seed` draws them, or `lists` name them. Where `places.csv`
     beside the class folders says where tiles lie, as `cut_scene` writes it, the parts share no
-    ground, and are about as large. With `skip_bad` images that cannot be used are left out; with
+    ground, and are about as large. `unlabelled` names a NumPy file of pictures to train on without
+    labels, see `read_unlabelled`. With `skip_bad` images that cannot be used are left out; with
     `fill_memory` a step takes as many tiles as a GPU holds, unless they are few. Where `max_hours`
     would not hold another epoch, the best so far becomes the model, without a score, and `resume`
     goes on from there.
@@ -178,6 +197,7 @@ def train_on_tiles(
         start=start,
         split_seed=split_seed,
         lists=lists,
+        unlabelled=unlabelled,
         device=device,
         skip_bad=skip_bad,
         fill_memory=fill_memory,

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from geoclass.errors import DatasetError, SettingsError
@@ -51,8 +52,6 @@ class EpochReport:
     """Validation included."""
     data_share: float
     """Of the time of training proper, spent on fetching tiles; 0–1."""
-    variation_share: float
-    """The same for varying them."""
 
 
 def ignore(*_args: object) -> None:
@@ -67,6 +66,7 @@ def train_model(
     *,
     device: torch.device,
     start: Model | None = None,
+    unlabelled: np.ndarray | None = None,
     resume: bool = False,
     max_hours: float | None = None,
     on_batch: Callable[[int, int, int], object] = ignore,
@@ -76,8 +76,9 @@ def train_model(
 
     Beside `output` stand, while it runs, the last and best checkpoints, and for good the log
     (CSV). With `start` training begins with that model's weights, but for the last layer where
-    the classes are others. With `resume` a run goes on from the last checkpoint, if there is
-    one. Where `max_hours` would not hold another epoch, the best so far becomes the model and the
+    the classes are others. `unlabelled` are pictures to train on without labels, uint8
+    (m, 3, h, w), see `UnlabelledSettings`. With `resume` a run goes on from the last checkpoint,
+    if there is one. Where `max_hours` would not hold another epoch, the best so far becomes the model and the
     checkpoints stay, so that the run can go on. The test part is not looked at.
 
     Raises DatasetError where training cannot work, SettingsError where start or checkpoint do
@@ -96,7 +97,8 @@ def train_model(
         _repeatable(device),
     ):
         began = time.perf_counter()
-        run = TrainingRun(tiles, split, settings, device, start)
+        pictures = None if unlabelled is None else torch.from_numpy(unlabelled)
+        run = TrainingRun(tiles, split, settings, device, start, unlabelled=pictures)
         if resume and last.exists():
             done = run.restore(read_checkpoint(last))
             write_log(log, run.log)  # the run may have ended before it was written
@@ -145,8 +147,7 @@ def _run_epoch(
         validation_loss=validation_loss,
         validation_accuracy=accuracy,
         seconds=time.perf_counter() - started,
-        data_share=run.seconds["data"] / trained,
-        variation_share=run.seconds["variation"] / trained,
+        data_share=run.data_seconds / trained,
     )
 
 

@@ -26,6 +26,13 @@ class Network(nn.Module):
 
     last: ClassVar[str]
     """The name of the linear layer that has a row a class."""
+    backbone: ClassVar[type[Network] | None] = None
+    """Another network whose layers are all part of this one, so that its weights are a beginning."""
+
+    @property
+    def by_class(self) -> tuple[str, ...]:
+        """Names of all layers that have a row a class."""
+        return (self.last,)
 
     @property
     def last_layer(self) -> nn.Linear:
@@ -182,6 +189,8 @@ class DenseTileNet(TileNet):
     Cells have one class more than tiles, the last: obscured by cloud or its shadow.
     """
 
+    backbone = FineTileNet
+
     def __init__(self, classes: int = 10, width: int = 128) -> None:
         super().__init__(classes, stem=24, blocks=FINE_BLOCKS, stem_stride=1)
         fine, deep = FINE_BLOCKS[2][0], FINE_BLOCKS[3][0]
@@ -196,6 +205,11 @@ class DenseTileNet(TileNet):
             nn.ReLU(inplace=True),
         )
         self.cells = nn.Conv2d(width, classes + 1, 1)
+
+    @property
+    def by_class(self) -> tuple[str, ...]:
+        """Names of all layers that have a row a class; that of cells has one more, the last."""
+        return (self.last, "cells")
 
     def survey(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Float (n, 3, h, w), sides multiples of 16, to logits of cells and features of tiles.
@@ -215,7 +229,8 @@ class DenseTileNet(TileNet):
         x = F.pad(x, (MARGIN,) * 4, mode="reflect")
         deep = self.stages(self.stem(x))  # n, 192, 12, 12
         inner = MARGIN // 8
-        return deep[:, :, inner:-inner, inner:-inner].mean(dim=(2, 3))
+        pooled: Tensor = deep[:, :, inner:-inner, inner:-inner].mean(dim=(2, 3))
+        return pooled
 
 
 def enlarge(x: Tensor) -> Tensor:
@@ -240,18 +255,23 @@ def copy_weights(source: Network, target: Network, rows: Mapping[int, int]) -> N
     """Give `target` the weights of `source`, but for classes that `source` does not know.
 
     `rows` has the place of each common class in the target's output and in the source's; what
-    decides about the others stays as it was drawn. Raises ModelError where the networks are of
-    different kinds.
+    decides about the others stays as it was drawn, and so do cells where the source has none.
+    Raises ModelError where the networks are of different kinds.
     """
-    if type(source) is not type(target):
+    if type(source) not in (type(target), target.backbone):
         raise ModelError(
             f"weights of {type(source).__name__} do not fit {type(target).__name__}: "
             "begin with a model of the same network"
         )
-    theirs, ours = source.state_dict(), target.state_dict()
-    for name in (f"{target.last}.weight", f"{target.last}.bias"):
+    ours = target.state_dict()
+    theirs = {**ours, **source.state_dict()}
+    for name in (f"{layer}.{kind}" for layer in target.by_class for kind in ("weight", "bias")):
+        known = source.state_dict().get(name)
         mixed = ours[name].clone()
-        for place, other in rows.items():
-            mixed[place] = theirs[name][other]
+        if known is not None:
+            for place, other in rows.items():
+                mixed[place] = known[other]
+            if len(known) > source.last_layer.out_features:  # cells have one class more, the last
+                mixed[-1] = known[-1]
         theirs[name] = mixed
     target.load_state_dict(theirs)

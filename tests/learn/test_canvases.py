@@ -1,0 +1,128 @@
+"""Canvases composed of tiles: what fills them, and what is asked of the network."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from geoclass.learn.augment import AugmentSettings
+from geoclass.learn.canvases import (
+    Canvases,
+    CanvasSettings,
+    cell_loss,
+    compose_canvases,
+    draw_regions,
+    extend_tiles,
+    tile_loss,
+)
+from geoclass.learn.clouds import CloudSettings
+
+CLEAR = CanvasSettings(clouds=CloudSettings(share=0), turn_share=0)
+AS_IT_IS = AugmentSettings(plain_share=1, plain_share_end=1)
+
+
+def make_generator(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def make_colored(count: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Tiles of one grey level each, ten times the class."""
+    labels = torch.arange(count) % 10
+    images = (10 * labels)[:, None, None, None].expand(-1, 3, 64, 64).to(torch.uint8)
+    return images.clone(), labels
+
+
+def make_canvases(labels: list[list[int]], shares: torch.Tensor) -> Canvases:
+    n, _, h, w = shares.shape
+    return Canvases(
+        pixels=torch.zeros(n, 3, 4 * h, 4 * w),
+        shares=shares,
+        labels=torch.tensor(labels),
+        obscured=torch.zeros(n, h, w),
+    )
+
+
+def test_every_pixel_belongs_to_one_tile() -> None:
+    regions = draw_regions(40, CanvasSettings(), make_generator())
+    assert regions.shape == (40, 4, 96, 96)
+    assert (regions.sum(dim=1) == 1).all()
+
+
+def test_about_a_third_of_canvases_shows_one_tile() -> None:
+    regions = draw_regions(400, CanvasSettings(), make_generator())
+    tiles = (regions.sum(dim=(2, 3)) > 0).sum(dim=1)
+    assert 0.25 < (tiles == 1).double().mean() < 0.45
+    assert tiles.max() == 4
+
+
+def test_cells_have_the_class_of_what_fills_them() -> None:
+    images, labels = make_colored(80)
+    canvases = compose_canvases(images, labels, CLEAR, AS_IT_IS, make_generator())
+    assert canvases.pixels.shape == (20, 3, 96, 96)
+    torch.testing.assert_close(canvases.shares.sum(dim=1), torch.ones(20, 24, 24))
+    grey = torch.nn.functional.avg_pool2d(canvases.pixels, 4)[:, 0]
+    expected = torch.einsum("nt,nthw->nhw", 10.0 * canvases.labels, canvases.shares)
+    inner = canvases.shares.amax(dim=1) == 1
+    # The point spread function mixes a little of the next region into cells at a border.
+    assert (grey - expected)[inner].abs().median() < 0.1
+    assert (grey - expected).abs().mean() < 1.0
+
+
+def test_a_tile_alone_is_turned_and_mirrored_but_keeps_its_pixels() -> None:
+    images = torch.arange(3 * 64 * 64).reshape(1, 3, 64, 64).remainder(251).to(torch.uint8)
+    extended = extend_tiles(images, CLEAR, make_generator())
+    assert extended.shape == (1, 3, 96, 96)
+    assert set(extended.round().flatten().tolist()) == set(images.flatten().tolist())
+    torch.testing.assert_close(extended, extended.round(), atol=1e-2, rtol=0)
+
+
+def test_the_same_seed_gives_the_same_canvases() -> None:
+    images, labels = make_colored(16)
+    first, again = (
+        compose_canvases(images, labels, CanvasSettings(), AugmentSettings(), make_generator(5))
+        for _ in range(2)
+    )
+    assert torch.equal(first.pixels, again.pixels)
+    assert torch.equal(first.shares, again.shares)
+
+
+def test_loss_of_cells_is_cross_entropy_against_shares() -> None:
+    shares = torch.zeros(1, 2, 1, 1)
+    shares[0, :, 0, 0] = torch.tensor([0.25, 0.75])
+    logits = torch.randn(1, 4, 1, 1, generator=make_generator())
+    likely = logits.log_softmax(dim=1)[0, :, 0, 0]
+    loss = cell_loss(logits, make_canvases([[2, 0]], shares), [], 1 / 6)
+    assert float(loss) == pytest.approx(float(-(0.25 * likely[2] + 0.75 * likely[0])))
+
+
+def test_of_a_region_with_a_line_only_the_likeliest_cells_are_asked() -> None:
+    shares = torch.ones(1, 1, 2, 3)
+    logits = torch.zeros(1, 3, 2, 3, requires_grad=True)
+    with torch.no_grad():
+        logits[0, 1, 0, 1] = 2.0  # the river
+    cell_loss(logits, make_canvases([[1]], shares), [1], 1 / 6).backward()
+    assert logits.grad is not None
+    touched = logits.grad.abs().sum(dim=1)[0] > 0
+    assert touched.nonzero().tolist() == [[0, 1]]
+
+
+def test_hidden_cells_are_asked_to_be_obscured_and_doubtful_ones_nothing() -> None:
+    canvases = make_canvases([[0]], torch.ones(1, 1, 1, 2))
+    canvases = replace(canvases, obscured=torch.tensor([[[1.0, torch.nan]]]))
+    logits = torch.zeros(1, 3, 1, 2, requires_grad=True)
+    cell_loss(logits, canvases, [], 1 / 6).backward()
+    assert logits.grad is not None
+    assert logits.grad[0, 2, 0, 0] < 0 < logits.grad[0, 0, 0, 0]
+    assert (logits.grad[..., 1] == 0).all()
+
+
+def test_loss_of_tiles_is_against_the_shares_within_the_window() -> None:
+    shares = torch.zeros(1, 2, 24, 24)
+    shares[:, 0, :, :12] = 1
+    shares[:, 1, :, 12:] = 1
+    canvases = make_canvases([[1, 2]], shares)
+    sure = torch.full((1, 3), -20.0)
+    sure[0, 1] = 20.0
+    left, right = slice(0, 12), slice(12, 24)
+    assert float(tile_loss(sure, canvases, (left, left))) == pytest.approx(0, abs=1e-4)
+    assert float(tile_loss(sure, canvases, (left, right))) > 30
