@@ -243,9 +243,9 @@ def test_table_has_a_column_for_each_stride(sets: ModuleType) -> None:
     assert list(module.write_table(results, [64, 16])) == [
         "| data set | measure | stride 64 | stride 16 |",
         "|---|---|---|---|",
-        "| s2glc | accuracy | 50.0% | 75.0% |",
-        "| s2glc | forest IoU | 0.250 |  |",
-        "| s2glc | inner: accuracy | 100.0% | 0.0% |",
+        "| s2glc | accuracy | 50.0 % | 75.0 % |",
+        "| s2glc | forest IoU | .250 |  |",
+        "| s2glc | inner: accuracy | 100.0 % | 0.0 % |",
     ]
     assert "NaN" not in json.dumps(module.replace_nan(results))
     assert module.parse_strides("64,4") == [64, 4]
