@@ -71,9 +71,7 @@ class Companions:
         ]
         return torch.stack(tiles)
 
-    def _prefer_near(
-        self, first: Tensor, anywhere: Tensor, generator: torch.Generator
-    ) -> Tensor:
+    def _prefer_near(self, first: Tensor, anywhere: Tensor, generator: torch.Generator) -> Tensor:
         """Near tiles in place of most of those from anywhere, where there are any."""
         n = len(first)
         wanted = torch.rand(n, generator=generator) < NEAR_SHARE

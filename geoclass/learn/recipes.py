@@ -40,6 +40,7 @@ class TrainSettings:
     arch: Arch = SHIPPED_ARCH
     epochs: int = 80
     batch_size: int = 256
+    """Tiles, or canvases, a step."""
     drop_partial_batch: bool = True
     optimizer: Optimizer = "muon"
     """`muon` is for convolutions; what it does not move is moved by AdamW at the same rate."""
@@ -98,9 +99,8 @@ VARIATIONS: dict[Variation, AugmentSettings | None] = {
 RECIPES: dict[Arch, TrainSettings] = {
     "tilenet": TrainSettings(arch="tilenet", epochs=48, batch_size=128),
     "tilenet-fine": TrainSettings(arch="tilenet-fine"),
-    # A batch of 192 tiles makes 48 canvases.
     "tilenet-dense": TrainSettings(
-        arch="tilenet-dense", batch_size=192, canvases=CanvasSettings(), label_smoothing=0.0
+        arch="tilenet-dense", batch_size=48, canvases=CanvasSettings(), label_smoothing=0.0
     ),
     # The tutorial's recipe as it stands.
     "customnet": TrainSettings(

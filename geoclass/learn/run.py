@@ -15,6 +15,7 @@ from torch.nn.utils.memory_format import convert_conv2d_weight_memory_format
 from torch.optim.swa_utils import AveragedModel
 
 from geoclass.errors import GeoclassError, SettingsError
+from geoclass.learn.companions import Companions, find_companions
 from geoclass.learn.dataset import TileSet
 from geoclass.learn.lessons import CanvasLesson, Lesson, TileLesson
 from geoclass.learn.progress import Checkpoint, describe_changes
@@ -63,6 +64,13 @@ class TrainingRun:
                 self._network, multi_avg_fn=ema(settings.ema_decay), use_buffers=True
             )
         self._lesson = self._plan_lesson(unlabelled)
+        self._companions: Companions | None = None
+        self._tiles_together = 1
+        if isinstance(self._lesson, CanvasLesson) and settings.canvases is not None:
+            self._companions = find_companions(
+                tiles.labels, split.train, tiles.places, tiles.classes
+            )
+            self._tiles_together = settings.canvases.tiles
         self._optimizers = build_optimizers(self._network, settings)
         self._images = torch.from_numpy(tiles.images)
         self._labels = torch.from_numpy(tiles.labels)
@@ -109,6 +117,8 @@ class TrainingRun:
     def _draw_batches(self, generator: torch.Generator) -> Iterator[Tensor]:
         order = torch.from_numpy(self._split.train)
         order = order[torch.randperm(len(order), generator=generator)]
+        if self._companions is not None:  # the others come in as companions
+            order = order[: -(-len(order) // self._tiles_together)]
         size = self._settings.batch_size
         if self._settings.drop_partial_batch and len(order) >= size:
             order = order[: len(order) // size * size]
@@ -117,6 +127,8 @@ class TrainingRun:
     def _step(self, batch: Tensor, progress: float, generator: torch.Generator) -> Tensor:
         settings, device = self._settings, self._device
         started = time.perf_counter()
+        if self._companions is not None:
+            batch = self._companions.draw(batch, self._tiles_together, generator).flatten()
         images = send(self._images[batch], device)
         labels = self._labels[batch]
         self.data_seconds += time.perf_counter() - started

@@ -78,8 +78,8 @@ def train_model(
     (CSV). With `start` training begins with that model's weights, but for the last layer where
     the classes are others. `unlabelled` are pictures to train on without labels, uint8
     (m, 3, h, w), see `UnlabelledSettings`. With `resume` a run goes on from the last checkpoint,
-    if there is one. Where `max_hours` would not hold another epoch, the best so far becomes the model and the
-    checkpoints stay, so that the run can go on. The test part is not looked at.
+    if there is one. Where `max_hours` would not hold another epoch, the best so far becomes the
+    model and the checkpoints stay, so that the run can go on. The test part is not looked at.
 
     Raises DatasetError where training cannot work, SettingsError where start or checkpoint do
     not fit, OutputError where a file cannot be written.

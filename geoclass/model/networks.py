@@ -27,7 +27,7 @@ class Network(nn.Module):
     last: ClassVar[str]
     """The name of the linear layer that has a row a class."""
     backbone: ClassVar[type[Network] | None] = None
-    """Another network whose layers are all part of this one, so that its weights are a beginning."""
+    """Another network whose layers are all part of this one: its weights are a beginning."""
 
     @property
     def by_class(self) -> tuple[str, ...]:
