@@ -57,9 +57,10 @@ def refuse_existing(output: Path, *, resume: bool) -> None:
 )
 @click.option(
     "--arch",
-    type=click.Choice(["tilenet", "tilenet-fine", "customnet"]),
-    help="The small network that ships is tilenet-fine, a faster one tilenet, the tutorial's "
-    "customnet.  [default: tilenet-fine, or that of the model of --from]",
+    type=click.Choice(["tilenet-dense", "tilenet-fine", "tilenet", "customnet"]),
+    help="tilenet-dense ships: it also classifies cells of 4×4 pixels. tilenet-fine and tilenet "
+    "classify whole tiles only; customnet is the tutorial's.  [default: tilenet-dense, or that of "
+    "the model of --from]",
 )
 @click.option(
     "--from",
@@ -70,15 +71,15 @@ def refuse_existing(output: Path, *, resume: bool) -> None:
 @click.option(
     "--epochs",
     type=int,
-    help="Passes over the tiles.  [default: tilenet 48, tilenet-fine 80, customnet 30; with "
-    "--from 20]",
+    help="Passes over the tiles.  [default: tilenet-dense and tilenet-fine 80, tilenet 48, "
+    "customnet 30; with --from 20]",
 )
 @click.option(
     "--batch-size",
     metavar="N|auto",
     callback=parse_batch_size,
-    help="Tiles a step; auto: as many as a GPU holds.  [default: tilenet 128, tilenet-fine "
-    "256, customnet 64; a quarter of fewer tiles, but 16]",
+    help="Tiles a step, for tilenet-dense canvases; auto: as many as a GPU holds.  [default: "
+    "tilenet-dense 48, tilenet 128, tilenet-fine 256, customnet 64; fewer where tiles are few]",
 )
 @click.option(
     "--learning-rate",
@@ -129,6 +130,12 @@ def refuse_existing(output: Path, *, resume: bool) -> None:
     help="Of the split, at random or by ground.",
 )
 @options.lists
+@click.option(
+    "--unlabelled",
+    type=options.FILE,
+    help="Pictures without labels for tilenet-dense to learn from, too: a NumPy file, uint8 "
+    "(pictures, 3, height, width), red, green, blue, stretched as EuroSAT.",
+)
 @options.device
 @options.skip_bad
 @click.option("--resume", is_flag=True, help="Go on from the last checkpoint, if there is one.")
@@ -141,6 +148,7 @@ def command(
     start: Path | None,
     split_seed: int,
     lists: tuple[Path, Path, Path] | None,
+    unlabelled: Path | None,
     device: str | None,
     skip_bad: bool,
     resume: bool,
@@ -187,6 +195,7 @@ def command(
         start=first,
         split_seed=split_seed,
         lists=lists,
+        unlabelled=unlabelled,
         device=device,
         skip_bad=skip_bad,
         fill_memory=batch_size == AUTO,

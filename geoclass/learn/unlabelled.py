@@ -32,4 +32,4 @@ def read_unlabelled(path: Path, settings: TrainSettings) -> np.ndarray:
             f"{path} holds {pictures.dtype} {shape}, expected uint8 (pictures, 3, height, width) "
             f"of {size} pixels a side or more"
         )
-    return np.asarray(pictures)
+    return np.array(pictures)  # a copy: torch wants to be able to write

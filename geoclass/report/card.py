@@ -98,6 +98,11 @@ def _format_origin(training: TrainingRecord) -> str:
         sentences.append(f"Images and folders left out: {training.skipped}.")
     if start := training.recipe.get("start"):
         sentences.append(f"Training began with the weights of model {str(start)[:12]}.")
+    if isinstance(pictures := training.recipe.get("unlabelled"), Mapping):
+        sentences.append(
+            f"It also learned from pictures without labels, {pictures.get('name')}, by agreeing "
+            "with itself on them."
+        )
     sentences.append(f"Weights of {_format_epoch(training)}, the best on validation.")
     return " ".join(sentences)
 
