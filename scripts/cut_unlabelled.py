@@ -20,7 +20,7 @@ SUFFIXES = {".jpg", ".jpeg", ".png", ".tif", ".tiff"}
 
 
 def cut(pixels: np.ndarray, size: int) -> Iterator[np.ndarray]:
-    """Squares (3, size, size) of an image (3, h, w), side by side; what is left over is not used."""
+    """Squares (3, size, size) of an image (3, h, w), side by side; a rest is not used."""
     height, width = pixels.shape[1:]
     for row in range(0, height - size + 1, size):
         for col in range(0, width - size + 1, size):
