@@ -115,6 +115,8 @@ class Contract:
     training: TrainingRecord
     scores: TestScores | None = None
     """On the test part; None where nobody has recorded them."""
+    cell_temperature: float | None = None
+    """The temperature of the cells within a tile; None for a network that has none."""
 
     def __post_init__(self) -> None:
         _check_fields(self)
@@ -239,6 +241,10 @@ _RULES: Mapping[str, tuple[str, Test]] = {
     # Divided by less, float32 may become infinite.
     "std": ("numbers from 0.000001 to 1000", _is_row(_is_number(1e-6, 1e3))),
     "temperature": ("a number from 0.000001 to 1000", _is_number(1e-6, 1e3)),
+    "cell_temperature": (
+        "a number from 0.000001 to 1000, or null",
+        lambda value: value is None or _is_number(1e-6, 1e3)(value),
+    ),
     "confusion": ("rows of whole numbers from 0", _is_row(_is_row(_is_whole(0)))),
     "class_shares": ("numbers from 0 to 1", _is_row(_SHARE[1])),
     "training": ("a record of training", lambda value: isinstance(value, TrainingRecord)),

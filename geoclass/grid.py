@@ -180,10 +180,12 @@ class Grid:
         """int64 (rows, cols): the scene's pixels in each cell."""
         return np.outer(np.diff(self.row_edges), np.diff(self.col_edges))
 
-    def centres(self) -> tuple[np.ndarray, np.ndarray]:
-        """X and y of the middle of each cell, float64 (rows, cols)."""
-        py = (self.row_edges[:-1] + self.row_edges[1:]) / 2
-        px = (self.col_edges[:-1] + self.col_edges[1:]) / 2
+    def centres(
+        self, rows: slice = slice(None), cols: slice = slice(None)
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """X and y of the middle of each cell, float64 (rows, cols); of all, or of some."""
+        py = ((self.row_edges[:-1] + self.row_edges[1:]) / 2)[rows]
+        px = ((self.col_edges[:-1] + self.col_edges[1:]) / 2)[cols]
         return self._to_crs(*np.meshgrid(px, py))
 
     def tile_places(self, rows: np.ndarray, cols: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

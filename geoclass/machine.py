@@ -1,15 +1,37 @@
-"""What this process may use of the machine."""
+"""What this process may use of the machine, and how it uses it."""
 
 from __future__ import annotations
 
 import os
 import platform
 import re
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Executor, Future
 from pathlib import Path
+from typing import TypeVar
+
+Task = TypeVar("Task")
+Result = TypeVar("Result")
 
 UNTOLD_BYTES = 8 * 10**9
 """Memory of a machine that does not say how much it has."""
+
+
+def map_ahead(
+    threads: Executor, work: Callable[[Task], Result], tasks: Iterable[Task], ahead: int
+) -> Iterator[Result]:
+    """Results in the order of their tasks, of which `ahead` are at work or wait at a time.
+
+    So tasks and results that are large do not pile up, as they do with the executor's own `map`.
+    """
+    pending: deque[Future[Result]] = deque()
+    for task in tasks:
+        pending.append(threads.submit(work, task))
+        if len(pending) >= ahead:
+            yield pending.popleft().result()
+    while pending:
+        yield pending.popleft().result()
 
 
 def count_cores() -> int:

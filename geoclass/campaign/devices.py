@@ -17,7 +17,7 @@ from geoclass.errors import GeoclassError, SettingsError
 from geoclass.machine import count_cores
 from geoclass.model.checkpoint import Model
 from geoclass.model.classifier import Classifier, Prediction
-from geoclass.model.sharing import Window, WindowLabels
+from geoclass.model.survey import Survey, Window
 
 if TYPE_CHECKING:
     from ray import ObjectRef
@@ -94,9 +94,9 @@ class DeviceClassifier:
         """As `Classifier.predict`."""
         return self._find_classifier(method).predict(images)
 
-    def predict_window(self, window: Window, method: Method) -> WindowLabels:
-        """As `SharedFeatures.predict_window`."""
-        return self._find_classifier(method).share_features().predict_window(window)
+    def survey(self, window: Window, method: Method) -> Survey:
+        """As `Classifier.survey`."""
+        return self._find_classifier(method).survey(window)
 
     def _find_classifier(self, method: Method) -> Classifier:
         import ray

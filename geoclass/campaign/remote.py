@@ -6,7 +6,7 @@ import random
 import threading
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import Executor, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -16,7 +16,7 @@ import numpy as np
 from geoclass.campaign.devices import Devices
 from geoclass.errors import SettingsError
 from geoclass.model.classifier import Prediction
-from geoclass.model.sharing import Window, WindowLabels, cut_windows, join_windows
+from geoclass.model.survey import Survey, Window
 
 MOST_TILES = 2048
 """In one question: 25 MB, two batches of a GPU."""
@@ -66,15 +66,18 @@ class RemoteClassifier:
             unknown=np.concatenate([answer.unknown for answer in answers]),
         )
 
-    def share_features(self) -> _RemoteFeatures:
-        """What labels overlapping tiles together."""
-        return _RemoteFeatures(ask=self._ask_for_window, threads=self._threads)
+    @property
+    def windows_at_once(self) -> int:
+        """As many as may be asked about."""
+        return MOST_QUESTIONS
+
+    def survey(self, window: Window) -> Survey:
+        """As `Classifier.survey`; SettingsError where no device answers."""
+        answer: Survey = self._ask(lambda actor: actor.survey.remote(window, self._method))
+        return answer
 
     def _ask_for_tiles(self, images: np.ndarray) -> Any:
         return self._ask(lambda actor: actor.predict.remote(images, self._method))
-
-    def _ask_for_window(self, window: Window) -> Any:
-        return self._ask(lambda actor: actor.predict_window.remote(window, self._method))
 
     def _ask(self, put: Callable[[Any], Any]) -> Any:
         """A device's answer to a question, which `put` puts to an actor."""
@@ -160,15 +163,3 @@ class _Line:
     def rank(self, now: float) -> tuple[bool, bool, int, float]:
         """The least is asked first; of equals, tasks do not all ask the same."""
         return now < self.rests_until, self.is_far, self.questions, random.random()  # noqa: S311
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _RemoteFeatures:
-    """Labels a lattice's tiles on devices; a question is a window."""
-
-    ask: Callable[[Window], WindowLabels]
-    threads: Executor
-
-    def predict(self, pixels: np.ndarray, first: tuple[int, int], step: int) -> WindowLabels:
-        """As `SharedFeatures.predict`."""
-        return join_windows(self.threads.map(self.ask, cut_windows(pixels, first, step)))

@@ -12,7 +12,7 @@ import click
 from geoclass.cli import options
 from geoclass.cli.dated import dated_options, read_dated
 from geoclass.cli.one_map import type_command
-from geoclass.mapping.settings import MapSettings
+from geoclass.mapping.settings import Detail, MapSettings
 from geoclass.monitor.settings import AlignSettings, PairRate, SeriesSettings
 from geoclass.scene.settings import FrameSettings, MaskSettings, RadiometrySettings
 
@@ -40,6 +40,7 @@ def command(
     resample: bool,
     model: Path | None,
     stride: int | None,
+    detail: Detail,
     frame: FrameSettings,
     masks: MaskSettings,
     radiometry: RadiometrySettings,
@@ -64,7 +65,9 @@ def command(
 
     check_not_input(output, Path(old), Path(new))
     check_new(output, suffix=".gpkg", overwrite=overwrite)
-    mapping = MapSettings(stride=stride, frame=frame, masks=masks, radiometry=radiometry)
+    mapping = MapSettings(
+        stride=stride, detail=detail, frame=frame, masks=masks, radiometry=radiometry
+    )
     settings = SeriesSettings(rate=rate, pairs=pairs, doubt=doubt, error_days=error_days)
     align = AlignSettings(allow_mismatch=allow_mismatch, resample=resample)
     mapped: list[str] = []

@@ -92,6 +92,7 @@ def dated_options(function: Callable[..., Any]) -> Callable[..., Any]:
                 "-m", "--model", type=options.FILE, help="Model for scenes.  [default: shipped]"
             ),
             options.stride,
+            options.detail,
             options.frame,
             options.masks,
             options.radiometry,

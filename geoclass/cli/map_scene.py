@@ -15,7 +15,7 @@ from geoclass.cli.campaign_options import CampaignOptions, campaign_options
 from geoclass.cli.one_map import Order, map_one
 from geoclass.contract import Precision
 from geoclass.errors import SettingsError
-from geoclass.mapping.settings import MapSettings
+from geoclass.mapping.settings import Detail, MapSettings
 from geoclass.products.formats import FileSettings, MapFormat
 from geoclass.products.storage import parse_target
 
@@ -53,7 +53,7 @@ DEFAULTS = MapSettings()
 )
 @click.option("--keep-unknown", is_flag=True, help="Give unknown cells their likeliest class.")
 @options.stride
-@options.fast
+@options.detail
 @calm_options.calm
 @options.frame
 @options.masks
@@ -78,7 +78,7 @@ def command(
     min_valid_share: float,
     keep_unknown: bool,
     stride: int | None,
-    fast: bool,
+    detail: Detail,
     calm: CalmSettings,
     frame: FrameSettings,
     masks: MaskSettings,
@@ -114,7 +114,7 @@ def command(
         symmetries=symmetries,
         precision=precision,
         stride=stride,
-        fast=fast,
+        detail=detail,
         calm=calm,
         frame=frame,
         masks=masks,

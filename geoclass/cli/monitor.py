@@ -13,7 +13,7 @@ import click
 from geoclass.cli import options
 from geoclass.cli.dated import dated_options, read_dated
 from geoclass.cli.one_map import type_command
-from geoclass.mapping.settings import MapSettings
+from geoclass.mapping.settings import Detail, MapSettings
 from geoclass.monitor.settings import (
     STATES,
     AlignSettings,
@@ -97,6 +97,7 @@ def command(
     resample: bool,
     model: Path | None,
     stride: int | None,
+    detail: Detail,
     frame: FrameSettings,
     masks: MaskSettings,
     radiometry: RadiometrySettings,
@@ -134,7 +135,9 @@ def command(
     assert target is not None
     check_not_input(target, *map(Path, inputs), zones)
     check_new(target, suffix=".gpkg", overwrite=overwrite or update is not None)
-    mapping = MapSettings(stride=stride, frame=frame, masks=masks, radiometry=radiometry)
+    mapping = MapSettings(
+        stride=stride, detail=detail, frame=frame, masks=masks, radiometry=radiometry
+    )
     settings = MonitorSettings(
         watch=watch,
         min_area_ha=min_area_ha,

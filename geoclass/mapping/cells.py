@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from geoclass.grid import Grid
+from geoclass.landcover import MASK_REASONS
 from geoclass.scene.reader import Strip
 
 
@@ -21,24 +23,62 @@ class CellView:
     mask_reason: np.ndarray
     """uint8: where masks are why a cell is not seen, the commonest reason; 0 elsewhere."""
 
+    def part(self, where: tuple[slice, slice]) -> CellView:
+        """The same of some rows and columns."""
+        return CellView(
+            valid_share=self.valid_share[where],
+            seen=self.seen[where],
+            mask_reason=self.mask_reason[where],
+        )
 
-def view_cells(strip: Strip, grid: Grid, min_share: float) -> CellView:
-    """Decide which cells are seen; a masked cell has data enough, a nodata cell has not."""
-    in_cell, in_tile = _find_shares(strip.valid, strip, grid)
+    def within(self, inside: np.ndarray) -> CellView:
+        """The same of cells that are to be mapped, bool (rows, cols); of others nothing is told."""
+        return CellView(
+            valid_share=np.where(inside, self.valid_share, 0),
+            seen=self.seen & inside,
+            mask_reason=np.where(inside, self.mask_reason, 0).astype(np.uint8),
+        )
+
+
+Shares = tuple[np.ndarray, np.ndarray]
+"""How much of each cell, and of what it is judged by, floats 0–1, (rows of cells, cols)."""
+
+
+def view_shares(valid: Shares, masked: Mapping[int, Shares], min_share: float) -> CellView:
+    """Decide which cells are seen, by their valid pixels and those masked for each reason.
+
+    A masked cell has data enough, a nodata cell has not.
+    """
+    in_cell, in_tile = valid
     seen = np.minimum(in_cell, in_tile) >= min_share
     reason = np.zeros(in_cell.shape, dtype=np.uint8)
-    codes = np.unique(strip.reason)
-    codes = codes[codes > 0]
-    if len(codes):
-        shares = [_find_shares(strip.reason == code, strip, grid) for code in codes]
-        by_code = np.stack([cell for cell, _ in shares])
-        tile_data = in_tile + sum(tile for _, tile in shares)
+    if masked:
+        codes = np.array(list(masked))
+        by_code = np.stack([cell for cell, _ in masked.values()])
+        tile_data = in_tile + sum(tile for _, tile in masked.values())
         has_data = np.minimum(in_cell + by_code.sum(axis=0), tile_data) >= min_share
         reason = np.where(has_data & ~seen, codes[by_code.argmax(axis=0)], 0).astype(np.uint8)
     return CellView(valid_share=in_cell, seen=seen, mask_reason=reason)
 
 
-def _find_shares(pixels: np.ndarray, strip: Strip, grid: Grid) -> tuple[np.ndarray, np.ndarray]:
+def find_reasons(reason: np.ndarray) -> list[int]:
+    """Codes of why pixels are masked, of an array of them."""
+    return [code for code in range(1, len(MASK_REASONS)) if (reason == code).any()]
+
+
+def view_cells(strip: Strip, grid: Grid, min_share: float) -> CellView:
+    """Which cells of a strip are seen, as tiles."""
+    return view_shares(
+        _find_shares(strip.valid, strip, grid),
+        {
+            code: _find_shares(strip.reason == code, strip, grid)
+            for code in find_reasons(strip.reason)
+        },
+        min_share,
+    )
+
+
+def _find_shares(pixels: np.ndarray, strip: Strip, grid: Grid) -> Shares:
     """Share of True pixels in each cell and in its tile, float (rows of cells, cols)."""
     if pixels.all():  # most strips; sums of millions of pixels take as long as reading them
         whole = np.ones((strip.last_row - strip.first_row, grid.cols))
@@ -68,15 +108,6 @@ def _mean_between(
     )
     means: np.ndarray = total / np.outer(bottom - top, right - left)
     return means
-
-
-def is_whole(strip: Strip, grid: Grid, rows: np.ndarray, cols: np.ndarray) -> np.ndarray:
-    """Bool (n,): whether the tiles of the cells miss no pixel, rows counted within the strip."""
-    if strip.valid.all():
-        return np.ones(len(rows), dtype=bool)
-    _, in_tile = _find_shares(strip.valid, strip, grid)
-    whole: np.ndarray = in_tile[rows, cols] == 1
-    return whole
 
 
 def cut_tiles(strip: Strip, grid: Grid, rows: np.ndarray, cols: np.ndarray) -> np.ndarray:

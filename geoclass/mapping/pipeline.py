@@ -6,22 +6,20 @@
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from geoclass.landcover import FULL_SCALE, LandCoverMap, quantise_probabilities
-from geoclass.legend import MASKED, NODATA, UNKNOWN
-from geoclass.mapping.bands import is_wide_enough, label_band, read_bands
-from geoclass.mapping.blend import TileLabels, blend_tiles
-from geoclass.mapping.calm import sieve_classes, smooth_probabilities
+from geoclass.landcover import LandCoverMap, quantise_probabilities
+from geoclass.machine import map_ahead
 from geoclass.mapping.cells import cut_tiles, view_cells
+from geoclass.mapping.draft import Draft
 from geoclass.mapping.plan import MapPlan, TileClassifier, plan_map
 from geoclass.mapping.settings import MapSettings
+from geoclass.mapping.windows import label_windows
 from geoclass.model.checkpoint import Model, load_model
 from geoclass.model.classifier import Classifier
 from geoclass.scene.reader import STRIP_PIXELS, Strip, read_strips
@@ -96,74 +94,41 @@ def run_map(
     on_cells: Callable[[int], object] = lambda _: None,
 ) -> LandCoverMap:
     """Classify all cells; `on_cells` is told how many more are done."""
+    classes = len(plan.contract.legend)
+    grids = [plan.grid] if plan.detail is None else [plan.grid, plan.detail]
+    drafts = [Draft.begin(grid, classes) for grid in grids]
+    if plan.contract.cell_temperature is None:
+        done = label_tiles(plan, classifier, drafts[0], strip_pixels)
+    else:
+        done = label_windows(plan, classifier, drafts, strip_pixels)
+    for cells in done:
+        on_cells(cells)
+    drafts[-1].calm(plan.settings.calm)
+    provenance = replace(plan.provenance, precision=classifier.precision)
+    whole, *finer = drafts
+    details = [draft.finish(plan.contract, provenance) for draft in finer]
+    return whole.finish(plan.contract, provenance, *details)
+
+
+def label_tiles(
+    plan: MapPlan, classifier: TileClassifier, draft: Draft, strip_pixels: int
+) -> Iterator[int]:
+    """Fill in a draft with tiles, each by itself; how many cells each strip has."""
     grid = plan.grid
-    shape = (grid.rows, grid.cols)
-    tiles = TileLabels(
-        seen=np.zeros(shape, dtype=bool),
-        probabilities=np.zeros((*shape, len(plan.contract.legend)), dtype=np.float32),
-        unknown=np.zeros(shape, dtype=bool),
-    )
-    valid_share = np.zeros(shape, dtype=np.uint8)
-    mask_reason = np.zeros(shape, dtype=np.uint8)
-    shared = classifier.share_features() if plan.settings.fast else None
-    together = shared if is_wide_enough(grid) else None
 
     def label(strip: Strip) -> int:
-        """Fill in the strip's cells; how many they are."""
-        span = slice(strip.first_row, strip.last_row)
+        span = (slice(strip.first_row, strip.last_row), slice(None))
         inside = plan.inside[span]
-        view = view_cells(strip, grid, plan.settings.min_valid_share)
-        valid_share[span] = np.where(inside, np.rint(view.valid_share * FULL_SCALE), 0)
-        mask_reason[span] = np.where(inside, view.mask_reason, 0)
-        tiles.seen[span] = view.seen & inside
-        rows, cols = np.nonzero(tiles.seen[span])
+        view = view_cells(strip, grid, plan.settings.min_valid_share).within(inside)
+        likely, unknown = draft.probabilities[span].copy(), np.zeros_like(inside)
+        rows, cols = np.nonzero(view.seen)
         if len(rows):
-            if together is None:
-                prediction = classifier.predict(cut_tiles(strip, grid, rows, cols))
-            else:
-                prediction = label_band(strip, grid, rows, cols, together, classifier)
-            tiles.probabilities[span][rows, cols] = prediction.probabilities
-            tiles.unknown[span][rows, cols] = prediction.unknown
+            prediction = classifier.predict(cut_tiles(strip, grid, rows, cols))
+            likely[rows, cols] = quantise_probabilities(prediction.probabilities)
+            unknown[rows, cols] = prediction.unknown & (not plan.settings.keep_unknown)
+        draft.put(span, view, likely, unknown)
         return inside.size
 
-    if together is None:
-        strips = read_strips(plan.source, plan.frame, grid, plan.looks, strip_pixels)
-    else:
-        strips = read_bands(plan)
+    strips = read_strips(plan.source, plan.frame, grid, plan.looks, strip_pixels)
     with ThreadPoolExecutor(STRIPS_AT_WORK) as threads:
-        pending: deque[Future[int]] = deque()
-        for strip in strips:
-            pending.append(threads.submit(label, strip))
-            if len(pending) == STRIPS_AT_WORK:
-                on_cells(pending.popleft().result())
-        while pending:
-            on_cells(pending.popleft().result())
-    return LandCoverMap(
-        grid=grid,
-        contract=plan.contract,
-        provenance=replace(plan.provenance, precision=classifier.precision),
-        **_settle(blend_tiles(tiles, grid), mask_reason, plan),
-        valid_share=valid_share,
-        mask_reason=mask_reason,
-    )
-
-
-def _settle(cells: TileLabels, mask_reason: np.ndarray, plan: MapPlan) -> dict[str, np.ndarray]:
-    """Class, likeliest class and stored probabilities of all cells."""
-    settings, calm = plan.settings, plan.settings.calm
-    probabilities = cells.probabilities
-    if calm.smooth is not None:
-        probabilities = smooth_probabilities(
-            probabilities, cells.seen, strength=calm.smooth, window=calm.smooth_window
-        )
-    best = np.where(cells.seen, probabilities.argmax(axis=2), NODATA).astype(np.uint8)
-    class_id = best.copy()
-    class_id[cells.seen & cells.unknown & (not settings.keep_unknown)] = UNKNOWN
-    class_id[mask_reason > 0] = MASKED
-    if calm.min_area_ha is not None:
-        class_id = sieve_classes(class_id, len(plan.contract.legend), plan.grid, calm.min_area_ha)
-    return {
-        "class_id": class_id,
-        "best_class": best,
-        "probabilities": quantise_probabilities(probabilities),
-    }
+        yield from map_ahead(threads, label, strips, STRIPS_AT_WORK)

@@ -19,7 +19,7 @@ from geoclass.mapping.doubt import check_range, choose_radiometry
 from geoclass.mapping.request import describe_options, fingerprint, fingerprint_request
 from geoclass.mapping.settings import MapSettings
 from geoclass.model.classifier import Prediction
-from geoclass.model.sharing import FEATURE_STRIDE, WindowLabels
+from geoclass.model.survey import Survey, Window
 from geoclass.scene.frame import Frame, plan_frame
 from geoclass.scene.mask import find_masks
 from geoclass.scene.place import Place, assign_place, find_place
@@ -34,15 +34,13 @@ from geoclass.scene.target import FrameDemands
 BYTES_PER_CELL, BYTES_PER_PROBABILITY = 220, 12
 """Of memory, to make a map, which is held whole, and to write it; the latter a class and cell."""
 
+MOST_DETAIL = 4_000_000
+"""Cells that a detail has where nobody says how small they are to be."""
+USUAL_DETAILS = (4, 8, 16)
+"""Pixels a side: the smallest that stays below is taken."""
+
 TRAINED_REGION = {"EuroSAT": ("Europe", (-25.0, 34.0, 35.0, 66.0))}
 """Data set → name and west, south, east, north of nearly all of its tiles."""
-
-
-class LatticeClassifier(Protocol):
-    """What the pipeline asks of what labels overlapping tiles together."""
-
-    def predict(self, pixels: np.ndarray, first: tuple[int, int], step: int) -> WindowLabels:
-        """Labels of all whole tiles of uint8 (3, h, w), `step` pixels apart from `first` on."""
 
 
 class TileClassifier(Protocol):
@@ -54,8 +52,12 @@ class TileClassifier(Protocol):
     def predict(self, images: np.ndarray) -> Prediction:
         """Probabilities of uint8 tiles (n, 3, tile, tile)."""
 
-    def share_features(self) -> LatticeClassifier:
-        """What labels overlapping tiles together."""
+    @property
+    def windows_at_once(self) -> int:
+        """So many may be surveyed side by side."""
+
+    def survey(self, window: Window) -> Survey:
+        """What a network that has cells of its own says of a window."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -68,6 +70,10 @@ class MapPlan:
     grid: Grid
     inside: np.ndarray
     """bool (rows, cols): cells whose centre lies in the part that is to be mapped."""
+    detail: Grid | None
+    """The same pixels in the smaller cells that the map carries with it."""
+    region: Region | None
+    """The part that is to be mapped; None: all."""
     contract: Contract
     settings: MapSettings
     provenance: Provenance
@@ -78,6 +84,12 @@ class MapPlan:
     def radiometry(self) -> Radiometry:
         """How stored numbers become 8-bit values."""
         return self.looks.radiometry
+
+    def find_inside(self, grid: Grid, part: tuple[slice, slice]) -> np.ndarray:
+        """Bool (rows, cols): which cells of a part of `grid` or `detail` are to be mapped."""
+        if grid == self.grid:
+            return self.inside[part]
+        return _find_inside(grid, self.region, part)
 
 
 def plan_map(
@@ -92,11 +104,8 @@ def plan_map(
 ) -> MapPlan:
     """Decide how a scene, named or opened already, will be mapped; SceneError where it cannot be.
 
-    The classifier is asked only where tags and a sample of pixels leave the radiometry open, and
-    whether it can share features, so that this does not depend on the scene's size.
+    The classifier is asked only where tags and a sample of pixels leave the radiometry open.
     """
-    if settings.fast and classifier is not None:
-        classifier.share_features()
     opened = scene if isinstance(scene, SceneSource) else open_scene(scene, bands)
     source = assign_place(opened, settings.frame)
     if settings.masks.nodata is not None:
@@ -111,8 +120,16 @@ def plan_map(
         stride=stride,
     )
     frame = plan_frame(source, place, settings.frame, demands, region)
-    grid = _lay_grid(source, frame, demands, len(contract.legend))
+    detail_stride = choose_detail(settings, contract, frame)
+    _check_memory(source, frame, contract, (stride, detail_stride))
+    grid = _lay_grid(source, frame, demands)
+    detail = None if detail_stride is None else replace(grid, stride=detail_stride)
     inside = _find_inside(grid, region)
+    if not inside.any():
+        raise SceneError(
+            f"no cell of the scene has its centre in {region and region.text}: "
+            "check place and coordinate reference system, or choose a larger part"
+        )
     sample = look_at(source, frame, grid, inside)
     candidates = find_candidates(source, settings.radiometry, sample)
     if len(candidates) > 1:
@@ -133,6 +150,7 @@ def plan_map(
         "legend": contract.legend.to_json(),
         "masks": masks.to_json(),
         "grid": grid.to_json(),
+        "detail": detail_stride,
         "frame": frame.to_json(),
         "region": region and region.sha256,
     }
@@ -156,6 +174,8 @@ def plan_map(
         looks=Looks(radiometry=radiometry, masks=masks),
         grid=grid,
         inside=inside,
+        detail=detail,
+        region=region,
         contract=contract,
         settings=settings,
         provenance=provenance,
@@ -165,19 +185,27 @@ def plan_map(
 
 def check_settings(settings: MapSettings, contract: Contract) -> Region | None:
     """Refuse what fits no scene, GeoclassError; the region that is to be mapped, if one is."""
-    stride = settings.stride or contract.tile_size
-    if contract.tile_size % stride:
-        divisors = [n for n in range(1, contract.tile_size + 1) if contract.tile_size % n == 0]
-        raise SettingsError(
-            f"a stride of {stride} pixels does not divide the model's tiles of "
-            f"{contract.tile_size}: give one of {', '.join(map(str, divisors))}"
-        )
-    if settings.fast and (stride == contract.tile_size or stride % FEATURE_STRIDE):
-        raise SettingsError(
-            f"with a stride of {stride} pixels tiles have no features to share: "
-            "give --stride 32, 16 or 8 with --fast, or leave it out"
-        )
+    tiles_alone = contract.cell_temperature is None
+    if tiles_alone and settings.stride not in (None, contract.tile_size):
+        raise SettingsError(f"{TILES_ALONE} --stride, {OTHER_MODEL}")
+    if tiles_alone and settings.detail not in (None, "none"):
+        raise SettingsError(f"{TILES_ALONE} --detail, {OTHER_MODEL}")
     return find_region(settings.frame)
+
+
+TILES_ALONE = "the model labels tiles of 64 pixels and has no cells of its own: leave out"
+OTHER_MODEL = "or train or give a model of tilenet-dense"
+
+
+def choose_detail(settings: MapSettings, contract: Contract, frame: Frame) -> int | None:
+    """Pixels a side of the cells that the map carries with it; None for none."""
+    if contract.cell_temperature is None or settings.detail == "none":
+        return None
+    if settings.detail is not None:
+        return settings.detail
+    few = (size for size in USUAL_DETAILS if _count_cells(frame, size) <= MOST_DETAIL)
+    size = next(few, USUAL_DETAILS[-1])
+    return size if size < (settings.stride or contract.tile_size) else None
 
 
 def foretell_memory(source: SceneSource, contract: Contract, settings: MapSettings) -> int:
@@ -193,32 +221,35 @@ def foretell_memory(source: SceneSource, contract: Contract, settings: MapSettin
         frame = plan_frame(placed, find_place(placed), settings.frame, demands, region)
     except GeoclassError:
         return 0
-    return _sum_memory(*_count_cells(frame, demands), len(contract.legend))
+    return _sum_memory(frame, contract, (stride, choose_detail(settings, contract, frame)))
 
 
-def _count_cells(frame: Frame, demands: FrameDemands) -> tuple[int, int]:
-    return -(-frame.height // demands.stride), -(-frame.width // demands.stride)
+def _count_cells(frame: Frame, stride: int) -> int:
+    return -(-frame.height // stride) * -(-frame.width // stride)
 
 
-def _sum_memory(rows: int, cols: int, classes: int) -> int:
-    return rows * cols * (BYTES_PER_CELL + classes * BYTES_PER_PROBABILITY)
+def _sum_memory(frame: Frame, contract: Contract, strides: Sequence[int | None]) -> int:
+    cells = sum(_count_cells(frame, stride) for stride in strides if stride is not None)
+    return cells * (BYTES_PER_CELL + len(contract.legend) * BYTES_PER_PROBABILITY)
 
 
-def _check_memory(source: SceneSource, frame: Frame, demands: FrameDemands, classes: int) -> None:
+def _check_memory(
+    source: SceneSource, frame: Frame, contract: Contract, strides: Sequence[int | None]
+) -> None:
     """Refuse a map that this machine's memory cannot hold; SceneError."""
-    rows, cols = _count_cells(frame, demands)
-    needed = _sum_memory(rows, cols, classes)
+    needed = _sum_memory(frame, contract, strides)
     there = find_memory_bytes()
     if needed > there:
+        finest = min(stride for stride in strides if stride is not None)
         raise SceneError(
-            f"{source.shown} would become a map of {cols}×{rows} cells, which needs "
-            f"{needed / 1e9:.2g} GB of memory, but there are {there / 1e9:.2g} here: give a "
-            "larger --stride, or map it in parts with --bbox"
+            f"{source.shown} would become a map of {_count_cells(frame, finest)} cells of {finest} "
+            f"pixels, which needs {needed / 1e9:.2g} GB of memory, but there are "
+            f"{there / 1e9:.2g} here: give a larger --stride or --detail, or map it in parts with "
+            "--bbox"
         )
 
 
-def _lay_grid(source: SceneSource, frame: Frame, demands: FrameDemands, classes: int) -> Grid:
-    _check_memory(source, frame, demands, classes)
+def _lay_grid(source: SceneSource, frame: Frame, demands: FrameDemands) -> Grid:
     try:
         return Grid(
             height=frame.height,
@@ -232,17 +263,15 @@ def _lay_grid(source: SceneSource, frame: Frame, demands: FrameDemands, classes:
         raise SceneError(f"{source.shown}: {error}: give a larger scene") from error
 
 
-def _find_inside(grid: Grid, region: Region | None) -> np.ndarray:
-    """Bool (rows, cols): True where a cell's centre lies in the region."""
+ALL = (slice(None), slice(None))
+
+
+def _find_inside(grid: Grid, region: Region | None, part: tuple[slice, slice] = ALL) -> np.ndarray:
+    """Bool (rows, cols): True where a cell's centre lies in the region; of a part of the grid."""
+    x, y = grid.centres(*part)
     if region is None or grid.crs is None:
-        return np.ones((grid.rows, grid.cols), dtype=bool)
-    inside = region.contains(*grid.centres(), grid.crs)
-    if not inside.any():
-        raise SceneError(
-            f"no cell of the scene has its centre in {region.text}: "
-            "check place and coordinate reference system, or choose a larger part"
-        )
-    return inside
+        return np.ones(x.shape, dtype=bool)
+    return region.contains(x, y, grid.crs)
 
 
 def _doubt_region(place: Place | None, contract: Contract) -> tuple[str, ...]:

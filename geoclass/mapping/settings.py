@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 
 from geoclass.contract import Precision
 from geoclass.errors import SettingsError
 from geoclass.scene.settings import FrameSettings, MaskSettings, RadiometrySettings
+
+STRIDES = (64, 32, 16, 8, 4)
+"""Pixels a side that cells may have: a tile, its halves, and the network's own cells."""
+
+Detail = int | Literal["none"] | None
 
 MIN_TILE_SHARE = 0.8
 """Of a training tile that is cut out of a scene: how much its class covers at least."""
@@ -48,12 +55,13 @@ class MapSettings:
     precision: Precision | None = None
     """Of the network's products; None takes bf16 where the device multiplies it faster."""
     stride: int | None = None
-    """Pixels a side of a cell, a divisor of the tile's; None is the tile's side.
+    """Pixels a side of a cell: 64, 32, 16, 8 or 4; None is the tile's side, 64.
 
-    Each cell has a tile of its own around it, and the mean of the tiles that cover it.
+    Cells smaller than a tile are means of the network's own cells, of 4 pixels a side.
     """
-    fast: bool = False
-    """Compute the features of overlapping tiles once: other labels, in much less time."""
+    detail: Detail = None
+    """Pixels a side of the smaller cells that the map carries with it, less than the stride; None
+    takes 4, 8 or 16, by the size of the scene."""
     calm: CalmSettings = field(default_factory=CalmSettings)
     """What is done about speckle."""
     frame: FrameSettings = field(default_factory=FrameSettings)
@@ -68,7 +76,17 @@ class MapSettings:
             raise SettingsError(
                 f"the least valid share must be above 0 and at most 1, got {self.min_valid_share}"
             )
-        if self.fast and self.symmetries:
-            raise SettingsError("tiles that share features cannot be turned: give one of the two")
-        if self.stride is not None and self.stride < 1:
-            raise SettingsError(f"the stride must be at least 1 pixel, got {self.stride}")
+        if self.stride is not None and self.stride not in STRIDES:
+            raise SettingsError(f"the stride must be one of {_list(STRIDES)}, got {self.stride}")
+        stride = self.stride or max(STRIDES)
+        finer = [size for size in STRIDES if size < stride]
+        if self.detail not in (None, "none", *finer):
+            raise SettingsError(
+                f"the detail of cells of {stride} pixels must be "
+                f"{_list([*finer, 'none'])}, got {self.detail}"
+            )
+
+
+def _list(values: Sequence[object]) -> str:
+    *first, last = map(str, values)
+    return f"{', '.join(first)} or {last}" if first else last

@@ -1,12 +1,12 @@
-"""A model put to work: uint8 tiles in, calibrated class probabilities out."""
+"""A model put to work: uint8 pixels in, calibrated class probabilities out."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -23,23 +23,14 @@ from geoclass.model.device import (
     demand_float32,
     find_device,
     is_out_of_memory,
+    send,
 )
-from geoclass.model.fused import FusedNetwork, FusedTileNet, fuse
+from geoclass.model.fused import FusedDenseNet, fuse
 from geoclass.model.networks import Network
-from geoclass.model.second_look import find_borderline, find_close
-from geoclass.model.sharing import SharedFeatures
+from geoclass.model.novelty import describe_pixels
+from geoclass.model.survey import WAYS, Survey, Surveyor, Window, turn
 
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class _Look:
-    """What one network makes of n tiles, on the device."""
-
-    probabilities: Tensor
-    """float32 (n, classes), calibrated."""
-    unknown: Tensor
-    """bool (n,)."""
-    doubtful: Tensor
-    """bool (n,): where half the bits may have changed the class or whether it is unknown."""
+Answer = TypeVar("Answer")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,7 +44,7 @@ class Prediction:
 
 
 class Classifier:
-    """Labels tiles on one device; may be asked by several threads at a time."""
+    """Labels tiles and windows on one device; may be asked by several threads at a time."""
 
     def __init__(
         self,
@@ -79,18 +70,13 @@ class Classifier:
         self.precision: Precision = precision or choose_precision(self.device)
         demand_float32(self.device)
         self._symmetries = symmetries
-        prepare = partial(
-            fuse,
+        self._network = fuse(
             model.network,
             mean=model.contract.mean,
             std=model.contract.std,
+            dtype=torch.bfloat16 if self.precision == "bf16" else torch.float32,
             device=self.device,
         )
-        halved = self.precision == "bf16"
-        self._network = prepare(dtype=torch.bfloat16 if halved else torch.float32)
-        # Of CustomNet, a second copy would take 1.8 GB.
-        looks_again = halved and isinstance(self._network, FusedTileNet)
-        self._exact = prepare(dtype=torch.float32) if looks_again else None
         self._novelty = None if model.novelty is None else model.novelty.to(self.device)
         self.batch_size = batch_size or choose_batch_size(self.device)
         # Threads with batches of their own, each on one core: threads that share the sums of one
@@ -114,32 +100,45 @@ class Classifier:
         Raises SettingsError where memory lacks or the device fails.
         """
         tiles = torch.from_numpy(np.ascontiguousarray(images))
+        probabilities, unknown = self._try(lambda: self._predict_within_memory(tiles))
+        return Prediction(probabilities=probabilities.numpy(), unknown=unknown.numpy())
+
+    @property
+    def windows_at_once(self) -> int:
+        """So many windows keep all its threads at work: one waits for the first that is done."""
+        return self._workers + 1
+
+    def survey(self, window: Window) -> Survey:
+        """What a network that has cells of its own says of a window.
+
+        Raises SettingsError where it has none, where memory lacks or the device fails.
+        """
+        if not isinstance(self._network, FusedDenseNet) or self.contract.cell_temperature is None:
+            raise SettingsError("the model has no cells of its own: label tiles instead")
+        surveyor = Surveyor(
+            network=self._network,
+            contract=self.contract,
+            novelty=self._novelty,
+            symmetries=self._symmetries,
+            device=self.device,
+        )
+        return self._try(lambda: self._threads.submit(surveyor.survey, window).result())
+
+    def _try(self, work: Callable[[], Answer]) -> Answer:
+        """What the work comes to; SettingsError where memory lacks or the device fails."""
         try:
-            probabilities, unknown = self._predict_within_memory(tiles)
+            return work()
         except RuntimeError as error:
+            if is_out_of_memory(error):
+                raise SettingsError(
+                    f"the memory of {self.device} is too small: free some, or try --device cpu"
+                ) from error
             if self.device.type == "cpu":
                 raise
             raise SettingsError(
                 f"{self.device} failed at work ({str(error).splitlines()[0]}): "
                 "start again, or try --device cpu"
             ) from error
-        return Prediction(probabilities=probabilities.numpy(), unknown=unknown.numpy())
-
-    def share_features(self) -> SharedFeatures:
-        """What labels overlapping tiles together; SettingsError for a network that cannot."""
-        network = self._network
-        if not isinstance(network, FusedTileNet):
-            raise SettingsError(
-                "only TileNet has features that overlapping tiles can share: leave out --fast"
-            )
-        return SharedFeatures(
-            map_features=network.map_features,
-            decide=network.decide,
-            temperature=self.contract.temperature,
-            novelty=self._novelty,
-            device=self.device,
-            threads=self._threads,
-        )
 
     def _predict_within_memory(self, tiles: Tensor) -> tuple[Tensor, Tensor]:
         """What `_predict_batch` gives; a batch that memory cannot hold is halved from now on."""
@@ -169,31 +168,18 @@ class Classifier:
     def _predict_batch(self, batch: Tensor) -> tuple[Tensor, Tensor]:
         """Probabilities (n, classes) and whether tiles are unknown, bool (n,), on the CPU."""
         with torch.inference_mode():
-            if self.device.type == "cuda":
-                batch = batch.pin_memory()
-            tiles = batch.to(self.device, non_blocking=True)
-            look = self._look(self._network, tiles)
-            if self._exact is not None and len(again := look.doubtful.nonzero().flatten()):
-                exact = self._look(self._exact, tiles[again])
-                look.probabilities[again] = exact.probabilities
-                look.unknown[again] = exact.unknown
-            return look.probabilities.cpu(), look.unknown.cpu()
-
-    def _look(self, network: FusedNetwork, tiles: Tensor) -> _Look:
-        features = network.features(tiles)
-        logits = network.decide(features)
-        probabilities = self._calibrate(logits)
-        if self._symmetries:
-            turned = (network.decide(network.features(x)) for x in _turn(tiles))
-            others = [self._calibrate(x) for x in turned]
-            probabilities = torch.stack([probabilities, *others]).mean(dim=0)
-        doubtful = find_close(probabilities, self.contract.temperature)
-        unknown = torch.zeros_like(doubtful)
-        if self._novelty is not None:
-            scores = self._novelty.score(tiles.float(), features, logits)
-            unknown = self._novelty.is_unknown(scores)
-            doubtful |= find_borderline(self._novelty, scores)
-        return _Look(probabilities=probabilities, unknown=unknown, doubtful=doubtful)
+            tiles = send(batch, self.device)
+            features = self._network.features(tiles)
+            logits = self._network.decide(features)
+            looks = [self._calibrate(logits)]
+            for turns, mirrored in WAYS[1:] if self._symmetries else ():
+                turned = self._network.features(turn(tiles, turns, mirrored=mirrored))
+                looks.append(self._calibrate(self._network.decide(turned)))
+            unknown = torch.zeros(len(tiles), dtype=torch.bool)
+            if self._novelty is not None:
+                statistics = describe_pixels(tiles.float())
+                unknown, _ = self._novelty.judge(statistics, features, logits)
+            return torch.stack(looks).mean(dim=0).cpu(), unknown.cpu()
 
     def _calibrate(self, logits: Tensor) -> Tensor:
         return torch.softmax(logits / self.contract.temperature, dim=1)
@@ -209,15 +195,6 @@ def _start_thread(device: torch.device, allowed: int) -> None:
     restorer = threading.Thread(target=torch.set_num_threads, args=(allowed,))
     restorer.start()
     restorer.join()
-
-
-def _turn(tiles: Tensor) -> Iterator[Tensor]:
-    """The seven other ways in which a square can lie."""
-    for turns in range(4):
-        turned = torch.rot90(tiles, turns, (2, 3))
-        if turns:
-            yield turned
-        yield turned.flip(3)
 
 
 def compute_outputs(

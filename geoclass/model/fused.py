@@ -8,7 +8,7 @@ in `networks` stay what is trained and stored.
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 import torch
@@ -17,7 +17,15 @@ from torch.nn import functional as F
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 from torch.nn.utils.memory_format import convert_conv2d_weight_memory_format
 
-from geoclass.model.networks import CustomNet, Network, ResidualBlock, TileNet
+from geoclass.model.networks import (
+    MARGIN,
+    CustomNet,
+    DenseTileNet,
+    Network,
+    ResidualBlock,
+    TileNet,
+    enlarge,
+)
 
 
 def fuse(
@@ -29,7 +37,11 @@ def fuse(
     device: torch.device,
 ) -> FusedNetwork:
     """The network with its normalisation, for inference; `network` itself is left as it is."""
-    kind = FusedCustomNet if isinstance(network, CustomNet) else FusedTileNet
+    kinds: Mapping[type[Network], type[FusedCustomNet | FusedTileNet]] = {
+        CustomNet: FusedCustomNet,
+        DenseTileNet: FusedDenseNet,
+    }
+    kind = kinds.get(type(network), FusedTileNet)
     with torch.inference_mode():
         return kind(network, mean, std, dtype).eval().to(device)
 
@@ -87,10 +99,6 @@ class FusedTileNet(FusedNetwork):
         self.blocks = nn.ModuleList(_FusedBlock(block, dtype) for block in network.stages)
         self.head = copy.deepcopy(network.head)
 
-    def map_features(self, pixels: Tensor) -> Tensor:
-        """Uint8 or float (n, 3, h, w), 0–255, to float (n, 192, h / 8, w / 8)."""
-        return self.convolve(self._shift(pixels))
-
     def convolve(self, x: Tensor) -> Tensor:
         """Float32 (n, 3, h, w), the shift subtracted, to (n, 192, h / 8, w / 8)."""
         x = self.stem(x).to(self._dtype)
@@ -108,6 +116,62 @@ class FusedTileNet(FusedNetwork):
         """Features float32 (n, 192) to logits float32 (n, classes)."""
         logits: Tensor = self.head(features)
         return logits
+
+
+class FusedDenseNet(FusedTileNet):
+    """DenseTileNet without its batch norms."""
+
+    in_cache = 16
+    rows_in_cache = 64
+
+    def __init__(
+        self, network: Network, mean: Sequence[float], std: Sequence[float], dtype: torch.dtype
+    ) -> None:
+        assert isinstance(network, DenseTileNet)
+        super().__init__(network, mean, std, dtype)
+        mix, mix_norm, _ = network.mix
+        self.context = _FusedBlock(network.context, dtype)
+        # One norm follows the sum of three: each has its scale, the first its shift as well.
+        self.from_fine = _Convolution(network.from_fine, network.norm, dtype)
+        self.from_deep, self.from_context = (
+            _Convolution(_without_shift(conv, network.norm), None, dtype, relu=False)
+            for conv in (network.from_deep, network.from_context)
+        )
+        self.mix = _Convolution(mix, mix_norm, dtype)
+        self.cells = _Convolution(network.cells, None, dtype, relu=False)
+
+    def survey(self, pixels: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits of cells and features of tiles, as `DenseTileNet.survey` gives them.
+
+        `pixels` are uint8 (n, 3, h, w), `valid` is bool (n, h, w): all else is to the network as
+        what lies beyond the borders of its training, the mean.
+        """
+        fine = self._begin(pixels, valid)
+        for block in self.blocks[:-1]:
+            fine = block(fine)
+        deep = self.blocks[-1](fine)
+        around = enlarge(self.from_context(self.context(deep)))
+        y = enlarge(self.from_deep(deep).add_(around))
+        return self.cells(self.mix(self.from_fine(fine, y))).float(), deep
+
+    def _begin(self, pixels: Tensor, valid: Tensor) -> Tensor:
+        """The stem's features, (n, 24, h, w); rows by rows, whose float32 a cache holds."""
+        n, _, height, width = pixels.shape
+        rows = self.rows_in_cache if pixels.device.type == "cpu" else height
+        shape, device = (n, self.stem.conv.out_channels, height, width), pixels.device
+        whole = torch.empty(
+            shape, dtype=self._dtype, device=device, memory_format=torch.channels_last
+        )
+        for top in range(0, height, rows):
+            first, last = max(0, top - 1), min(height, top + rows + 1)
+            x = self._shift(pixels[:, :, first:last]) * valid[:, None, first:last]
+            whole[:, :, top : top + rows] = self.stem(x)[:, :, top - first :][:, :, :rows]
+        return whole
+
+    def _convolve(self, x: Tensor) -> Tensor:
+        deep = self.convolve(F.pad(x, (MARGIN,) * 4, mode="reflect"))
+        inner = MARGIN // 8
+        return deep[:, :, inner:-inner, inner:-inner].mean(dim=(2, 3), dtype=torch.float32)
 
 
 class FusedCustomNet(FusedNetwork):
@@ -225,6 +289,13 @@ def _fold(conv: nn.Conv2d, norm: nn.Module) -> nn.Conv2d:
     """A convolution that does what the two do."""
     assert isinstance(norm, nn.BatchNorm2d)
     return fuse_conv_bn_eval(copy.deepcopy(conv).eval(), copy.deepcopy(norm).eval())
+
+
+def _without_shift(conv: nn.Conv2d, norm: nn.BatchNorm2d) -> nn.Conv2d:
+    """A convolution and the scale of the norm after it alone, for one of several terms."""
+    fused = _fold(conv, norm)
+    fused.bias = None
+    return fused
 
 
 def _scale(conv: nn.Module, std: Sequence[float]) -> nn.Conv2d:

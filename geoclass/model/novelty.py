@@ -115,14 +115,18 @@ class Novelty:
         """Bool (n,) of scores (n, 3)."""
         return (scores > self.thresholds).any(dim=1)
 
-    def is_unknown_together(self, logits: Tensor, statistics: Tensor) -> Tensor:
-        """Bool (n,) of tiles that share features, which are unlike those of training tiles.
+    def judge(self, statistics: Tensor, features: Tensor, logits: Tensor) -> tuple[Tensor, Tensor]:
+        """Whether tiles are unknown, and whether by their pixels alone, bool (n,) each.
 
-        So their distance is not looked at. `statistics` are (n, 25).
+        The same as `is_unknown` of `score`, but quicker; `statistics` are those of
+        `describe_pixels`, (n, 25).
         """
-        limits = self.thresholds
-        far = [self.pixels.is_far(part, limits[2]) for part in statistics.split(_AT_ONCE)]
-        return (-logits.logsumexp(dim=1) > limits[0]) | torch.cat(far)
+        energy, far, limit = self.thresholds
+        strange = torch.cat(
+            [self.pixels.is_far(part, limit) for part in statistics.split(_AT_ONCE)]
+        )
+        unlike = (-logits.logsumexp(dim=1) > energy) | (self.features.distance(features) > far)
+        return unlike | strange, strange
 
     def to(self, device: torch.device) -> Novelty:
         """The same on another device."""
@@ -164,47 +168,32 @@ def tensor_shapes(features: int) -> dict[str, tuple[int | None, ...]]:
     }
 
 
-def describe_pixels(tiles: Tensor) -> Tensor:
-    """Float (n, 3, s, s), 0–255, to the statistics (n, 25) of `combine_statistics`."""
-    flat = tiles.flatten(2)
-    mean = flat.mean(dim=2)
-    away = flat - mean[:, :, None]
-    across = (tiles[..., 1:] - tiles[..., :-1]).abs().mean(dim=(2, 3))
-    along = (tiles[..., 1:, :] - tiles[..., :-1, :]).abs().mean(dim=(2, 3))
-    return combine_statistics(
-        mean=mean,
-        covariance=away @ away.transpose(1, 2) / flat.shape[2],
-        step=(across + along) / 2,
-        darkest=flat.amin(dim=2),
-        brightest=flat.amax(dim=2),
-        black=(flat <= BLACK).float().mean(dim=(1, 2)),
-        white=(flat >= WHITE).float().mean(dim=(1, 2)),
-    )
-
-
-def combine_statistics(
-    *,
-    mean: Tensor,
-    covariance: Tensor,
-    step: Tensor,
-    darkest: Tensor,
-    brightest: Tensor,
-    black: Tensor,
-    white: Tensor,
-) -> Tensor:
-    """Statistics (n, 25) of comparable spread.
+def describe_pixels(tiles: Tensor, clear: Tensor | None = None) -> Tensor:
+    """Float (n, 3, s, s), 0–255, to statistics (n, 25) of comparable spread.
 
     A channel: logarithms of mean, standard deviation, mean step between neighbours, darkest and
     brightest value, and the darkest value itself; between channels: differences of the means and
-    Fisher's z of the correlations; of all: how many values are black, how many white.
-
-    All are float (n, 3), but for `covariance`, (n, 3, 3), and the shares `black` and `white` of
-    all values, (n,), 0–1.
+    Fisher's z of the correlations; of all: how many values are black, how many white. Of pixels
+    that are `clear`, bool (n, 1, s, s), alone; by default of all.
     """
+    seen = tiles.new_ones(1, 1, *tiles.shape[2:]) if clear is None else clear.to(tiles.dtype)
+    flat, counted = tiles.flatten(2), seen.flatten(2)
+    count = counted.sum(dim=2).clamp(min=1)
+    mean = (flat * counted).sum(dim=2) / count
+    away = (flat - mean[:, :, None]) * counted
+    covariance = away @ away.transpose(1, 2) / count[:, :, None]
     deviation = covariance.diagonal(dim1=1, dim2=2).clamp(min=0).sqrt()
     first, second = [0, 1, 0], [1, 2, 2]
     pairs = deviation[:, first] * deviation[:, second] + 1  # a grey level² keeps it finite
     correlation = (covariance[:, first, second] / pairs).clamp(-0.999, 0.999)
+    step = (_average_steps(tiles, seen, 2) + _average_steps(tiles, seen, 3)) / 2
+    hidden = counted == 0
+    darkest = flat.masked_fill(hidden, 255).amin(dim=2)
+    brightest = flat.masked_fill(hidden, 0).amax(dim=2)
+    shares = [
+        ((extreme * counted).sum(dim=2) / count).mean(dim=1)
+        for extreme in (flat <= BLACK, flat >= WHITE)
+    ]
     logarithms = [mean, deviation, step, darkest, brightest]
     return torch.cat(
         [
@@ -212,7 +201,14 @@ def combine_statistics(
             darkest / 20,
             (mean[:, :-1] - mean[:, 1:]) / 20,
             correlation.atanh(),
-            (100 * torch.stack([black, white], dim=1)).log1p(),
+            (100 * torch.stack(shares, dim=1)).log1p(),
         ],
         dim=1,
     )
+
+
+def _average_steps(tiles: Tensor, seen: Tensor, dim: int) -> Tensor:
+    """Mean difference (n, 3) between neighbours along rows or columns, of which both are seen."""
+    counted = seen.narrow(dim, 1, seen.shape[dim] - 1) * seen.narrow(dim, 0, seen.shape[dim] - 1)
+    steps = tiles.diff(dim=dim).abs() * counted
+    return steps.sum(dim=(2, 3)) / counted.sum(dim=(2, 3)).clamp(min=1)

@@ -6,9 +6,8 @@ some strips are in memory at a time, whatever the height of the scene.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from queue import SimpleQueue
@@ -18,7 +17,7 @@ import rasterio
 from rasterio.windows import Window
 
 from geoclass.grid import Grid
-from geoclass.machine import count_cores
+from geoclass.machine import count_cores, map_ahead
 from geoclass.scene.dataset import gdal_settings, is_remote
 from geoclass.scene.frame import Frame
 from geoclass.scene.mask import Masks, ReadMask, open_masks
@@ -78,12 +77,17 @@ def read_strips(
     grid: Grid,
     looks: Looks,
     strip_pixels: int = STRIP_PIXELS,
+    strip_rows: int | None = None,
 ) -> Iterator[Strip]:
     """All rows of cells from top to bottom; the next strips are read while one is worked on.
 
+    A strip has so many rows of cells, or, by default, about so many pixels in whole blocks.
     Raises SceneError where the file cannot be read.
     """
-    spans = _plan_spans(source, frame, grid, strip_pixels)
+    step = strip_rows or _choose_rows(source, frame, grid, strip_pixels)
+    # A row that the scene's edge cuts off is read with the whole one above it.
+    starts = range(0, max(1, grid.height // grid.stride), step)
+    spans = list(zip(starts, [*starts[1:], grid.rows], strict=True))
     count = _count_readers(source, frame, grid, spans)
     cache_bytes = SHARED_CACHE_BYTES if count == 1 else OWN_CACHE_BYTES * count
     with (
@@ -107,13 +111,7 @@ def read_strips(
             finally:
                 readers.put(reader)
 
-        ahead: deque[Future[Strip]] = deque()
-        for span in spans:
-            ahead.append(threads.submit(read, span))
-            if len(ahead) > count:
-                yield ahead.popleft().result()
-        while ahead:
-            yield ahead.popleft().result()
+        yield from map_ahead(threads, read, spans, count + 1)
 
 
 @contextmanager
@@ -141,16 +139,13 @@ def _count_readers(
     return min(len(spans), MOST_READERS, count_cores())
 
 
-def _plan_spans(
-    source: SceneSource, frame: Frame, grid: Grid, strip_pixels: int
-) -> list[tuple[int, int]]:
-    """Rows of cells to read together: (first, one after last)."""
+def _choose_rows(source: SceneSource, frame: Frame, grid: Grid, strip_pixels: int) -> int:
+    """Rows of cells to read together."""
     stored_together = source.block_height if frame.access == "read" else WARPED_BLOCK
     block_rows = max(1, min(stored_together, grid.height) // grid.stride)
     wanted_rows = max(1, strip_pixels // (grid.width * grid.stride))
     # Whole blocks where a block is no taller than the strip that memory allows.
-    step = max(wanted_rows // block_rows * block_rows, min(wanted_rows, block_rows))
-    return [(row, min(row + step, grid.rows)) for row in range(0, grid.rows, step)]
+    return max(wanted_rows // block_rows * block_rows, min(wanted_rows, block_rows))
 
 
 def _read_strip(

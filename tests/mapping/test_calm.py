@@ -9,7 +9,7 @@ import pytest
 from geoclass.errors import SettingsError
 from geoclass.grid import Grid
 from geoclass.legend import MASKED, NODATA, UNKNOWN
-from geoclass.mapping.calm import sieve_classes, smooth_probabilities
+from geoclass.mapping.calm import LEAST, sieve_classes, smooth_probabilities
 from geoclass.mapping.settings import CalmSettings
 from tests.conftest import TRANSFORM, UTM
 
@@ -29,20 +29,25 @@ def shrink(logits: np.ndarray, strength: float) -> float:
     return float((variance * x + strength * mean) / (variance + strength))
 
 
+def store(probabilities: np.ndarray) -> np.ndarray:
+    return np.rint(probabilities * 250).astype(np.uint8)
+
+
 def test_smoothing_is_the_formula() -> None:
     generator = np.random.default_rng(0)
-    probabilities = generator.dirichlet(np.ones(4), (9, 11)).clip(1e-3)
+    stored = store(generator.dirichlet(np.ones(4), (9, 11)))
+    probabilities = (stored / 250).clip(LEAST, 1 - LEAST)
     seen = generator.random((9, 11)) > 0.2
     seen[4, 5] = seen[0, 0] = True
-    smoothed = smooth_probabilities(probabilities, seen, strength=2.5, window=5)
+    smoothed = smooth_probabilities(stored, seen, strength=2.5, window=5)
     logits = np.where(seen[:, :, None], np.log(probabilities / (1 - probabilities)), np.nan)
     logits = np.pad(logits, ((2, 2), (2, 2), (0, 0)), constant_values=np.nan)
     for row, col in ((4, 5), (0, 0)):
         window = logits[row : row + 5, col : col + 5]
         odds = np.array([shrink(window[:, :, k], 2.5) for k in range(4)])
         expected = 1 / (1 + np.exp(-odds))
-        np.testing.assert_allclose(smoothed[row, col], expected / expected.sum(), rtol=1e-5)
-    np.testing.assert_allclose(smoothed[~seen], probabilities[~seen], rtol=1e-6)
+        np.testing.assert_array_equal(smoothed[row, col], store(expected / expected.sum()))
+    np.testing.assert_array_equal(smoothed[~seen], stored[~seen])
 
 
 def test_smoothing_takes_out_a_doubtful_speck_and_keeps_a_border() -> None:
@@ -51,19 +56,21 @@ def test_smoothing_takes_out_a_doubtful_speck_and_keeps_a_border() -> None:
     probabilities[:, 6:] = right
     probabilities[5, 2] = (0.42, 0.5, 0.08)
     seen = np.ones((12, 12), bool)
-    labels = smooth_probabilities(probabilities, seen, strength=20, window=7).argmax(axis=2)
+    smoothed = smooth_probabilities(store(probabilities), seen, strength=20, window=7)
+    labels = smoothed.argmax(axis=2)
     assert (labels[:, :6] == 0).all()
     assert (labels[:, 6:] == 1).all()
 
 
 def test_rows_at_a_time_do_not_show(monkeypatch: pytest.MonkeyPatch) -> None:
-    probabilities = np.random.default_rng(0).dirichlet(np.ones(3), (20, 9))
-    seen = np.ones((20, 9), bool)
+    probabilities = store(np.random.default_rng(0).dirichlet(np.ones(3), (20, 9)))
+    seen = np.random.default_rng(1).random((20, 9)) > 0.1
     whole = smooth_probabilities(probabilities, seen, strength=5, window=5)
-    monkeypatch.setattr("geoclass.mapping.calm._WINDOW_VALUES", 9 * 25 * 3)
-    np.testing.assert_array_equal(
-        smooth_probabilities(probabilities, seen, strength=5, window=5), whole
-    )
+    for rows in (1, 3):
+        monkeypatch.setattr("geoclass.mapping.calm._WINDOW_VALUES", 9 * 25 * rows)
+        np.testing.assert_array_equal(
+            smooth_probabilities(probabilities, seen, strength=5, window=5), whole
+        )
 
 
 def test_small_patches_go_to_their_largest_neighbour() -> None:

@@ -1,0 +1,235 @@
+"""Scenes mapped by windows: cells of any size from one look at each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from itertools import chain
+
+import numpy as np
+
+from geoclass.grid import Grid
+from geoclass.landcover import MASK_REASONS, quantise_probabilities
+from geoclass.machine import map_ahead
+from geoclass.mapping.cells import CellView, Shares, find_reasons, view_shares
+from geoclass.mapping.draft import Draft, Part
+from geoclass.mapping.plan import MapPlan, TileClassifier
+from geoclass.model.networks import CELL
+from geoclass.model.survey import FEATURE, HALO, Survey, Window
+from geoclass.scene.reader import Strip, read_strips
+
+WINDOW_PIXELS = 2**20
+"""Of a window without its halo, about; larger ones hardly lessen the halo's share of the work."""
+
+MOST_ROWS = 16
+"""Of tiles in a window."""
+
+CLOUD = MASK_REASONS.index("cloud")
+"""Why cells are masked that the network calls obscured."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Cutout:
+    """A window and its place in the scene; counts are int64 (h / 4, w / 4), of pixels a cell."""
+
+    window: Window
+    rows: slice
+    """Of tiles."""
+    cols: slice
+    scene: np.ndarray
+    """Pixels of the scene."""
+    valid: np.ndarray
+    """Those that have data and are not masked."""
+    masked: Mapping[int, np.ndarray]
+    """Those that are masked, by the code of the reason."""
+
+    def hide(self, obscured: np.ndarray) -> Cutout:
+        """The same where cells that the network calls obscured, bool, are masked as cloud."""
+        hidden = np.where(obscured, self.valid, 0)
+        cloud = self.masked.get(CLOUD, 0) + hidden
+        masked = {**self.masked, CLOUD: cloud} if hidden.any() else self.masked
+        return replace(self, valid=self.valid - hidden, masked=masked)
+
+
+def label_windows(
+    plan: MapPlan, classifier: TileClassifier, drafts: Sequence[Draft], strip_pixels: int
+) -> Iterator[int]:
+    """Fill in all drafts, window by window; how many cells of the first each has."""
+    tiles = replace(plan.grid, stride=plan.grid.tile_size)
+
+    def label(cutout: Cutout) -> int:
+        parts = [(draft, _find_part(cutout, draft.grid)) for draft in drafts]
+        inside = [plan.find_inside(draft.grid, part) for draft, part in parts]
+        survey = None
+        if cutout.valid.any() and any(there.any() for there in inside):
+            survey = classifier.survey(cutout.window)
+            cutout = cutout.hide(survey.obscured)
+        for (draft, part), there in zip(parts, inside, strict=True):
+            _fill(draft, part, there, cutout, survey, plan)
+        return inside[0].size
+
+    rows = count_rows(tiles, strip_pixels)
+    strips = read_strips(plan.source, plan.frame, tiles, plan.looks, strip_rows=rows)
+    cutouts = (cutout for strip in add_halo(strips) for cutout in cut_windows(strip, tiles, rows))
+    with ThreadPoolExecutor(classifier.windows_at_once) as threads:
+        yield from map_ahead(threads, label, cutouts, classifier.windows_at_once)
+
+
+def count_rows(tiles: Grid, strip_pixels: int) -> int:
+    """Rows of tiles in a window: a power of two, as blocks are, fewer in wide scenes.
+
+    It depends on the scene alone, so that each cell has the same window around it in every run.
+    """
+    fitting = strip_pixels // (tiles.width * tiles.tile_size)
+    return 1 << max(0, min(MOST_ROWS, fitting).bit_length() - 1)
+
+
+def add_halo(strips: Iterable[Strip]) -> Iterator[Strip]:
+    """Strips with some rows of those above and below, so that none is read twice."""
+    before, here = None, None
+    for after in chain(strips, [None]):
+        if here is not None:
+            yield _join(before, here, after)
+        before, here = here, after
+
+
+def _join(before: Strip | None, here: Strip, after: Strip | None) -> Strip:
+    def join(name: str) -> np.ndarray:
+        above = [] if before is None else [getattr(before, name)[..., -HALO:, :]]
+        below = [] if after is None else [getattr(after, name)[..., :HALO, :]]
+        return np.concatenate([*above, getattr(here, name), *below], axis=-2)
+
+    return replace(
+        here,
+        top=here.top - (HALO if before else 0),
+        pixels=join("pixels"),
+        valid=join("valid"),
+        reason=join("reason"),
+    )
+
+
+def cut_windows(strip: Strip, tiles: Grid, rows: int) -> Iterator[Cutout]:
+    """The windows of a strip that has its halo.
+
+    A column of tiles that the scene's edge cuts off is in one window with the whole one before.
+    """
+    step = WINDOW_PIXELS // (rows * tiles.tile_size**2)
+    starts = range(0, max(1, tiles.width // tiles.tile_size), step)
+    for first, last in zip(starts, [*starts[1:], tiles.cols], strict=True):
+        yield _cut(strip, tiles, slice(first, last))
+
+
+def _cut(strip: Strip, tiles: Grid, cols: slice) -> Cutout:
+    size, rows = tiles.tile_size, slice(strip.first_row, strip.last_row)
+    top, left = rows.start * size, cols.start * size
+    height, width = (rows.stop - rows.start) * size, (cols.stop - cols.start) * size
+
+    def take(array: np.ndarray) -> np.ndarray:
+        """The window's part of an array of the strip; 0 beyond the scene."""
+        whole = np.zeros((*array.shape[:-2], height + 2 * HALO, width + 2 * HALO), array.dtype)
+        part = array[..., max(0, left - HALO) : left + width + HALO]
+        down, right = strip.top - (top - HALO), max(0, HALO - left)
+        whole[..., down : down + part.shape[-2], right : right + part.shape[-1]] = part
+        return whole
+
+    valid, reason = take(strip.valid), take(strip.reason)
+    inner = (slice(HALO, -HALO), slice(HALO, -HALO))
+    return Cutout(
+        window=Window(
+            pixels=take(strip.pixels),
+            valid=valid,
+            tile_rows=tiles.tile_rows[rows] // FEATURE * FEATURE - top,
+            tile_cols=tiles.tile_cols[cols] // FEATURE * FEATURE - left,
+        ),
+        rows=rows,
+        cols=cols,
+        scene=np.outer(_span(top, height, tiles.height), _span(left, width, tiles.width)),
+        valid=_count(valid[inner]),
+        masked={code: _count(reason[inner] == code) for code in find_reasons(reason[inner])},
+    )
+
+
+def _span(start: int, size: int, end: int) -> np.ndarray:
+    """Int64 (size / 4,): along each cell, pixels of a scene that ends at `end`."""
+    return np.clip(end - np.arange(start, start + size, CELL), 0, CELL)
+
+
+def _count(pixels: np.ndarray) -> np.ndarray:
+    return add_up(pixels, CELL).astype(np.int64)
+
+
+def add_up(values: np.ndarray, side: int) -> np.ndarray:
+    """Sums over squares of `side` × `side` values of (h, w, …)."""
+    if side == 1:
+        return values
+    rows, cols = values.shape[0] // side, values.shape[1] // side
+    squares = values.reshape(rows, side, cols, side, *values.shape[2:])
+    sums: np.ndarray = squares.sum(axis=1, dtype=np.uint32).sum(axis=2)
+    return sums
+
+
+def _find_part(cutout: Cutout, grid: Grid) -> Part:
+    """The cells of a grid in a window."""
+    ratio = grid.tile_size // grid.stride
+    return (
+        slice(cutout.rows.start * ratio, min(cutout.rows.stop * ratio, grid.rows)),
+        slice(cutout.cols.start * ratio, min(cutout.cols.stop * ratio, grid.cols)),
+    )
+
+
+def _fill(
+    draft: Draft,
+    part: Part,
+    inside: np.ndarray,
+    cutout: Cutout,
+    survey: Survey | None,
+    plan: MapPlan,
+) -> None:
+    """Put a window's cells of one size into a draft."""
+    grid, least = draft.grid, plan.settings.min_valid_share
+    there = (slice(inside.shape[0]), slice(inside.shape[1]))  # the window may reach further
+    view = view_window(cutout, grid, least).part(there).within(inside)
+    if survey is None:
+        draft.put(part, view, draft.probabilities[part], np.zeros_like(inside))
+    elif grid.stride == grid.tile_size:
+        unknown = survey.unknown & (not plan.settings.keep_unknown)
+        draft.put(part, view, quantise_probabilities(survey.tiles), unknown)
+    else:
+        seen = view_window(cutout, replace(grid, stride=CELL), least).seen
+        likely = average_cells(survey.cells, seen, grid.stride // CELL)[there]
+        side = grid.tile_size // grid.stride
+        strange = survey.strange.repeat(side, axis=0).repeat(side, axis=1)[there]
+        draft.put(part, view, likely, strange & (not plan.settings.keep_unknown))
+
+
+def view_window(cutout: Cutout, grid: Grid, min_share: float) -> CellView:
+    """Which cells of a window are seen; a tile's cell by the tile, too, which may lie inward."""
+    side, in_tile = grid.stride // CELL, grid.tile_size // CELL
+    scene = np.maximum(add_up(cutout.scene, side), 1)
+    rows, cols = (
+        (starts[:, None] // CELL + np.arange(in_tile)).ravel()
+        for starts in (cutout.window.tile_rows, cutout.window.tile_cols)
+    )
+
+    def find_shares(count: np.ndarray) -> Shares:
+        own = add_up(count, side) / scene
+        if side < in_tile:
+            return own, own
+        return own, add_up(count[np.ix_(rows, cols)], in_tile) / grid.tile_size**2
+
+    masked = {code: find_shares(count) for code, count in cutout.masked.items()}
+    return view_shares(find_shares(cutout.valid), masked, min_share)
+
+
+def average_cells(cells: np.ndarray, seen: np.ndarray, side: int) -> np.ndarray:
+    """Means over squares of `side` × `side` cells, of those that are seen.
+
+    `cells` are uint8 (rows, cols, classes), as the means are; `seen` is bool (rows, cols).
+    """
+    if side == 1:
+        return cells
+    total = add_up(cells * seen[:, :, None], side)
+    count = np.maximum(add_up(seen, side), 1)
+    means: np.ndarray = np.rint(total / count[:, :, None]).astype(np.uint8)
+    return means
