@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from geoclass.contract import Contract, TrainingRecord
-from geoclass.learn.calibration import fit_temperature
+from geoclass.learn.calibration import compute_cells, fit_temperature
 from geoclass.learn.dataset import TileSet
 from geoclass.learn.novelty import fit_novelty
 from geoclass.learn.recipes import TrainSettings
@@ -18,7 +18,7 @@ from geoclass.learn.seen import hash_pixels
 from geoclass.learn.splits import Split
 from geoclass.model.checkpoint import Model, save_model
 from geoclass.model.classifier import compute_outputs
-from geoclass.model.networks import Network
+from geoclass.model.networks import DenseTileNet, Network
 from geoclass.model.novelty import Novelty
 
 
@@ -49,11 +49,17 @@ def finish_model(
     pairs = labels * n + logits.argmax(dim=1)
     confusion = torch.bincount(pairs, minlength=n * n).reshape(n, n)
     counts = np.bincount(tiles.labels[split.train], minlength=n)
+    cell_temperature = None
+    if isinstance(network, DenseTileNet):
+        cell_temperature = fit_temperature(
+            *compute_cells(network, tiles, split.validation, settings)
+        )
     contract = Contract(
         legend=tiles.legend,
         mean=settings.mean,
         std=settings.std,
         temperature=fit_temperature(logits, labels),
+        cell_temperature=cell_temperature,
         confusion=tuple(tuple(row) for row in confusion.tolist()),
         class_shares=tuple((counts / counts.sum()).tolist()),
         training=TrainingRecord(

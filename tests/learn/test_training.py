@@ -24,6 +24,7 @@ from geoclass.errors import (
     SettingsError,
 )
 from geoclass.learn import lessons, memory, run
+from geoclass.learn.canvases import CanvasSettings
 from geoclass.learn.dataset import TileSet, read_tiles
 from geoclass.learn.memory import fit_batch_size
 from geoclass.learn.progress import Checkpoint, read_checkpoint, write_checkpoint
@@ -120,6 +121,7 @@ class Stopped(Exception):
         {"precision": "bf16", "drop_partial_batch": False},
         {"ema_decay": None, "schedule": "plateau", "patience": 4},
         {"optimizer": "adamw"},
+        {"arch": "tilenet-dense", "canvases": CanvasSettings(size=64)},
         {"optimizer": "adam", "weight_decay": 0.0},
     ],
 )
