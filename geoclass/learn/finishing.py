@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from geoclass.contract import Contract, TrainingRecord
-from geoclass.learn.calibration import compute_cells, fit_temperature
+from geoclass.learn.calibration import fit_temperature
+from geoclass.learn.composed import compute_cells, mix_whole_tiles
 from geoclass.learn.dataset import TileSet
 from geoclass.learn.novelty import fit_novelty
 from geoclass.learn.recipes import TrainSettings
@@ -84,6 +85,9 @@ def fit_to_tiles(
     contract: Contract,
 ) -> Novelty:
     """What the tiles of a network's training are like; `train` and `validation` are indices."""
+    mixed = None
+    if isinstance(network, DenseTileNet):  # its maps hold tiles of every mixture
+        mixed = (mix_whole_tiles(tiles, train), mix_whole_tiles(tiles, validation))
     return fit_novelty(
         network,
         torch.from_numpy(tiles.images[train]),
@@ -91,6 +95,7 @@ def fit_to_tiles(
         torch.from_numpy(tiles.images[validation]),
         mean=contract.mean,
         std=contract.std,
+        mixed=mixed,
     )
 
 

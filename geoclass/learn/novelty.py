@@ -56,11 +56,14 @@ def fit_novelty(
     *,
     mean: Sequence[float],
     std: Sequence[float],
+    mixed: tuple[Tensor, Tensor] | None = None,
 ) -> Novelty:
     """Fit on training tiles, set the thresholds on validation tiles.
 
     `images` are uint8 (n, 3, s, s) with `labels` int64 (n,), `validation` are tiles alike;
-    `mean` and `std` are those that the network was trained with. Nothing depends on chance.
+    `mean` and `std` are those that the network was trained with. `mixed` are tiles of several
+    classes, composed of training and of validation tiles: where given, they are as well known as
+    others. Nothing depends on chance.
     """
     generator = torch.Generator().manual_seed(0)
     chosen = torch.randperm(len(images), generator=generator)[:MAX_TILES]
@@ -69,9 +72,13 @@ def fit_novelty(
     compute = partial(compute_outputs, network, mean=mean, std=std, batch_size=BATCH_SIZE)
     features, logits = compute(mapped)
     training = _Statistics(pixels=_describe(mapped), features=features, logits=logits)
+    if mixed is not None:
+        validation = torch.cat([validation, mixed[1]])
     seen, logits = compute(validation)
     known = _Statistics(pixels=_describe(validation), features=seen, logits=logits)
     novelty = _fit(training, labels)
+    if mixed is not None:
+        novelty = replace(novelty, pixels=fit_neighbours(_describe(torch.cat([mapped, mixed[0]]))))
     scores = known.score(novelty)
     if len(validation) * UNKNOWN_SHARE < 1:  # too few to tell one in a hundred
         scores = torch.cat([scores, *_score_by_others(training, labels)])
