@@ -51,6 +51,16 @@ class CanvasSettings:
     line_share: float = 1 / 6
     """Of a region of such a class, so much is required to be of it: the cells that are likeliest;
     the others may be anything."""
+    town_classes: tuple[str, ...] = ("Industrial", "Residential")
+    """Classes of tiles that hold parks, trees and fields among what gives them their name."""
+    town_share: float = 0.5
+    """The same of those."""
+
+    def required(self, names: Sequence[str]) -> tuple[float, ...]:
+        """Of a region of each class, the share that is required to be of it, 0–1."""
+        shares = dict.fromkeys(self.line_classes, self.line_share)
+        shares |= dict.fromkeys(self.town_classes, self.town_share)
+        return tuple(shares.get(name, 1.0) for name in names)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -177,36 +187,38 @@ def _uniform(low: float, high: float, shape: Sequence[int], generator: torch.Gen
     return low + (high - low) * torch.rand(tuple(shape), generator=generator)
 
 
-def cell_loss(
-    logits: Tensor, canvases: Canvases, lines: Sequence[int], line_share: float
-) -> Tensor:
+def cell_loss(logits: Tensor, canvases: Canvases, required: Sequence[float]) -> Tensor:
     """Cross entropy of cells (n, classes + 1, h, w) against what is known of them; a scalar.
 
-    `lines` are the classes that only some cells of a region have, see `CanvasSettings`.
+    `required` has a share for each class, see `CanvasSettings.required`.
     """
     likely = F.log_softmax(logits.float(), dim=1)
     classes = likely.shape[1] - 1
     labels = send(canvases.labels, logits.device)
-    is_line = torch.isin(labels, constant(tuple(lines), logits.device).long())
+    share = constant(tuple(required), logits.device)[labels]  # n, tiles
     hidden = canvases.obscured.nan_to_num(0)[:, None]
     known = (~canvases.obscured.isnan())[:, None].float()
-    whole = F.one_hot(labels, classes).float() * (~is_line)[:, :, None]
+    whole = F.one_hot(labels, classes).float() * (share == 1)[:, :, None]
     target = torch.einsum("ntc,nthw->nchw", whole, canvases.shares)
     target = torch.cat([target * (1 - hidden), hidden], dim=1) * known
-    crossed, cells = _line_loss(likely, canvases, is_line, labels, line_share)
-    total = -(target * likely).sum() + crossed
+    partly, cells = _partial_loss(likely, canvases, labels, share)
+    total = -(target * likely).sum() + partly
     return total / (target.sum() + cells).clamp(min=1)
 
 
-def _line_loss(
-    likely: Tensor, canvases: Canvases, is_line: Tensor, labels: Tensor, share: float
+def _partial_loss(
+    likely: Tensor, canvases: Canvases, labels: Tensor, share: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """Cross entropy, summed, of the likeliest cells of regions with a line, and their number."""
+    """Cross entropy, summed, of the likeliest cells of regions of which a share is required.
+
+    And the number of those cells; `share` is float (n, tiles), 1 where all of a region is.
+    """
+    partial = share < 1
     clear = (canvases.obscured == 0)[:, None]
-    inside = ((canvases.shares > 0.5) & clear)[is_line].flatten(1)  # regions, cells
-    canvas, _ = is_line.nonzero(as_tuple=True)
-    own = likely[canvas, labels[is_line]].flatten(1)  # regions, cells
-    wanted = (share * inside.sum(dim=1, keepdim=True)).ceil()
+    inside = ((canvases.shares > 0.5) & clear)[partial].flatten(1)  # regions, cells
+    canvas, _ = partial.nonzero(as_tuple=True)
+    own = likely[canvas, labels[partial]].flatten(1)  # regions, cells
+    wanted = (share[partial][:, None] * inside.sum(dim=1, keepdim=True)).ceil()
     rank = own.detach().masked_fill(~inside, -torch.inf).argsort(dim=1, descending=True).argsort(1)
     chosen = inside & (rank < wanted)
     return -(own * chosen).sum(), chosen.sum()

@@ -99,7 +99,7 @@ def find_companions(
     counts = np.bincount(labels[train], minlength=len(names)).astype(np.float64)
     shares = counts / counts.sum()
     if all(name in LAND_SHARES for name in names):
-        shares = np.array([LAND_SHARES[name] for name in names])
+        shares = np.array([LAND_SHARES[name] for name in names]) * (counts > 0)
     by_class = [train[labels[train] == k] for k in range(len(names))]
     return Companions(
         by_class=tuple(torch.from_numpy(tiles) for tiles in by_class),

@@ -38,13 +38,13 @@ def compute_cells(
     left out. `chosen` are indices of tiles. Nothing depends on chance.
     """
     canvas_settings = settings.canvases or CanvasSettings()
-    lines = torch.tensor([name in canvas_settings.line_classes for name in tiles.classes])
+    partial = torch.tensor(canvas_settings.required(tiles.classes)) < 1
     logits, labels = [], []
     for canvases in compose_clear(tiles, chosen, canvas_settings, CALIBRATION_CANVASES):
         pixels = send(canvases.pixels, next(network.parameters()).device)
         with torch.inference_mode():
             found = network.survey(normalise(pixels, settings.mean, settings.std))[0].cpu()
-        whole = (canvases.shares > 0.999) & ~lines[canvases.labels][:, :, None, None]
+        whole = (canvases.shares > 0.999) & ~partial[canvases.labels][:, :, None, None]
         canvas, slot, row, col = whole.nonzero(as_tuple=True)
         logits.append(found[canvas, :-1, row, col].float())
         labels.append(canvases.labels[canvas, slot])

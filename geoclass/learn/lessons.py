@@ -78,8 +78,8 @@ class CanvasLesson:
     network: DenseTileNet
     teacher: DenseTileNet
     """Averaged weights, which label the pictures (Tarvainen and Valpola 2017, mean teacher)."""
-    lines: Sequence[int]
-    """The classes that `CanvasSettings.line_classes` names."""
+    required: Sequence[float]
+    """By class, see `CanvasSettings.required`."""
     settings: TrainSettings
     unlabelled: Tensor | None = None
     """uint8 (m, 3, h, w), on the CPU."""
@@ -101,7 +101,7 @@ class CanvasLesson:
         with _autocast(settings, x.device):
             cells, deep = self.network.survey(normalise(x, settings.mean, settings.std))
         n = len(canvases.pixels)
-        loss = cell_loss(cells[:n], canvases, self.lines, settings.canvases.line_share)
+        loss = cell_loss(cells[:n], canvases, self.required)
         loss = loss + TILE_WEIGHT * self._tile_loss(deep[:n], canvases, generator)
         if pseudo is not None and settings.unlabelled is not None:
             weight = settings.unlabelled.weight * min(1, progress / WARM_UP)

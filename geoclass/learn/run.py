@@ -85,11 +85,10 @@ class TrainingRun:
         if isinstance(network, DenseTileNet) and settings.canvases is not None:
             teacher = self._averaged.module if self._averaged is not None else network
             assert isinstance(teacher, DenseTileNet)
-            lines = settings.canvases.line_classes
             return CanvasLesson(
                 network=network,
                 teacher=teacher,
-                lines=[i for i, name in enumerate(classes) if name in lines],
+                required=settings.canvases.required(classes),
                 settings=settings,
                 unlabelled=unlabelled,
             )

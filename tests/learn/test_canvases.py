@@ -91,16 +91,16 @@ def test_loss_of_cells_is_cross_entropy_against_shares() -> None:
     shares[0, :, 0, 0] = torch.tensor([0.25, 0.75])
     logits = torch.randn(1, 4, 1, 1, generator=make_generator())
     likely = logits.log_softmax(dim=1)[0, :, 0, 0]
-    loss = cell_loss(logits, make_canvases([[2, 0]], shares), [], 1 / 6)
+    loss = cell_loss(logits, make_canvases([[2, 0]], shares), [1, 1, 1])
     assert float(loss) == pytest.approx(float(-(0.25 * likely[2] + 0.75 * likely[0])))
 
 
-def test_of_a_region_with_a_line_only_the_likeliest_cells_are_asked() -> None:
+def test_of_a_region_of_which_a_share_is_required_only_the_likeliest_cells_are_asked() -> None:
     shares = torch.ones(1, 1, 2, 3)
     logits = torch.zeros(1, 3, 2, 3, requires_grad=True)
     with torch.no_grad():
         logits[0, 1, 0, 1] = 2.0  # the river
-    cell_loss(logits, make_canvases([[1]], shares), [1], 1 / 6).backward()
+    cell_loss(logits, make_canvases([[1]], shares), [1, 1 / 6]).backward()
     assert logits.grad is not None
     touched = logits.grad.abs().sum(dim=1)[0] > 0
     assert touched.nonzero().tolist() == [[0, 1]]
@@ -110,7 +110,7 @@ def test_hidden_cells_are_asked_to_be_obscured_and_doubtful_ones_nothing() -> No
     canvases = make_canvases([[0]], torch.ones(1, 1, 1, 2))
     canvases = replace(canvases, obscured=torch.tensor([[[1.0, torch.nan]]]))
     logits = torch.zeros(1, 3, 1, 2, requires_grad=True)
-    cell_loss(logits, canvases, [], 1 / 6).backward()
+    cell_loss(logits, canvases, [1, 1]).backward()
     assert logits.grad is not None
     assert logits.grad[0, 2, 0, 0] < 0 < logits.grad[0, 0, 0, 0]
     assert (logits.grad[..., 1] == 0).all()

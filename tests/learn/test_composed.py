@@ -26,7 +26,7 @@ def make_tiles() -> TileSet:
     )
 
 
-def test_cells_of_classes_that_are_lines_are_left_out(monkeypatch) -> None:
+def test_cells_of_classes_that_do_not_fill_their_tiles_are_left_out(monkeypatch) -> None:
     monkeypatch.setattr(composed, "CALIBRATION_CANVASES", 8)
     network = DenseTileNet(3).eval()
     logits, labels = compute_cells(

@@ -7,9 +7,11 @@ import pytest
 import torch
 
 from geoclass.errors import DatasetError, SettingsError
+from geoclass.learn.canvases import CanvasSettings
 from geoclass.learn.lessons import CanvasLesson, consistency_loss, draw_crops
 from geoclass.learn.recipes import RECIPES, UnlabelledSettings
 from geoclass.learn.unlabelled import read_unlabelled
+from geoclass.legend import EUROSAT
 from geoclass.model.networks import DenseTileNet
 
 SETTINGS = replace(RECIPES["tilenet-dense"], unlabelled=UnlabelledSettings(name="pictures.npy"))
@@ -19,7 +21,11 @@ def make_lesson(unlabelled: torch.Tensor | None = None) -> CanvasLesson:
     torch.manual_seed(0)
     network, teacher = DenseTileNet(10), DenseTileNet(10)
     return CanvasLesson(
-        network=network, teacher=teacher, lines=[3, 8], settings=SETTINGS, unlabelled=unlabelled
+        network=network,
+        teacher=teacher,
+        required=CanvasSettings().required(EUROSAT.names),
+        settings=SETTINGS,
+        unlabelled=unlabelled,
     )
 
 
