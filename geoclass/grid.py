@@ -132,14 +132,13 @@ class Grid:
             return np.full(pixels.shape, np.nan)
         planar = pixels * abs(self.transform.determinant)
         crs = pyproj.CRS.from_wkt(self.crs)
-        x, y = self.centres()
         unit_m2 = crs.axis_info[0].unit_conversion_factor ** 2 if crs.is_projected else np.inf
         # Asked at nine cells first: transforming millions of centres takes seconds.
-        few = np.ix_([0, self.rows // 2, -1], [0, self.cols // 2, -1])
-        if np.all(np.abs(self._ground_area(crs, x[few], y[few]) / unit_m2 - 1) <= AREA_TOLERANCE):
+        few = self._centres([0, self.rows // 2, -1], [0, self.cols // 2, -1])
+        if np.all(np.abs(self._ground_area(crs, *few) / unit_m2 - 1) <= AREA_TOLERANCE):
             areas: np.ndarray = planar * unit_m2 / 1e4
         else:
-            areas = planar * self._ground_area(crs, x, y) / 1e4
+            areas = planar * self._ground_area(crs, *self.centres()) / 1e4
         if not np.isfinite(areas).all():
             raise SceneError(
                 f"the scene reaches beyond where {crs.name} has a place on Earth: "
@@ -182,9 +181,14 @@ class Grid:
 
     def centres(self) -> tuple[np.ndarray, np.ndarray]:
         """X and y of the middle of each cell, float64 (rows, cols)."""
+        return self._centres(slice(None), slice(None))
+
+    def _centres(
+        self, rows: slice | list[int], cols: slice | list[int]
+    ) -> tuple[np.ndarray, np.ndarray]:
         py = (self.row_edges[:-1] + self.row_edges[1:]) / 2
         px = (self.col_edges[:-1] + self.col_edges[1:]) / 2
-        return self._to_crs(*np.meshgrid(px, py))
+        return self._to_crs(*np.meshgrid(px[cols], py[rows]))
 
     def tile_places(self, rows: np.ndarray, cols: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Longitude and latitude (WGS 84, degrees) of the middle of the tiles of cells, int (n,).

@@ -18,7 +18,7 @@ from geoclass.monitor.layers import as_days
 from geoclass.monitor.markov import find_likelihoods, transitions_between
 from geoclass.monitor.settings import AlignSettings, SeriesSettings
 from geoclass.monitor.stored import (
-    collect_blobs,
+    collect_arrays,
     describe_stack,
     parse_series_settings,
     read_description,
@@ -194,7 +194,7 @@ def write_change(
         Layer(name="transitions", columns=compare_areas(change)),
         Layer(name="areas", columns=list_areas(change)),
     ]
-    write_layers(Path(path), layers, items, collect_blobs(change.stack))
+    write_layers(Path(path), layers, items, collect_arrays(change.stack))
 
 
 def read_change(path: Path | str) -> Change:

@@ -17,8 +17,8 @@ from geoclass.errors import OutputError
 from geoclass.landcover import LandCoverMap
 from geoclass.products.document import describe_map, summarise_map
 from geoclass.products.formats import FileSettings
-from geoclass.products.geopackage import name_columns, to_geodataframe
 from geoclass.products.qml import format_qml
+from geoclass.products.shapes import name_columns, to_geodataframe
 from geoclass.products.styles import map_styles
 
 _ROWS_A_GROUP = 50_000

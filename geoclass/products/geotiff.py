@@ -71,15 +71,15 @@ def read_geotiff(path: Path) -> LandCoverMap:
     with _open(path) as file:
         bands = file.read()
     # Maps of schema version 1 end with the probabilities.
-    after = 4 + len(document["contract"].legend)
-    return LandCoverMap(
-        **document,
-        class_id=bands[0],
-        best_class=bands[2],
-        valid_share=bands[3],
-        probabilities=np.ascontiguousarray(bands[4:after].transpose(1, 2, 0)),
-        mask_reason=bands[after] if len(bands) > after else np.zeros_like(bands[0]),
-    )
+    after = 4 + len(document.contract.legend)
+    arrays = {
+        "class_id": bands[0],
+        "best_class": bands[2],
+        "valid_share": bands[3],
+        "probabilities": np.ascontiguousarray(bands[4:after].transpose(1, 2, 0)),
+        "mask_reason": bands[after] if len(bands) > after else np.zeros_like(bands[0]),
+    }
+    return document.build([arrays])
 
 
 def read_items(path: Path | str) -> dict[str, str]:

@@ -21,7 +21,8 @@ from geoclass.errors import OutputError, SettingsError
 from geoclass.landcover import LandCoverMap, credit
 from geoclass.products.document import MERGED
 from geoclass.products.formats import Preference
-from geoclass.products.geopackage import DATASET_OPTIONS, name_columns, to_geodataframe
+from geoclass.products.geopackage import DATASET_OPTIONS
+from geoclass.products.shapes import name_columns, to_geodataframe
 from geoclass.products.style_table import write_style_table
 from geoclass.products.styles import map_styles
 from geoclass.products.writing import draft_folder, move_into_place
