@@ -36,7 +36,7 @@ def write_blobs(path: Path, arrays: Iterable[tuple[str, np.ndarray]]) -> None:
             for name, array in arrays:
                 flat = array.reshape(-1)
                 blocks = (flat[first : first + BLOCK] for first in range(0, flat.size, BLOCK))
-                rows = enumerate(threads.map(_deflate, blocks))
+                rows = enumerate(threads.map(deflate, blocks))
                 database.executemany(
                     f"INSERT INTO {TABLE} VALUES (?, ?)",  # noqa: S608 a constant
                     ((f"{name}/{number:04d}", content) for number, content in rows),
@@ -53,9 +53,7 @@ def read_blobs(path: Path, sizes: Mapping[str, int]) -> dict[str, np.ndarray]:
             ThreadPoolExecutor(count_cores()) as threads,
         ):
             parts = [_find_blocks(database, name) for name in sizes]
-            return dict(
-                zip(sizes, threads.map(_inflate, sizes, parts, sizes.values()), strict=True)
-            )
+            return dict(zip(sizes, threads.map(inflate, sizes, parts, sizes.values()), strict=True))
     except (sqlite3.Error, zlib.error) as error:
         raise OutputError(
             f"the data kept in {path} has been changed or damaged since geoclass wrote it "
@@ -71,13 +69,14 @@ def _find_blocks(database: sqlite3.Connection, name: str) -> list[bytes]:
     return [content if isinstance(content, bytes) else b"" for (content,) in rows]
 
 
-def _deflate(block: np.ndarray) -> bytes:
+def deflate(block: np.ndarray) -> bytes:
+    """A uint8 array, compressed."""
     # Neighbouring cells are alike: runs are all that is worth looking for.
     stream = zlib.compressobj(level=1, strategy=zlib.Z_RLE)
     return stream.compress(np.ascontiguousarray(block).data) + stream.flush()
 
 
-def _inflate(name: str, blocks: list[bytes], size: int) -> np.ndarray:
+def inflate(name: str, blocks: list[bytes], size: int) -> np.ndarray:
     """uint8 (size,); zlib.error where that is not what the blocks hold."""
     whole = bytearray()
     for block in blocks:
