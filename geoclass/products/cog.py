@@ -21,7 +21,8 @@ BLOCK = 512
 """Pixels a side of a block; the smallest overview is no larger."""
 
 DEFAULTS = {
-    "COMPRESS": "DEFLATE", "PREDICTOR": "YES", "BIGTIFF": "IF_SAFER", "NUM_THREADS": "ALL_CPUS"
+    "COMPRESS": "DEFLATE", "LEVEL": "1", "PREDICTOR": "NO", "BIGTIFF": "IF_SAFER",
+    "NUM_THREADS": "ALL_CPUS",
 }  # fmt: skip
 
 
