@@ -179,6 +179,15 @@ class Grid:
         """int64 (rows, cols): the scene's pixels in each cell."""
         return np.outer(np.diff(self.row_edges), np.diff(self.col_edges))
 
+    def spread(self, finer: Grid) -> tuple[np.ndarray, ...]:
+        """An index by which arrays (rows, cols) of this grid are repeated for a finer one's cells.
+
+        Both are of the same pixels, and the finer cells divide the others.
+        """
+        row = np.searchsorted(self.row_edges, finer.row_edges[:-1], side="right") - 1
+        col = np.searchsorted(self.col_edges, finer.col_edges[:-1], side="right") - 1
+        return np.ix_(row, col)
+
     def centres(self) -> tuple[np.ndarray, np.ndarray]:
         """X and y of the middle of each cell, float64 (rows, cols)."""
         return self._centres(slice(None), slice(None))

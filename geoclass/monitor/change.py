@@ -191,7 +191,7 @@ def write_change(
         "GEOCLASS_MISMATCHES": "; ".join(change.stack.mismatches) or "none",
     }
     layers = [
-        _build_cells(change),
+        build_cells(change),
         Layer(name="transitions", columns=compare_areas(change)),
         Layer(name="areas", columns=list_areas(change)),
     ]
@@ -213,7 +213,7 @@ def read_change(path: Path | str) -> Change:
     return compare_dates(stack, settings)
 
 
-def _build_cells(change: Change) -> Layer:
+def build_cells(change: Change) -> Layer:
     """A polygon a cell; of large maps one for neighbours of the same classes and status."""
     stack = change.stack
     grid, legend = stack.grid, stack.contract.legend

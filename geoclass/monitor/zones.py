@@ -70,4 +70,5 @@ def _weigh_cells(zone: shapely.Geometry, grid: Grid, rows: slice, cols: slice) -
     share = shapely.covers(zone, cells).astype(np.float64)
     cut = np.flatnonzero(shapely.intersects(zone, cells) & (share == 0))
     share[cut] = shapely.area(shapely.intersection(cells[cut], zone)) / shapely.area(cells[cut])
-    return share.reshape(row.shape)
+    weighed: np.ndarray = share.reshape(row.shape)
+    return weighed

@@ -114,13 +114,12 @@ def _open(path: Path | str) -> rasterio.DatasetReader:
 
 def _list_bands(landcover: LandCoverMap) -> list[Band]:
     finest = landcover.finest
-    rows = np.searchsorted(landcover.grid.row_edges, finest.grid.row_edges[:-1], side="right") - 1
-    cols = np.searchsorted(landcover.grid.col_edges, finest.grid.col_edges[:-1], side="right") - 1
+    inside = landcover.grid.spread(finest.grid)
     tiles = (landcover.class_id, _round_confidence(landcover)) if landcover.detail else ()
     planes = (
         finest.class_id,
         _round_confidence(finest),
-        *(plane[np.ix_(rows, cols)] for plane in tiles),
+        *(plane[inside] for plane in tiles),
         finest.best_class,
         finest.valid_share,
         *finest.probabilities.transpose(2, 0, 1),
