@@ -75,8 +75,8 @@ if TYPE_CHECKING:
     from geoclass.products.dataset import to_xarray
     from geoclass.products.files import read_map, write_map
     from geoclass.products.gather import find_maps
-    from geoclass.products.geopackage import to_geodataframe
     from geoclass.products.mosaic import merge_maps, write_mosaic
+    from geoclass.products.shapes import to_geodataframe
     from geoclass.products.style_files import write_styles
     from geoclass.report.card import describe_model
     from geoclass.report.charts import (
@@ -168,7 +168,7 @@ _HOMES = {
     "run_campaign": "geoclass.campaign.run",
     "sample_map": "geoclass.monitor.sampling",
     "score_on_tiles": "geoclass.learn.scoring",
-    "to_geodataframe": "geoclass.products.geopackage",
+    "to_geodataframe": "geoclass.products.shapes",
     "to_xarray": "geoclass.products.dataset",
     "train_on_tiles": "geoclass.learn.tasks",
     "update_monitor": "geoclass.monitor.files",

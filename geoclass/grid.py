@@ -132,14 +132,13 @@ class Grid:
             return np.full(pixels.shape, np.nan)
         planar = pixels * abs(self.transform.determinant)
         crs = pyproj.CRS.from_wkt(self.crs)
-        x, y = self.centres()
         unit_m2 = crs.axis_info[0].unit_conversion_factor ** 2 if crs.is_projected else np.inf
         # Asked at nine cells first: transforming millions of centres takes seconds.
-        few = np.ix_([0, self.rows // 2, -1], [0, self.cols // 2, -1])
-        if np.all(np.abs(self._ground_area(crs, x[few], y[few]) / unit_m2 - 1) <= AREA_TOLERANCE):
+        few = self.centres([0, self.rows // 2, -1], [0, self.cols // 2, -1])
+        if np.all(np.abs(self._ground_area(crs, *few) / unit_m2 - 1) <= AREA_TOLERANCE):
             areas: np.ndarray = planar * unit_m2 / 1e4
         else:
-            areas = planar * self._ground_area(crs, x, y) / 1e4
+            areas = planar * self._ground_area(crs, *self.centres()) / 1e4
         if not np.isfinite(areas).all():
             raise SceneError(
                 f"the scene reaches beyond where {crs.name} has a place on Earth: "
@@ -180,8 +179,17 @@ class Grid:
         """int64 (rows, cols): the scene's pixels in each cell."""
         return np.outer(np.diff(self.row_edges), np.diff(self.col_edges))
 
+    def spread(self, finer: Grid) -> tuple[np.ndarray, ...]:
+        """An index by which arrays (rows, cols) of this grid are repeated for a finer one's cells.
+
+        Both are of the same pixels, and the finer cells divide the others.
+        """
+        row = np.searchsorted(self.row_edges, finer.row_edges[:-1], side="right") - 1
+        col = np.searchsorted(self.col_edges, finer.col_edges[:-1], side="right") - 1
+        return np.ix_(row, col)
+
     def centres(
-        self, rows: slice = slice(None), cols: slice = slice(None)
+        self, rows: slice | list[int] = slice(None), cols: slice | list[int] = slice(None)
     ) -> tuple[np.ndarray, np.ndarray]:
         """X and y of the middle of each cell, float64 (rows, cols); of all, or of some."""
         py = ((self.row_edges[:-1] + self.row_edges[1:]) / 2)[rows]

@@ -170,40 +170,47 @@ class LandCoverMap:
         return self.contract.legend
 
     @property
+    def best_probability(self) -> np.ndarray:
+        """uint8 (rows, cols): that of `best_class`; 250 is certainty, 0 where not classified."""
+        best = np.where(self.best_class != NODATA, self.best_class, 0)[:, :, None]
+        chosen = np.take_along_axis(self.probabilities, best, axis=2)[:, :, 0]
+        return np.where(self.best_class != NODATA, chosen, np.uint8(0))
+
+    @property
     def confidence(self) -> np.ndarray:
         """float64 (rows, cols): probability of `best_class`, 0–1; NaN where not classified."""
-        classified = self.best_class != NODATA
-        best = np.where(classified, self.best_class, 0)[:, :, None]
-        chosen = np.take_along_axis(self.probabilities, best, axis=2)[:, :, 0]
-        return np.where(classified, chosen / FULL_SCALE, np.nan)
+        return np.where(self.best_class != NODATA, self.best_probability / FULL_SCALE, np.nan)
 
     def areas(self) -> list[AreaRow]:
         """Cells and hectares of each class and of unknown and masked cells, in legend order.
 
-        Where the map has no place on Earth hectares are NaN, and shares are those of pixels.
+        The cells are the finest that the map has. Where it has no place on Earth hectares are
+        NaN, and shares are those of pixels.
         """
-        area_ha = self.grid.areas_ha()
-        weights = area_ha if self.grid.crs is not None else self.grid.pixel_counts()
-        total = float(weights[self.class_id != NODATA].sum())
+        finest = self.finest
+        codes, area_ha = finest.class_id.ravel(), finest.grid.areas_ha()
+        weights = area_ha if finest.grid.crs is not None else finest.grid.pixel_counts()
+        cells = np.bincount(codes, minlength=256)
+        hectares, weight = (
+            np.bincount(codes, w.ravel(), minlength=256) for w in (area_ha, weights)
+        )
+        total = float(weight[:NODATA].sum())
         kinds: list[tuple[int, str, str, str | None]] = [
             (c.class_id, c.name, c.title, c.group) for c in self.legend.classes
         ]
         kinds += [(s.code, s.name, s.title, None) for s in STATUS_STYLES]
-        rows = []
-        for code, name, title, group in kinds:
-            inside = self.class_id == code
-            rows.append(
-                AreaRow(
-                    class_id=code,
-                    name=name,
-                    title=title,
-                    group=group,
-                    cells=int(inside.sum()),
-                    area_ha=float(area_ha[inside].sum()),
-                    share=float(weights[inside].sum()) / total if total else 0.0,
-                )
+        return [
+            AreaRow(
+                class_id=code,
+                name=name,
+                title=title,
+                group=group,
+                cells=int(cells[code]),
+                area_ha=float(hectares[code]),
+                share=float(weight[code]) / total if total else 0.0,
             )
-        return rows
+            for code, name, title, group in kinds
+        ]
 
 
 def quantise_probabilities(probabilities: np.ndarray) -> np.ndarray:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -177,11 +178,44 @@ def make_landcover(rows: int = 3, cols: int = 4, *, seed: int = 0, **changes: An
     return LandCoverMap(**{**fields, **changes})
 
 
+def make_detailed(
+    rows: int = 3, cols: int = 4, *, seed: int = 0, stride: int = 16, **changes: Any
+) -> LandCoverMap:
+    """The same with a detail: patches of some cells, of all statuses; `changes` are its own."""
+    whole = make_landcover(rows, cols, seed=seed)
+    grid = replace(whole.grid, stride=stride)
+    generator = np.random.default_rng(seed + 1)
+    shape = (grid.rows, grid.cols)
+    kinds = generator.integers(0, 13, (-(-grid.rows // 2), -(-grid.cols // 2))).repeat(2, 0)
+    kinds = kinds.repeat(2, 1)[: grid.rows, : grid.cols].astype(np.uint8)
+    probabilities = quantise_probabilities(
+        generator.dirichlet(np.ones(10) * 0.3, grid.rows * grid.cols)
+    ).reshape(*shape, 10)
+    seen = kinds < 11
+    best = np.where(kinds < 10, kinds, np.where(seen, 7, NODATA)).astype(np.uint8)
+    probabilities[~seen] = 0
+    class_id = np.where(kinds < 10, kinds, kinds + (UNKNOWN - 10)).astype(np.uint8)
+    fields = {
+        "class_id": class_id,
+        "best_class": best,
+        "probabilities": probabilities,
+        "valid_share": np.where(class_id == NODATA, 7, 250).astype(np.uint8),
+        "mask_reason": np.where(
+            class_id == MASKED, 1 + (best.cumsum() % 2).reshape(shape), 0
+        ).astype(np.uint8),
+    }
+    detail = replace(whole, grid=grid, **{**fields, **changes})
+    return replace(whole, detail=detail)
+
+
 def assert_equal_maps(one: LandCoverMap, other: LandCoverMap) -> None:
     for name in ("grid", "contract", "provenance"):
         assert getattr(one, name) == getattr(other, name), name
     for name in ("class_id", "best_class", "probabilities", "valid_share", "mask_reason"):
         np.testing.assert_array_equal(getattr(one, name), getattr(other, name), err_msg=name)
+    assert (one.detail is None) == (other.detail is None)
+    if one.detail is not None and other.detail is not None:
+        assert_equal_maps(one.detail, other.detail)
 
 
 @pytest.fixture

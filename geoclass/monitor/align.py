@@ -88,7 +88,9 @@ class Stack:
 
 
 def stack_maps(maps: Sequence[DatedMap], settings: AlignSettings | None = None) -> Stack:
-    """Lay maps over one another; maps of one date are put together where they do not overlap.
+    """Lay the finest cells of maps over one another.
+
+    Maps of one date are put together where they do not overlap.
 
     Raises SettingsError where model, radiometry, legend or cells differ, or where two maps of
     one date show the same cell.
@@ -96,7 +98,8 @@ def stack_maps(maps: Sequence[DatedMap], settings: AlignSettings | None = None) 
     settings = settings or AlignSettings()
     if not maps:
         raise SettingsError("no maps were given: give those of two dates or more")
-    maps = sorted(maps, key=lambda item: item.day)
+    maps = [replace(item, landcover=item.landcover.finest) for item in maps]
+    maps.sort(key=lambda item: item.day)
     first = maps[0].landcover
     _check_places(maps)
     mismatches = tuple(

@@ -16,9 +16,10 @@ from geoclass.monitor.belief import Belief, form_belief
 from geoclass.monitor.dates import as_dated
 from geoclass.monitor.layers import as_days
 from geoclass.monitor.markov import find_likelihoods, transitions_between
+from geoclass.monitor.outlines import find_firsts, outline_cells
 from geoclass.monitor.settings import AlignSettings, SeriesSettings
 from geoclass.monitor.stored import (
-    collect_blobs,
+    collect_arrays,
     describe_stack,
     parse_series_settings,
     read_description,
@@ -190,11 +191,11 @@ def write_change(
         "GEOCLASS_MISMATCHES": "; ".join(change.stack.mismatches) or "none",
     }
     layers = [
-        _build_cells(change),
+        build_cells(change),
         Layer(name="transitions", columns=compare_areas(change)),
         Layer(name="areas", columns=list_areas(change)),
     ]
-    write_layers(Path(path), layers, items, collect_blobs(change.stack))
+    write_layers(Path(path), layers, items, collect_arrays(change.stack))
 
 
 def read_change(path: Path | str) -> Change:
@@ -212,20 +213,24 @@ def read_change(path: Path | str) -> Change:
     return compare_dates(stack, settings)
 
 
-def _build_cells(change: Change) -> Layer:
+def build_cells(change: Change) -> Layer:
+    """A polygon a cell; of large maps one for neighbours of the same classes and status."""
     stack = change.stack
-    legend = stack.contract.legend
-    rows, cols = np.nonzero((stack.class_id != NODATA).any(axis=0))
+    grid, legend = stack.grid, stack.contract.legend
+    cell = np.flatnonzero((stack.class_id != NODATA).any(axis=0))
     names, groups = np.full(256, None, dtype=object), np.full(256, None, dtype=object)
     for item in legend.classes:
         names[item.class_id], groups[item.class_id] = item.name, item.group
     for style in STATUS_STYLES:
         names[style.code] = style.name
-    old, new = stack.class_id[:, rows, cols]
-    probability = change.probability[rows, cols].astype(float)
-    status = np.full(len(rows), "no claim", dtype=object)
-    status[probability <= CHANGED] = "no change"
-    status[probability > CHANGED] = "changed"
+    old, new = stack.class_id.reshape(2, -1)[:, cell]
+    probability = change.probability.ravel()[cell].astype(float)
+    status = np.where(np.isnan(probability), 0, np.where(probability > CHANGED, 2, 1))
+    place, polygons = outline_cells(grid, cell, (status << 8 | old) << 8 | new)
+    first, area = find_firsts(place), grid.areas_ha().ravel()[cell]
+    area_ha = np.bincount(place, area)
+    old, new, status = old[first], new[first], status[first]
+    rows, cols = np.divmod(cell[first], grid.cols)
     kinds = (("changed", "#b2182b"), ("no change", "#e0e0e0"), ("no claim", "#bdbdbd"))
     return Layer(
         name="change",
@@ -234,14 +239,14 @@ def _build_cells(change: Change) -> Layer:
             "old_group": groups[old],
             "new_class": names[new],
             "new_group": groups[new],
-            "probability": probability.round(4),
-            "status": status,
-            "area_ha": stack.grid.areas_ha()[rows, cols].round(4),
+            "probability": (np.bincount(place, area * probability) / area_ha).round(4),
+            "status": np.array(["no claim", "no change", "changed"], dtype=object)[status],
+            "area_ha": area_ha.round(4),
             "row": rows.astype(np.int32),
             "col": cols.astype(np.int32),
         },
-        polygons=stack.grid.polygons(rows, cols),
-        crs=str(stack.grid.crs),
+        polygons=polygons,
+        crs=str(grid.crs),
         styles={
             "Probability of change": VectorStyle(
                 title="How probable it is that the class changed",

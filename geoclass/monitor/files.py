@@ -20,7 +20,7 @@ from geoclass.monitor.dates import as_dated
 from geoclass.monitor.layers import build_layers
 from geoclass.monitor.settings import AlignSettings, MonitorSettings
 from geoclass.monitor.stored import (
-    collect_blobs,
+    collect_arrays,
     describe_stack,
     parse_series_settings,
     read_description,
@@ -53,7 +53,7 @@ def write_monitor(
         **describe_stack(result.stack),
     }
     items = {ITEM: json.dumps(described), "ATTRIBUTION": result.stack.attribution}
-    write_layers(Path(path), build_layers(result, zones), items, collect_blobs(result.stack))
+    write_layers(Path(path), build_layers(result, zones), items, collect_arrays(result.stack))
 
 
 def write_tables(

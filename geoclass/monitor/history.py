@@ -166,9 +166,13 @@ def match_alerts(
     # Standing alerts first, then by cells shared; equal cases in order of number and place.
     order = sorted(shared, key=lambda pair: (pair[0] in past, -shared[pair], *pair))
     number_of: dict[int, int] = {}
+    taken: set[int] = set()
+    heirs: dict[int, int] = {}
     for number, place in order:
-        if place not in number_of and number not in number_of.values():
+        heirs.setdefault(number, place)
+        if place not in number_of and number not in taken:
             number_of[place] = number
+            taken.add(number)
     following = max([0, *standing, *past]) + 1
     news, rows = [], []
     for place, event in enumerate(found):
@@ -180,11 +184,10 @@ def match_alerts(
         if step is not None:
             rows.append(_row(event, day, step))
     for number, alert in standing.items():
-        if number in number_of.values():
+        if number in taken:
             continue
-        heirs = [place for (other, place) in order if other == number]
-        into = news[heirs[0]].alert_id if heirs else None
-        rows.append(_row(alert, day, "merged" if heirs else "withdrawn", into))
+        into = news[heirs[number]].alert_id if number in heirs else None
+        rows.append(_row(alert, day, "withdrawn" if into is None else "merged", into))
     return sorted(news, key=lambda alert: alert.alert_id), rows
 
 

@@ -10,6 +10,7 @@ import shapely
 
 from geoclass.monitor.alerts import LEVELS
 from geoclass.monitor.history import Alert
+from geoclass.monitor.outlines import find_firsts, outline_cells
 from geoclass.monitor.tables import find_periods, list_transitions, sum_areas
 from geoclass.monitor.watch import Monitoring
 from geoclass.products.layers import Layer
@@ -61,28 +62,32 @@ def build_layers(result: Monitoring, zones: Mapping[str, np.ndarray] | None = No
 
 
 def build_series(result: Monitoring) -> Layer:
-    """One polygon a cell and period of one smoothed class."""
+    """One polygon a cell and period of one smoothed class; of large maps, neighbours share them."""
     grid, belief = result.stack.grid, result.belief
     periods = find_periods(result)
-    rows, cols = np.divmod(periods.cell, grid.cols)
     days = as_days(result.stack.dates)
+    kind = (periods.first * len(days) + periods.last) * len(belief.names) + periods.state
+    place, polygons = outline_cells(grid, periods.cell, kind)
+    chosen, area = find_firsts(place), result.area_ha[periods.cell]
+    area_ha = np.bincount(place, area)
+    probability = np.bincount(place, area * periods.probability) / area_ha
+    rows, cols = np.divmod(periods.cell[chosen], grid.cols)
+    state = periods.state[chosen]
     # A period lasts until the day before the next begins, so that no two are shown at once.
     following = np.append(days[1:] - 1, days[-1])
-    cells, place = np.unique(periods.cell, return_inverse=True)
-    squares = grid.polygons(*np.divmod(cells, grid.cols))
     return Layer(
         name="series",
         columns={
-            "class_name": np.array(belief.names, dtype=object)[periods.state],
-            "group": np.array(belief.groups, dtype=object)[periods.state],
-            "probability": periods.probability.astype(float).round(4),
-            "valid_from": days[periods.first],
-            "valid_to": following[periods.last],
-            "area_ha": result.area_ha[periods.cell].round(4),
+            "class_name": np.array(belief.names, dtype=object)[state],
+            "group": np.array(belief.groups, dtype=object)[state],
+            "probability": probability.round(4),
+            "valid_from": days[periods.first[chosen]],
+            "valid_to": following[periods.last[chosen]],
+            "area_ha": area_ha.round(4),
             "row": rows.astype(np.int32),
             "col": cols.astype(np.int32),
         },
-        polygons=squares[place],
+        polygons=polygons,
         crs=str(grid.crs),
         styles={
             "Class over time": VectorStyle(

@@ -73,7 +73,8 @@ def sample_map(
 
 
 def stratify_map(landcover: LandCoverMap) -> Strata:
-    """Strata that are the map's classes; classes without a cell are left out."""
+    """Strata that are the classes of the map's finest cells; those without a cell are left out."""
+    landcover = landcover.finest
     present = [c for c in landcover.legend.classes if (landcover.class_id == c.class_id).any()]
     stratum = np.full(landcover.class_id.shape, -1, dtype=np.int64)
     accuracy = np.zeros(len(present))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from datetime import date
 from pathlib import Path
@@ -16,7 +17,8 @@ from geoclass.errors import OutputError
 from geoclass.grid import Grid
 from geoclass.monitor.align import Stack
 from geoclass.monitor.settings import PairRate, SeriesSettings
-from geoclass.products.layers import read_blobs, read_layer_items
+from geoclass.products.blobs import read_blobs
+from geoclass.products.layers import read_layer_items
 
 
 def describe_stack(stack: Stack) -> dict[str, Any]:
@@ -35,13 +37,13 @@ def describe_stack(stack: Stack) -> dict[str, Any]:
     }
 
 
-def collect_blobs(stack: Stack) -> dict[str, bytes]:
+def collect_arrays(stack: Stack) -> dict[str, np.ndarray]:
     """The arrays of a stack."""
-    blobs = {}
+    arrays = {}
     for number, day in enumerate(stack.dates):
-        blobs[f"class_id {day}"] = stack.class_id[number].tobytes()
-        blobs[f"probabilities {day}"] = stack.probabilities[number].tobytes()
-    return blobs
+        arrays[f"class_id {day}"] = stack.class_id[number]
+        arrays[f"probabilities {day}"] = stack.probabilities[number]
+    return arrays
 
 
 def read_description(path: Path, *, layer: str, item: str, version: int) -> dict[str, Any]:
@@ -72,15 +74,11 @@ def read_stack(path: Path, described: Mapping[str, Any]) -> Stack:
     """The stack that a file keeps."""
     grid = Grid.from_json(described["grid"])
     contract = Contract.from_json(described["contract"])
-    blobs = read_blobs(path)
-    shape = (grid.rows, grid.cols)
 
     def stored(kind: str, *more: int) -> np.ndarray:
-        planes = [
-            np.frombuffer(blobs[f"{kind} {day}"], dtype=np.uint8).reshape(*shape, *more)
-            for day in described["dates"]
-        ]
-        return np.stack(planes)
+        shape = (grid.rows, grid.cols, *more)
+        sizes = {f"{kind} {day}": math.prod(shape) for day in described["dates"]}
+        return np.stack(list(read_blobs(path, sizes).values())).reshape(-1, *shape)
 
     return Stack(
         grid=grid,

@@ -20,7 +20,10 @@ from geoclass.legend import NODATA
 BLOCK = 512
 """Pixels a side of a block; the smallest overview is no larger."""
 
-DEFAULTS = {"COMPRESS": "DEFLATE", "PREDICTOR": "YES", "BIGTIFF": "IF_SAFER"}
+DEFAULTS = {
+    "COMPRESS": "DEFLATE", "LEVEL": "1", "PREDICTOR": "NO", "BIGTIFF": "IF_SAFER",
+    "NUM_THREADS": "ALL_CPUS",
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

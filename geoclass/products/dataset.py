@@ -19,7 +19,9 @@ GRID_MAPPING = "spatial_ref"
 
 
 def to_xarray(landcover: LandCoverMap) -> xarray.Dataset:
-    """The map as arrays with coordinates; needs xarray, `pip install 'geoclass[xarray]'`.
+    """The finest cells of the map as arrays with coordinates.
+
+    Needs xarray: `pip install 'geoclass[xarray]'`.
 
     On `y` and `x`, the middles of whole cells: `class_id` and `best_class`, uint8 with the names
     as `flag_values` and `flag_meanings` and 255 as nodata; `confidence` and `valid_share`,
@@ -36,6 +38,7 @@ def to_xarray(landcover: LandCoverMap) -> xarray.Dataset:
         raise GeoclassError(
             "to_xarray needs xarray, which is not installed: pip install 'geoclass[xarray]'"
         ) from error
+    landcover = landcover.finest
     legend, provenance = landcover.legend, landcover.provenance
     classified = (landcover.best_class != NODATA)[:, :, None]
     probabilities = np.where(classified, landcover.probabilities / np.float32(FULL_SCALE), np.nan)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 from geoclass.contract import Contract
@@ -12,8 +13,34 @@ from geoclass.grid import Grid
 from geoclass.landcover import LandCoverMap, Provenance
 from geoclass.products.formats import AS_USUAL, FileSettings
 
-SCHEMA_VERSION = 2
-"""Raised when a reader of the old files would misunderstand a new one."""
+SCHEMA_VERSION = 3
+"""Raised when a reader of the old files would misunderstand a new one.
+
+1 knew no reasons of masks; 2 no detail, and had a table of cells in a GeoPackage.
+"""
+
+PLANES = ("class_id", "best_class", "valid_share", "mask_reason")
+"""Of a map, beside its probabilities."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Document:
+    """All of a map but its numbers."""
+
+    version: int
+    """Of the schema."""
+    grids: tuple[Grid, ...]
+    """The map's, and its detail's where it has one."""
+    contract: Contract
+    provenance: Provenance
+
+    def build(self, levels: Iterable[Mapping[str, Any]]) -> LandCoverMap:
+        """The map, from the arrays of each grid by name."""
+        whole, *finer = [
+            LandCoverMap(grid=grid, contract=self.contract, provenance=self.provenance, **arrays)
+            for grid, arrays in zip(self.grids, levels, strict=True)
+        ]
+        return replace(whole, detail=finer[0]) if finer else whole
 
 
 def describe_map(landcover: LandCoverMap, settings: FileSettings = AS_USUAL) -> dict[str, str]:
@@ -22,6 +49,7 @@ def describe_map(landcover: LandCoverMap, settings: FileSettings = AS_USUAL) -> 
     whole = {
         "schema_version": SCHEMA_VERSION,
         "grid": landcover.grid.to_json(),
+        "detail_stride": landcover.detail.grid.stride if landcover.detail else None,
         "contract": landcover.contract.to_json(),
         "provenance": provenance.to_json(),
     }
@@ -54,8 +82,8 @@ MERGED = "GEOCLASS_SCENES"
 """Metadata item of a map that is merged from those of so many scenes."""
 
 
-def parse_document(path: str, items: Mapping[str, str] | None) -> dict[str, Any]:
-    """Grid, contract and provenance from a file's metadata items.
+def parse_document(path: str, items: Mapping[str, str] | None) -> Document:
+    """What a file's metadata items say of a map.
 
     Raises OutputError where they are missing, newer than this program, or damaged.
     """
@@ -74,10 +102,12 @@ def parse_document(path: str, items: Mapping[str, str] | None) -> dict[str, Any]
                 f"{path} has schema version {version}, this geoclass knows up to "
                 f"{SCHEMA_VERSION}: update geoclass"
             )
-        return {
-            "grid": Grid.from_json(whole["grid"]),
-            "contract": Contract.from_json(whole["contract"]),
-            "provenance": Provenance.from_json(whole["provenance"]),
-        }
+        grid, stride = Grid.from_json(whole["grid"]), whole.get("detail_stride")
+        return Document(
+            version=version,
+            grids=(grid,) if stride is None else (grid, replace(grid, stride=stride)),
+            contract=Contract.from_json(whole["contract"]),
+            provenance=Provenance.from_json(whole["provenance"]),
+        )
     except (ValueError, KeyError, TypeError) as error:
         raise OutputError(f"the description inside {path} is damaged: {error}") from error

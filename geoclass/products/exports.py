@@ -1,7 +1,8 @@
 """Land-cover maps as polygons for other programs: GeoParquet, FlatGeobuf, GeoJSON.
 
-They hold what the layer `landcover` of a GeoPackage holds, cells without data left out, and are
-not read back. The style stands beside them in `.qml`, which QGIS reads.
+They hold what the layer `detail` of a GeoPackage holds, or `landcover` where the map has no
+detail, cells without data left out, and are not read back. The style stands beside them in
+`.qml`, which QGIS reads.
 """
 
 from __future__ import annotations
@@ -17,8 +18,8 @@ from geoclass.errors import OutputError
 from geoclass.landcover import LandCoverMap
 from geoclass.products.document import describe_map, summarise_map
 from geoclass.products.formats import FileSettings
-from geoclass.products.geopackage import name_columns, to_geodataframe
 from geoclass.products.qml import format_qml
+from geoclass.products.shapes import name_columns, to_geodataframe
 from geoclass.products.styles import map_styles
 
 _ROWS_A_GROUP = 50_000
@@ -76,7 +77,7 @@ def write_geojson(landcover: LandCoverMap, path: Path, settings: FileSettings) -
     # GeoJSON has one text for everything.
     marks = f"fingerprint {items['GEOCLASS_FINGERPRINT']}, request {items['GEOCLASS_REQUEST']}"
     pyogrio.write_dataframe(
-        cells.assign(date=landcover.provenance.date),
+        cells.assign(date=landcover.provenance.date) if "date" in cells else cells,
         path,
         layer="landcover",
         driver="GeoJSON",
@@ -90,11 +91,19 @@ def write_geojson(landcover: LandCoverMap, path: Path, settings: FileSettings) -
 
 
 def _make_rows(landcover: LandCoverMap, settings: FileSettings) -> gpd.GeoDataFrame:
-    """What is written; cells stay cells, which are nowhere else in these files, but on demand."""
+    """What is written, of the finest cells that there are."""
     return to_geodataframe(
-        landcover,
+        landcover.finest,
         probabilities=settings.probabilities,
-        dissolve=settings.wants_patches(landcover.class_id.size),
+        dissolve=_dissolves(landcover, settings),
+    )
+
+
+def _dissolves(landcover: LandCoverMap, settings: FileSettings) -> bool:
+    """Of a map without detail cells stay cells, which are nowhere else in these files."""
+    finest = landcover.finest
+    return settings.wants_patches(
+        finest.class_id.size, usual_from=0 if landcover.detail is not None else None
     )
 
 
@@ -143,7 +152,7 @@ def _write_style(landcover: LandCoverMap, path: Path, settings: FileSettings) ->
     aliases = name_columns(
         landcover.legend,
         probabilities=settings.probabilities,
-        dissolve=settings.wants_patches(landcover.class_id.size),
+        dissolve=_dissolves(landcover, settings),
     )
     style = map_styles(landcover.legend, aliases)["Class"]
     path.with_suffix(".qml").write_text(format_qml(style), encoding="utf-8")

@@ -2,44 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from datetime import date
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-import geopandas as gpd
 import numpy as np
 import pandas as pd
 import pyogrio
 from pyogrio.errors import DataLayerError, DataSourceError
 
 from geoclass.errors import OutputError
-from geoclass.landcover import MASK_REASONS, STATUS_NAMES, LandCoverMap
-from geoclass.legend import STATUS_STYLES, Legend
-from geoclass.products.document import describe_map, parse_document, summarise_map
-from geoclass.products.formats import AS_USUAL, DISSOLVED_FROM, FileSettings
-from geoclass.products.shapes import Shapes, shape_cells, shape_patches, shape_rows
-from geoclass.products.style_table import write_style_table
-from geoclass.products.styles import map_styles
-
-ALIASES = (
-    ("class_id", "Class number"),
-    ("class_name", "Class"),
-    ("class_title", "Name of the class"),
-    ("group", "Group"),
-    ("best_class", "Likeliest class"),
-    ("confidence", "Confidence (0–1)"),
-    ("status", "Status"),
-    ("mask_reason", "Masked for"),
-    ("valid_share", "Share of valid pixels"),
-    ("area_ha", "Area (ha)"),
-    ("row", "Row"),
-    ("col", "Column"),
-    ("scene", "Scene"),
-    ("date", "Date of sensing"),
+from geoclass.grid import Grid
+from geoclass.landcover import LandCoverMap
+from geoclass.products.blobs import read_blobs, write_blobs
+from geoclass.products.document import (
+    PLANES,
+    Document,
+    describe_map,
+    parse_document,
+    summarise_map,
 )
+from geoclass.products.formats import AS_USUAL, DISSOLVED_FROM, FileSettings
+from geoclass.products.shapes import name_columns, shape_patches, shape_rows
+from geoclass.products.style_table import write_style_table
+from geoclass.products.styles import VectorStyle, map_styles
 
 CELLS_AT_A_TIME = 500_000
-"""Written at a time: a large map's table would be held twice, and its polygons take 1 kB each."""
+"""Written at a time: their polygons take 1 kB each."""
+
+TITLES = {"landcover": "Land cover", "detail": "Land cover in detail"}
 
 # 1.2 holds all that is written here; QGIS 3.22 warns of anything newer than it knows.
 DATASET_OPTIONS = {"VERSION": "1.2"}
@@ -48,68 +38,91 @@ DATASET_OPTIONS = {"VERSION": "1.2"}
 def write_geopackage(
     landcover: LandCoverMap, path: Path, settings: FileSettings = AS_USUAL
 ) -> None:
-    """Write layers `landcover`, `areas` and `cells`, and the styles, into a new file."""
-    dissolve = settings.wants_patches(landcover.class_id.size, usual_from=DISSOLVED_FROM["gpkg"])
-    _write_polygons(landcover, path, settings, dissolve=dissolve)
-    _write_table(_areas_table(landcover), path, "areas")
-    for first in range(0, landcover.class_id.size, CELLS_AT_A_TIME):
-        _write_table(_cells_table(landcover, first), path, "cells", append=first > 0)
-    aliases = name_columns(
-        landcover.legend, probabilities=settings.probabilities, dissolve=dissolve
+    """Write layers `detail`, where there is one, and `landcover`, `areas`, cells and styles."""
+    styles = {}
+    if landcover.detail is not None:  # first, for of a file's layers QGIS draws the first on top
+        dissolve = settings.wants_patches(landcover.detail.class_id.size, usual_from=0)
+        styles["detail"] = _write_polygons(
+            landcover.detail, path, "detail", settings, dissolve=dissolve
+        )
+    few = landcover.detail is not None or not settings.wants_patches(
+        landcover.class_id.size, usual_from=DISSOLVED_FROM["gpkg"]
     )
-    write_style_table(path, {"landcover": map_styles(landcover.legend, aliases)})
+    styles["landcover"] = _write_polygons(
+        landcover,
+        path,
+        "landcover",
+        settings,
+        dissolve=not few,
+        items=describe_map(landcover, settings),
+    )
+    pyogrio.write_dataframe(_areas_table(landcover), path, layer="areas", driver="GPKG")
+    write_style_table(path, styles)
+    write_blobs(path, _list_arrays(landcover))
 
 
 def _write_polygons(
-    landcover: LandCoverMap, path: Path, settings: FileSettings, *, dissolve: bool
-) -> None:
-    """The layer `landcover`; cells that are not dissolved some rows after the other."""
+    level: LandCoverMap,
+    path: Path,
+    layer: str,
+    settings: FileSettings,
+    *,
+    dissolve: bool,
+    items: Mapping[str, str] | None = None,
+) -> dict[str, VectorStyle]:
+    """A layer, cells that are not dissolved some rows after the other; its styles."""
+    shares = settings.probabilities
     if dissolve:
-        parts = iter([shape_patches(landcover, probabilities=settings.probabilities)])
+        parts = iter([shape_patches(level, probabilities=shares)])
     else:
-        rows = max(1, CELLS_AT_A_TIME // landcover.grid.cols)
-        parts = shape_rows(landcover, rows, probabilities=settings.probabilities)
-    for number, shapes in enumerate(parts):
-        pyogrio.write_dataframe(
-            _tabulate(shapes, landcover, probabilities=settings.probabilities, dissolve=dissolve),
+        rows = max(1, CELLS_AT_A_TIME // level.grid.cols)
+        parts = shape_rows(level, rows, probabilities=shares)
+    for number, part in enumerate(parts):
+        pyogrio.raw.write(
             path,
-            layer="landcover",
+            part.wkb,
+            list(part.columns.values()),
+            list(part.columns),
+            crs=level.grid.crs,
+            layer=layer,
             driver="GPKG",
             geometry_type="Polygon",
             append=number > 0,
             # Of the layer: for metadata of the whole file, GDAL leaves a .aux.xml at every opening.
-            layer_metadata=describe_map(landcover, settings),
+            layer_metadata=items,
             dataset_options=DATASET_OPTIONS,
             # GDAL makes the index when the first part is there, and adds the others to it.
             layer_options={
                 "GEOMETRY_NAME": "geom",
                 "SPATIAL_INDEX": "YES",
-                "IDENTIFIER": "Land cover",
-                "DESCRIPTION": summarise_map(landcover),
+                "IDENTIFIER": TITLES[layer],
+                "DESCRIPTION": summarise_map(level),
             },
         )
+    aliases = name_columns(
+        level.legend,
+        probabilities=shares,
+        dissolve=dissolve,
+        detailed=level.detail is not None,
+    )
+    return map_styles(level.legend, aliases)
 
 
 def read_geopackage(path: Path) -> LandCoverMap:
     """The map that `write_geopackage` wrote; OutputError for any other file."""
     document = parse_document(str(path), read_items(path))
-    try:
-        cells = pyogrio.read_dataframe(path, layer="cells")
-    except (DataLayerError, DataSourceError) as error:
-        raise OutputError(f"the table of cells in {path} cannot be read: {error}") from error
-    grid, contract = document["grid"], document["contract"]
-    shape = (grid.rows, grid.cols)
-    if len(cells) != grid.rows * grid.cols:
-        raise OutputError(f"{path} has {len(cells)} cells, expected {grid.rows * grid.cols}")
-    cells = cells.sort_values(["row", "col"])
-    if "mask_reason" not in cells:  # as in maps of schema version 1
-        cells["mask_reason"] = 0
-    planes = [cells[name].to_numpy(np.uint8).reshape(shape) for name in _CELL_PLANES]
-    probabilities = cells[_probability_columns(len(contract.legend))].to_numpy(np.uint8)
-    return LandCoverMap(
-        **document,
-        **dict(zip(_CELL_PLANES, planes, strict=True)),
-        probabilities=probabilities.reshape(*shape, -1),
+    if document.version < 3:
+        return document.build([_read_cells(path, document)])
+    classes = len(document.contract.legend)
+    sizes = {
+        f"{prefix}{name}": grid.rows * grid.cols
+        for prefix, grid in zip(_PREFIXES, document.grids, strict=False)
+        for name in (*PLANES, *_name_probabilities(classes))
+    }
+    arrays = read_blobs(path, sizes)
+    return document.build(
+        _shape_arrays(arrays, prefix, grid, classes)
+        for prefix, grid in zip(_PREFIXES, document.grids, strict=False)
     )
 
 
@@ -124,103 +137,52 @@ def read_items(path: Path | str) -> dict[str, str] | None:
     return items
 
 
-_CELL_PLANES = ("class_id", "best_class", "valid_share", "mask_reason")
+_PREFIXES = ("", "detail ")
+"""Of the names of arrays: of the map's own, and of its detail's."""
 
 
-def _probability_columns(classes: int) -> list[str]:
-    return [f"p{i}" for i in range(classes)]
+def _name_probabilities(classes: int) -> list[str]:
+    return [f"p{k}" for k in range(classes)]
 
 
-def name_columns(
-    legend: Legend, *, probabilities: bool, dissolve: bool = False
-) -> list[tuple[str, str]]:
-    """(column, name for people) of `to_geodataframe`."""
-    named = [(f"p_{c.name}", f"Probability of {c.title} (0–1)") for c in legend.classes]
-    counted = [("cells", "Cells")] if dissolve else []
-    return [*ALIASES, *counted, *(named if probabilities else [])]
+def _list_arrays(landcover: LandCoverMap) -> Iterator[tuple[str, np.ndarray]]:
+    """Of both levels, uint8 (rows, cols) by name; a class's probabilities lie together."""
+    for prefix, level in zip(_PREFIXES, (landcover, landcover.detail), strict=True):
+        if level is not None:
+            for name in PLANES:
+                yield f"{prefix}{name}", getattr(level, name)
+            for k, name in enumerate(_name_probabilities(len(level.legend))):
+                yield f"{prefix}{name}", level.probabilities[:, :, k]
 
 
-def to_geodataframe(
-    landcover: LandCoverMap, *, probabilities: bool = False, dissolve: bool = False
-) -> gpd.GeoDataFrame:
-    """One row a cell that is not nodata: its polygon and the columns of the GeoPackage.
-
-    class_id, class_name, group, best_class, confidence (0–1), status, mask_reason, valid_share
-    (0–1), area_ha, row, col, scene, date; with `probabilities` also p_CLASS (0–1) for each class.
-    Confidence and probabilities are NaN where a cell was not classified.
-
-    With `dissolve` one row a patch of neighbouring cells of one class and status, as
-    `shape_patches` describes it, with a column `cells`, how many.
-    """
-    shape = shape_patches if dissolve else shape_cells
-    return _tabulate(
-        shape(landcover, probabilities=probabilities),
-        landcover,
-        probabilities=probabilities,
-        dissolve=dissolve,
-    )
+def _shape_arrays(
+    arrays: dict[str, np.ndarray], prefix: str, grid: Grid, classes: int
+) -> dict[str, np.ndarray]:
+    """Those of one level, as its map wants them; they are taken out of `arrays`."""
+    shape = (grid.rows, grid.cols)
+    planes = {name: arrays.pop(f"{prefix}{name}").reshape(shape) for name in PLANES}
+    probabilities = np.empty((*shape, classes), dtype=np.uint8)
+    for k, name in enumerate(_name_probabilities(classes)):
+        probabilities[:, :, k] = arrays.pop(f"{prefix}{name}").reshape(shape)
+    return {**planes, "probabilities": probabilities}
 
 
-def _tabulate(
-    shapes: Shapes, landcover: LandCoverMap, *, probabilities: bool, dissolve: bool
-) -> gpd.GeoDataFrame:
-    """Some rows of what `to_geodataframe` gives."""
-    legend, provenance = landcover.legend, landcover.provenance
-    n, codes = len(shapes.polygons), shapes.class_id
-    statuses = _look_up({c.class_id: "classified" for c in legend.classes} | STATUS_NAMES)
-    names = _look_up({c.class_id: c.name for c in legend.classes} | STATUS_NAMES)
-    titles = _look_up(
-        {c.class_id: c.title for c in legend.classes} | {s.code: s.title for s in STATUS_STYLES}
-    )
-    groups = _look_up({c.class_id: c.group for c in legend.classes})
-    reasons = _look_up({i: name or None for i, name in enumerate(MASK_REASONS)})
-    class_names = _look_up({c.class_id: c.name for c in legend.classes})
-    day = pd.Timestamp(date.fromisoformat(provenance.date)) if provenance.date else pd.NaT
-    counted = {"cells": shapes.cells.astype(np.int32)} if dissolve else {}
-    columns = dict(enumerate(legend.names)) if probabilities else {}
-    return gpd.GeoDataFrame(
-        {
-            "class_id": codes.astype(np.int32),
-            "class_name": names[codes],
-            "class_title": titles[codes],
-            "group": groups[codes],
-            "best_class": class_names[shapes.best_class],
-            "confidence": shapes.confidence,
-            "status": statuses[codes],
-            "mask_reason": reasons[shapes.mask_reason],
-            "valid_share": shapes.valid_share,
-            "area_ha": shapes.area_ha.round(4),
-            "row": shapes.row.astype(np.int32),
-            "col": shapes.col.astype(np.int32),
-            "scene": np.full(n, provenance.scene, dtype=object),
-            "date": pd.Series([day] * n, dtype="datetime64[ms]"),
-            **counted,
-            **{f"p_{name}": shapes.probabilities[:, i] for i, name in columns.items()},
-        },
-        geometry=shapes.polygons,
-        crs=landcover.grid.crs,
-    )
-
-
-def _look_up(texts: Mapping[int, str | None]) -> np.ndarray:
-    """Object (256,): text by code, None where there is none."""
-    table = np.full(256, None, dtype=object)
-    for code, text in texts.items():
-        table[code] = text
-    return table
-
-
-def _cells_table(landcover: LandCoverMap, first: int) -> pd.DataFrame:
-    """Some cells as they are stored in memory, row by row from the upper left."""
-    grid = landcover.grid
-    cells = np.arange(first, min(first + CELLS_AT_A_TIME, grid.rows * grid.cols))
-    rows, cols = np.divmod(cells.astype(np.int32), grid.cols)
-    table = {"row": rows, "col": cols}
-    for name in _CELL_PLANES:
-        table[name] = getattr(landcover, name)[rows, cols].astype(np.int16)
-    for i, column in enumerate(_probability_columns(len(landcover.legend))):
-        table[column] = landcover.probabilities[rows, cols, i].astype(np.int16)
-    return pd.DataFrame(table)
+def _read_cells(path: Path, document: Document) -> dict[str, np.ndarray]:
+    """The cells of a map of schema version 1 or 2, which had a table with a row a cell."""
+    try:
+        cells = pyogrio.read_dataframe(path, layer="cells")
+    except (DataLayerError, DataSourceError) as error:
+        raise OutputError(f"the table of cells in {path} cannot be read: {error}") from error
+    (grid,) = document.grids
+    shape = (grid.rows, grid.cols)
+    if len(cells) != grid.rows * grid.cols:
+        raise OutputError(f"{path} has {len(cells)} cells, expected {grid.rows * grid.cols}")
+    cells = cells.sort_values(["row", "col"])
+    if "mask_reason" not in cells:
+        cells["mask_reason"] = 0
+    probabilities = cells[_name_probabilities(len(document.contract.legend))].to_numpy(np.uint8)
+    planes = {name: cells[name].to_numpy(np.uint8).reshape(shape) for name in PLANES}
+    return {**planes, "probabilities": probabilities.reshape(*shape, -1)}
 
 
 def _areas_table(landcover: LandCoverMap) -> pd.DataFrame:
@@ -236,7 +198,3 @@ def _areas_table(landcover: LandCoverMap) -> pd.DataFrame:
             "share": [round(row.share, 6) for row in rows],
         }
     )
-
-
-def _write_table(table: pd.DataFrame, path: Path, layer: str, *, append: bool = False) -> None:
-    pyogrio.write_dataframe(table, path, layer=layer, driver="GPKG", append=append)

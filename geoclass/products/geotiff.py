@@ -1,9 +1,11 @@
 """Land-cover maps as cloud-optimised GeoTIFF: one pixel a cell, all bands uint8.
 
-Band 1 is the class, band 2 the confidence in percent, for people and other programs.
-Band 3 is the likeliest class, band 4 the valid share, then come the class probabilities, both
-in 1/250, and last why a cell is masked, so that the map can be read back. 255 is nodata in all
-bands.
+The cells are the finest that the map has. Band 1 is the class, band 2 the confidence in percent,
+for people and other programs; where the map has a detail, bands 3 and 4 are those of the tile.
+Then come, so that the map can be read back, the likeliest class, the valid share and the class
+probabilities, both in 1/250, and last why a cell is masked. 255 is nodata in all bands. What was
+seen of tiles is kept whole as a metadata item: as bands it would take longer to write than all
+others.
 
 What a TIFF of many bands cannot hold stands beside it: names, colours and attribute table in
 `.aux.xml`, which GDAL reads, and the style in `.qml`, which QGIS reads.
@@ -11,8 +13,12 @@ What a TIFF of many bands cannot hold stands beside it: names, colours and attri
 
 from __future__ import annotations
 
+import base64
+import math
 import warnings
 import xml.etree.ElementTree as ET
+import zlib
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -20,35 +26,31 @@ import rasterio
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
 
 from geoclass.errors import OutputError
-from geoclass.landcover import LandCoverMap
+from geoclass.landcover import FULL_SCALE, LandCoverMap
 from geoclass.legend import NODATA, STATUS_STYLES, Legend
+from geoclass.products.blobs import deflate, inflate
 from geoclass.products.cog import Band, write_cog
-from geoclass.products.document import describe_map, parse_document, summarise_map
+from geoclass.products.document import PLANES, Document, describe_map, parse_document, summarise_map
 from geoclass.products.formats import FileSettings
 from geoclass.products.qml import format_qml
 from geoclass.products.styles import list_codes, raster_styles
 
 COMPANIONS = (".aux.xml", ".qml")
 
-LAST_BAND = "mask_reason"
-FIRST_BANDS = {
-    "class": True,
-    "confidence_percent": False,
-    "best_class": True,
-    "valid_share_per_250": False,
-}
-"""Name → whether it holds codes."""
+TILES = "GEOCLASS_TILES"
+"""Metadata item: all of a map that has a detail, but the detail."""
 
 
 def write_geotiff(landcover: LandCoverMap, path: Path, settings: FileSettings) -> None:
     """Write a new GeoTIFF and its two companions; OSError or RasterioError if that fails."""
     tags = {
         **describe_map(landcover, settings),
+        **_pack_tiles(landcover),
         "TIFFTAG_IMAGEDESCRIPTION": summarise_map(landcover),
         "TIFFTAG_COPYRIGHT": landcover.provenance.attribution,
         "TIFFTAG_SOFTWARE": f"geoclass {landcover.provenance.version}",
     }
-    write_cog(path, _list_bands(landcover), landcover.grid, tags, dict(settings.creation))
+    write_cog(path, _list_bands(landcover), landcover.finest.grid, tags, dict(settings.creation))
     companion(path, ".aux.xml").write_text(_auxiliary(landcover), encoding="utf-8")
     style = raster_styles(landcover.legend)["Class"]
     companion(path, ".qml").write_text(format_qml(style), encoding="utf-8")
@@ -59,27 +61,38 @@ def companion(path: Path, suffix: str) -> Path:
     return path.with_suffix(suffix) if suffix == ".qml" else path.with_name(path.name + suffix)
 
 
-def name_bands(legend: Legend) -> dict[str, bool]:
+def name_bands(landcover: LandCoverMap) -> dict[str, bool]:
     """All bands in order: name → whether it holds codes."""
-    probabilities = {f"p_{name}_per_250": False for name in legend.names}
-    return {**FIRST_BANDS, **probabilities, LAST_BAND: True}
+    tiles = {"tile_class": True, "tile_confidence_percent": False}
+    return {
+        "class": True,
+        "confidence_percent": False,
+        **(tiles if landcover.detail else {}),
+        "best_class": True,
+        "valid_share_per_250": False,
+        **{f"p_{name}_per_250": False for name in landcover.legend.names},
+        "mask_reason": True,
+    }
 
 
 def read_geotiff(path: Path) -> LandCoverMap:
     """The map that `write_geotiff` wrote; OutputError for any other file."""
-    document = parse_document(str(path), read_items(path))
+    items = read_items(path)
+    document = parse_document(str(path), items)
+    classes = len(document.contract.legend)
+    tiles = [_unpack_tiles(path, items, document)] if len(document.grids) > 1 else []
     with _open(path) as file:
-        bands = file.read()
-    # Maps of schema version 1 end with the probabilities.
-    after = 4 + len(document["contract"].legend)
-    return LandCoverMap(
-        **document,
-        class_id=bands[0],
-        best_class=bands[2],
-        valid_share=bands[3],
-        probabilities=np.ascontiguousarray(bands[4:after].transpose(1, 2, 0)),
-        mask_reason=bands[after] if len(bands) > after else np.zeros_like(bands[0]),
-    )
+        best = 3 + 2 * len(tiles)
+        wanted = (1, best, best + 1, *range(best + 2, file.count + 1))
+        bands = file.read(wanted)
+    planes = dict(zip(("class_id", "best_class", "valid_share"), bands, strict=False))
+    arrays = {
+        **planes,
+        "probabilities": np.ascontiguousarray(bands[3 : 3 + classes].transpose(1, 2, 0)),
+        # Maps of schema version 1 end with the probabilities.
+        "mask_reason": bands[-1] if len(bands) > 3 + classes else np.zeros_like(bands[0]),
+    }
+    return document.build([*tiles, arrays])
 
 
 def read_items(path: Path | str) -> dict[str, str]:
@@ -100,21 +113,54 @@ def _open(path: Path | str) -> rasterio.DatasetReader:
 
 
 def _list_bands(landcover: LandCoverMap) -> list[Band]:
-    percent = np.rint(100 * landcover.confidence)
+    finest = landcover.finest
+    inside = landcover.grid.spread(finest.grid)
+    tiles = (landcover.class_id, _round_confidence(landcover)) if landcover.detail else ()
     planes = (
-        landcover.class_id,
-        np.where(np.isnan(percent), NODATA, percent).astype(np.uint8),
-        landcover.best_class,
-        landcover.valid_share,
-        *landcover.probabilities.transpose(2, 0, 1),
-        landcover.mask_reason,
+        finest.class_id,
+        _round_confidence(finest),
+        *(plane[inside] for plane in tiles),
+        finest.best_class,
+        finest.valid_share,
+        *finest.probabilities.transpose(2, 0, 1),
+        finest.mask_reason,
     )
     return [
         Band(name=name, pixels=pixels, is_code=is_code)
-        for (name, is_code), pixels in zip(
-            name_bands(landcover.legend).items(), planes, strict=True
-        )
+        for (name, is_code), pixels in zip(name_bands(landcover).items(), planes, strict=True)
     ]
+
+
+def _round_confidence(landcover: LandCoverMap) -> np.ndarray:
+    """uint8 (rows, cols): percent, 255 where not classified."""
+    percent = np.rint(landcover.best_probability * (100 / FULL_SCALE)).astype(np.uint8)
+    return np.where(landcover.best_class == NODATA, np.uint8(NODATA), percent)
+
+
+def _pack_tiles(landcover: LandCoverMap) -> dict[str, str]:
+    if landcover.detail is None:
+        return {}
+    planes = [getattr(landcover, name) for name in PLANES]
+    whole = np.stack([*planes, *landcover.probabilities.transpose(2, 0, 1)])
+    return {TILES: base64.b64encode(deflate(whole)).decode()}
+
+
+def _unpack_tiles(
+    path: Path, items: Mapping[str, str], document: Document
+) -> dict[str, np.ndarray]:
+    grid, classes = document.grids[0], len(document.contract.legend)
+    shape = (len(PLANES) + classes, grid.rows, grid.cols)
+    try:
+        packed = base64.b64decode(items[TILES], validate=True)
+        whole = inflate(TILES, [packed], math.prod(shape)).reshape(shape)
+    except (KeyError, ValueError, zlib.error) as error:
+        raise OutputError(
+            f"the tiles kept in {path} have been changed or damaged since geoclass wrote it "
+            f"({error}): map it again"
+        ) from error
+    planes = dict(zip(PLANES, whole, strict=False))
+    probabilities = np.ascontiguousarray(whole[len(PLANES) :].transpose(1, 2, 0))
+    return {**planes, "probabilities": probabilities}
 
 
 def _auxiliary(landcover: LandCoverMap) -> str:

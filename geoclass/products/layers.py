@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import sqlite3
-import zlib
 from collections.abc import Mapping, Sequence
-from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,13 +13,11 @@ import pyogrio
 from pyogrio.errors import DataLayerError, DataSourceError
 
 from geoclass.errors import OutputError
+from geoclass.products.blobs import write_blobs
 from geoclass.products.geopackage import DATASET_OPTIONS
 from geoclass.products.style_table import write_style_table
 from geoclass.products.styles import VectorStyle
 from geoclass.products.writing import check_not_open, draft_folder, move_into_place
-
-BLOBS_TABLE = "geoclass_blobs"
-"""Not registered as a layer, so GDAL and QGIS do not list it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -47,11 +42,12 @@ def write_layers(
     path: Path,
     layers: Sequence[Layer],
     items: Mapping[str, str],
-    blobs: Mapping[str, bytes] | None = None,
+    arrays: Mapping[str, np.ndarray] | None = None,
 ) -> None:
     """Write a GeoPackage, whole or not at all; OutputError where that fails.
 
-    `items` become metadata of the first layer, `blobs` can be read back by `read_blobs`.
+    `items` become metadata of the first layer, `arrays`, uint8, can be read back by
+    `read_blobs`.
     """
     check_not_open(path)
     try:
@@ -60,9 +56,9 @@ def write_layers(
             for i, layer in enumerate(layers):
                 _write_layer(layer, draft, items if i == 0 else None)
             write_style_table(draft, {layer.name: layer.styles for layer in layers})
-            _write_blobs(draft, blobs or {})
+            write_blobs(draft, (arrays or {}).items())
             move_into_place(draft, path)
-    except (OSError, DataSourceError, DataLayerError, sqlite3.Error) as error:
+    except (OSError, DataSourceError, DataLayerError) as error:
         raise OutputError(f"cannot write {path}: {error}") from error
 
 
@@ -86,16 +82,6 @@ def read_columns(path: Path, layer: str) -> dict[str, np.ndarray]:
     except (DataLayerError, DataSourceError) as error:
         raise OutputError(f"cannot read {layer} in {path}: {error}") from error
     return {name: table[name].to_numpy() for name in table.columns}
-
-
-def read_blobs(path: Path) -> dict[str, bytes]:
-    """What `write_layers` was given to keep; OutputError where it is damaged."""
-    try:
-        with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as database:
-            rows = database.execute(f"SELECT name, content FROM {BLOBS_TABLE}").fetchall()  # noqa: S608 a constant
-        return {name: zlib.decompress(content) for name, content in rows}
-    except (sqlite3.Error, zlib.error) as error:
-        raise OutputError(f"the data kept in {path} cannot be read: {error}") from error
 
 
 def read_polygons(path: Path, crs: str, name_field: str | None = None) -> list[tuple[str, object]]:
@@ -170,12 +156,3 @@ def _write_layer(layer: Layer, path: Path, items: Mapping[str, str] | None) -> N
         dataset_options=DATASET_OPTIONS,
         layer_options={"GEOMETRY_NAME": "geom", "SPATIAL_INDEX": "YES"},
     )
-
-
-def _write_blobs(path: Path, blobs: Mapping[str, bytes]) -> None:
-    with closing(sqlite3.connect(path)) as database, database:
-        database.execute(f"CREATE TABLE {BLOBS_TABLE} (name TEXT PRIMARY KEY, content BLOB)")
-        database.executemany(
-            f"INSERT INTO {BLOBS_TABLE} VALUES (?, ?)",  # noqa: S608 a constant
-            [(name, zlib.compress(content, 1)) for name, content in blobs.items()],
-        )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import geopandas as gpd
@@ -19,12 +20,16 @@ from pyproj.exceptions import CRSError
 import geoclass
 from geoclass.errors import OutputError, SettingsError
 from geoclass.landcover import LandCoverMap, credit
+from geoclass.legend import NODATA
 from geoclass.products.document import MERGED
 from geoclass.products.formats import Preference
-from geoclass.products.geopackage import DATASET_OPTIONS, name_columns, to_geodataframe
+from geoclass.products.geopackage import DATASET_OPTIONS, TITLES
+from geoclass.products.shapes import name_columns, to_geodataframe
 from geoclass.products.style_table import write_style_table
 from geoclass.products.styles import map_styles
 from geoclass.products.writing import draft_folder, move_into_place
+
+_CLASS = ["class_id", "class_name", "class_title", "group"]
 
 SLIVER = 1e-6
 """A rest of a cell with a smaller share of its area is rounding."""
@@ -38,10 +43,11 @@ def merge_maps(
 ) -> gpd.GeoDataFrame:
     """The cells of many maps as `to_geodataframe` has them, in one CRS, none over another.
 
-    `crs` is by default that of most maps. Where cells of different maps overlap, the place goes
-    to the one that is classified, then (`prefer`) to the more confident or to the later one, then
-    to the one whose map comes first; what is left of the others keeps their class, with the area
-    that is left. Every place that some map covers is covered once.
+    A column `map` has the number of a cell's map, from 1. `crs` is by default that of most maps.
+    Where cells of different maps overlap, the place goes to the one that is classified, then
+    (`prefer`) to the more confident or to the later one, then to the one whose map comes first;
+    what is left of the others keeps their class, with the area that is left. Every place that
+    some map covers is covered once.
 
     Raises SettingsError for a CRS that is none or tears cells apart at 180°, and for maps of
     other legends.
@@ -53,6 +59,7 @@ def merge_maps(
     frames = [_reproject(landcover, target) for landcover in maps]
     cells = gpd.GeoDataFrame(pd.concat(frames, ignore_index=True), crs=target)
     owner = np.repeat(np.arange(len(frames)), [len(frame) for frame in frames])
+    cells.insert(cells.columns.get_loc("geometry"), "map", owner.astype(np.int32) + 1)
     return _take_turns(cells, owner, _rank(cells, owner, prefer))
 
 
@@ -65,30 +72,82 @@ def write_mosaic(
 ) -> None:
     """Write merged cells as layer `landcover`, styled, with tables `areas` and `scenes`.
 
-    Raises OutputError where that fails.
+    Where maps have a detail there is a layer `detail`, too: each place shows that of the map to
+    which the cell of `landcover` belongs. Raises OutputError where that fails.
     """
     path, legend = Path(path), maps[0].legend
+    detailed = any(landcover.detail is not None for landcover in maps)
     try:
         with draft_folder(path) as folder:
             draft = Path(folder) / path.name
-            pyogrio.write_dataframe(
-                cells,
-                draft,
-                layer="landcover",
-                driver="GPKG",
-                geometry_type="MultiPolygon",
-                promote_to_multi=True,
-                layer_metadata=_describe(maps, command),
-                dataset_options=DATASET_OPTIONS,
-                layer_options={"GEOMETRY_NAME": "geom", "IDENTIFIER": "Land cover"},
-            )
-            for name, table in (("areas", _sum_areas(cells)), ("scenes", _list_scenes(maps))):
+            styles, sums = {}, [_sum_areas(cells.assign(cells=1))]
+            if detailed:  # first, for of a file's layers QGIS draws the first on top
+                sums = []
+                for number, landcover in enumerate(maps, start=1):
+                    patches = _cut_detail(cells[cells["map"] == number], landcover)
+                    _write_layer(patches, draft, "detail", append=number > 1)
+                    sums.append(_sum_areas(patches))
+                styles["detail"] = map_styles(legend, name_columns(legend, dissolve=True))
+            _write_layer(cells, draft, "landcover", items=_describe(maps, command))
+            areas = pd.concat(sums).groupby(_CLASS, dropna=False, as_index=False).sum()
+            for name, table in (("areas", areas), ("scenes", _list_scenes(maps))):
                 pyogrio.write_dataframe(table, draft, layer=name, driver="GPKG")
-            aliases = name_columns(legend, probabilities=False)
-            write_style_table(draft, {"landcover": map_styles(legend, aliases)})
+            aliases = [*name_columns(legend, detailed=detailed), ("map", "Number of the map")]
+            styles["landcover"] = map_styles(legend, aliases)
+            write_style_table(draft, styles)
             move_into_place(draft, path)
     except (OSError, DataSourceError, DataLayerError) as error:
         raise OutputError(f"cannot write {path}: {error}") from error
+
+
+def _write_layer(
+    frame: gpd.GeoDataFrame,
+    path: Path,
+    layer: str,
+    *,
+    items: dict[str, str] | None = None,
+    append: bool = False,
+) -> None:
+    pyogrio.write_dataframe(
+        frame,
+        path,
+        layer=layer,
+        driver="GPKG",
+        geometry_type="MultiPolygon",
+        promote_to_multi=True,
+        append=append,
+        layer_metadata=items,
+        dataset_options=DATASET_OPTIONS,
+        layer_options={"GEOMETRY_NAME": "geom", "IDENTIFIER": TITLES[layer]},
+    )
+
+
+def _cut_detail(tiles: gpd.GeoDataFrame, landcover: LandCoverMap) -> gpd.GeoDataFrame:
+    """Patches of the map's finest cells, as much of them as lies in its tiles that are left."""
+    whole = to_geodataframe(landcover).set_index(["row", "col"])["area_ha"]
+    places = pd.MultiIndex.from_frame(tiles[["row", "col"]])
+    is_cut = tiles["area_ha"].to_numpy() < whole.reindex(places).to_numpy()
+    kept = _patch(tiles[~is_cut], landcover)
+    if not is_cut.any():
+        return kept
+    parts = _patch(tiles[is_cut], landcover)
+    pieces = parts.assign(whole=parts.area).overlay(
+        tiles[is_cut][["geometry"]], keep_geom_type=True
+    )
+    share = pieces.area / pieces.pop("whole")
+    pieces["area_ha"] = (pieces["area_ha"] * share).round(4)
+    pieces["cells"] = (pieces["cells"] * share).round().astype(np.int32)
+    return gpd.GeoDataFrame(pd.concat([kept, pieces], ignore_index=True), crs=tiles.crs)
+
+
+def _patch(tiles: gpd.GeoDataFrame, landcover: LandCoverMap) -> gpd.GeoDataFrame:
+    """Patches of the finest cells in some tiles, in the tiles' CRS."""
+    finest = landcover.finest
+    inside = np.zeros(landcover.class_id.shape, dtype=bool)
+    inside[tiles["row"], tiles["col"]] = True
+    codes = np.where(inside[landcover.grid.spread(finest.grid)], finest.class_id, NODATA)
+    patches = to_geodataframe(replace(finest, class_id=codes.astype(np.uint8)), dissolve=True)
+    return patches.to_crs(tiles.crs)
 
 
 def is_mosaic(path: Path) -> bool:
@@ -212,9 +271,8 @@ def _take_turns(cells: gpd.GeoDataFrame, owner: np.ndarray, rank: np.ndarray) ->
 
 
 def _sum_areas(cells: gpd.GeoDataFrame) -> pd.DataFrame:
-    keys = ["class_id", "class_name", "class_title", "group"]
-    groups = cells.groupby(keys, dropna=False, as_index=False)
-    return groups.agg(cells=("area_ha", "size"), area_ha=("area_ha", "sum"))
+    groups = cells.groupby(_CLASS, dropna=False, as_index=False)
+    return groups.agg(cells=("cells", "sum"), area_ha=("area_ha", "sum"))
 
 
 def _list_scenes(maps: Sequence[LandCoverMap]) -> pd.DataFrame:

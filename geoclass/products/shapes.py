@@ -1,128 +1,207 @@
-"""The polygons of a map and what stands beside them: one a cell, or one a patch of cells."""
+"""The polygons of a map with their columns: one a cell, or one a patch of cells."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+import geopandas as gpd
 import numpy as np
+import shapely
 
-from geoclass.landcover import FULL_SCALE, LandCoverMap
-from geoclass.legend import NODATA
+from geoclass.landcover import FULL_SCALE, MASK_REASONS, STATUS_NAMES, LandCoverMap
+from geoclass.legend import NODATA, STATUS_STYLES, Legend
 from geoclass.products.patches import find_patches
+
+ALIASES = (
+    ("class_id", "Class number"),
+    ("class_name", "Class"),
+    ("class_title", "Name of the class"),
+    ("group", "Group"),
+    ("best_class", "Likeliest class"),
+    ("confidence", "Confidence (0–1)"),
+    ("status", "Status"),
+    ("mask_reason", "Masked for"),
+    ("valid_share", "Share of valid pixels"),
+    ("area_ha", "Area (ha)"),
+    ("row", "Row"),
+    ("col", "Column"),
+    ("scene", "Scene"),
+    ("date", "Date of sensing"),
+)
+"""(column, name for people) of cells."""
+
+_PATCH_COLUMNS = (
+    "class_id", "class_name", "class_title", "group", "confidence", "mask_reason", "area_ha"
+)  # fmt: skip
+"""Of patches: there may be half a million, and each text takes its time and room."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Shapes:
-    """Arrays (n,), cells without data left out; of a patch, means are weighted by pixels."""
+    """Polygons and what stands beside them, (n,) each; cells without data are left out."""
 
-    polygons: np.ndarray
-    """Shapely polygons."""
-    class_id: np.ndarray
-    """uint8: the class, unknown or masked."""
-    best_class: np.ndarray
-    """uint8: the likeliest class, of a patch that of most of its cells; 255 where there is none."""
-    mask_reason: np.ndarray
-    """uint8, by MASK_REASONS."""
-    confidence: np.ndarray
-    """float64, 0–1; NaN where not classified."""
-    probabilities: np.ndarray
-    """float64 (n, classes), 0–1; NaN where not classified."""
-    valid_share: np.ndarray
-    """float64, 0–1."""
-    area_ha: np.ndarray
-    """float64."""
-    row: np.ndarray
-    """int: of the cell, or of a patch's first, row by row from the upper left."""
-    col: np.ndarray
-    """int."""
-    cells: np.ndarray
-    """int: how many."""
+    columns: Mapping[str, np.ndarray]
+    """In the order of `name_columns`; texts as object."""
+    wkb: np.ndarray
+    """Object."""
 
 
-def shape_cells(landcover: LandCoverMap, *, probabilities: bool) -> Shapes:
-    """A polygon a cell; without `probabilities` there are those of no class."""
-    every_row = shape_rows(landcover, landcover.grid.rows, probabilities=probabilities)
-    return next(every_row)
+def name_columns(
+    legend: Legend, *, probabilities: bool = False, dissolve: bool = False, detailed: bool = False
+) -> list[tuple[str, str]]:
+    """(column, name for people) of `to_geodataframe`, of a map that has a detail or has none."""
+    named = [(f"p_{c.name}", f"Probability of {c.title} (0–1)") for c in legend.classes]
+    more = named if probabilities else []
+    if dissolve:
+        kept = [(name, alias) for name, alias in ALIASES if name in _PATCH_COLUMNS]
+        return [*kept, ("cells", "Cells"), *more]
+    shares = [(f"share_{g}", f"Share of {g} (0–1)") for g in _list_groups(legend)]
+    return [*ALIASES, *(shares if detailed else []), *more]
+
+
+def to_geodataframe(
+    landcover: LandCoverMap, *, probabilities: bool = False, dissolve: bool = False
+) -> gpd.GeoDataFrame:
+    """One row a cell that is not nodata: its polygon and the columns of the GeoPackage.
+
+    class_id, class_name, class_title, group, best_class, confidence (0–1), status, mask_reason,
+    valid_share (0–1), area_ha, row, col, scene, date; of a map with a detail also share_GROUP
+    (0–1) for each group, of those of the detail's cells inside that have a class, NaN where none
+    has; with `probabilities` p_CLASS (0–1) for each class. Confidence and probabilities are NaN
+    where a cell was not classified.
+
+    With `dissolve` one row a patch, which are neighbouring cells of one class, or masked for one
+    reason, or unknown; cells are neighbours where they share a side. Its columns are class_id,
+    class_name, class_title, group, confidence, mask_reason, area_ha and `cells`, how many; areas
+    are sums, confidence and probabilities are means by pixels.
+
+    A detail has polygons of its own: `to_geodataframe(landcover.finest, dissolve=True)`.
+    """
+    if dissolve:
+        shapes = shape_patches(landcover, probabilities=probabilities)
+    else:
+        shapes = next(shape_rows(landcover, landcover.grid.rows, probabilities=probabilities))
+    return gpd.GeoDataFrame(
+        dict(shapes.columns), geometry=shapely.from_wkb(shapes.wkb), crs=landcover.grid.crs
+    )
 
 
 def shape_rows(landcover: LandCoverMap, at_a_time: int, *, probabilities: bool) -> Iterator[Shapes]:
-    """The same, some rows of cells after the other: polygons take more room than the map."""
-    grid = landcover.grid
-    confidence, area_ha = landcover.confidence, grid.areas_ha()
-    classes = landcover.probabilities.shape[2] if probabilities else 0
+    """The cells, some rows of them after the other: polygons take more room than the map."""
+    grid, legend, provenance = landcover.grid, landcover.legend, landcover.provenance
+    confidence, area_ha, shares = landcover.confidence, grid.areas_ha(), share_groups(landcover)
+    statuses = _look_up({c.class_id: "classified" for c in legend.classes} | STATUS_NAMES)
+    names = _look_up({c.class_id: c.name for c in legend.classes})
+    day = np.datetime64(provenance.date or "NaT", "ms")
     for first in range(0, grid.rows, at_a_time):
         row, col = np.nonzero(landcover.class_id[first : first + at_a_time] != NODATA)
         row += first
-        best = landcover.best_class[row, col]
-        shares = landcover.probabilities[row, col, :classes] / FULL_SCALE
-        shares[best == NODATA] = np.nan
+        codes, best = landcover.class_id[row, col], landcover.best_class[row, col]
+        columns = {
+            **_name_codes(codes, landcover.mask_reason[row, col], legend),
+            "best_class": names[best],
+            "confidence": confidence[row, col],
+            "status": statuses[codes],
+            "valid_share": landcover.valid_share[row, col] / FULL_SCALE,
+            "area_ha": area_ha[row, col].round(4),
+            "row": row.astype(np.int32),
+            "col": col.astype(np.int32),
+            "scene": np.full(len(row), provenance.scene, dtype=object),
+            "date": np.full(len(row), day),
+            **{name: share[row, col] for name, share in shares.items()},
+        }
+        if probabilities:
+            stored = landcover.probabilities[row, col] / FULL_SCALE
+            stored[best == NODATA] = np.nan
+            columns |= {f"p_{name}": stored[:, k] for k, name in enumerate(legend.names)}
+        order = name_columns(legend, probabilities=probabilities, detailed=bool(shares))
         yield Shapes(
-            polygons=grid.polygons(row, col),
-            class_id=landcover.class_id[row, col],
-            best_class=best,
-            mask_reason=landcover.mask_reason[row, col],
-            confidence=confidence[row, col],
-            probabilities=shares,
-            valid_share=landcover.valid_share[row, col] / FULL_SCALE,
-            area_ha=area_ha[row, col],
-            row=row,
-            col=col,
-            cells=np.ones(len(row), dtype=np.int64),
+            columns={name: columns[name] for name, _ in order},
+            wkb=shapely.to_wkb(grid.polygons(row, col)),
         )
 
 
 def shape_patches(landcover: LandCoverMap, *, probabilities: bool) -> Shapes:
-    """A polygon for neighbouring cells of one class, or masked for one reason, or unknown.
-
-    Cells are neighbours where they share a side. Areas are sums of those of the cells; without
-    `probabilities` there are those of no class.
-    """
-    wanted = landcover.class_id != NODATA
+    """The patches."""
+    grid, legend = landcover.grid, landcover.legend
     kind = landcover.class_id.astype(np.uint16) << 8 | landcover.mask_reason
-    patches = find_patches(kind, wanted, landcover.grid)
-    n = len(patches.polygons)
-    number = patches.number[wanted]
-    row, col = np.nonzero(wanted)
-    _, first = np.unique(number, return_index=True)
-    area = landcover.grid.areas_ha()[wanted]
-    weight = landcover.grid.pixel_counts()[wanted].astype(np.float64)
-    best = landcover.best_class[wanted]
-    looked_at = best != NODATA
+    patches = find_patches(kind, landcover.class_id != NODATA, grid)
+    n = len(patches.wkb)
+    # 0 gathers what belongs to no patch.
+    number = patches.number.ravel() + 1
+    kinds = np.empty(n + 1, dtype=np.uint16)
+    kinds[number] = kind.ravel()
+    weight = np.where(landcover.best_class != NODATA, grid.pixel_counts(), 0)
+    weights = _sum_up(number, weight, n)
 
-    def average(values: np.ndarray, among: np.ndarray) -> np.ndarray:
-        """float64 (n,): weighted means of values (cells,) that are `among` the counted."""
-        inside, weights = number[among], weight[among]
-        total = np.bincount(inside, weights * values[among], minlength=n)
-        share = np.bincount(inside, weights, minlength=n)
-        means: np.ndarray = np.divide(total, share, out=np.full(n, np.nan), where=share > 0)
+    def average(values: np.ndarray) -> np.ndarray:
+        """float64 (n,): of what was classified, NaN where nothing was."""
+        with np.errstate(invalid="ignore"):
+            means: np.ndarray = _sum_up(number, weight * values, n) / weights / FULL_SCALE
         return means
 
-    everywhere = np.ones(len(number), dtype=bool)
-    classes = landcover.probabilities.shape[2] if probabilities else 0
-    shares = np.empty((n, classes))
-    for k in range(classes):
-        shares[:, k] = average(landcover.probabilities[:, :, k][wanted] / FULL_SCALE, looked_at)
-    return Shapes(
-        polygons=patches.polygons,
-        class_id=landcover.class_id[row[first], col[first]],
-        best_class=_find_commonest(number, best),
-        mask_reason=landcover.mask_reason[row[first], col[first]],
-        confidence=average(landcover.confidence[wanted], looked_at),
-        probabilities=shares,
-        valid_share=average(landcover.valid_share[wanted] / FULL_SCALE, everywhere),
-        area_ha=np.bincount(number, area, minlength=n),
-        row=row[first],
-        col=col[first],
-        cells=np.bincount(number, minlength=n),
-    )
+    columns = {
+        **_name_codes((kinds[1:] >> 8).astype(np.uint8), kinds[1:] & 255, legend),
+        "confidence": average(landcover.best_probability).round(4),
+        "area_ha": _sum_up(number, grid.areas_ha(), n).round(4),
+        "cells": np.bincount(number, minlength=n + 1)[1:].astype(np.int32),
+    }
+    if probabilities:
+        for k, name in enumerate(legend.names):
+            columns[f"p_{name}"] = average(landcover.probabilities[:, :, k])
+    order = name_columns(legend, probabilities=probabilities, dissolve=True)
+    return Shapes(columns={name: columns[name] for name, _ in order}, wkb=patches.wkb)
 
 
-def _find_commonest(number: np.ndarray, codes: np.ndarray) -> np.ndarray:
-    """uint8 (patches,): the commonest code of each patch, of equals the first."""
-    pairs, counts = np.unique(number.astype(np.int64) << 8 | codes, return_counts=True)
-    patch, code = pairs >> 8, (pairs & 255).astype(np.uint8)
-    order = np.lexsort((code, -counts, patch))
-    _, first = np.unique(patch[order], return_index=True)
-    commonest: np.ndarray = code[order][first]
-    return commonest
+def share_groups(landcover: LandCoverMap) -> dict[str, np.ndarray]:
+    """`share_GROUP` → float64 (rows, cols), 0–1: of the cells inside each that have a class.
+
+    Cells inside are those of the detail; NaN where none has a class, empty without a detail.
+    """
+    detail, grid = landcover.detail, landcover.grid
+    if detail is None:
+        return {}
+    first_row = np.searchsorted(detail.grid.row_edges[:-1], grid.row_edges[:-1])
+    first_col = np.searchsorted(detail.grid.col_edges[:-1], grid.col_edges[:-1])
+    counts = {}
+    for group in _list_groups(landcover.legend):
+        codes = [c.class_id for c in landcover.legend.classes if c.group == group]
+        inside = np.isin(np.arange(256), codes)[detail.class_id]
+        by_row = np.add.reduceat(inside, first_row, axis=0, dtype=np.int32)
+        counts[f"share_{group}"] = np.add.reduceat(by_row, first_col, axis=1)
+    total = sum(counts.values())
+    with np.errstate(invalid="ignore"):
+        return {name: (count / total).round(4) for name, count in counts.items()}
+
+
+def _list_groups(legend: Legend) -> list[str]:
+    return list(dict.fromkeys(c.group for c in legend.classes))
+
+
+def _sum_up(number: np.ndarray, values: np.ndarray, n: int) -> np.ndarray:
+    """float64 (n,): the sums of values of numbers 1 … n; both of one size."""
+    sums: np.ndarray = np.bincount(number, values.ravel(), minlength=n + 1)[1:]
+    return sums
+
+
+def _name_codes(codes: np.ndarray, reasons: np.ndarray, legend: Legend) -> dict[str, np.ndarray]:
+    """What codes of classes and of MASK_REASONS mean."""
+    names = {c.class_id: c.name for c in legend.classes} | STATUS_NAMES
+    titles = {c.class_id: c.title for c in legend.classes}
+    titles |= {s.code: s.title for s in STATUS_STYLES}
+    return {
+        "class_id": codes.astype(np.int32),
+        "class_name": _look_up(names)[codes],
+        "class_title": _look_up(titles)[codes],
+        "group": _look_up({c.class_id: c.group for c in legend.classes})[codes],
+        "mask_reason": _look_up({i: name or None for i, name in enumerate(MASK_REASONS)})[reasons],
+    }
+
+
+def _look_up(texts: Mapping[int, str | None]) -> np.ndarray:
+    """Object (256,): text by code, None where there is none."""
+    table = np.full(256, None, dtype=object)
+    for code, text in texts.items():
+        table[code] = text
+    return table

@@ -84,7 +84,7 @@ def describe_landcover(
     landcover: LandCoverMap, drafts: Mapping[str, Path], target: Target, map_format: MapFormat
 ) -> dict[str, Any]:
     """The item of a map; its assets are called relative to the item."""
-    grid, provenance = landcover.grid, landcover.provenance
+    grid, provenance = landcover.finest.grid, landcover.provenance
     geometry, bbox = _locate(grid)
     day = provenance.date
     properties: dict[str, Any] = {
@@ -129,12 +129,14 @@ def _describe_map(landcover: LandCoverMap, map_format: MapFormat) -> dict[str, A
     if map_format != "tif":
         code = {"proj:code": "EPSG:4326"} if map_format == "geojson" else {}
         return {**described, **code, "classification:classes": classes}
-    grid = landcover.grid
+    grid = landcover.finest.grid
     bands = []
-    for name, is_code in name_bands(landcover.legend).items():
+    for name, is_code in name_bands(landcover).items():
         band: dict[str, Any] = {"name": name, "data_type": "uint8", "nodata": NODATA}
         if not is_code:
-            band["raster:scale"] = 0.01 if name == "confidence_percent" else 1 / FULL_SCALE
+            band["raster:scale"] = 0.01 if name.endswith("percent") else 1 / FULL_SCALE
+        if name == "tile_class":
+            band["classification:classes"] = build_classes(landcover.legend, statuses=True)
         bands.append(band)
     bands[0]["classification:classes"] = classes
     return {

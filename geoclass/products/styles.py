@@ -116,9 +116,9 @@ def list_shares(edges: Sequence[float], colors: Sequence[str]) -> list[Shade]:
 
 
 def map_styles(legend: Legend, aliases: Aliases) -> dict[str, VectorStyle]:
-    """The styles of a land-cover map's polygons by name, the default first."""
+    """The styles of polygons with these columns by name, the default first."""
     classified = Category(value="classified", label="Classified", color=CLASSIFIED_COLOR)
-    return {
+    styles = {
         "Class": VectorStyle(
             title="Land-cover classes",
             column="class_id",
@@ -138,6 +138,8 @@ def map_styles(legend: Legend, aliases: Aliases) -> dict[str, VectorStyle]:
             aliases=aliases,
         ),
     }
+    columns = dict(aliases)
+    return {name: style for name, style in styles.items() if style.column in columns}
 
 
 def raster_styles(legend: Legend) -> Mapping[str, RasterStyle]:

@@ -21,7 +21,7 @@ def draw_chips(
 
     Raises SceneError where the scene cannot be read, OutputError where a file cannot be written.
     """
-    grid = landcover.grid
+    grid = landcover.finest.grid
     image = read_quicklook(scene, landcover, max(grid.height, grid.width))
     folder.mkdir(exist_ok=True)
     margin = round(AROUND * grid.tile_size)

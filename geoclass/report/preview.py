@@ -33,11 +33,12 @@ def draw_preview(
     *,
     title: str | None = None,
 ) -> None:
-    """Write a PNG, SVG or PDF: map, legend, scale bar, north, title and date.
+    """Write a PNG, SVG or PDF: map in its finest cells, legend, scale bar, north, title and date.
 
     The scene is drawn beside the map if it is given; the title is its name if none is. Raises
     OutputError where the picture cannot be written, SceneError where the scene cannot be read.
     """
+    landcover = landcover.finest
     grid, provenance = landcover.grid, landcover.provenance
     panels = 1 if scene is None else 2
     side_by_side = grid.width < 1.2 * grid.height

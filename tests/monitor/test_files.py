@@ -148,7 +148,7 @@ def test_damaged_observations_are_an_error(tmp_path: Path) -> None:
     write_monitor(monitor_maps(YEARS[:3]), path)
     with closing(sqlite3.connect(path)) as database, database:
         database.execute("UPDATE geoclass_blobs SET content = X'00'")
-    with pytest.raises(OutputError, match="cannot be read"):
+    with pytest.raises(OutputError, match="has been changed or damaged"):
         read_monitor(path)
 
 

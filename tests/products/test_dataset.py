@@ -12,7 +12,7 @@ from affine import Affine
 
 import geoclass
 from geoclass.legend import NODATA, UNKNOWN
-from tests.conftest import UTM, make_landcover
+from tests.conftest import UTM, make_detailed, make_landcover
 
 
 # rioxarray multiplies transforms in a way that affine 3 will give up.
@@ -61,3 +61,10 @@ def test_without_xarray_is_one_clear_error(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setitem(sys.modules, "xarray", None)
     with pytest.raises(geoclass.GeoclassError, match=r"pip install 'geoclass\[xarray\]'"):
         geoclass.to_xarray(make_landcover())
+
+
+def test_of_a_map_with_a_detail_the_detail_is_given() -> None:
+    landcover = make_detailed()
+    given, finest = (geoclass.to_xarray(m) for m in (landcover, landcover.finest))
+    assert given.identical(finest)
+    assert given.sizes["y"] == landcover.finest.grid.rows

@@ -23,7 +23,7 @@ from geoclass.legend import EUROSAT, NODATA
 from geoclass.products import exports
 from geoclass.products.files import check_target, holds_map, read_map, write_map
 from geoclass.products.formats import FileSettings, find_format
-from tests.conftest import make_landcover
+from tests.conftest import make_detailed, make_landcover
 
 NAMES = ["map.parquet", "map.fgb", "map.geojson"]
 PROBABILITIES = [f"p_{name}" for name in EUROSAT.names]
@@ -51,6 +51,23 @@ def test_export_holds_what_the_geopackage_shows(tmp_path: Path, name: str) -> No
     assert {str(day)[:10] for day in found["date"]} == {"2020-06-01"}
     apart = found.to_crs(expected.crs).geometry.symmetric_difference(expected.geometry).area
     assert apart.max() < 10  # of 409,600 m²: GeoJSON counts in 1e-7 degrees
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_export_of_a_detail_holds_its_patches(tmp_path: Path, name: str) -> None:
+    landcover = make_detailed(5, 6)
+    write_map(landcover, tmp_path / "map.gpkg")
+    write_map(landcover, tmp_path / name)
+    expected = gpd.read_file(tmp_path / "map.gpkg", layer="detail")
+    found = read(tmp_path / name)
+    assert list(found.columns) == list(expected.columns)
+    order = ["area_ha", "cells", "class_id", "confidence"]
+    found, expected = (frame.sort_values(order, ignore_index=True) for frame in (found, expected))
+    for column in ("class_id", "class_name", "cells"):
+        assert found[column].tolist() == expected[column].tolist()
+    assert 'attr="class_id"' in (tmp_path / "map.qml").read_text()
+    write_map(landcover, tmp_path / name, settings=FileSettings(dissolve=False))
+    assert len(read(tmp_path / name)) == (landcover.finest.class_id != NODATA).sum()
 
 
 @pytest.mark.parametrize("name", [*NAMES, "map.gpkg"])

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
 import json
-import os
-import socket
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -23,8 +23,9 @@ from geoclass.landcover import FULL_SCALE
 from geoclass.legend import EUROSAT, MASKED, NODATA, UNKNOWN
 from geoclass.products import files, geopackage
 from geoclass.products.files import check_target, read_map, write_map
-from geoclass.products.formats import find_format
-from tests.conftest import ROOT, assert_equal_maps, make_landcover
+from geoclass.products.formats import FileSettings, find_format
+from geoclass.products.shapes import to_geodataframe
+from tests.conftest import ROOT, assert_equal_maps, make_detailed, make_landcover
 
 FORMATS = ["map.gpkg", "map.tif"]
 
@@ -37,6 +38,14 @@ def test_map_read_back_is_the_map_that_was_written(tmp_path: Path, name: str) ->
     assert_equal_maps(again, landcover)
     write_map(again, tmp_path / f"again_{name}")
     assert_equal_maps(read_map(tmp_path / f"again_{name}"), landcover)
+
+
+@pytest.mark.parametrize("name", FORMATS)
+@pytest.mark.parametrize("stride", [4, 16, 32])
+def test_map_with_a_detail_is_read_back_whole(tmp_path: Path, name: str, stride: int) -> None:
+    landcover = make_detailed(3, 5, stride=stride)
+    write_map(landcover, tmp_path / name)
+    assert_equal_maps(read_map(tmp_path / name), landcover)
 
 
 @pytest.mark.parametrize("name", FORMATS)
@@ -122,8 +131,7 @@ class TestGeoPackage:
             (check,) = database.execute("PRAGMA integrity_check").fetchone()
         database.close()
         assert contents == {
-            "landcover": "features", "areas": "attributes", "cells": "attributes",
-            "layer_styles": "attributes",
+            "landcover": "features", "areas": "attributes", "layer_styles": "attributes",
         }  # fmt: skip
         assert {"gpkg_rtree_index", "gpkg_metadata"} <= extensions
         assert user_version == 10200
@@ -145,6 +153,59 @@ class TestGeoPackage:
     def test_nothing_else_is_left_in_the_folder(self, path: Path) -> None:
         read_map(path)
         assert [file.name for file in path.parent.iterdir()] == ["map.gpkg"]
+
+
+class TestDetail:
+    """What other programs see of a detail in the GeoPackage."""
+
+    @pytest.fixture
+    def path(self, tmp_path: Path) -> Path:
+        write_map(make_detailed(4, 5), tmp_path / "map.gpkg")
+        return tmp_path / "map.gpkg"
+
+    def test_detail_comes_before_the_tiles(self, path: Path) -> None:
+        assert pyogrio.list_layers(path)[:2, 0].tolist() == ["detail", "landcover"]
+
+    def test_one_polygon_a_patch(self, path: Path) -> None:
+        detail = make_detailed(4, 5).finest
+        patches = gpd.read_file(path, layer="detail")
+        assert list(patches.columns) == [
+            "class_id", "class_name", "class_title", "group", "confidence", "mask_reason",
+            "area_ha", "cells", "geometry",
+        ]  # fmt: skip
+        assert patches["cells"].sum() == (detail.class_id != NODATA).sum() > len(patches)
+        np.testing.assert_allclose(patches["area_ha"], patches.area / 1e4, atol=1e-3)
+        expected = to_geodataframe(detail, dissolve=True)
+        assert patches["class_name"].tolist() == expected["class_name"].tolist()
+        assert (patches.geometry.to_wkb() == expected.geometry.to_wkb()).all()
+
+    def test_one_polygon_a_tile_with_shares_of_groups(self, path: Path) -> None:
+        landcover = make_detailed(4, 5)
+        tiles = gpd.read_file(path, layer="landcover")
+        assert len(tiles) == (landcover.class_id != NODATA).sum()
+        shares = tiles.filter(regex="^share_").sum(axis=1)
+        np.testing.assert_allclose(shares, 1, atol=1e-3)
+
+    def test_areas_are_those_of_the_detail(self, path: Path) -> None:
+        areas = pyogrio.read_dataframe(path, layer="areas")
+        expected = make_detailed(4, 5).finest.areas()
+        assert areas["cells"].tolist() == [row.cells for row in expected]
+        patches = gpd.read_file(path, layer="detail")
+        assert areas["area_ha"].sum() == pytest.approx(patches["area_ha"].sum())
+
+    def test_both_layers_have_styles(self, path: Path) -> None:
+        styles = pyogrio.read_dataframe(path, layer="layer_styles")
+        assert styles["f_table_name"].tolist() == ["detail"] * 2 + ["landcover"] * 3
+        assert styles["styleName"].tolist() == [
+            "Class", "Confidence", "Class", "Confidence", "Status"
+        ]  # fmt: skip
+
+    def test_cells_stay_cells_where_asked(self, tmp_path: Path) -> None:
+        landcover, path = make_detailed(4, 5), tmp_path / "map.gpkg"
+        write_map(landcover, path, settings=FileSettings(dissolve=False))
+        cells = gpd.read_file(path, layer="detail")
+        assert len(cells) == (landcover.finest.class_id != NODATA).sum()
+        assert_equal_maps(read_map(path), landcover)
 
 
 class TestGeoTiff:
@@ -239,7 +300,7 @@ def test_geopackage_open_elsewhere_is_not_replaced(tmp_path: Path) -> None:
     write_map(make_landcover(), path)
     database = sqlite3.connect(path)
     database.execute("PRAGMA journal_mode=WAL")
-    database.execute("UPDATE cells SET valid_share = 7")
+    database.execute("UPDATE areas SET cells = 7")
     database.commit()
     with pytest.raises(OutputError, match="is open in another program, such as QGIS"):
         write_map(make_landcover(seed=1), path)
@@ -311,12 +372,6 @@ def test_geotiff_without_its_companions_is_not_up_to_date(tmp_path: Path) -> Non
 
 
 def test_altered_maps_are_refused(tmp_path: Path) -> None:
-    write_map(make_landcover(), tmp_path / "map.gpkg")
-    with sqlite3.connect(tmp_path / "map.gpkg") as database:
-        database.execute("ALTER TABLE cells DROP COLUMN p3")
-    database.close()
-    with pytest.raises(OutputError, match="has been changed or damaged"):
-        read_map(tmp_path / "map.gpkg")
     write_map(make_landcover(), tmp_path / "map.tif")
     with rasterio.open(tmp_path / "map.tif") as whole:
         tags, bands = whole.tags(), whole.read(window=((0, 2), (0, 2)))
@@ -376,41 +431,45 @@ def test_newer_schema_is_refused_by_number(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setattr("geoclass.products.document.SCHEMA_VERSION", 7)
     write_map(make_landcover(), tmp_path / "map.tif")
     monkeypatch.undo()
-    with pytest.raises(OutputError, match="has schema version 7, this geoclass knows up to 2"):
+    with pytest.raises(OutputError, match="has schema version 7, this geoclass knows up to 3"):
         read_map(tmp_path / "map.tif")
 
 
-def test_maps_of_the_first_schema_are_read(tmp_path: Path) -> None:
+@pytest.fixture
+def old(tmp_path: Path) -> list[Path]:
+    """`make_landcover(4, 5)` in files of schema version 2."""
+    here = Path(__file__).with_name("old")
+    paths = [tmp_path / "old.gpkg", tmp_path / "old.tif"]
+    paths[0].write_bytes(gzip.decompress((here / "schema2.gpkg.gz").read_bytes()))
+    shutil.copy(here / "schema2.tif", paths[1])
+    return paths
+
+
+def test_maps_of_the_second_schema_are_read(old: list[Path]) -> None:
+    """They had a row a cell, and no detail."""
+    for path in old:
+        assert_equal_maps(read_map(path), make_landcover(4, 5))
+
+
+def test_maps_of_the_first_schema_are_read(old: list[Path], tmp_path: Path) -> None:
     """They knew no reasons of masks."""
-    landcover = make_landcover()
+    landcover = make_landcover(4, 5)
     expected = replace(landcover, mask_reason=np.zeros_like(landcover.class_id))
-    for name in ("map.gpkg", "map.tif"):
-        write_map(landcover, tmp_path / name)
-    with sqlite3.connect(tmp_path / "map.gpkg") as connection:
+    with sqlite3.connect(old[0]) as connection:
         connection.execute("ALTER TABLE cells DROP COLUMN mask_reason")
     connection.close()
-    with rasterio.open(tmp_path / "map.tif") as new:
-        with rasterio.open(
-            tmp_path / "old.tif", "w", **{**new.profile, "count": new.count - 1}
-        ) as old:
-            old.write(new.read(range(1, new.count)))
-            old.update_tags(**new.tags())
-    for name in ("map.gpkg", "old.tif"):
-        assert_equal_maps(read_map(tmp_path / name), expected)
+    with rasterio.open(old[1]) as second:
+        profile = {**second.profile, "count": second.count - 1}
+        with rasterio.open(tmp_path / "first.tif", "w", **profile) as first:
+            first.write(second.read(range(1, second.count)))
+            first.update_tags(**second.tags())
+    for path in (old[0], tmp_path / "first.tif"):
+        assert_equal_maps(read_map(path), expected)
 
 
-def test_next_run_sweeps_what_a_killed_one_left(tmp_path: Path) -> None:
-    target = tmp_path / "map.gpkg"
-    host = socket.gethostname().replace(".", "-")
-    gone = subprocess.Popen(["true"])
-    gone.wait()
-    dead = tmp_path / f".map.gpkg.{host}.{gone.pid}.abc"
-    alive = tmp_path / f".map.gpkg.{host}.{os.getpid()}.abc"
-    foreign = tmp_path / ".map.gpkg.elsewhere.1.abc"
-    old = tmp_path / ".map.gpkg.elsewhere.2.abc"
-    other = tmp_path / f".other.gpkg.{host}.{gone.pid}.abc"
-    for draft in (dead, alive, foreign, old, other):
-        draft.mkdir()
-    os.utime(old, (0, 0))
-    assert not check_target(target, "gpkg", "fingerprint")
-    assert set(tmp_path.iterdir()) == {alive, foreign, other}
+def test_altered_cells_of_old_are_refused(old: list[Path]) -> None:
+    with sqlite3.connect(old[0]) as database:
+        database.execute("ALTER TABLE cells DROP COLUMN p3")
+    database.close()
+    with pytest.raises(OutputError, match="has been changed or damaged"):
+        read_map(old[0])

@@ -16,9 +16,9 @@ from affine import Affine
 from geoclass.errors import SettingsError
 from geoclass.grid import Grid
 from geoclass.landcover import LandCoverMap
-from geoclass.products.geopackage import to_geodataframe
 from geoclass.products.mosaic import is_mosaic, merge_maps, parse_crs, write_mosaic
-from tests.conftest import make_landcover
+from geoclass.products.shapes import to_geodataframe
+from tests.conftest import UTM, make_detailed, make_landcover
 
 
 def place(x: float, y: float, crs: str, *, scene: str, day: str | None, seed: int) -> LandCoverMap:
@@ -161,3 +161,45 @@ def test_file_has_layer_tables_and_style(tmp_path: Path) -> None:
     assert areas["area_ha"].sum() == pytest.approx(cells["area_ha"].sum())
     scenes = pyogrio.read_dataframe(tmp_path / "all.gpkg", layer="scenes")
     assert scenes["scene"].tolist() == ["a", "b"]
+
+
+def place_detailed(x: float, y: float, crs: str, *, scene: str, seed: int) -> LandCoverMap:
+    """The same with a detail of cells of 80 m."""
+    whole = place(x, y, crs, scene=scene, day=None, seed=seed)
+    grid = replace(whole.grid, stride=8)
+    detail = make_detailed(4, 4, seed=seed, stride=8).detail
+    assert detail is not None
+    shape = (grid.rows, grid.cols)
+    planes = {
+        name: np.resize(getattr(detail, name), shape)
+        for name in ("class_id", "best_class", "valid_share", "mask_reason")
+    }
+    probabilities = np.resize(detail.probabilities, (*shape, 10))
+    detail = replace(whole, grid=grid, probabilities=probabilities, **planes)
+    return replace(whole, detail=detail)
+
+
+@pytest.mark.parametrize("shift", [1280, 1000])
+def test_places_show_the_detail_of_the_map_that_won_them(tmp_path: Path, shift: float) -> None:
+    """Also where tiles are cut."""
+    maps = [
+        place_detailed(330_000 + shift * i, 5_822_000, UTM, scene=f"s{i}", seed=i) for i in (0, 1)
+    ]
+    cells = merge_maps(maps)
+    path = tmp_path / "all.gpkg"
+    write_mosaic(cells, maps, path)
+    assert pyogrio.list_layers(path)[:2, 0].tolist() == ["detail", "landcover"]
+    patches = gpd.read_file(path, layer="detail")
+    shapes = patches.geometry.to_numpy()
+    assert shapely.area(shapes).sum() == pytest.approx(shapely.area(shapely.union_all(shapes)))
+    np.testing.assert_allclose(patches["area_ha"], patches.area / 1e4, atol=1e-3)
+    areas = pyogrio.read_dataframe(path, layer="areas")
+    assert areas["area_ha"].sum() == pytest.approx(patches["area_ha"].sum())
+    for number, landcover in enumerate(maps, start=1):
+        mine = cells[cells["map"] == number].geometry.union_all()
+        finest = to_geodataframe(landcover.finest)
+        finest = finest[finest.centroid.within(mine)]
+        points = gpd.GeoDataFrame(finest[["class_id"]], geometry=finest.centroid)
+        joined = points.sjoin(patches[["class_id", "geometry"]], predicate="within")
+        assert len(joined) == len(points)
+        assert (joined["class_id_left"] == joined["class_id_right"]).all()

@@ -22,7 +22,7 @@ from geoclass.products.files import write_map
 from geoclass.products.formats import FileSettings
 from geoclass.products.style_files import write_styles
 from geoclass.products.styles import CLASSIFIED_COLOR, CONFIDENCE_COLORS
-from tests.conftest import make_landcover
+from tests.conftest import make_detailed, make_landcover
 from tests.monitor.scenes import make_map, yearly
 
 DESCRIBE = Path(__file__).parents[1] / "qgis_describe.py"
@@ -78,6 +78,32 @@ def test_geopackage_opens_with_its_default_style(qgis: str, tmp_path: Path) -> N
     assert seen["features"] == 63
     assert "Confidence (0–1)" in seen["aliases"]
     assert len(set(seen["shown"]) & set(EXPECTED.values())) >= 6
+
+
+def test_detail_is_drawn_on_top_in_the_colours_of_the_legend(qgis: str, tmp_path: Path) -> None:
+    """QGIS lists the layers of a file in their order, the first on top of the others."""
+    path = tmp_path / "map.gpkg"
+    write_map(make_detailed(8, 8), path)
+    code = (
+        "import sys, os; from qgis.core import QgsApplication, QgsProviderRegistry\n"
+        "a = QgsApplication([], False); a.initQgis()\n"
+        "found = QgsProviderRegistry.instance().querySublayers(sys.argv[1])\n"
+        "print([item.name() for item in found][:2]); sys.stdout.flush(); os._exit(0)"
+    )
+    run = subprocess.run(
+        [qgis, "-c", code, path],
+        env={**os.environ, "QT_QPA_PLATFORM": "offscreen"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert run.stdout.startswith("['detail', 'landcover']")
+    seen = describe(qgis, path, "detail")
+    assert seen["valid"]
+    assert seen["classes"] == EXPECTED
+    assert set(seen["shown"]) >= set(EXPECTED.values())
+    assert {"Confidence (0–1)", "Cells"} <= set(seen["aliases"])
+    assert "Share of water (0–1)" in describe(qgis, path, "landcover")["aliases"]
 
 
 SHADES = dict(
@@ -147,7 +173,7 @@ def test_geotiff_opens_with_names_and_colours(qgis: str, tmp_path: Path) -> None
 def test_geopackage_keeps_the_standard(qgis: str, tmp_path: Path, dissolve: bool) -> None:
     """GDAL's own validator, which comes with QGIS, has nothing to say."""
     settings = FileSettings(probabilities=not dissolve, dissolve=dissolve)
-    write_map(make_landcover(), tmp_path / "map.gpkg", settings=settings)
+    write_map(make_detailed(), tmp_path / "map.gpkg", settings=settings)
     validator = [qgis, "-m", "osgeo_utils.samples.validate_gpkg", tmp_path / "map.gpkg"]
     run = subprocess.run(validator, capture_output=True, text=True, check=False)
     assert (run.returncode, run.stdout, run.stderr) == (0, "", "")

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import geopandas as gpd
 import numpy as np
+import pandas as pd
 import pytest
 import shapely
 from pandas.testing import assert_frame_equal
@@ -17,8 +18,8 @@ from geoclass.legend import MASKED, NODATA, UNKNOWN
 from geoclass.products import geopackage
 from geoclass.products.files import read_map, write_map
 from geoclass.products.formats import DISSOLVED_FROM, FileSettings
-from geoclass.products.shapes import shape_cells, shape_patches
-from tests.conftest import assert_equal_maps, make_landcover
+from geoclass.products.shapes import to_geodataframe
+from tests.conftest import assert_equal_maps, make_detailed, make_landcover
 
 DISSOLVED = FileSettings(dissolve=True)
 
@@ -41,35 +42,44 @@ def make_speckled(rows: int = 12, cols: int = 15) -> LandCoverMap:
 
 def test_patches_cover_the_cells_of_one_kind() -> None:
     landcover = make_speckled()
-    cells = shape_cells(landcover, probabilities=True)
-    patches = shape_patches(landcover, probabilities=True)
-    assert patches.cells.sum() == len(cells.polygons)
-    assert patches.area_ha.sum() == pytest.approx(cells.area_ha.sum(), rel=1e-12)
-    owner = shapely.STRtree(patches.polygons).query(
-        shapely.centroid(cells.polygons), predicate="within"
-    )[1]
-    weight = landcover.grid.pixel_counts()[cells.row, cells.col]
-    for number, polygon in enumerate(patches.polygons):
+    cells = to_geodataframe(landcover, probabilities=True)
+    patches = to_geodataframe(landcover, probabilities=True, dissolve=True)
+    assert patches["cells"].sum() == len(cells)
+    assert patches["area_ha"].sum() == pytest.approx(cells["area_ha"].sum(), rel=1e-6)
+    owner = patches.sindex.query(cells.centroid, predicate="within")[1]
+    weight = landcover.grid.pixel_counts()[cells["row"], cells["col"]]
+    measures = ["confidence", *(f"p_{name}" for name in landcover.legend.names)]
+    for number, patch in patches.iterrows():
         inside = owner == number
-        assert shapely.equals(polygon, shapely.union_all(cells.polygons[inside]))
-        for name in ("class_id", "mask_reason"):
-            assert set(getattr(cells, name)[inside]) == {getattr(patches, name)[number]}
-        assert patches.cells[number] == inside.sum()
-        assert patches.area_ha[number] == pytest.approx(cells.area_ha[inside].sum())
-        for name in ("confidence", "valid_share", "probabilities"):
-            expected = np.average(getattr(cells, name)[inside], axis=0, weights=weight[inside])
-            np.testing.assert_allclose(getattr(patches, name)[number], expected)
+        assert shapely.equals(patch.geometry, cells.geometry[inside].union_all())
+        for name in ("class_id", "class_name", "class_title", "group", "mask_reason"):
+            expected = {patch[name]} if pd.notna(patch[name]) else set()
+            assert set(cells[name][inside].dropna()) == expected, name
+        assert patch["cells"] == inside.sum()
+        assert patch["area_ha"] == pytest.approx(cells["area_ha"][inside].sum(), rel=1e-3)
+        means = np.average(cells[measures][inside], axis=0, weights=weight[inside])
+        np.testing.assert_allclose(patch[measures].astype(float), means, atol=1e-4)
 
 
-def test_likeliest_class_is_that_of_most_cells() -> None:
-    landcover = make_landcover(3, 4)
-    landcover.class_id[:] = UNKNOWN
-    landcover.best_class[:] = 3
-    landcover.best_class[0] = 5
-    landcover.mask_reason[:] = 0
-    patches = shape_patches(landcover, probabilities=False)
-    assert patches.best_class.tolist() == [3]
-    assert patches.probabilities.shape == (1, 0)
+def test_tiles_say_what_shares_of_groups_lie_in_them() -> None:
+    """Of cells that have a class; a tile at the edge has fewer of them."""
+    landcover = make_detailed(4, 4)
+    detail = landcover.detail
+    assert detail is not None
+    detail.class_id[:4, 4:8] = MASKED
+    tiles = to_geodataframe(landcover)
+    cells = to_geodataframe(detail)
+    cells = cells[cells["status"] == "classified"]
+    groups = list(dict.fromkeys(c.group for c in landcover.legend.classes))
+    assert list(tiles.columns[-len(groups) - 1 : -1]) == [f"share_{group}" for group in groups]
+    for _, tile in tiles.iterrows():
+        inside = cells[cells.centroid.within(tile.geometry)]
+        found = tile[[f"share_{group}" for group in groups]].astype(float)
+        if inside.empty:
+            assert found.isna().all()
+        else:
+            expected = [(inside["group"] == group).mean() for group in groups]
+            np.testing.assert_allclose(found, expected, atol=1e-4)
 
 
 def test_dissolved_map_is_read_back_whole(tmp_path: Path) -> None:
@@ -79,7 +89,7 @@ def test_dissolved_map_is_read_back_whole(tmp_path: Path) -> None:
     layer = gpd.read_file(path, layer="landcover")
     assert layer["cells"].sum() == (landcover.class_id != NODATA).sum() > len(layer)
     assert layer["area_ha"].sum() == pytest.approx(layer.area.sum() / 1e4, rel=1e-3)
-    masked = layer[layer["status"] == "masked"]
+    masked = layer[layer["class_name"] == "masked"]
     assert set(masked["mask_reason"]) == set(MASK_REASONS[1:3])
     assert masked["confidence"].isna().all()
 

@@ -31,7 +31,7 @@ from geoclass.report.page.numbers import BINS, bin_confidence
 from geoclass.report.page.pictures import ALL_PIXELS, Pictures
 from geoclass.report.page.render import ASSETS, LEAFLET_VERSION, render_page, write_report
 from geoclass.report.page.sheet import Picture, Sheet
-from tests.conftest import TRANSFORM, make_landcover, paint
+from tests.conftest import TRANSFORM, make_detailed, make_landcover, paint
 from tests.monitor.scenes import make_map, yearly
 
 Make = Callable[..., Path]
@@ -71,6 +71,11 @@ def test_a_page_names_no_other_file_and_holds_the_licence() -> None:
     assert "default-src &#39;none&#39;" in page or "default-src 'none'" in page
     assert "Redistributions of source code must retain the above copyright notice" in page
     assert "sourceMappingURL" not in page
+
+
+def test_a_page_shows_the_finest_cells() -> None:
+    landcover = make_detailed(4, 5)
+    assert render_page(build(landcover)) == render_page(build(landcover.finest))
 
 
 def test_a_page_holds_the_map_exactly() -> None:

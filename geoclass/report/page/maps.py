@@ -31,8 +31,11 @@ TURN = 1e-6
 
 
 def build_map_sheets(maps: Sequence[LandCoverMap], pictures: Pictures) -> list[Sheet]:
-    """A sheet for each place; SceneError where a scene that was asked for cannot be read."""
-    return [_build_sheet(group, pictures) for group in _group_places(maps)]
+    """A sheet for each place, of the finest cells.
+
+    Raises SceneError where a scene that was asked for cannot be read.
+    """
+    return [_build_sheet(group, pictures) for group in _group_places([m.finest for m in maps])]
 
 
 def find_map_day(landcover: LandCoverMap) -> date | None:

@@ -134,7 +134,7 @@ def _describe_entries(entries: Sequence[Entry]) -> list[dict[str, Any]]:
 
 def encode_plane(plane: np.ndarray) -> str:
     """The bytes of an array, deflated, as base64."""
-    return base64.b64encode(zlib.compress(np.ascontiguousarray(plane).tobytes(), 9)).decode()
+    return base64.b64encode(zlib.compress(np.ascontiguousarray(plane).tobytes(), 6)).decode()
 
 
 def encode_picture(pixels: np.ndarray) -> str:

@@ -1,0 +1,90 @@
+"""Arrays of bytes in a GeoPackage beside its layers, compressed, to be read back.
+
+Blocks of an array lie in rows NAME/0000, NAME/0001 … of one table. It is not registered as a
+layer, so GDAL and QGIS do not list it. Files of old have an array in one row, NAME.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import zlib
+from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from pathlib import Path
+
+import numpy as np
+
+from geoclass.errors import OutputError
+from geoclass.machine import count_cores
+
+TABLE = "geoclass_blobs"
+
+BLOCK = 1 << 20
+"""Bytes that are compressed together."""
+
+
+def write_blobs(path: Path, arrays: Iterable[tuple[str, np.ndarray]]) -> None:
+    """Add named arrays, uint8 of any shape, to a GeoPackage; OSError where that fails."""
+    try:
+        with (
+            closing(sqlite3.connect(path)) as database,
+            database,
+            ThreadPoolExecutor(count_cores()) as threads,
+        ):
+            database.execute(f"CREATE TABLE {TABLE} (name TEXT PRIMARY KEY, content BLOB)")
+            for name, array in arrays:
+                flat = array.reshape(-1)
+                blocks = (flat[first : first + BLOCK] for first in range(0, flat.size, BLOCK))
+                rows = enumerate(threads.map(deflate, blocks))
+                database.executemany(
+                    f"INSERT INTO {TABLE} VALUES (?, ?)",  # noqa: S608 a constant
+                    ((f"{name}/{number:04d}", content) for number, content in rows),
+                )
+    except sqlite3.Error as error:
+        raise OSError(f"{error}; is the disk full?") from error
+
+
+def read_blobs(path: Path, sizes: Mapping[str, int]) -> dict[str, np.ndarray]:
+    """The arrays of these names, uint8 (size,); OutputError where one is not there or damaged."""
+    try:
+        with (
+            closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as database,
+            ThreadPoolExecutor(count_cores()) as threads,
+        ):
+            parts = [_find_blocks(database, name) for name in sizes]
+            return dict(zip(sizes, threads.map(inflate, sizes, parts, sizes.values()), strict=True))
+    except (sqlite3.Error, zlib.error) as error:
+        raise OutputError(
+            f"the data kept in {path} has been changed or damaged since geoclass wrote it "
+            f"({error}): make the file anew"
+        ) from error
+
+
+def _find_blocks(database: sqlite3.Connection, name: str) -> list[bytes]:
+    rows = database.execute(
+        f"SELECT content FROM {TABLE} WHERE name = :name OR name GLOB :name || '/*' ORDER BY name",  # noqa: S608 a constant
+        {"name": name},
+    )
+    return [content if isinstance(content, bytes) else b"" for (content,) in rows]
+
+
+def deflate(block: np.ndarray) -> bytes:
+    """A uint8 array, compressed."""
+    # Neighbouring cells are alike: runs are all that is worth looking for.
+    stream = zlib.compressobj(level=1, strategy=zlib.Z_RLE)
+    return stream.compress(np.ascontiguousarray(block).data) + stream.flush()
+
+
+def inflate(name: str, blocks: list[bytes], size: int) -> np.ndarray:
+    """uint8 (size,); zlib.error where that is not what the blocks hold."""
+    whole = bytearray()
+    for block in blocks:
+        stream = zlib.decompressobj()
+        # Never more than there should be: a block may be made to fill the memory.
+        whole += stream.decompress(block, size - len(whole) + 1)
+        if not stream.eof or stream.unused_data or len(whole) > size:
+            raise zlib.error(f"a block of {name} is cut short or too long")
+    if len(whole) != size:
+        raise zlib.error(f"{name} has {len(whole)} bytes, expected {size}")
+    return np.frombuffer(whole, dtype=np.uint8)
