@@ -96,7 +96,10 @@ def test_foreign_tensors(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"arch": "resnet"}, "arch must be customnet or tilenet or tilenet-fine, got 'resnet'"),
+        (
+            {"arch": "resnet"},
+            "arch must be customnet or tilenet or tilenet-fine or tilenet-dense, got 'resnet'",
+        ),
         ({"arch": None}, "got None"),
         ({"arch": ["tilenet"]}, "arch must be"),
         ({"contract": {"schema_version": 9}}, "schema version 9"),
