@@ -117,11 +117,15 @@ class FusedTileNet(FusedNetwork):
         return logits
 
 
+REACH = 4
+"""Rows of pixels around those that the stem and the first block look at."""
+
+
 class FusedDenseNet(FusedTileNet):
     """DenseTileNet without its batch norms."""
 
     in_cache = 16
-    rows_in_cache = 64
+    rows_in_cache = 128
 
     def __init__(
         self, network: Network, mean: Sequence[float], std: Sequence[float], dtype: torch.dtype
@@ -146,7 +150,7 @@ class FusedDenseNet(FusedTileNet):
         what lies beyond the borders of its training, the mean.
         """
         fine = self._begin(pixels, valid)
-        for block in self.blocks[:-1]:
+        for block in self.blocks[1:-1]:
             fine = block(fine)
         deep = self.blocks[-1](fine)
         around = enlarge(self.from_context(self.context(deep)))
@@ -154,18 +158,20 @@ class FusedDenseNet(FusedTileNet):
         return self.cells(self.mix(self.from_fine(fine, y))).float(), deep
 
     def _begin(self, pixels: Tensor, valid: Tensor) -> Tensor:
-        """The stem's features, (n, 24, h, w); rows by rows, whose float32 a cache holds."""
-        n, _, height, width = pixels.shape
-        rows = self.rows_in_cache if pixels.device.type == "cpu" else height
-        shape, device = (n, self.stem.conv.out_channels, height, width), pixels.device
-        whole = torch.empty(
-            shape, dtype=self._dtype, device=device, memory_format=torch.channels_last
-        )
+        """What the first block makes of pixels, (n, 48, h / 2, w / 2).
+
+        Rows by rows: in full resolution their features would take most of a window's memory, and
+        lie in no cache.
+        """
+        height, on_cpu = pixels.shape[2], pixels.device.type == "cpu"
+        rows = self.rows_in_cache if on_cpu else height
+        parts = []
         for top in range(0, height, rows):
-            first, last = max(0, top - 1), min(height, top + rows + 1)
+            first, last = max(0, top - REACH), min(height, top + rows + REACH)
             x = self._shift(pixels[:, :, first:last]) * valid[:, None, first:last]
-            whole[:, :, top : top + rows] = self.stem(x)[:, :, top - first :][:, :, :rows]
-        return whole
+            y = self.blocks[0](self.stem(x).to(self._dtype))
+            parts.append(y[:, :, (top - first) // 2 :][:, :, : rows // 2])
+        return torch.cat(parts, dim=2)
 
     def _convolve(self, x: Tensor) -> Tensor:
         deep = self.convolve(F.pad(x, (MARGIN,) * 4, mode="reflect"))
