@@ -21,6 +21,7 @@ from geoclass.model.checkpoint import save_model
 from geoclass.model.classifier import Prediction
 from geoclass.model.networks import build_network
 from geoclass.model.survey import HALO, Survey, Window
+from tests.model.dense import make_dense_model
 
 # Tests run beside each other: threads of one network would only wait for one another.
 torch.set_num_threads(1)
@@ -267,4 +268,12 @@ def random_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.manual_seed(0)
     path = tmp_path_factory.mktemp("model") / "random.safetensors"
     save_model(path, "tilenet", build_network("tilenet", 10).eval(), make_contract())
+    return path
+
+
+@pytest.fixture(scope="session")
+def dense_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model with cells of its own, which knows tiles and tells cells apart by chance."""
+    path = tmp_path_factory.mktemp("model") / "dense.safetensors"
+    make_dense_model(path)
     return path

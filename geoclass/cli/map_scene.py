@@ -93,7 +93,7 @@ def command(
     campaign: CampaignOptions,
     quiet: bool,
 ) -> None:
-    """Label every 64×64-pixel tile of SCENE and write a land-cover map.
+    """Label SCENE, every 64×64-pixel tile and smaller cells, and write a land-cover map.
 
     SCENE is a raster with red, green and blue bands: Sentinel-2 L1C or L2A, as numbers,
     reflectance or true colour, or 8-bit values stretched as EuroSAT's are. It is given as a

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,13 +16,12 @@ from geoclass.model.classifier import Classifier, normalise
 from geoclass.model.novelty import describe_pixels
 from geoclass.model.survey import HALO, WAYS, Window, turn, turn_back
 from tests.conftest import SAMPLE_SCENE
-from tests.model.dense import make_dense_model
 from tests.model.test_device import NO_MEMORY
 
 
 @pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Model:
-    return make_dense_model(tmp_path_factory.mktemp("dense") / "dense.safetensors")
+def model(dense_model: Path) -> Model:
+    return load_model(dense_model)
 
 
 @pytest.fixture(scope="module")
