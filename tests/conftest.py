@@ -21,6 +21,8 @@ from geoclass.legend import EUROSAT, MASKED, NODATA, UNKNOWN
 from geoclass.model.checkpoint import save_model
 from geoclass.model.classifier import Prediction
 from geoclass.model.networks import build_network
+from geoclass.model.survey import HALO, Survey, Window
+from tests.model.dense import make_dense_model
 
 # Tests run beside each other: threads of one network would only wait for one another.
 torch.set_num_threads(1)
@@ -41,6 +43,9 @@ COLORS = np.array(
 
 STRANGE = np.array([255, 0, 255], dtype=np.uint8)
 """The colour that the fake classifier takes for none of the classes."""
+
+WHITE = np.array([250, 250, 250], dtype=np.uint8)
+"""The colour that the fake surveyor takes for cloud."""
 
 
 def make_contract(**changes: Any) -> Contract:
@@ -77,11 +82,67 @@ class FakeClassifier:
     def predict(self, images: np.ndarray) -> Prediction:
         self.seen.append(images)
         mean = images.reshape(len(images), 3, -1).mean(axis=2)
-        distance = np.abs(mean[:, None] - COLORS.astype(float)).sum(axis=2)
-        probabilities = np.full((len(images), 10), 0.1 / 9, dtype=np.float32)
-        probabilities[np.arange(len(images)), distance.argmin(axis=1)] = 0.9
-        unknown = np.abs(mean - STRANGE).sum(axis=1) < 30
-        return Prediction(probabilities=probabilities, unknown=unknown)
+        return Prediction(probabilities=name_colors(mean), unknown=is_near(mean, STRANGE))
+
+
+class FakeSurveyor(FakeClassifier):
+    """Names the cells of a window, too, and tells cloud by its white."""
+
+    windows_at_once = 2
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.contract = make_contract(cell_temperature=1.0)
+        self.windows: list[Window] = []
+
+    def survey(self, window: Window) -> Survey:
+        self.windows.append(window)
+        inner = (..., slice(HALO, -HALO), slice(HALO, -HALO))
+        pixels, valid = window.pixels[inner], window.valid[inner]
+        cells = _average(pixels, valid, 4)
+        obscured = is_near(cells, WHITE)
+        clear = valid & ~obscured.repeat(4, axis=0).repeat(4, axis=1)
+        tiles = np.array(
+            [
+                [
+                    _average(pixels[:, r:r + 64, c:c + 64], clear[r:r + 64, c:c + 64], 64)[0, 0]
+                    for c in window.tile_cols
+                ]
+                for r in window.tile_rows
+            ]
+        )  # fmt: skip
+        strange = is_near(tiles, STRANGE)
+        return Survey(
+            cells=quantise_probabilities(name_colors(cells)),
+            obscured=obscured,
+            tiles=name_colors(tiles),
+            unknown=strange,
+            strange=strange.copy(),
+        )
+
+
+def _average(pixels: np.ndarray, valid: np.ndarray, side: int) -> np.ndarray:
+    """Mean colours (rows, cols, 3) of what is valid of squares."""
+    rows, cols = (n // side for n in valid.shape)
+    total = (pixels * valid).reshape(3, rows, side, cols, side).sum(axis=(2, 4))
+    count = valid.reshape(rows, side, cols, side).sum(axis=(1, 3))
+    return (total / np.maximum(count, 1)).transpose(1, 2, 0)
+
+
+def name_colors(mean: np.ndarray) -> np.ndarray:
+    """Mean colours (…, 3) to probabilities (…, 10): sure of 0.9."""
+    distance = np.abs(mean[..., None, :] - COLORS.astype(float)).sum(axis=-1)
+    nearest = np.eye(10, dtype=bool)[distance.argmin(axis=-1)]
+    return np.where(nearest, 0.9, 0.1 / 9).astype(np.float32)
+
+
+def is_near(mean: np.ndarray, color: np.ndarray) -> np.ndarray:
+    return np.abs(mean - color).sum(axis=-1) < 30
+
+
+@pytest.fixture
+def surveyor() -> FakeSurveyor:
+    return FakeSurveyor()
 
 
 @pytest.fixture
@@ -243,4 +304,12 @@ def random_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.manual_seed(0)
     path = tmp_path_factory.mktemp("model") / "random.safetensors"
     save_model(path, "tilenet", build_network("tilenet", 10).eval(), make_contract())
+    return path
+
+
+@pytest.fixture(scope="session")
+def dense_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model with cells of its own, which knows tiles and tells cells apart by chance."""
+    path = tmp_path_factory.mktemp("model") / "dense.safetensors"
+    make_dense_model(path)
     return path

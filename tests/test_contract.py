@@ -61,6 +61,7 @@ DEEP = json.loads("[" * 50 + "]" * 50)
         ("mean", (None, 0.5, ["0.5"] * 3, [NAN] * 3, [True] * 3), "mean must be numbers from"),
         ("std", ([0, 0.1, 0.1], [-0.1] * 3, [NAN] * 3, [INFINITE] * 3), "std must be numbers from"),
         ("temperature", (0, -1, "1", None, NAN, INFINITE), "temperature must be a number from"),
+        ("cell_temperature", (0, -1, "1", NAN, True), "cell_temperature must be a number from"),
         (
             "confusion",
             ([[-1] * 10] * 10, [[0.5] * 10] * 10, [["1"]], "ab"),
@@ -132,3 +133,10 @@ def test_a_recipe_may_say_what_this_version_does_not_know() -> None:
     data = make_contract().to_json()
     data["training"]["recipe"] = {"augment": None, "patience": None, "new": {"a": [1, {"b": "c"}]}}
     assert Contract.from_json(data).training.recipe["new"] == {"a": [1, {"b": "c"}]}
+
+
+def test_contracts_from_before_there_were_cells_have_none() -> None:
+    data = make_contract(cell_temperature=1.5).to_json()
+    assert Contract.from_json(data).cell_temperature == 1.5
+    del data["cell_temperature"]
+    assert Contract.from_json(data).cell_temperature is None

@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from geoclass.machine import count_cores, find_allotments, find_memory_bytes, name_processor
+from geoclass.machine import (
+    count_cores,
+    find_allotments,
+    find_memory_bytes,
+    map_ahead,
+    name_processor,
+)
 
 
 @pytest.fixture
@@ -60,3 +68,18 @@ def test_inside_a_container_its_own_group_is_the_root(root: Path) -> None:
 
 def test_systems_without_groups_allot_nothing(tmp_path: Path) -> None:
     assert list(find_allotments(tmp_path)) == []
+
+
+def test_tasks_wait_until_results_are_taken() -> None:
+    begun: list[int] = []
+
+    def draw() -> Iterator[int]:
+        for n in range(9):
+            begun.append(n)
+            yield n
+
+    with ThreadPoolExecutor(2) as threads:
+        results = map_ahead(threads, lambda n: n * n, draw(), 3)
+        assert next(results) == 0
+        assert begun == [0, 1, 2]
+        assert list(results) == [n * n for n in range(1, 9)]

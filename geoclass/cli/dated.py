@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from geoclass.cli import options
+from geoclass.cli import cell_options, options
 from geoclass.monitor.settings import PairRate, SeriesSettings
 
 if TYPE_CHECKING:
@@ -91,8 +91,8 @@ def dated_options(function: Callable[..., Any]) -> Callable[..., Any]:
             click.option(
                 "-m", "--model", type=options.FILE, help="Model for scenes.  [default: shipped]"
             ),
-            options.stride,
-            options.detail,
+            cell_options.stride,
+            cell_options.detail,
             options.frame,
             options.masks,
             options.radiometry,

@@ -131,6 +131,7 @@ def _print_scene(
         "warp": list(plan.frame.notes),
         "map": f"{grid.width}×{grid.height} pixels of {grid.gsd_m:.1f} m",
         "cells": int(plan.inside.sum()),
+        "detail": "none" if plan.detail is None else f"cells of {plan.detail.stride} pixels",
         "type": source.dtype,
         "bands": list(source.bands),
         "level": source.level,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from geoclass.cli import calm_options, file_options, options
+from geoclass.cli import calm_options, cell_options, file_options, options
 from geoclass.cli.campaign_options import CampaignOptions, campaign_options
 from geoclass.cli.one_map import Order, map_one
 from geoclass.contract import Precision
@@ -52,8 +52,8 @@ DEFAULTS = MapSettings()
     help="Least share of valid pixels of a cell that is classified.",
 )
 @click.option("--keep-unknown", is_flag=True, help="Give unknown cells their likeliest class.")
-@options.stride
-@options.detail
+@cell_options.stride
+@cell_options.detail
 @calm_options.calm
 @options.frame
 @options.masks
@@ -93,7 +93,7 @@ def command(
     campaign: CampaignOptions,
     quiet: bool,
 ) -> None:
-    """Label every 64×64-pixel tile of SCENE and write a land-cover map.
+    """Label SCENE, every 64×64-pixel tile and smaller cells, and write a land-cover map.
 
     SCENE is a raster with red, green and blue bands: Sentinel-2 L1C or L2A, as numbers,
     reflectance or true colour, or 8-bit values stretched as EuroSAT's are. It is given as a

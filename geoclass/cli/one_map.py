@@ -20,6 +20,7 @@ from geoclass.products.formats import FileSettings, MapFormat, check_not_input, 
 from geoclass.products.storage import Target
 
 if TYPE_CHECKING:
+    from geoclass.grid import Grid
     from geoclass.mapping.plan import MapPlan
 
 
@@ -168,8 +169,16 @@ def describe_plan(plan: MapPlan) -> str:
         *(f"masks       {note}" for note in plan.looks.masks.notes),
         f"map         {grid.width}×{grid.height} {pixels}",
         f"cells       {cells}",
+        *(describe_detail(detail) for detail in [plan.detail] if detail is not None),
     ]
     return "\n".join(lines)
+
+
+def describe_detail(detail: Grid) -> str:
+    """The smaller cells that a map carries with it."""
+    return (
+        f"detail      cells of {detail.stride} pixels ({detail.cols} columns × {detail.rows} rows)"
+    )
 
 
 def format_areas(rows: Sequence[AreaRow]) -> str:

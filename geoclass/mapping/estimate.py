@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
 
 from geoclass.mapping.plan import MapPlan, TileClassifier
+from geoclass.model.survey import HALO, Window
 from geoclass.products.formats import AS_USUAL, DISSOLVED_FROM, FileSettings, MapFormat
 
 SAMPLE_TILES = 256
+SAMPLE_WINDOW = 576
+"""Pixels a side, with the halo, whose share of the work is then that of most scenes."""
 
 # Measured on maps of 9, 3,600 and 29,584 cells with random probabilities, and dissolved ones.
 BYTES_PER_CELL = {"gpkg": 43, "tif": 15, "parquet": 0, "fgb": 0, "geojson": 0}
@@ -43,21 +47,47 @@ def estimate_work(
     settings: FileSettings = AS_USUAL,
 ) -> WorkEstimate:
     """Time and size of a planned map: times the classifier on noise, and scales up."""
-    size = plan.grid.tile_size
-    noise = np.random.default_rng(0).integers(0, 256, (SAMPLE_TILES, 3, size, size), np.uint8)
-    classifier.predict(noise)  # the first batch is slower than all others
+    tiles_alone = plan.contract.cell_temperature is None
+    time_work = _time_tiles if tiles_alone else _time_windows
+    time_work(classifier, plan.grid.tile_size)  # the first batch is slower than all others
     started = time.perf_counter()
-    classifier.predict(noise)
-    seconds_per_cell = (time.perf_counter() - started) / SAMPLE_TILES
+    tiles = time_work(classifier, plan.grid.tile_size)
+    seconds_per_tile = (time.perf_counter() - started) / tiles
+    pixels = plan.grid.height * plan.grid.width
     return WorkEstimate(
-        seconds=plan.grid.rows * plan.grid.cols * seconds_per_cell,
+        seconds=pixels / plan.grid.tile_size**2 * seconds_per_tile,
         output_bytes=estimate_bytes(plan, map_format, settings),
     )
 
 
+def _time_tiles(classifier: TileClassifier, size: int) -> int:
+    """Label some tiles of noise; how many."""
+    classifier.predict(_draw_noise((SAMPLE_TILES, 3, size, size)))
+    return SAMPLE_TILES
+
+
+def _time_windows(classifier: TileClassifier, size: int) -> int:
+    """Look at as many windows of noise as at a time; of how many tiles they are."""
+    tiles = np.arange(0, SAMPLE_WINDOW - 2 * HALO, size)
+    window = Window(
+        pixels=_draw_noise((3, SAMPLE_WINDOW, SAMPLE_WINDOW)),
+        valid=np.ones((SAMPLE_WINDOW, SAMPLE_WINDOW), dtype=bool),
+        tile_rows=tiles,
+        tile_cols=tiles,
+    )
+    count = classifier.windows_at_once
+    with ThreadPoolExecutor(count) as threads:
+        list(threads.map(classifier.survey, [window] * count))
+    return count * len(tiles) ** 2
+
+
+def _draw_noise(shape: tuple[int, ...]) -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, shape, np.uint8)
+
+
 def estimate_bytes(plan: MapPlan, map_format: MapFormat, settings: FileSettings = AS_USUAL) -> int:
     """Size of the map's file, about: how many patches it has is seen when it is made."""
-    cells = plan.grid.rows * plan.grid.cols
+    cells = sum(grid.rows * grid.cols for grid in (plan.grid, plan.detail) if grid is not None)
     settings = settings.fit(map_format)
     dissolve = settings.wants_patches(cells, usual_from=DISSOLVED_FROM.get(map_format))
     shapes = round(PATCHES_PER_CELL * cells) if dissolve else cells

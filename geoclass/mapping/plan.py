@@ -130,10 +130,11 @@ def plan_map(
             f"no cell of the scene has its centre in {region and region.text}: "
             "check place and coordinate reference system, or choose a larger part"
         )
-    sample = look_at(source, frame, grid, inside)
+    tiles, tiles_inside = _choose_sampled(grid, region)
+    sample = look_at(source, frame, tiles, tiles_inside)
     candidates = find_candidates(source, settings.radiometry, sample)
     if len(candidates) > 1:
-        sample = read_sample(source, frame, grid, inside, DOUBT_SIDE)
+        sample = read_sample(source, frame, tiles, tiles_inside, DOUBT_SIDE)
     predict = None if classifier is None else classifier.predict
     radiometry = choose_radiometry(source, candidates, sample, predict)
     if not settings.frame.force:
@@ -268,10 +269,16 @@ ALL = (slice(None), slice(None))
 
 def _find_inside(grid: Grid, region: Region | None, part: tuple[slice, slice] = ALL) -> np.ndarray:
     """Bool (rows, cols): True where a cell's centre lies in the region; of a part of the grid."""
-    x, y = grid.centres(*part)
     if region is None or grid.crs is None:
-        return np.ones(x.shape, dtype=bool)
-    return region.contains(x, y, grid.crs)
+        return np.ones((grid.rows, grid.cols), dtype=bool)[part]
+    return region.contains(*grid.centres(*part), grid.crs)
+
+
+def _choose_sampled(grid: Grid, region: Region | None) -> tuple[Grid, np.ndarray]:
+    """The tiles of a grid, and which of them are to be mapped; all, if no centre is inside."""
+    tiles = replace(grid, stride=grid.tile_size)
+    inside = _find_inside(tiles, region)
+    return tiles, inside if inside.any() else np.ones_like(inside)
 
 
 def _doubt_region(place: Place | None, contract: Contract) -> tuple[str, ...]:

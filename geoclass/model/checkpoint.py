@@ -24,7 +24,14 @@ from torch import Tensor
 from geoclass.contract import SHIPPED, Contract
 from geoclass.errors import ModelError, OutputError
 from geoclass.legend import Legend, read_legend
-from geoclass.model.networks import ARCHS, SHIPPED_ARCH, Arch, Network, build_network
+from geoclass.model.networks import (
+    ARCHS,
+    ARCHS_WITH_CELLS,
+    SHIPPED_ARCH,
+    Arch,
+    Network,
+    build_network,
+)
 from geoclass.model.novelty import Novelty, tensor_shapes
 from geoclass.model.pickled import PICKLE_HEADS, ZIP_HEAD
 
@@ -231,7 +238,10 @@ def _parse_metadata(path: Path, metadata: Mapping[str, str]) -> tuple[Arch, Cont
             raise ValueError(f"arch must be {' or '.join(ARCHS)}, got {shorten(arch)}")
         # ValueError for half a surrogate pair, which no map can hold and no terminal show.
         json.dumps(data, ensure_ascii=False).encode()
-        return arch, Contract.from_json(data.get("contract", {}))
+        contract = Contract.from_json(data.get("contract", {}))
+        if contract.cell_temperature is not None and arch not in ARCHS_WITH_CELLS:
+            raise ValueError(f"cell_temperature must be null, for {arch} has no cells of its own")
+        return arch, contract
     except (ValueError, RecursionError) as error:
         raise ModelError(
             f"the contract in {path} cannot be used: {error}; "

@@ -14,9 +14,8 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.nn.utils.fusion import fuse_conv_bn_eval
-from torch.nn.utils.memory_format import convert_conv2d_weight_memory_format
 
+from geoclass.model.convolution import Convolution, scale_input, without_shift
 from geoclass.model.networks import (
     MARGIN,
     CustomNet,
@@ -95,7 +94,7 @@ class FusedTileNet(FusedNetwork):
         super().__init__(mean, dtype)
         first, norm, _ = network.stem
         # In float32: a hundredth of the work, and half of what bfloat16 would be off by.
-        self.stem = _Convolution(_scale(first, std), norm, torch.float32)
+        self.stem = Convolution(scale_input(first, std), norm, torch.float32)
         self.blocks = nn.ModuleList(_FusedBlock(block, dtype) for block in network.stages)
         self.head = copy.deepcopy(network.head)
 
@@ -118,11 +117,15 @@ class FusedTileNet(FusedNetwork):
         return logits
 
 
+REACH = 4
+"""Rows of pixels around those that the stem and the first block look at."""
+
+
 class FusedDenseNet(FusedTileNet):
     """DenseTileNet without its batch norms."""
 
     in_cache = 16
-    rows_in_cache = 64
+    rows_in_cache = 128
 
     def __init__(
         self, network: Network, mean: Sequence[float], std: Sequence[float], dtype: torch.dtype
@@ -132,13 +135,13 @@ class FusedDenseNet(FusedTileNet):
         mix, mix_norm, _ = network.mix
         self.context = _FusedBlock(network.context, dtype)
         # One norm follows the sum of three: each has its scale, the first its shift as well.
-        self.from_fine = _Convolution(network.from_fine, network.norm, dtype)
+        self.from_fine = Convolution(network.from_fine, network.norm, dtype)
         self.from_deep, self.from_context = (
-            _Convolution(_without_shift(conv, network.norm), None, dtype, relu=False)
+            Convolution(without_shift(conv, network.norm), None, dtype, relu=False)
             for conv in (network.from_deep, network.from_context)
         )
-        self.mix = _Convolution(mix, mix_norm, dtype)
-        self.cells = _Convolution(network.cells, None, dtype, relu=False)
+        self.mix = Convolution(mix, mix_norm, dtype)
+        self.cells = Convolution(network.cells, None, dtype, relu=False)
 
     def survey(self, pixels: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
         """Logits of cells and features of tiles, as `DenseTileNet.survey` gives them.
@@ -147,7 +150,7 @@ class FusedDenseNet(FusedTileNet):
         what lies beyond the borders of its training, the mean.
         """
         fine = self._begin(pixels, valid)
-        for block in self.blocks[:-1]:
+        for block in self.blocks[1:-1]:
             fine = block(fine)
         deep = self.blocks[-1](fine)
         around = enlarge(self.from_context(self.context(deep)))
@@ -155,18 +158,20 @@ class FusedDenseNet(FusedTileNet):
         return self.cells(self.mix(self.from_fine(fine, y))).float(), deep
 
     def _begin(self, pixels: Tensor, valid: Tensor) -> Tensor:
-        """The stem's features, (n, 24, h, w); rows by rows, whose float32 a cache holds."""
-        n, _, height, width = pixels.shape
-        rows = self.rows_in_cache if pixels.device.type == "cpu" else height
-        shape, device = (n, self.stem.conv.out_channels, height, width), pixels.device
-        whole = torch.empty(
-            shape, dtype=self._dtype, device=device, memory_format=torch.channels_last
-        )
+        """What the first block makes of pixels, (n, 48, h / 2, w / 2).
+
+        Rows by rows: in full resolution their features would take most of a window's memory, and
+        lie in no cache.
+        """
+        height, on_cpu = pixels.shape[2], pixels.device.type == "cpu"
+        rows = self.rows_in_cache if on_cpu else height
+        parts = []
         for top in range(0, height, rows):
-            first, last = max(0, top - 1), min(height, top + rows + 1)
+            first, last = max(0, top - REACH), min(height, top + rows + REACH)
             x = self._shift(pixels[:, :, first:last]) * valid[:, None, first:last]
-            whole[:, :, top : top + rows] = self.stem(x)[:, :, top - first :][:, :, :rows]
-        return whole
+            y = self.blocks[0](self.stem(x).to(self._dtype))
+            parts.append(y[:, :, (top - first) // 2 :][:, :, : rows // 2])
+        return torch.cat(parts, dim=2)
 
     def _convolve(self, x: Tensor) -> Tensor:
         deep = self.convolve(F.pad(x, (MARGIN,) * 4, mode="reflect"))
@@ -184,9 +189,9 @@ class FusedCustomNet(FusedNetwork):
     ) -> None:
         assert isinstance(network, CustomNet)
         super().__init__(mean, dtype)
-        self.conv1 = _Convolution(_scale(network.conv1, std), None, dtype)
-        self.conv2 = _Convolution(network.conv2, None, dtype)
-        self.conv3 = _Convolution(network.conv3, None, dtype)
+        self.conv1 = Convolution(scale_input(network.conv1, std), None, dtype)
+        self.conv2 = Convolution(network.conv2, None, dtype)
+        self.conv3 = Convolution(network.conv3, None, dtype)
         weight, bias = network.fc1.weight, network.fc1.bias
         by_channel = weight.to(dtype).reshape(len(weight), network.conv3.out_channels, -1)
         self.fc1 = _make_linear(by_channel.transpose(1, 2).flatten(1), bias.to(dtype))
@@ -218,92 +223,19 @@ class _FusedBlock(nn.Module):
     def __init__(self, block: nn.Module, dtype: torch.dtype) -> None:
         super().__init__()
         assert isinstance(block, ResidualBlock)
-        self.conv1 = _Convolution(block.conv1, block.norm1, dtype)
-        self.conv2 = _Convolution(block.conv2, block.norm2, dtype)
+        self.conv1 = Convolution(block.conv1, block.norm1, dtype)
+        self.conv2 = Convolution(block.conv2, block.norm2, dtype)
         self.shrink: nn.Module = nn.Identity()
         self.widen: nn.Module = nn.Identity()
         if isinstance(block.shortcut, nn.Sequential):
             self.shrink, conv, norm = block.shortcut
-            self.widen = _Convolution(conv, norm, dtype, relu=False)
+            self.widen = Convolution(conv, norm, dtype, relu=False)
 
     def forward(self, x: Tensor) -> Tensor:
         """Float (n, channels_in, h, w) to (n, channels, h / stride, w / stride)."""
         beside: Tensor = self.widen(self.shrink(x))
         out: Tensor = self.conv2(self.conv1(x), beside)
         return out
-
-
-class _Convolution(nn.Module):
-    """A convolution, the batch norm after it, a sum with something beside it, and ReLU."""
-
-    def __init__(
-        self,
-        conv: nn.Module,
-        norm: nn.Module | None,
-        dtype: torch.dtype,
-        *,
-        relu: bool = True,
-    ) -> None:
-        super().__init__()
-        assert isinstance(conv, nn.Conv2d)
-        fused = copy.deepcopy(conv).eval() if norm is None else _fold(conv, norm)
-        self.conv = fused.to(dtype)
-        convert_conv2d_weight_memory_format(self.conv, torch.channels_last)
-        self.relu = relu
-        self._packed: Tensor | None = None
-
-    def forward(self, x: Tensor, beside: Tensor | None = None) -> Tensor:
-        """Float (n, c, h, w) to (n, channels, …); `beside` is used up."""
-        if x.device.type == "cpu" and has_one_pass(x.dtype):
-            return self._in_one_pass(x, beside)
-        y: Tensor = self.conv(x)
-        y = y if beside is None else y.add_(beside)
-        return F.relu_(y) if self.relu else y
-
-    def _in_one_pass(self, x: Tensor, beside: Tensor | None) -> Tensor:
-        """The same by the operations that torch.compile makes of it, without its compiler."""
-        conv, mkldnn = self.conv, torch.ops.mkldnn
-        shape = (conv.padding, conv.stride, conv.dilation, conv.groups)
-        if self._packed is None:  # in the order of the processor's instructions
-            self._packed = mkldnn._reorder_convolution_weight(conv.weight, *shape, x.shape)  # noqa: SLF001
-        relu = "relu" if self.relu else None
-        if beside is None:
-            y: Tensor = mkldnn._convolution_pointwise(  # noqa: SLF001
-                x, self._packed, conv.bias, *shape, relu or "none", [], ""
-            )
-        else:
-            y = mkldnn._convolution_pointwise_.binary(
-                beside, x, self._packed, conv.bias, *shape, "add", 1.0, relu, [], ""
-            )
-        return y
-
-
-def has_one_pass(dtype: torch.dtype) -> bool:
-    """Whether the processor convolves, adds and clips in one operation; bfloat16 not by AVX2."""
-    if dtype == torch.bfloat16 and not torch.ops.mkldnn._is_mkldnn_bf16_supported():  # noqa: SLF001
-        return False
-    return bool(torch.backends.mkldnn.is_available())
-
-
-def _fold(conv: nn.Conv2d, norm: nn.Module) -> nn.Conv2d:
-    """A convolution that does what the two do."""
-    assert isinstance(norm, nn.BatchNorm2d)
-    return fuse_conv_bn_eval(copy.deepcopy(conv).eval(), copy.deepcopy(norm).eval())
-
-
-def _without_shift(conv: nn.Conv2d, norm: nn.BatchNorm2d) -> nn.Conv2d:
-    """A convolution and the scale of the norm after it alone, for one of several terms."""
-    fused = _fold(conv, norm)
-    fused.bias = None
-    return fused
-
-
-def _scale(conv: nn.Module, std: Sequence[float]) -> nn.Conv2d:
-    """The first convolution, for pixels that have not been divided by 255 · std."""
-    assert isinstance(conv, nn.Conv2d)
-    scaled = copy.deepcopy(conv)
-    scaled.weight = nn.Parameter(conv.weight / (255 * torch.tensor(std)).reshape(1, -1, 1, 1))
-    return scaled
 
 
 def _make_linear(weight: Tensor, bias: Tensor) -> nn.Linear:

@@ -12,6 +12,7 @@ from torch.nn import functional as F
 
 from geoclass.contract import Contract
 from geoclass.landcover import FULL_SCALE
+from geoclass.model.device import send
 from geoclass.model.fused import FusedDenseNet
 from geoclass.model.networks import CELL
 from geoclass.model.novelty import Novelty, describe_pixels
@@ -79,7 +80,7 @@ class Surveyor:
         """
         with torch.inference_mode():
             pixels, valid = (
-                torch.from_numpy(array).to(self.device)[None]
+                send(torch.from_numpy(array), self.device)[None]
                 for array in (window.pixels, window.valid)
             )
             looks = list(self._look(pixels, valid))

@@ -84,10 +84,7 @@ def read_strips(
     A strip has so many rows of cells, or, by default, about so many pixels in whole blocks.
     Raises SceneError where the file cannot be read.
     """
-    step = strip_rows or _choose_rows(source, frame, grid, strip_pixels)
-    # A row that the scene's edge cuts off is read with the whole one above it.
-    starts = range(0, max(1, grid.height // grid.stride), step)
-    spans = list(zip(starts, [*starts[1:], grid.rows], strict=True))
+    spans = _plan_spans(source, frame, grid, strip_pixels, strip_rows)
     count = _count_readers(source, frame, grid, spans)
     cache_bytes = SHARED_CACHE_BYTES if count == 1 else OWN_CACHE_BYTES * count
     with (
@@ -139,13 +136,24 @@ def _count_readers(
     return min(len(spans), MOST_READERS, count_cores())
 
 
-def _choose_rows(source: SceneSource, frame: Frame, grid: Grid, strip_pixels: int) -> int:
-    """Rows of cells to read together."""
+def _plan_spans(
+    source: SceneSource,
+    frame: Frame,
+    grid: Grid,
+    strip_pixels: int,
+    strip_rows: int | None = None,
+) -> list[tuple[int, int]]:
+    """Rows of cells to read together: (first, one after last)."""
     stored_together = source.block_height if frame.access == "read" else WARPED_BLOCK
     block_rows = max(1, min(stored_together, grid.height) // grid.stride)
     wanted_rows = max(1, strip_pixels // (grid.width * grid.stride))
     # Whole blocks where a block is no taller than the strip that memory allows.
-    return max(wanted_rows // block_rows * block_rows, min(wanted_rows, block_rows))
+    step = max(wanted_rows // block_rows * block_rows, min(wanted_rows, block_rows))
+    starts = range(0, grid.rows, step)
+    if strip_rows is not None:
+        # A row that the scene's edge cuts off is read with the whole one above it.
+        starts = range(0, max(1, grid.height // grid.stride), strip_rows)
+    return list(zip(starts, [*starts[1:], grid.rows], strict=True))
 
 
 def _read_strip(

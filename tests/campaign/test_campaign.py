@@ -201,16 +201,16 @@ def test_folder_that_is_closed_is_refused_before_any_scene(
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        (MapSettings(stride=48), "does not divide"),
-        (MapSettings(fast=True), "no features to share"),
+        (MapSettings(stride=32), "no cells of its own: leave out --stride"),
+        (MapSettings(detail=8), "no cells of its own: leave out --detail"),
         (MapSettings(frame=FrameSettings(aoi=Path("none.gpkg"))), "none.gpkg"),
     ],
 )
 def test_settings_that_fit_no_scene_are_refused_once(
-    scenes: Path, tmp_path: Path, settings: MapSettings, message: str
+    scenes: Path, tmp_path: Path, random_model: Path, settings: MapSettings, message: str
 ) -> None:
     with pytest.raises(GeoclassError, match=message):
-        run(scenes, tmp_path / "maps", replace(TIF, settings=settings))
+        run(scenes, tmp_path / "maps", replace(TIF, settings=settings, model=random_model))
     assert not (tmp_path / "maps").exists()
 
 
@@ -353,12 +353,15 @@ def test_memory_limits_the_number_of_workers() -> None:
 def test_memory_of_finer_cells_limits_the_number_of_workers(
     scenes: Path,
     tmp_path: Path,
+    dense_model: Path,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     """16 × 16 cells of 8 pixels take 340 bytes each, 87 kB."""
     monkeypatch.setattr(workers, "BYTES_A_WORKER", 1000)
-    fine = CampaignSettings(map_format="tif", settings=MapSettings(stride=8))
+    fine = CampaignSettings(
+        map_format="tif", settings=MapSettings(stride=8, detail="none"), model=dense_model
+    )
     execute = ExecuteInProcesses(2, 100_000)
     coarse = run(scenes, tmp_path / "coarse", execute=execute)
     assert coarse.counts["mapped"] == 4

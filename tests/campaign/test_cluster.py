@@ -77,8 +77,8 @@ def scenes(make_scene: Make, tmp_path: Path) -> Path:
     return tmp_path / "scenes"
 
 
-def order(**settings) -> CampaignSettings:
-    return CampaignSettings(map_format="tif", settings=MapSettings(**settings))
+def order(model: Path | None = None, **settings) -> CampaignSettings:
+    return CampaignSettings(map_format="tif", model=model, settings=MapSettings(**settings))
 
 
 def spread(
@@ -195,7 +195,7 @@ def test_maps_stay_the_same_where_a_process_and_a_node_are_lost(
     scenes: Path, tmp_path: Path, cluster: Cluster, node: Node
 ) -> None:
     """A classifier is killed while it is at work, and a node after the first map."""
-    campaign, killed, lost = order(stride=16), [], []
+    campaign, killed, lost = order(symmetries=True), [], []
 
     def lose_node(_outcome: Outcome) -> None:
         if not lost:
@@ -218,10 +218,10 @@ def test_maps_stay_the_same_where_a_process_and_a_node_are_lost(
 
 
 def test_scenes_fail_in_one_line_where_all_devices_are_lost(
-    scenes: Path, tmp_path: Path, cluster: Cluster
+    scenes: Path, tmp_path: Path, cluster: Cluster, dense_model: Path
 ) -> None:
-    """Also shows that maps are the same where tiles are labelled together."""
-    campaign = order(stride=32, fast=True)
+    """Also shows that maps of windows are the same."""
+    campaign = order(dense_model, stride=16)
     wide = run_campaign([str(scenes / "wide.tif")], tmp_path / "alone", campaign).outcomes[0]
 
     def lose_all(outcome: Outcome) -> None:

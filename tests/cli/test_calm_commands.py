@@ -19,12 +19,13 @@ def run(*arguments: object) -> str:
     return result.output
 
 
-def test_options_against_speckle_reach_map_and_layer(tmp_path: Path) -> None:
+def test_options_against_speckle_reach_map_and_layer(tmp_path: Path, dense_model: Path) -> None:
     path = tmp_path / "map.gpkg"
     box = ("--bbox", "332000,5818000,334000,5820000", "--bbox-crs", "EPSG:32633")
     run(
-        "map", SAMPLE_SCENE, "-o", path, *box, "--stride", 32, "--min-area", 25, "--smooth", 3,
-        "--smooth-window", 5, "--dissolve", "-q",
+        "map", SAMPLE_SCENE, "-o", path, *box, "-m", dense_model, "--stride", 32,
+        "--detail", "none", "--min-area", 25, "--smooth", 3, "--smooth-window", 5, "--dissolve",
+        "-q",
     )  # fmt: skip
     calm = read_map(path).provenance.options["calm"]
     assert calm == {"min_area_ha": 25.0, "smooth": 3.0, "smooth_window": 5}
@@ -34,7 +35,8 @@ def test_options_against_speckle_reach_map_and_layer(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("wish", "message"),
     [
-        (("--stride", 24), "a stride of 24 pixels does not divide the model's tiles of 64"),
+        (("--stride", 24), "the stride must be one of 64, 32, 16, 8 or 4, got 24"),
+        (("--detail", 64), "detail of cells of 64 pixels must be 32, 16, 8, 4 or none, got 64"),
         (("--min-area", -1), "the least area must be above 0, got -1"),
         (("--smooth", 5, "--smooth-window", 6), "odd number of cells from 3, got 6"),
     ],

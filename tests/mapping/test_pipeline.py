@@ -31,6 +31,7 @@ from tests.conftest import (
     TRANSFORM,
     UTM,
     FakeClassifier,
+    FakeSurveyor,
     assert_equal_maps,
     make_contract,
     make_landcover,
@@ -347,21 +348,6 @@ def test_memory_does_not_grow_with_the_height_of_the_scene(make_scene: Make) -> 
     assert peaks[1] < 2 * peaks[0]
 
 
-def test_smaller_cells_are_labelled_by_the_tiles_around_them(
-    make_scene: Make, classifier: FakeClassifier
-) -> None:
-    scene = make_scene(paint([[0, 1], [2, 3]]))
-    landcover = run_map(plan(scene, classifier, stride=32), classifier)
-    assert landcover.class_id.shape == (4, 4)
-    # The corners' tiles lie wholly in one colour, moved inward from the scene's edge.
-    assert landcover.class_id[[0, 0, 3, 3], [0, 3, 0, 3]].tolist() == [0, 1, 2, 3]
-    for stride in (48, 65, 128):
-        with pytest.raises(SettingsError, match=f"stride of {stride} pixels does not divide"):
-            plan(scene, classifier, stride=stride)
-    with pytest.raises(SettingsError, match="at least 1 pixel"):
-        MapSettings(stride=0)
-
-
 def test_speckle_can_be_taken_out(make_scene: Make, classifier: FakeClassifier) -> None:
     """By area or by smoothing; unknown cells stay, and both are part of the fingerprint."""
     classes = [[0] * 7 for _ in range(7)]
@@ -381,12 +367,10 @@ def test_speckle_can_be_taken_out(make_scene: Make, classifier: FakeClassifier) 
 
 
 def test_map_that_memory_cannot_hold_is_refused(
-    make_scene: Make, classifier: FakeClassifier, monkeypatch: pytest.MonkeyPatch
+    make_scene: Make, surveyor: FakeSurveyor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = make_scene(paint(CLASSES))
-    monkeypatch.setattr("geoclass.mapping.plan.find_memory_bytes", lambda: 10_000_000)
-    assert plan(path, classifier, stride=16).grid.rows == 12
-    with pytest.raises(
-        SceneError, match="map of 256×192 cells, which needs 0.017 GB of memory, but"
-    ):
-        plan(path, classifier, stride=1)
+    monkeypatch.setattr("geoclass.mapping.plan.find_memory_bytes", lambda: 100_000)
+    assert plan(path, surveyor, stride=16, detail="none").grid.rows == 12
+    with pytest.raises(SceneError, match="map of 3072 cells of 4 pixels, which needs .* GB of"):
+        plan(path, surveyor)

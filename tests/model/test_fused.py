@@ -4,10 +4,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-import geoclass.model.fused as module
+import geoclass.model.convolution as module
 from geoclass.model.classifier import normalise
-from geoclass.model.fused import fuse
-from geoclass.model.networks import CustomNet, FineTileNet, Network, TileNet
+from geoclass.model.fused import FusedDenseNet, fuse
+from geoclass.model.networks import CustomNet, DenseTileNet, FineTileNet, Network, TileNet
 
 MEAN, STD = (0.34, 0.38, 0.41), (0.2, 0.14, 0.12)
 CPU = torch.device("cpu")
@@ -34,6 +34,10 @@ def make_tilenet(kind: type[TileNet] = TileNet) -> TileNet:
 
 def make_fine_tilenet() -> TileNet:
     return make_tilenet(FineTileNet)
+
+
+def make_dense_tilenet() -> TileNet:
+    return make_tilenet(DenseTileNet)
 
 
 def make_small_customnet() -> CustomNet:
@@ -64,7 +68,9 @@ def compute_fused(
 
 
 @pytest.mark.parametrize("one_pass", [True, False])
-@pytest.mark.parametrize("make", [make_tilenet, make_fine_tilenet, make_small_customnet])
+@pytest.mark.parametrize(
+    "make", [make_tilenet, make_fine_tilenet, make_dense_tilenet, make_small_customnet]
+)
 def test_fused_network_is_the_plain_one(
     make, one_pass: bool, tiles: Tensor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -76,6 +82,27 @@ def test_fused_network_is_the_plain_one(
     ):
         assert fused.dtype == torch.float32
         torch.testing.assert_close(fused, plain, atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("one_pass", [True, False])
+@pytest.mark.parametrize("rows", [16, 64, 1000])
+def test_fused_survey_is_the_plain_one(
+    one_pass: bool, rows: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many rows the stem takes at a time; what is not valid is 0, the mean."""
+    monkeypatch.setattr(torch.backends.mkldnn, "is_available", lambda: one_pass)
+    monkeypatch.setattr(FusedDenseNet, "rows_in_cache", rows)
+    generator = torch.Generator().manual_seed(0)
+    shape = (2, 3, 80, 112)
+    pixels = torch.randint(0, 256, shape, dtype=torch.uint8, generator=generator)
+    valid = torch.rand((2, 80, 112), generator=generator) > 0.3
+    network = make_dense_tilenet()
+    fused = fuse(network, mean=MEAN, std=STD, dtype=torch.float32, device=CPU)
+    with torch.inference_mode():
+        plain = network.survey(normalise(pixels.float(), MEAN, STD) * valid[:, None])
+        for found, expected in zip(fused.survey(pixels, valid), plain, strict=True):
+            assert found.dtype == torch.float32
+            torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-4)
 
 
 def test_half_the_bits_change_little(tiles: Tensor) -> None:

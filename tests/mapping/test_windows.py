@@ -1,0 +1,411 @@
+"""Maps of a network with cells of its own, of all sizes from one look; cells are known exactly."""
+
+from __future__ import annotations
+
+import tracemalloc
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import geopandas as gpd
+import numpy as np
+import pytest
+import rasterio
+import shapely
+
+from geoclass.errors import SceneError, SettingsError
+from geoclass.landcover import MASK_REASONS, LandCoverMap
+from geoclass.legend import MASKED, NODATA, UNKNOWN
+from geoclass.mapping import windows
+from geoclass.mapping.estimate import estimate_work
+from geoclass.mapping.pipeline import run_map
+from geoclass.mapping.plan import MapPlan, plan_map
+from geoclass.mapping.settings import CalmSettings, MapSettings
+from geoclass.mapping.windows import average_cells
+from geoclass.model.survey import HALO, Survey, Window
+from geoclass.scene.reader import STRIP_PIXELS
+from geoclass.scene.settings import FrameSettings
+from tests.conftest import (
+    COLORS,
+    STRANGE,
+    TRANSFORM,
+    UTM,
+    WHITE,
+    FakeClassifier,
+    FakeSurveyor,
+    assert_equal_maps,
+    paint,
+)
+
+Make = Callable[..., Path]
+
+
+def plan(path: Path, surveyor: FakeClassifier, **settings: Any) -> MapPlan:
+    return plan_map(path, surveyor.contract, "ab" * 32, MapSettings(**settings))
+
+
+def map_file(
+    path: Path, surveyor: FakeClassifier, strip_pixels: int = STRIP_PIXELS, **settings: Any
+) -> LandCoverMap:
+    return run_map(plan(path, surveyor, **settings), surveyor, strip_pixels=strip_pixels)
+
+
+def draw(rows: int, cols: int, side: int) -> tuple[np.ndarray, np.ndarray]:
+    """Classes of squares of `side` pixels, (rows, cols) of them, and their pixels."""
+    classes = np.random.default_rng(0).integers(0, 10, (rows, cols)).astype(np.uint8)
+    return classes, paint(classes.tolist(), tile=side)
+
+
+@pytest.mark.parametrize("stride", [4, 8, 16, 32, 64])
+def test_cells_of_any_size_get_their_class(
+    make_scene: Make, surveyor: FakeSurveyor, stride: int
+) -> None:
+    classes, pixels = draw(192 // stride, 320 // stride, stride)
+    landcover = map_file(make_scene(pixels), surveyor, stride=stride)
+    np.testing.assert_array_equal(landcover.class_id, classes)
+    np.testing.assert_array_equal(landcover.best_class, classes)
+    assert (landcover.valid_share == 250).all()
+    assert landcover.finest.grid.stride == 4
+    np.testing.assert_array_equal(
+        landcover.finest.class_id, classes.repeat(stride // 4, 0).repeat(stride // 4, 1)
+    )
+
+
+def test_detail_is_of_the_same_look(make_scene: Make, surveyor: FakeSurveyor) -> None:
+    classes, pixels = draw(32, 48, 4)
+    landcover = map_file(make_scene(pixels), surveyor, detail=8)
+    assert len(surveyor.windows) == 1
+    assert landcover.detail is not None
+    assert landcover.detail.grid.stride == 8
+    assert landcover.detail.provenance == landcover.provenance
+    certain = (np.arange(10) == classes[:2, :2].reshape(4, 1)).mean(axis=0)
+    expected = np.rint(225 * certain + 3 * (1 - certain))
+    np.testing.assert_allclose(landcover.detail.probabilities[0, 0], expected, atol=1)
+
+
+@pytest.mark.parametrize(
+    ("most", "stride", "detail"),
+    [(10**6, 64, 4), (1000, 64, 8), (200, 64, 16), (10, 64, 16), (10, 16, None), (10**6, 4, None)],
+)
+def test_detail_is_as_fine_as_the_scene_is_small(
+    make_scene: Make,
+    surveyor: FakeSurveyor,
+    monkeypatch: pytest.MonkeyPatch,
+    most: int,
+    stride: int,
+    detail: int | None,
+) -> None:
+    """Of 1,536 cells of 4 pixels."""
+    monkeypatch.setattr("geoclass.mapping.plan.MOST_DETAIL", most)
+    chosen = plan(make_scene(draw(32, 48, 4)[1]), surveyor, stride=stride).detail
+    assert (None if chosen is None else chosen.stride) == detail
+
+
+def test_detail_may_be_left_out(make_scene: Make, surveyor: FakeSurveyor) -> None:
+    path = make_scene(draw(32, 48, 4)[1])
+    without, with_it = (map_file(path, surveyor, detail=d) for d in ("none", None))
+    assert without.detail is None
+    np.testing.assert_array_equal(without.class_id, with_it.class_id)
+    assert without.provenance.fingerprint != with_it.provenance.fingerprint
+
+
+@pytest.mark.parametrize(
+    ("wish", "message"),
+    [
+        ({"stride": 48}, "stride must be one of 64, 32, 16, 8 or 4, got 48"),
+        ({"stride": 0}, "stride must be one of"),
+        ({"detail": 64}, "detail of cells of 64 pixels must be 32, 16, 8, 4 or none, got 64"),
+        ({"stride": 8, "detail": 16}, "detail of cells of 8 pixels must be 4 or none, got 16"),
+        ({"stride": 4, "detail": 4}, "detail of cells of 4 pixels must be none, got 4"),
+    ],
+)
+def test_impossible_sizes_are_refused(wish: dict[str, Any], message: str) -> None:
+    with pytest.raises(SettingsError, match=message):
+        MapSettings(**wish)
+
+
+@pytest.mark.parametrize("wish", [{"stride": 32}, {"detail": 8}])
+def test_networks_without_cells_map_tiles_alone(
+    make_scene: Make, classifier: FakeClassifier, wish: dict[str, int]
+) -> None:
+    path = make_scene(paint([[0, 1]]))
+    assert map_file(path, classifier).detail is None
+    with pytest.raises(SettingsError, match="no cells of its own: leave out --(stride|detail)"):
+        plan(path, classifier, **wish)
+
+
+@pytest.mark.parametrize("size", [(64, 64), (100, 77), (129, 500), (330, 150)])
+@pytest.mark.parametrize("profile", [{}, {"tiled": True, "blockxsize": 128, "blockysize": 128}])
+def test_windows_and_strips_do_not_show(
+    make_scene: Make,
+    surveyor: FakeSurveyor,
+    monkeypatch: pytest.MonkeyPatch,
+    size: tuple[int, int],
+    profile: dict[str, Any],
+) -> None:
+    """Whatever their size, the scene's, and how it is stored: each cell is where it belongs."""
+    classes, pixels = draw(83, 125, 4)
+    pixels = pixels[:, : size[0], : size[1]]
+    pixels[:, 40:60, 20:92] = 0
+    path = make_scene(pixels, **profile)
+    whole = map_file(path, surveyor)
+    expected = classes[: -(-size[0] // 4), : -(-size[1] // 4)].copy()
+    expected[10:15, 5:23] = NODATA
+    tiles = (whole.grid.rows, whole.grid.cols)
+    assert tiles == (-(-size[0] // 64), -(-size[1] // 64))
+    np.testing.assert_array_equal(whole.finest.class_id, expected)
+    monkeypatch.setattr(windows, "WINDOW_PIXELS", 4096 * 2)
+    for strip_pixels in (1, size[1] * 130):
+        parts = map_file(path, surveyor, strip_pixels)
+        assert_equal_maps(parts, whole)
+        assert_equal_maps(parts.finest, whole.finest)
+
+
+def test_windows_show_what_lies_around(
+    make_scene: Make, surveyor: FakeSurveyor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each has the scene's pixels around it; beyond the scene, nothing is valid."""
+    monkeypatch.setattr(windows, "WINDOW_PIXELS", 4096)
+    pixels = np.random.default_rng(0).integers(1, 256, (3, 200, 150)).astype(np.uint8)
+    map_file(make_scene(pixels), surveyor, strip_pixels=1)
+    shown = np.pad(pixels, ((0, 0), (HALO, 128), (HALO, 128)))
+    valid = np.pad(np.ones((200, 150), bool), ((HALO, 128), (HALO, 128)))
+    expected = [
+        (top, left, height, width)
+        for top, height in ((0, 64), (64, 64), (128, 128))
+        for left, width in ((0, 64), (64, 128))
+    ]
+    assert len(surveyor.windows) == len(expected)
+    by_place = {window.pixels.tobytes(): window for window in surveyor.windows}
+    for top, left, height, width in expected:
+        part = (slice(top, top + height + 2 * HALO), slice(left, left + width + 2 * HALO))
+        window = by_place[np.ascontiguousarray(shown[:, *part]).tobytes()]
+        np.testing.assert_array_equal(window.valid, valid[part])
+        inward = 200 // 8 * 8 - 64 - 128
+        assert window.tile_rows.tolist() == ([0, inward] if height > 64 else [0])
+        assert window.tile_cols.tolist() == ([0, 150 - 64 - 64 - 6] if width > 64 else [0])
+
+
+def test_missing_pixels_are_looked_at_cell_by_cell(
+    make_scene: Make, surveyor: FakeSurveyor
+) -> None:
+    """Half of a cell is enough, less is not; a tile with less than half has cells all the same."""
+    pixels = paint([[0, 1]])
+    pixels[:, :40, :64] = 0
+    pixels[:, 0:2, 64:] = 0  # half of the uppermost cells
+    pixels[:, 4:7, 64:] = 0
+    landcover = map_file(make_scene(pixels), surveyor)
+    detail = landcover.finest
+    assert landcover.class_id.tolist() == [[NODATA, 1]]
+    assert detail.class_id[:, 0].tolist() == [NODATA] * 10 + [0] * 6
+    assert detail.class_id[:, 16].tolist() == [1, NODATA] + [1] * 14
+    assert detail.valid_share[:2, 16].tolist() == [125, 62]
+    assert (detail.probabilities[detail.class_id == NODATA] == 0).all()
+
+
+def test_narrow_edge_cell_beside_a_hole_is_nodata_as_a_tile(
+    make_scene: Make, surveyor: FakeSurveyor
+) -> None:
+    """Its own pixels are valid, but nearly all of its tile's are not; small cells need no tile."""
+    pixels = paint([[0, 1]])[:, :, :72]
+    pixels[:, :, :64] = 0
+    landcover = map_file(make_scene(pixels), surveyor)
+    assert landcover.class_id.tolist() == [[NODATA, NODATA]]
+    assert landcover.finest.class_id[0].tolist() == [NODATA] * 16 + [1, 1]
+
+
+def test_clouds_that_the_network_finds_are_masked(make_scene: Make, surveyor: FakeSurveyor) -> None:
+    """Tiles and means where too little is left; the others are of what is left alone."""
+    pixels = paint([[0, 1, 2]])
+    pixels[:, :40, :64] = WHITE[:, None, None]
+    pixels[:, :8, 64:] = WHITE[:, None, None]
+    path = make_scene(pixels)
+    landcover = map_file(path, surveyor)
+    detail = landcover.finest
+    assert landcover.class_id.tolist() == [[MASKED, 1, 2]]
+    assert landcover.best_class.tolist() == [[NODATA, 1, 2]]
+    assert landcover.valid_share.tolist() == [[94, 219, 219]]
+    for m in (landcover, detail):
+        np.testing.assert_array_equal(m.class_id == MASKED, m.mask_reason > 0)
+        assert {MASK_REASONS[i] for i in np.unique(m.mask_reason)} == {"", "cloud"}
+        assert (m.probabilities[m.class_id == MASKED] == 0).all()
+    assert detail.class_id[:, 0].tolist() == [MASKED] * 10 + [0] * 6
+    assert detail.class_id[:, 16].tolist() == [MASKED] * 2 + [1] * 14
+    middling = map_file(path, surveyor, stride=16, detail="none")
+    assert middling.class_id[:, 0].tolist() == [MASKED, MASKED, 0, 0]
+    assert middling.class_id[:, 4].tolist() == [1, 1, 1, 1]
+    assert middling.probabilities[0, 4].max() == 225
+    strict = map_file(path, surveyor, stride=16, min_valid_share=0.6)
+    assert strict.class_id[:, 4].tolist() == [MASKED, 1, 1, 1]
+
+
+def test_masks_of_the_scene_and_of_the_network_are_one(
+    make_scene: Make, surveyor: FakeSurveyor
+) -> None:
+    """Snow by the scene's own classification and cloud by the network take a tile together."""
+    scl = np.full((1, 64, 128), 4, np.uint8)
+    scl[0, :24, :64] = 11
+    pixels = np.concatenate([paint([[0, 1]]), scl])
+    pixels[:3, 24:40, :64] = WHITE[:, None, None]
+    names = ("B04", "B03", "B02", "SCL")
+    path = make_scene(pixels, descriptions=names, photometric="minisblack")
+    landcover = map_file(path, surveyor)
+    assert landcover.class_id.tolist() == [[MASKED, 1]]
+    assert MASK_REASONS[landcover.mask_reason[0, 0]] == "snow"
+    reasons = [MASK_REASONS[i] for i in landcover.finest.mask_reason[:, 0]]
+    assert reasons == ["snow"] * 6 + ["cloud"] * 4 + [""] * 6
+
+
+def test_cells_of_strange_tiles_are_unknown(make_scene: Make, surveyor: FakeSurveyor) -> None:
+    pixels = paint([[0, 1]])
+    pixels[:, :, 64:] = STRANGE[:, None, None]
+    pixels[:, :4, 64:68] = COLORS[7][:, None, None]
+    path = make_scene(pixels)
+    landcover = map_file(path, surveyor)
+    assert landcover.class_id.tolist() == [[0, UNKNOWN]]
+    assert (landcover.finest.class_id[:, 16:] == UNKNOWN).all()
+    assert landcover.finest.best_class[0, 16] == 7
+    kept = map_file(path, surveyor, keep_unknown=True)
+    assert kept.class_id.tolist() == [[0, 4]]
+    assert kept.finest.class_id[0, 16] == 7
+
+
+def test_tiles_that_are_unknown_as_a_whole_have_known_cells(
+    make_scene: Make, surveyor: FakeSurveyor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    look = surveyor.survey
+
+    def doubt(window: Window) -> Survey:
+        found = look(window)
+        found.unknown[:] = True
+        return found
+
+    monkeypatch.setattr(surveyor, "survey", doubt)
+    landcover = map_file(make_scene(paint([[0, 1]])), surveyor)
+    assert (landcover.class_id == UNKNOWN).all()
+    assert set(np.unique(landcover.finest.class_id)) == {0, 1}
+
+
+def test_each_cell_is_inside_by_its_own_centre(make_scene: Make, surveyor: FakeSurveyor) -> None:
+    """A triangle, whose cells of either size are told apart."""
+    path = make_scene(paint([[0, 1, 2], [3, 4, 5], [6, 7, 8]]))
+    x, y = TRANSFORM.c, TRANSFORM.f
+    ring = [(x, y), (x, y - 1920), (x + 1920, y - 1920), (x, y)]
+    aoi = path.with_suffix(".geojson")
+    gpd.GeoDataFrame(geometry=[shapely.Polygon(ring).buffer(1)], crs=UTM).to_crs(3857).to_file(aoi)
+    landcover = map_file(path, surveyor, frame=FrameSettings(aoi=str(aoi)))
+    assert landcover.class_id.tolist() == [[0, NODATA, NODATA], [3, 4, NODATA], [6, 7, 8]]
+    inside = landcover.finest.class_id != NODATA
+    np.testing.assert_array_equal(inside, np.tri(48, dtype=bool))
+    assert (landcover.finest.valid_share == np.where(inside, 250, 0)).all()
+
+
+def test_windows_of_nothing_are_not_looked_at(
+    make_scene: Make, surveyor: FakeSurveyor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither what is missing nor what lies outside the part that is to be mapped."""
+    monkeypatch.setattr(windows, "WINDOW_PIXELS", 4096)
+    pixels = paint([[0, 1, 2, 3]])
+    pixels[:, :, :128] = 0
+    landcover = map_file(make_scene(pixels), surveyor, strip_pixels=1)
+    assert landcover.class_id.tolist() == [[NODATA, NODATA, 2, 3]]
+    assert len(surveyor.windows) == 2
+
+
+def test_all_cells_are_reported(
+    make_scene: Make, surveyor: FakeSurveyor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(windows, "WINDOW_PIXELS", 4096 * 2)
+    done: list[int] = []
+    path = make_scene(paint([[0, 1, 2, 3], [4, 5, 6, 7]]))
+    run_map(plan(path, surveyor), surveyor, strip_pixels=1, on_cells=done.append)
+    assert done == [2, 2, 2, 2]
+
+
+def test_speckle_is_taken_out_of_the_finest_cells(make_scene: Make, surveyor: FakeSurveyor) -> None:
+    classes = np.zeros((32, 32), np.uint8)
+    classes[8, 8] = 1
+    path = make_scene(paint(classes.tolist(), tile=4))
+    for wish in ({"min_area_ha": 0.3}, {"smooth": 20.0}):
+        plain, calm = (map_file(path, surveyor, calm=CalmSettings(**w)) for w in ({}, wish))
+        np.testing.assert_array_equal(calm.class_id, plain.class_id)
+        assert [m.finest.class_id[8, 8] for m in (plain, calm)] == [1, 0]
+    assert calm.finest.probabilities[0, 0].sum() == pytest.approx(250, abs=5)
+
+
+def test_warped_map_does_not_depend_on_the_strips(make_scene: Make, surveyor: FakeSurveyor) -> None:
+    pixels = np.random.default_rng(0).integers(1, 256, (3, 600, 400)).astype(np.uint8)
+    degrees = rasterio.Affine(1.4e-4, 0, 12.5, 0, -9e-5, 52.5)
+    path = make_scene(pixels, crs="EPSG:4326", transform=degrees)
+    whole = map_file(path, surveyor)
+    assert_equal_maps(map_file(path, surveyor, 1).finest, whole.finest)
+
+
+def test_scene_thinner_than_a_tile_is_refused(make_scene: Make, surveyor: FakeSurveyor) -> None:
+    with pytest.raises(SceneError, match="63×128 pixels is smaller than one tile"):
+        plan(make_scene(paint([[0], [1]])[:, :, :63]), surveyor)
+
+
+class ForgetfulSurveyor(FakeSurveyor):
+    """Keeps no window that it has seen."""
+
+    def survey(self, window: Window) -> Survey:
+        found = super().survey(window)
+        self.windows.clear()
+        return found
+
+
+def test_memory_is_bounded_in_very_wide_scenes(tmp_path: Path) -> None:
+    """200 rows of 100,000 columns, mostly of blocks that nobody has written."""
+    path = tmp_path / "wide.tif"
+    profile = {"crs": UTM, "transform": TRANSFORM, "tiled": True, "SPARSE_OK": True}
+    with rasterio.open(
+        path, "w", "GTiff", width=100_000, height=200, count=3, dtype="uint8", **profile
+    ) as file:
+        file.write(paint([[1] * 10] * 3), window=rasterio.windows.Window(0, 0, 640, 192))
+        file.update_tags(RADIOMETRY="eurosat-l1c-8bit")
+    surveyor = ForgetfulSurveyor()
+    wide = plan(path, surveyor)
+    tracemalloc.start()
+    landcover = run_map(wide, surveyor)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert (landcover.class_id[:3, :10] == 1).all()
+    assert (landcover.class_id[:, 10:] == NODATA).all()
+    assert peak < 400e6
+
+
+def test_mostly_masked_scene(make_scene: Make, surveyor: FakeSurveyor) -> None:
+    scl = np.full((1, 192, 192), 9, np.uint8)
+    scl[0, 70:74, 70:78] = 4
+    pixels = np.concatenate([paint([[0, 1, 2]] * 3), scl])
+    names = ("B04", "B03", "B02", "SCL")
+    path = make_scene(pixels, descriptions=names, photometric="minisblack")
+    landcover = map_file(path, surveyor)
+    assert (landcover.class_id == MASKED).all()
+    rows, cols = np.nonzero(landcover.finest.class_id != MASKED)
+    assert set(zip(rows.tolist(), cols.tolist(), strict=True)) <= {
+        (r, c) for r in (17, 18) for c in (17, 18, 19)
+    }
+    assert (landcover.finest.class_id[rows, cols] == 1).all()
+
+
+def test_estimate_is_of_windows(make_scene: Make, surveyor: FakeSurveyor) -> None:
+    small, large = (
+        estimate_work(plan(make_scene(paint(classes)), surveyor), surveyor, "tif")
+        for classes in ([[0]], [[0] * 12] * 12)
+    )
+    assert 0 < small.seconds < large.seconds
+    assert 0 < small.output_bytes < large.output_bytes
+
+
+def test_means_are_of_cells_that_are_seen() -> None:
+    cells = np.zeros((4, 4, 2), np.uint8)
+    cells[:, :, 0] = 250
+    cells[0, 0] = (0, 250)
+    seen = np.ones((4, 4), bool)
+    seen[0, 1] = seen[2:, 2:] = False
+    means = average_cells(cells, seen, 2)
+    assert means[0, 0].tolist() == [167, 83]
+    assert means[0, 1].tolist() == [250, 0]
+    assert means[1, 1].tolist() == [0, 0]

@@ -1,0 +1,201 @@
+"""Windows looked at by a real network: cells, tiles, and what is not to be seen."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import rasterio
+import torch
+
+from geoclass.errors import SettingsError
+from geoclass.model.checkpoint import Model, load_model
+from geoclass.model.classifier import Classifier, normalise
+from geoclass.model.novelty import describe_pixels
+from geoclass.model.survey import HALO, WAYS, Window, turn, turn_back
+from tests.conftest import SAMPLE_SCENE
+from tests.model.test_device import NO_MEMORY
+
+
+@pytest.fixture(scope="module")
+def model(dense_model: Path) -> Model:
+    return load_model(dense_model)
+
+
+@pytest.fixture(scope="module")
+def scene() -> np.ndarray:
+    """Uint8 (3, 512, 1024): land as the network knows it."""
+    with rasterio.open(SAMPLE_SCENE) as file:
+        pixels = file.read()[:, 100:612, 100:1124]
+    return np.clip(pixels / (2750 / 254) + 1, 1, 255).astype(np.uint8)
+
+
+def cut(
+    scene: np.ndarray, top: int, left: int, rows: int, cols: int, valid: np.ndarray | None = None
+) -> Window:
+    """A window of whole tiles of a scene, of which beyond its edge nothing is valid."""
+    valid = np.ones(scene.shape[1:], bool) if valid is None else valid
+    part = (slice(top, top + 64 * rows + 2 * HALO), slice(left, left + 64 * cols + 2 * HALO))
+    padded = np.pad(scene, ((0, 0), (HALO, HALO), (HALO, HALO)))
+    return Window(
+        pixels=np.ascontiguousarray(padded[:, *part]),
+        valid=np.ascontiguousarray(np.pad(valid, HALO)[part]),
+        tile_rows=np.arange(rows) * 64,
+        tile_cols=np.arange(cols) * 64,
+    )
+
+
+def classify(model: Model, **settings: object) -> Classifier:
+    return Classifier(model, device="cpu", **{"precision": "fp32", **settings})
+
+
+def test_survey_is_the_networks(model: Model, scene: np.ndarray) -> None:
+    """The same by hand: normalise, 0 where nothing is valid, softmax, means over tiles."""
+    survey = classify(model).survey(window := cut(scene, 0, 0, 2, 3))
+    contract, network = model.contract, model.network
+    with torch.inference_mode():
+        x = normalise(torch.from_numpy(window.pixels)[None].float(), contract.mean, contract.std)
+        logits, _ = network.survey(x * torch.from_numpy(window.valid))
+        inner = HALO // 4
+        logits = logits[0, :, inner:-inner, inner:-inner]
+        likely = torch.softmax(logits / contract.cell_temperature, dim=0)
+        land = likely[:-1] / likely[:-1].sum(dim=0)
+        np.testing.assert_array_equal(survey.obscured, logits.argmax(dim=0) == 10)
+        away = survey.cells.transpose(2, 0, 1) / 250 - land.numpy()
+        assert np.abs(away).max() < 0.5 / 250 + 1e-4
+    assert survey.obscured.any()
+    assert survey.unknown.shape == survey.strange.shape == (2, 3)
+    assert not survey.unknown.any()
+    np.testing.assert_allclose(survey.tiles.sum(axis=2), 1, atol=1e-5)
+
+
+def test_tiles_are_means_of_features_that_are_clear(model: Model, scene: np.ndarray) -> None:
+    """Without a cell that is obscured, and with a hole."""
+    plain = make_clear(model)
+    valid = np.ones(scene.shape[1:], bool)
+    valid[:24, :64] = False
+    window = cut(scene, 0, 0, 1, 2, valid)
+    survey = classify(plain).survey(window)
+    contract, network = model.contract, plain.network
+    with torch.inference_mode():
+        x = normalise(torch.from_numpy(window.pixels)[None].float(), contract.mean, contract.std)
+        _, deep = network.survey(x * torch.from_numpy(window.valid))
+        deep = deep[:, :, HALO // 8 :, HALO // 8 :]
+        for col, rows in ((0, slice(3, 8)), (1, slice(0, 8))):
+            pooled = deep[:, :, rows, 8 * col : 8 * col + 8].mean(dim=(2, 3))
+            expected = torch.softmax(network.decide(pooled) / contract.temperature, dim=1)[0]
+            np.testing.assert_allclose(survey.tiles[0, col], expected, atol=1e-4)
+
+
+def make_clear(model: Model) -> Model:
+    """The same with a network that never calls a cell obscured."""
+    network = type(model.network)().eval()
+    network.load_state_dict(model.network.state_dict())
+    with torch.no_grad():
+        network.cells.bias[-1] = -1e4
+    return replace(model, network=network)
+
+
+@pytest.mark.parametrize("side", [2, 4])
+def test_windows_of_any_size_say_the_same(model: Model, scene: np.ndarray, side: int) -> None:
+    """Of 128 and 256 pixels, beside one of 512 × 1024: of a hundred cells, one may differ."""
+    classifier = classify(model)
+    whole = classifier.survey(cut(scene, 0, 0, 8, 16))
+    same, tiles = [], []
+    for row in range(0, 8, side):
+        for col in range(0, 16, side):
+            part = classifier.survey(cut(scene, 64 * row, 64 * col, side, side))
+            there = (slice(16 * row, 16 * (row + side)), slice(16 * col, 16 * (col + side)))
+            same.append(part.cells.argmax(axis=2) == whole.cells[there].argmax(axis=2))
+            same.append(part.obscured == whole.obscured[there])
+            tile = (slice(row, row + side), slice(col, col + side))
+            tiles.append(part.tiles.argmax(axis=2) == whole.tiles[tile].argmax(axis=2))
+    assert np.mean(same) > 0.99
+    assert np.mean(tiles) > 0.99
+    assert len(np.unique(whole.cells.argmax(axis=2))) > 3
+
+
+def test_missing_halves_do_not_invent_classes(model: Model, scene: np.ndarray) -> None:
+    """What is missing is the mean to the network, whatever stands there."""
+    valid = np.random.default_rng(0).random(scene.shape[1:]) > 0.1
+    classifier = classify(model)
+    one, other = (
+        classifier.survey(cut(np.where(valid, scene, fill).astype(np.uint8), 0, 0, 2, 2, valid))
+        for fill in (0, 255)
+    )
+    np.testing.assert_array_equal(one.cells, other.cells)
+    np.testing.assert_array_equal(one.tiles, other.tiles)
+
+
+def test_novelty_is_of_clear_pixels(model: Model, scene: np.ndarray) -> None:
+    shipped = load_model().novelty
+    assert shipped is not None
+    strange = make_clear(replace(model, novelty=shipped))
+    valid = np.ones(scene.shape[1:], bool)
+    broken = scene.copy()
+    broken[:, :, 64:80] = 255
+    valid[:, 64:80] = False
+    broken[:, :, 128:192] = np.random.default_rng(0).integers(0, 256, (3, 512, 64))
+    survey = classify(strange).survey(cut(broken, 0, 0, 2, 4, valid))
+    assert survey.strange.tolist() == [[False, False, True, False]] * 2
+    assert survey.unknown[survey.strange].all()
+
+
+def test_statistics_of_what_is_clear_are_those_of_it_alone() -> None:
+    tiles = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (4, 3, 64, 64))).float()
+    clear = torch.ones((4, 1, 64, 64), dtype=torch.bool)
+    torch.testing.assert_close(describe_pixels(tiles, clear), describe_pixels(tiles))
+    clear[:, :, :, 40:] = False
+    torch.testing.assert_close(describe_pixels(tiles, clear), describe_pixels(tiles[..., :40]))
+
+
+def test_ways_to_turn_come_back() -> None:
+    x = torch.arange(2 * 3 * 4 * 6).reshape(2, 3, 4, 6)
+    turned = [turn(x, turns, mirrored=mirrored) for turns, mirrored in WAYS]
+    assert len({(t.shape, t.flatten().numpy().tobytes()) for t in turned}) == 8
+    for (turns, mirrored), y in zip(WAYS, turned, strict=True):
+        torch.testing.assert_close(turn_back(y, turns, mirrored=mirrored), x)
+
+
+def test_symmetries_say_the_same_of_a_scene_that_is_turned(model: Model, scene: np.ndarray) -> None:
+    classifier = classify(model, symmetries=True)
+    window = cut(scene, 64, 64, 1, 2)
+    turned = Window(
+        pixels=np.ascontiguousarray(np.rot90(window.pixels, 1, (1, 2))),
+        valid=np.ascontiguousarray(np.rot90(window.valid)),
+        tile_rows=window.tile_cols,
+        tile_cols=window.tile_rows,
+    )
+    one, other = classifier.survey(window), classifier.survey(turned)
+    away = np.rot90(one.cells).astype(int) - other.cells
+    assert np.abs(away).max() <= 1
+    np.testing.assert_allclose(np.rot90(one.tiles), other.tiles, atol=1e-4)
+    assert (one.cells != classify(model).survey(window).cells).any()
+
+
+def test_half_the_bits_change_few_cells(model: Model, scene: np.ndarray) -> None:
+    full, half = (
+        classify(model, precision=p).survey(cut(scene, 64, 64, 4, 4)).cells.argmax(axis=2)
+        for p in ("fp32", "bf16")
+    )
+    assert (full == half).mean() > 0.97
+
+
+def test_network_without_cells_surveys_nothing(scene: np.ndarray) -> None:
+    with pytest.raises(SettingsError, match="no cells of its own"):
+        Classifier(load_model(), device="cpu").survey(cut(scene, 0, 0, 1, 1))
+
+
+@pytest.mark.parametrize("error", NO_MEMORY)
+def test_window_that_memory_cannot_hold_is_one_line(
+    model: Model, scene: np.ndarray, monkeypatch: pytest.MonkeyPatch, error: RuntimeError
+) -> None:
+    def fail(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr("geoclass.model.survey.Surveyor.survey", fail)
+    with pytest.raises(SettingsError, match="memory of cpu is too small") as caught:
+        classify(model).survey(cut(scene, 0, 0, 1, 1))
+    assert "\n" not in str(caught.value)
