@@ -131,7 +131,7 @@ def limit_workers(workers: int, memory_bytes: int | None, map_bytes: int = 0) ->
     needed = BYTES_A_WORKER + map_bytes
     fitting = memory_bytes // needed
     if fitting < 1:
-        stride = " or a larger --stride" if map_bytes else ""
+        stride = " or a larger --stride or --detail" if map_bytes else ""
         raise SettingsError(
             f"a worker needs {needed / 1e9:.1f} GB of memory, got "
             f"{memory_bytes / 1e9:.1f} GB: give more{stride}"
@@ -139,8 +139,8 @@ def limit_workers(workers: int, memory_bytes: int | None, map_bytes: int = 0) ->
     return min(workers, fitting)
 
 
-BYTES_A_WORKER = 1_300_000_000
-"""Peak of a process that maps a scene of 10980×10980 pixels in cells of whole tiles."""
+BYTES_A_WORKER = 1_400_000_000
+"""Peak of a process that maps a scene of 10980×10980 pixels, without the map's cells."""
 
 
 def _start(campaign: CampaignSettings, index: int, count: int) -> _Worker:

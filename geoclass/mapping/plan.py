@@ -33,6 +33,8 @@ from geoclass.scene.target import FrameDemands
 
 BYTES_PER_CELL, BYTES_PER_PROBABILITY = 220, 12
 """Of memory, to make a map, which is held whole, and to write it; the latter a class and cell."""
+DETAIL_BYTES_PER_CELL, DETAIL_BYTES_PER_PROBABILITY = 60, 4
+"""The same of the smaller cells that a map carries with it, which are drawn as patches."""
 
 MOST_DETAIL = 4_000_000
 """Cells that a detail has where nobody says how small they are to be."""
@@ -121,7 +123,7 @@ def plan_map(
     )
     frame = plan_frame(source, place, settings.frame, demands, region)
     detail_stride = choose_detail(settings, contract, frame)
-    _check_memory(source, frame, contract, (stride, detail_stride))
+    _check_memory(source, frame, contract, stride, detail_stride)
     grid = _lay_grid(source, frame, demands)
     detail = None if detail_stride is None else replace(grid, stride=detail_stride)
     inside = _find_inside(grid, region)
@@ -222,26 +224,29 @@ def foretell_memory(source: SceneSource, contract: Contract, settings: MapSettin
         frame = plan_frame(placed, find_place(placed), settings.frame, demands, region)
     except GeoclassError:
         return 0
-    return _sum_memory(frame, contract, (stride, choose_detail(settings, contract, frame)))
+    return _sum_memory(frame, contract, stride, choose_detail(settings, contract, frame))
 
 
 def _count_cells(frame: Frame, stride: int) -> int:
     return -(-frame.height // stride) * -(-frame.width // stride)
 
 
-def _sum_memory(frame: Frame, contract: Contract, strides: Sequence[int | None]) -> int:
-    cells = sum(_count_cells(frame, stride) for stride in strides if stride is not None)
-    return cells * (BYTES_PER_CELL + len(contract.legend) * BYTES_PER_PROBABILITY)
+def _sum_memory(frame: Frame, contract: Contract, stride: int, detail: int | None) -> int:
+    classes = len(contract.legend)
+    memory = _count_cells(frame, stride) * (BYTES_PER_CELL + classes * BYTES_PER_PROBABILITY)
+    if detail is not None:
+        a_cell = DETAIL_BYTES_PER_CELL + classes * DETAIL_BYTES_PER_PROBABILITY
+        memory += _count_cells(frame, detail) * a_cell
+    return memory
 
 
 def _check_memory(
-    source: SceneSource, frame: Frame, contract: Contract, strides: Sequence[int | None]
+    source: SceneSource, frame: Frame, contract: Contract, stride: int, detail: int | None
 ) -> None:
     """Refuse a map that this machine's memory cannot hold; SceneError."""
-    needed = _sum_memory(frame, contract, strides)
-    there = find_memory_bytes()
+    needed, there = _sum_memory(frame, contract, stride, detail), find_memory_bytes()
     if needed > there:
-        finest = min(stride for stride in strides if stride is not None)
+        finest = detail or stride
         raise SceneError(
             f"{source.shown} would become a map of {_count_cells(frame, finest)} cells of {finest} "
             f"pixels, which needs {needed / 1e9:.2g} GB of memory, but there are "
