@@ -17,7 +17,7 @@ SAMPLE_WINDOW = 576
 """Pixels a side, with the halo, whose share of the work is then that of most scenes."""
 
 # Measured on maps of 9, 3,600 and 29,584 cells with random probabilities, and dissolved ones.
-BYTES_PER_CELL = {"gpkg": 43, "tif": 15, "parquet": 0, "fgb": 0, "geojson": 0}
+BYTES_PER_CELL = {"gpkg": 9, "tif": 15, "parquet": 0, "fgb": 0, "geojson": 0}
 """Of a cell by itself, whatever is drawn of it."""
 BYTES_PER_SHAPE = {"gpkg": 350, "tif": 0, "parquet": 9, "fgb": 330, "geojson": 560}
 """Of a polygon and what stands beside it: of a cell, or of a patch of cells."""
@@ -27,8 +27,8 @@ BYTES_PER_MAP = {
     "gpkg": 140_000, "tif": 35_000, "parquet": 45_000, "fgb": 20_000, "geojson": 16_000
 }  # fmt: skip
 
-PATCHES_PER_CELL = 0.06
-"""Where cells are dissolved; land decides, and the stride: see docs/results.md."""
+PATCHES_PER_CELL, PATCHES_PER_DETAIL = 0.06, 0.03
+"""Where cells are dissolved; land decides, and the size of cells."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,10 +87,13 @@ def _draw_noise(shape: tuple[int, ...]) -> np.ndarray:
 
 def estimate_bytes(plan: MapPlan, map_format: MapFormat, settings: FileSettings = AS_USUAL) -> int:
     """Size of the map's file, about: how many patches it has is seen when it is made."""
-    cells = sum(grid.rows * grid.cols for grid in (plan.grid, plan.detail) if grid is not None)
     settings = settings.fit(map_format)
-    dissolve = settings.wants_patches(cells, usual_from=DISSOLVED_FROM.get(map_format))
-    shapes = round(PATCHES_PER_CELL * cells) if dissolve else cells
+    own = plan.grid.rows * plan.grid.cols
+    finer = 0 if plan.detail is None else plan.detail.rows * plan.detail.cols
+    dissolve = settings.wants_patches(own, usual_from=DISSOLVED_FROM.get(map_format))
+    shapes = round(PATCHES_PER_CELL * own) if dissolve else own
+    shapes += finer if settings.dissolve is False else round(PATCHES_PER_DETAIL * finer)
     columns = len(plan.contract.legend) if settings.probabilities else 0
     a_shape = BYTES_PER_SHAPE[map_format] + columns * BYTES_PER_PROBABILITY[map_format]
-    return BYTES_PER_MAP[map_format] + cells * BYTES_PER_CELL[map_format] + shapes * a_shape
+    cells = (own + finer) * BYTES_PER_CELL[map_format]
+    return BYTES_PER_MAP[map_format] + cells + shapes * a_shape

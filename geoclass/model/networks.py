@@ -18,7 +18,7 @@ from geoclass.errors import ModelError
 Arch = Literal["customnet", "tilenet", "tilenet-fine", "tilenet-dense"]
 ARCHS: tuple[Arch, ...] = get_args(Arch)
 ARCHS_WITH_CELLS: tuple[Arch, ...] = ("tilenet-dense",)
-SHIPPED_ARCH: Arch = "tilenet-fine"
+SHIPPED_ARCH: Arch = "tilenet-dense"
 """Of the model in the package, and what is trained where no other is named."""
 
 

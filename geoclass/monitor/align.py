@@ -30,7 +30,6 @@ class DatedMap:
 
 
 LABEL_OPTIONS = {
-    "fast": "and without --fast",
     "calm": "different --smooth or --min-area",
     "keep_unknown": "and without --keep-unknown",
 }

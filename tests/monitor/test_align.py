@@ -102,11 +102,13 @@ def test_other_models_and_radiometries_are_refused_unless_borne() -> None:
 
 
 def test_options_that_change_labels_are_a_mismatch() -> None:
-    plain = make_map([[1]], "2020-06-01", provenance={"options": {"fast": False, "stride": 32}})
-    fast = make_map([[1]], "2021-06-01", provenance={"options": {"fast": True, "stride": 16}})
+    plain, kept = (
+        make_map([[1]], f"{year}-06-01", provenance={"options": {"keep_unknown": kept}})
+        for year, kept in ((2020, False), (2021, True))
+    )
     old = make_map([[1]], "2022-06-01", provenance={"options": {}})
-    with pytest.raises(SettingsError, match="with and without --fast"):
-        stack_maps([plain, fast])
+    with pytest.raises(SettingsError, match="with and without --keep-unknown"):
+        stack_maps([plain, kept])
     assert stack_maps([plain, old]).mismatches == ()
 
 
