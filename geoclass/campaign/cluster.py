@@ -1,9 +1,8 @@
 """Many machines, by Ray: each takes scenes as long as there are some.
 
-A task maps a whole scene, from reading to the finished file. Where the cluster has GPUs, tiles
-go to a classifier on one of them (see `devices`); elsewhere a task classifies by itself, and
-nothing but names and outcomes travels. The model goes to each machine once. Where a machine is
-lost, its scenes are done again on another.
+A task maps a whole scene, from reading to the finished file, so nothing but names and outcomes
+travels. The model goes to each machine once. Where a machine is lost, its scenes are done again
+on another.
 """
 
 from __future__ import annotations
@@ -12,10 +11,8 @@ import socket
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from geoclass.campaign.devices import Devices, start_devices
 from geoclass.campaign.jobs import CampaignSettings, Job, Outcome
 from geoclass.campaign.mapper import SceneMapper, fail, make_classifier
-from geoclass.campaign.remote import RemoteClassifier
 from geoclass.campaign.run import Progress
 from geoclass.errors import SettingsError
 from geoclass.model.checkpoint import Model
@@ -30,8 +27,8 @@ RETRIES = 3
 AHEAD = 2
 """Scenes handed out for each processor: one at work, one waiting, the others stay here."""
 
-PATIENCE_S = 60.0
-"""A machine or process that was lost may be there again so soon."""
+GPU_SHARE = 0.25
+"""Of a GPU, for a task: it waits for pixels most of the time, so that four keep one at work."""
 
 KNOCK_S = 5.0
 """For a cluster's head to answer."""
@@ -43,17 +40,16 @@ class ExecuteOnRay:
     All machines must see the scenes and the folder of the maps under the same names.
     """
 
-    def __init__(self, address: str = "local", *, patience_s: float = PATIENCE_S) -> None:
+    def __init__(self, address: str = "local") -> None:
         """`address` of a cluster, as Ray takes it; `local` starts one on this machine.
 
-        Where all GPUs were lost, a scene that needs one has failed after `patience_s`.
         Raises SettingsError where Ray is not installed.
         """
         try:
             import ray  # noqa: F401
         except ImportError as error:
             raise SettingsError("Ray is not installed: pip install 'geoclass[ray]'") from error
-        self._address, self._patience_s = address, patience_s
+        self._address = address
 
     def __call__(
         self,
@@ -67,10 +63,11 @@ class ExecuteOnRay:
 
         self._connect(ray)
         try:
-            devices = start_devices(model, campaign, most=len(jobs), patience_s=self._patience_s)
-            means = ray.put(devices or model)
-            mapping = ray.remote(num_cpus=1, max_retries=RETRIES)(map_on_node)
-            most = AHEAD * max(1, int(ray.cluster_resources().get("CPU", 1)))
+            there = ray.cluster_resources()
+            gpus = GPU_SHARE if campaign.device != "cpu" and there.get("GPU", 0) else 0
+            shared = ray.put(model)
+            mapping = ray.remote(num_cpus=1, num_gpus=gpus, max_retries=RETRIES)(map_on_node)
+            most = AHEAD * max(1, int(there.get("CPU", 1)))
             # The largest first, so that all machines end at about one time.
             waiting = sorted(jobs, key=lambda pair: pair[1].height * pair[1].width)
             running: dict[ray.ObjectRef[Outcome], Job] = {}
@@ -78,7 +75,7 @@ class ExecuteOnRay:
                 while waiting and len(running) < most:
                     job, source = waiting.pop()
                     task = mapping.options(name=f"map {job.output.name}")
-                    running[task.remote(means, campaign, job, source)] = job
+                    running[task.remote(shared, campaign, job, source)] = job
                 done, _ = ray.wait(list(running), num_returns=1)
                 for reference in done:
                     outcome = _take(ray, reference, running.pop(reference))
@@ -127,18 +124,12 @@ _mappers: dict[str, SceneMapper] = {}
 """Of this process: Ray keeps processes of one campaign, and loading a model takes time."""
 
 
-def map_on_node(
-    means: Model | Devices, campaign: CampaignSettings, job: Job, source: SceneSource
-) -> Outcome:
-    """Do a job in a process of Ray's, with a model of its own or devices of all."""
-    if means.sha256 not in _mappers:
+def map_on_node(model: Model, campaign: CampaignSettings, job: Job, source: SceneSource) -> Outcome:
+    """Do a job in a process of Ray's, with a classifier of its own."""
+    if model.sha256 not in _mappers:
         import torch
 
         torch.set_num_threads(1)  # a task has one processor
-        classifier = (
-            RemoteClassifier(means)
-            if isinstance(means, Devices)
-            else make_classifier(means, campaign)
-        )
-        _mappers[means.sha256] = SceneMapper(classifier, means.sha256, campaign)
-    return _mappers[means.sha256].do(job, source)
+        classifier = make_classifier(model, campaign)
+        _mappers[model.sha256] = SceneMapper(classifier, model.sha256, campaign)
+    return _mappers[model.sha256].do(job, source)

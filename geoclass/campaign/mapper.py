@@ -8,11 +8,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from geoclass.campaign.jobs import CampaignSettings, Job, Outcome
-from geoclass.contract import Precision
 from geoclass.errors import Cancelled, GeoclassError, OutputError
 from geoclass.mapping.estimate import estimate_bytes
 from geoclass.mapping.pipeline import run_map
-from geoclass.mapping.plan import TileClassifier, plan_map
+from geoclass.mapping.plan import plan_map
 from geoclass.mapping.request import fingerprint_request
 from geoclass.model.checkpoint import Model
 from geoclass.model.classifier import Classifier
@@ -98,19 +97,14 @@ def check_jobs(
         threads.shutdown(cancel_futures=True)  # where a failure, or someone, stops the campaign
 
 
-def make_classifier(
-    model: Model, campaign: CampaignSettings, precision: Precision | None = None
-) -> Classifier:
-    """A classifier as the campaign wants it, on its device, or as `precision` says.
-
-    Raises SettingsError for a device that is not there.
-    """
+def make_classifier(model: Model, campaign: CampaignSettings) -> Classifier:
+    """As the campaign wants it, on its device; SettingsError for one that is not there."""
     return Classifier(
         model,
         device=campaign.device,
         batch_size=campaign.batch_size,
         symmetries=campaign.settings.symmetries,
-        precision=precision or campaign.settings.precision,
+        precision=campaign.settings.precision,
     )
 
 
@@ -118,7 +112,7 @@ class SceneMapper:
     """Does jobs one after the other, with one classifier."""
 
     def __init__(
-        self, classifier: TileClassifier, model_sha256: str, campaign: CampaignSettings
+        self, classifier: Classifier, model_sha256: str, campaign: CampaignSettings
     ) -> None:
         self._classifier, self._sha256, self._campaign = classifier, model_sha256, campaign
 
