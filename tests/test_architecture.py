@@ -32,6 +32,7 @@ OWNERS = {
     "defusedxml": {"scene"},
     "geopandas": {"products"},
     "jinja2": {"report"},
+    "lazy_loader": {"__init__"},
     "markupsafe": {"report"},
     "matplotlib": {"report"},
     "numpy": {room for row in ROWS for room in row} - {"contract", "legend", "errors"},
