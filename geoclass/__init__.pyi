@@ -1,9 +1,8 @@
 # The public names, and where each is at home: read by type checkers, and when geoclass is imported.
 
 from .campaign.cluster import ExecuteOnRay
-from .campaign.jobs import CampaignSettings, Shard
+from .campaign.jobs import CampaignSettings, Shard, Summary
 from .campaign.run import Progress, run_campaign
-from .campaign.summary import Summary
 from .campaign.workers import ExecuteInProcesses
 from .contract import Contract
 from .errors import (
@@ -19,30 +18,26 @@ from .grid import Grid
 from .landcover import AreaRow, LandCoverMap, Provenance
 from .learn.augment import AugmentSettings
 from .learn.download import fetch_dataset
-from .learn.evaluation import Evaluation
 from .learn.inspection import Inspection, inspect_tiles
 from .learn.recipes import TrainSettings
-from .learn.scoring import Mistake, ModelScore, score_on_tiles
+from .learn.scoring import Evaluation, Mistake, ModelScore, score_on_tiles
 from .learn.single import ImageLabel, label_images
 from .learn.tasks import choose_recipe, train_on_tiles
 from .learn.training import EpochReport
 from .legend import Legend
 from .mapping.cutting import CutTiles, cut_scene
-from .mapping.estimate import estimate_work
-from .mapping.pipeline import map_scene, plan_scene
+from .mapping.pipeline import estimate_work, map_scene, plan_scene
 from .mapping.plan import MapPlan
 from .mapping.settings import MapSettings
 from .model.checkpoint import Model, load_model
 from .model.classifier import Classifier
 from .model.export import export_onnx
-from .monitor.align import DatedMap
-from .monitor.area import Assessment
-from .monitor.assessing import assess_sample
+from .monitor.align import DatedMap, date_map
+from .monitor.area import Assessment, assess_sample
 from .monitor.change import Change, change_maps, write_change
-from .monitor.dates import date_map
 from .monitor.files import read_monitor, update_monitor, write_monitor, write_tables
 from .monitor.history import Alert
-from .monitor.raster import write_alerts
+from .monitor.layers import write_alerts
 from .monitor.sampling import Sample, sample_map, write_sample
 from .monitor.settings import (
     AlignSettings,
@@ -51,12 +46,11 @@ from .monitor.settings import (
     SampleSettings,
     SeriesSettings,
 )
+from .monitor.tables import read_zones
 from .monitor.watch import Monitoring, monitor_maps
-from .monitor.zones import read_zones
-from .products.dataset import to_xarray
+from .products.exports import to_xarray
 from .products.files import read_map, write_map
-from .products.gather import find_maps
-from .products.mosaic import merge_maps, write_mosaic
+from .products.mosaic import find_maps, merge_maps, write_mosaic
 from .products.shapes import to_geodataframe
 from .products.style_files import write_styles
 from .report.card import describe_model

@@ -12,8 +12,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from geoclass.campaign.jobs import CampaignSettings, Job, Outcome
-from geoclass.campaign.mapper import SceneMapper, fail, make_classifier
-from geoclass.campaign.run import Progress
+from geoclass.campaign.run import Progress, SceneMapper, fail, make_classifier
 from geoclass.errors import SettingsError
 from geoclass.model.checkpoint import Model
 from geoclass.scene.source import SceneSource

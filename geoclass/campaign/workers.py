@@ -195,7 +195,7 @@ def work(pipe: Connection, campaign: CampaignSettings, index: int, count: int) -
     _die_with_parent()
     import torch
 
-    from geoclass.campaign.mapper import SceneMapper, make_classifier
+    from geoclass.campaign.run import SceneMapper, make_classifier
 
     # Before the pools of OpenMP are made.
     torch.set_num_threads(max(1, count_cores() // count))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from geoclass.cli import cell_options, options
+from geoclass.cli import map_options, options
 from geoclass.monitor.settings import PairRate, SeriesSettings
 
 if TYPE_CHECKING:
@@ -91,8 +91,8 @@ def dated_options(function: Callable[..., Any]) -> Callable[..., Any]:
             click.option(
                 "-m", "--model", type=options.FILE, help="Model for scenes.  [default: shipped]"
             ),
-            cell_options.stride,
-            cell_options.detail,
+            map_options.stride,
+            map_options.detail,
             options.frame,
             options.masks,
             options.radiometry,
@@ -117,9 +117,9 @@ def read_dated(
     A folder of maps, or a file that many were merged in, stands for all of them.
     """
     from geoclass.errors import SettingsError
-    from geoclass.monitor.dates import date_map
+    from geoclass.monitor.align import date_map
     from geoclass.products.files import read_map
-    from geoclass.products.gather import find_maps
+    from geoclass.products.mosaic import find_maps
 
     if days and len(days) != len(inputs):
         raise SettingsError(

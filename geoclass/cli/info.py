@@ -75,7 +75,7 @@ def command(
 def _is_pickled(path: Path) -> bool:
     """Whether a file is one that `torch.save` writes: a pickle, or a zip around one."""
     from geoclass.learn.samples import BAD_ZIP
-    from geoclass.model.pickled import PICKLE_HEADS, ZIP_HEAD
+    from geoclass.model.checkpoint import PICKLE_HEADS, ZIP_HEAD
 
     try:
         if not path.is_file():
@@ -102,7 +102,7 @@ def _print_model(model: Model, as_json: bool) -> None:
 
 def _print_item(model: Model, path: Path) -> None:
     from geoclass.model.checkpoint import find_model_file
-    from geoclass.products.stac_model import build_model_item
+    from geoclass.products.stac import build_model_item
 
     file = find_model_file(path).absolute()
     click.echo(json.dumps(build_model_item(model.contract, model.sha256, file, file.as_uri())))

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from geoclass.cli import calm_options, cell_options, file_options, options
-from geoclass.cli.campaign_options import CampaignOptions, campaign_options
+from geoclass.cli import map_options, options
+from geoclass.cli.map_options import CampaignOptions, campaign_options
 from geoclass.cli.one_map import Order, map_one
 from geoclass.contract import Precision
 from geoclass.errors import SettingsError
@@ -38,8 +38,8 @@ DEFAULTS = MapSettings()
         "or a folder for the maps of many scenes; also s3://BUCKET/…"
     ),
 )
-@file_options.map_format
-@file_options.file_settings
+@map_options.map_format
+@map_options.file_settings
 @click.option("-m", "--model", type=options.FILE, help="Model file.  [default: shipped]")
 @options.legend
 @options.bands
@@ -52,9 +52,9 @@ DEFAULTS = MapSettings()
     help="Least share of valid pixels of a cell that is classified.",
 )
 @click.option("--keep-unknown", is_flag=True, help="Give unknown cells their likeliest class.")
-@cell_options.stride
-@cell_options.detail
-@calm_options.calm
+@map_options.stride
+@map_options.detail
+@map_options.calm
 @options.frame
 @options.masks
 @options.radiometry

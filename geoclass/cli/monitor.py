@@ -119,9 +119,9 @@ def command(
         write_monitor,
         write_tables,
     )
-    from geoclass.monitor.raster import write_alerts
+    from geoclass.monitor.layers import write_alerts
+    from geoclass.monitor.tables import read_zones
     from geoclass.monitor.watch import monitor_maps
-    from geoclass.monitor.zones import read_zones
     from geoclass.products.formats import check_not_input
     from geoclass.products.writing import check_new
 

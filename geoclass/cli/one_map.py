@@ -60,10 +60,9 @@ def map_one(
     dry_run: bool,
 ) -> None:
     """Map one scene and print what there is to know."""
-    from geoclass.campaign.mapper import is_read
+    from geoclass.campaign.run import is_read
     from geoclass.errors import OutputError
-    from geoclass.mapping.estimate import estimate_bytes, estimate_work
-    from geoclass.mapping.pipeline import run_map
+    from geoclass.mapping.pipeline import estimate_bytes, estimate_work, run_map
     from geoclass.mapping.plan import plan_map
     from geoclass.model.checkpoint import load_model
     from geoclass.model.classifier import Classifier

@@ -65,7 +65,7 @@ def command(
     from geoclass.mapping.cutting import cut_labelled_tiles
     from geoclass.mapping.plan import plan_map
     from geoclass.model.checkpoint import load_model
-    from geoclass.scene.labels import read_labels
+    from geoclass.scene.region import read_labels
 
     ground = read_labels(labels, column, layer)
     model = load_model()

@@ -11,9 +11,8 @@ import numpy as np
 
 from geoclass.errors import SettingsError
 from geoclass.landcover import LandCoverMap
-from geoclass.monitor.align import DatedMap, Stack, stack_maps
+from geoclass.monitor.align import DatedMap, Stack, as_dated, stack_maps
 from geoclass.monitor.belief import Belief, check_groups, form_belief
-from geoclass.monitor.dates import as_dated
 from geoclass.monitor.history import Alert, HistoryRow, follow_alerts
 from geoclass.monitor.markov import Smoothed, smooth_cells
 from geoclass.monitor.settings import MonitorSettings

@@ -22,8 +22,8 @@ from geoclass.products.document import (
     summarise_map,
 )
 from geoclass.products.formats import AS_USUAL, DISSOLVED_FROM, FileSettings
+from geoclass.products.qml import write_style_table
 from geoclass.products.shapes import name_columns, shape_patches, shape_rows
-from geoclass.products.style_table import write_style_table
 from geoclass.products.styles import VectorStyle, map_styles
 
 CELLS_AT_A_TIME = 500_000

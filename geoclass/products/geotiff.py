@@ -26,6 +26,7 @@ import rasterio
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
 
 from geoclass.errors import OutputError
+from geoclass.grid import Grid
 from geoclass.landcover import FULL_SCALE, LandCoverMap
 from geoclass.legend import NODATA, STATUS_STYLES, Legend
 from geoclass.products.blobs import deflate, inflate
@@ -34,6 +35,7 @@ from geoclass.products.document import PLANES, Document, describe_map, parse_doc
 from geoclass.products.formats import FileSettings
 from geoclass.products.qml import format_qml
 from geoclass.products.styles import list_codes, raster_styles
+from geoclass.products.writing import draft_folder
 
 COMPANIONS = (".aux.xml", ".qml")
 
@@ -217,3 +219,31 @@ def _add_attributes(band: ET.Element, landcover: LandCoverMap) -> None:
         values = (area.class_id, area.title, area.group or "", area.cells, round(area.area_ha, 4))
         for value in (*values, *rgb):
             ET.SubElement(row, "F").text = str(value)
+
+
+def write_codes(path: Path, codes: np.ndarray, grid: Grid, tags: Mapping[str, str]) -> None:
+    """Write uint16 (rows, cols), 0 for none, whole or not at all; OutputError if that fails."""
+    try:
+        with draft_folder(path) as folder:
+            draft = Path(folder) / "draft.tif"
+            with rasterio.open(
+                draft,
+                "w",
+                driver="GTiff",
+                height=grid.rows,
+                width=grid.cols,
+                count=1,
+                dtype="uint16",
+                nodata=0,
+                crs=grid.crs and rasterio.CRS.from_wkt(grid.crs),
+                transform=grid.cell_transform,
+                tiled=True,
+                blockxsize=256,
+                blockysize=256,
+                compress="deflate",
+            ) as file:
+                file.write(codes, 1)
+                file.update_tags(**tags)
+            draft.replace(path)
+    except (OSError, RasterioError) as error:
+        raise OutputError(f"cannot write {path}: {error}") from error

@@ -15,7 +15,7 @@ from pyogrio.errors import DataLayerError, DataSourceError
 from geoclass.errors import OutputError
 from geoclass.products.blobs import write_blobs
 from geoclass.products.geopackage import DATASET_OPTIONS
-from geoclass.products.style_table import write_style_table
+from geoclass.products.qml import write_style_table
 from geoclass.products.styles import VectorStyle
 from geoclass.products.writing import check_not_open, draft_folder, move_into_place
 

@@ -19,8 +19,7 @@ from geoclass.products.writing import write_whole
 if TYPE_CHECKING:  # a preview needs no torch, which these two would bring
     from matplotlib.figure import Figure
 
-    from geoclass.learn.evaluation import Evaluation
-    from geoclass.learn.scoring import Mistake
+    from geoclass.learn.scoring import Evaluation, Mistake
     from geoclass.learn.single import ImageLabel
 
 PICTURES = (".png", ".jpg", ".jpeg", ".svg", ".pdf")

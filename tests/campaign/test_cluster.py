@@ -21,9 +21,8 @@ import pytest
 import rasterio
 
 from geoclass.campaign.cluster import ExecuteOnRay, knock
-from geoclass.campaign.jobs import CampaignSettings, Outcome
+from geoclass.campaign.jobs import CampaignSettings, Outcome, Summary
 from geoclass.campaign.run import Progress, run_campaign
-from geoclass.campaign.summary import Summary
 from geoclass.errors import SettingsError
 from geoclass.legend import UNKNOWN
 from geoclass.mapping.settings import MapSettings

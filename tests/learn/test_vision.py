@@ -8,14 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from geoclass.learn.figures import arrange_tiles
-from geoclass.learn.vision import import_torchvision
+from geoclass.learn.figures import arrange_tiles, import_torchvision
 
 
 def test_imagefolder_transforms_and_grids_work(make_tiles: Callable[..., Path]) -> None:
     """In a fresh interpreter, where nobody else has imported it before."""
     code = f"""
-from geoclass.learn.vision import import_torchvision
+from geoclass.learn.figures import import_torchvision
 import_torchvision()
 from torchvision import datasets, transforms, utils
 folder = datasets.ImageFolder({str(make_tiles(each=2))!r}, transforms.ToTensor())
@@ -33,7 +32,7 @@ def test_other_errors_are_not_swallowed(monkeypatch: pytest.MonkeyPatch) -> None
     def fail(_name: str) -> None:
         raise RuntimeError("something else")
 
-    monkeypatch.setattr("geoclass.learn.vision.importlib.import_module", fail)
+    monkeypatch.setattr("geoclass.learn.figures.importlib.import_module", fail)
     with pytest.raises(RuntimeError, match="something else"):
         import_torchvision()
 

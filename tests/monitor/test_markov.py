@@ -11,6 +11,7 @@ import pytest
 from geoclass.errors import SettingsError
 from geoclass.monitor.align import stack_maps
 from geoclass.monitor.belief import form_belief
+from geoclass.monitor.files import parse_series_settings
 from geoclass.monitor.markov import (
     CHUNK_CELLS,
     find_likelihoods,
@@ -19,7 +20,6 @@ from geoclass.monitor.markov import (
     smooth_cells,
 )
 from geoclass.monitor.settings import MonitorSettings, PairRate, SeriesSettings
-from geoclass.monitor.stored import parse_series_settings
 from geoclass.monitor.watch import monitor_maps
 from tests.conftest import make_contract
 from tests.monitor.scenes import CROP, FOREST, make_map

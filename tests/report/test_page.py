@@ -26,8 +26,7 @@ from geoclass.monitor.files import write_monitor
 from geoclass.monitor.watch import monitor_maps
 from geoclass.products.files import write_map
 from geoclass.report.page.inputs import read_sheets
-from geoclass.report.page.maps import build_map_sheets
-from geoclass.report.page.numbers import BINS, bin_confidence
+from geoclass.report.page.maps import BINS, bin_confidence, build_map_sheets
 from geoclass.report.page.pictures import ALL_PIXELS, Pictures
 from geoclass.report.page.render import ASSETS, LEAFLET_VERSION, render_page, write_report
 from geoclass.report.page.sheet import Picture, Sheet

@@ -11,12 +11,11 @@ from geoclass.errors import OutputError
 from geoclass.landcover import LandCoverMap
 from geoclass.monitor import change, files
 from geoclass.monitor.change import Change, read_change
-from geoclass.monitor.files import read_monitor
-from geoclass.monitor.stored import read_description
+from geoclass.monitor.files import read_description, read_monitor
 from geoclass.monitor.watch import Monitoring, monitor_stack
 from geoclass.products.files import holds_map, read_map
-from geoclass.products.gather import READABLE, find_maps
 from geoclass.products.layers import read_columns, read_layer_items
+from geoclass.products.mosaic import READABLE, find_maps
 from geoclass.report.page.maps import build_map_sheets
 from geoclass.report.page.pictures import Pictures
 from geoclass.report.page.sheet import Sheet

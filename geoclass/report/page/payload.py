@@ -15,8 +15,8 @@ from geoclass.grid import Grid
 from geoclass.landcover import MASK_REASONS
 from geoclass.monitor.change import PROBABILITY_COLORS, PROBABILITY_EDGES
 from geoclass.products.styles import CONFIDENCE_COLORS, CONFIDENCE_EDGES
-from geoclass.report.ground import Ground, measure_ground
 from geoclass.report.page.sheet import Entry, Sheet, Step
+from geoclass.report.quicklook import Ground, measure_ground
 
 PICTURE_QUALITY = 70
 """Of WebP: higher ones double the page and cannot be told apart under a map."""

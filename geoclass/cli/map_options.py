@@ -1,17 +1,131 @@
-"""Options for mapping many scenes."""
+"""Options of maps, and of many scenes."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import click
 
+from geoclass.cli import options
 from geoclass.cli.options import gather
 from geoclass.errors import SettingsError
-from geoclass.products.formats import PREFERENCES, Preference
+from geoclass.mapping.settings import CalmSettings, Detail
+from geoclass.products.formats import FORMAT_NAMES, PREFERENCES, FileSettings, MapFormat, Preference
+
+_CALM_OPTIONS = (
+    click.option(
+        "--min-area",
+        "min_area_ha",
+        type=float,
+        metavar="HA",
+        help="Give smaller patches of a class to their largest neighbour.",
+    ),
+    click.option(
+        "--smooth",
+        type=float,
+        metavar="STRENGTH",
+        help="Smooth neighbouring probabilities (empirical Bayes, as sits does); 20 is usual.",
+    ),
+    click.option(
+        "--smooth-window",
+        type=int,
+        default=CalmSettings().smooth_window,
+        show_default=True,
+        metavar="CELLS",
+        help="Side of the square that is smoothed over.",
+    ),
+)
+
+
+def calm(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Options of `CalmSettings`, which reach the command as one argument, `calm`."""
+    return options.gather(command, "calm", CalmSettings, _CALM_OPTIONS)
+
+
+def parse_format(
+    _ctx: click.Context, _param: click.Parameter, value: str | None
+) -> MapFormat | None:
+    """The format that goes by a name."""
+    return None if value is None else FORMAT_NAMES[value]
+
+
+map_format = click.option(
+    "-f",
+    "--format",
+    "map_format",
+    type=click.Choice(tuple(FORMAT_NAMES), case_sensitive=False),
+    callback=parse_format,
+    help="Format, whatever the suffix.",
+)
+
+
+def parse_pairs(
+    _ctx: click.Context, _param: click.Parameter, values: Sequence[str]
+) -> tuple[tuple[str, str], ...]:
+    """`compress=zstd` → (COMPRESS, zstd)."""
+    pairs = [value.partition("=") for value in values]
+    for name, equals, value in pairs:
+        if not (name and equals and value):
+            raise click.BadParameter(f"{name + equals + value!r} is not of the form NAME=VALUE")
+    return tuple((name.upper(), value) for name, _, value in pairs)
+
+
+_FILE_OPTIONS = (
+    click.option(
+        "--probabilities",
+        is_flag=True,
+        help="A column for each class in files of polygons; GeoTIFF always has such bands.",
+    ),
+    click.option(
+        "--dissolve/--no-dissolve",
+        default=None,
+        help="Neighbouring cells of one class as one polygon.  "
+        "[default: in a GeoPackage of more than 250,000 cells]",
+    ),
+    click.option(
+        "--co",
+        "creation",
+        metavar="NAME=VALUE",
+        multiple=True,
+        callback=parse_pairs,
+        help="Creation option of GDAL's COG driver, for GeoTIFF; may be repeated.",
+    ),
+    click.option("--stac", is_flag=True, help="Write STAC items of map and model, too."),
+)
+
+
+def file_settings(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Options of `FileSettings`, which reach the command as one argument, `form`."""
+    return gather(command, "form", FileSettings, _FILE_OPTIONS)
+
+
+def parse_detail(_ctx: click.Context, _param: click.Parameter, value: str | None) -> Detail:
+    """`none`, or pixels."""
+    if value is None:
+        return None
+    if value == "none":
+        return "none"
+    try:
+        return int(value)
+    except ValueError:
+        raise click.BadParameter(f"{value!r} is neither none nor a number of pixels") from None
+
+
+stride = click.option(
+    "--stride",
+    type=int,
+    metavar="PIXELS",
+    help="Side of a cell: 64, 32, 16, 8 or 4, in about the same time.  [default: the tile's, 64]",
+)
+detail = click.option(
+    "--detail",
+    metavar="PIXELS|none",
+    callback=parse_detail,
+    help="Side of the smaller cells that go with the map.  [default: 4, 8 or 16, by its size]",
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
