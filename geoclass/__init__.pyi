@@ -1,9 +1,8 @@
 # The public names, and where each is at home: read by type checkers, and when geoclass is imported.
 
-from .campaign.cluster import ExecuteOnRay
 from .campaign.jobs import CampaignSettings, Shard, Summary
 from .campaign.run import Progress, run_campaign
-from .campaign.workers import ExecuteInProcesses
+from .campaign.workers import ExecuteInProcesses, ExecuteOnRay
 from .contract import Contract
 from .errors import (
     Cancelled,
@@ -36,7 +35,7 @@ from .monitor.align import DatedMap, date_map
 from .monitor.area import Assessment, assess_sample
 from .monitor.change import Change, change_maps, write_change
 from .monitor.files import read_monitor, update_monitor, write_monitor, write_tables
-from .monitor.history import Alert
+from .monitor.history import Alert, Monitoring, monitor_maps
 from .monitor.layers import write_alerts
 from .monitor.sampling import Sample, sample_map, write_sample
 from .monitor.settings import (
@@ -47,7 +46,6 @@ from .monitor.settings import (
     SeriesSettings,
 )
 from .monitor.tables import read_zones
-from .monitor.watch import Monitoring, monitor_maps
 from .products.exports import to_xarray
 from .products.files import read_map, write_map
 from .products.mosaic import find_maps, merge_maps, write_mosaic
@@ -60,10 +58,10 @@ from .report.charts import (
     draw_learning_curve,
     draw_mistakes,
     draw_samples,
+    draw_timeline,
 )
 from .report.page.render import write_report
 from .report.preview import draw_preview
-from .report.timeline import draw_timeline
 from .scene.settings import FrameSettings, MaskSettings, RadiometrySettings
 
 __version__: str

@@ -14,8 +14,7 @@ import geoclass
 from geoclass.errors import OutputError, SettingsError
 from geoclass.mapping.settings import MapSettings
 from geoclass.products.formats import AS_USUAL, FileSettings, MapFormat
-from geoclass.products.storage import StoredPath, Target
-from geoclass.products.writing import check_folder, write_whole
+from geoclass.products.writing import StoredPath, Target, check_folder, write_whole
 from geoclass.scene.dataset import show_scene
 
 Status = Literal["mapped", "up to date", "failed"]

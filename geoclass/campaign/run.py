@@ -30,8 +30,7 @@ from geoclass.mapping.request import fingerprint_request
 from geoclass.model.checkpoint import Model, load_model
 from geoclass.model.classifier import Classifier
 from geoclass.products.files import check_placed, check_room, read_request, write_map
-from geoclass.products.storage import StoredPath, Target, parse_target
-from geoclass.products.writing import sweep_drafts
+from geoclass.products.writing import StoredPath, Target, parse_target, sweep_drafts
 from geoclass.scene.source import SceneSource, open_scene
 
 

@@ -21,7 +21,7 @@ from geoclass.cli.one_map import Order, type_command
 from geoclass.errors import SettingsError
 from geoclass.products.files import check_form
 from geoclass.products.formats import AS_USUAL, MapFormat, check_not_input
-from geoclass.products.storage import Target
+from geoclass.products.writing import Target
 from geoclass.scene.dataset import show_scene
 
 
@@ -129,7 +129,7 @@ def choose_execute(wishes: CampaignOptions) -> Execute:
     """Where scenes are mapped: here, in several processes, or on a cluster."""
     several = wishes.workers != 1 or wishes.memory is not None
     if wishes.ray is not None:
-        from geoclass.campaign.cluster import ExecuteOnRay
+        from geoclass.campaign.workers import ExecuteOnRay
 
         if several:
             raise SettingsError("--workers and --memory are for one machine, --ray is for several")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from geoclass.cli import options
+from geoclass.cli import map_options, options
 from geoclass.contract import SHIPPED
 from geoclass.errors import SettingsError
 
@@ -18,23 +18,18 @@ if TYPE_CHECKING:
     from geoclass.landcover import Provenance
     from geoclass.mapping.settings import MapSettings
     from geoclass.model.checkpoint import Model
-    from geoclass.scene.settings import FrameSettings, MaskSettings, RadiometrySettings
 
 
 @click.command("info")
 @click.argument("what", metavar="MODEL|MAP|SCENE", type=options.SCENE)
 @options.bands
-@options.frame
-@options.masks
-@options.radiometry
+@map_options.reading
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")
 @click.option("--stac", "as_stac", is_flag=True, help="Print a model's card as a STAC item.")
 def command(
     what: str,
     bands: Sequence[int | str] | None,
-    frame: FrameSettings,
-    masks: MaskSettings,
-    radiometry: RadiometrySettings,
+    settings: MapSettings,
     as_json: bool,
     as_stac: bool,
 ) -> None:
@@ -55,7 +50,6 @@ def command(
     if as_stac:
         raise SettingsError("--stac is for models: maps get an item by geoclass map --stac")
     from geoclass.errors import OutputError
-    from geoclass.mapping.settings import MapSettings
     from geoclass.products.files import holds_map, read_map
     from geoclass.products.mosaic import is_mosaic
 
@@ -66,7 +60,6 @@ def command(
         if holds_map(path) or (path.suffix == ".gpkg" and is_mosaic(path)):
             raise
         # No map, so perhaps a scene; its own error says more.
-        settings = MapSettings(frame=frame, masks=masks, radiometry=radiometry)
         _print_scene(what, bands, settings, as_json)
     else:
         _print_map(provenance, as_json)

@@ -10,9 +10,8 @@ from typing import Any
 import click
 
 from geoclass.cli import options
-from geoclass.cli.options import gather
 from geoclass.errors import SettingsError
-from geoclass.mapping.settings import CalmSettings, Detail
+from geoclass.mapping.settings import CalmSettings, Detail, MapSettings
 from geoclass.products.formats import FORMAT_NAMES, PREFERENCES, FileSettings, MapFormat, Preference
 
 _CALM_OPTIONS = (
@@ -99,7 +98,7 @@ _FILE_OPTIONS = (
 
 def file_settings(command: Callable[..., Any]) -> Callable[..., Any]:
     """Options of `FileSettings`, which reach the command as one argument, `form`."""
-    return gather(command, "form", FileSettings, _FILE_OPTIONS)
+    return options.gather(command, "form", FileSettings, _FILE_OPTIONS)
 
 
 def parse_detail(_ctx: click.Context, _param: click.Parameter, value: str | None) -> Detail:
@@ -126,6 +125,37 @@ detail = click.option(
     callback=parse_detail,
     help="Side of the smaller cells that go with the map.  [default: 4, 8 or 16, by its size]",
 )
+
+_MAP_OPTIONS = (
+    click.option(
+        "--min-valid",
+        "min_valid_share",
+        type=float,
+        default=MapSettings().min_valid_share,
+        show_default=True,
+        help="Least share of valid pixels of a cell that is classified.",
+    ),
+    click.option("--keep-unknown", is_flag=True, help="Give unknown cells their likeliest class."),
+    stride,
+    detail,
+    calm,
+    options.frame,
+    options.masks,
+    options.radiometry,
+    options.symmetries,
+    options.precision,
+)
+
+
+def mapping(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Options of `MapSettings`, which reach the command as one argument, `settings`."""
+    return options.gather(command, "settings", MapSettings, _MAP_OPTIONS)
+
+
+def reading(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Those options of `MapSettings` that say how a scene is read, as `settings`, too."""
+    ways = (options.frame, options.masks, options.radiometry)
+    return options.gather(command, "settings", MapSettings, ways)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -228,4 +258,4 @@ _OPTIONS = (
 
 def campaign_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Options for many scenes, which reach the command as one argument, `campaign`."""
-    return gather(command, "campaign", CampaignOptions, _OPTIONS)
+    return options.gather(command, "campaign", CampaignOptions, _OPTIONS)

@@ -17,7 +17,7 @@ from geoclass.landcover import AreaRow
 from geoclass.legend import MASKED, NODATA, UNKNOWN
 from geoclass.mapping.settings import MapSettings
 from geoclass.products.formats import FileSettings, MapFormat, check_not_input, find_format
-from geoclass.products.storage import Target
+from geoclass.products.writing import Target
 
 if TYPE_CHECKING:
     from geoclass.grid import Grid
@@ -69,10 +69,7 @@ def map_one(
     from geoclass.model.device import describe_device
     from geoclass.products.files import check_placed, check_room, check_target, read_map, write_map
 
-    def say(text: str) -> None:
-        if not order.quiet:
-            click.echo(text)
-
+    say = (lambda _: None) if order.quiet else click.echo
     map_format = map_format or find_format(output)
     check_not_input(output, order.model, order.legend)
     if preview is not None:

@@ -21,11 +21,10 @@ from geoclass.mapping.settings import MapSettings
 from geoclass.model.classifier import Prediction
 from geoclass.model.survey import Survey, Window
 from geoclass.scene.frame import Frame, FrameDemands, plan_frame
-from geoclass.scene.mask import find_masks
 from geoclass.scene.pixels import DOUBT_SIDE, Sample, find_collar, look_at, read_sample
 from geoclass.scene.place import Place, assign_place, find_place
 from geoclass.scene.radiometry import Radiometry, warn
-from geoclass.scene.reader import Looks
+from geoclass.scene.reader import Looks, find_masks
 from geoclass.scene.recognition import find_candidates
 from geoclass.scene.region import Region, find_region
 from geoclass.scene.source import SceneSource, open_scene

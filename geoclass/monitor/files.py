@@ -19,9 +19,9 @@ from geoclass.grid import Grid
 from geoclass.landcover import LandCoverMap, Provenance
 from geoclass.legend import NODATA
 from geoclass.monitor.align import DatedMap, Stack, as_dated, stack_maps
+from geoclass.monitor.history import Monitoring, monitor_stack
 from geoclass.monitor.layers import build_layers
 from geoclass.monitor.settings import AlignSettings, MonitorSettings, PairRate, SeriesSettings
-from geoclass.monitor.watch import Monitoring, monitor_stack
 from geoclass.products.blobs import read_blobs
 from geoclass.products.layers import read_layer_items, write_csv, write_layers
 

@@ -11,9 +11,8 @@ import shapely
 
 from geoclass.grid import Grid
 from geoclass.monitor.alerts import GFW_DIGITS, LEVELS
-from geoclass.monitor.history import Alert
+from geoclass.monitor.history import Alert, Monitoring
 from geoclass.monitor.tables import find_periods, list_transitions, sum_areas
-from geoclass.monitor.watch import Monitoring
 from geoclass.products.formats import DISSOLVED_FROM
 from geoclass.products.geotiff import write_codes
 from geoclass.products.layers import Layer

@@ -11,7 +11,7 @@ import shapely
 
 from geoclass.errors import SettingsError
 from geoclass.grid import Grid
-from geoclass.monitor.watch import Monitoring
+from geoclass.monitor.history import Monitoring
 from geoclass.products.layers import read_polygons
 
 INTERVAL_SD = 1.96

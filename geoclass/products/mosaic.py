@@ -24,7 +24,7 @@ from geoclass.legend import NODATA
 from geoclass.products.document import MERGED
 from geoclass.products.files import holds_map, read_fingerprint
 from geoclass.products.formats import Preference
-from geoclass.products.geopackage import DATASET_OPTIONS, TITLES
+from geoclass.products.layers import DATASET_OPTIONS, TITLES
 from geoclass.products.qml import write_style_table
 from geoclass.products.shapes import name_columns, to_geodataframe
 from geoclass.products.styles import map_styles

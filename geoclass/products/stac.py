@@ -21,7 +21,7 @@ from geoclass.legend import NODATA, STATUS_STYLES, Legend
 from geoclass.products.document import summarise_map
 from geoclass.products.formats import MapFormat
 from geoclass.products.geotiff import name_bands
-from geoclass.products.storage import StoredPath, Target
+from geoclass.products.writing import StoredPath, Target
 
 
 def build_model_item(contract: Contract, sha256: str, file: Path, href: str) -> dict[str, Any]:

@@ -308,7 +308,7 @@ def test_workers_and_shards_make_the_same_maps(scenes: Path, tmp_path: Path) -> 
 
 def test_ray_makes_the_same_maps(scenes: Path, tmp_path: Path) -> None:
     pytest.importorskip("ray", reason="the extra geoclass[ray] is not installed")
-    from geoclass.campaign.cluster import ExecuteOnRay
+    from geoclass.campaign.workers import ExecuteOnRay
 
     alone = run(scenes, tmp_path / "alone")
     with warnings.catch_warnings():

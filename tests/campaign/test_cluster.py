@@ -20,9 +20,9 @@ import numpy as np
 import pytest
 import rasterio
 
-from geoclass.campaign.cluster import ExecuteOnRay, knock
 from geoclass.campaign.jobs import CampaignSettings, Outcome, Summary
 from geoclass.campaign.run import Progress, run_campaign
+from geoclass.campaign.workers import ExecuteOnRay, knock
 from geoclass.errors import SettingsError
 from geoclass.legend import UNKNOWN
 from geoclass.mapping.settings import MapSettings

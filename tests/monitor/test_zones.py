@@ -10,6 +10,7 @@ import pytest
 import shapely
 
 from geoclass.errors import OutputError, SettingsError
+from geoclass.monitor.history import monitor_maps
 from geoclass.monitor.layers import build_alerts
 from geoclass.monitor.tables import (
     find_periods,
@@ -18,7 +19,6 @@ from geoclass.monitor.tables import (
     sum_areas,
     weigh_zones,
 )
-from geoclass.monitor.watch import monitor_maps
 from geoclass.products.layers import read_polygons
 from tests.conftest import TRANSFORM, UTM
 from tests.monitor.scenes import CROP, FOREST, WATER, yearly

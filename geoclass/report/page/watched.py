@@ -12,9 +12,9 @@ from geoclass.landcover import FULL_SCALE
 from geoclass.legend import NODATA
 from geoclass.monitor.align import Stack
 from geoclass.monitor.change import CHANGED, Change, compare_areas
+from geoclass.monitor.history import Monitoring
 from geoclass.monitor.layers import LEVEL_COLORS, outline, state_categories
 from geoclass.monitor.tables import smallest_clearing, sum_areas
-from geoclass.monitor.watch import Monitoring
 from geoclass.report.page.maps import (
     as_percent,
     bin_confidence,
