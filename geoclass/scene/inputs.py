@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from geoclass.errors import SceneError
-from geoclass.scene.bands import Bands
+from geoclass.scene.bands import BandFile, Bands, stack_bands
 from geoclass.scene.dataset import (
     MOST_JSON_BYTES,
     fetch_page,
@@ -23,7 +23,6 @@ from geoclass.scene.dataset import (
 from geoclass.scene.facts import SceneFacts, read_name
 from geoclass.scene.safe import ProductFiles, find_in_folder, find_in_zip, list_zip, read_product
 from geoclass.scene.stac import StacScene, choose_item, is_stac, looks_like_json, read_item
-from geoclass.scene.stack import BandFile, stack_bands
 
 Kind = Literal["file", "subdataset", "url", "bands", "safe", "stac"]
 

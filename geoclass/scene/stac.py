@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from geoclass.errors import SceneError
-from geoclass.scene.bands import RED_GREEN_BLUE, Bands
+from geoclass.scene.bands import RED_GREEN_BLUE, BandFile, Bands
 from geoclass.scene.dataset import gdal_name, is_address
 from geoclass.scene.facts import (
     SceneFacts,
@@ -20,7 +20,6 @@ from geoclass.scene.facts import (
     parse_day,
     read_name,
 )
-from geoclass.scene.stack import BandFile
 
 if TYPE_CHECKING:
     import pystac

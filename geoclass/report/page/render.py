@@ -26,9 +26,8 @@ from geoclass.products.layers import read_columns, read_layer_items
 from geoclass.products.mosaic import READABLE, find_maps
 from geoclass.products.writing import write_whole
 from geoclass.report.page.maps import build_map_sheets
-from geoclass.report.page.payload import describe_sheets
 from geoclass.report.page.pictures import Pictures
-from geoclass.report.page.sheet import Curve, Sheet
+from geoclass.report.page.sheet import Curve, Sheet, describe_sheets
 from geoclass.report.page.watched import build_change_sheet, build_monitor_sheet
 
 WIDTH, HEIGHT = 300.0, 110.0
