@@ -24,8 +24,8 @@ from geoclass.errors import GeoclassError
 from geoclass.landcover import LandCoverMap
 from geoclass.mapping.settings import MapSettings
 from geoclass.monitor.align import DatedMap
+from geoclass.monitor.history import Monitoring
 from geoclass.monitor.settings import MonitorSettings, SeriesSettings
-from geoclass.monitor.watch import Monitoring
 from geoclass.scene.settings import FrameSettings, RadiometrySettings
 
 SIZES_HA = (10, 20, 40, 80)

@@ -15,11 +15,10 @@ import numpy as np
 from simulate_change import make_world, observe, read_pool
 
 from geoclass.monitor.align import stack_maps
-from geoclass.monitor.belief import form_belief
 from geoclass.monitor.files import write_monitor
-from geoclass.monitor.markov import smooth_cells
+from geoclass.monitor.history import monitor_stack
+from geoclass.monitor.markov import form_belief, smooth_cells
 from geoclass.monitor.settings import MonitorSettings
-from geoclass.monitor.watch import monitor_stack
 
 SIDE, REPEATS = 500, 2
 

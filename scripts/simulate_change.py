@@ -26,8 +26,8 @@ from geoclass.grid import Grid
 from geoclass.landcover import LandCoverMap, Provenance
 from geoclass.legend import EUROSAT, MASKED
 from geoclass.monitor.align import DatedMap
+from geoclass.monitor.history import Monitoring, monitor_maps
 from geoclass.monitor.settings import MonitorSettings
-from geoclass.monitor.watch import Monitoring, monitor_maps
 
 DATES = tuple(date(2018 + i, 7, 1) for i in range(6))
 FOREST = 1

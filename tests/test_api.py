@@ -63,7 +63,7 @@ def test_all_names_are_there() -> None:
 
 
 def test_other_names_are_not() -> None:
-    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+    with pytest.raises(AttributeError, match="No geoclass attribute nothing"):
         _ = geoclass.nothing
 
 

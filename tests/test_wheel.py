@@ -90,7 +90,8 @@ def test_wheel_holds_the_package_and_little_else(wheel: Path) -> None:
     with ZipFile(wheel) as archive:
         names = archive.namelist()
     folders = {name.partition("/")[0] for name in names}
-    assert {"geoclass/py.typed", f"geoclass/model/weights/{SHIPPED_WEIGHTS}"} <= set(names)
+    weights = f"geoclass/model/weights/{SHIPPED_WEIGHTS}"
+    assert {"geoclass/py.typed", "geoclass/__init__.pyi", weights} <= set(names)
     assert any(name.endswith("licenses/LICENSE") for name in names)
     assert len(folders) == 2, folders  # the package and its metadata
 

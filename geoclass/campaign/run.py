@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 from geoclass.campaign.jobs import (
@@ -12,24 +14,164 @@ from geoclass.campaign.jobs import (
     Job,
     Outcome,
     Shard,
-    choose_shard,
-    make_folder,
-)
-from geoclass.campaign.mapper import SceneMapper, check_jobs, make_classifier, open_job
-from geoclass.campaign.scenes import find_scenes, name_maps
-from geoclass.campaign.summary import (
     Summary,
     check_summary,
+    choose_shard,
+    make_folder,
     name_summary,
     order_outcomes,
     write_summary,
 )
-from geoclass.errors import SceneError
-from geoclass.mapping.plan import check_settings
+from geoclass.campaign.scenes import find_scenes, name_maps
+from geoclass.errors import Cancelled, GeoclassError, OutputError, SceneError
+from geoclass.mapping.pipeline import estimate_bytes, run_map
+from geoclass.mapping.plan import check_settings, plan_map
+from geoclass.mapping.request import fingerprint_request
 from geoclass.model.checkpoint import Model, load_model
-from geoclass.products.storage import Target, parse_target
-from geoclass.products.writing import sweep_drafts
-from geoclass.scene.source import SceneSource
+from geoclass.model.classifier import Classifier
+from geoclass.products.files import check_placed, check_room, read_request, write_map
+from geoclass.products.writing import StoredPath, Target, parse_target, sweep_drafts
+from geoclass.scene.source import SceneSource, open_scene
+
+
+def open_job(job: Job, campaign: CampaignSettings) -> SceneSource | Outcome:
+    """The scene, of which no pixel is read yet, or the failure where it cannot be opened."""
+    started = time.perf_counter()
+    try:
+        source = open_scene(job.scene, campaign.bands)
+        if is_read(job.output, source):
+            raise OutputError(f"the map of {job.scene} would replace it: choose another folder")
+    except GeoclassError as error:
+        return fail(job, error, started)
+    return source
+
+
+def is_read(output: Target, source: SceneSource) -> bool:
+    """Whether a file that is to be written is one that the scene is made of."""
+    if isinstance(output, Path):
+        return output.resolve() in source.files
+    return str(output) in (
+        part.get("path") for part in source.identity.get("files", [source.identity])
+    )
+
+
+def check_job(
+    job: Job, source: SceneSource, campaign: CampaignSettings, model: Model
+) -> Outcome | None:
+    """The outcome of a job that needs, or may, not be done; None where it is to be done.
+
+    A map that geoclass wrote is up to date where it was asked for in the same words: the same
+    scene, untouched since, the same model and options.
+    """
+    started = time.perf_counter()
+    try:
+        if not job.output.exists():
+            return None
+        if isinstance(job.output, Path) and job.output.is_dir():
+            raise OutputError(f"{job.output} is a folder: remove it, or choose another folder")
+        request = read_request(job.output, campaign.map_format, campaign.form)
+    except OutputError as error:
+        return fail(job, error, started)
+    if request is None and campaign.overwrite:
+        return None
+    if request is None:
+        reason = f"{job.output} exists and is no map of geoclass: give --overwrite, or move it"
+        return fail(job, OutputError(reason), started)
+    legend = model.contract.legend
+    asked = fingerprint_request(source, model.sha256, legend, campaign.settings)
+    form = campaign.form.fit(campaign.map_format)
+    if campaign.redo or request != form.mark(asked):
+        return None
+    return Outcome(job=job, status="up to date")
+
+
+CHECKS_AT_ONCE = 8
+"""Of maps in storage, which takes some requests a map, answered from far away."""
+
+
+def check_jobs(
+    jobs: Sequence[Job],
+    opened: Mapping[Job, SceneSource | Outcome],
+    campaign: CampaignSettings,
+    model: Model,
+) -> Iterator[tuple[Job, SceneSource | Outcome]]:
+    """Each job, in order, with its scene where it is to be done, else with its outcome."""
+
+    def check(job: Job) -> SceneSource | Outcome:
+        found = opened[job]
+        if isinstance(found, Outcome):
+            return found
+        return check_job(job, found, campaign, model) or found
+
+    stored = any(isinstance(job.output, StoredPath) for job in jobs)
+    threads = ThreadPoolExecutor(CHECKS_AT_ONCE if stored else 1)
+    try:
+        yield from zip(jobs, threads.map(check, jobs), strict=True)
+    finally:
+        threads.shutdown(cancel_futures=True)  # where a failure, or someone, stops the campaign
+
+
+def make_classifier(model: Model, campaign: CampaignSettings) -> Classifier:
+    """As the campaign wants it, on its device; SettingsError for one that is not there."""
+    return Classifier(
+        model,
+        device=campaign.device,
+        batch_size=campaign.batch_size,
+        symmetries=campaign.settings.symmetries,
+        precision=campaign.settings.precision,
+    )
+
+
+class SceneMapper:
+    """Does jobs one after the other, with one classifier."""
+
+    def __init__(
+        self, classifier: Classifier, model_sha256: str, campaign: CampaignSettings
+    ) -> None:
+        self._classifier, self._sha256, self._campaign = classifier, model_sha256, campaign
+
+    def do(
+        self,
+        job: Job,
+        source: SceneSource,
+        on_cells: Callable[[int], object] = lambda _: None,
+    ) -> Outcome:
+        """Map the scene, opened already; whatever goes wrong is an outcome."""
+        campaign, started = self._campaign, time.perf_counter()
+        try:
+            plan = plan_map(
+                source,
+                self._classifier.contract,
+                self._sha256,
+                campaign.settings,
+                command=campaign.command,
+                classifier=self._classifier,
+            )
+            check_placed(plan.grid, campaign.map_format, settings=campaign.form)
+            needed = estimate_bytes(plan, campaign.map_format, campaign.form)
+            check_room(job.output, needed)
+            landcover = run_map(plan, self._classifier, on_cells=on_cells)
+            write_map(landcover, job.output, campaign.map_format, settings=campaign.form)
+        except Cancelled:  # the caller wants an end, of all scenes
+            raise
+        except Exception as error:
+            return fail(job, error, started)
+        return Outcome(
+            job=job,
+            status="mapped",
+            cells=landcover.class_id.size,
+            seconds=time.perf_counter() - started,
+            warnings=plan.warnings,
+        )
+
+
+def fail(job: Job, error: Exception, started: float | None = None) -> Outcome:
+    """The outcome of a job that ended in `error`; `started` by `time.perf_counter`, if known."""
+    reason = " ".join(str(error).split())
+    if not isinstance(error, GeoclassError):  # a fault of ours, or of a library
+        reason = f"unexpected {type(error).__name__}: {reason}"
+    seconds = 0.0 if started is None else time.perf_counter() - started
+    return Outcome(job=job, status="failed", reason=reason, seconds=seconds)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

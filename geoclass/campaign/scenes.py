@@ -14,9 +14,8 @@ from urllib.parse import urljoin, urlsplit
 from geoclass.errors import SceneError
 from geoclass.products.files import holds_map
 from geoclass.products.formats import MapFormat
-from geoclass.products.storage import Target
-from geoclass.scene.dataset import hide_secrets
-from geoclass.scene.remote import fetch_page, is_address, probe_address
+from geoclass.products.writing import Target
+from geoclass.scene.dataset import fetch_page, hide_secrets, is_address, probe_address
 from geoclass.scene.stac import looks_like_json
 
 SCENE_SUFFIXES = (".tif", ".tiff", ".jp2", ".vrt", ".img", ".zip", ".json")

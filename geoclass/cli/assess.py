@@ -24,7 +24,7 @@ def command(sample: Path, partial: bool, as_json: bool) -> None:
     SAMPLE is what `geoclass sample` wrote, labelled; or a CSV table of counts: one row a class
     of the map, with the columns stratum, area_ha, and one for each class as it is on the ground.
     """
-    from geoclass.monitor.assessing import assess_sample
+    from geoclass.monitor.area import assess_sample
 
     result = assess_sample(sample, partial=partial)
     if result.unlabelled:

@@ -13,17 +13,16 @@ from typing import NoReturn, Self
 import click
 from tqdm import tqdm
 
-from geoclass.campaign.jobs import CampaignSettings, Outcome, Shard
+from geoclass.campaign.jobs import CampaignSettings, Outcome, Shard, Summary, name_summary
 from geoclass.campaign.run import Execute, Progress, execute_here, run_campaign
-from geoclass.campaign.summary import Summary, name_summary
 from geoclass.campaign.workers import ExecuteInProcesses
-from geoclass.cli.campaign_options import CampaignOptions
+from geoclass.cli.map_options import CampaignOptions
 from geoclass.cli.one_map import Order, type_command
 from geoclass.errors import SettingsError
 from geoclass.products.files import check_form
 from geoclass.products.formats import AS_USUAL, MapFormat, check_not_input
-from geoclass.products.storage import Target
-from geoclass.scene.remote import show_scene
+from geoclass.products.writing import Target
+from geoclass.scene.dataset import show_scene
 
 
 def map_scenes(
@@ -130,7 +129,7 @@ def choose_execute(wishes: CampaignOptions) -> Execute:
     """Where scenes are mapped: here, in several processes, or on a cluster."""
     several = wishes.workers != 1 or wishes.memory is not None
     if wishes.ray is not None:
-        from geoclass.campaign.cluster import ExecuteOnRay
+        from geoclass.campaign.workers import ExecuteOnRay
 
         if several:
             raise SettingsError("--workers and --memory are for one machine, --ray is for several")

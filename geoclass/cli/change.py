@@ -12,9 +12,8 @@ import click
 from geoclass.cli import options
 from geoclass.cli.dated import dated_options, read_dated
 from geoclass.cli.one_map import type_command
-from geoclass.mapping.settings import Detail, MapSettings
-from geoclass.monitor.settings import AlignSettings, PairRate, SeriesSettings
-from geoclass.scene.settings import FrameSettings, MaskSettings, RadiometrySettings
+from geoclass.mapping.settings import MapSettings
+from geoclass.monitor.settings import AlignSettings, SeriesSettings
 
 if TYPE_CHECKING:
     from geoclass.monitor.change import Change
@@ -32,18 +31,10 @@ def command(
     new: str,
     output: Path,
     days: Sequence[datetime],
-    rate: float,
-    pairs: tuple[PairRate, ...],
-    doubt: float,
-    error_days: float,
-    allow_mismatch: bool,
-    resample: bool,
+    series: SeriesSettings,
+    align: AlignSettings,
     model: Path | None,
-    stride: int | None,
-    detail: Detail,
-    frame: FrameSettings,
-    masks: MaskSettings,
-    radiometry: RadiometrySettings,
+    mapping: MapSettings,
     device: str | None,
     overwrite: bool,
     quiet: bool,
@@ -59,17 +50,9 @@ def command(
     from geoclass.products.formats import check_not_input
     from geoclass.products.writing import check_new
 
-    def say(text: str) -> None:
-        if not quiet:
-            click.echo(text)
-
+    say = (lambda _: None) if quiet else click.echo
     check_not_input(output, Path(old), Path(new))
     check_new(output, suffix=".gpkg", overwrite=overwrite)
-    mapping = MapSettings(
-        stride=stride, detail=detail, frame=frame, masks=masks, radiometry=radiometry
-    )
-    settings = SeriesSettings(rate=rate, pairs=pairs, doubt=doubt, error_days=error_days)
-    align = AlignSettings(allow_mismatch=allow_mismatch, resample=resample)
     mapped: list[str] = []
     maps = read_dated(
         [old, new], days, model=model, settings=mapping, device=device, say=mapped.append
@@ -78,7 +61,7 @@ def command(
         raise SettingsError(
             f"{old} and {new} hold {len(maps)} maps: compare two, or give all to geoclass monitor"
         )
-    change = change_maps(*maps, settings=settings, align=align)
+    change = change_maps(*maps, settings=series, align=align)
     for mismatch in change.stack.mismatches:
         click.echo(f"Warning: compared although {mismatch}", err=True)
     say(format_change(change))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from geoclass.cli import options
-from geoclass.cli.pictures import check_pictures
+from geoclass.cli.options import check_pictures
 
 if TYPE_CHECKING:
     from geoclass.learn.inspection import Inspection

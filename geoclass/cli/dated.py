@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from geoclass.cli import cell_options, options
-from geoclass.monitor.settings import PairRate, SeriesSettings
+from geoclass.cli import map_options, options
+from geoclass.mapping.settings import MapSettings
+from geoclass.monitor.settings import AlignSettings, PairRate, SeriesSettings
 
 if TYPE_CHECKING:
     from geoclass.landcover import LandCoverMap
-    from geoclass.mapping.settings import MapSettings
     from geoclass.monitor.align import DatedMap
 
 DEFAULTS = SeriesSettings()
@@ -38,69 +38,77 @@ def parse_rates(
     return tuple(pairs)
 
 
-def dated_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The options of commands that compare dates."""
-    for decorate in reversed(
-        (
-            click.option(
-                "--date",
-                "days",
-                multiple=True,
-                type=click.DateTime(["%Y-%m-%d"]),
-                help="Day of an input; give it once for each, in their order.",
-            ),
-            click.option(
-                "--rate",
-                type=float,
-                default=DEFAULTS.rate,
-                show_default=True,
-                help="Changes of class a year and cell, believed before anything is seen.",
-            ),
-            click.option(
-                "--rate-of",
-                "pairs",
-                multiple=True,
-                metavar="OLD:NEW=RATE",
-                callback=parse_rates,
-                help="Another rate for two classes or groups.",
-            ),
-            click.option(
-                "--doubt",
-                type=float,
-                default=DEFAULTS.doubt,
-                show_default=True,
-                help="Share of what the network says that is spread as validation errs.",
-            ),
-            click.option(
-                "--error-days",
-                type=float,
-                default=DEFAULTS.error_days,
-                show_default=True,
-                help="How long errors last: dates closer together say little new.",
-            ),
-            click.option(
-                "--allow-mismatch",
-                is_flag=True,
-                help="Compare maps of other models or radiometries all the same.",
-            ),
-            click.option(
-                "--resample",
-                is_flag=True,
-                help="Where cells do not coincide, take the nearest cell.",
-            ),
-            click.option(
-                "-m", "--model", type=options.FILE, help="Model for scenes.  [default: shipped]"
-            ),
-            cell_options.stride,
-            cell_options.detail,
-            options.frame,
-            options.masks,
-            options.radiometry,
-            options.device,
-        )
-    ):
-        function = decorate(function)
-    return function
+_SERIES_OPTIONS = (
+    click.option(
+        "--rate",
+        type=float,
+        default=DEFAULTS.rate,
+        show_default=True,
+        help="Changes of class a year and cell, believed before anything is seen.",
+    ),
+    click.option(
+        "--rate-of",
+        "pairs",
+        multiple=True,
+        metavar="OLD:NEW=RATE",
+        callback=parse_rates,
+        help="Another rate for two classes or groups.",
+    ),
+    click.option(
+        "--doubt",
+        type=float,
+        default=DEFAULTS.doubt,
+        show_default=True,
+        help="Share of what the network says that is spread as validation errs.",
+    ),
+    click.option(
+        "--error-days",
+        type=float,
+        default=DEFAULTS.error_days,
+        show_default=True,
+        help="How long errors last: dates closer together say little new.",
+    ),
+)
+_ALIGN_OPTIONS = (
+    click.option(
+        "--allow-mismatch",
+        is_flag=True,
+        help="Compare maps of other models or radiometries all the same.",
+    ),
+    click.option(
+        "--resample",
+        is_flag=True,
+        help="Where cells do not coincide, take the nearest cell.",
+    ),
+)
+_MAP_OPTIONS = (
+    map_options.stride,
+    map_options.detail,
+    options.frame,
+    options.masks,
+    options.radiometry,
+)
+
+
+def dated_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """What commands that compare dates are told: days, and `series`, `align`, `mapping`, gathered.
+
+    Further options that are named as their fields are gathered, too.
+    """
+    command = options.device(command)
+    command = options.gather(command, "mapping", MapSettings, _MAP_OPTIONS)
+    command = click.option(
+        "-m", "--model", type=options.FILE, help="Model for scenes.  [default: shipped]"
+    )(command)
+    command = options.gather(command, "align", AlignSettings, _ALIGN_OPTIONS)
+    command = options.gather(command, "series", SeriesSettings, _SERIES_OPTIONS)
+    return click.option(
+        "--date",
+        "days",
+        multiple=True,
+        type=click.DateTime(["%Y-%m-%d"]),
+        help="Day of an input; give it once for each, in their order.",
+    )(command)
 
 
 def read_dated(
@@ -117,9 +125,9 @@ def read_dated(
     A folder of maps, or a file that many were merged in, stands for all of them.
     """
     from geoclass.errors import SettingsError
-    from geoclass.monitor.dates import date_map
+    from geoclass.monitor.align import date_map
     from geoclass.products.files import read_map
-    from geoclass.products.gather import find_maps
+    from geoclass.products.mosaic import find_maps
 
     if days and len(days) != len(inputs):
         raise SettingsError(

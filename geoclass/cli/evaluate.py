@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 import click
 
 from geoclass.cli import options
-from geoclass.cli.pictures import check_pictures
+from geoclass.cli.options import check_pictures
 
 if TYPE_CHECKING:
     from geoclass.learn.corruptions import CorruptionScore
-    from geoclass.learn.evaluation import Evaluation
+    from geoclass.learn.scoring import Evaluation
     from geoclass.learn.splits import Part
 
 PARTS = ("test", "validation", "train", "all")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from geoclass.cli import options
+from geoclass.cli import map_options, options
 from geoclass.contract import SHIPPED
 from geoclass.errors import SettingsError
 
@@ -18,23 +18,18 @@ if TYPE_CHECKING:
     from geoclass.landcover import Provenance
     from geoclass.mapping.settings import MapSettings
     from geoclass.model.checkpoint import Model
-    from geoclass.scene.settings import FrameSettings, MaskSettings, RadiometrySettings
 
 
 @click.command("info")
 @click.argument("what", metavar="MODEL|MAP|SCENE", type=options.SCENE)
 @options.bands
-@options.frame
-@options.masks
-@options.radiometry
+@map_options.reading
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")
 @click.option("--stac", "as_stac", is_flag=True, help="Print a model's card as a STAC item.")
 def command(
     what: str,
     bands: Sequence[int | str] | None,
-    frame: FrameSettings,
-    masks: MaskSettings,
-    radiometry: RadiometrySettings,
+    settings: MapSettings,
     as_json: bool,
     as_stac: bool,
 ) -> None:
@@ -55,7 +50,6 @@ def command(
     if as_stac:
         raise SettingsError("--stac is for models: maps get an item by geoclass map --stac")
     from geoclass.errors import OutputError
-    from geoclass.mapping.settings import MapSettings
     from geoclass.products.files import holds_map, read_map
     from geoclass.products.mosaic import is_mosaic
 
@@ -66,7 +60,6 @@ def command(
         if holds_map(path) or (path.suffix == ".gpkg" and is_mosaic(path)):
             raise
         # No map, so perhaps a scene; its own error says more.
-        settings = MapSettings(frame=frame, masks=masks, radiometry=radiometry)
         _print_scene(what, bands, settings, as_json)
     else:
         _print_map(provenance, as_json)
@@ -75,7 +68,7 @@ def command(
 def _is_pickled(path: Path) -> bool:
     """Whether a file is one that `torch.save` writes: a pickle, or a zip around one."""
     from geoclass.learn.samples import BAD_ZIP
-    from geoclass.model.pickled import PICKLE_HEADS, ZIP_HEAD
+    from geoclass.model.checkpoint import PICKLE_HEADS, ZIP_HEAD
 
     try:
         if not path.is_file():
@@ -102,7 +95,7 @@ def _print_model(model: Model, as_json: bool) -> None:
 
 def _print_item(model: Model, path: Path) -> None:
     from geoclass.model.checkpoint import find_model_file
-    from geoclass.products.stac_model import build_model_item
+    from geoclass.products.stac import build_model_item
 
     file = find_model_file(path).absolute()
     click.echo(json.dumps(build_model_item(model.contract, model.sha256, file, file.as_uri())))

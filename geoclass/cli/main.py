@@ -8,12 +8,14 @@ from __future__ import annotations
 import importlib
 import logging
 import os
+import platform
+from collections.abc import Callable
 from typing import Any
 
 import click
 from click.shell_completion import CompletionItem
 
-from geoclass.cli.version import show_version
+import geoclass
 from geoclass.errors import GeoclassError
 
 COMMANDS = {
@@ -77,6 +79,45 @@ class LazyGroup(click.Group):
             message = " ".join(str(error).split())
             click.echo(f"Error: {message}", err=True)
             ctx.exit(1)
+
+
+def show_version(ctx: click.Context, _param: click.Parameter, value: bool) -> None:
+    """Print versions and device, and end the program."""
+    if value and not ctx.resilient_parsing:
+        click.echo(describe_program())
+        ctx.exit()
+
+
+def describe_program() -> str:
+    """The versions of what a map depends on, and the device that it would be made on."""
+    return "\n".join(
+        (
+            f"geoclass {geoclass.__version__}",
+            f"Python   {platform.python_version()}, {platform.platform()}",
+            f"GDAL     {_try(_describe_gdal)}",
+            f"torch    {_try(_describe_torch)}",
+        )
+    )
+
+
+def _describe_gdal() -> str:
+    from geoclass.scene.dataset import describe_gdal
+
+    return describe_gdal()
+
+
+def _describe_torch() -> str:
+    from geoclass.model.device import describe_torch
+
+    return describe_torch()
+
+
+def _try(describe: Callable[[], str]) -> str:
+    """What a library says of itself; a broken one is worth reporting, too."""
+    try:
+        return describe()
+    except (ImportError, OSError) as error:
+        return f"cannot be loaded: {error}"
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})

@@ -6,24 +6,16 @@ import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
-from geoclass.cli import calm_options, cell_options, file_options, options
-from geoclass.cli.campaign_options import CampaignOptions, campaign_options
+from geoclass.cli import map_options, options
+from geoclass.cli.map_options import CampaignOptions, campaign_options
 from geoclass.cli.one_map import Order, map_one
-from geoclass.contract import Precision
 from geoclass.errors import SettingsError
-from geoclass.mapping.settings import Detail, MapSettings
+from geoclass.mapping.settings import MapSettings
 from geoclass.products.formats import FileSettings, MapFormat
-from geoclass.products.storage import parse_target
-
-if TYPE_CHECKING:
-    from geoclass.mapping.settings import CalmSettings
-    from geoclass.scene.settings import FrameSettings, MaskSettings, RadiometrySettings
-
-DEFAULTS = MapSettings()
+from geoclass.products.writing import parse_target
 
 
 @click.command("map")
@@ -38,28 +30,12 @@ DEFAULTS = MapSettings()
         "or a folder for the maps of many scenes; also s3://BUCKET/…"
     ),
 )
-@file_options.map_format
-@file_options.file_settings
+@map_options.map_format
+@map_options.file_settings
 @click.option("-m", "--model", type=options.FILE, help="Model file.  [default: shipped]")
 @options.legend
 @options.bands
-@click.option(
-    "--min-valid",
-    "min_valid_share",
-    type=float,
-    default=DEFAULTS.min_valid_share,
-    show_default=True,
-    help="Least share of valid pixels of a cell that is classified.",
-)
-@click.option("--keep-unknown", is_flag=True, help="Give unknown cells their likeliest class.")
-@cell_options.stride
-@cell_options.detail
-@calm_options.calm
-@options.frame
-@options.masks
-@options.radiometry
-@options.symmetries
-@options.precision
+@map_options.mapping
 @options.device
 @options.batch_size
 @click.option("--preview", type=options.FILE, help="Draw map and scene, too: .png, .svg or .pdf.")
@@ -75,16 +51,7 @@ def command(
     model: Path | None,
     legend: Path | None,
     bands: Sequence[int | str] | None,
-    min_valid_share: float,
-    keep_unknown: bool,
-    stride: int | None,
-    detail: Detail,
-    calm: CalmSettings,
-    frame: FrameSettings,
-    masks: MaskSettings,
-    radiometry: RadiometrySettings,
-    symmetries: bool,
-    precision: Precision | None,
+    settings: MapSettings,
     device: str | None,
     batch_size: int | None,
     preview: Path | None,
@@ -108,18 +75,6 @@ def command(
     and up to date is passed over, so that a run that was stopped goes on when it is started again.
     Where the output of many is one GeoPackage, their maps are merged in it, each place once.
     """
-    settings = MapSettings(
-        min_valid_share=min_valid_share,
-        keep_unknown=keep_unknown,
-        symmetries=symmetries,
-        precision=precision,
-        stride=stride,
-        detail=detail,
-        calm=calm,
-        frame=frame,
-        masks=masks,
-        radiometry=radiometry,
-    )
     if form.stac:
         from geoclass.model.checkpoint import find_model_file
 

@@ -13,19 +13,16 @@ import click
 from geoclass.cli import options
 from geoclass.cli.dated import dated_options, read_dated
 from geoclass.cli.one_map import type_command
-from geoclass.mapping.settings import Detail, MapSettings
+from geoclass.mapping.settings import MapSettings
 from geoclass.monitor.settings import (
     STATES,
     AlignSettings,
     MonitorSettings,
-    PairRate,
     SeriesSettings,
-    States,
 )
-from geoclass.scene.settings import FrameSettings, MaskSettings, RadiometrySettings
 
 if TYPE_CHECKING:
-    from geoclass.monitor.watch import Monitoring
+    from geoclass.monitor.history import Monitoring
 
 DEFAULTS = MonitorSettings()
 
@@ -83,24 +80,15 @@ def command(
     watch: tuple[str, ...],
     min_area_ha: float,
     min_probability: float,
-    states: States,
     zones: Path | None,
     tables: Path | None,
     chart: Path | None,
     raster: Path | None,
     days: Sequence[datetime],
-    rate: float,
-    pairs: tuple[PairRate, ...],
-    doubt: float,
-    error_days: float,
-    allow_mismatch: bool,
-    resample: bool,
+    series: SeriesSettings,
+    align: AlignSettings,
     model: Path | None,
-    stride: int | None,
-    detail: Detail,
-    frame: FrameSettings,
-    masks: MaskSettings,
-    radiometry: RadiometrySettings,
+    mapping: MapSettings,
     device: str | None,
     overwrite: bool,
     quiet: bool,
@@ -119,33 +107,25 @@ def command(
         write_monitor,
         write_tables,
     )
-    from geoclass.monitor.raster import write_alerts
-    from geoclass.monitor.watch import monitor_maps
-    from geoclass.monitor.zones import read_zones
+    from geoclass.monitor.history import monitor_maps
+    from geoclass.monitor.layers import write_alerts
+    from geoclass.monitor.tables import read_zones
     from geoclass.products.formats import check_not_input
     from geoclass.products.writing import check_new
 
-    def say(text: str) -> None:
-        if not quiet:
-            click.echo(text)
-
+    say = (lambda _: None) if quiet else click.echo
     if (output is None) == (update is None):
         raise SettingsError("give either -o, a new file, or --update, a file to add dates to")
     target = output or update
     assert target is not None
     check_not_input(target, *map(Path, inputs), zones)
     check_new(target, suffix=".gpkg", overwrite=overwrite or update is not None)
-    mapping = MapSettings(
-        stride=stride, detail=detail, frame=frame, masks=masks, radiometry=radiometry
-    )
     settings = MonitorSettings(
         watch=watch,
         min_area_ha=min_area_ha,
         min_probability=min_probability,
-        series=SeriesSettings(
-            rate=rate, pairs=pairs, doubt=doubt, error_days=error_days, states=states
-        ),
-        align=AlignSettings(allow_mismatch=allow_mismatch, resample=resample),
+        series=series,
+        align=align,
     )
 
     if update is not None:
@@ -166,7 +146,7 @@ def command(
     if tables is not None:
         write_tables(result, tables, zones=shares)
     if chart is not None:
-        from geoclass.report.timeline import draw_timeline
+        from geoclass.report.charts import draw_timeline
 
         draw_timeline(result, chart)
     say(f"wrote {target} in {time.perf_counter() - started:.1f} s")

@@ -17,7 +17,7 @@ from geoclass.landcover import AreaRow
 from geoclass.legend import MASKED, NODATA, UNKNOWN
 from geoclass.mapping.settings import MapSettings
 from geoclass.products.formats import FileSettings, MapFormat, check_not_input, find_format
-from geoclass.products.storage import Target
+from geoclass.products.writing import Target
 
 if TYPE_CHECKING:
     from geoclass.grid import Grid
@@ -60,20 +60,16 @@ def map_one(
     dry_run: bool,
 ) -> None:
     """Map one scene and print what there is to know."""
-    from geoclass.campaign.mapper import is_read
+    from geoclass.campaign.run import is_read
     from geoclass.errors import OutputError
-    from geoclass.mapping.estimate import estimate_bytes, estimate_work
-    from geoclass.mapping.pipeline import run_map
+    from geoclass.mapping.pipeline import estimate_bytes, estimate_work, run_map
     from geoclass.mapping.plan import plan_map
     from geoclass.model.checkpoint import load_model
     from geoclass.model.classifier import Classifier
     from geoclass.model.device import describe_device
     from geoclass.products.files import check_placed, check_room, check_target, read_map, write_map
 
-    def say(text: str) -> None:
-        if not order.quiet:
-            click.echo(text)
-
+    say = (lambda _: None) if order.quiet else click.echo
     map_format = map_format or find_format(output)
     check_not_input(output, order.model, order.legend)
     if preview is not None:

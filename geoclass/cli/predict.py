@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from geoclass.cli import options
-from geoclass.cli.pictures import check_pictures
+from geoclass.cli.options import check_pictures
 
 MOST_SHOWN = 40
 

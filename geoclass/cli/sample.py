@@ -60,7 +60,7 @@ def command(
     Open the output in QGIS and choose what is there for each cell, in its form; then let
     `geoclass assess` estimate accuracies and areas. The layer does not say what the map says.
     """
-    from geoclass.monitor.dates import date_map
+    from geoclass.monitor.align import date_map
     from geoclass.monitor.sampling import sample_map, write_sample
     from geoclass.products.files import read_map
     from geoclass.products.formats import check_not_input
@@ -78,7 +78,7 @@ def command(
         sample = sample_map(new, since=old, watch=watch, settings=settings)
     chips: dict[int, str] = {}
     if scene is not None:
-        from geoclass.report.chips import draw_chips
+        from geoclass.report.preview import draw_chips
 
         folder = output.with_name(f"{output.stem}_chips")
         names = draw_chips(scene, read, sample.rows, sample.cols, folder)

@@ -4,16 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 from tqdm import tqdm
 
-from geoclass.cli import options
+from geoclass.cli import map_options, options
 from geoclass.mapping.settings import MIN_TILE_SHARE, MapSettings
-
-if TYPE_CHECKING:
-    from geoclass.scene.settings import FrameSettings, MaskSettings, RadiometrySettings
 
 
 @click.command("tiles")
@@ -36,9 +32,7 @@ if TYPE_CHECKING:
 )
 @click.option("--add", is_flag=True, help="Add to a folder that holds tiles of other scenes.")
 @options.bands
-@options.frame
-@options.masks
-@options.radiometry
+@map_options.reading
 @options.quiet
 def command(
     scene: str,
@@ -49,9 +43,7 @@ def command(
     min_share: float,
     add: bool,
     bands: Sequence[int | str] | None,
-    frame: FrameSettings,
-    masks: MaskSettings,
-    radiometry: RadiometrySettings,
+    settings: MapSettings,
     quiet: bool,
 ) -> None:
     """Cut labelled training tiles out of SCENE, for `geoclass train`.
@@ -65,11 +57,10 @@ def command(
     from geoclass.mapping.cutting import cut_labelled_tiles
     from geoclass.mapping.plan import plan_map
     from geoclass.model.checkpoint import load_model
-    from geoclass.scene.labels import read_labels
+    from geoclass.scene.region import read_labels
 
     ground = read_labels(labels, column, layer)
     model = load_model()
-    settings = MapSettings(frame=frame, masks=masks, radiometry=radiometry)
     plan = plan_map(scene, model.contract, model.sha256, settings, bands=bands)
     for warning in plan.warnings:
         click.echo(f"Warning: {warning}", err=True)

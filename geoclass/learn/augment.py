@@ -9,15 +9,17 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from geoclass.learn.atmosphere import (
+from geoclass.learn.degrade import (
     TYPICAL_AEROSOL,
     TYPICAL_SUN,
+    blur_tiles,
     by_channel,
+    coarsen_tiles,
     correct_atmosphere,
+    join_tiles,
     path_radiance,
+    simulate_jpeg,
 )
-from geoclass.learn.degrade import blur_tiles, coarsen_tiles, join_tiles
-from geoclass.learn.jpeg import simulate_jpeg
 from geoclass.model.device import constant, send
 
 

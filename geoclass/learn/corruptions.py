@@ -13,8 +13,14 @@ from typing import Any
 import numpy as np
 import torch
 
-from geoclass.learn.atmosphere import TYPICAL_AEROSOL, TYPICAL_SUN, correct_atmosphere
-from geoclass.learn.degrade import blur_tiles, coarsen_tiles, compress_tiles
+from geoclass.learn.degrade import (
+    TYPICAL_AEROSOL,
+    TYPICAL_SUN,
+    blur_tiles,
+    coarsen_tiles,
+    compress_tiles,
+    correct_atmosphere,
+)
 from geoclass.model.classifier import Classifier
 
 SEED = 20170216

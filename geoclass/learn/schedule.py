@@ -3,13 +3,75 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
-from geoclass.learn.muon import ConvolutionMuon
 from geoclass.learn.recipes import PLATEAU_EPOCHS, PLATEAU_FACTOR, TrainSettings
+from geoclass.model.device import is_out_of_memory
+from geoclass.model.networks import build_network
+
+MOMENTUM = 0.9
+"""Below the usual .95, for runs of a few thousand steps."""
+
+ADAM_SIZE = 0.2
+"""Root mean square of what AdamW moves weights by, in rates (Liu et al. 2025, section 2.2)."""
+
+_POLYNOMIAL = (3.4445, -4.7750, 2.0315)
+"""Of degree five; five times over it brings singular values from .01 … 1 to some .7 … 1.2."""
+_ITERATIONS = 5
+
+
+class ConvolutionMuon(torch.optim.Optimizer):
+    """Steps whose singular values are all alike, each weight seen as (outputs, all else).
+
+    Small directions of a gradient count as much as large ones: TileNet is right in 95 % of
+    validation tiles after four epochs of a short run, where AdamW comes to 86 % (Jordan et al.
+    2024). torch's own takes nothing but matrices, came with 2.9 and multiplies in bfloat16, for
+    which most processors have no instructions: there a step takes fifteen times as long.
+    """
+
+    def __init__(
+        self, weights: Sequence[nn.Parameter], *, learning_rate: float, weight_decay: float
+    ) -> None:
+        """`weights` are of convolutions, (outputs, inputs, h, w).
+
+        Rates are AdamW's: steps have the size that its would have.
+        """
+        super().__init__(weights, {"lr": learning_rate, "weight_decay": weight_decay})
+
+    @torch.no_grad()
+    def step(self) -> None:  # type: ignore[override] # no closure: the loss is computed once
+        """Move the weights by their gradients (Nesterov's momentum, decay beside it)."""
+        for group in self.param_groups:
+            for weight in group["params"]:
+                if weight.grad is None:
+                    continue
+                state = self.state[weight]
+                if not state:
+                    state["momentum"] = torch.zeros_like(weight)
+                momentum = state["momentum"].lerp_(weight.grad, 1 - MOMENTUM)
+                ahead = weight.grad.lerp(momentum, MOMENTUM).flatten(1)
+                rate = group["lr"] * ADAM_SIZE * math.sqrt(max(ahead.shape))
+                weight.mul_(1 - group["lr"] * group["weight_decay"])
+                weight.sub_(orthogonalise(ahead).view(weight.shape), alpha=rate)
+
+
+def orthogonalise(matrix: Tensor) -> Tensor:
+    """The matrix, its singular values brought near 1 (Newton–Schulz iterations)."""
+    if matrix.shape[0] > matrix.shape[1]:
+        return orthogonalise(matrix.T).T
+    a, b, c = _POLYNOMIAL
+    x: Tensor = matrix / matrix.norm().clamp(min=1e-7)  # no singular value is above 1 then
+    for _ in range(_ITERATIONS):
+        square = x @ x.T
+        x = torch.addmm(x, torch.addmm(square, square, square, beta=b, alpha=c), x, beta=a)
+    return x
+
 
 IMAGE_CHANNELS = 3
 
@@ -98,3 +160,55 @@ def _count_plateaus(history: Sequence[float]) -> int:
         if waited == PLATEAU_EPOCHS:
             plateaus, waited = plateaus + 1, 0
     return plateaus
+
+
+MOST_TIMES = 8
+"""Larger batches than so many times the recipe's make too few steps an epoch."""
+
+
+def fit_batch_size(
+    settings: TrainSettings,
+    classes: int,
+    tile_size: int,
+    device: torch.device,
+    begun: Mapping[str, Any] | None = None,
+) -> TrainSettings:
+    """The recipe with the largest batch that the device's memory holds.
+
+    From eight times the recipe's size down by halves; the learning rate grows with the root of
+    the size, as suits Adam (Malladi et al. 2022). On a CPU the recipe stays as it is, for larger
+    batches are no faster there. `begun` are the settings of a run that goes on: it keeps its
+    size, whatever other programs have left of the memory.
+    """
+    if begun is not None:
+        kept = {name: begun[name] for name in ("batch_size", "learning_rate") if name in begun}
+        return replace(settings, **kept)
+    if device.type == "cpu":
+        return settings
+    size = MOST_TIMES * settings.batch_size
+    while size > 1 and not fits(settings, classes, tile_size, device, size):
+        torch.cuda.empty_cache()  # of what the step has left behind
+        size //= 2
+    torch.cuda.empty_cache()
+    factor = (size / settings.batch_size) ** 0.5
+    return replace(settings, batch_size=size, learning_rate=settings.learning_rate * factor)
+
+
+def fits(
+    settings: TrainSettings, classes: int, tile_size: int, device: torch.device, batch_size: int
+) -> bool:
+    """Whether one step of training succeeds, optimiser's state included."""
+    try:
+        network = build_network(settings.arch, classes).to(device)
+        optimizers = build_optimizers(network, settings)
+        x = torch.zeros((batch_size, 3, tile_size, tile_size), device=device)
+        with torch.autocast(device.type, torch.bfloat16, enabled=settings.precision == "bf16"):
+            logits = network(x)
+        F.cross_entropy(logits.float(), torch.zeros(batch_size, device=device).long()).backward()
+        for optimizer in optimizers:
+            optimizer.step()
+    except RuntimeError as error:
+        if not is_out_of_memory(error):
+            raise
+        return False
+    return True

@@ -59,11 +59,11 @@ def label_images(
 ) -> list[ImageLabel]:
     """Label single images: JPEG, PNG or TIFF, RGB of 8 bits, 64×64 pixels or larger.
 
-    Of each the tile in the middle is labelled, or with `whole` all its tiles; the model is by
-    default the one that ships. `on_images` is told how many are done, and of how many.
-    `on_bad` is told what is wrong with each file that cannot be used, which is left out then.
-    Raises DatasetError for such a file where nobody is to be told, SettingsError for a device that
-    is not there.
+    Of each the tile in the middle is labelled, or with `whole` all its tiles, the last row and
+    column moved inward; the model is by default the one that ships. `on_images` is told how many
+    are done, and of how many. `on_bad` is told what is wrong with each file that cannot be used,
+    which is left out then. Raises DatasetError for such a file where nobody is to be told,
+    SettingsError for a device that is not there.
     """
     classifier = Classifier(
         model or load_model(), device=device, batch_size=batch_size, symmetries=symmetries
@@ -82,15 +82,6 @@ def label_images(
             waiting.clear()
         on_images(done, len(paths))
     return labels
-
-
-def label_image(path: Path, classifier: Classifier, *, whole: bool = False) -> list[ImageLabel]:
-    """Label the tile in the middle of a JPEG, PNG or TIFF, or with `whole` all its tiles.
-
-    The last row and column of tiles is moved inward. Raises DatasetError where the file is
-    missing, no RGB image of 8 bits, or smaller than a tile.
-    """
-    return _label_tiles(_cut_image(path, classifier.contract.tile_size, whole), classifier)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

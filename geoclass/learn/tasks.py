@@ -12,7 +12,6 @@ import numpy as np
 import torch
 
 from geoclass.learn.dataset import TILE_SIZE, TileSet, read_tiles
-from geoclass.learn.memory import fit_batch_size
 from geoclass.learn.progress import find_begun, read_settings
 from geoclass.learn.recipes import (
     FINE_TUNING_EPOCHS,
@@ -22,6 +21,7 @@ from geoclass.learn.recipes import (
     UnlabelledSettings,
     suit_tiles,
 )
+from geoclass.learn.schedule import fit_batch_size
 from geoclass.learn.scoring import keep_scores, score_kept_apart
 from geoclass.learn.splits import Lists, Split, split_by_lists, split_freely
 from geoclass.learn.training import EpochReport, check_tiles, ignore, train_model

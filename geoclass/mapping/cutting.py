@@ -18,8 +18,8 @@ from geoclass.mapping.settings import MIN_TILE_SHARE, MapSettings
 from geoclass.model.checkpoint import load_model
 from geoclass.places import PLACES_FILE, Place, PlacedTile, add_places
 from geoclass.products.writing import draft_folder
-from geoclass.scene.labels import LabelledGround, read_labels
 from geoclass.scene.reader import read_strips
+from geoclass.scene.region import LabelledGround, read_labels
 
 SLIVER = 1e-6
 """A smaller share of a tile comes of rounding, where polygons share an edge with tiles."""

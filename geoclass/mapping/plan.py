@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -15,21 +15,19 @@ from geoclass.errors import GeoclassError, SceneError, SettingsError
 from geoclass.grid import Grid
 from geoclass.landcover import SENTINEL_2, Provenance
 from geoclass.machine import find_memory_bytes
-from geoclass.mapping.doubt import check_range, choose_radiometry
+from geoclass.mapping.cells import fill_invalid
 from geoclass.mapping.request import describe_options, fingerprint, fingerprint_request
 from geoclass.mapping.settings import MapSettings
 from geoclass.model.classifier import Prediction
 from geoclass.model.survey import Survey, Window
-from geoclass.scene.frame import Frame, plan_frame
-from geoclass.scene.mask import find_masks
+from geoclass.scene.frame import Frame, FrameDemands, plan_frame
+from geoclass.scene.pixels import DOUBT_SIDE, Sample, find_collar, look_at, read_sample
 from geoclass.scene.place import Place, assign_place, find_place
-from geoclass.scene.radiometry import Radiometry
-from geoclass.scene.reader import Looks
+from geoclass.scene.radiometry import Radiometry, warn
+from geoclass.scene.reader import Looks, find_masks
 from geoclass.scene.recognition import find_candidates
 from geoclass.scene.region import Region, find_region
-from geoclass.scene.sample import DOUBT_SIDE, find_collar, look_at, read_sample
 from geoclass.scene.source import SceneSource, open_scene
-from geoclass.scene.target import FrameDemands
 
 BYTES_PER_CELL, BYTES_PER_PROBABILITY = 220, 12
 """Of memory, to make a map, which is held whole, and to write it; the latter a class and cell."""
@@ -298,3 +296,91 @@ def _doubt_region(place: Place | None, contract: Contract) -> tuple[str, ...]:
             )
             return (doubt,)
     return ()
+
+
+MOST_CHANGED = 0.1
+"""Readings that give more of the sample's tiles another class are not chosen between."""
+
+KNOWN_GREY = (41, 216)
+"""Least and greatest mean grey level of EuroSAT's 27,000 tiles, over all bands."""
+SLACK = 0.5
+"""A scene may have half the grey of the darkest tile, or half the distance to white of the
+brightest."""
+
+
+def choose_radiometry(
+    source: SceneSource,
+    candidates: Sequence[Radiometry],
+    sample: Sample,
+    predict: Callable[[np.ndarray], Prediction] | None,
+) -> Radiometry:
+    """The likeliest reading, if the others would hardly change the map.
+
+    `predict` labels uint8 tiles (n, 3, s, s); without it the likeliest is taken with a warning.
+    Raises SceneError where the readings give too many tiles another class.
+    """
+    known = [c for c in candidates if (m := _find_middle(c, sample)) is None or _is_known(m)]
+    first, *others = candidates = known or candidates
+    if not others:
+        return first
+    listed = "; ".join(f"{c.name}: {c.reason}" for c in candidates)
+    if predict is None or not _find_full(sample).any():
+        return warn(
+            first, f"its numbers can be read in several ways, the first was taken: {listed}"
+        )
+    labels = [_label(predict, candidate, sample) for candidate in candidates]
+    changed = max(float((labels[0] != other).mean()) for other in labels[1:])
+    if changed > MOST_CHANGED:
+        raise SceneError(
+            f"{source.shown} does not say what its numbers mean, and {changed:.0%} of a sample's "
+            f"labels depend on it; plausible are {listed}; say which with --radiometry, "
+            "--dn-offset or --scale"
+        )
+    return warn(
+        first,
+        f"its numbers can be read in several ways, of which the first was taken: {listed}; "
+        f"{changed:.0%} of a sample's labels depend on it",
+    )
+
+
+def _find_full(sample: Sample) -> np.ndarray:
+    """Bool (n,): True for tiles that have enough data to be labelled."""
+    full: np.ndarray = sample.valid.mean(axis=(1, 2)) >= 0.5
+    return full
+
+
+def _label(
+    predict: Callable[[np.ndarray], Prediction], radiometry: Radiometry, sample: Sample
+) -> np.ndarray:
+    """Int (n,): the likeliest classes of the sample's tiles that have enough data."""
+    enough = _find_full(sample)
+    tiles = np.ascontiguousarray(radiometry.apply(sample.stored)[:, enough].swapaxes(0, 1))
+    for tile, valid in zip(tiles, sample.valid[enough], strict=True):
+        if not valid.all():
+            fill_invalid(tile, valid)
+    labels: np.ndarray = predict(tiles).probabilities.argmax(axis=1)
+    return labels
+
+
+def check_range(source: SceneSource, radiometry: Radiometry, sample: Sample) -> None:
+    """Refuse a scene that is far darker or brighter than all training tiles; SceneError."""
+    middle = _find_middle(radiometry, sample)
+    if middle is not None and not _is_known(middle):
+        numbers = ", ".join(f"{value:.0f}" for value in middle)
+        raise SceneError(
+            f"{source.shown}, read as {radiometry.name} ({radiometry.reason}), has medians of "
+            f"{numbers} in red, green and blue, where training tiles have a mean grey of "
+            f"{KNOWN_GREY[0]} to {KNOWN_GREY[1]}: it is overcast or dark, or its numbers mean "
+            "something else; see --radiometry, --scale and --dn-offset, or --force"
+        )
+
+
+def _find_middle(radiometry: Radiometry, sample: Sample) -> np.ndarray | None:
+    """Float (3,): medians of the grey levels; None where nothing is valid."""
+    pixels = radiometry.apply(sample.stored)[:, sample.valid]
+    return None if pixels.shape[1] == 0 else np.median(pixels, axis=1)
+
+
+def _is_known(middle: np.ndarray) -> bool:
+    low, high = KNOWN_GREY
+    return bool(SLACK * low <= middle.mean() <= 255 - SLACK * (255 - high))

@@ -33,7 +33,6 @@ from geoclass.model.networks import (
     build_network,
 )
 from geoclass.model.novelty import Novelty, tensor_shapes
-from geoclass.model.pickled import PICKLE_HEADS, ZIP_HEAD
 
 SHIPPED_WEIGHTS = f"{SHIPPED_ARCH}.safetensors"
 
@@ -247,3 +246,8 @@ def _parse_metadata(path: Path, metadata: Mapping[str, str]) -> tuple[Arch, Cont
             f"the contract in {path} cannot be used: {error}; "
             "give a model as `geoclass train` wrote it"
         ) from error
+
+
+ZIP_HEAD = b"PK\x03\x04"
+PICKLE_HEADS = (b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")
+"""`torch.save` writes a pickle, or since torch 1.6 a zip around one."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -10,9 +11,9 @@ from typing import TypeVar
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from geoclass.contract import Precision
+from geoclass.contract import Contract, Precision
 from geoclass.errors import SettingsError
 from geoclass.model.checkpoint import Model
 from geoclass.model.device import (
@@ -25,8 +26,8 @@ from geoclass.model.device import (
     is_out_of_memory,
     send,
 )
-from geoclass.model.fused import FusedDenseNet, fuse
-from geoclass.model.networks import Network
+from geoclass.model.fused import FusedDenseNet, FusedTileNet, fuse
+from geoclass.model.networks import Network, TileNet
 from geoclass.model.novelty import describe_pixels
 from geoclass.model.survey import WAYS, Survey, Surveyor, Window, turn
 
@@ -70,13 +71,7 @@ class Classifier:
         self.precision: Precision = precision or choose_precision(self.device)
         demand_float32(self.device)
         self._symmetries = symmetries
-        self._network = fuse(
-            model.network,
-            mean=model.contract.mean,
-            std=model.contract.std,
-            dtype=torch.bfloat16 if self.precision == "bf16" else torch.float32,
-            device=self.device,
-        )
+        self._network = _prepare(model, self.precision, self.device)
         self._novelty = None if model.novelty is None else model.novelty.to(self.device)
         self.batch_size = batch_size or choose_batch_size(self.device)
         # Threads with batches of their own, each on one core: threads that share the sums of one
@@ -183,6 +178,35 @@ class Classifier:
 
     def _calibrate(self, logits: Tensor) -> Tensor:
         return torch.softmax(logits / self.contract.temperature, dim=1)
+
+
+def _prepare(
+    model: Model, precision: Precision, device: torch.device
+) -> FusedTileNet | _PlainNetwork:
+    network, contract = model.network, model.contract
+    if not isinstance(network, TileNet):
+        return _PlainNetwork(network, contract, precision).to(device)
+    dtype = torch.bfloat16 if precision == "bf16" else torch.float32
+    return fuse(network, mean=contract.mean, std=contract.std, dtype=dtype, device=device)
+
+
+class _PlainNetwork(nn.Module):
+    """CustomNet as it was trained, with its normalisation; `network` itself is left as it is."""
+
+    def __init__(self, network: Network, contract: Contract, precision: Precision) -> None:
+        super().__init__()
+        self._network = copy.deepcopy(network).eval()
+        self._contract, self._in_half = contract, precision == "bf16"
+
+    def features(self, tiles: Tensor) -> Tensor:
+        """Uint8 (n, 3, s, s) to what the last layer decides by, float32 (n, f)."""
+        x = normalise(tiles.float(), self._contract.mean, self._contract.std)
+        with torch.autocast(tiles.device.type, torch.bfloat16, enabled=self._in_half):
+            return self._network.features(x).float()
+
+    def decide(self, features: Tensor) -> Tensor:
+        """Features float32 (n, f) to logits float32 (n, classes)."""
+        return self._network.decide(features)
 
 
 def _start_thread(device: torch.device, allowed: int) -> None:

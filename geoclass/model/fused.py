@@ -8,95 +8,66 @@ in `networks` stay what is trained and stored.
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+from torch.nn.utils.memory_format import convert_conv2d_weight_memory_format
 
-from geoclass.model.convolution import Convolution, scale_input, without_shift
-from geoclass.model.networks import (
-    MARGIN,
-    CustomNet,
-    DenseTileNet,
-    Network,
-    ResidualBlock,
-    TileNet,
-    enlarge,
-)
+from geoclass.model.networks import MARGIN, DenseTileNet, ResidualBlock, TileNet, enlarge
 
 
 def fuse(
-    network: Network,
+    network: TileNet,
     *,
     mean: Sequence[float],
     std: Sequence[float],
     dtype: torch.dtype,
     device: torch.device,
-) -> FusedNetwork:
+) -> FusedTileNet:
     """The network with its normalisation, for inference; `network` itself is left as it is."""
-    kinds: Mapping[type[Network], type[FusedCustomNet | FusedTileNet]] = {
-        CustomNet: FusedCustomNet,
-        DenseTileNet: FusedDenseNet,
-    }
-    kind = kinds.get(type(network), FusedTileNet)
+    kind = FusedDenseNet if isinstance(network, DenseTileNet) else FusedTileNet
     with torch.inference_mode():
         return kind(network, mean, std, dtype).eval().to(device)
 
 
-class FusedNetwork(nn.Module):
-    """What every network here can do once it is fused."""
+class FusedTileNet(nn.Module):
+    """TileNet without its batch norms."""
 
     shift: Tensor
-    in_cache: ClassVar[int]
+    in_cache: ClassVar[int] = 32
     """Tiles whose feature maps a processor's caches hold: convolved together, by one core."""
 
-    def __init__(self, mean: Sequence[float], dtype: torch.dtype) -> None:
+    def __init__(
+        self, network: TileNet, mean: Sequence[float], std: Sequence[float], dtype: torch.dtype
+    ) -> None:
         super().__init__()
+        first, norm, _ = network.stem
         self._dtype = dtype
         # Subtracted, not folded into the first bias: a padded border then means what it meant
         # in training, and small differences from the mean keep all their bits.
         self.register_buffer("shift", 255 * torch.tensor(mean).reshape(1, -1, 1, 1))
+        # In float32: a hundredth of the work, and half of what bfloat16 would be off by.
+        self.stem = Convolution(_scale_input(first, std), norm, torch.float32)
+        self.blocks = nn.ModuleList(_FusedBlock(block, dtype) for block in network.stages)
+        self.head = copy.deepcopy(network.head)
 
     def features(self, tiles: Tensor) -> Tensor:
-        """Uint8 or float (n, 3, s, s), 0–255, to what the last layer decides by, float32 (n, f)."""
+        """Uint8 or float (n, 3, s, s), 0–255, to features float32 (n, 192)."""
         at_once = self.in_cache if tiles.device.type == "cpu" else max(1, len(tiles))
-        parts = [self._convolve(self._shift(part)) for part in tiles.split(at_once)]
-        return self._connect(torch.cat(parts))
+        return torch.cat([self._describe(self._shift(part)) for part in tiles.split(at_once)])
 
     def _shift(self, pixels: Tensor) -> Tensor:
         """Uint8 or float (n, 3, h, w), 0–255, to float32 about 0."""
         return pixels.to(dtype=torch.float32, memory_format=torch.channels_last) - self.shift
 
     def decide(self, features: Tensor) -> Tensor:
-        """Features float32 (n, f) to logits float32 (n, classes)."""
-        raise NotImplementedError
-
-    def _convolve(self, x: Tensor) -> Tensor:
-        """Float32 (n, 3, s, s), the shift subtracted, to one vector a tile, (n, m)."""
-        raise NotImplementedError
-
-    def _connect(self, x: Tensor) -> Tensor:
-        """The vectors of all tiles (n, m) to features float32 (n, f)."""
-        raise NotImplementedError
-
-
-class FusedTileNet(FusedNetwork):
-    """TileNet without its batch norms."""
-
-    in_cache = 32
-
-    def __init__(
-        self, network: Network, mean: Sequence[float], std: Sequence[float], dtype: torch.dtype
-    ) -> None:
-        assert isinstance(network, TileNet)
-        super().__init__(mean, dtype)
-        first, norm, _ = network.stem
-        # In float32: a hundredth of the work, and half of what bfloat16 would be off by.
-        self.stem = Convolution(scale_input(first, std), norm, torch.float32)
-        self.blocks = nn.ModuleList(_FusedBlock(block, dtype) for block in network.stages)
-        self.head = copy.deepcopy(network.head)
+        """Features float32 (n, 192) to logits float32 (n, classes)."""
+        logits: Tensor = self.head(features)
+        return logits
 
     def convolve(self, x: Tensor) -> Tensor:
         """Float32 (n, 3, h, w), the shift subtracted, to (n, 192, h / 8, w / 8)."""
@@ -105,16 +76,9 @@ class FusedTileNet(FusedNetwork):
             x = block(x)
         return x
 
-    def _convolve(self, x: Tensor) -> Tensor:
+    def _describe(self, x: Tensor) -> Tensor:
+        """Float32 (n, 3, s, s), the shift subtracted, to what the last layer decides by."""
         return self.convolve(x).mean(dim=(2, 3), dtype=torch.float32)
-
-    def _connect(self, x: Tensor) -> Tensor:
-        return x
-
-    def decide(self, features: Tensor) -> Tensor:
-        """Features float32 (n, 192) to logits float32 (n, classes)."""
-        logits: Tensor = self.head(features)
-        return logits
 
 
 REACH = 4
@@ -128,7 +92,7 @@ class FusedDenseNet(FusedTileNet):
     rows_in_cache = 128
 
     def __init__(
-        self, network: Network, mean: Sequence[float], std: Sequence[float], dtype: torch.dtype
+        self, network: TileNet, mean: Sequence[float], std: Sequence[float], dtype: torch.dtype
     ) -> None:
         assert isinstance(network, DenseTileNet)
         super().__init__(network, mean, std, dtype)
@@ -137,7 +101,7 @@ class FusedDenseNet(FusedTileNet):
         # One norm follows the sum of three: each has its scale, the first its shift as well.
         self.from_fine = Convolution(network.from_fine, network.norm, dtype)
         self.from_deep, self.from_context = (
-            Convolution(without_shift(conv, network.norm), None, dtype, relu=False)
+            Convolution(_without_shift(conv, network.norm), None, dtype, relu=False)
             for conv in (network.from_deep, network.from_context)
         )
         self.mix = Convolution(mix, mix_norm, dtype)
@@ -173,48 +137,10 @@ class FusedDenseNet(FusedTileNet):
             parts.append(y[:, :, (top - first) // 2 :][:, :, : rows // 2])
         return torch.cat(parts, dim=2)
 
-    def _convolve(self, x: Tensor) -> Tensor:
+    def _describe(self, x: Tensor) -> Tensor:
         deep = self.convolve(F.pad(x, (MARGIN,) * 4, mode="reflect"))
         inner = MARGIN // 8
         return deep[:, :, inner:-inner, inner:-inner].mean(dim=(2, 3), dtype=torch.float32)
-
-
-class FusedCustomNet(FusedNetwork):
-    """CustomNet, whose first linear layer takes pixels in the order that they lie in memory."""
-
-    in_cache = 8
-
-    def __init__(
-        self, network: Network, mean: Sequence[float], std: Sequence[float], dtype: torch.dtype
-    ) -> None:
-        assert isinstance(network, CustomNet)
-        super().__init__(mean, dtype)
-        self.conv1 = Convolution(scale_input(network.conv1, std), None, dtype)
-        self.conv2 = Convolution(network.conv2, None, dtype)
-        self.conv3 = Convolution(network.conv3, None, dtype)
-        weight, bias = network.fc1.weight, network.fc1.bias
-        by_channel = weight.to(dtype).reshape(len(weight), network.conv3.out_channels, -1)
-        self.fc1 = _make_linear(by_channel.transpose(1, 2).flatten(1), bias.to(dtype))
-        self.fc2 = _make_linear(network.fc2.weight.to(dtype), network.fc2.bias.to(dtype))
-        self.fc3 = _make_linear(network.fc3.weight.to(dtype), network.fc3.bias.to(dtype))
-        self.fc4 = copy.deepcopy(network.fc4)
-
-    def _convolve(self, x: Tensor) -> Tensor:
-        x = self.conv3(self.conv2(self.conv1(x.to(self._dtype))))
-        # The greatest of four, as max_pool2d, which is slow where channels lie last.
-        above, below = x[:, :, ::2], x[:, :, 1::2]
-        x = torch.maximum(above, below)
-        x = torch.maximum(x[..., ::2], x[..., 1::2])
-        return x.permute(0, 2, 3, 1).flatten(1)  # n, 215296
-
-    def _connect(self, x: Tensor) -> Tensor:
-        x = F.relu_(self.fc2(F.relu_(self.fc1(x))))
-        return F.relu_(self.fc3(x)).float()
-
-    def decide(self, features: Tensor) -> Tensor:
-        """Features float32 (n, 128) to logits float32 (n, classes)."""
-        logits: Tensor = self.fc4(features)
-        return logits
 
 
 class _FusedBlock(nn.Module):
@@ -238,8 +164,77 @@ class _FusedBlock(nn.Module):
         return out
 
 
-def _make_linear(weight: Tensor, bias: Tensor) -> nn.Linear:
-    """A layer of given weights (out, in), which it does not copy."""
-    layer = nn.Linear(1, 1)
-    layer.weight, layer.bias = nn.Parameter(weight), nn.Parameter(bias)
-    return layer
+class Convolution(nn.Module):
+    """A convolution, the batch norm after it, a sum with something beside it, and ReLU.
+
+    All in one pass over memory where the processor can.
+    """
+
+    def __init__(
+        self,
+        conv: nn.Module,
+        norm: nn.Module | None,
+        dtype: torch.dtype,
+        *,
+        relu: bool = True,
+    ) -> None:
+        super().__init__()
+        assert isinstance(conv, nn.Conv2d)
+        fused = copy.deepcopy(conv).eval() if norm is None else _fold(conv, norm)
+        self.conv = fused.to(dtype)
+        convert_conv2d_weight_memory_format(self.conv, torch.channels_last)
+        self.relu = relu
+        self._packed: Tensor | None = None
+
+    def forward(self, x: Tensor, beside: Tensor | None = None) -> Tensor:
+        """Float (n, c, h, w) to (n, channels, …); `beside` is used up."""
+        if x.device.type == "cpu" and has_one_pass(x.dtype):
+            return self._in_one_pass(x, beside)
+        y: Tensor = self.conv(x)
+        y = y if beside is None else y.add_(beside)
+        return F.relu_(y) if self.relu else y
+
+    def _in_one_pass(self, x: Tensor, beside: Tensor | None) -> Tensor:
+        """The same by the operations that torch.compile makes of it, without its compiler."""
+        conv, mkldnn = self.conv, torch.ops.mkldnn
+        shape = (conv.padding, conv.stride, conv.dilation, conv.groups)
+        if self._packed is None:  # in the order of the processor's instructions
+            self._packed = mkldnn._reorder_convolution_weight(conv.weight, *shape, x.shape)  # noqa: SLF001
+        relu = "relu" if self.relu else None
+        if beside is None:
+            y: Tensor = mkldnn._convolution_pointwise(  # noqa: SLF001
+                x, self._packed, conv.bias, *shape, relu or "none", [], ""
+            )
+        else:
+            y = mkldnn._convolution_pointwise_.binary(
+                beside, x, self._packed, conv.bias, *shape, "add", 1.0, relu, [], ""
+            )
+        return y
+
+
+def has_one_pass(dtype: torch.dtype) -> bool:
+    """Whether the processor convolves, adds and clips in one operation; bfloat16 not by AVX2."""
+    if dtype == torch.bfloat16 and not torch.ops.mkldnn._is_mkldnn_bf16_supported():  # noqa: SLF001
+        return False
+    return bool(torch.backends.mkldnn.is_available())
+
+
+def _fold(conv: nn.Conv2d, norm: nn.Module) -> nn.Conv2d:
+    """A convolution that does what the two do."""
+    assert isinstance(norm, nn.BatchNorm2d)
+    return fuse_conv_bn_eval(copy.deepcopy(conv).eval(), copy.deepcopy(norm).eval())
+
+
+def _without_shift(conv: nn.Conv2d, norm: nn.BatchNorm2d) -> nn.Conv2d:
+    """A convolution and the scale of the norm after it alone, for one of several terms."""
+    fused = _fold(conv, norm)
+    fused.bias = None
+    return fused
+
+
+def _scale_input(conv: nn.Module, std: Sequence[float]) -> nn.Conv2d:
+    """The first convolution, for pixels that have not been divided by 255 · std."""
+    assert isinstance(conv, nn.Conv2d)
+    scaled = copy.deepcopy(conv)
+    scaled.weight = nn.Parameter(conv.weight / (255 * torch.tensor(std)).reshape(1, -1, 1, 1))
+    return scaled

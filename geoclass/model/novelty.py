@@ -111,14 +111,10 @@ class Novelty:
             dim=1,
         )
 
-    def is_unknown(self, scores: Tensor) -> Tensor:
-        """Bool (n,) of scores (n, 3)."""
-        return (scores > self.thresholds).any(dim=1)
-
     def judge(self, statistics: Tensor, features: Tensor, logits: Tensor) -> tuple[Tensor, Tensor]:
         """Whether tiles are unknown, and whether by their pixels alone, bool (n,) each.
 
-        The same as `is_unknown` of `score`, but quicker; `statistics` are those of
+        Those whose `score` passes a threshold, found quicker; `statistics` are those of
         `describe_pixels`, (n, 25).
         """
         energy, far, limit = self.thresholds

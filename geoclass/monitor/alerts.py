@@ -11,8 +11,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from geoclass.monitor.align import Stack
-from geoclass.monitor.belief import Belief
-from geoclass.monitor.markov import Smoothed
+from geoclass.monitor.markov import Belief, Smoothed
 
 Level = Literal["low", "high", "highest"]
 LEVELS: tuple[Level, ...] = get_args(Level)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date
+from typing import Any
 
 import numpy as np
+import pyproj
 from affine import Affine
 
 from geoclass.contract import Contract
@@ -14,7 +17,6 @@ from geoclass.errors import SettingsError
 from geoclass.grid import Grid
 from geoclass.landcover import LandCoverMap, credit
 from geoclass.legend import NODATA
-from geoclass.monitor.resample import resample_map
 from geoclass.monitor.settings import AlignSettings
 
 TOLERANCE_PX = 0.01
@@ -292,3 +294,64 @@ def _place(
         mine.append(kept)
         places.append(kept + start)
     return places[0], places[1], np.ix_(*mine)
+
+
+def resample_map(landcover: LandCoverMap, grid: Grid) -> LandCoverMap:
+    """The map on another grid: each cell takes what the map says at its middle.
+
+    A label may come from up to half a cell away; cells whose middle the map does not reach are
+    nodata.
+    """
+    own = landcover.grid
+    to_own = pyproj.Transformer.from_crs(grid.crs, own.crs, always_xy=True)
+    x, y = to_own.transform(*grid.centres())
+    col, row = ~own.transform @ (x, y)
+    inside = (row >= 0) & (col >= 0) & (row < own.height) & (col < own.width)
+    rows = np.where(inside, row // own.stride, 0).astype(np.int64)
+    cols = np.where(inside, col // own.stride, 0).astype(np.int64)
+    planes: dict[str, Any] = {
+        name: np.where(inside, getattr(landcover, name)[rows, cols], empty).astype(np.uint8)
+        for name, empty in (
+            ("class_id", NODATA),
+            ("best_class", NODATA),
+            ("valid_share", 0),
+            ("mask_reason", 0),
+        )
+    }
+    probabilities = np.where(inside[:, :, None], landcover.probabilities[rows, cols], 0)
+    return replace(landcover, grid=grid, probabilities=probabilities.astype(np.uint8), **planes)
+
+
+_IN_A_NAME = re.compile(r"(?<!\d)(\d{4})[-_]?(\d{2})[-_]?(\d{2})(?!\d)")
+
+
+def date_map(landcover: LandCoverMap, *, day: date | None = None, file_name: str = "") -> DatedMap:
+    """A map with its day: as given, else as its product or tags say, else by a file name.
+
+    Looks for YYYYMMDD or YYYY-MM-DD in the scene's name, then in `file_name`, the map's own.
+    Raises SettingsError where none says.
+    """
+    provenance = landcover.provenance
+    said = date.fromisoformat(provenance.date) if provenance.date else None
+    found = day or said or find_day(provenance.scene) or find_day(file_name)
+    if found is None:
+        raise SettingsError(
+            f"the day of {provenance.scene} is unknown: its tags and its name do not say; give "
+            "--date YYYY-MM-DD once for each input"
+        )
+    return DatedMap(day=found, landcover=landcover)
+
+
+def as_dated(item: DatedMap | LandCoverMap) -> DatedMap:
+    """The map with its day; as `date_map` finds it where it has none yet."""
+    return item if isinstance(item, DatedMap) else date_map(item)
+
+
+def find_day(name: str) -> date | None:
+    """The first day that stands in a name; None if none does."""
+    for match in _IN_A_NAME.finditer(name):
+        try:
+            return date(*map(int, match.groups()))
+        except ValueError:
+            continue
+    return None

@@ -11,20 +11,17 @@ import numpy as np
 from geoclass.errors import OutputError, SettingsError
 from geoclass.landcover import FULL_SCALE, LandCoverMap
 from geoclass.legend import NODATA, STATUS_STYLES
-from geoclass.monitor.align import DatedMap, Stack, stack_maps
-from geoclass.monitor.belief import Belief, form_belief
-from geoclass.monitor.dates import as_dated
-from geoclass.monitor.layers import as_days
-from geoclass.monitor.markov import find_likelihoods, transitions_between
-from geoclass.monitor.outlines import find_firsts, outline_cells
-from geoclass.monitor.settings import AlignSettings, SeriesSettings
-from geoclass.monitor.stored import (
+from geoclass.monitor.align import DatedMap, Stack, as_dated, stack_maps
+from geoclass.monitor.files import (
     collect_arrays,
     describe_stack,
     parse_series_settings,
     read_description,
     read_stack,
 )
+from geoclass.monitor.layers import as_days, find_firsts, outline_cells
+from geoclass.monitor.markov import Belief, find_likelihoods, form_belief, transitions_between
+from geoclass.monitor.settings import AlignSettings, SeriesSettings
 from geoclass.products.layers import Layer, write_layers
 from geoclass.products.styles import Category, VectorStyle, list_classes, list_shares
 

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import date
+from pathlib import Path
 
 import numpy as np
 import shapely
 
-from geoclass.monitor.alerts import LEVELS
-from geoclass.monitor.history import Alert
-from geoclass.monitor.outlines import find_firsts, outline_cells
+from geoclass.grid import Grid
+from geoclass.monitor.alerts import GFW_DIGITS, LEVELS
+from geoclass.monitor.history import Alert, Monitoring
 from geoclass.monitor.tables import find_periods, list_transitions, sum_areas
-from geoclass.monitor.watch import Monitoring
+from geoclass.products.formats import DISSOLVED_FROM
+from geoclass.products.geotiff import write_codes
 from geoclass.products.layers import Layer
+from geoclass.products.patches import OUTSIDE, find_patches
 from geoclass.products.styles import Category, TimeSpan, VectorStyle
 
 # ColorBrewer's YlOrRd: the surer, the darker.
@@ -185,3 +188,65 @@ def _zones_of(alert: Alert, zones: Mapping[str, np.ndarray]) -> str:
     cells = np.unique(alert.losses.cell)
     parts = {name: float(share[cells].sum()) for name, share in zones.items()}
     return ", ".join(sorted((n for n, part in parts.items() if part > 0), key=lambda n: -parts[n]))
+
+
+def outline_cells(grid: Grid, cell: np.ndarray, kind: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The polygon of each row, int (rows,), and the polygons.
+
+    `cell` is int (rows,), indices into the flat grid in ascending order; a cell may have several
+    rows, one after the other. `kind` is an integer (rows,), 0 or more: of large maps, neighbours
+    of one kind share a polygon where they are at the same turn in their cells.
+    """
+    fresh = np.diff(cell, prepend=-1) != 0
+    starts = np.flatnonzero(fresh)
+    if len(starts) <= DISSOLVED_FROM["gpkg"]:
+        squares = grid.polygons(*np.divmod(cell[starts], grid.cols))
+        return np.arange(len(cell)), squares[fresh.cumsum() - 1]
+    turn = np.arange(len(cell)) - np.repeat(starts, np.diff(np.append(starts, len(cell))))
+    place, polygons = np.empty(len(cell), dtype=np.int64), [np.empty(0, dtype=object)]
+    for number in range(int(turn.max()) + 1):
+        own = np.flatnonzero(turn == number)
+        kinds = np.full((grid.rows, grid.cols), OUTSIDE, dtype=np.int64)
+        kinds.ravel()[cell[own]] = kind[own]
+        patches = find_patches(kinds, kinds != OUTSIDE, grid)
+        place[own] = patches.number.ravel()[cell[own]] + sum(map(len, polygons))
+        polygons.append(shapely.from_wkb(patches.wkb))
+    return place, np.concatenate(polygons)
+
+
+def find_firsts(place: np.ndarray) -> np.ndarray:
+    """int64 (polygons,): the first row of each polygon."""
+    firsts = np.empty(place.max(initial=-1) + 1, dtype=np.int64)
+    firsts[place[::-1]] = np.arange(len(place))[::-1]
+    return firsts
+
+
+GFW_EPOCH = date(2014, 12, 31)
+"""Day 0 of GFW's integrated alerts."""
+
+
+CODING = "confidence digit (2 low, 3 high, 4 highest), days since 2014-12-31"
+
+
+def write_alerts(result: Monitoring, path: Path | str) -> None:
+    """Write the alerts as GeoTIFF, uint16 a cell, coded as `code_alerts` says; OutputError."""
+    tags = {"CODING": CODING, "TIFFTAG_COPYRIGHT": result.stack.attribution}
+    write_codes(Path(path), code_alerts(result), result.stack.grid, tags)
+
+
+def code_alerts(result: Monitoring) -> np.ndarray:
+    """uint16 (rows, cols): confidence digit, then days since 2014-12-31; 0 for none.
+
+    The digit is 2 for low, 3 for high, 4 for highest; the day is the first on which the cell was
+    seen without the group. A cell that was lost twice shows the later loss.
+    """
+    codes = np.zeros(result.area_ha.shape, dtype=np.uint16)
+    days = np.array([(day - GFW_EPOCH).days for day in result.stack.dates])
+    digits = np.array([GFW_DIGITS[level] for level in LEVELS])
+    for alert in result.alerts:
+        losses = alert.losses
+        since = np.clip(days[losses.first_gone], 0, 9999)
+        own = (digits[losses.level] * 10_000 + since).astype(np.uint16)
+        later = own % 10_000 >= codes[losses.cell] % 10_000
+        codes[losses.cell[later]] = own[later]
+    return codes.reshape(result.stack.grid.rows, result.stack.grid.cols)

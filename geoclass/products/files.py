@@ -16,14 +16,16 @@ from rasterio.errors import RasterioError
 from geoclass.errors import OutputError
 from geoclass.grid import Grid
 from geoclass.landcover import LandCoverMap
-from geoclass.products import exports, geopackage, geotiff, stac
+from geoclass.products import exports, geotiff, layers, stac
 from geoclass.products.formats import AS_USUAL, FileSettings, MapFormat, find_format
-from geoclass.products.storage import StoredPath, Target, parse_target
 from geoclass.products.writing import (
+    StoredPath,
+    Target,
     check_folder,
     check_not_open,
     draft_folder,
     move_into_place,
+    parse_target,
     place_drafts,
     sweep_drafts,
 )
@@ -40,9 +42,9 @@ class _Adapter:
 
 _ADAPTERS: Mapping[MapFormat, _Adapter] = {
     "gpkg": _Adapter(
-        write=geopackage.write_geopackage,
-        read=geopackage.read_geopackage,
-        read_items=geopackage.read_items,
+        write=layers.write_geopackage,
+        read=layers.read_geopackage,
+        read_items=layers.read_items,
         companions=lambda _: [],
     ),
     "tif": _Adapter(

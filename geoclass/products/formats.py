@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from geoclass.errors import OutputError, SettingsError
-from geoclass.products.storage import StoredPath, Target
+from geoclass.products.writing import StoredPath, Target
 
 MapFormat = Literal["gpkg", "tif", "parquet", "fgb", "geojson"]
 MAP_FORMATS: tuple[MapFormat, ...] = get_args(MapFormat)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,11 +13,194 @@ import pyogrio
 from pyogrio.errors import DataLayerError, DataSourceError
 
 from geoclass.errors import OutputError
-from geoclass.products.blobs import write_blobs
-from geoclass.products.geopackage import DATASET_OPTIONS
-from geoclass.products.style_table import write_style_table
-from geoclass.products.styles import VectorStyle
+from geoclass.grid import Grid
+from geoclass.landcover import LandCoverMap
+from geoclass.products.blobs import read_blobs, write_blobs
+from geoclass.products.document import (
+    PLANES,
+    Document,
+    describe_map,
+    parse_document,
+    summarise_map,
+)
+from geoclass.products.formats import AS_USUAL, DISSOLVED_FROM, FileSettings
+from geoclass.products.qml import write_style_table
+from geoclass.products.shapes import name_columns, shape_patches, shape_rows
+from geoclass.products.styles import VectorStyle, map_styles
 from geoclass.products.writing import check_not_open, draft_folder, move_into_place
+
+CELLS_AT_A_TIME = 500_000
+"""Written at a time: their polygons take 1 kB each."""
+
+TITLES = {"landcover": "Land cover", "detail": "Land cover in detail"}
+
+# 1.2 holds all that is written here; QGIS 3.22 warns of anything newer than it knows.
+DATASET_OPTIONS = {"VERSION": "1.2"}
+
+
+def write_geopackage(
+    landcover: LandCoverMap, path: Path, settings: FileSettings = AS_USUAL
+) -> None:
+    """Write layers `detail`, where there is one, and `landcover`, `areas`, cells and styles."""
+    styles = {}
+    if landcover.detail is not None:  # first, for of a file's layers QGIS draws the first on top
+        dissolve = settings.wants_patches(landcover.detail.class_id.size, usual_from=0)
+        styles["detail"] = _write_polygons(
+            landcover.detail, path, "detail", settings, dissolve=dissolve
+        )
+    few = landcover.detail is not None or not settings.wants_patches(
+        landcover.class_id.size, usual_from=DISSOLVED_FROM["gpkg"]
+    )
+    styles["landcover"] = _write_polygons(
+        landcover,
+        path,
+        "landcover",
+        settings,
+        dissolve=not few,
+        items=describe_map(landcover, settings),
+    )
+    pyogrio.write_dataframe(_areas_table(landcover), path, layer="areas", driver="GPKG")
+    write_style_table(path, styles)
+    write_blobs(path, _list_arrays(landcover))
+
+
+def _write_polygons(
+    level: LandCoverMap,
+    path: Path,
+    layer: str,
+    settings: FileSettings,
+    *,
+    dissolve: bool,
+    items: Mapping[str, str] | None = None,
+) -> dict[str, VectorStyle]:
+    """A layer, cells that are not dissolved some rows after the other; its styles."""
+    shares = settings.probabilities
+    if dissolve:
+        parts = iter([shape_patches(level, probabilities=shares)])
+    else:
+        rows = max(1, CELLS_AT_A_TIME // level.grid.cols)
+        parts = shape_rows(level, rows, probabilities=shares)
+    for number, part in enumerate(parts):
+        pyogrio.raw.write(
+            path,
+            part.wkb,
+            list(part.columns.values()),
+            list(part.columns),
+            crs=level.grid.crs,
+            layer=layer,
+            driver="GPKG",
+            geometry_type="Polygon",
+            append=number > 0,
+            # Of the layer: for metadata of the whole file, GDAL leaves a .aux.xml at every opening.
+            layer_metadata=items,
+            dataset_options=DATASET_OPTIONS,
+            # GDAL makes the index when the first part is there, and adds the others to it.
+            layer_options={
+                "GEOMETRY_NAME": "geom",
+                "SPATIAL_INDEX": "YES",
+                "IDENTIFIER": TITLES[layer],
+                "DESCRIPTION": summarise_map(level),
+            },
+        )
+    aliases = name_columns(
+        level.legend,
+        probabilities=shares,
+        dissolve=dissolve,
+        detailed=level.detail is not None,
+    )
+    return map_styles(level.legend, aliases)
+
+
+def read_geopackage(path: Path) -> LandCoverMap:
+    """The map that `write_geopackage` wrote; OutputError for any other file."""
+    document = parse_document(str(path), read_items(path))
+    if document.version < 3:
+        return document.build([_read_cells(path, document)])
+    classes = len(document.contract.legend)
+    sizes = {
+        f"{prefix}{name}": grid.rows * grid.cols
+        for prefix, grid in zip(_PREFIXES, document.grids, strict=False)
+        for name in (*PLANES, *_name_probabilities(classes))
+    }
+    arrays = read_blobs(path, sizes)
+    return document.build(
+        _shape_arrays(arrays, prefix, grid, classes)
+        for prefix, grid in zip(_PREFIXES, document.grids, strict=False)
+    )
+
+
+def read_items(path: Path | str) -> dict[str, str] | None:
+    """Metadata items of a GeoPackage; OutputError if it cannot be opened."""
+    try:
+        items: dict[str, str] | None = pyogrio.read_info(path, layer="landcover")["layer_metadata"]
+    except DataLayerError:
+        return None
+    except DataSourceError as error:
+        raise OutputError(f"cannot open {path} as a GeoPackage: {error}") from error
+    return items
+
+
+_PREFIXES = ("", "detail ")
+"""Of the names of arrays: of the map's own, and of its detail's."""
+
+
+def _name_probabilities(classes: int) -> list[str]:
+    return [f"p{k}" for k in range(classes)]
+
+
+def _list_arrays(landcover: LandCoverMap) -> Iterator[tuple[str, np.ndarray]]:
+    """Of both levels, uint8 (rows, cols) by name; a class's probabilities lie together."""
+    for prefix, level in zip(_PREFIXES, (landcover, landcover.detail), strict=True):
+        if level is not None:
+            for name in PLANES:
+                yield f"{prefix}{name}", getattr(level, name)
+            for k, name in enumerate(_name_probabilities(len(level.legend))):
+                yield f"{prefix}{name}", level.probabilities[:, :, k]
+
+
+def _shape_arrays(
+    arrays: dict[str, np.ndarray], prefix: str, grid: Grid, classes: int
+) -> dict[str, np.ndarray]:
+    """Those of one level, as its map wants them; they are taken out of `arrays`."""
+    shape = (grid.rows, grid.cols)
+    planes = {name: arrays.pop(f"{prefix}{name}").reshape(shape) for name in PLANES}
+    probabilities = np.empty((*shape, classes), dtype=np.uint8)
+    for k, name in enumerate(_name_probabilities(classes)):
+        probabilities[:, :, k] = arrays.pop(f"{prefix}{name}").reshape(shape)
+    return {**planes, "probabilities": probabilities}
+
+
+def _read_cells(path: Path, document: Document) -> dict[str, np.ndarray]:
+    """The cells of a map of schema version 1 or 2, which had a table with a row a cell."""
+    try:
+        cells = pyogrio.read_dataframe(path, layer="cells")
+    except (DataLayerError, DataSourceError) as error:
+        raise OutputError(f"the table of cells in {path} cannot be read: {error}") from error
+    (grid,) = document.grids
+    shape = (grid.rows, grid.cols)
+    if len(cells) != grid.rows * grid.cols:
+        raise OutputError(f"{path} has {len(cells)} cells, expected {grid.rows * grid.cols}")
+    cells = cells.sort_values(["row", "col"])
+    if "mask_reason" not in cells:
+        cells["mask_reason"] = 0
+    probabilities = cells[_name_probabilities(len(document.contract.legend))].to_numpy(np.uint8)
+    planes = {name: cells[name].to_numpy(np.uint8).reshape(shape) for name in PLANES}
+    return {**planes, "probabilities": probabilities.reshape(*shape, -1)}
+
+
+def _areas_table(landcover: LandCoverMap) -> pd.DataFrame:
+    rows = landcover.areas()
+    return pd.DataFrame(
+        {
+            "class_id": [row.class_id for row in rows],
+            "class_name": [row.name for row in rows],
+            "class_title": [row.title for row in rows],
+            "group": [row.group for row in rows],
+            "cells": [row.cells for row in rows],
+            "area_ha": [round(row.area_ha, 4) for row in rows],
+            "share": [round(row.share, 6) for row in rows],
+        }
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

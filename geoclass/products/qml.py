@@ -1,10 +1,17 @@
-"""Styles as QML, which QGIS loads by itself: from a GeoPackage, or from a file beside a raster."""
+"""Styles as QGIS and other programs read them: QML and SLD, and the table of a GeoPackage."""
 
 from __future__ import annotations
 
 import xml.etree.ElementTree as ET
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 
+import pandas as pd
+import pyogrio
+from pyogrio.errors import DataLayerError, DataSourceError
+
+from geoclass.errors import OutputError
 from geoclass.products.styles import (
     Aliases,
     Category,
@@ -15,6 +22,81 @@ from geoclass.products.styles import (
     TimeSpan,
     VectorStyle,
 )
+
+_NAMESPACES = {
+    "xmlns": "http://www.opengis.net/sld",
+    "xmlns:ogc": "http://www.opengis.net/ogc",
+    "xmlns:xsi": "http://www.w3.org/2001/XMLSchema-instance",
+    "xsi:schemaLocation": (
+        "http://www.opengis.net/sld http://schemas.opengis.net/sld/1.0.0/StyledLayerDescriptor.xsd"
+    ),
+}
+
+SLD_OUTLINE = {"stroke": "#232323", "stroke-opacity": "0.24", "stroke-width": "0.3"}
+
+
+def format_sld(style: Style, layer: str, name: str) -> str:
+    """The style called `name` of a layer, or of a raster that is served by that name.
+
+    SLD 1.0.0 (OGC 02-070), which GeoServer, MapServer and QGIS read; `type` of a colour map is an
+    addition of GeoServer's that QGIS knows, too.
+    """
+    root = ET.Element("StyledLayerDescriptor", {"version": "1.0.0", **_NAMESPACES})
+    named = ET.SubElement(root, "NamedLayer")
+    ET.SubElement(named, "Name").text = layer
+    user = ET.SubElement(named, "UserStyle")
+    ET.SubElement(user, "Name").text = name
+    ET.SubElement(user, "Title").text = style.title
+    rules = ET.SubElement(user, "FeatureTypeStyle")
+    if isinstance(style, VectorStyle):
+        for entry in style.entries:
+            _add_rule(rules, style.column, entry, is_last=entry is style.entries[-1])
+    else:
+        _add_raster(ET.SubElement(rules, "Rule"), style)
+    ET.indent(root, " ")
+    return '<?xml version="1.0" encoding="UTF-8"?>\n' + ET.tostring(root, encoding="unicode")
+
+
+def _add_rule(rules: ET.Element, column: str, entry: Category | Shade, *, is_last: bool) -> None:
+    rule = ET.SubElement(rules, "Rule")
+    ET.SubElement(rule, "Name").text = entry.label
+    ET.SubElement(rule, "Title").text = entry.label
+    condition = ET.SubElement(rule, "ogc:Filter")
+    if isinstance(entry, Category):
+        _compare(condition, "PropertyIsEqualTo", column, entry.value)
+    else:
+        both = ET.SubElement(condition, "ogc:And")
+        below = "PropertyIsLessThanOrEqualTo" if is_last else "PropertyIsLessThan"
+        _compare(both, "PropertyIsGreaterThanOrEqualTo", column, entry.lower)
+        _compare(both, below, column, entry.upper)
+    symbol = ET.SubElement(rule, "PolygonSymbolizer")
+    _add_parameters(ET.SubElement(symbol, "Fill"), {"fill": entry.color})
+    _add_parameters(ET.SubElement(symbol, "Stroke"), SLD_OUTLINE)
+
+
+def _compare(parent: ET.Element, operator: str, column: str, value: str | float) -> None:
+    comparison = ET.SubElement(parent, f"ogc:{operator}")
+    ET.SubElement(comparison, "ogc:PropertyName").text = column
+    ET.SubElement(comparison, "ogc:Literal").text = str(value)
+
+
+def _add_parameters(parent: ET.Element, parameters: dict[str, str]) -> None:
+    for name, value in parameters.items():
+        ET.SubElement(parent, "CssParameter", name=name).text = value
+
+
+def _add_raster(rule: ET.Element, style: RasterStyle) -> None:
+    symbol = ET.SubElement(rule, "RasterSymbolizer")
+    channel = ET.SubElement(ET.SubElement(symbol, "ChannelSelection"), "GrayChannel")
+    ET.SubElement(channel, "SourceChannelName").text = str(style.band)
+    kind = "intervals" if isinstance(style.entries[0], Shade) else "values"
+    colors = ET.SubElement(symbol, "ColorMap", type=kind)
+    for entry in style.entries:
+        quantity = entry.upper if isinstance(entry, Shade) else entry.value
+        ET.SubElement(
+            colors, "ColorMapEntry", color=entry.color, quantity=str(quantity), label=entry.label
+        )
+
 
 QGIS_VERSION = "3.22"
 """The oldest QGIS whose style format this is; newer ones read it."""
@@ -149,3 +231,59 @@ def _draw_raster(style: RasterStyle) -> ET.Element:
             listed, tag, value=str(value), color=entry.color, label=entry.label, alpha="255"
         )
     return root
+
+
+TABLE = "layer_styles"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StyleText:
+    """One style in both languages."""
+
+    layer: str
+    name: str
+    qml: str
+    sld: str
+
+
+def write_style_table(path: Path, styles: Mapping[str, Mapping[str, VectorStyle]]) -> None:
+    """Add the table to a GeoPackage: styles by layer and name, the default of a layer first."""
+    rows = [
+        (layer, name, style, i == 0)
+        for layer, named in styles.items()
+        for i, (name, style) in enumerate(named.items())
+    ]
+    n = len(rows)
+    table = pd.DataFrame(
+        {
+            "f_table_catalog": [""] * n,
+            "f_table_schema": [""] * n,
+            "f_table_name": [layer for layer, *_ in rows],
+            "f_geometry_column": ["geom"] * n,
+            "styleName": [name for _, name, *_ in rows],
+            "styleQML": [format_qml(style) for _, _, style, _ in rows],
+            "styleSLD": [format_sld(style, layer, name) for layer, name, style, _ in rows],
+            "useAsDefault": [is_default for *_, is_default in rows],
+            "description": [style.title for _, _, style, _ in rows],
+            "owner": [""] * n,
+            "ui": [""] * n,
+            "update_time": pd.Series([pd.Timestamp.now()] * n, dtype="datetime64[ms]"),
+        }
+    )
+    pyogrio.write_dataframe(table, path, layer=TABLE, driver="GPKG", append=False)
+
+
+def read_style_table(path: Path) -> list[StyleText]:
+    """The styles that a GeoPackage holds; OutputError where there are none."""
+    try:
+        table = pyogrio.read_dataframe(path, layer=TABLE, read_geometry=False)
+    except (DataLayerError, DataSourceError) as error:
+        raise OutputError(
+            f"{path} holds no styles ({error}): give a map, change, monitor or sample file "
+            "that geoclass wrote"
+        ) from error
+    columns = ("f_table_name", "styleName", "styleQML", "styleSLD")
+    return [
+        StyleText(layer=layer, name=name, qml=qml, sld=sld)
+        for layer, name, qml, sld in table[list(columns)].itertuples(index=False)
+    ]

@@ -2,35 +2,187 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import rasterio
 from rasterio.warp import transform_geom
 
+from geoclass.contract import Contract
 from geoclass.grid import Grid
 from geoclass.landcover import FULL_SCALE, SENTINEL_2, LandCoverMap
-from geoclass.legend import NODATA
+from geoclass.legend import NODATA, STATUS_STYLES, Legend
 from geoclass.products.document import summarise_map
 from geoclass.products.formats import MapFormat
 from geoclass.products.geotiff import name_bands
-from geoclass.products.stac_model import build_model_item
-from geoclass.products.stac_parts import (
-    ANYTIME,
-    CLASSIFICATION,
-    FILE,
-    PROCESSING,
-    PROJECTION,
-    RASTER,
-    build_classes,
-    describe_file,
-    make_item,
-    name_model_item,
-)
-from geoclass.products.storage import StoredPath, Target
+from geoclass.products.writing import StoredPath, Target
+
+
+def build_model_item(contract: Contract, sha256: str, file: Path, href: str) -> dict[str, Any]:
+    """The item of a model that lies in `file`, which the item calls `href`; OSError.
+
+    It may be used anywhere and any day, so it has no geometry and no end.
+    """
+    training = contract.training
+    arch = str(training.recipe.get("arch", "unknown"))
+    size = contract.tile_size
+    model = {
+        **describe_file(file, href),
+        "title": f"Weights of {arch}",
+        "type": "application/vnd.safetensors",
+        "roles": ["mlm:model", "mlm:weights"],
+        "mlm:artifact_type": "safetensors.torch.save_file",
+        # Of the three ways to name bands that MLM knows, STAC 1.1 forbids its own in an item.
+        "eo:bands": [{"name": band} for band in contract.bands],
+    }
+    properties = {
+        **ANYTIME,
+        "title": f"geoclass {arch}",
+        "description": (
+            f"Labels tiles of {size}×{size} pixels of {contract.gsd_m:g} m with one of "
+            f"{len(contract.legend)} classes of land cover. Trained on {training.data_set}; right "
+            f"on {training.validation_accuracy:.2%} of its validation tiles."
+        ),
+        "mlm:name": f"geoclass {arch} {sha256[:12]}",
+        "mlm:architecture": arch,
+        "mlm:tasks": ["scene-classification"],
+        "mlm:framework": "PyTorch",
+        "mlm:accelerator_constrained": False,
+        "mlm:hyperparameters": dict(training.recipe),
+        "mlm:input": [_describe_input(contract)],
+        "mlm:output": [
+            {
+                "name": "probabilities",
+                "description": (
+                    f"Softmax of the logits divided by {contract.temperature:.4f}, "
+                    "which makes them calibrated on validation."
+                ),
+                "tasks": ["scene-classification"],
+                "result": {
+                    "shape": [-1, len(contract.legend)],
+                    "dim_order": ["batch", "class"],
+                    "data_type": "float32",
+                },
+                "classification:classes": build_classes(contract.legend, statuses=False),
+            }
+        ],
+        "geoclass:radiometry": contract.radiometry,
+        "geoclass:split": asdict(training.split),
+        "geoclass:scores": None if contract.scores is None else asdict(contract.scores),
+    }
+    return make_item(
+        f"model-{sha256[:12]}", None, None, properties, {"model": model}, [EO, FILE, MLM]
+    )
+
+
+def _describe_input(contract: Contract) -> dict[str, Any]:
+    scaling = [
+        {"type": "z-score", "mean": 255 * mean, "stddev": 255 * std}
+        for mean, std in zip(contract.mean, contract.std, strict=True)
+    ]
+    return {
+        "name": "tiles",
+        "description": f"8-bit values of radiometry {contract.radiometry}.",
+        "bands": list(contract.bands),
+        "input": {
+            "shape": [-1, len(contract.bands), contract.tile_size, contract.tile_size],
+            "dim_order": ["batch", "bands", "height", "width"],
+            "data_type": "uint8",
+        },
+        "value_scaling": scaling,
+    }
+
+
+STAC_VERSION = "1.1.0"
+
+_SCHEMAS = "https://stac-extensions.github.io/{}/schema.json"
+CLASSIFICATION = _SCHEMAS.format("classification/v2.0.0")
+EO = _SCHEMAS.format("eo/v1.1.0")
+FILE = _SCHEMAS.format("file/v2.1.0")
+MLM = _SCHEMAS.format("mlm/v1.5.2")
+PROCESSING = _SCHEMAS.format("processing/v1.2.0")
+PROJECTION = _SCHEMAS.format("projection/v2.0.0")
+RASTER = _SCHEMAS.format("raster/v2.0.0")
+
+ANYTIME = {
+    "datetime": None,
+    "start_datetime": "1900-01-01T00:00:00Z",
+    "end_datetime": "9999-12-31T23:59:59Z",
+}
+"""Dates of what has none: STAC wants some."""
+
+_MULTIHASH_SHA256 = "1220"
+"""Code of SHA-256 and length of its digest, 32 bytes, both in hexadecimal."""
+
+
+# pystac decides by its own version which version of an extension it writes: items are plain data
+# of fixed ones, which tests hold against the official schemas.
+def make_item(
+    name: str,
+    geometry: Mapping[str, Any] | None,
+    bbox: Sequence[float] | None,
+    properties: Mapping[str, Any],
+    assets: Mapping[str, Any],
+    extensions: Sequence[str],
+    links: Sequence[Mapping[str, Any]] = (),
+) -> dict[str, Any]:
+    """An item as JSON has it; without a geometry it has no box either."""
+    return {
+        "type": "Feature",
+        "stac_version": STAC_VERSION,
+        "stac_extensions": sorted(extensions),
+        "id": name,
+        "geometry": geometry,
+        **({} if bbox is None else {"bbox": list(bbox)}),
+        "properties": dict(properties),
+        "links": list(links),
+        "assets": dict(assets),
+    }
+
+
+def name_model_item(sha256: str) -> str:
+    """The file name of the item of the model of a hash."""
+    return f"model-{sha256[:12]}.stac.json"
+
+
+def describe_file(path: Path, href: str) -> dict[str, Any]:
+    """An asset's address, size and checksum as multihash."""
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    return {
+        "href": href,
+        "file:size": path.stat().st_size,
+        "file:checksum": f"{_MULTIHASH_SHA256}{digest}",
+    }
+
+
+def build_classes(legend: Legend, *, statuses: bool) -> list[dict[str, Any]]:
+    """`classification:classes`, with the codes of cells without a class where asked for."""
+    styles = STATUS_STYLES if statuses else ()
+    codes = [(c.class_id, c.name, c.title, c.color) for c in legend.classes]
+    codes += [(s.code, s.name, s.title, s.color) for s in styles]
+    listed: list[dict[str, Any]] = [
+        {
+            "value": code,
+            # Letters of other alphabets are not allowed here; the title has them.
+            "name": re.sub(r"[^0-9A-Za-z_-]+", "_", name),
+            "title": title,
+            "description": title,
+            "color_hint": color.removeprefix("#").upper(),
+        }
+        for code, name, title, color in codes
+    ]
+    if statuses:
+        nothing = {"title": "No data", "description": "No data", "nodata": True}
+        listed.append({"value": NODATA, "name": "nodata", **nothing})
+    return listed
+
 
 MEDIA_TYPES: Mapping[MapFormat, str] = {
     "gpkg": "application/geopackage+sqlite3",

@@ -9,10 +9,8 @@ from geoclass.errors import OutputError, SettingsError
 from geoclass.legend import read_legend
 from geoclass.products.files import holds_map, read_map
 from geoclass.products.formats import find_format
-from geoclass.products.qml import format_qml
+from geoclass.products.qml import StyleText, format_qml, format_sld, read_style_table
 from geoclass.products.shapes import ALIASES
-from geoclass.products.sld import format_sld
-from geoclass.products.style_table import StyleText, read_style_table
 from geoclass.products.styles import Style, map_styles, raster_styles
 from geoclass.products.writing import check_folder, write_whole
 

@@ -14,14 +14,16 @@ import numpy as np
 
 from geoclass.errors import DatasetError, GeoclassError, OutputError
 from geoclass.learn.samples import make_printable
+from geoclass.monitor.history import Monitoring
+from geoclass.monitor.tables import sum_areas
 from geoclass.products.writing import write_whole
 
-if TYPE_CHECKING:  # a preview needs no torch, which these two would bring
+if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from geoclass.learn.evaluation import Evaluation
-    from geoclass.learn.scoring import Mistake
+    from geoclass.learn.scoring import Evaluation, Mistake
     from geoclass.learn.single import ImageLabel
+
 
 PICTURES = (".png", ".jpg", ".jpeg", ".svg", ".pdf")
 """Suffixes of the pictures that are drawn."""
@@ -132,8 +134,6 @@ def draw_learning_curve(log: Path | str, path: Path | str) -> None:
 
 def draw_samples(samples: Mapping[str, np.ndarray], path: Path | str) -> None:
     """Draw uint8 tiles (n, 3, s, s) by class, a row of ten under the name of each."""
-    from geoclass.learn.figures import arrange_tiles
-
     figure = new_figure(5.6, 0.3 + 0.85 * len(samples))
     rows = figure.subplots(len(samples), squeeze=False).ravel()
     for row, (name, tiles) in zip(rows, samples.items(), strict=True):
@@ -184,3 +184,47 @@ def _fit(text: str, most: int) -> str:
         return line
     kept = most - 1
     return f"{line[: kept - kept // 2]}…{line[-(kept // 2) :]}"
+
+
+def draw_timeline(result: Monitoring, path: Path | str) -> None:
+    """Draw hectares of each group over time, with 95 % intervals: PNG, SVG or PDF; OutputError."""
+    colors = {c.group: c.color for c in reversed(result.stack.contract.legend.classes)}
+    draw_areas(sum_areas(result, {"all": np.ones(result.area_ha.shape)}), colors, Path(path))
+
+
+def draw_areas(areas: Mapping[str, np.ndarray], colors: Mapping[str, str], path: Path) -> None:
+    """Draw the table `areas` of a monitor file: hectares of each group by date, with intervals.
+
+    `colors` gives `#rrggbb` by group. Raises OutputError where it cannot be written.
+    """
+    figure = new_figure(8, 4.2)
+    axes = figure.subplots()
+    inside = areas["zone"] == "all"
+    for group in dict.fromkeys(areas["group"][inside]):
+        rows = inside & (areas["group"] == group)
+        days = areas["date"][rows].astype("datetime64[D]")
+        axes.fill_between(
+            days, areas["low_ha"][rows], areas["high_ha"][rows], color=colors[group], alpha=0.25
+        )
+        axes.plot(days, areas["area_ha"][rows], color=colors[group], marker="o", ms=3, label=group)
+    axes.set(ylabel="hectares", ylim=(0, None))
+    axes.set_title("Area by group, and what the class probabilities leave open (95 %)", size=10)
+    axes.grid(alpha=0.3)
+    figure.autofmt_xdate()
+    figure.legend(loc="outside lower center", ncols=5, frameon=False)
+    save_figure(figure, path)
+
+
+GAP = 2
+"""Pixels between and around tiles."""
+
+
+def arrange_tiles(images: np.ndarray, tiles_a_row: int) -> np.ndarray:
+    """Uint8 tiles (n, 3, s, s) as one picture (h, w, 3) on white; the last row may be shorter."""
+    size = images.shape[2]
+    step, rows = size + GAP, -(-len(images) // tiles_a_row)
+    picture = np.full((rows * step + GAP, tiles_a_row * step + GAP, 3), 255, np.uint8)
+    for number, tile in enumerate(images):
+        top, left = (GAP + step * place for place in divmod(number, tiles_a_row))
+        picture[top : top + size, left : left + size] = tile.transpose(1, 2, 0)
+    return picture

@@ -1,11 +1,13 @@
-"""A scene at a size for the eye, on the pixels of its map."""
+"""A scene at a size for the eye, on the pixels of its map, and how those lie on the ground."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pyproj
 
 from geoclass.errors import SceneError
 from geoclass.grid import Grid
@@ -79,3 +81,50 @@ def _brighten(pixels: np.ndarray, valid: np.ndarray) -> np.ndarray:
     white = max(1.0, float(np.percentile(pixels[valid], BRIGHTEN)))
     bright = np.clip(pixels / white * 255, 0, 255)
     return np.dstack([bright, 255 * valid]).astype(np.uint8)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ground:
+    """Measured in the middle of a map, on the ellipsoid of its CRS."""
+
+    pixel_width_m: float
+    pixel_height_m: float
+    north_deg: float
+    """Where north is: degrees clockwise from the top of the map, -180 to 180."""
+
+
+def measure_ground(grid: Grid) -> Ground | None:
+    """Pixel size and north; None where the map has no place on Earth."""
+    if grid.crs is None:
+        return None
+    crs = pyproj.CRS.from_wkt(grid.crs)
+    ellipsoid = crs.get_geod()
+    if ellipsoid is None:
+        return None
+    to_degrees = pyproj.Transformer.from_crs(crs, crs.geodetic_crs, always_xy=True)
+    step = grid.tile_size / 2
+    row, col = grid.height / 2, grid.width / 2
+    corners = ((col - step, row), (col + step, row), (col, row + step), (col, row - step))
+    left, right, bottom, top = (to_degrees.transform(*(grid.transform @ c)) for c in corners)
+    _, _, width_m = ellipsoid.inv(*left, *right)
+    upward, _, height_m = ellipsoid.inv(*bottom, *top)
+    return Ground(
+        pixel_width_m=width_m / grid.tile_size,
+        pixel_height_m=height_m / grid.tile_size,
+        north_deg=-upward,
+    )
+
+
+def choose_bar(width_m: float) -> float:
+    """The longest of 1, 2 or 5 times a power of ten metres that is at most `width_m`, above 0."""
+    power = 10.0 ** len(str(int(width_m)))
+    while True:
+        for digit in (5.0, 2.0, 1.0):
+            if digit * power <= width_m:
+                return digit * power
+        power /= 10
+
+
+def format_length(length_m: float) -> str:
+    """`500 m`, `2 km`."""
+    return f"{length_m:g} m" if length_m < 1000 else f"{length_m / 1000:g} km"

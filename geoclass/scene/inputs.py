@@ -9,21 +9,20 @@ from pathlib import Path
 from typing import Any, Literal
 
 from geoclass.errors import SceneError
-from geoclass.scene.bands import Bands
-from geoclass.scene.dataset import hide_secrets
-from geoclass.scene.facts import SceneFacts, read_name
-from geoclass.scene.remote import (
+from geoclass.scene.bands import BandFile, Bands, stack_bands
+from geoclass.scene.dataset import (
     MOST_JSON_BYTES,
     fetch_page,
     fetch_text,
     gdal_name,
+    hide_secrets,
     is_address,
     probe_address,
     show_scene,
 )
+from geoclass.scene.facts import SceneFacts, read_name
 from geoclass.scene.safe import ProductFiles, find_in_folder, find_in_zip, list_zip, read_product
 from geoclass.scene.stac import StacScene, choose_item, is_stac, looks_like_json, read_item
-from geoclass.scene.stack import BandFile, stack_bands
 
 Kind = Literal["file", "subdataset", "url", "bands", "safe", "stac"]
 

@@ -14,8 +14,8 @@ from defusedxml import DefusedXmlException
 from defusedxml.ElementTree import fromstring
 
 from geoclass.errors import SceneError
+from geoclass.scene.bands import BandFile
 from geoclass.scene.facts import SceneFacts, Triple, check_baseline, describe_scaling, parse_day
-from geoclass.scene.stack import BandFile
 
 BANDS = {"B04": "3", "B03": "2", "B02": "1"}
 """Red, green, blue → `band_id` in the metadata."""

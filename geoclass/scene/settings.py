@@ -107,7 +107,7 @@ class RadiometrySettings:
     """Subtracted from the numbers."""
     haze: Haze = "auto"
     """What haze adds, by the scene's darkest pixels, is taken off (`remove`), left (`keep`), or
-    taken off where it is much; see `geoclass.scene.haze`."""
+    taken off where it is much; see `geoclass.scene.recognition`."""
 
     def __post_init__(self) -> None:
         if self.profile not in PROFILES:

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from geoclass.errors import SceneError
-from geoclass.scene.bands import RED_GREEN_BLUE, Bands
+from geoclass.scene.bands import RED_GREEN_BLUE, BandFile, Bands
+from geoclass.scene.dataset import gdal_name, is_address
 from geoclass.scene.facts import (
     SceneFacts,
     Triple,
@@ -19,8 +20,6 @@ from geoclass.scene.facts import (
     parse_day,
     read_name,
 )
-from geoclass.scene.remote import gdal_name, is_address
-from geoclass.scene.stack import BandFile
 
 if TYPE_CHECKING:
     import pystac

@@ -24,12 +24,11 @@ import pytest
 from click.testing import CliRunner
 
 from geoclass.campaign import workers
-from geoclass.campaign.jobs import CampaignSettings, Outcome, Shard
+from geoclass.campaign.jobs import CampaignSettings, Outcome, Shard, Summary
 from geoclass.campaign.run import Execute, Progress, execute_here, run_campaign
-from geoclass.campaign.summary import Summary
 from geoclass.campaign.workers import ExecuteInProcesses
-from geoclass.cli.campaign_options import parse_bytes
 from geoclass.cli.main import main
+from geoclass.cli.map_options import parse_bytes
 from geoclass.errors import Cancelled, GeoclassError, OutputError, SettingsError
 from geoclass.landcover import LandCoverMap
 from geoclass.mapping.settings import MapSettings
@@ -309,7 +308,7 @@ def test_workers_and_shards_make_the_same_maps(scenes: Path, tmp_path: Path) -> 
 
 def test_ray_makes_the_same_maps(scenes: Path, tmp_path: Path) -> None:
     pytest.importorskip("ray", reason="the extra geoclass[ray] is not installed")
-    from geoclass.campaign.cluster import ExecuteOnRay
+    from geoclass.campaign.workers import ExecuteOnRay
 
     alone = run(scenes, tmp_path / "alone")
     with warnings.catch_warnings():

@@ -1,4 +1,4 @@
-"""Classifiers on the GPUs of a Ray cluster, and what becomes of scenes where they are lost.
+"""A Ray cluster with GPUs, and what becomes of scenes where processes and nodes are lost.
 
 Ray believes what it is told about GPUs: here they are this machine's processors.
 """
@@ -20,15 +20,12 @@ import numpy as np
 import pytest
 import rasterio
 
-from geoclass.campaign.cluster import ExecuteOnRay, knock
-from geoclass.campaign.jobs import CampaignSettings, Outcome
+from geoclass.campaign.jobs import CampaignSettings, Outcome, Summary
 from geoclass.campaign.run import Progress, run_campaign
-from geoclass.campaign.summary import Summary
+from geoclass.campaign.workers import ExecuteOnRay, knock
 from geoclass.errors import SettingsError
 from geoclass.legend import UNKNOWN
 from geoclass.mapping.settings import MapSettings
-from geoclass.model.checkpoint import load_model
-from geoclass.model.classifier import Classifier
 from geoclass.products.files import read_map
 from tests.conftest import SAMPLE_SCENE, STRANGE, assert_equal_maps
 
@@ -43,7 +40,7 @@ Make = Callable[..., Path]
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Cluster]:
-    """A head that maps scenes, and a node with a GPU."""
+    """A head that has nothing but processors, and a node with a GPU."""
     from ray.cluster_utils import Cluster
 
     with warnings.catch_warnings():
@@ -51,14 +48,14 @@ def cluster() -> Iterator[Cluster]:
         noticing = {"health_check_period_ms": 1000, "health_check_failure_threshold": 3}
         head = {"num_cpus": 1, "num_gpus": 0, "_system_config": noticing}
         cluster = Cluster(initialize_head=True, head_node_args=head)
-        cluster.add_node(num_cpus=0, num_gpus=1)
+        cluster.add_node(num_cpus=1, num_gpus=1)
         yield cluster
         cluster.shutdown()
 
 
 @pytest.fixture
 def node(cluster: Cluster) -> Node:
-    """Another that maps scenes and has a GPU."""
+    """Another with a GPU."""
     return cluster.add_node(num_cpus=1, num_gpus=1)
 
 
@@ -77,20 +74,14 @@ def scenes(make_scene: Make, tmp_path: Path) -> Path:
     return tmp_path / "scenes"
 
 
-def order(model: Path | None = None, **settings) -> CampaignSettings:
-    return CampaignSettings(map_format="tif", model=model, settings=MapSettings(**settings))
-
-
 def spread(
     scenes: Path,
     out: Path,
     campaign: CampaignSettings,
     cluster: Cluster,
     on_outcome: Callable[[Outcome], object] = lambda _: None,
-    *,
-    patience_s: float = 60,
 ) -> Summary:
-    execute = ExecuteOnRay(cluster.address, patience_s=patience_s)
+    execute = ExecuteOnRay(cluster.address)
     progress = Progress(on_outcome=on_outcome)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -120,7 +111,9 @@ def test_nobody_listens(scenes: Path, tmp_path: Path, scheme: str) -> None:
         address = f"{scheme}127.0.0.1:{closed.getsockname()[1]}"
         started = time.monotonic()
         with pytest.raises(SettingsError, match=f"no Ray cluster at {address} .*refused") as caught:
-            run_campaign([str(scenes)], tmp_path / "maps", order(), execute=ExecuteOnRay(address))
+            run_campaign(
+                [str(scenes)], tmp_path / "maps", CampaignSettings(), execute=ExecuteOnRay(address)
+            )
     assert time.monotonic() - started < 30
     assert "\n" not in str(caught.value)
 
@@ -139,70 +132,22 @@ def test_device_that_cannot_be_used_is_one_line(
     assert "\n" not in str(caught.value)
 
 
-def test_errors_at_work_are_those_of_a_device_that_is_here(cluster: Cluster) -> None:
-    import ray
-
-    from geoclass.campaign.devices import start_devices
-    from geoclass.campaign.remote import RemoteClassifier
-
-    model, four_bands = load_model(), np.zeros((1, 4, 64, 64), dtype=np.uint8)
-    with pytest.raises(RuntimeError) as here:
-        Classifier(model).predict(four_bands)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        ray.init(address=cluster.address, logging_level="ERROR", log_to_driver=False)
-        try:
-            devices = start_devices(model, CampaignSettings(), most=1, patience_s=60)
-            assert devices is not None
-            with pytest.raises(RuntimeError) as far:
-                RemoteClassifier(devices).predict(four_bands)
-        finally:
-            ray.shutdown()
-    assert (type(far.value), str(far.value)) == (type(here.value), str(here.value))
-
-
-def test_question_that_vanishes_counts_as_lost(
-    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    import ray
-    import ray.exceptions
-
-    from geoclass.campaign import remote
-
-    class Forgetful:
-        def is_here(self) -> bool:
-            return True
-
-        def predict(self, seconds: float) -> float:
-            time.sleep(seconds)
-            return seconds
-
-    monkeypatch.setattr(remote, "SILENCE_S", 0.1)
-    monkeypatch.setattr(remote, "AT_WORK_S", 2.0)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        ray.init(address=cluster.address, logging_level="ERROR", log_to_driver=False)
-        try:
-            actor = ray.remote(num_cpus=0, max_concurrency=2)(Forgetful).remote()
-            assert remote._await_answer(actor, actor.predict.remote(0.5)) == 0.5
-            with pytest.raises(ray.exceptions.RayError):
-                remote._await_answer(actor, actor.predict.remote(30))
-        finally:
-            ray.shutdown()
-
-
 def test_maps_stay_the_same_where_a_process_and_a_node_are_lost(
     scenes: Path, tmp_path: Path, cluster: Cluster, node: Node
 ) -> None:
-    """A classifier is killed while it is at work, and a node after the first map."""
-    campaign, killed, lost = order(symmetries=True), [], []
+    """A task is killed while it is at work, and a node after the first map."""
+    campaign, killed, lost = (
+        CampaignSettings(map_format="tif", settings=MapSettings(symmetries=True)),
+        [],
+        [],
+    )
 
     def lose_node(_outcome: Outcome) -> None:
         if not lost:
             lost.append(cluster.remove_node(node, allow_graceful=False))
 
     alone = run_campaign([str(scenes)], tmp_path / "alone", campaign)
-    thread = kill_at_work("DeviceClassifier.predict", killed)
+    thread = kill_at_work("map ", killed)
     far = spread(scenes, tmp_path / "far", campaign, cluster, lose_node)
     thread.join()
     cluster.wait_for_nodes()  # until the loss is known to all
@@ -215,23 +160,3 @@ def test_maps_stay_the_same_where_a_process_and_a_node_are_lost(
         assert one.warnings == other.warnings
     assert (landcover.class_id == UNKNOWN).any()
     assert (landcover.class_id != UNKNOWN).any()
-
-
-def test_scenes_fail_in_one_line_where_all_devices_are_lost(
-    scenes: Path, tmp_path: Path, cluster: Cluster, dense_model: Path
-) -> None:
-    """Also shows that maps of windows are the same."""
-    campaign = order(dense_model, stride=16)
-    wide = run_campaign([str(scenes / "wide.tif")], tmp_path / "alone", campaign).outcomes[0]
-
-    def lose_all(outcome: Outcome) -> None:
-        if outcome.job.scene == wide.job.scene:
-            for node in cluster.list_all_nodes()[1:]:
-                cluster.remove_node(node, allow_graceful=False)
-
-    far = spread(scenes, tmp_path / "far", campaign, cluster, lose_all, patience_s=2)
-    assert_equal_maps(read_map(tmp_path / "far" / "wide.tif"), read_map(wide.job.output))
-    assert far.failures
-    for outcome in far.failures:
-        assert "the cluster's devices are lost" in outcome.reason
-        assert "\n" not in outcome.reason

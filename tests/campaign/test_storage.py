@@ -26,9 +26,9 @@ from geoclass.campaign.run import Execute, execute_here, run_campaign
 from geoclass.campaign.workers import ExecuteInProcesses
 from geoclass.cli.main import main
 from geoclass.errors import OutputError
-from geoclass.products import storage
+from geoclass.products import writing
 from geoclass.products.files import read_map
-from geoclass.products.storage import parse_target
+from geoclass.products.writing import parse_target
 from tests.conftest import paint
 
 Make = Callable[..., Path]
@@ -66,7 +66,7 @@ def point_to(monkeypatch: pytest.MonkeyPatch, endpoint: str) -> None:
     }
     for name, value in settings.items():
         monkeypatch.setenv(name, value)
-    storage._connect.cache_clear()
+    writing._connect.cache_clear()
 
 
 @pytest.fixture
@@ -77,7 +77,7 @@ def s3(server: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[boto3.client]:
     client = boto3.client("s3", endpoint_url=f"http://{server}", region_name="us-east-1")
     client.create_bucket(Bucket="maps")
     yield client
-    storage._connect.cache_clear()
+    writing._connect.cache_clear()
 
 
 def post(server: str, path: str, data: bytes = b"") -> None:
@@ -203,7 +203,7 @@ def test_connection_that_drops_while_uploading(
         with pytest.raises(OutputError, match="cannot write s3://maps/map.tif") as caught:
             target.upload(file)
         assert "\n" not in str(caught.value)
-    storage._connect.cache_clear()
+    writing._connect.cache_clear()
 
 
 @dataclass
@@ -256,7 +256,7 @@ def relay(server: str, s3: boto3.client, monkeypatch: pytest.MonkeyPatch) -> Ite
         proxy.shutdown()
         proxy.server_close()
         thread.join()
-        storage._connect.cache_clear()
+        writing._connect.cache_clear()
 
 
 @pytest.mark.parametrize("map_format", ["gpkg", "tif"])
@@ -303,7 +303,7 @@ def test_storage_is_asked_for_several_maps_at_a_time(
         with lock:
             at_work[0] -= 1
 
-    storage._connect().meta.events.register("before-send.s3.HeadObject", count)
+    writing._connect().meta.events.register("before-send.s3.HeadObject", count)
     again = run_campaign(inputs, "s3://maps")
     assert again.counts == {"mapped": 0, "up to date": 8, "failed": 0}
     assert [o.job for o in again.outcomes] == [o.job for o in first.outcomes]

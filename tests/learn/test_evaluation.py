@@ -6,7 +6,7 @@ import torch
 from sklearn import metrics
 
 from geoclass.learn.calibration import fit_temperature
-from geoclass.learn.evaluation import evaluate
+from geoclass.learn.scoring import evaluate
 
 
 def test_scores_are_scikit_learns() -> None:

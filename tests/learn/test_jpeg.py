@@ -3,8 +3,7 @@
 import pytest
 import torch
 
-from geoclass.learn.degrade import compress_tiles
-from geoclass.learn.jpeg import simulate_jpeg
+from geoclass.learn.degrade import compress_tiles, simulate_jpeg
 
 SIZES = ((64, 64), (24, 40), (9, 17))
 

@@ -6,9 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from geoclass.learn.muon import ConvolutionMuon, orthogonalise
 from geoclass.learn.recipes import RECIPES
-from geoclass.learn.schedule import build_optimizers
+from geoclass.learn.schedule import ConvolutionMuon, build_optimizers, orthogonalise
 from geoclass.model.networks import TileNet
 
 FORMATS = [torch.contiguous_format, torch.channels_last]

@@ -23,14 +23,13 @@ from geoclass.errors import (
     OutputError,
     SettingsError,
 )
-from geoclass.learn import lessons, memory, run
+from geoclass.learn import lessons, run, schedule
 from geoclass.learn.canvases import CanvasSettings
 from geoclass.learn.dataset import TileSet, read_tiles
-from geoclass.learn.memory import fit_batch_size
 from geoclass.learn.progress import Checkpoint, read_checkpoint, write_checkpoint
 from geoclass.learn.recipes import RECIPES, TrainSettings
 from geoclass.learn.run import TrainingRun
-from geoclass.learn.schedule import count_stale, ema, is_best, rate_factor
+from geoclass.learn.schedule import count_stale, ema, fit_batch_size, is_best, rate_factor
 from geoclass.learn.seen import count_seen
 from geoclass.learn.splits import Split, split_randomly
 from geoclass.learn.training import EpochReport, train_model
@@ -544,7 +543,7 @@ def test_largest_batch_that_fits(monkeypatch: pytest.MonkeyPatch) -> None:
     def fits(*args: object) -> bool:
         return args[-1] <= 300
 
-    monkeypatch.setattr(memory, "fits", fits)
+    monkeypatch.setattr(schedule, "fits", fits)
     fitted = fit_batch_size(replace(QUICK, batch_size=64), 10, 64, torch.device("cuda"))
     assert fitted.batch_size == 256
     assert fitted.learning_rate == pytest.approx(2 * QUICK.learning_rate)
@@ -556,13 +555,13 @@ def test_largest_batch_that_fits(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_step_is_really_tried(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert memory.fits(QUICK, 3, 64, CPU, 2)
+    assert schedule.fits(QUICK, 3, 64, CPU, 2)
 
     def build(*_args: object) -> None:
         raise torch.OutOfMemoryError("CUDA out of memory")
 
-    monkeypatch.setattr(memory, "build_network", build)
-    assert not memory.fits(QUICK, 3, 64, CPU, 2)
+    monkeypatch.setattr(schedule, "build_network", build)
+    assert not schedule.fits(QUICK, 3, 64, CPU, 2)
 
 
 def test_full_disk_leaves_the_last_checkpoint(tmp_path: Path, make_tiles: Make) -> None:

@@ -19,7 +19,7 @@ from geoclass.mapping.cutting import CutTiles, cut_labelled_tiles, cut_scene
 from geoclass.mapping.plan import plan_map
 from geoclass.mapping.settings import MapSettings
 from geoclass.places import PLACES_FILE
-from geoclass.scene.labels import read_labels
+from geoclass.scene.region import read_labels
 from tests.conftest import make_contract, paint
 
 Make = Callable[..., Path]

@@ -17,8 +17,7 @@ from geoclass.errors import SceneError, SettingsError
 from geoclass.landcover import MASK_REASONS, LandCoverMap
 from geoclass.legend import MASKED, NODATA, UNKNOWN
 from geoclass.mapping import windows
-from geoclass.mapping.estimate import estimate_work
-from geoclass.mapping.pipeline import run_map
+from geoclass.mapping.pipeline import estimate_work, run_map
 from geoclass.mapping.plan import MapPlan, plan_map
 from geoclass.mapping.settings import CalmSettings, MapSettings
 from geoclass.mapping.windows import average_cells

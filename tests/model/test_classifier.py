@@ -7,11 +7,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
+from geoclass.contract import Precision
 from geoclass.errors import SettingsError
 from geoclass.model.checkpoint import Model, load_model
 from geoclass.model.classifier import Classifier
 from geoclass.model.device import choose_precision
+from geoclass.model.networks import CustomNet
 from tests.conftest import make_contract
 from tests.model.test_device import NO_MEMORY
 
@@ -31,6 +34,34 @@ def test_probabilities_are_the_networks(random_model: Path, images: np.ndarray) 
     np.testing.assert_allclose(prediction.probabilities, expected, atol=1e-5)
     np.testing.assert_allclose(prediction.probabilities.sum(axis=1), 1, atol=1e-5)
     assert not prediction.unknown.any()
+
+
+def make_small_customnet() -> CustomNet:
+    """Its convolutions, but linear layers of a few neurons: the real one has 1.8 GB."""
+    torch.manual_seed(0)
+    network = CustomNet().to("meta")
+    network.fc1, network.fc2 = nn.Linear(29 * 29 * 256, 8), nn.Linear(8, 8)
+    network.fc3 = nn.Linear(8, 128)
+    for name in ("conv1", "conv2", "conv3", "fc4"):
+        layer = getattr(network, name).to_empty(device="cpu")
+        layer.reset_parameters()
+    return network.train()
+
+
+@pytest.mark.parametrize(("precision", "tolerance"), [("fp32", 1e-5), ("bf16", 1e-2)])
+def test_customnet_is_the_plain_network(
+    images: np.ndarray, precision: Precision, tolerance: float
+) -> None:
+    """Without the dropout of its training, and as it was afterwards."""
+    network, contract = make_small_customnet(), make_contract()
+    model = Model(arch="customnet", network=network, contract=contract, sha256="")
+    prediction = Classifier(model, device="cpu", precision=precision).predict(images)
+    assert network.training
+    assert network.fc4.weight.dtype == torch.float32
+    x = (torch.from_numpy(images).float() / 255 - 0.5) / 0.5
+    with torch.inference_mode():
+        expected = network.eval()(x).exp().numpy()
+    np.testing.assert_allclose(prediction.probabilities, expected, atol=tolerance)
 
 
 def test_temperature_softens(random_model: Path, images: np.ndarray) -> None:

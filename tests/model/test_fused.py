@@ -4,10 +4,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-import geoclass.model.convolution as module
+import geoclass.model.fused as module
 from geoclass.model.classifier import normalise
 from geoclass.model.fused import FusedDenseNet, fuse
-from geoclass.model.networks import CustomNet, DenseTileNet, FineTileNet, Network, TileNet
+from geoclass.model.networks import DenseTileNet, FineTileNet, TileNet
 
 MEAN, STD = (0.34, 0.38, 0.41), (0.2, 0.14, 0.12)
 CPU = torch.device("cpu")
@@ -40,26 +40,14 @@ def make_dense_tilenet() -> TileNet:
     return make_tilenet(DenseTileNet)
 
 
-def make_small_customnet() -> CustomNet:
-    """Its convolutions, but linear layers of a few neurons: the real one has 1.8 GB."""
-    torch.manual_seed(0)
-    network = CustomNet().to("meta")
-    network.fc1, network.fc2 = nn.Linear(29 * 29 * 256, 8), nn.Linear(8, 8)
-    network.fc3 = nn.Linear(8, 128)
-    for name in ("conv1", "conv2", "conv3", "fc4"):
-        layer = getattr(network, name).to_empty(device="cpu")
-        layer.reset_parameters()
-    return network.eval()
-
-
-def compute_plainly(network: Network, tiles: Tensor) -> tuple[Tensor, Tensor]:
+def compute_plainly(network: TileNet, tiles: Tensor) -> tuple[Tensor, Tensor]:
     with torch.inference_mode():
         features = network.features(normalise(tiles.float(), MEAN, STD))
         return features, network.decide(features)
 
 
 def compute_fused(
-    network: Network, tiles: Tensor, dtype: torch.dtype = torch.float32
+    network: TileNet, tiles: Tensor, dtype: torch.dtype = torch.float32
 ) -> tuple[Tensor, Tensor]:
     fused = fuse(network, mean=MEAN, std=STD, dtype=dtype, device=CPU)
     with torch.inference_mode():
@@ -68,9 +56,7 @@ def compute_fused(
 
 
 @pytest.mark.parametrize("one_pass", [True, False])
-@pytest.mark.parametrize(
-    "make", [make_tilenet, make_fine_tilenet, make_dense_tilenet, make_small_customnet]
-)
+@pytest.mark.parametrize("make", [make_tilenet, make_fine_tilenet, make_dense_tilenet])
 def test_fused_network_is_the_plain_one(
     make, one_pass: bool, tiles: Tensor, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -9,9 +9,9 @@ import pytest
 
 from geoclass.errors import SettingsError
 from geoclass.monitor.alerts import CellLosses, choose_level, group_losses
-from geoclass.monitor.raster import code_alerts
+from geoclass.monitor.history import monitor_maps
+from geoclass.monitor.layers import code_alerts
 from geoclass.monitor.settings import MonitorSettings
-from geoclass.monitor.watch import monitor_maps
 from tests.monitor.scenes import CLOUD, CROP, FOREST, WATER, make_map, yearly
 
 F, C, W, X = FOREST, CROP, WATER, CLOUD

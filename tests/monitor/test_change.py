@@ -10,6 +10,7 @@ import pyogrio
 import pytest
 
 from geoclass.errors import OutputError, SettingsError
+from geoclass.monitor.align import date_map, find_day
 from geoclass.monitor.change import (
     change_maps,
     compare_areas,
@@ -17,7 +18,6 @@ from geoclass.monitor.change import (
     read_change,
     write_change,
 )
-from geoclass.monitor.dates import date_map, find_day
 from geoclass.monitor.settings import PairRate, SeriesSettings
 from geoclass.products.files import write_map
 from tests.monitor.scenes import CLOUD, CROP, FOREST, WATER, make_map

@@ -20,9 +20,8 @@ from geoclass.monitor.files import (
     update_monitor,
     write_monitor,
 )
-from geoclass.monitor.history import match_alerts
+from geoclass.monitor.history import Monitoring, match_alerts, monitor_maps
 from geoclass.monitor.settings import AlignSettings, MonitorSettings, PairRate, SeriesSettings
-from geoclass.monitor.watch import Monitoring, monitor_maps
 from tests.monitor.scenes import CLOUD, CROP, FOREST, WATER, make_map, yearly
 
 F, C, W, X = FOREST, CROP, WATER, CLOUD

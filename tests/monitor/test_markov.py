@@ -10,17 +10,17 @@ import pytest
 
 from geoclass.errors import SettingsError
 from geoclass.monitor.align import stack_maps
-from geoclass.monitor.belief import form_belief
+from geoclass.monitor.files import parse_series_settings
+from geoclass.monitor.history import monitor_maps
 from geoclass.monitor.markov import (
     CHUNK_CELLS,
     find_likelihoods,
     find_paths,
     find_posteriors,
+    form_belief,
     smooth_cells,
 )
 from geoclass.monitor.settings import MonitorSettings, PairRate, SeriesSettings
-from geoclass.monitor.stored import parse_series_settings
-from geoclass.monitor.watch import monitor_maps
 from tests.conftest import make_contract
 from tests.monitor.scenes import CROP, FOREST, make_map
 

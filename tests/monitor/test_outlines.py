@@ -9,12 +9,12 @@ import pytest
 import shapely
 
 from geoclass.legend import NODATA
+from geoclass.monitor.align import date_map
 from geoclass.monitor.change import build_cells, change_maps, compare_areas
-from geoclass.monitor.dates import date_map
+from geoclass.monitor.history import monitor_maps
 from geoclass.monitor.layers import build_series
 from geoclass.monitor.sampling import sample_map
-from geoclass.monitor.watch import monitor_maps
-from geoclass.monitor.zones import BLOCK, weigh_zones
+from geoclass.monitor.tables import BLOCK, weigh_zones
 from geoclass.products.formats import DISSOLVED_FROM
 from geoclass.products.layers import Layer
 from tests.conftest import make_detailed

@@ -12,8 +12,7 @@ import pytest
 
 from geoclass.errors import OutputError, SettingsError
 from geoclass.landcover import LandCoverMap
-from geoclass.monitor.area import assess_counts
-from geoclass.monitor.assessing import read_sample, read_table
+from geoclass.monitor.area import assess_counts, read_sample, read_table
 from geoclass.monitor.change import change_maps
 from geoclass.monitor.sampling import (
     allocate,

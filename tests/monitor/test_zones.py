@@ -10,10 +10,15 @@ import pytest
 import shapely
 
 from geoclass.errors import OutputError, SettingsError
+from geoclass.monitor.history import monitor_maps
 from geoclass.monitor.layers import build_alerts
-from geoclass.monitor.tables import find_periods, list_transitions, smallest_clearing, sum_areas
-from geoclass.monitor.watch import monitor_maps
-from geoclass.monitor.zones import weigh_zones
+from geoclass.monitor.tables import (
+    find_periods,
+    list_transitions,
+    smallest_clearing,
+    sum_areas,
+    weigh_zones,
+)
 from geoclass.products.layers import read_polygons
 from tests.conftest import TRANSFORM, UTM
 from tests.monitor.scenes import CROP, FOREST, WATER, yearly

@@ -17,8 +17,8 @@ from geoclass.mapping.plan import plan_map
 from geoclass.mapping.settings import MapSettings
 from geoclass.monitor.change import change_maps, write_change
 from geoclass.monitor.files import read_monitor, write_monitor
+from geoclass.monitor.history import monitor_maps
 from geoclass.monitor.sampling import draw_sample, stratify_map, write_sample
-from geoclass.monitor.watch import monitor_maps
 from geoclass.products.files import write_map
 from tests.conftest import make_contract, make_landcover, paint
 from tests.monitor.scenes import make_map, yearly

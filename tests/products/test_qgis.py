@@ -16,8 +16,8 @@ import pytest
 from geoclass.errors import OutputError
 from geoclass.legend import EUROSAT, STATUS_STYLES
 from geoclass.monitor.files import write_monitor
+from geoclass.monitor.history import monitor_maps
 from geoclass.monitor.sampling import draw_sample, stratify_map, write_sample
-from geoclass.monitor.watch import monitor_maps
 from geoclass.products.files import write_map
 from geoclass.products.formats import FileSettings
 from geoclass.products.style_files import write_styles

@@ -27,7 +27,7 @@ from geoclass.legend import EUROSAT, LandClass, Legend
 from geoclass.model.networks import SHIPPED_ARCH
 from geoclass.products.files import check_target, write_map
 from geoclass.products.formats import MAP_FORMATS, FileSettings
-from geoclass.products.stac_parts import build_classes
+from geoclass.products.stac import build_classes
 from tests.conftest import make_landcover, paint
 
 DATA = os.environ.get("GEOCLASS_DATA")

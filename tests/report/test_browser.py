@@ -16,7 +16,7 @@ from geoclass.landcover import LandCoverMap
 from geoclass.legend import EUROSAT, MASKED, Legend
 from geoclass.monitor.change import change_maps, write_change
 from geoclass.monitor.files import write_monitor
-from geoclass.monitor.watch import monitor_maps
+from geoclass.monitor.history import monitor_maps
 from geoclass.products.files import write_map
 from geoclass.report.page.render import write_report
 from tests.conftest import make_contract, make_landcover, paint

@@ -7,7 +7,7 @@ import rasterio
 from affine import Affine
 
 from geoclass.grid import Grid
-from geoclass.report.ground import choose_bar, format_length, measure_ground
+from geoclass.report.quicklook import choose_bar, format_length, measure_ground
 from tests.conftest import TRANSFORM, UTM
 
 

@@ -23,13 +23,17 @@ from geoclass.errors import OutputError, SceneError
 from geoclass.landcover import LandCoverMap
 from geoclass.legend import EUROSAT, MASKED, UNKNOWN, Legend
 from geoclass.monitor.files import write_monitor
-from geoclass.monitor.watch import monitor_maps
+from geoclass.monitor.history import monitor_maps
 from geoclass.products.files import write_map
-from geoclass.report.page.inputs import read_sheets
-from geoclass.report.page.maps import build_map_sheets
-from geoclass.report.page.numbers import BINS, bin_confidence
+from geoclass.report.page.maps import BINS, bin_confidence, build_map_sheets
 from geoclass.report.page.pictures import ALL_PIXELS, Pictures
-from geoclass.report.page.render import ASSETS, LEAFLET_VERSION, render_page, write_report
+from geoclass.report.page.render import (
+    ASSETS,
+    LEAFLET_VERSION,
+    read_sheets,
+    render_page,
+    write_report,
+)
 from geoclass.report.page.sheet import Picture, Sheet
 from tests.conftest import TRANSFORM, make_detailed, make_landcover, paint
 from tests.monitor.scenes import make_map, yearly

@@ -18,13 +18,12 @@ from rasterio.rpc import RPC
 from rasterio.windows import Window
 
 from geoclass.errors import SceneError, SettingsError
-from geoclass.scene.frame import Frame, fit_frame, plan_frame
+from geoclass.scene.frame import Frame, FrameDemands, fit_frame, plan_frame
 from geoclass.scene.pixels import open_pixels, read_shrunk
 from geoclass.scene.place import assign_place, find_place, find_utm
 from geoclass.scene.region import find_region
 from geoclass.scene.settings import FrameSettings
 from geoclass.scene.source import SceneSource, open_scene
-from geoclass.scene.target import FrameDemands
 from tests.conftest import TRANSFORM, UTM
 
 Make = Callable[..., Path]

@@ -5,13 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from geoclass.scene.haze import (
-    HAZIEST_DN,
-    HAZY_DN,
-    USUAL_DARK_DN,
-    find_haze,
-    treat_haze,
-)
+from geoclass.scene.pixels import Sample
 from geoclass.scene.radiometry import (
     EUROSAT_MAX_DN,
     Radiometry,
@@ -19,7 +13,13 @@ from geoclass.scene.radiometry import (
     read_as_l2a,
     read_as_rgb8,
 )
-from geoclass.scene.sample import Sample
+from geoclass.scene.recognition import (
+    HAZIEST_DN,
+    HAZY_DN,
+    USUAL_DARK_DN,
+    find_haze,
+    treat_haze,
+)
 from geoclass.scene.settings import Haze
 
 USUAL = np.array(USUAL_DARK_DN)

@@ -17,7 +17,7 @@ from rasterio.windows import Window
 from geoclass.errors import SceneError, SettingsError
 from geoclass.landcover import MASK_REASONS
 from geoclass.scene.frame import Frame
-from geoclass.scene.mask import find_masks, open_masks
+from geoclass.scene.reader import find_masks, open_masks
 from geoclass.scene.settings import SCL_CLASSES, MaskSettings
 from geoclass.scene.source import SceneSource, open_scene
 from tests.conftest import TRANSFORM, UTM

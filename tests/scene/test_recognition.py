@@ -14,9 +14,9 @@ from geoclass.errors import SceneError, SettingsError
 from geoclass.grid import Grid
 from geoclass.scene.facts import SceneFacts
 from geoclass.scene.frame import Frame
+from geoclass.scene.pixels import Sample, find_collar, read_sample
 from geoclass.scene.radiometry import Radiometry
 from geoclass.scene.recognition import find_candidates
-from geoclass.scene.sample import Sample, find_collar, read_sample
 from geoclass.scene.settings import RadiometrySettings
 from geoclass.scene.source import SceneSource, open_scene
 

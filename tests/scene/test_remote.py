@@ -15,12 +15,17 @@ import rasterio.shutil
 
 from geoclass.errors import SceneError
 from geoclass.grid import Grid
-from geoclass.scene.dataset import REMOTE_SETTINGS, gdal_settings, hide_secrets, open_dataset
+from geoclass.scene.dataset import (
+    REMOTE_SETTINGS,
+    gdal_name,
+    gdal_settings,
+    hide_secrets,
+    is_address,
+    open_dataset,
+)
 from geoclass.scene.frame import Frame
-from geoclass.scene.mask import find_masks
 from geoclass.scene.radiometry import read_as_rgb8
-from geoclass.scene.reader import Looks, read_strips
-from geoclass.scene.remote import gdal_name, is_address
+from geoclass.scene.reader import Looks, find_masks, read_strips
 from geoclass.scene.settings import MaskSettings
 from geoclass.scene.source import open_scene
 from tests.scene.server import serve

@@ -13,7 +13,7 @@ import numpy as np
 from geoclass.errors import SceneError
 from geoclass.grid import Grid
 from geoclass.landcover import LandCoverMap
-from geoclass.monitor.dates import find_day
+from geoclass.monitor.align import find_day
 from geoclass.report.page.sheet import Picture
 from geoclass.report.quicklook import read_picture, read_quicklook
 from geoclass.scene.source import open_scene

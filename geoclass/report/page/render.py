@@ -5,21 +5,107 @@ from __future__ import annotations
 import base64
 import hashlib
 import math
-from collections.abc import Sequence
-from importlib.resources import files
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from importlib import resources
 from pathlib import Path
 
 import jinja2
 from markupsafe import Markup
 
 import geoclass
+from geoclass.errors import OutputError
+from geoclass.landcover import LandCoverMap
+from geoclass.monitor import change, files
+from geoclass.monitor.change import Change, read_change
+from geoclass.monitor.files import read_description, read_monitor
+from geoclass.monitor.history import Monitoring, monitor_stack
+from geoclass.products.files import holds_map, read_map
+from geoclass.products.layers import read_columns, read_layer_items
+from geoclass.products.mosaic import READABLE, find_maps
 from geoclass.products.writing import write_whole
-from geoclass.report.page.drawing import draw_curve, draw_histogram
-from geoclass.report.page.inputs import read_sheets
-from geoclass.report.page.payload import describe_sheets
-from geoclass.report.page.sheet import Sheet
+from geoclass.report.page.maps import build_map_sheets
+from geoclass.report.page.pictures import Pictures
+from geoclass.report.page.sheet import Curve, Sheet, describe_sheets
+from geoclass.report.page.watched import build_change_sheet, build_monitor_sheet
 
-ASSETS = files("geoclass.report.page") / "assets"
+WIDTH, HEIGHT = 300.0, 110.0
+LEFT, RIGHT, TOP, BOTTOM = 6.0, 294.0, 14.0, 88.0
+"""The inside of a drawing, in its own units."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bar:
+    """Of a histogram."""
+
+    x: float
+    y: float
+    width: float
+    height: float
+    low: int
+    """Percent of confidence."""
+    high: int
+    share: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Line:
+    """A curve, with the band of its interval."""
+
+    points: str
+    band: str
+    dots: tuple[tuple[float, float], ...]
+    highest: float
+    """Hectares at the top."""
+
+
+def draw_histogram(shares: tuple[float, ...]) -> tuple[Bar, ...]:
+    """Bars that fill the drawing, the highest to the top."""
+    step = (RIGHT - LEFT) / len(shares)
+    highest = max(*shares, 1e-9)
+    bars = []
+    for i, share in enumerate(shares):
+        height = (BOTTOM - TOP) * share / highest
+        bars.append(
+            Bar(
+                x=round(LEFT + i * step + 1, 2),
+                y=round(BOTTOM - height, 2),
+                width=round(step - 2, 2),
+                height=round(height, 2),
+                low=round(100 * i / len(shares)),
+                high=round(100 * (i + 1) / len(shares)),
+                share=share,
+            )
+        )
+    return tuple(bars)
+
+
+def draw_curve(curve: Curve) -> Line:
+    """From zero hectares at the bottom to the highest at the top."""
+    first, last = curve.days[0].toordinal(), curve.days[-1].toordinal()
+    highest = max(*curve.area_ha, *curve.high_ha, 1e-9)
+
+    def locate(i: int, area_ha: float) -> tuple[float, float]:
+        across = (curve.days[i].toordinal() - first) / max(1, last - first)
+        return (
+            round(LEFT + (RIGHT - LEFT) * across, 2),
+            round(BOTTOM - (BOTTOM - TOP) * area_ha / highest, 2),
+        )
+
+    dots = tuple(locate(i, area) for i, area in enumerate(curve.area_ha))
+    upper = [locate(i, area) for i, area in enumerate(curve.high_ha)]
+    lower = [locate(i, area) for i, area in enumerate(curve.low_ha)]
+    return Line(
+        points=_join(dots), band=_join([*upper, *reversed(lower)]), dots=dots, highest=highest
+    )
+
+
+def _join(points: list[tuple[float, float]] | tuple[tuple[float, float], ...]) -> str:
+    return " ".join(f"{x:g},{y:g}" for x, y in points)
+
+
+ASSETS = resources.files("geoclass.report.page") / "assets"
 
 STYLES = ("leaflet/leaflet.css", "page.css")
 SCRIPTS = ("leaflet/leaflet.js", "cells.js", "viewer.js", "page.js")
@@ -107,3 +193,91 @@ def _format_ha(area_ha: float) -> str:
 
 def _format_percent(share: float) -> str:
     return "–" if math.isnan(share) else f"{share:.1%}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Watched:
+    result: Monitoring | Change
+    name: str
+    command: str
+    zones: dict[int, str]
+
+
+def read_sheets(paths: Sequence[Path], scenes: Sequence[str] = ()) -> list[Sheet]:
+    """Maps by place, then change and monitor files, each with its scenes where they are found.
+
+    A folder, or a file that maps were merged in, stands for all of them. Raises OutputError for a
+    file that geoclass did not write, SceneError for a scene that cannot be read or shows none of
+    the maps.
+    """
+    found = [_read(file) for path in paths for file in _expand(path)]
+    maps = [item for item in found if isinstance(item, LandCoverMap)]
+    watched = [item for item in found if isinstance(item, _Watched)]
+    steps = len(maps) + sum(len(item.result.stack.dates) for item in watched)
+    pictures = Pictures(scenes, steps)
+    sheets = build_map_sheets(maps, pictures)
+    for item in watched:
+        if isinstance(item.result, Change):
+            sheets.append(build_change_sheet(item.result, pictures, item.name, item.command))
+        else:
+            sheets.append(
+                build_monitor_sheet(item.result, pictures, item.name, item.command, item.zones)
+            )
+    pictures.check_all_used()
+    return list(_name_apart(sheets))
+
+
+def _name_apart(sheets: Sequence[Sheet]) -> Iterator[Sheet]:
+    """The sheets, those of one title numbered."""
+    counts: Counter[str] = Counter()
+    for sheet in sheets:
+        counts[sheet.title] += 1
+        count = counts[sheet.title]
+        yield sheet if count == 1 else replace(sheet, title=f"{sheet.title} ({count})")
+
+
+def _expand(path: Path) -> list[Path]:
+    """The maps that a path stands for, or the file itself."""
+    maps = find_maps(path)
+    if path.is_dir() and not maps:
+        raise OutputError(
+            f"no map of geoclass in the folder {path}: give one that holds some, as "
+            f"{' or '.join(READABLE)}"
+        )
+    return maps or [path]
+
+
+def _read(path: Path) -> LandCoverMap | _Watched:
+    if not path.is_file():
+        raise OutputError(f"no file at {path}: check the path")
+    if path.suffix.lower() == ".gpkg":
+        if files.ITEM in (read_layer_items(path, "series") or {}):
+            return _read_monitor(path)
+        if change.ITEM in (read_layer_items(path, "change") or {}):
+            return _Watched(
+                result=read_change(path),
+                name=path.stem,
+                command=_read_command(path, "change", change.ITEM, change.SCHEMA_VERSION),
+                zones={},
+            )
+    if not holds_map(path):
+        raise OutputError(
+            f"{path} is no map, change or monitor file of geoclass: give one that it wrote"
+        )
+    return read_map(path)
+
+
+def _read_monitor(path: Path) -> _Watched:
+    result = monitor_stack(*read_monitor(path))
+    alerts = read_columns(path, "alerts")
+    zones = zip(alerts["alert_id"].tolist(), alerts["zone"].tolist(), strict=True)
+    return _Watched(
+        result=result,
+        name=path.stem,
+        command=_read_command(path, "series", files.ITEM, files.SCHEMA_VERSION),
+        zones={number: zone or "" for number, zone in zones},
+    )
+
+
+def _read_command(path: Path, layer: str, item: str, version: int) -> str:
+    return str(read_description(path, layer=layer, item=item, version=version)["command"])

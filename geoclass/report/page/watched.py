@@ -12,14 +12,14 @@ from geoclass.landcover import FULL_SCALE
 from geoclass.legend import NODATA
 from geoclass.monitor.align import Stack
 from geoclass.monitor.change import CHANGED, Change, compare_areas
+from geoclass.monitor.history import Monitoring
 from geoclass.monitor.layers import LEVEL_COLORS, outline, state_categories
 from geoclass.monitor.tables import smallest_clearing, sum_areas
-from geoclass.monitor.watch import Monitoring
-from geoclass.report.page.caveats import doubt_model
-from geoclass.report.page.maps import describe_grid
-from geoclass.report.page.numbers import (
+from geoclass.report.page.maps import (
     as_percent,
     bin_confidence,
+    describe_grid,
+    doubt_model,
     group_areas,
     list_entries,
     list_statuses,
