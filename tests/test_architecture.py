@@ -51,6 +51,7 @@ OWNERS = {
     "scipy": {"learn", "mapping", "monitor", "products"},
     "shapely": {"grid", "monitor", "products", "scene"},
     "torch": {"campaign", "learn", "model"},
+    "torchvision": {"learn"},
     "tqdm": {"cli"},
     "xarray": {"products"},
 }  # fmt: skip
@@ -103,6 +104,11 @@ def test_libraries_stay_in_their_rooms(path: Path) -> None:
 def test_every_room_is_in_the_picture() -> None:
     rooms = {room_of(path) for path in MODULES} - {"__init__"}
     assert rooms == set(chain.from_iterable(ROWS))
+
+
+def test_mapping_does_not_need_torchvision() -> None:
+    path = [p for p in MODULES if room_of(p) in ("mapping", "model", "scene", "products")]
+    assert not any(name.startswith("torchvision") for p in path for name in imports_of(p))
 
 
 def test_modules_are_read_in_one_sitting() -> None:

@@ -134,6 +134,8 @@ def draw_learning_curve(log: Path | str, path: Path | str) -> None:
 
 def draw_samples(samples: Mapping[str, np.ndarray], path: Path | str) -> None:
     """Draw uint8 tiles (n, 3, s, s) by class, a row of ten under the name of each."""
+    from geoclass.learn.figures import arrange_tiles
+
     figure = new_figure(5.6, 0.3 + 0.85 * len(samples))
     rows = figure.subplots(len(samples), squeeze=False).ravel()
     for row, (name, tiles) in zip(rows, samples.items(), strict=True):
@@ -213,18 +215,3 @@ def draw_areas(areas: Mapping[str, np.ndarray], colors: Mapping[str, str], path:
     figure.autofmt_xdate()
     figure.legend(loc="outside lower center", ncols=5, frameon=False)
     save_figure(figure, path)
-
-
-GAP = 2
-"""Pixels between and around tiles."""
-
-
-def arrange_tiles(images: np.ndarray, tiles_a_row: int) -> np.ndarray:
-    """Uint8 tiles (n, 3, s, s) as one picture (h, w, 3) on white; the last row may be shorter."""
-    size = images.shape[2]
-    step, rows = size + GAP, -(-len(images) // tiles_a_row)
-    picture = np.full((rows * step + GAP, tiles_a_row * step + GAP, 3), 255, np.uint8)
-    for number, tile in enumerate(images):
-        top, left = (GAP + step * place for place in divmod(number, tiles_a_row))
-        picture[top : top + size, left : left + size] = tile.transpose(1, 2, 0)
-    return picture

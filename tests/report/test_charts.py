@@ -13,13 +13,7 @@ import pytest
 from geoclass.errors import OutputError
 from geoclass.learn.scoring import Mistake
 from geoclass.learn.single import ImageLabel
-from geoclass.report.charts import (
-    arrange_tiles,
-    draw_labels,
-    draw_learning_curve,
-    draw_mistakes,
-    draw_samples,
-)
+from geoclass.report.charts import draw_labels, draw_learning_curve, draw_mistakes, draw_samples
 
 TILES = np.full((12, 3, 64, 64), 100, np.uint8)
 
@@ -106,12 +100,3 @@ def test_picture_that_fails_leaves_the_former(
         draw_samples({"Heath": TILES}, tmp_path / "sheet.png")
     assert (tmp_path / "sheet.png").read_bytes() == b"before"
     assert [path.name for path in tmp_path.iterdir()] == ["sheet.png"]
-
-
-def test_tiles_side_by_side() -> None:
-    images = np.full((12, 3, 64, 64), 100, np.uint8)
-    joined = arrange_tiles(images, 10)
-    assert joined.shape == (2 * 66 + 2, 10 * 66 + 2, 3)
-    assert (joined[2:66, 2:66] == 100).all()
-    assert (joined[68:, 2 + 2 * 66 :] == 255).all()
-    assert arrange_tiles(images[:1], 10).shape == (66 + 2, 10 * 66 + 2, 3)
