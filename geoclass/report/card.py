@@ -20,6 +20,11 @@ LIMITS = """\
 - It looks at whole tiles: what fills less than half of one may be missed.
 - Confidence is calibrated on tiles like those it was trained on; elsewhere it is too high."""
 
+CELLS_LIMITS = """\
+- Cells of 4×4 pixels have a class each; what is smaller is missed. Crops and grassland are confused.
+- Confidence of tiles is calibrated on tiles like those it was trained on; elsewhere it is too
+  high. That of cells has a temperature of its own."""
+
 NEIGHBOURS_LIMITS = {
     "random": """\
 - Tiles of a random test part often have neighbours among the training tiles; on ground far from
@@ -70,7 +75,7 @@ def format_card(
         "## Accuracy",
         (
             f"{training.validation_accuracy:.2%} on validation, which chose the epoch and fitted "
-            f"the temperature ({contract.temperature:.3f})."
+            f"the temperature ({contract.temperature:.3f}){_format_cells(contract)}."
         ),
         _format_scores(contract.scores, training.recipe),
         "## Limits",
@@ -79,11 +84,17 @@ def format_card(
     return "\n\n".join(sections)
 
 
+def _format_cells(contract: Contract) -> str:
+    if contract.cell_temperature is None:
+        return ""
+    return f"; that of cells is {contract.cell_temperature:.3f}"
+
+
 def _format_limits(contract: Contract, knows_unknown: bool) -> str:
     limits = [EUROSAT_LIMITS] if contract.training.data_set.startswith("EuroSAT") else []
     if {"Highway", "River"} & set(contract.legend.names):
         limits.append(WAYS_LIMIT)
-    limits.append(LIMITS)
+    limits.append(LIMITS if contract.cell_temperature is None else CELLS_LIMITS)
     if neighbours := NEIGHBOURS_LIMITS.get(contract.training.split.kind):
         limits.append(neighbours)
     limits.append(RADIOMETRY_LIMIT)

@@ -362,7 +362,8 @@ def test_memory_of_finer_cells_limits_the_number_of_workers(
         map_format="tif", settings=MapSettings(stride=8, detail="none"), model=dense_model
     )
     execute = ExecuteInProcesses(2, 100_000)
-    coarse = run(scenes, tmp_path / "coarse", execute=execute)
+    tiles = CampaignSettings(map_format="tif", settings=MapSettings(detail="none"))
+    coarse = run(scenes, tmp_path / "coarse", tiles, execute=execute)
     assert coarse.counts["mapped"] == 4
     assert not caplog.messages
     assert run(scenes, tmp_path / "fine", fine, execute=execute).counts["mapped"] == 4
