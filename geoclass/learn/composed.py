@@ -20,10 +20,10 @@ from geoclass.model.device import send
 from geoclass.model.networks import DenseTileNet
 
 CALIBRATION_CANVASES = 512
-"""Enough for one number: each has 576 cells."""
+"""Enough for one number, as each has 576 cells; no more than there are tiles."""
 
 MIXED_TILES = 2_000
-"""As many as a validation part has, about."""
+"""As many as a validation part has, about; no more than there are tiles."""
 
 _AT_ONCE = 64
 _AS_THEY_ARE = AugmentSettings(plain_share=1, plain_share_end=1)
@@ -71,7 +71,7 @@ def compose_clear(
     clear = replace(settings, clouds=CloudSettings(share=0))
     companions = find_companions(tiles.labels, chosen, tiles.places, tiles.classes)
     first = torch.from_numpy(chosen)
-    first = first[torch.randint(len(first), (count,), generator=generator)]
+    first = first[torch.randint(len(first), (min(count, len(first)),), generator=generator)]
     for batch in first.split(_AT_ONCE):
         together = companions.draw(batch, clear.tiles, generator).flatten()
         yield compose_canvases(

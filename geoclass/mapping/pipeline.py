@@ -196,6 +196,7 @@ def _time_windows(classifier: TileClassifier, size: int) -> int:
     tiles = np.arange(0, SAMPLE_WINDOW - 2 * HALO, size)
     window = Window(
         pixels=_draw_noise((3, SAMPLE_WINDOW, SAMPLE_WINDOW)),
+        shown=np.ones((SAMPLE_WINDOW, SAMPLE_WINDOW), dtype=bool),
         valid=np.ones((SAMPLE_WINDOW, SAMPLE_WINDOW), dtype=bool),
         tile_rows=tiles,
         tile_cols=tiles,

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import chain
+from typing import Literal
 
 import numpy as np
 
@@ -125,19 +126,28 @@ def _cut(strip: Strip, tiles: Grid, cols: slice) -> Cutout:
     top, left = rows.start * size, cols.start * size
     height, width = (rows.stop - rows.start) * size, (cols.stop - cols.start) * size
 
-    def take(array: np.ndarray) -> np.ndarray:
-        """The window's part of an array of the strip; 0 beyond the scene."""
-        whole = np.zeros((*array.shape[:-2], height + 2 * HALO, width + 2 * HALO), array.dtype)
+    def take(array: np.ndarray, beyond: Literal["constant", "symmetric"]) -> np.ndarray:
+        """The window's part of an array of the strip; beyond the scene 0, or mirrored."""
         part = array[..., max(0, left - HALO) : left + width + HALO]
-        down, right = strip.top - (top - HALO), max(0, HALO - left)
-        whole[..., down : down + part.shape[-2], right : right + part.shape[-1]] = part
-        return whole
+        above, before = strip.top - (top - HALO), max(0, HALO - left)
+        below, after = (
+            side + 2 * HALO - begun - there
+            for side, begun, there in (
+                (height, above, part.shape[-2]),
+                (width, before, part.shape[-1]),
+            )
+        )
+        sides = [(0, 0)] * (array.ndim - 2) + [(above, below), (before, after)]
+        padded: np.ndarray = np.pad(part, sides, mode=beyond)
+        return padded
 
-    valid, reason = take(strip.valid), take(strip.reason)
+    valid, reason = take(strip.valid, "constant"), take(strip.reason, "constant")
     inner = (slice(HALO, -HALO), slice(HALO, -HALO))
     return Cutout(
         window=Window(
-            pixels=take(strip.pixels),
+            # A plain band beyond the scene's edge would make its last cells lakes.
+            pixels=take(strip.pixels, "symmetric"),
+            shown=take(strip.valid, "symmetric"),
             valid=valid,
             tile_rows=tiles.tile_rows[rows] // FEATURE * FEATURE - top,
             tile_cols=tiles.tile_cols[cols] // FEATURE * FEATURE - left,

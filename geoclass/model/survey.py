@@ -34,6 +34,9 @@ class Window:
 
     pixels: np.ndarray
     """uint8 (3, h, w), the halo included; sides are multiples of 64."""
+    shown: np.ndarray
+    """bool (h, w): pixels that the network is shown, of the scene or mirrored beyond its edge; it
+    sees the training data's mean in place of the others."""
     valid: np.ndarray
     """bool (h, w): pixels of the scene that have data and are not masked."""
     tile_rows: np.ndarray
@@ -79,11 +82,11 @@ class Surveyor:
         not obscured.
         """
         with torch.inference_mode():
-            pixels, valid = (
+            pixels, shown, valid = (
                 send(torch.from_numpy(array), self.device)[None]
-                for array in (window.pixels, window.valid)
+                for array in (window.pixels, window.shown, window.valid)
             )
-            looks = list(self._look(pixels, valid))
+            looks = list(self._look(pixels, shown))
             likely = torch.stack([cells for cells, _ in looks]).mean(dim=0)[0]
             land, hidden = _crop(likely, HALO // CELL).split([len(likely) - 1, 1])
             obscured = hidden[0] > land.amax(dim=0)
@@ -105,12 +108,12 @@ class Surveyor:
             strange=strange.reshape(shape).cpu().numpy(),
         )
 
-    def _look(self, pixels: Tensor, valid: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+    def _look(self, pixels: Tensor, shown: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
         """Probabilities of cells and features, as they lie in the scene, for each way to look."""
         assert self.contract.cell_temperature is not None
         for turns, mirrored in WAYS if self.symmetries else WAYS[:1]:
             logits, deep = self.network.survey(
-                turn(pixels, turns, mirrored=mirrored), turn(valid, turns, mirrored=mirrored)
+                turn(pixels, turns, mirrored=mirrored), turn(shown, turns, mirrored=mirrored)
             )
             likely = torch.softmax(logits / self.contract.cell_temperature, dim=1)
             yield (

@@ -21,7 +21,8 @@ LIMITS = """\
 - Confidence is calibrated on tiles like those it was trained on; elsewhere it is too high."""
 
 CELLS_LIMITS = """\
-- Cells of 4×4 pixels have a class each; what is smaller is missed. Crops and grassland are confused.
+- Cells of 4×4 pixels have a class each; what is smaller is missed. Crops and grassland are
+  confused.
 - Confidence of tiles is calibrated on tiles like those it was trained on; elsewhere it is too
   high. That of cells has a temperature of its own."""
 

@@ -163,11 +163,11 @@ def test_windows_and_strips_do_not_show(
 def test_windows_show_what_lies_around(
     make_scene: Make, surveyor: FakeSurveyor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each has the scene's pixels around it; beyond the scene, nothing is valid."""
+    """Each has the scene's pixels around it; beyond the scene they are mirrored, and not valid."""
     monkeypatch.setattr(windows, "WINDOW_PIXELS", 4096)
     pixels = np.random.default_rng(0).integers(1, 256, (3, 200, 150)).astype(np.uint8)
     map_file(make_scene(pixels), surveyor, strip_pixels=1)
-    shown = np.pad(pixels, ((0, 0), (HALO, 128), (HALO, 128)))
+    shown = np.pad(pixels, ((0, 0), (HALO, 128), (HALO, 128)), mode="symmetric")
     valid = np.pad(np.ones((200, 150), bool), ((HALO, 128), (HALO, 128)))
     expected = [
         (top, left, height, width)
@@ -180,6 +180,7 @@ def test_windows_show_what_lies_around(
         part = (slice(top, top + height + 2 * HALO), slice(left, left + width + 2 * HALO))
         window = by_place[np.ascontiguousarray(shown[:, *part]).tobytes()]
         np.testing.assert_array_equal(window.valid, valid[part])
+        assert window.shown.all()
         inward = 200 // 8 * 8 - 64 - 128
         assert window.tile_rows.tolist() == ([0, inward] if height > 64 else [0])
         assert window.tile_cols.tolist() == ([0, 150 - 64 - 64 - 6] if width > 64 else [0])

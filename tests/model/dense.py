@@ -19,7 +19,9 @@ def make_dense_model(path: Path) -> Model:
     shipped = load_model()
     torch.manual_seed(0)
     network = DenseTileNet().eval()
-    network.load_state_dict(shipped.network.state_dict(), strict=False)
+    weights = shipped.network.state_dict()
+    backbone = {k: v for k, v in weights.items() if k.startswith(("stem", "stages", "head"))}
+    network.load_state_dict(backbone, strict=False)
     with torch.no_grad():
         network.cells.weight *= 30  # logits as far apart as a trained network's
         network.cells.bias[-1] += 3  # some are obscured

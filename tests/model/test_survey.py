@@ -13,6 +13,7 @@ import torch
 from geoclass.errors import SettingsError
 from geoclass.model.checkpoint import Model, load_model
 from geoclass.model.classifier import Classifier, normalise
+from geoclass.model.networks import TileNet
 from geoclass.model.novelty import describe_pixels
 from geoclass.model.survey import HALO, WAYS, Window, turn, turn_back
 from tests.conftest import SAMPLE_SCENE
@@ -41,6 +42,7 @@ def cut(
     padded = np.pad(scene, ((0, 0), (HALO, HALO), (HALO, HALO)))
     return Window(
         pixels=np.ascontiguousarray(padded[:, *part]),
+        shown=np.ascontiguousarray(np.pad(valid, HALO)[part]),
         valid=np.ascontiguousarray(np.pad(valid, HALO)[part]),
         tile_rows=np.arange(rows) * 64,
         tile_cols=np.arange(cols) * 64,
@@ -164,6 +166,7 @@ def test_symmetries_say_the_same_of_a_scene_that_is_turned(model: Model, scene: 
     window = cut(scene, 64, 64, 1, 2)
     turned = Window(
         pixels=np.ascontiguousarray(np.rot90(window.pixels, 1, (1, 2))),
+        shown=np.ascontiguousarray(np.rot90(window.shown)),
         valid=np.ascontiguousarray(np.rot90(window.valid)),
         tile_rows=window.tile_cols,
         tile_cols=window.tile_rows,
@@ -184,8 +187,16 @@ def test_half_the_bits_change_few_cells(model: Model, scene: np.ndarray) -> None
 
 
 def test_network_without_cells_surveys_nothing(scene: np.ndarray) -> None:
+    shipped = load_model()
+    tiles_alone = replace(
+        shipped,
+        arch="tilenet",
+        network=TileNet().eval(),
+        contract=replace(shipped.contract, cell_temperature=None),
+        novelty=None,
+    )
     with pytest.raises(SettingsError, match="no cells of its own"):
-        Classifier(load_model(), device="cpu").survey(cut(scene, 0, 0, 1, 1))
+        Classifier(tiles_alone, device="cpu").survey(cut(scene, 0, 0, 1, 1))
 
 
 @pytest.mark.parametrize("error", NO_MEMORY)
