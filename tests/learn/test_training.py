@@ -120,7 +120,7 @@ class Stopped(Exception):
         {"precision": "bf16", "drop_partial_batch": False},
         {"ema_decay": None, "schedule": "plateau", "patience": 4},
         {"optimizer": "adamw"},
-        {"arch": "tilenet-dense", "canvases": CanvasSettings(size=64)},
+        {"arch": "tilenet-dense", "canvases": CanvasSettings(size=64), "batch_size": 2},
         {"optimizer": "adam", "weight_decay": 0.0},
     ],
 )
