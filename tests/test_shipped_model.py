@@ -79,7 +79,8 @@ def test_sample_scene_is_mapped(tmp_path: Path) -> None:
     assert len(cells) == 288
     assert cells["area_ha"].sum() == pytest.approx(288 * 40.96)
     assert {str(day.date()) for day in cells["date"]} == {"2017-02-16"}
-    assert cells["confidence"].between(0.1, 1).all()
+    assert cells["confidence"].dropna().between(0.1, 1).all()
+    assert (cells["confidence"].isna() == (cells["status"] == "masked")).all()
 
 
 def test_haze_is_taken_off_the_sample_scene(tmp_path: Path) -> None:

@@ -73,15 +73,15 @@ def refuse_existing(output: Path, *, resume: bool) -> None:
 @click.option(
     "--epochs",
     type=int,
-    help="Passes over the tiles.  [default: tilenet-dense and tilenet-fine 80, tilenet 48, "
-    "customnet 30; with --from 20]",
+    help="Passes over the tiles.  [default: tilenet 48, tilenet-fine 80, customnet 30, "
+    "tilenet-dense 80; with --from 20]",
 )
 @click.option(
     "--batch-size",
     metavar="N|auto",
     callback=parse_batch_size,
     help="Tiles a step, for tilenet-dense canvases; auto: as many as a GPU holds.  [default: "
-    "tilenet-dense 48, tilenet 128, tilenet-fine 256, customnet 64; fewer where tiles are few]",
+    "tilenet 128, tilenet-fine 256, customnet 64, tilenet-dense 48; fewer where tiles are few]",
 )
 @click.option(
     "--learning-rate",

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from geoclass.learn.augment import augment, degrade, relight
+from geoclass.learn.augment import AugmentSettings, augment, degrade, relight
 from geoclass.learn.canvases import Canvases, cell_loss, compose_canvases, tile_loss
 from geoclass.learn.degrade import mix_tiles
 from geoclass.learn.recipes import TrainSettings, UnlabelledSettings
@@ -30,6 +30,10 @@ TILE_WEIGHT = 0.5
 
 WARM_UP = 0.2
 """Share of training after which pseudo-labels have their full weight: the first are poor."""
+
+
+AS_THEY_ARE = AugmentSettings(plain_share=1, plain_share_end=1)
+"""Canvases are composed, but their light is that of their tiles."""
 
 
 class Lesson(Protocol):
@@ -90,10 +94,8 @@ class CanvasLesson:
         """Cross entropy of cells and tiles, and of cells of pictures against pseudo-labels."""
         settings = self.settings
         assert settings.canvases is not None
-        assert settings.augment is not None
-        canvases = compose_canvases(
-            images, labels, settings.canvases, settings.augment, generator, progress
-        )
+        look = settings.augment or AS_THEY_ARE
+        canvases = compose_canvases(images, labels, settings.canvases, look, generator, progress)
         x, pseudo = canvases.pixels, None
         if self.unlabelled is not None and settings.unlabelled is not None:
             pictures, pseudo = self._label_pictures(len(x), settings.unlabelled, generator)
@@ -131,15 +133,15 @@ class CanvasLesson:
         """
         assert self.unlabelled is not None
         assert self.settings.canvases is not None
-        assert self.settings.augment is not None
         count = max(1, round(settings.share * canvases))
         crops = draw_crops(self.unlabelled, count, self.settings.canvases.size, generator)
         x = send(crops, next(self.network.parameters()).device).float()
         with torch.inference_mode(), _autocast(self.settings, x.device):
             weak = normalise(x, self.settings.mean, self.settings.std)
             logits, _ = self.teacher.eval().survey(weak)
-        strong = relight(x / 255, self.settings.augment, generator).clamp(0, 1) * 255
-        strong = degrade(strong, self.settings.augment, generator).clamp(0, 255)
+        look = self.settings.augment or AS_THEY_ARE
+        strong = relight(x / 255, look, generator).clamp(0, 1) * 255
+        strong = degrade(strong, look, generator).clamp(0, 255)
         return strong, logits.float().softmax(dim=1).clone()
 
 
