@@ -14,6 +14,8 @@ import shapely
 
 import geoclass
 from geoclass.mapping.pipeline import run_map
+from geoclass.mapping.plan import plan_map
+from geoclass.mapping.settings import MapSettings
 from tests.conftest import FakeClassifier, paint
 from tests.monitor.scenes import CROP, FOREST, yearly
 
@@ -32,7 +34,8 @@ def no_thread_stays() -> Iterator[None]:
 
 
 def test_mapping(make_scene: Make, classifier: FakeClassifier) -> None:
-    plan = geoclass.plan_scene(make_scene(paint([[1, 2]] * 4), tiled=True, blockysize=64))
+    scene = make_scene(paint([[1, 2]] * 4), tiled=True, blockysize=64)
+    plan = plan_map(scene, classifier.contract, "ab" * 32, MapSettings())
     told: list[int] = []
 
     def cancel_at_second(cells: int) -> None:
