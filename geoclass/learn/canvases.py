@@ -16,8 +16,11 @@ from torch.nn import functional as F
 from geoclass.learn.augment import AugmentSettings, degrade, relight
 from geoclass.learn.clouds import CloudSettings, paint_clouds
 from geoclass.learn.degrade import blur_tiles
-from geoclass.model.device import constant, send
+from geoclass.model.device import send
 from geoclass.model.networks import CELL
+
+_PATCH = 16
+"""Pixels a side of a patch of one color, more or less: a field has some."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,11 +59,49 @@ class CanvasSettings:
     town_share: float = 0.5
     """The same of those."""
 
-    def required(self, names: Sequence[str]) -> tuple[float, ...]:
-        """Of a region of each class, the share that is required to be of it, 0–1."""
+    field_classes: tuple[str, ...] = ("AnnualCrop",)
+    """Classes whose parcels are fields, each in a color of its own …"""
+    field_colors: tuple[str, ...] = ("AnnualCrop", "Pasture", "PermanentCrop")
+    """… taken from a tile of one of these: a green field among bare ones is still a crop."""
+    field_share: float = 0.5
+    """Of canvases of several tiles have fields in other colors: half of their parcels."""
+    water_class: str = "SeaLake"
+    """Class of tiles that are water all over: bands of it cross other land, as rivers do …"""
+    band_class: str = "River"
+    """… and are of this class."""
+    band_share: float = 0.15
+    """Of canvases are crossed by a band of water."""
+    band_width: tuple[float, float] = (2.5, 20.0)
+    """Pixels."""
+
+    def find_roles(self, names: Sequence[str]) -> Roles:
+        """What canvases of these classes need to know of each."""
         shares = dict.fromkeys(self.line_classes, self.line_share)
         shares |= dict.fromkeys(self.town_classes, self.town_share)
-        return tuple(shares.get(name, 1.0) for name in names)
+        rivers = self.water_class in names and self.band_class in names
+        return Roles(
+            required=tuple(shares.get(name, 1.0) for name in names),
+            fields=tuple(name in self.field_classes for name in names),
+            colors=tuple(name in self.field_colors for name in names),
+            water=names.index(self.water_class) if rivers else None,
+            band=names.index(self.band_class) if rivers else None,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Roles:
+    """What canvases know of the classes, each tuple by class."""
+
+    required: tuple[float, ...]
+    """Of a region of the class, the share that is required to be of it, 0–1."""
+    fields: tuple[bool, ...]
+    """Whether parcels of the class are fields …"""
+    colors: tuple[bool, ...]
+    """… and whether its tiles give them their colors."""
+    water: int | None
+    """The class of water …"""
+    band: int | None
+    """… and of bands of it; None: there are none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -70,9 +111,12 @@ class Canvases:
     pixels: Tensor
     """float (n, 3, s, s), 0–255."""
     shares: Tensor
-    """float (n, tiles, s / 4, s / 4): how much of each cell is filled by each of its tiles."""
+    """float (n, regions, s / 4, s / 4): how much of each cell each region fills: each tile, and
+    the band of water."""
     labels: Tensor
-    """int64 (n, tiles): the class of each tile."""
+    """int64 (n, regions): the class of each region."""
+    required: Tensor
+    """float (n, regions): the share of each region that is required to be of its class, 0–1."""
     obscured: Tensor
     """float (n, s / 4, s / 4): how much of each cell is hidden by cloud or shadow, 0–1; NaN where
     it is neither hidden nor clear."""
@@ -81,6 +125,7 @@ class Canvases:
 def compose_canvases(
     images: Tensor,
     labels: Tensor,
+    roles: Roles,
     settings: CanvasSettings,
     look: AugmentSettings,
     generator: torch.Generator,
@@ -93,13 +138,14 @@ def compose_canvases(
     """
     n = len(images) // settings.tiles
     device = images.device
-    regions = send(draw_regions(n, settings, generator), device)  # n, tiles, s, s
-    sigma = float(_uniform(*settings.psf, (1,), generator))
-    soft = blur_tiles(regions, sigma)
-    filled = extend_tiles(images, settings, generator).reshape(
-        n, settings.tiles, 3, *soft.shape[2:]
+    parcels, filling = draw_parcels(n, settings, generator)
+    regions = _lay_tiles(images, labels, parcels, filling, roles, settings, generator)
+    regions = _cross_by_water(regions, roles, settings, generator)
+    colors = color_fields(images, labels, filling, roles, settings, generator)
+    added = colors.gather(1, parcels.flatten(1)[:, :, None].expand(-1, -1, 3))
+    x = _blend(
+        regions, send(added.mT.reshape(n, 3, *parcels.shape[1:]), device), settings, generator
     )
-    x = (soft[:, :, None] * filled).sum(dim=1)
     plain = look.plain_share + (look.plain_share_end - look.plain_share) * progress
     varied = send((torch.rand(n, generator=generator) >= plain).nonzero()[:, 0], device)
     x[varied] = relight(x[varied] / 255, look, generator).clamp(0, 1) * 255
@@ -107,16 +153,88 @@ def compose_canvases(
     x[varied] = degrade(x[varied], look, generator)
     return Canvases(
         pixels=x.clamp(0, 255),
-        shares=F.avg_pool2d(regions, CELL),
-        labels=labels.reshape(n, settings.tiles),
+        shares=F.avg_pool2d(regions.masks, CELL),
+        labels=regions.labels,
+        required=regions.required,
         obscured=obscured,
     )
 
 
-def draw_regions(n: int, settings: CanvasSettings, generator: torch.Generator) -> Tensor:
-    """Float (n, tiles, s, s), 0 or 1: which tile fills each pixel of n canvases.
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Regions:
+    """What canvases are made of; fields as in `Canvases`, but of pixels."""
 
-    Regions are Voronoi cells of random points in a turned and stretched plane, so that some are
+    masks: Tensor
+    """float (n, regions, s, s), 0 or 1, on the device; the sum over regions is 1."""
+    pixels: Tensor
+    """float (n, regions, 3, s, s): what fills each region, all over the canvas."""
+    labels: Tensor
+    required: Tensor
+
+
+def _lay_tiles(
+    images: Tensor,
+    labels: Tensor,
+    parcels: Tensor,
+    filling: Tensor,
+    roles: Roles,
+    settings: CanvasSettings,
+    generator: torch.Generator,
+) -> _Regions:
+    """A region for each tile: the parcels that it fills."""
+    tile = filling.gather(1, parcels.flatten(1)).reshape(parcels.shape)
+    masks = F.one_hot(tile, settings.tiles).permute(0, 3, 1, 2).float()
+    owners = labels.reshape(-1, settings.tiles)
+    return _Regions(
+        masks=send(masks, images.device),
+        pixels=extend_tiles(images, settings, generator).unflatten(0, owners.shape),
+        labels=owners,
+        required=torch.tensor(roles.required)[owners],
+    )
+
+
+def _cross_by_water(
+    regions: _Regions, roles: Roles, settings: CanvasSettings, generator: torch.Generator
+) -> _Regions:
+    """A region more: a band of water, whose pixels are those of a tile of water of the batch."""
+    if roles.water is None or roles.band is None:
+        return regions
+    water = regions.labels.flatten().eq(roles.water).nonzero()[:, 0]
+    if not len(water):
+        return regions
+    n, device = len(regions.labels), regions.masks.device
+    band = send(draw_bands(n, settings, generator)[:, None], device)
+    source = water[torch.randint(len(water), (n,), generator=generator)]
+    river = color_water(regions.pixels.flatten(0, 1)[send(source, device)], generator)
+    label = torch.full((n, 1), roles.band)
+    return _Regions(
+        masks=torch.cat([regions.masks * (1 - band), band], dim=1),
+        pixels=torch.cat([regions.pixels, river[:, None]], dim=1),
+        labels=torch.cat([regions.labels, label], dim=1),
+        required=torch.cat([regions.required, torch.ones(n, 1)], dim=1),
+    )
+
+
+def _blend(
+    regions: _Regions, added: Tensor, settings: CanvasSettings, generator: torch.Generator
+) -> Tensor:
+    """Pixels of canvases, float (n, 3, s, s), 0–255, with borders as soft as the instrument's.
+
+    `added` is float (n, 3, s, s): the color that is added to parcels, not to water.
+    """
+    sigma = float(_uniform(*settings.psf, (1,), generator))
+    soft = blur_tiles(regions.masks, sigma)
+    tiles = soft[:, : settings.tiles].sum(dim=1, keepdim=True)
+    x = (soft[:, :, None] * regions.pixels).sum(dim=1)
+    return (x + tiles * blur_tiles(added, sigma)).clamp(0, 255)
+
+
+def draw_parcels(
+    n: int, settings: CanvasSettings, generator: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    """The parcel of each pixel of n canvases, int64 (n, s, s), and the tile of each parcel (n, p).
+
+    Parcels are Voronoi cells of random points in a turned and stretched plane, so that some are
     as long and narrow as fields are; a smooth warp bends the borders of some.
     """
     size, tiles = settings.size, settings.tiles
@@ -133,9 +251,62 @@ def draw_regions(n: int, settings: CanvasSettings, generator: torch.Generator) -
     # Points that are not used lie where nothing is near them.
     points[number >= most] = 1e6
     away = torch.cdist(plane.flatten(1, 2) @ turned, points @ turned)  # n, s², parcels
-    nearest = away.argmin(dim=2)
-    tile = filling.gather(1, nearest).reshape(n, size, size)
-    return F.one_hot(tile, tiles).permute(0, 3, 1, 2).float()
+    return away.argmin(dim=2).reshape(n, size, size), filling
+
+
+def color_fields(
+    images: Tensor,
+    labels: Tensor,
+    filling: Tensor,
+    roles: Roles,
+    settings: CanvasSettings,
+    generator: torch.Generator,
+) -> Tensor:
+    """What is added to the color of each parcel, float (n, parcels, 3) in grey levels, on the CPU.
+
+    0 for parcels that are no fields, and for those that keep their color.
+    """
+    n, parcels = filling.shape
+    givers = torch.tensor(roles.colors)[labels].nonzero()[:, 0]
+    if not len(givers):
+        return torch.zeros(n, parcels, 3)
+    mean = images.float().mean(dim=(2, 3)).cpu()
+    patch = F.avg_pool2d(images.float(), _PATCH).flatten(2).cpu()  # tiles, 3, patches
+    giver = givers[torch.randint(len(givers), (n, parcels), generator=generator)]
+    place = torch.randint(patch.shape[2], (n, parcels), generator=generator)
+    first = settings.tiles * torch.arange(n)[:, None]
+    own = first + filling
+    several = torch.rand((n, 1), generator=generator) < settings.field_share
+    several = several & (filling != filling[:, :1]).any(dim=1, keepdim=True)
+    chosen = several & (torch.rand((n, parcels), generator=generator) < 0.5)
+    chosen = chosen & torch.tensor(roles.fields)[labels[own]]
+    return torch.where(chosen[:, :, None], patch[giver, :, place] - mean[own], 0.0)
+
+
+def draw_bands(n: int, settings: CanvasSettings, generator: torch.Generator) -> Tensor:
+    """Float (n, s, s), 0 or 1: winding bands across some canvases."""
+    size = settings.size
+    line = torch.arange(size, dtype=torch.float32) - size / 2
+    down, right = torch.meshgrid(line, line, indexing="ij")
+    angle = 2 * torch.pi * torch.rand((n, 1, 1), generator=generator)
+    away = down * angle.cos() + right * angle.sin()
+    bends = torch.randn((n, 1, 4, 4), generator=generator)
+    bends = F.interpolate(bends, size=size, mode="bicubic")[:, 0]
+    away = away + 10 * torch.rand((n, 1, 1), generator=generator) * bends
+    away = away + size * (torch.rand((n, 1, 1), generator=generator) - 0.5)
+    narrow, wide = settings.band_width
+    width = narrow * (wide / narrow) ** torch.rand((n, 1, 1), generator=generator)
+    chosen = torch.rand((n, 1, 1), generator=generator) < settings.band_share
+    return ((away.abs() < width / 2) & chosen).float()
+
+
+def color_water(x: Tensor, generator: torch.Generator) -> Tensor:
+    """Float (n, 3, s, s), 0–255, to the same as bright, brown or green as rivers are."""
+    n = len(x)
+    gain = (0.18 * torch.randn((n, 3, 1, 1), generator=generator)).exp()
+    common = 40 * torch.rand((n, 1, 1, 1), generator=generator) ** 2
+    tint = 6 * torch.randn((n, 3, 1, 1), generator=generator)
+    return (x * send(gain, x.device) + send(common + tint, x.device)).clamp(0, 255)
 
 
 def _draw_plane(n: int, settings: CanvasSettings, generator: torch.Generator) -> Tensor:
@@ -187,15 +358,12 @@ def _uniform(low: float, high: float, shape: Sequence[int], generator: torch.Gen
     return low + (high - low) * torch.rand(tuple(shape), generator=generator)
 
 
-def cell_loss(logits: Tensor, canvases: Canvases, required: Sequence[float]) -> Tensor:
-    """Cross entropy of cells (n, classes + 1, h, w) against what is known of them; a scalar.
-
-    `required` has a share for each class, see `CanvasSettings.required`.
-    """
+def cell_loss(logits: Tensor, canvases: Canvases) -> Tensor:
+    """Cross entropy of cells (n, classes + 1, h, w) against what is known of them; a scalar."""
     likely = F.log_softmax(logits.float(), dim=1)
     classes = likely.shape[1] - 1
     labels = send(canvases.labels, logits.device)
-    share = constant(tuple(required), logits.device)[labels]  # n, tiles
+    share = send(canvases.required, logits.device)  # n, regions
     hidden = canvases.obscured.nan_to_num(0)[:, None]
     known = (~canvases.obscured.isnan())[:, None].float()
     whole = F.one_hot(labels, classes).float() * (share == 1)[:, :, None]

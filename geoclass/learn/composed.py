@@ -38,13 +38,12 @@ def compute_cells(
     left out. `chosen` are indices of tiles. Nothing depends on chance.
     """
     canvas_settings = settings.canvases or CanvasSettings()
-    partial = torch.tensor(canvas_settings.required(tiles.classes)) < 1
     logits, labels = [], []
     for canvases in compose_clear(tiles, chosen, canvas_settings, CALIBRATION_CANVASES):
         pixels = send(canvases.pixels, next(network.parameters()).device)
         with torch.inference_mode():
             found = network.survey(normalise(pixels, settings.mean, settings.std))[0].cpu()
-        whole = (canvases.shares > 0.999) & ~partial[canvases.labels][:, :, None, None]
+        whole = (canvases.shares > 0.999) & (canvases.required == 1)[:, :, None, None]
         canvas, slot, row, col = whole.nonzero(as_tuple=True)
         logits.append(found[canvas, :-1, row, col].float())
         labels.append(canvases.labels[canvas, slot])
@@ -69,6 +68,7 @@ def compose_clear(
     """Canvases of some tiles in their own light, without clouds, the same every time."""
     generator = torch.Generator().manual_seed(0)
     clear = replace(settings, clouds=CloudSettings(share=0))
+    roles = clear.find_roles(tiles.classes)
     companions = find_companions(tiles.labels, chosen, tiles.places, tiles.classes)
     first = torch.from_numpy(chosen)
     first = first[torch.randint(len(first), (min(count, len(first)),), generator=generator)]
@@ -77,6 +77,7 @@ def compose_clear(
         yield compose_canvases(
             torch.from_numpy(tiles.images[together]),
             torch.from_numpy(tiles.labels[together]),
+            roles,
             clear,
             _AS_THEY_ARE,
             generator,

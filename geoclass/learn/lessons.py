@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol
@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from geoclass.learn.augment import AugmentSettings, augment, degrade, relight
-from geoclass.learn.canvases import Canvases, cell_loss, compose_canvases, tile_loss
+from geoclass.learn.canvases import Canvases, Roles, cell_loss, compose_canvases, tile_loss
 from geoclass.learn.degrade import mix_tiles
 from geoclass.learn.recipes import TrainSettings, UnlabelledSettings
 from geoclass.model.classifier import normalise
@@ -82,8 +82,8 @@ class CanvasLesson:
     network: DenseTileNet
     teacher: DenseTileNet
     """Averaged weights, which label the pictures (Tarvainen and Valpola 2017, mean teacher)."""
-    required: Sequence[float]
-    """By class, see `CanvasSettings.required`."""
+    roles: Roles
+    """Of the classes, see `CanvasSettings.find_roles`."""
     settings: TrainSettings
     unlabelled: Tensor | None = None
     """uint8 (m, 3, h, w), on the CPU."""
@@ -95,7 +95,9 @@ class CanvasLesson:
         settings = self.settings
         assert settings.canvases is not None
         look = settings.augment or AS_THEY_ARE
-        canvases = compose_canvases(images, labels, settings.canvases, look, generator, progress)
+        canvases = compose_canvases(
+            images, labels, self.roles, settings.canvases, look, generator, progress
+        )
         x, pseudo = canvases.pixels, None
         if self.unlabelled is not None and settings.unlabelled is not None:
             pictures, pseudo = self._label_pictures(len(x), settings.unlabelled, generator)
@@ -103,7 +105,7 @@ class CanvasLesson:
         with _autocast(settings, x.device):
             cells, deep = self.network.survey(normalise(x, settings.mean, settings.std))
         n = len(canvases.pixels)
-        loss = cell_loss(cells[:n], canvases, self.required)
+        loss = cell_loss(cells[:n], canvases)
         loss = loss + TILE_WEIGHT * self._tile_loss(deep[:n], canvases, generator)
         if pseudo is not None and settings.unlabelled is not None:
             weight = settings.unlabelled.weight * min(1, progress / WARM_UP)

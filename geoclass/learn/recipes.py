@@ -100,7 +100,12 @@ RECIPES: dict[Arch, TrainSettings] = {
     "tilenet": TrainSettings(arch="tilenet", epochs=48, batch_size=128),
     "tilenet-fine": TrainSettings(arch="tilenet-fine"),
     "tilenet-dense": TrainSettings(
-        arch="tilenet-dense", batch_size=48, canvases=CanvasSettings(), label_smoothing=0.0
+        arch="tilenet-dense",
+        batch_size=48,
+        label_smoothing=0.0,
+        # Light varies more than for tiles alone: real scenes are further away than test tiles.
+        augment=AugmentSettings(plain_share=0.3, plain_share_end=0.55),
+        canvases=CanvasSettings(),
     ),
     # The tutorial's recipe as it stands.
     "customnet": TrainSettings(

@@ -88,7 +88,7 @@ class TrainingRun:
             return CanvasLesson(
                 network=network,
                 teacher=teacher,
-                required=settings.canvases.required(classes),
+                roles=settings.canvases.find_roles(classes),
                 settings=settings,
                 unlabelled=unlabelled,
             )

@@ -11,13 +11,18 @@ from geoclass.learn.canvases import (
     CanvasSettings,
     cell_loss,
     compose_canvases,
-    draw_regions,
+    draw_bands,
+    draw_parcels,
     extend_tiles,
     tile_loss,
 )
 from geoclass.learn.clouds import CloudSettings
+from geoclass.legend import EUROSAT
 
-CLEAR = CanvasSettings(clouds=CloudSettings(share=0), turn_share=0)
+CLEAR = CanvasSettings(clouds=CloudSettings(share=0), turn_share=0, field_share=0, band_share=0)
+NAMES = EUROSAT.names
+CROP, RIVER, LAKE = (NAMES.index(name) for name in ("AnnualCrop", "River", "SeaLake"))
+ROLES = CLEAR.find_roles(NAMES)
 AS_IT_IS = AugmentSettings(plain_share=1, plain_share_end=1)
 
 
@@ -32,32 +37,83 @@ def make_colored(count: int) -> tuple[torch.Tensor, torch.Tensor]:
     return images.clone(), labels
 
 
-def make_canvases(labels: list[list[int]], shares: torch.Tensor) -> Canvases:
-    n, _, h, w = shares.shape
+def make_canvases(labels: list[list[int]], shares: torch.Tensor, required: float = 1.0) -> Canvases:
+    n, regions, h, w = shares.shape
     return Canvases(
         pixels=torch.zeros(n, 3, 4 * h, 4 * w),
         shares=shares,
         labels=torch.tensor(labels),
+        required=torch.full((n, regions), required),
         obscured=torch.zeros(n, h, w),
     )
 
 
-def test_every_pixel_belongs_to_one_tile() -> None:
-    regions = draw_regions(40, CanvasSettings(), make_generator())
-    assert regions.shape == (40, 4, 96, 96)
-    assert (regions.sum(dim=1) == 1).all()
+def test_every_parcel_belongs_to_a_tile_and_every_pixel_to_a_parcel() -> None:
+    parcels, filling = draw_parcels(40, CanvasSettings(), make_generator())
+    assert parcels.shape == (40, 96, 96)
+    assert filling.shape == (40, 14)
+    assert 0 <= parcels.min() <= parcels.max() < 14
+    assert 0 <= filling.min() <= filling.max() < 4
 
 
 def test_about_a_third_of_canvases_shows_one_tile() -> None:
-    regions = draw_regions(400, CanvasSettings(), make_generator())
-    tiles = (regions.sum(dim=(2, 3)) > 0).sum(dim=1)
-    assert 0.25 < (tiles == 1).double().mean() < 0.45
-    assert tiles.max() == 4
+    parcels, filling = draw_parcels(400, CanvasSettings(), make_generator())
+    tiles = [
+        len(row[parcel.unique()].unique()) for row, parcel in zip(filling, parcels, strict=True)
+    ]
+    assert 0.25 < sum(count == 1 for count in tiles) / 400 < 0.45
+    assert max(tiles) == 4
+
+
+def test_fields_have_colors_of_their_own_and_stay_crops() -> None:
+    images = torch.full((8, 3, 64, 64), 100, dtype=torch.uint8)
+    labels = torch.tensor([CROP] * 4 + [NAMES.index("Forest")] * 4)
+    images[1] = 200
+    settings = replace(CLEAR, field_share=1.0, single_share=0.0)
+    canvases = compose_canvases(images, labels, ROLES, settings, AS_IT_IS, make_generator())
+    bright = canvases.pixels[:, 0] > 150
+    own = canvases.shares[:, 1].repeat_interleave(4, 1).repeat_interleave(4, 2) == 1
+    assert (bright & ~own)[0].sum() > 100  # fields as bright as another's
+    assert not bright[1].any()  # forest keeps its color
+    assert canvases.labels[0].tolist() == [CROP] * 4
+
+
+def test_bands_of_water_are_rivers_in_full() -> None:
+    images, labels = make_colored(40)
+    settings = replace(CLEAR, band_share=1.0)
+    canvases = compose_canvases(images, labels, ROLES, settings, AS_IT_IS, make_generator())
+    assert canvases.labels.shape == (10, 5)
+    assert (canvases.labels[:, 4] == RIVER).all()
+    assert (canvases.required[:, 4] == 1).all()
+    assert 0 < canvases.shares[:, 4].mean() < 0.3
+    torch.testing.assert_close(canvases.shares.sum(dim=1), torch.ones(10, 24, 24))
+
+
+def test_without_water_in_the_batch_there_are_no_bands() -> None:
+    images, labels = make_colored(8)
+    settings = replace(CLEAR, band_share=1.0)
+    canvases = compose_canvases(images, labels, ROLES, settings, AS_IT_IS, make_generator())
+    assert canvases.labels.shape == (2, 4)
+
+
+def test_classes_of_users_have_neither_fields_nor_bands() -> None:
+    roles = CanvasSettings().find_roles(("wood", "meadow"))
+    assert roles.required == (1.0, 1.0)
+    assert (roles.water, roles.band) == (None, None)
+    assert not any(roles.fields)
+
+
+def test_bands_cross_a_share_of_canvases_and_are_as_wide_as_told() -> None:
+    settings = CanvasSettings(band_share=0.5, band_width=(6.0, 6.0))
+    bands = draw_bands(200, settings, make_generator())
+    crossed = bands.sum(dim=(1, 2)) > 0
+    assert 0.35 < crossed.double().mean() < 0.6
+    assert 3 * 96 < bands[crossed].sum(dim=(1, 2)).median() < 12 * 96
 
 
 def test_cells_have_the_class_of_what_fills_them() -> None:
     images, labels = make_colored(80)
-    canvases = compose_canvases(images, labels, CLEAR, AS_IT_IS, make_generator())
+    canvases = compose_canvases(images, labels, ROLES, CLEAR, AS_IT_IS, make_generator())
     assert canvases.pixels.shape == (20, 3, 96, 96)
     torch.testing.assert_close(canvases.shares.sum(dim=1), torch.ones(20, 24, 24))
     grey = torch.nn.functional.avg_pool2d(canvases.pixels, 4)[:, 0]
@@ -79,7 +135,9 @@ def test_a_tile_alone_is_turned_and_mirrored_but_keeps_its_pixels() -> None:
 def test_the_same_seed_gives_the_same_canvases() -> None:
     images, labels = make_colored(16)
     first, again = (
-        compose_canvases(images, labels, CanvasSettings(), AugmentSettings(), make_generator(5))
+        compose_canvases(
+            images, labels, ROLES, CanvasSettings(), AugmentSettings(), make_generator(5)
+        )
         for _ in range(2)
     )
     assert torch.equal(first.pixels, again.pixels)
@@ -91,7 +149,7 @@ def test_loss_of_cells_is_cross_entropy_against_shares() -> None:
     shares[0, :, 0, 0] = torch.tensor([0.25, 0.75])
     logits = torch.randn(1, 4, 1, 1, generator=make_generator())
     likely = logits.log_softmax(dim=1)[0, :, 0, 0]
-    loss = cell_loss(logits, make_canvases([[2, 0]], shares), [1, 1, 1])
+    loss = cell_loss(logits, make_canvases([[2, 0]], shares))
     assert float(loss) == pytest.approx(float(-(0.25 * likely[2] + 0.75 * likely[0])))
 
 
@@ -100,7 +158,7 @@ def test_of_a_region_of_which_a_share_is_required_only_the_likeliest_cells_are_a
     logits = torch.zeros(1, 3, 2, 3, requires_grad=True)
     with torch.no_grad():
         logits[0, 1, 0, 1] = 2.0  # the river
-    cell_loss(logits, make_canvases([[1]], shares), [1, 1 / 6]).backward()
+    cell_loss(logits, make_canvases([[1]], shares, 1 / 6)).backward()
     assert logits.grad is not None
     touched = logits.grad.abs().sum(dim=1)[0] > 0
     assert touched.nonzero().tolist() == [[0, 1]]
@@ -110,7 +168,7 @@ def test_hidden_cells_are_asked_to_be_obscured_and_doubtful_ones_nothing() -> No
     canvases = make_canvases([[0]], torch.ones(1, 1, 1, 2))
     canvases = replace(canvases, obscured=torch.tensor([[[1.0, torch.nan]]]))
     logits = torch.zeros(1, 3, 1, 2, requires_grad=True)
-    cell_loss(logits, canvases, [1, 1]).backward()
+    cell_loss(logits, canvases).backward()
     assert logits.grad is not None
     assert logits.grad[0, 2, 0, 0] < 0 < logits.grad[0, 0, 0, 0]
     assert (logits.grad[..., 1] == 0).all()

@@ -23,7 +23,7 @@ def make_lesson(unlabelled: torch.Tensor | None = None) -> CanvasLesson:
     return CanvasLesson(
         network=network,
         teacher=teacher,
-        required=CanvasSettings().required(EUROSAT.names),
+        roles=CanvasSettings().find_roles(EUROSAT.names),
         settings=SETTINGS,
         unlabelled=unlabelled,
     )
