@@ -66,9 +66,12 @@ class CanvasSettings:
     field_share: float = 0.5
     """Of canvases of several tiles have fields in other colors: half of their parcels."""
     water_class: str = "SeaLake"
-    """Class of tiles that are water all over: bands of it cross other land, as rivers do …"""
+    """Class of tiles that are water all over, and dark blue in EuroSAT: real lakes are more than
+    that, muddy, shallow, frozen or under haze …"""
+    water_share: float = 0.3
+    """… so that so many have another color."""
     band_class: str = "River"
-    """… and are of this class."""
+    """Class of bands of water that cross other land."""
     band_share: float = 0.15
     """Of canvases are crossed by a band of water."""
     band_width: tuple[float, float] = (2.5, 20.0)
@@ -185,9 +188,14 @@ def _lay_tiles(
     tile = filling.gather(1, parcels.flatten(1)).reshape(parcels.shape)
     masks = F.one_hot(tile, settings.tiles).permute(0, 3, 1, 2).float()
     owners = labels.reshape(-1, settings.tiles)
+    pixels = extend_tiles(images, settings, generator)
+    if roles.water is not None:
+        colored = torch.rand(len(labels), generator=generator) < settings.water_share
+        there = send((colored & (labels == roles.water)).nonzero()[:, 0], images.device)
+        pixels[there] = color_water(pixels[there], generator)
     return _Regions(
         masks=send(masks, images.device),
-        pixels=extend_tiles(images, settings, generator).unflatten(0, owners.shape),
+        pixels=pixels.unflatten(0, owners.shape),
         labels=owners,
         required=torch.tensor(roles.required)[owners],
     )

@@ -19,7 +19,9 @@ from geoclass.learn.canvases import (
 from geoclass.learn.clouds import CloudSettings
 from geoclass.legend import EUROSAT
 
-CLEAR = CanvasSettings(clouds=CloudSettings(share=0), turn_share=0, field_share=0, band_share=0)
+CLEAR = CanvasSettings(
+    clouds=CloudSettings(share=0), turn_share=0, field_share=0, water_share=0, band_share=0
+)
 NAMES = EUROSAT.names
 CROP, RIVER, LAKE = (NAMES.index(name) for name in ("AnnualCrop", "River", "SeaLake"))
 ROLES = CLEAR.find_roles(NAMES)
@@ -87,6 +89,15 @@ def test_bands_of_water_are_rivers_in_full() -> None:
     assert (canvases.required[:, 4] == 1).all()
     assert 0 < canvases.shares[:, 4].mean() < 0.3
     torch.testing.assert_close(canvases.shares.sum(dim=1), torch.ones(10, 24, 24))
+
+
+def test_some_lakes_have_other_colors() -> None:
+    images = torch.full((400, 3, 64, 64), 70, dtype=torch.uint8)
+    labels = torch.full((400,), LAKE)
+    settings = replace(CLEAR, water_share=0.3, single_share=1.0)
+    canvases = compose_canvases(images, labels, ROLES, settings, AS_IT_IS, make_generator())
+    colored = (canvases.pixels - 70).abs().amax(dim=(1, 2, 3)) > 1
+    assert 0.15 < colored.double().mean() < 0.45
 
 
 def test_without_water_in_the_batch_there_are_no_bands() -> None:
