@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from geoclass.learn.augment import AugmentSettings, augment, degrade, relight
-from geoclass.learn.canvases import Canvases, Roles, cell_loss, compose_canvases, tile_loss
+from geoclass.learn.canvases import Canvases, Roles, compose_canvases
 from geoclass.learn.degrade import mix_tiles
 from geoclass.learn.recipes import TrainSettings, UnlabelledSettings
 from geoclass.model.classifier import normalise
@@ -145,6 +145,54 @@ class CanvasLesson:
         strong = relight(x / 255, look, generator).clamp(0, 1) * 255
         strong = degrade(strong, look, generator).clamp(0, 255)
         return strong, logits.float().softmax(dim=1).clone()
+
+
+def cell_loss(logits: Tensor, canvases: Canvases) -> Tensor:
+    """Cross entropy of cells (n, classes + 1, h, w) against what is known of them; a scalar."""
+    likely = F.log_softmax(logits.float(), dim=1)
+    classes = likely.shape[1] - 1
+    labels = send(canvases.labels, logits.device)
+    share = send(canvases.required, logits.device)  # n, regions
+    hidden = canvases.obscured.nan_to_num(0)[:, None]
+    known = (~canvases.obscured.isnan())[:, None].float()
+    whole = F.one_hot(labels, classes).float() * (share == 1)[:, :, None]
+    target = torch.einsum("ntc,nthw->nchw", whole, canvases.shares)
+    target = torch.cat([target * (1 - hidden), hidden], dim=1) * known
+    partly, cells = _partial_loss(likely, canvases, labels, share)
+    total = -(target * likely).sum() + partly
+    return total / (target.sum() + cells).clamp(min=1)
+
+
+def _partial_loss(
+    likely: Tensor, canvases: Canvases, labels: Tensor, share: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Cross entropy, summed, of the likeliest cells of regions of which a share is required.
+
+    And the number of those cells; `share` is float (n, tiles), 1 where all of a region is.
+    """
+    partial = share < 1
+    clear = (canvases.obscured == 0)[:, None]
+    inside = ((canvases.shares > 0.5) & clear)[partial].flatten(1)  # regions, cells
+    canvas, _ = partial.nonzero(as_tuple=True)
+    own = likely[canvas, labels[partial]].flatten(1)  # regions, cells
+    wanted = (share[partial][:, None] * inside.sum(dim=1, keepdim=True)).ceil()
+    rank = own.detach().masked_fill(~inside, -torch.inf).argsort(dim=1, descending=True).argsort(1)
+    chosen = inside & (rank < wanted)
+    return -(own * chosen).sum(), chosen.sum()
+
+
+def tile_loss(logits: Tensor, canvases: Canvases, window: tuple[slice, slice]) -> Tensor:
+    """Cross entropy of tiles (n, classes) against the shares of classes within them.
+
+    `window` are the tile's rows and columns of cells, the same in all canvases.
+    """
+    rows, cols = window
+    labels = send(canvases.labels, logits.device)
+    shares = canvases.shares[:, :, rows, cols].mean(dim=(2, 3))
+    clear = 1 - canvases.obscured[:, rows, cols].nan_to_num(0.5).mean(dim=(1, 2))
+    target = torch.einsum("ntc,nt->nc", F.one_hot(labels, logits.shape[1]).float(), shares)
+    loss = -(target * F.log_softmax(logits.float(), dim=1)).sum(dim=1)
+    return (loss * clear).sum() / clear.sum().clamp(min=1)
 
 
 def draw_crops(pictures: Tensor, count: int, size: int, generator: torch.Generator) -> Tensor:

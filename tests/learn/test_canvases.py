@@ -9,14 +9,13 @@ from geoclass.learn.augment import AugmentSettings
 from geoclass.learn.canvases import (
     Canvases,
     CanvasSettings,
-    cell_loss,
     compose_canvases,
     draw_bands,
     draw_parcels,
     extend_tiles,
-    tile_loss,
 )
 from geoclass.learn.clouds import CloudSettings
+from geoclass.learn.lessons import cell_loss, tile_loss
 from geoclass.legend import EUROSAT
 
 CLEAR = CanvasSettings(
