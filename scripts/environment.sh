@@ -1,7 +1,8 @@
 # Sourced by the other scripts: from any folder to the project's own Python environment.
 #
 # Makes .venv where there is none that works, and installs the package into it when pyproject.toml is newer
-# than the last installation. Leaves the interpreter's path in $python.
+# than the last installation. $extras names what else is installed (default: test). Leaves the
+# interpreter's path in $python.
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 python=$root/.venv/bin/python
@@ -26,11 +27,16 @@ if ! "$python" -m pip --version >/dev/null 2>&1; then
         fail "python could not make a virtual environment; on Debian and Ubuntu: apt-get install python3-venv"
 fi
 
-# The stamp holds what was installed, so that a changed pyproject.toml is installed anew.
-wanted=$(cksum <"$root/pyproject.toml")
-if [ "$(cat "$stamp" 2>/dev/null)" != "$wanted" ]; then
-    echo "installing geoclass and what it needs (a few minutes the first time)"
-    "$python" -m pip install --quiet --disable-pip-version-check --editable "$root[test]" ||
-        fail "the installation failed; see above, mend the network or free some disk, and start again"
-    echo "$wanted" >"$stamp"
-fi
+# The stamp holds what was installed, so that a changed pyproject.toml is installed again.
+# "test" includes all that the others need.
+extras=${extras:-test}
+sum=$(cksum <"$root/pyproject.toml")
+case $(cat "$stamp" 2>/dev/null) in
+"$sum $extras" | "$sum test") ;;
+*)
+    echo "installing geoclass and its dependencies (a few minutes the first time)"
+    "$python" -m pip install --quiet --disable-pip-version-check --editable "$root[$extras]" ||
+        fail "the installation failed; see above, check the network and the free disk space, and start again"
+    echo "$sum $extras" >"$stamp"
+    ;;
+esac
