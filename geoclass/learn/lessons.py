@@ -18,6 +18,7 @@ from geoclass.learn.recipes import TrainSettings, UnlabelledSettings
 from geoclass.model.classifier import normalise
 from geoclass.model.device import send
 from geoclass.model.networks import CELL, DenseTileNet
+from geoclass.model.survey import WAYS, turn, turn_back
 
 TILE = 64
 """Pixels a side of a tile."""
@@ -131,20 +132,30 @@ class CanvasLesson:
     ) -> tuple[Tensor, Tensor]:
         """Pictures in strong light and what the teacher says of them as they are.
 
-        Float (m, 3, s, s), 0–255, and probabilities (m, classes + 1, s / 4, s / 4).
+        Float (m, 3, s, s), 0–255, and probabilities (m, classes + 1, s / 4, s / 4). The teacher
+        looks in two ways: the mean of two is right more often than one.
         """
         assert self.unlabelled is not None
         assert self.settings.canvases is not None
         count = max(1, round(settings.share * canvases))
         crops = draw_crops(self.unlabelled, count, self.settings.canvases.size, generator)
         x = send(crops, next(self.network.parameters()).device).float()
-        with torch.inference_mode(), _autocast(self.settings, x.device):
-            weak = normalise(x, self.settings.mean, self.settings.std)
-            logits, _ = self.teacher.eval().survey(weak)
+        weak = normalise(x, self.settings.mean, self.settings.std)
+        another = 1 + int(torch.randint(len(WAYS) - 1, (1,), generator=generator))
+        likely = [self._ask_teacher(weak, *way) for way in (WAYS[0], WAYS[another])]
+        pseudo = torch.stack(likely).mean(dim=0)
         look = self.settings.augment or AS_THEY_ARE
         strong = relight(x / 255, look, generator).clamp(0, 1) * 255
         strong = degrade(strong, look, generator).clamp(0, 255)
-        return strong, logits.float().softmax(dim=1).clone()
+        return strong, pseudo
+
+    def _ask_teacher(self, x: Tensor, turns: int, mirrored: bool) -> Tensor:
+        """Probabilities of cells of pictures that are looked at in one of `WAYS`."""
+        with torch.inference_mode(), _autocast(self.settings, x.device):
+            turned = turn(x, turns, mirrored=mirrored).contiguous(memory_format=torch.channels_last)
+            logits, _ = self.teacher.eval().survey(turned)
+            likely = logits.float().softmax(dim=1)
+        return turn_back(likely, turns, mirrored=mirrored).clone()
 
 
 def cell_loss(logits: Tensor, canvases: Canvases) -> Tensor:
