@@ -16,12 +16,18 @@ from geoclass.model.networks import CELL
 class CloudSettings:
     """How often clouds are painted, and of what kind."""
 
-    share: float = 0.2
+    share: float = 0.25
     """Of canvases."""
     opacity: tuple[float, float] = (0.4, 1.0)
     """Of the densest part of a cloud."""
-    brightness: tuple[float, float] = (0.75, 1.5)
+    brightness: tuple[float, float] = (0.6, 1.5)
     """Of cloud, as a share of white: what exceeds white is clipped, as in scenes."""
+    tint: float = 0.04
+    """Standard deviation of each channel's share of that: haze that is taken off colors clouds."""
+    roughness: tuple[float, float] = (0.3, 0.6)
+    """Amplitude of each finer scale of a cloud, as a share of that of the coarser one."""
+    stretch: int = 3
+    """Clouds are up to so many times as long as wide."""
     shadow: tuple[float, float] = (0.35, 0.8)
     """Light that is left in a shadow, as a factor."""
     distance: int = 32
@@ -63,28 +69,36 @@ def _draw_clouds(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Opacity, light that shadows take, brightness: float (n, 1, s, s), 0–1, and (n, 3, s, s)."""
     reach = settings.distance
-    field = _draw_fractal(n, size + 2 * reach, generator)
+    field = _draw_fractal(n, size + 2 * reach, settings, generator)
     cover = _between(-1.0, 1.3, n, generator)
     edge = _between(0.05, 0.6, n, generator)
     dense = ((field - cover) / edge).sigmoid()
     alpha = dense * _between(*settings.opacity, n, generator)
     dy, dx = torch.randint(-reach, reach + 1, (2,), generator=generator).tolist()
     inner = slice(reach, reach + size)
-    moved = dense.roll((dy, dx), dims=(2, 3))[:, :, inner, inner]
+    # A fifth of the shadows are of clouds that lie elsewhere, outside the canvas.
+    near = torch.rand((n, 1, 1, 1), generator=generator) < 0.8
+    casting = torch.where(near, dense.roll((dy, dx), dims=(2, 3)), dense.roll(1, dims=0))
+    moved = casting[:, :, inner, inner]
     alpha = alpha[:, :, inner, inner]
     shade = moved * (1 - _between(*settings.shadow, n, generator)) * (1 - alpha)
     light = _between(*settings.brightness, n, generator)
     light = light * (1 + 0.1 * field[:, :, inner, inner])
-    tint = 1 + 0.03 * torch.randn((n, 3, 1, 1), generator=generator)
+    tint = 1 + settings.tint * torch.randn((n, 3, 1, 1), generator=generator)
     return alpha, shade, (light * tint).clamp(0, 1)
 
 
-def _draw_fractal(n: int, size: int, generator: torch.Generator) -> Tensor:
+def _draw_fractal(n: int, size: int, settings: CloudSettings, generator: torch.Generator) -> Tensor:
     """Float (n, 1, size, size) of unit variance: noise of all scales, the coarse strongest."""
+    low, high = settings.roughness
+    roughness = low + (high - low) * float(torch.rand(1, generator=generator))
+    longer = int(torch.randint(1, settings.stretch + 1, (1,), generator=generator))
     total = torch.zeros((n, 1, size, size))
     for octave, knots in enumerate(_KNOTS):
-        noise = torch.randn((n, 1, knots, knots), generator=generator)
-        total += 0.55**octave * F.interpolate(noise, size=size, mode="bicubic")
+        noise = torch.randn((n, 1, knots, max(2, knots // longer)), generator=generator)
+        total += roughness**octave * F.interpolate(noise, size=size, mode="bicubic")
+    lying = (torch.rand(n, generator=generator) < 0.5)[:, None, None, None]
+    total = torch.where(lying, total, total.mT)
     return total / total.std(dim=(2, 3), keepdim=True)
 
 
