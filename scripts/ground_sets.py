@@ -31,6 +31,7 @@ from rasterio.features import rasterize
 
 from geoclass.errors import SceneError
 from geoclass.grid import Grid
+from geoclass.legend import MASKED, UNKNOWN
 from geoclass.model.checkpoint import Model
 from geoclass.scene.settings import MaskSettings, RadiometrySettings
 
@@ -48,6 +49,10 @@ LEAST_HA = 2.0
 
 CLEAR_SHARE = 0.8
 """Of a clear scene: as many pixels are not white."""
+
+ROOT = Path(__file__).resolve().parents[1]
+SAMPLE_SCENE = ROOT / "sample_scenes" / "havelland_20170216_l1c.tif"
+EYE_CLOUDS = ROOT / "docs" / "eye-clouds.geojson"
 
 LEVEL_2A = RadiometrySettings(profile="l2a", dn_offset=0)
 
@@ -252,6 +257,22 @@ def measure_eye_tiles(bench: Bench, _stride: int) -> Measures:
     return measures
 
 
+def measure_clouds(bench: Bench, stride: int) -> Measures:
+    """Clouds of docs/eye-clouds.geojson in the sample scene; of both halves."""
+    landcover = make_map(SAMPLE_SCENE, bench.model, stride)
+    grid = landcover.grid
+    found = spread(landcover.class_id, grid)
+    clouds = gpd.read_file(EYE_CLOUDS).to_crs(grid.crs)
+    measures = {}
+    for kind, polygons in (*clouds.groupby("kind"), ("all", clouds)):
+        codes = found[burn(polygons, grid)]
+        measures[str(kind)] = {
+            "masked": share((codes == MASKED).sum(), len(codes)),
+            "masked or unknown": share(np.isin(codes, (MASKED, UNKNOWN)).sum(), len(codes)),
+        }
+    return measures
+
+
 def measure_boadella(bench: Bench, stride: int) -> Measures:
     """How much of a place without any clearing is forest, by date; of both halves."""
     dates = {}
@@ -296,6 +317,7 @@ MEASURES: dict[str, Callable[[Bench, int], Measures]] = {
     "amazon": measure_amazon,
     "havelland_osm": measure_havelland,
     "eye_tiles": measure_eye_tiles,
+    "eye_clouds": measure_clouds,
     "boadella": measure_boadella,
 }
 """Data set → what measures a model's maps of it in cells of some pixels."""

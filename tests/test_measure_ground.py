@@ -231,6 +231,16 @@ def test_woods_of_two_hectares_and_fields_called_water(
     assert sets.measure_havelland(bench("report"), 64)["fields mapped as water"] == 0
 
 
+def test_clouds_drawn_by_hand_lie_where_the_sample_scene_is_white(
+    sets: ModuleType, bench: Any
+) -> None:
+    measures = sets.measure_clouds(bench("choose"), 4)
+    assert set(measures) == {"broken", "dense", "streak", "all"}
+    # The fake masks what is white all over.
+    assert measures["dense"]["masked"] > 0.03 > measures["broken"]["masked"]
+    assert measures["all"]["masked or unknown"] >= measures["all"]["masked"]
+
+
 def test_table_has_a_column_for_each_stride(sets: ModuleType) -> None:
     assert sets.MEASURES
     module = load("measure_ground", "measure_ground")
