@@ -15,10 +15,10 @@ from geoclass.learn.degrade import (
     blur_tiles,
     by_channel,
     coarsen_tiles,
+    compress_tiles,
     correct_atmosphere,
     join_tiles,
     path_radiance,
-    simulate_jpeg,
 )
 from geoclass.model.device import constant, send
 
@@ -94,7 +94,7 @@ def augment(
     """Uint8 (n, 3, s, s) to float (n, 3, s, s), 0–255, each tile varied on its own.
 
     `labels` is int64 (n,), `progress` 0–1 of training. `labels` and `generator` are of the CPU;
-    the images may be on any device, which is never waited for.
+    the images may be on any device.
     """
     joined = images.clone()
     i = _draw(len(images), settings.join_share, generator)
@@ -169,7 +169,7 @@ def degrade(x: Tensor, settings: AugmentSettings, generator: torch.Generator) ->
     x[noisy] = x[noisy] + send(noise, x.device)
     low, high = JPEG_QUALITY
     quality = torch.randint(low, high + 1, (len(packed),), generator=generator)
-    x[packed] = simulate_jpeg(x[packed], quality)
+    x[packed] = compress_tiles(x[packed], quality)
     return x
 
 

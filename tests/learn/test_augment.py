@@ -163,7 +163,7 @@ def test_some_tiles_lose_the_light_of_the_air() -> None:
     assert (lost[:, 1] > lost[:, 0]).all()
 
 
-DEGRADED_BY = {"blur_tiles": 0, "coarsen_tiles": 0, "simulate_jpeg": 0, "NOISE_SIGMA": (0.0, 0.0)}
+DEGRADED_BY = {"blur_tiles": 0, "coarsen_tiles": 0, "compress_tiles": 0, "NOISE_SIGMA": (0.0, 0.0)}
 
 
 @pytest.mark.parametrize("way", DEGRADED_BY)
