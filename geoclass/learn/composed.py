@@ -65,9 +65,11 @@ def mix_whole_tiles(tiles: TileSet, chosen: np.ndarray) -> Tensor:
 def compose_clear(
     tiles: TileSet, chosen: np.ndarray, settings: CanvasSettings, count: int
 ) -> Iterator[Canvases]:
-    """Canvases of some tiles in their own light, without clouds, the same every time."""
+    """Canvases of some tiles as they are, without clouds, the same every time."""
     generator = torch.Generator().manual_seed(0)
-    clear = replace(settings, clouds=CloudSettings(share=0))
+    clear = replace(
+        settings, clouds=CloudSettings(share=0), field_share=0, water_share=0, band_share=0
+    )
     roles = clear.find_roles(tiles.classes)
     companions = find_companions(tiles.labels, chosen, tiles.places, tiles.classes)
     first = torch.from_numpy(chosen)
