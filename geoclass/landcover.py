@@ -11,6 +11,7 @@ import numpy as np
 from geoclass.contract import Contract, Precision
 from geoclass.grid import Grid
 from geoclass.legend import MASKED, NODATA, STATUS_STYLES, UNKNOWN, Legend
+from geoclass.outside import redact
 
 FULL_SCALE = 250
 """Stored value of a share or probability of 1: steps of 0.4 %, and 255 stays free for nodata."""
@@ -72,6 +73,11 @@ class Provenance:
     """What was doubtful when the map was made, for people."""
     mission: str | None = None
     """Whose data these are, `Sentinel-2`, if known."""
+
+    def __post_init__(self) -> None:
+        """Whatever is told of a map's making goes into files, reports and terminals: no secrets."""
+        for name in self.__slots__:
+            object.__setattr__(self, name, redact(getattr(self, name)))
 
     @property
     def attribution(self) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 
 from geoclass.legend import Legend
 from geoclass.mapping.settings import MapSettings
-from geoclass.scene.dataset import hide_secrets
+from geoclass.outside import hide_secrets
 from geoclass.scene.source import SceneSource, spell_file
 
 RESULT_VERSION = 6

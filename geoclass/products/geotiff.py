@@ -239,8 +239,8 @@ def _open(path: Path | str) -> rasterio.DatasetReader:
         with warnings.catch_warnings():
             # A map of ours has a georeference; other files are refused for what they lack.
             warnings.simplefilter("ignore", NotGeoreferencedWarning)
-            return rasterio.open(path)
-    except RasterioError as error:
+            return rasterio.open(path, driver="GTiff")
+    except (RasterioError, UnicodeEncodeError) as error:
         raise OutputError(f"cannot open {path} as a GeoTIFF: {error}") from error
 
 

@@ -27,9 +27,11 @@ from geoclass.errors import SceneError
 from geoclass.grid import Grid
 from geoclass.landcover import MASK_REASONS
 from geoclass.machine import count_cores, map_ahead
+from geoclass.outside import hide_secrets
 from geoclass.scene.bands import plain_name
-from geoclass.scene.dataset import gdal_settings, hide_secrets, is_remote, open_dataset
+from geoclass.scene.dataset import find_name, gdal_settings, open_dataset
 from geoclass.scene.frame import Frame, fit_frame
+from geoclass.scene.guard import is_remote
 from geoclass.scene.pixels import ReadPixels, open_pixels
 from geoclass.scene.place import find_place
 from geoclass.scene.radiometry import Radiometry
@@ -109,6 +111,7 @@ def _own_band(source: SceneSource, dataset: DatasetReader, band: int) -> SceneSo
 
 def _open_plane(name: str, source: SceneSource) -> SceneSource:
     """A raster's first band, as a scene of three such."""
+    name = find_name(name)
     with open_dataset(name) as dataset:
         if dataset.count == 0:
             raise SceneError(f"{name} has no band that could mask: give a raster of one band")
@@ -118,7 +121,7 @@ def _open_plane(name: str, source: SceneSource) -> SceneSource:
             source,
             dataset=name,
             shown=hide_secrets(name),
-            name=path.name,
+            name=Path(hide_secrets(name)).name,
             height=dataset.height,
             width=dataset.width,
             transform=dataset.transform,

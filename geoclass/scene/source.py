@@ -16,8 +16,9 @@ from rasterio.enums import ColorInterp, MaskFlags
 from rasterio.io import DatasetReader
 
 from geoclass.errors import SceneError
+from geoclass.outside import hide_secrets, parse_json
 from geoclass.scene.bands import Bands, choose_bands
-from geoclass.scene.dataset import hide_secrets, open_dataset
+from geoclass.scene.dataset import open_dataset
 from geoclass.scene.facts import SceneFacts, Triple, describe_scaling, read_tags
 from geoclass.scene.inputs import Kind, SceneInput, find_input
 
@@ -218,7 +219,7 @@ def _split_item(found: SceneInput) -> tuple[Path | None, str]:
 def _hash_items(collection: Path, _bytes: int, _modified_ns: int) -> dict[str, str]:
     """SHA-256 of each item of a collection, without secrets; kept, as all are asked for."""
     hashes = dict[str, str]()
-    for item in json.loads(collection.read_bytes())["features"]:
+    for item in parse_json(collection.read_bytes(), {"features": list})["features"]:
         if isinstance(item, dict) and item.get("id") is not None:
             text = hide_secrets(json.dumps(item, sort_keys=True))
             hashes.setdefault(str(item["id"]), hashlib.sha256(text.encode()).hexdigest())
