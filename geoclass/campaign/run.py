@@ -38,7 +38,7 @@ from geoclass.products.files import (
     write_map,
 )
 from geoclass.products.writing import StoredPath, Target, parse_target, sweep_drafts
-from geoclass.scene.source import SceneSource, open_scene
+from geoclass.scene.source import SceneSource, is_unchanged, open_scene
 
 
 def open_job(job: Job, campaign: CampaignSettings) -> SceneSource | Outcome:
@@ -151,6 +151,8 @@ class SceneMapper:
         """Map the scene, opened already; whatever goes wrong is an outcome."""
         campaign, started = self._campaign, time.perf_counter()
         try:
+            if not is_unchanged(source):  # since the campaign began, which may be hours ago
+                source = open_scene(job.scene, campaign.bands)
             plan = plan_map(
                 source,
                 self._classifier.contract,

@@ -16,6 +16,7 @@ from rasterio.errors import RasterioError
 from geoclass.errors import OutputError
 from geoclass.grid import Grid
 from geoclass.landcover import LandCoverMap
+from geoclass.outside import DAMAGE
 from geoclass.products import exports, geotiff, layers, stac
 from geoclass.products.formats import AS_USUAL, FileSettings, MapFormat, find_format
 from geoclass.products.writing import (
@@ -200,7 +201,7 @@ def read_map(path: Target | str) -> LandCoverMap:
         raise OutputError(f"no map at {path}: check the path")
     try:
         return _ADAPTERS[find_format(path)].read(path)
-    except (ValueError, KeyError, RasterioError) as error:
+    except (*DAMAGE, RasterioError) as error:
         raise OutputError(
             f"{path} has been changed or damaged since geoclass wrote it ({error}): map it again"
         ) from error

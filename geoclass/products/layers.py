@@ -183,12 +183,24 @@ def _read_cells(path: Path, document: Document) -> dict[str, np.ndarray]:
     shape = (grid.rows, grid.cols)
     if len(cells) != grid.rows * grid.cols:
         raise OutputError(f"{path} has {len(cells)} cells, expected {grid.rows * grid.cols}")
-    cells = cells.sort_values(["row", "col"])
     if "mask_reason" not in cells:
         cells["mask_reason"] = 0
-    probabilities = cells[_name_probabilities(len(document.contract.legend))].to_numpy(np.uint8)
-    planes = {name: cells[name].to_numpy(np.uint8).reshape(shape) for name in PLANES}
-    return {**planes, "probabilities": probabilities.reshape(*shape, -1)}
+    places = _as_whole(cells["row"], 2**31) * grid.cols + _as_whole(cells["col"], grid.cols)
+    if not np.array_equal(np.sort(places), np.arange(len(cells))):
+        raise OutputError(f"the table of cells in {path} does not have each cell once")
+    cells = cells.iloc[np.argsort(places)]
+    names = _name_probabilities(len(document.contract.legend))
+    probabilities = np.stack([_as_whole(cells[name], 256) for name in names], axis=1)
+    planes = {name: _as_whole(cells[name], 256).astype(np.uint8).reshape(shape) for name in PLANES}
+    return {**planes, "probabilities": probabilities.astype(np.uint8).reshape(*shape, -1)}
+
+
+def _as_whole(column: pd.Series, below: int) -> np.ndarray:
+    """int64 (n,); ValueError, which names the column, for what is no whole number from 0."""
+    numbers: np.ndarray = column.to_numpy(np.float64)
+    if not ((numbers >= 0) & (numbers < below) & (numbers == np.floor(numbers))).all():
+        raise ValueError(f"{column.name} must be whole numbers from 0 to {below - 1}")
+    return numbers.astype(np.int64)
 
 
 def _areas_table(landcover: LandCoverMap) -> pd.DataFrame:

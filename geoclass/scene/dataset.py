@@ -261,6 +261,11 @@ def probe_address(address: str) -> Probe:
     return Probe(head=head, identity=identity | {k: v for k, v in told.items() if v})
 
 
+def identify_address(address: str) -> dict[str, Any]:
+    """What identifies a remote file now."""
+    return probe_address(address).identity
+
+
 def fetch_text(address: str) -> bytes:
     """A small file as a whole; SceneError where it cannot be had, or is large."""
     shown = hide_secrets(address)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
+import re
 from pathlib import Path
 from xml.etree.ElementTree import Element, ParseError
 
@@ -68,7 +69,7 @@ def list_drivers(name: str) -> list[str]:
         return [*CLOSED_DRIVERS, *filter(None, more)]
     path = Path(name)
     if path.is_file() and _is_vrt(path):
-        check_vrt(path, 0, path.stat().st_mtime_ns)
+        list_parts(path)
         return ["VRT"]
     return [*LOCAL_DRIVERS, *filter(None, more)]
 
@@ -84,14 +85,14 @@ _NAMING = ("SourceFilename", "SourceDataset")
 _NAMING_KEYS = ("OVERVIEW_FILE", "X_DATASET", "Y_DATASET")
 
 
-@functools.lru_cache(maxsize=64)
-def check_vrt(path: Path, nested: int, _modified_ns: int) -> None:
-    """Refuse a VRT of other things than local files of the formats above; RasterioIOError.
+def list_parts(path: Path, nested: int = 0) -> set[Path]:
+    """All files of a VRT, and of the VRTs in it; `nested` is how many VRTs it stands in.
 
-    `nested` is how many VRTs it stands in. A VRT that has not changed is looked at once.
+    Raises RasterioIOError for a VRT of other things than local files of the formats above.
     """
     if nested > MOST_NESTED:
         raise RasterioIOError(f"VRTs refer to one another more than {MOST_NESTED} times")
+    files = {path}
     for element in _parse(path).iter():
         tag, text = str(element.tag), (element.text or "").strip()
         if tag == "PixelFunctionLanguage" and text != "C":
@@ -100,19 +101,52 @@ def check_vrt(path: Path, nested: int, _modified_ns: int) -> None:
             raise RasterioIOError("it is a VRT of raw bytes of other files, which are not opened")
         if tag in _NAMING or element.get("key") in _NAMING_KEYS:
             relative = element.get("relativeToVRT") == "1"
-            _check_source(path.parent / text if relative else Path(text), nested)
+            source = path.parent / text if relative else Path(text).absolute()
+            if not source.is_file():
+                raise RasterioIOError(
+                    f"it is a VRT that refers to {text}, expected local files: give those"
+                )
+            files |= list_files(source, nested + 1)
+    return files
 
 
-def _check_source(source: Path, nested: int) -> None:
-    if not source.is_file():
-        raise RasterioIOError(
-            f"it is a VRT that refers to {source}, expected local files: give those by themselves"
-        )
-    if _is_vrt(source):
-        check_vrt(source, nested + 1, source.stat().st_mtime_ns)
-        return
-    with rasterio.Env(**force_settings("")), open_name(str(source.absolute())):
-        return
+def list_files(path: Path, nested: int = 0) -> set[Path]:
+    """What GDAL reads for a local file: itself, its companions, and all parts of a VRT."""
+    if _is_vrt(path):
+        return list_parts(path, nested)
+    status = path.stat()
+    return set(_list_leaf(path, status.st_size, status.st_mtime_ns))
+
+
+@functools.lru_cache(maxsize=100_000)
+def _list_leaf(path: Path, _bytes: int, _modified_ns: int) -> list[Path]:
+    name = str(path.absolute())
+    with rasterio.Env(**force_settings(name)), open_name(name) as dataset:
+        return [path, *(Path(file) for file in dataset.files if Path(file).is_file())]
+
+
+def list_addresses(name: str) -> list[str]:
+    """The addresses of http(s) that GDAL reads for a name, or for a stack of our own."""
+    return [n.removeprefix("/vsicurl/") for n in _list_names(name) if n.startswith("/vsicurl/http")]
+
+
+def list_members(name: str) -> dict[Path, list[str]]:
+    """The files in zips that GDAL reads for a name, or for a stack of our own, by their zip."""
+    found = [part for part in map(_MEMBER.fullmatch, _list_names(name)) if part]
+    return {
+        archive: [part[2] for part in found if Path(part[1]) == archive]
+        for archive in dict.fromkeys(Path(part[1]) for part in found)
+    }
+
+
+_MEMBER = re.compile(r"/vsizip/\{(/.*)\}/([^{}]+)")
+
+
+def _list_names(name: str) -> list[str]:
+    if not name.startswith(OWN_STACK):
+        return [name]
+    names = [str(element.text) for element in fromstring(name).iter("SourceFilename")]
+    return list(dict.fromkeys(names))
 
 
 def _parse(path: Path) -> Element:

@@ -17,6 +17,7 @@ from geoclass.scene.dataset import (
     fetch_text,
     find_name,
     gdal_name,
+    identify_address,
     is_address,
     probe_address,
 )
@@ -196,7 +197,7 @@ def _stack_item(item: StacScene, shown: str, files: tuple[Path, ...] = ()) -> Sc
         kind="stac",
         bands=item.bands,
         files=(*files, *local),
-        addresses=tuple(probe_address(href).identity for href in remote),
+        addresses=tuple(identify_address(href) for href in remote),
         facts=item.facts,
     )
 
@@ -227,6 +228,6 @@ def _find_bands(text: str) -> SceneInput:
         shown=hide_secrets(text),
         name=files[0].shown.rpartition("/")[2],
         kind="bands",
-        addresses=tuple(probe_address(p).identity for p in parts.values() if is_address(p)),
+        addresses=tuple(identify_address(p) for p in parts.values() if is_address(p)),
         facts=facts,
     )
