@@ -13,9 +13,15 @@ Errors of the libraries below are translated where we call them, `raise ... from
 `Cancelled` is none of them: nothing is wrong, somebody has changed their mind.
 """
 
+from geoclass.outside import hide_secrets, printable
+
 
 class GeoclassError(Exception):
     """Base of all errors that geoclass raises on purpose."""
+
+    def __str__(self) -> str:
+        """The message, wherever it goes, without secrets and terminal controls."""
+        return printable(hide_secrets(super().__str__()))
 
 
 class SceneError(GeoclassError):

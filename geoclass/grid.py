@@ -8,16 +8,24 @@ leave the scene, so that the network always sees real pixels.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from numbers import Integral
+from reprlib import repr as shorten
 from typing import Any
 
 import numpy as np
 import pyproj
 import shapely
 from affine import Affine
+from pyproj.exceptions import CRSError
 
 from geoclass.errors import SceneError
+from geoclass.outside import check_form
+
+MOST_PIXELS = 2**31 - 1
+"""Of a side, as GDAL has it."""
 
 AREA_TOLERANCE = 1e-3
 """A projection whose areas are this close to those on the ground is taken at its word."""
@@ -39,6 +47,17 @@ class Grid:
     stride: int = 64
 
     def __post_init__(self) -> None:
+        for name in ("height", "width", "tile_size", "stride"):
+            if not isinstance(value := getattr(self, name), Integral) or int(value) > MOST_PIXELS:
+                raise ValueError(f"{name} must be a whole number up to {MOST_PIXELS}, got {value}")
+        numbers = tuple(self.transform)[:6]
+        if (
+            not all(map(math.isfinite, numbers))
+            or not 1e-20 < abs(self.transform.determinant) < 1e20
+        ):
+            raise ValueError(
+                f"the transform to coordinates must give pixels of some size, got {numbers}"
+            )
         if min(self.height, self.width) < self.tile_size:
             raise ValueError(
                 f"a scene of {self.width}×{self.height} pixels is smaller than "
@@ -233,8 +252,26 @@ class Grid:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Grid:
-        """The grid that `to_json` described."""
+        """The grid that `to_json` described; ValueError, which names the field, for any other."""
+        check_form(dict(data), _FORM, "grid")
+        if len(data["transform"]) != 6:
+            raise ValueError(f"grid.transform must be six numbers, got {len(data['transform'])}")
+        if data["crs"] is not None:
+            try:
+                pyproj.CRS.from_wkt(data["crs"])
+            except CRSError:
+                raise ValueError(f"grid.crs must be WKT, got {shorten(data['crs'])}") from None
         return cls(**{**data, "transform": Affine(*data["transform"])})
+
+
+_FORM = {
+    "height": int,
+    "width": int,
+    "transform": [float],
+    "crs": (str, None),
+    "tile_size": int,
+    "stride": int,
+}
 
 
 def _edges(cells: int, stride: int, size: int) -> np.ndarray:

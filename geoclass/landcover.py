@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
+from datetime import date
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ import numpy as np
 from geoclass.contract import Contract, Precision
 from geoclass.grid import Grid
 from geoclass.legend import MASKED, NODATA, STATUS_STYLES, UNKNOWN, Legend
+from geoclass.outside import check_form, redact
 
 FULL_SCALE = 250
 """Stored value of a share or probability of 1: steps of 0.4 %, and 255 stays free for nodata."""
@@ -73,6 +75,11 @@ class Provenance:
     mission: str | None = None
     """Whose data these are, `Sentinel-2`, if known."""
 
+    def __post_init__(self) -> None:
+        """Whatever is told of a map's making goes into files, reports and terminals: no secrets."""
+        for name in self.__slots__:
+            object.__setattr__(self, name, redact(getattr(self, name)))
+
     @property
     def attribution(self) -> str:
         """What is to be said of the source wherever the map is shown; may be empty."""
@@ -84,7 +91,10 @@ class Provenance:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Provenance:
-        """The provenance that `to_json` described."""
+        """The provenance that `to_json` described; ValueError, which names the field."""
+        check_form(dict(data), _PROVENANCE, "provenance")
+        if data["date"] is not None and not _is_day(data["date"]):
+            raise ValueError(f"provenance.date must be YYYY-MM-DD, got {data['date']!r}")
         masked_by = data.get("masked_by")
         return cls(
             **{
@@ -94,6 +104,21 @@ class Provenance:
                 "warnings": tuple(data.get("warnings", ())),
             }
         )
+
+
+_PROVENANCE = {
+    "scene": str, "date": (str, None), "source": dict, "bands": [int], "radiometry": {"name": str},
+    "model": str, "options": dict, "version": str, "command": str, "fingerprint": str,
+    "precision?": str, "request?": str, "masked_by?": (list, None), "warnings?": [str],
+    "mission?": (str, None),
+}  # fmt: skip
+
+
+def _is_day(text: str) -> bool:
+    try:
+        return date.fromisoformat(text).isoformat() == text
+    except ValueError:
+        return False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -158,6 +183,21 @@ class LandCoverMap:
             )
         if replace(detail.grid, stride=self.grid.stride) != self.grid:
             raise ValueError("a detail must be of the same pixels as its map")
+
+    def check_codes(self) -> None:
+        """ValueError, which names the array, where a map from outside holds what none can mean."""
+        classes = range(len(self.legend))
+        meant = {
+            "class_id": (*classes, *STATUS_NAMES),
+            "best_class": (*classes, NODATA),
+            "valid_share": range(FULL_SCALE + 1),
+            "mask_reason": range(len(MASK_REASONS)),
+            "probabilities": range(FULL_SCALE + 1),
+        }
+        for name, codes in meant.items():
+            known = np.isin(np.arange(256), tuple(codes))
+            if not known[getattr(self, name)].all():
+                raise ValueError(f"{name} holds numbers that mean nothing")
 
     @property
     def finest(self) -> LandCoverMap:

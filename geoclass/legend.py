@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import colorsys
 import itertools
-import json
 import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,11 +16,18 @@ from reprlib import repr as shorten
 from typing import Any
 
 from geoclass.errors import SettingsError
+from geoclass.outside import has_controls, parse_json
 
 UNKNOWN, MASKED, NODATA = 253, 254, 255
 """Codes of cells without a class, the same in every format."""
 
+STATUSES = ("unknown", "masked", "nodata")
+"""What these codes are called, so that no class may be."""
+
 MAX_CLASSES = 250
+
+MOST_LETTERS = 200
+"""Of a name, title or group."""
 
 _TEXTS = ("name", "title", "color", "group")
 """All that JSON says of a class; its place says its number."""
@@ -50,8 +56,15 @@ class LandClass:
         for key in _TEXTS:
             if not isinstance(value := getattr(self, key), str):
                 raise ValueError(f"{key} of a class must be a text, got {shorten(value)}")  # noqa: TRY004
-        if not self.name:
-            raise ValueError("a class needs a name")
+            if len(value) > MOST_LETTERS or has_controls(value):
+                raise ValueError(
+                    f"{key} of a class must be at most {MOST_LETTERS} letters, without controls "
+                    f"and line breaks, got {shorten(value)}"
+                )
+        if not self.name or self.name.casefold() in STATUSES:
+            raise ValueError(
+                f"a class needs a name, other than {', '.join(STATUSES)}, got {self.name!r}"
+            )
         if not _HEX_COLOR.fullmatch(self.color):
             raise ValueError(
                 f"color of {self.name} must look like #1b6e2e, got {shorten(self.color)}"
@@ -150,12 +163,7 @@ class Legend:
 
         Raises ValueError for text of another form, and for a name that is none of the classes.
         """
-        try:
-            changes = json.loads(text)
-        except RecursionError as error:
-            raise ValueError("nested too deep") from error
-        if not (isinstance(changes, dict) and all(isinstance(v, dict) for v in changes.values())):
-            raise ValueError("not an object of objects")
+        changes = parse_json(text, {str: {str: str}}, what="the legend")
         foreign = sorted(set(changes) - set(self.names))
         if foreign:
             raise ValueError(f"{', '.join(foreign)}: no such class")

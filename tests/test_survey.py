@@ -115,9 +115,9 @@ REFUSED = {
     **dict.fromkeys(CUT_OFF, "cannot read"),
     "header_only.tif": "cannot read",
     "empty.tif": "is empty",
-    "text.tif": "none that GDAL knows",
-    "random.tif": "none that GDAL knows",
-    "no_raster.json": "none that GDAL knows",
+    "text.tif": "none that is opened here",
+    "random.tif": "none that is opened here",
+    "no_raster.json": "none that is opened here",
     "table.gpkg": "cannot read",
     "two_rasters.gpkg": "no bands of its own, but holds GPKG:",
     "no_bands.vrt": "cannot read .*or bands on VRTDataset",
@@ -129,7 +129,7 @@ REFUSED = {
     "broken.zip": "not a whole zip",
     "bomb/S2.SAFE": "not the metadata of a product",
     "bare.SAFE": "no metadata",
-    "items.json": "2 items .* have no id",
+    "items.json": "there are no items .*items.json#item 1 without id",
 }
 
 

@@ -13,9 +13,9 @@ from typing import Any, Literal
 import geoclass
 from geoclass.errors import OutputError, SettingsError
 from geoclass.mapping.settings import MapSettings
+from geoclass.outside import redact
 from geoclass.products.formats import AS_USUAL, FileSettings, MapFormat
 from geoclass.products.writing import StoredPath, Target, check_folder, write_whole
-from geoclass.scene.dataset import show_scene
 
 Status = Literal["mapped", "up to date", "failed"]
 
@@ -157,8 +157,8 @@ class Summary:
             "cells": sum(outcome.cells for outcome in self.outcomes),
             "outcomes": [
                 {
-                    "scene": show_scene(outcome.job.scene),
-                    "map": outcome.job.output.name,
+                    "scene": redact(outcome.job.scene),
+                    "map": redact(outcome.job.output.name),
                     "status": outcome.status,
                     "reason": outcome.reason,
                     "cells": outcome.cells,
@@ -185,7 +185,7 @@ def write_summary(summary: Summary, folder: Target, shard: Shard | None = None) 
     table = io.StringIO(newline="")
     writer = csv.writer(table)
     writer.writerow(_HEAD.split(","))
-    writer.writerows([show_scene(o.job.scene), o.reason] for o in summary.failures)
+    writer.writerows([redact(o.job.scene), o.reason] for o in summary.failures)
     write_whole(failed, table.getvalue().encode())
 
 

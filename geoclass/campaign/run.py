@@ -29,9 +29,16 @@ from geoclass.mapping.plan import check_settings, plan_map
 from geoclass.mapping.request import fingerprint_request
 from geoclass.model.checkpoint import Model, load_model
 from geoclass.model.classifier import Classifier
-from geoclass.products.files import check_placed, check_room, read_request, write_map
+from geoclass.outside import redact
+from geoclass.products.files import (
+    check_companions,
+    check_placed,
+    check_room,
+    read_request,
+    write_map,
+)
 from geoclass.products.writing import StoredPath, Target, parse_target, sweep_drafts
-from geoclass.scene.source import SceneSource, open_scene
+from geoclass.scene.source import SceneSource, is_unchanged, open_scene
 
 
 def open_job(job: Job, campaign: CampaignSettings) -> SceneSource | Outcome:
@@ -41,7 +48,9 @@ def open_job(job: Job, campaign: CampaignSettings) -> SceneSource | Outcome:
         source = open_scene(job.scene, campaign.bands)
         if is_read(job.output, source):
             raise OutputError(f"the map of {job.scene} would replace it: choose another folder")
-    except GeoclassError as error:
+    except Cancelled:
+        raise
+    except Exception as error:  # of one scene, whatever it is
         return fail(job, error, started)
     return source
 
@@ -65,12 +74,15 @@ def check_job(
     """
     started = time.perf_counter()
     try:
-        if not job.output.exists():
+        there = job.output.exists()
+        if not campaign.overwrite:
+            check_companions(job.output, campaign.map_format, campaign.form)
+        if not there:
             return None
         if isinstance(job.output, Path) and job.output.is_dir():
             raise OutputError(f"{job.output} is a folder: remove it, or choose another folder")
         request = read_request(job.output, campaign.map_format, campaign.form)
-    except OutputError as error:
+    except Exception as error:  # of one scene, whatever it is
         return fail(job, error, started)
     if request is None and campaign.overwrite:
         return None
@@ -139,6 +151,8 @@ class SceneMapper:
         """Map the scene, opened already; whatever goes wrong is an outcome."""
         campaign, started = self._campaign, time.perf_counter()
         try:
+            if not is_unchanged(source):  # since the campaign began, which may be hours ago
+                source = open_scene(job.scene, campaign.bands)
             plan = plan_map(
                 source,
                 self._classifier.contract,
@@ -167,7 +181,7 @@ class SceneMapper:
 
 def fail(job: Job, error: Exception, started: float | None = None) -> Outcome:
     """The outcome of a job that ended in `error`; `started` by `time.perf_counter`, if known."""
-    reason = " ".join(str(error).split())
+    reason = redact(" ".join(str(error).split()))
     if not isinstance(error, GeoclassError):  # a fault of ours, or of a library
         reason = f"unexpected {type(error).__name__}: {reason}"
     seconds = 0.0 if started is None else time.perf_counter() - started

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import glob
-import json
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -12,10 +11,11 @@ from typing import Any
 from urllib.parse import urljoin, urlsplit
 
 from geoclass.errors import SceneError
+from geoclass.outside import encode_name, hide_secrets, parse_json
 from geoclass.products.files import holds_map
 from geoclass.products.formats import MapFormat
 from geoclass.products.writing import Target
-from geoclass.scene.dataset import fetch_page, hide_secrets, is_address, probe_address
+from geoclass.scene.dataset import fetch_page, is_address, probe_address
 from geoclass.scene.stac import looks_like_json
 
 SCENE_SUFFIXES = (".tif", ".tiff", ".jp2", ".vrt", ".img", ".zip", ".json")
@@ -163,19 +163,34 @@ def _list_pages(address: str) -> list[str]:
     if page is None:
         return []
     found, seen = _name_items(page, address), {address}
-    while (following := _find_next(page, address)) is not None and following not in seen:
+    while (
+        len(seen) < MOST_PAGES
+        and len(found) < MOST_ITEMS
+        and (following := _find_next(page, address)) is not None
+        and following not in seen
+    ):
         seen.add(following)
         address, page = following, _read_page(fetch_page(following))
         if page is None:
             raise SceneError(f"{hide_secrets(address)} is no page of items: save the search first")
         found += _name_items(page, address, may_be_empty=True)
+    if len(seen) >= MOST_PAGES or len(found) >= MOST_ITEMS:
+        raise SceneError(
+            f"{hide_secrets(address)} is page {len(seen)} with {len(found)} items in all, and more "
+            "follow: narrow the search"
+        )
     return found
+
+
+MOST_PAGES = 1000
+MOST_ITEMS = 100_000
+"""Of a search: more are none that anybody maps, but a server that does not end."""
 
 
 def _read_page(text: bytes) -> dict[str, Any] | None:
     """A collection of items; None where it is something else."""
     try:
-        data = json.loads(text)
+        data = parse_json(text)
     except ValueError:
         return None
     whole = isinstance(data, dict) and data.get("type") == "FeatureCollection"
@@ -183,19 +198,17 @@ def _read_page(text: bytes) -> dict[str, Any] | None:
 
 
 def _name_items(page: dict[str, Any], base: str, *, may_be_empty: bool = False) -> list[str]:
-    """`BASE#ID` for each item; the last page of a search may have none at all."""
+    """`BASE#ID` for each item; the last page of a search may have none at all.
+
+    An item without an ID gets a name that stands for none: it fails, and the others do not.
+    """
     items = page.get("features")
     items = items if isinstance(items, list) else []
     if not items and not may_be_empty:
         shown = hide_secrets(base)
         raise SceneError(f"{shown} is a collection without items: give one that has some")
     names = [item.get("id") if isinstance(item, dict) else None for item in items]
-    if (nameless := sum(name is None for name in names)) > 0:
-        raise SceneError(
-            f"{nameless} of the {len(items)} items of {hide_secrets(base)} have no id, "
-            "by which they are told apart: give each one"
-        )
-    return [f"{base}#{name}" for name in names]
+    return [f"{base}#{name or f'item {n} without id'}" for n, name in enumerate(names, start=1)]
 
 
 def _find_next(page: dict[str, Any], address: str) -> str | None:
@@ -246,9 +259,10 @@ def _split_name(scene: str) -> list[str]:
     if re.match("(red|green|blue)=", path):  # three files: the first names the scene
         path = path.partition("=")[2].partition(",")[0]
     if item:
-        return [item.replace("/", "_")]
+        return [encode_name(item.replace("/", "_"))]
     parts = PurePosixPath(path.rstrip("/").replace("\\", "/")).parts
     name = parts[-1]
     while (suffix := PurePosixPath(name).suffix) and suffix.lower() in (*SCENE_SUFFIXES, ".safe"):
         name = name.removesuffix(suffix)
-    return [*(part for part in parts[:-1] if part not in ("/", "..", ".")), name]
+    above = (part for part in parts[:-1] if part not in ("/", "..", "."))
+    return [encode_name(part) for part in (*above, name)]

@@ -19,10 +19,10 @@ from geoclass.campaign.workers import ExecuteInProcesses
 from geoclass.cli.map_options import CampaignOptions
 from geoclass.cli.one_map import Order, type_command
 from geoclass.errors import SettingsError
+from geoclass.outside import redact
 from geoclass.products.files import check_form
 from geoclass.products.formats import AS_USUAL, MapFormat, check_not_input
 from geoclass.products.writing import Target
-from geoclass.scene.dataset import show_scene
 
 
 def map_scenes(
@@ -207,7 +207,7 @@ class _Bars:
     def _finish(self, outcome: Outcome) -> None:
         self.done += 1
         self._bar.update()
-        scene, count = show_scene(outcome.job.scene), f"{self.done}/{self.scenes}"
+        scene, count = redact(outcome.job.scene), f"{self.done}/{self.scenes}"
         for warning in outcome.warnings:
             self._bar.write(f"Warning: {scene}: {warning}", file=sys.stderr)
         if outcome.status == "failed":

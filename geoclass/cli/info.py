@@ -67,8 +67,8 @@ def command(
 
 def _is_pickled(path: Path) -> bool:
     """Whether a file is one that `torch.save` writes: a pickle, or a zip around one."""
-    from geoclass.learn.samples import BAD_ZIP
     from geoclass.model.checkpoint import PICKLE_HEADS, ZIP_HEAD
+    from geoclass.outside import BAD_ZIP
 
     try:
         if not path.is_file():

@@ -45,7 +45,7 @@ class Order:
 
 def type_command() -> str:
     """The command as typed, without secrets."""
-    from geoclass.scene.dataset import hide_secrets
+    from geoclass.outside import hide_secrets
 
     return hide_secrets(shlex.join(["geoclass", *sys.argv[1:]]))
 

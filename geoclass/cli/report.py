@@ -18,8 +18,7 @@ from geoclass.cli import options
     "scenes",
     type=options.SCENE,
     multiple=True,
-    help="Lay this scene behind its map; give it once for each.  "
-    "[default: the scenes that maps name, where they are still there]",
+    help="Lay this local scene behind its map; give it once for each.",
 )
 @click.option("--title", help="Title of the page.  [default: what it shows]")
 @click.option("--overwrite", is_flag=True, help="Replace the output, whatever it is.")
@@ -37,12 +36,15 @@ def command(
     The page needs no network: the maps with legend and scenes, dates to slide and swipe through,
     areas, transitions, confidence, provenance and caveats are all inside the file.
     """
+    from geoclass.outside import offline
     from geoclass.products.formats import check_not_input
     from geoclass.products.writing import check_new
     from geoclass.report.page.render import write_report
     from geoclass.scene.inputs import find_input
 
-    check_not_input(output, *inputs, *(file for s in scenes for file in find_input(s).files))
+    with offline():
+        files = [file for scene in scenes for file in find_input(scene).files]
+    check_not_input(output, *inputs, *files)
     check_new(output, suffix=".html", overwrite=overwrite)
     write_report(inputs, output, scenes=scenes, title=title)
     click.echo(f"wrote {output}, {output.stat().st_size / 1e6:.1f} MB")

@@ -23,7 +23,7 @@ from PIL.TiffImagePlugin import (
     TiffImageFile,
 )
 
-from geoclass.errors import DatasetError
+from geoclass.errors import DatasetError, OutputError
 from geoclass.learn.samples import Samples, class_of, find_place, make_printable, open_samples
 from geoclass.legend import LEGEND_FORM, MAX_CLASSES, Legend
 from geoclass.places import NEEDED, Place, parse_places
@@ -33,6 +33,9 @@ TILE_SIZE = 64
 
 MAX_PIXELS = 50_000_000
 """Larger images are no tiles; some are made to fill the memory."""
+
+IMAGE_FORMATS = ("JPEG", "PNG", "TIFF")
+"""All that Pillow may try: others start programs, such as Ghostscript."""
 
 RGB_TIFF = "3 bands of 8 bits"
 SKIP_ADVICE = "; --skip-bad leaves out what cannot be used, `geoclass dataset` lists it all"
@@ -194,7 +197,7 @@ def find_places(samples: Samples) -> Mapping[str, Place] | None:
 def decode_image(data: bytes, name: str) -> np.ndarray:
     """Uint8 (3, h, w) of an encoded 8-bit RGB image; DatasetError for any other."""
     try:
-        with Image.open(io.BytesIO(data)) as image:
+        with Image.open(io.BytesIO(data), formats=IMAGE_FORMATS) as image:
             if image.width * image.height > MAX_PIXELS:
                 raise Image.DecompressionBombError
             mode = _stored_mode(image, data)
@@ -315,5 +318,5 @@ class KeptTiles:
                     if kept.fullmatch(old.name):
                         old.unlink(missing_ok=True)
                 move_into_place(draft, self.file)
-        except OSError as error:
+        except (OSError, OutputError) as error:
             logger.info("decoded tiles are not kept: %s", error)

@@ -106,7 +106,7 @@ def compress_tiles(x: Tensor, quality: Tensor) -> Tensor:
     for i, (image, q) in enumerate(zip(images, quality.tolist(), strict=True)):
         encoded = io.BytesIO()
         Image.fromarray(image).save(encoded, "JPEG", quality=q)
-        with Image.open(encoded) as decoded:
+        with Image.open(encoded, formats=("JPEG",)) as decoded:
             out[i] = np.asarray(decoded)
     return send(torch.from_numpy(out).permute(0, 3, 1, 2).to(x.dtype), x.device)
 

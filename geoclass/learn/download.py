@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from geoclass.errors import DatasetError, OutputError
-from geoclass.learn.samples import BAD_ZIP
+from geoclass.outside import BAD_ZIP
 
 CHUNK = 1 << 20
 TIMEOUT_S = 30

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import stat
 import zipfile
-import zlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -12,22 +11,14 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from geoclass.errors import DatasetError, OutputError
+from geoclass.legend import MOST_LETTERS, STATUSES
+from geoclass.outside import BAD_ZIP, has_controls
 from geoclass.places import PLACES_FILE
 
 LEGEND_FILE = "legend.json"
 
 MAX_BYTES = 200_000_000
 """Larger files are no tiles; some are made to fill the memory."""
-
-# What zipfile raises for damaged, cut, encrypted, oddly compressed and oddly named archives.
-BAD_ZIP = (
-    zipfile.BadZipFile,
-    zlib.error,
-    EOFError,
-    NotImplementedError,
-    RuntimeError,
-    UnicodeDecodeError,
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -285,6 +276,11 @@ def find_class_folders(path: Path, entries: Sequence[str]) -> ClassFolders:
                 f"the name of class folder {name} in {path} is not UTF-8: rename it"
                 for name in names
                 if not _is_utf8(name)
+            ),
+            *(
+                f"class folder {name} in {path} is called what no class can be: rename it"
+                for name in names
+                if name.casefold() in STATUSES or len(name) > MOST_LETTERS or has_controls(name)
             ),
             *(
                 f"{path} holds {entry} {times} times: remove all but one"

@@ -26,6 +26,7 @@ from geoclass.model.classifier import Classifier
 from geoclass.model.survey import HALO, Window
 from geoclass.products.formats import AS_USUAL, DISSOLVED_FROM, FileSettings, MapFormat
 from geoclass.scene.reader import STRIP_PIXELS, Strip, read_strips
+from geoclass.scene.source import check_read
 
 STRIPS_AT_WORK = 2
 """While the last tiles of one strip are classified, those of the next are cut."""
@@ -96,7 +97,10 @@ def run_map(
     strip_pixels: int = STRIP_PIXELS,
     on_cells: Callable[[int], object] = lambda _: None,
 ) -> LandCoverMap:
-    """Classify all cells; `on_cells` is told how many more are done."""
+    """Classify all cells; `on_cells` is told how many more are done.
+
+    Raises SceneError where the scene cannot be read, or has changed since it was planned.
+    """
     classes = len(plan.contract.legend)
     grids = [plan.grid] if plan.detail is None else [plan.grid, plan.detail]
     drafts = [Draft.begin(grid, classes) for grid in grids]
@@ -106,6 +110,7 @@ def run_map(
         done = label_windows(plan, classifier, drafts, strip_pixels)
     for cells in done:
         on_cells(cells)
+    check_read(plan.source, plan.looks.masks.scl, plan.looks.masks.raster)
     drafts[-1].calm(plan.settings.calm)
     provenance = replace(plan.provenance, precision=classifier.precision)
     whole, *finer = drafts

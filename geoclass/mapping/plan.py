@@ -20,6 +20,7 @@ from geoclass.mapping.request import describe_options, fingerprint, fingerprint_
 from geoclass.mapping.settings import MapSettings
 from geoclass.model.classifier import Prediction
 from geoclass.model.survey import Survey, Window
+from geoclass.outside import redact
 from geoclass.scene.frame import Frame, FrameDemands, plan_frame
 from geoclass.scene.pixels import DOUBT_SIDE, Sample, find_collar, look_at, read_sample
 from geoclass.scene.place import Place, assign_place, find_place
@@ -156,7 +157,7 @@ def plan_map(
         "region": region and region.sha256,
     }
     doubts = (*source.warnings, *frame.warnings, *radiometry.warnings)
-    warnings = (*doubts, *_doubt_region(place, contract))
+    warnings = redact((*doubts, *_doubt_region(place, contract)))
     provenance = Provenance(
         scene=source.name,
         date=source.date,

@@ -11,8 +11,8 @@ from typing import Any
 
 from geoclass.legend import Legend
 from geoclass.mapping.settings import MapSettings
-from geoclass.scene.dataset import hide_secrets
-from geoclass.scene.source import SceneSource, spell_file
+from geoclass.outside import hide_secrets
+from geoclass.scene.source import SceneSource, identify_file, spell_file
 
 RESULT_VERSION = 6
 """Raised when the same inputs and options may give other pixels than before."""
@@ -62,7 +62,6 @@ def fingerprint(decisive: Mapping[str, Any]) -> str:
 def _identify_file(name: str | Path) -> dict[str, Any]:
     """Empty for what is no file, such as a band's name or an address."""
     try:
-        status = Path(name).stat()
+        return identify_file(Path(name).resolve())
     except (OSError, ValueError):
         return {}
-    return {"bytes": status.st_size, "modified_ns": status.st_mtime_ns}

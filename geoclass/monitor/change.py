@@ -22,6 +22,7 @@ from geoclass.monitor.files import (
 from geoclass.monitor.layers import as_days, find_firsts, outline_cells
 from geoclass.monitor.markov import Belief, find_likelihoods, form_belief, transitions_between
 from geoclass.monitor.settings import AlignSettings, SeriesSettings
+from geoclass.outside import DAMAGE
 from geoclass.products.layers import Layer, write_layers
 from geoclass.products.styles import Category, VectorStyle, list_classes, list_shares
 
@@ -205,7 +206,7 @@ def read_change(path: Path | str) -> Change:
         described = read_description(path, layer="change", item=ITEM, version=SCHEMA_VERSION)
         stack = read_stack(path, described)
         settings = parse_series_settings(described["settings"])
-    except (ValueError, KeyError, TypeError) as error:
+    except DAMAGE as error:
         raise OutputError(f"{path} is damaged ({error}): make it anew from its maps") from error
     return compare_dates(stack, settings)
 

@@ -16,12 +16,14 @@ import geoclass
 from geoclass.contract import Contract
 from geoclass.errors import OutputError, SettingsError
 from geoclass.grid import Grid
-from geoclass.landcover import LandCoverMap, Provenance
+from geoclass.landcover import FULL_SCALE, STATUS_NAMES, LandCoverMap, Provenance
 from geoclass.legend import NODATA
+from geoclass.machine import find_memory_bytes
 from geoclass.monitor.align import DatedMap, Stack, as_dated, stack_maps
 from geoclass.monitor.history import Monitoring, monitor_stack
 from geoclass.monitor.layers import build_layers
 from geoclass.monitor.settings import AlignSettings, MonitorSettings, PairRate, SeriesSettings
+from geoclass.outside import DAMAGE, parse_json
 from geoclass.products.blobs import read_blobs
 from geoclass.products.layers import read_layer_items, write_csv, write_layers
 
@@ -95,7 +97,7 @@ def read_monitor(path: Path | str) -> tuple[Stack, MonitorSettings]:
     try:
         described = read_description(path, layer="series", item=ITEM, version=SCHEMA_VERSION)
         return read_stack(path, described), read_settings(described["settings"])
-    except (ValueError, KeyError, TypeError) as error:
+    except DAMAGE as error:
         raise OutputError(f"{path} is damaged ({error}): make it anew from its maps") from error
 
 
@@ -200,13 +202,20 @@ def read_description(path: Path, *, layer: str, item: str, version: int) -> dict
     items = read_layer_items(path, layer)
     if not items or item not in items:
         raise OutputError(f"{path} is no {kind} file: give one that `geoclass {kind}` wrote")
-    described: dict[str, Any] = json.loads(items[item])
+    described: dict[str, Any] = parse_json(items[item], _FORM, what="the description", nan=True)
     if described["schema_version"] != version:
         raise OutputError(
             f"{path} is a {kind} file of schema version {described['schema_version']}, this "
             f"geoclass writes {version}: make it anew from its maps"
         )
     return described
+
+
+_FORM = {
+    "schema_version": int, "grid": dict, "contract": dict, "model": str, "radiometry": str,
+    "dates": [str], "scenes": [str], "fingerprints": [str], "missions?": [(str, None)],
+    "mismatches": [str], "settings": dict, "command?": str,
+}  # fmt: skip
 
 
 def layer_kind(item: str) -> str:
@@ -224,6 +233,16 @@ def read_stack(path: Path, described: Mapping[str, Any]) -> Stack:
         sizes = {f"{kind} {day}": math.prod(shape) for day in described["dates"]}
         return np.stack(list(read_blobs(path, sizes).values())).reshape(-1, *shape)
 
+    counts = {len(described[name]) for name in ("dates", "scenes", "fingerprints")}
+    if counts != {len(set(described["dates"]))} or 0 in counts:
+        raise ValueError("dates, scenes and fingerprints must be equally many, each date once")
+    cells = grid.rows * grid.cols * len(described["dates"])
+    if cells * (1 + 2 * len(contract.legend)) > find_memory_bytes():
+        raise ValueError(f"it is of {cells} cells of all dates, more than the memory here holds")
+    probabilities, class_id = stored("probabilities", len(contract.legend)), stored("class_id")
+    known = np.isin(np.arange(256), (*contract.legend.ids, *STATUS_NAMES))
+    if not known[class_id].all() or probabilities.max() > FULL_SCALE:
+        raise ValueError("its classes or probabilities hold numbers that mean nothing")
     return Stack(
         grid=grid,
         contract=contract,
@@ -233,8 +252,8 @@ def read_stack(path: Path, described: Mapping[str, Any]) -> Stack:
         scenes=tuple(described["scenes"]),
         fingerprints=tuple(described["fingerprints"]),
         missions=tuple(described.get("missions", [None] * len(described["dates"]))),
-        probabilities=stored("probabilities", len(contract.legend)),
-        class_id=stored("class_id"),
+        probabilities=probabilities,
+        class_id=class_id,
         mismatches=tuple(described["mismatches"]),
     )
 

@@ -54,7 +54,7 @@ def read_blobs(path: Path, sizes: Mapping[str, int]) -> dict[str, np.ndarray]:
         ):
             parts = [_find_blocks(database, name) for name in sizes]
             return dict(zip(sizes, threads.map(inflate, sizes, parts, sizes.values()), strict=True))
-    except (sqlite3.Error, zlib.error) as error:
+    except (sqlite3.Error, zlib.error, OverflowError, MemoryError) as error:
         raise OutputError(
             f"the data kept in {path} has been changed or damaged since geoclass wrote it "
             f"({error}): make the file anew"

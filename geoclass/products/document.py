@@ -11,6 +11,8 @@ from geoclass.contract import Contract
 from geoclass.errors import OutputError
 from geoclass.grid import Grid
 from geoclass.landcover import LandCoverMap, Provenance
+from geoclass.machine import find_memory_bytes
+from geoclass.outside import DAMAGE, parse_json
 from geoclass.products.formats import AS_USUAL, FileSettings
 
 SCHEMA_VERSION = 3
@@ -34,12 +36,21 @@ class Document:
     contract: Contract
     provenance: Provenance
 
+    def check_size(self) -> None:
+        """ValueError for a map that this machine's memory does not hold."""
+        cells = sum(grid.rows * grid.cols for grid in self.grids)
+        needed = cells * (len(PLANES) + 2 * len(self.contract.legend))
+        if needed > find_memory_bytes():
+            raise ValueError(f"it is of {cells} cells, more than the memory here holds")
+
     def build(self, levels: Iterable[Mapping[str, Any]]) -> LandCoverMap:
         """The map, from the arrays of each grid by name."""
         whole, *finer = [
             LandCoverMap(grid=grid, contract=self.contract, provenance=self.provenance, **arrays)
             for grid, arrays in zip(self.grids, levels, strict=True)
         ]
+        for level in (whole, *finer):
+            level.check_codes()
         return replace(whole, detail=finer[0]) if finer else whole
 
 
@@ -95,7 +106,7 @@ def parse_document(path: str, items: Mapping[str, str] | None) -> Document:
     if not items or "GEOCLASS" not in items:
         raise OutputError(f"{path} is no land-cover map of geoclass: give one that it wrote")
     try:
-        whole = json.loads(items["GEOCLASS"])
+        whole = parse_json(items["GEOCLASS"], _FORM, what="the description", nan=True)
         version = whole["schema_version"]
         if version > SCHEMA_VERSION:
             raise OutputError(
@@ -103,11 +114,22 @@ def parse_document(path: str, items: Mapping[str, str] | None) -> Document:
                 f"{SCHEMA_VERSION}: update geoclass"
             )
         grid, stride = Grid.from_json(whole["grid"]), whole.get("detail_stride")
-        return Document(
+        document = Document(
             version=version,
             grids=(grid,) if stride is None else (grid, replace(grid, stride=stride)),
             contract=Contract.from_json(whole["contract"]),
             provenance=Provenance.from_json(whole["provenance"]),
         )
-    except (ValueError, KeyError, TypeError) as error:
+        document.check_size()
+    except DAMAGE as error:
         raise OutputError(f"the description inside {path} is damaged: {error}") from error
+    return document
+
+
+_FORM = {
+    "schema_version": int,
+    "grid": dict,
+    "detail_stride?": (int, None),
+    "contract": dict,
+    "provenance": dict,
+}

@@ -20,6 +20,7 @@ from pyogrio.errors import DataLayerError, DataSourceError
 from geoclass.errors import GeoclassError, OutputError
 from geoclass.landcover import FULL_SCALE, MASK_REASONS, LandCoverMap
 from geoclass.legend import NODATA, STATUS_STYLES
+from geoclass.outside import vector_name
 from geoclass.products.document import describe_map, summarise_map
 from geoclass.products.formats import FileSettings
 from geoclass.products.qml import format_qml
@@ -131,7 +132,7 @@ def read_parquet_items(path: Path | str) -> dict[str, str]:
 def read_vector_items(path: Path | str) -> dict[str, str]:
     """Metadata items of FlatGeobuf or GeoJSON; OutputError if it cannot be opened."""
     try:
-        items: dict[str, str] = pyogrio.read_info(path)["layer_metadata"] or {}
+        items: dict[str, str] = pyogrio.read_info(vector_name(path))["layer_metadata"] or {}
     except (DataSourceError, DataLayerError) as error:
         raise OutputError(f"cannot open {path} as polygons: {error}") from error
     marks = _MARKS.findall(items.get("DESCRIPTION", ""))

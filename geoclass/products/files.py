@@ -16,6 +16,7 @@ from rasterio.errors import RasterioError
 from geoclass.errors import OutputError
 from geoclass.grid import Grid
 from geoclass.landcover import LandCoverMap
+from geoclass.outside import DAMAGE
 from geoclass.products import exports, geotiff, layers, stac
 from geoclass.products.formats import AS_USUAL, FileSettings, MapFormat, find_format
 from geoclass.products.writing import (
@@ -158,19 +159,18 @@ def write_map(
     check_placed(landcover.grid, map_format, settings=settings)
     try:
         with draft_folder(path) as folder:
-            draft = Path(folder) / f"{path.stem}.{map_format}"
-
-            def final(name: str) -> str:
-                own = name.startswith(path.name)  # map.tiff is also the draft map.tif's name
-                return name if own else name.replace(draft.name, path.name)
-
-            _ADAPTERS[map_format].write(landcover, draft, settings)
+            adapter, draft = _ADAPTERS[map_format], Path(folder) / f"map.{map_format}"
+            adapter.write(landcover, draft, settings)
+            beside = zip(
+                adapter.companions(Path(path.name)), adapter.companions(draft), strict=True
+            )
+            drafts = {path.name: draft, **{final.name: companion for final, companion in beside}}
             if settings.stac:
-                drafts = {final(f.name): f for f in Path(folder).iterdir()}
-                stac.write_items(landcover, drafts, path, map_format, settings.model_file)
+                drafts |= stac.write_items(landcover, drafts, path, map_format, settings.model_file)
+            del drafts[path.name]
             # The map last, so that it is never without its companions.
-            for companion in set(Path(folder).iterdir()) - {draft}:
-                move_into_place(companion, path.with_name(final(companion.name)))
+            for name, companion in drafts.items():
+                move_into_place(companion, path.with_name(name))
             move_into_place(draft, path)
     except (OSError, DataSourceError, DataLayerError, RasterioError) as error:
         raise OutputError(f"cannot write {path}: {error}") from error
@@ -194,14 +194,14 @@ def read_map(path: Target | str) -> LandCoverMap:
     path = parse_target(path)
     if isinstance(path, StoredPath):
         with draft_folder(path) as folder:
-            copy = Path(folder) / path.name
+            copy = Path(folder) / f"map{path.suffix}"
             path.download(copy)
             return read_map(copy)
     if not path.is_file():
         raise OutputError(f"no map at {path}: check the path")
     try:
         return _ADAPTERS[find_format(path)].read(path)
-    except (ValueError, KeyError, RasterioError) as error:
+    except (*DAMAGE, RasterioError) as error:
         raise OutputError(
             f"{path} has been changed or damaged since geoclass wrote it ({error}): map it again"
         ) from error
@@ -220,6 +220,35 @@ def read_request(
         return None
     whole = all(file.exists() for file in _list_companions(path, map_format, settings))
     return items.get("GEOCLASS_REQUEST", "") if whole else ""
+
+
+def check_companions(
+    path: Target, map_format: MapFormat, settings: FileSettings = AS_USUAL
+) -> None:
+    """Refuse to replace a style or another file beside a map that geoclass did not write there.
+
+    A stopped run may have left companions without their map: those are ours. So is what GDAL
+    has made of the names and colours beside a map of ours. Raises OutputError.
+    """
+    ours = path.exists()
+    for file in _list_companions(path, map_format, settings):
+        if not isinstance(file, Path) or not (file.exists() or file.is_symlink()):
+            continue
+        if not (_is_ours(file) or (ours and file.suffix == ".xml")):
+            raise OutputError(
+                f"{file} exists, and geoclass did not write it: give --overwrite, or move it"
+            )
+
+
+_MARKS = (b'<qgis version="3.22" styleCategories=', b"<PAMDataset>\n <PAMRasterBand", b'"geoclass:')
+"""What stands at the start of styles, names and colours, and in items of geoclass alone."""
+
+
+def _is_ours(file: Path) -> bool:
+    try:
+        return file.is_file() and any(mark in file.read_bytes() for mark in _MARKS)
+    except OSError:
+        return False
 
 
 def _list_companions(path: Target, map_format: MapFormat, settings: FileSettings) -> list[Target]:
@@ -241,7 +270,7 @@ def _read_items(path: Target, map_format: MapFormat) -> Mapping[str, str]:
             return items
     # To GDAL, a file whose connection dropped is a foreign one. Whoever fetches it can tell.
     with draft_folder(path) as folder:
-        copy = Path(folder) / path.name
+        copy = Path(folder) / f"map.{map_format}"
         path.download(copy)
         return _look_into(copy, map_format)
 

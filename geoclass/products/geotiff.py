@@ -215,6 +215,11 @@ def read_geotiff(path: Path) -> LandCoverMap:
     tiles = [_unpack_tiles(path, items, document)] if len(document.grids) > 1 else []
     with _open(path) as file:
         best = 3 + 2 * len(tiles)
+        finest = document.grids[-1]
+        if file.shape != (finest.rows, finest.cols) or {*file.dtypes} != {"uint8"}:
+            raise ValueError(f"its pixels are not {finest.rows}×{finest.cols} of uint8")
+        if file.count - best - classes not in (1, 2):
+            raise ValueError(f"it has {file.count} bands")
         wanted = (1, best, best + 1, *range(best + 2, file.count + 1))
         bands = file.read(wanted)
     planes = dict(zip(("class_id", "best_class", "valid_share"), bands, strict=False))
@@ -239,8 +244,8 @@ def _open(path: Path | str) -> rasterio.DatasetReader:
         with warnings.catch_warnings():
             # A map of ours has a georeference; other files are refused for what they lack.
             warnings.simplefilter("ignore", NotGeoreferencedWarning)
-            return rasterio.open(path)
-    except RasterioError as error:
+            return rasterio.open(path, driver="GTiff")
+    except (RasterioError, UnicodeEncodeError) as error:
         raise OutputError(f"cannot open {path} as a GeoTIFF: {error}") from error
 
 

@@ -15,6 +15,7 @@ from pyogrio.errors import DataLayerError, DataSourceError
 from geoclass.errors import OutputError
 from geoclass.grid import Grid
 from geoclass.landcover import LandCoverMap
+from geoclass.outside import vector_name
 from geoclass.products.blobs import read_blobs, write_blobs
 from geoclass.products.document import (
     PLANES,
@@ -132,7 +133,9 @@ def read_geopackage(path: Path) -> LandCoverMap:
 def read_items(path: Path | str) -> dict[str, str] | None:
     """Metadata items of a GeoPackage; OutputError if it cannot be opened."""
     try:
-        items: dict[str, str] | None = pyogrio.read_info(path, layer="landcover")["layer_metadata"]
+        items: dict[str, str] | None = pyogrio.read_info(vector_name(path), layer="landcover")[
+            "layer_metadata"
+        ]
     except DataLayerError:
         return None
     except DataSourceError as error:
@@ -173,19 +176,31 @@ def _shape_arrays(
 def _read_cells(path: Path, document: Document) -> dict[str, np.ndarray]:
     """The cells of a map of schema version 1 or 2, which had a table with a row a cell."""
     try:
-        cells = pyogrio.read_dataframe(path, layer="cells")
+        cells = pyogrio.read_dataframe(vector_name(path), layer="cells")
     except (DataLayerError, DataSourceError) as error:
         raise OutputError(f"the table of cells in {path} cannot be read: {error}") from error
     (grid,) = document.grids
     shape = (grid.rows, grid.cols)
     if len(cells) != grid.rows * grid.cols:
         raise OutputError(f"{path} has {len(cells)} cells, expected {grid.rows * grid.cols}")
-    cells = cells.sort_values(["row", "col"])
     if "mask_reason" not in cells:
         cells["mask_reason"] = 0
-    probabilities = cells[_name_probabilities(len(document.contract.legend))].to_numpy(np.uint8)
-    planes = {name: cells[name].to_numpy(np.uint8).reshape(shape) for name in PLANES}
-    return {**planes, "probabilities": probabilities.reshape(*shape, -1)}
+    places = _as_whole(cells["row"], 2**31) * grid.cols + _as_whole(cells["col"], grid.cols)
+    if not np.array_equal(np.sort(places), np.arange(len(cells))):
+        raise OutputError(f"the table of cells in {path} does not have each cell once")
+    cells = cells.iloc[np.argsort(places)]
+    names = _name_probabilities(len(document.contract.legend))
+    probabilities = np.stack([_as_whole(cells[name], 256) for name in names], axis=1)
+    planes = {name: _as_whole(cells[name], 256).astype(np.uint8).reshape(shape) for name in PLANES}
+    return {**planes, "probabilities": probabilities.astype(np.uint8).reshape(*shape, -1)}
+
+
+def _as_whole(column: pd.Series, below: int) -> np.ndarray:
+    """int64 (n,); ValueError, which names the column, for what is no whole number from 0."""
+    numbers: np.ndarray = column.to_numpy(np.float64)
+    if not ((numbers >= 0) & (numbers < below) & (numbers == np.floor(numbers))).all():
+        raise ValueError(f"{column.name} must be whole numbers from 0 to {below - 1}")
+    return numbers.astype(np.int64)
 
 
 def _areas_table(landcover: LandCoverMap) -> pd.DataFrame:
@@ -250,7 +265,9 @@ def read_layer_items(path: Path, layer: str) -> dict[str, str] | None:
     if not path.is_file():
         raise OutputError(f"no file at {path}: check the path")
     try:
-        items: dict[str, str] | None = pyogrio.read_info(path, layer=layer)["layer_metadata"]
+        items: dict[str, str] | None = pyogrio.read_info(vector_name(path), layer=layer)[
+            "layer_metadata"
+        ]
     except DataLayerError:
         return None
     except DataSourceError as error:
@@ -261,7 +278,7 @@ def read_layer_items(path: Path, layer: str) -> dict[str, str] | None:
 def read_columns(path: Path, layer: str) -> dict[str, np.ndarray]:
     """The columns of a layer or table, without geometry; OutputError where there is none."""
     try:
-        table = pyogrio.read_dataframe(path, layer=layer, read_geometry=False)
+        table = pyogrio.read_dataframe(vector_name(path), layer=layer, read_geometry=False)
     except (DataLayerError, DataSourceError) as error:
         raise OutputError(f"cannot read {layer} in {path}: {error}") from error
     return {name: table[name].to_numpy() for name in table.columns}
@@ -274,14 +291,15 @@ def read_polygons(path: Path, crs: str, name_field: str | None = None) -> list[t
     holds polygons is read; where more of them do, none would be the right one to choose.
     """
     try:
-        kinds = {name: kind or "" for name, kind in pyogrio.list_layers(path)}
-        layers = [name for name, kind in kinds.items() if "Polygon" in kind or kind == "Unknown"]
+        name = vector_name(path)
+        kinds = {title: kind or "" for title, kind in pyogrio.list_layers(name)}
+        layers = [title for title, kind in kinds.items() if "Polygon" in kind or kind == "Unknown"]
         if len(layers) > 1:
             raise OutputError(
                 f"{path} holds {len(layers)} layers of polygons, {', '.join(layers)}: "
                 "give a file with just the one that is meant"
             )
-        frame = gpd.read_file(path, layer=next(iter([*layers, *kinds]), None))
+        frame = pyogrio.read_dataframe(name, layer=next(iter([*layers, *kinds]), None))
     except (DataLayerError, DataSourceError, ValueError) as error:
         raise OutputError(f"cannot read {path} as polygons: {error}") from error
     if not isinstance(frame, gpd.GeoDataFrame) or frame.crs is None or not len(frame):

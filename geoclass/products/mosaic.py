@@ -21,6 +21,7 @@ import geoclass
 from geoclass.errors import OutputError, SettingsError
 from geoclass.landcover import LandCoverMap, credit
 from geoclass.legend import NODATA
+from geoclass.outside import vector_name
 from geoclass.products.document import MERGED
 from geoclass.products.files import holds_map, read_fingerprint
 from geoclass.products.formats import Preference
@@ -80,7 +81,7 @@ def write_mosaic(
     detailed = any(landcover.detail is not None for landcover in maps)
     try:
         with draft_folder(path) as folder:
-            draft = Path(folder) / path.name
+            draft = Path(folder) / "draft.gpkg"
             styles, sums = {}, [_sum_areas(cells.assign(cells=1))]
             if detailed:  # first, for of a file's layers QGIS draws the first on top
                 sums = []
@@ -154,7 +155,9 @@ def _patch(tiles: gpd.GeoDataFrame, landcover: LandCoverMap) -> gpd.GeoDataFrame
 def is_mosaic(path: Path) -> bool:
     """Whether `write_mosaic` wrote this file."""
     try:
-        return MERGED in (pyogrio.read_info(path, layer="landcover")["layer_metadata"] or {})
+        return MERGED in (
+            pyogrio.read_info(vector_name(path), layer="landcover")["layer_metadata"] or {}
+        )
     except (DataLayerError, DataSourceError):
         return False
 
@@ -166,7 +169,9 @@ def name_scenes_folder(path: Path) -> Path:
 
 def list_merged(path: Path) -> dict[str, str]:
     """Fingerprint → scene of the maps that `write_mosaic` merged."""
-    scenes = pyogrio.read_dataframe(path, layer="scenes", columns=["fingerprint", "scene"])
+    scenes = pyogrio.read_dataframe(
+        vector_name(path), layer="scenes", columns=["fingerprint", "scene"]
+    )
     return dict(zip(scenes["fingerprint"], scenes["scene"], strict=True))
 
 

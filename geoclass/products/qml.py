@@ -12,6 +12,7 @@ import pyogrio
 from pyogrio.errors import DataLayerError, DataSourceError
 
 from geoclass.errors import OutputError
+from geoclass.outside import vector_name
 from geoclass.products.styles import (
     Aliases,
     Category,
@@ -276,7 +277,7 @@ def write_style_table(path: Path, styles: Mapping[str, Mapping[str, VectorStyle]
 def read_style_table(path: Path) -> list[StyleText]:
     """The styles that a GeoPackage holds; OutputError where there are none."""
     try:
-        table = pyogrio.read_dataframe(path, layer=TABLE, read_geometry=False)
+        table = pyogrio.read_dataframe(vector_name(path), layer=TABLE, read_geometry=False)
     except (DataLayerError, DataSourceError) as error:
         raise OutputError(
             f"{path} holds no styles ({error}): give a map, change, monitor or sample file "

@@ -214,14 +214,17 @@ def write_items(
     target: Target,
     map_format: MapFormat,
     model_file: Path | None,
-) -> None:
+) -> dict[str, Path]:
     """Write the items of a map and, where its file is known, of its model; OSError.
+
+    The result are their drafts by the names that they will bear.
 
     `drafts` are the files of the map by the names that they will bear beside `target`; the items
     are written beside the drafts.
     """
     folder = drafts[target.name].parent
     item = describe_landcover(landcover, drafts, target, map_format)
+    written = {name_item(Path(target.name)).name: folder / "map.stac.json"}
     if model_file is not None:
         sha256 = landcover.provenance.model
         href = _relate(str(model_file), target)
@@ -229,7 +232,9 @@ def write_items(
         name = name_model_item(sha256)
         item["links"].append({"rel": "derived_from", "href": f"./{name}", "title": "Model"})
         (folder / name).write_text(_to_text(model), encoding="utf-8")
-    (folder / name_item(Path(target.name)).name).write_text(_to_text(item), encoding="utf-8")
+        written[name] = folder / name
+    (folder / "map.stac.json").write_text(_to_text(item), encoding="utf-8")
+    return written
 
 
 def describe_landcover(

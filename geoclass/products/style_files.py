@@ -7,6 +7,7 @@ from pathlib import Path
 
 from geoclass.errors import OutputError, SettingsError
 from geoclass.legend import read_legend
+from geoclass.outside import encode_name
 from geoclass.products.files import holds_map, read_map
 from geoclass.products.formats import find_format
 from geoclass.products.qml import StyleText, format_qml, format_sld, read_style_table
@@ -72,7 +73,8 @@ def _name_files(path: Path, folder: Path, styles: Sequence[StyleText]) -> dict[P
     texts = {}
     for style in styles:
         parts = [path.stem, *([style.layer] if several else []), style.name]
-        base = "_".join(parts[:1] + [part.lower().replace(" ", "_") for part in parts[1:]])
+        # Names from a file, which may be anyone's, are no paths.
+        base = "_".join(parts[:1] + [encode_name(p.lower().replace(" ", "_")) for p in parts[1:]])
         texts[folder / f"{base}.qml"] = style.qml
         texts[folder / f"{base}.sld"] = style.sld
     return texts

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
-import glob
+import hashlib
 import os
 import shutil
 import socket
@@ -17,6 +18,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from geoclass.errors import OutputError
+from geoclass.outside import check_utf8, plain_name
 
 SCHEME = "s3://"
 ELSEWHERE = ("gs://", "az://", "http://", "https://", "/vsi")
@@ -203,6 +205,24 @@ def check_folder(path: Target) -> None:
         raise OutputError(f"the folder {path.parent} cannot be written to: choose another")
     if path.is_dir():
         raise OutputError(f"{path} is a folder: give the name of a file")
+    _check_safe(path)
+
+
+def _check_safe(path: Path) -> None:
+    """Refuse links and devices, and folders whose path pyogrio reads as another; OutputError."""
+    try:
+        check_utf8(path)
+    except ValueError:
+        raise OutputError(f"the name {path} is not UTF-8: give another name") from None
+    if path.is_symlink() or (path.exists() and not (path.is_file() or path.is_dir())):
+        kind = "a link" if path.is_symlink() else "no regular file"
+        raise OutputError(f"{path} is {kind}, which is never replaced: give the name of a file")
+    draft = path.parent.absolute() / "draft.gpkg"
+    if plain_name(draft) != str(draft):
+        raise OutputError(
+            f"the path {draft.parent} has a character that libraries read as part of an address: "
+            "choose a folder without exclamation and control characters"
+        )
 
 
 def check_new(path: Path, *, suffix: str, overwrite: bool = False) -> None:
@@ -266,17 +286,27 @@ def place_drafts(path: Target) -> Path:
 
 
 def draft_folder(path: Target) -> tempfile.TemporaryDirectory[str]:
-    """A folder for what will be moved to `path`; its name says whose it is."""
+    """A folder for what will be moved to `path`; its name says whose it is.
+
+    Files in it have plain names, so that no library reads more than a name into that of `path`.
+    Raises OutputError where `path` is a link or a device.
+    """
+    if isinstance(path, Path):
+        _check_safe(path)
     return tempfile.TemporaryDirectory(
-        prefix=f".{path.name}.{_find_host()}.{os.getpid()}.", dir=place_drafts(path)
+        prefix=f".{_hash_name(path.name)}.{_find_host()}.{os.getpid()}.", dir=place_drafts(path)
     )
+
+
+def _hash_name(name: str) -> str:
+    return hashlib.sha256(name.encode(errors="surrogateescape")).hexdigest()[:16]
 
 
 def write_whole(path: Target, content: bytes) -> None:
     """Write a file that appears when it is complete; OutputError where that fails."""
     try:
         with draft_folder(path) as folder:
-            draft = Path(folder) / path.name
+            draft = Path(folder) / "draft"
             draft.write_bytes(content)
             move_into_place(draft, path)
     except OSError as error:
@@ -290,7 +320,7 @@ def claim(path: Path) -> Iterator[None]:
     Raises OutputError where another program on this machine makes one of that name.
     """
     sweep_drafts([path])
-    for draft in path.parent.glob(f".{glob.escape(path.name)}.{_find_host()}.*.*"):
+    for draft in path.parent.glob(f".{_hash_name(path.name)}.{_find_host()}.*.*"):
         pid = draft.name.rsplit(".", 2)[1]
         if pid != str(os.getpid()) and _is_at_work(draft, _find_host(), pid):
             raise OutputError(
@@ -309,7 +339,7 @@ def sweep_drafts(paths: Iterable[Target]) -> None:
     """
     names: dict[Path, set[str]] = {}
     for path in paths:
-        names.setdefault(place_drafts(path), set()).add(path.name)
+        names.setdefault(place_drafts(path), set()).add(_hash_name(path.name))
     for folder, wanted in names.items():
         for draft in folder.glob(".*.*.*.*"):
             name, host, pid, _ = draft.name[1:].rsplit(".", 3)
@@ -329,8 +359,14 @@ def _is_at_work(draft: Path, host: str, pid: str) -> bool:
 DAY_S = 24 * 60 * 60
 
 
+@functools.cache
 def _find_host() -> str:
-    return socket.gethostname().replace(".", "-")
+    """This machine and, as numbers of processes mean nothing outside it, this container."""
+    parts = [socket.gethostname()]
+    with contextlib.suppress(OSError):  # where there is no /proc
+        parts.append(Path("/proc/sys/kernel/random/boot_id").read_text())
+        parts.append(str(Path("/proc/self/ns/pid").readlink()))
+    return _hash_name(" ".join(parts))
 
 
 def _is_running(pid: int) -> bool:

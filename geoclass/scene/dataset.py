@@ -6,7 +6,6 @@ import functools
 import http.client
 import math
 import os
-import re
 import time
 import urllib.error
 import urllib.request
@@ -27,6 +26,8 @@ from rasterio.errors import NotGeoreferencedWarning, RasterioError, RasterioIOEr
 from rasterio.io import DatasetReader
 
 from geoclass.errors import SceneError
+from geoclass.outside import check_utf8, hide_secrets, is_online
+from geoclass.scene.guard import force_settings, is_remote, open_name
 
 T = TypeVar("T")
 
@@ -54,30 +55,19 @@ REMOTE_SETTINGS = {
 }
 """GDAL's options for remote files, each unless the user has set it."""
 
-# One of several addresses ends where the next of red=…,green=…,blue=… begins.
-_CHARACTER = r"""(?!,(?:red|green|blue)=)[^\s'"<>]"""
-_SECRETS = re.compile(
-    rf"(\w://)(?:(?:(?![/@]){_CHARACTER})*@)?((?:(?![?#]){_CHARACTER})*)(?:[?#](?:{_CHARACTER})*)?"
-)
-
-_REMOTE = ("/vsicurl", "/vsis3/", "/vsigs/", "/vsiaz/")
-
-
-def is_remote(name: str) -> bool:
-    """Whether GDAL reads this name, or what it is made of, over the network."""
-    return any(prefix in name for prefix in _REMOTE)
-
 
 def gdal_settings(name: str) -> dict[str, str]:
-    """Options to read a name under: our defaults, less what the user has decided."""
+    """Options to read a name under: our defaults, less what the user has decided, and our rules."""
+    forced = force_settings(name)
     if not is_remote(name):
-        return {}
+        return forced
     decided = rasterio.env.getenv() if rasterio.env.hasenv() else {}
-    return {
+    usual = {
         key: value
         for key, value in REMOTE_SETTINGS.items()
         if key not in os.environ and key not in decided
     }
+    return usual | forced
 
 
 def read_again(name: str, read: Callable[[], T], read_anew: Callable[[DatasetReader], T]) -> T:
@@ -93,7 +83,7 @@ def read_again(name: str, read: Callable[[], T], read_anew: Callable[[DatasetRea
     for left in reversed(range(TRIES)):
         time.sleep(RETRY_DELAY_S)
         try:
-            with rasterio.open(name) as fresh:
+            with open_name(name) as fresh:
                 return read_anew(fresh)
         except (RasterioError, CPLE_BaseError):
             if not left:
@@ -104,7 +94,9 @@ def read_again(name: str, read: Callable[[], T], read_anew: Callable[[DatasetRea
 @contextmanager
 def open_dataset(name: str, shown: str | None = None) -> Iterator[DatasetReader]:
     """What GDAL finds under a name; its errors become SceneError, which speaks of `shown`."""
-    shown = hide_secrets(shown or name)
+    shown, name = hide_secrets(shown or name), find_name(name)
+    if is_remote(name):
+        _check_online(shown)
     try:
         with rasterio.Env(**gdal_settings(name)):
             with warnings.catch_warnings():
@@ -123,24 +115,42 @@ def open_dataset(name: str, shown: str | None = None) -> Iterator[DatasetReader]
 def _open_again(name: str) -> DatasetReader:
     for _ in range(TRIES if is_remote(name) else 0):
         try:
-            return rasterio.open(name)
+            return open_name(name)
         except RasterioError as error:
             if not any(text in str(error) for text in DROPPED):
                 raise
             time.sleep(RETRY_DELAY_S)
-    return rasterio.open(name)
+    return open_name(name)
 
 
-def hide_secrets(address: str) -> str:
-    """A text whose addresses have lost user, password and query: signatures stand there."""
-    return _SECRETS.sub(r"\1\2", address)
+def find_name(name: str) -> str:
+    """The name by which GDAL opens what a person names: a file's is never taken for anything else.
+
+    SceneError for pipes and devices, of which one would wait for ever and one never end.
+    """
+    try:
+        path = Path(name)
+        if path.exists():
+            if not (path.is_file() or path.is_dir()):
+                raise SceneError(f"{name} is neither a file nor a folder: give a file")
+            try:
+                check_utf8(path)
+            except ValueError:
+                raise SceneError(f"{name} is not UTF-8: rename it") from None
+            return str(path.absolute())
+    except (OSError, ValueError):  # too long, or with characters that no path has
+        return name
+    return gdal_name(name) if is_address(name) else name
 
 
 def _explain(error: BaseException, name: str, shown: str) -> str:
     """GDAL's own words, which rasterio keeps in the error's cause; without VRTs and secrets."""
     lines = str(error.__cause__ or error).replace(name, shown).strip().splitlines()
     if lines and "not recognized as being in a supported file format" in lines[0]:
-        return "its format is none that GDAL knows here: give a GeoTIFF or another raster"
+        return (
+            "its format is none that is opened here (docs/scenes.md lists them): give a GeoTIFF, "
+            "or name its GDAL driver with --driver"
+        )
     return hide_secrets(lines[0]) if lines else type(error).__name__
 
 
@@ -215,12 +225,6 @@ def gdal_name(address: str) -> str:
     return prefix + (address if prefix == "/vsicurl/" else rest)
 
 
-def show_scene(scene: str) -> str:
-    """What a person named, without secrets; the ID of `ADDRESS#ID` is none."""
-    address, mark, item = scene.partition("#")
-    return hide_secrets(address) + mark + item if is_address(scene) else hide_secrets(scene)
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Probe:
     """What a server says of a file."""
@@ -229,6 +233,11 @@ class Probe:
     """Its first bytes."""
     identity: dict[str, Any]
     """Address without secrets, and bytes, ETag and time of last change as far as told."""
+
+
+def _check_online(shown: str) -> None:
+    if not is_online():
+        raise SceneError(f"{shown} lies on a network, which is not asked here: fetch it first")
 
 
 def probe_address(address: str) -> Probe:
@@ -250,6 +259,11 @@ def probe_address(address: str) -> Probe:
         "modified": headers.get("Last-Modified"),
     }
     return Probe(head=head, identity=identity | {k: v for k, v in told.items() if v})
+
+
+def identify_address(address: str) -> dict[str, Any]:
+    """What identifies a remote file now."""
+    return probe_address(address).identity
 
 
 def fetch_text(address: str) -> bytes:
@@ -284,6 +298,7 @@ def _request(
     address: str, most: int, byte_range: str | None = None
 ) -> tuple[bytes, http.client.HTTPMessage]:
     """The first `most` bytes and the headers; dropped connections are taken up again."""
+    _check_online(hide_secrets(address))
     headers = {"User-Agent": "geoclass"} | ({"Range": byte_range} if byte_range else {})
     request = urllib.request.Request(address, headers=headers)  # noqa: S310  # http(s) by now
     for left in reversed(range(FETCHES)):

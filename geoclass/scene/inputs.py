@@ -9,16 +9,17 @@ from pathlib import Path
 from typing import Any, Literal
 
 from geoclass.errors import SceneError
+from geoclass.outside import hide_secrets, redact
 from geoclass.scene.bands import BandFile, Bands, stack_bands
 from geoclass.scene.dataset import (
     MOST_JSON_BYTES,
     fetch_page,
     fetch_text,
+    find_name,
     gdal_name,
-    hide_secrets,
+    identify_address,
     is_address,
     probe_address,
-    show_scene,
 )
 from geoclass.scene.facts import SceneFacts, read_name
 from geoclass.scene.safe import ProductFiles, find_in_folder, find_in_zip, list_zip, read_product
@@ -124,7 +125,7 @@ def _find_file(path: Path) -> SceneInput:
         if is_stac(text):
             item = read_item(text, str(path.absolute()), str(path))
             return _stack_item(item, str(path), files=(path,))
-    return _take_raster(str(path), path, path.name)
+    return _take_raster(str(path.absolute()), path, path.name)
 
 
 def _find_in_collection(path: Path, item_id: str) -> SceneInput:
@@ -168,7 +169,7 @@ def _stack_product(files: ProductFiles) -> SceneInput:
 
 
 def _find_address(address: str) -> SceneInput:
-    shown = show_scene(address)
+    shown = redact(address)
     collection, _, item = address.partition("#")
     if item:
         text = choose_item(fetch_page(collection), item, shown)
@@ -196,7 +197,7 @@ def _stack_item(item: StacScene, shown: str, files: tuple[Path, ...] = ()) -> Sc
         kind="stac",
         bands=item.bands,
         files=(*files, *local),
-        addresses=tuple(probe_address(href).identity for href in remote),
+        addresses=tuple(identify_address(href) for href in remote),
         facts=item.facts,
     )
 
@@ -210,10 +211,12 @@ def _find_bands(text: str) -> SceneInput:
         raise SceneError(
             f"cannot understand {hide_secrets(text)}: expected red=FILE,green=FILE,blue=FILE"
         )
+    if any("<" in part[:1] for part in parts.values()):
+        raise SceneError(f"{hide_secrets(text)} holds XML, expected red=FILE,green=FILE,blue=FILE")
     named = zip(("red", "green", "blue"), ("B04", "B03", "B02"), strict=True)
     files = tuple(
         BandFile(
-            dataset=gdal_name(parts[color]) if is_address(parts[color]) else parts[color],
+            dataset=find_name(parts[color]),
             shown=hide_secrets(parts[color]),
             description=band,
         )
@@ -225,6 +228,6 @@ def _find_bands(text: str) -> SceneInput:
         shown=hide_secrets(text),
         name=files[0].shown.rpartition("/")[2],
         kind="bands",
-        addresses=tuple(probe_address(p).identity for p in parts.values() if is_address(p)),
+        addresses=tuple(identify_address(p) for p in parts.values() if is_address(p)),
         facts=facts,
     )

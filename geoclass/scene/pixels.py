@@ -18,8 +18,9 @@ from rasterio.warp import reproject
 from rasterio.windows import Window
 
 from geoclass.grid import Grid
-from geoclass.scene.dataset import is_remote, open_dataset, read_again
+from geoclass.scene.dataset import open_dataset, read_again
 from geoclass.scene.frame import Frame
+from geoclass.scene.guard import is_remote
 from geoclass.scene.place import WGS84, rpc_options
 from geoclass.scene.source import SceneSource
 

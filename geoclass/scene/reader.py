@@ -27,15 +27,17 @@ from geoclass.errors import SceneError
 from geoclass.grid import Grid
 from geoclass.landcover import MASK_REASONS
 from geoclass.machine import count_cores, map_ahead
+from geoclass.outside import hide_secrets
 from geoclass.scene.bands import plain_name
-from geoclass.scene.dataset import gdal_settings, hide_secrets, is_remote, open_dataset
+from geoclass.scene.dataset import find_name, gdal_settings, identify_address, open_dataset
 from geoclass.scene.frame import Frame, fit_frame
+from geoclass.scene.guard import is_remote, list_addresses, list_files
 from geoclass.scene.pixels import ReadPixels, open_pixels
 from geoclass.scene.place import find_place
 from geoclass.scene.radiometry import Radiometry
 from geoclass.scene.region import Region, read_region, take_shape
 from geoclass.scene.settings import MaskSettings
-from geoclass.scene.source import SceneSource
+from geoclass.scene.source import SceneSource, identify_file
 
 SCL_CODES = {"saturated": (1,), "shadow": (3,), "cloud": (8, 9), "cirrus": (10,), "snow": (11,)}
 """Sen2Cor's codes; 0 is no data, 2 are slopes in shade, 4 … 7 are land and water."""
@@ -109,16 +111,16 @@ def _own_band(source: SceneSource, dataset: DatasetReader, band: int) -> SceneSo
 
 def _open_plane(name: str, source: SceneSource) -> SceneSource:
     """A raster's first band, as a scene of three such."""
+    name = find_name(name)
     with open_dataset(name) as dataset:
         if dataset.count == 0:
             raise SceneError(f"{name} has no band that could mask: give a raster of one band")
         path = Path(name)
-        status = path.stat() if path.is_file() else None
         return replace(
             source,
             dataset=name,
             shown=hide_secrets(name),
-            name=path.name,
+            name=Path(hide_secrets(name)).name,
             height=dataset.height,
             width=dataset.width,
             transform=dataset.transform,
@@ -130,9 +132,10 @@ def _open_plane(name: str, source: SceneSource) -> SceneSource:
             nodata=dataset.nodata,
             block_height=dataset.block_shapes[0][0],
             always_valid=True,
-            identity={"path": name, "bytes": status.st_size, "modified_ns": status.st_mtime_ns}
-            if status
-            else {"path": hide_secrets(name)},
+            identity={"files": [identify_file(file) for file in sorted(list_files(path))]}
+            if path.is_file()
+            else {"files": [identify_address(a) for a in list_addresses(name)]}
+            | {"path": hide_secrets(name)},
         )
 
 

@@ -16,6 +16,7 @@ from pyogrio.errors import DataLayerError, DataSourceError, FeatureError
 from pyproj.exceptions import CRSError, ProjError
 
 from geoclass.errors import SceneError, SettingsError
+from geoclass.outside import vector_name
 from geoclass.scene.settings import Bounds, FrameSettings
 
 EDGE_POINTS = 21
@@ -115,7 +116,7 @@ def read_polygons(
     """
     try:
         layer = _choose_layer(path, column, layer)
-        fields = list(pyogrio.read_info(path, layer=layer)["fields"])
+        fields = list(pyogrio.read_info(vector_name(path), layer=layer)["fields"])
         if column is not None and column not in fields:
             raise SceneError(
                 f"{path} has no column {column!r}, but {', '.join(fields) or 'none'}: "
@@ -123,7 +124,7 @@ def read_polygons(
             )
         columns = [] if column is None else [column]
         meta, _, shapes, values = pyogrio.raw.read(
-            path, layer=layer, columns=columns, force_2d=True
+            vector_name(path), layer=layer, columns=columns, force_2d=True
         )
         polygons = shapely.make_valid(shapely.from_wkb(shapes))
     except (DataSourceError, DataLayerError, FeatureError, ValueError, shapely.GEOSException) as e:
@@ -142,7 +143,7 @@ def read_polygons(
 
 def _choose_layer(path: Path, column: str | None, layer: str | None) -> str | None:
     """The layer to read; None, which is the only one, where there are not several."""
-    kinds = {str(name): kind for name, kind in pyogrio.list_layers(path)}
+    kinds = {str(name): kind for name, kind in pyogrio.list_layers(vector_name(path))}
     names = ", ".join(kinds)
     if layer is not None:
         if layer not in kinds:
@@ -161,7 +162,11 @@ def _choose_layer(path: Path, column: str | None, layer: str | None) -> str | No
     spatial = [name for name, kind in kinds.items() if kind is not None]
     if len(spatial) == 1:  # beside tables, such as QGIS keeps styles in
         return spatial[0]
-    fit = [name for name in spatial if column in pyogrio.read_info(path, layer=name)["fields"]]
+    fit = [
+        name
+        for name in spatial
+        if column in pyogrio.read_info(vector_name(path), layer=name)["fields"]
+    ]
     if len(fit) != 1:
         raise SettingsError(
             f"{path} has {len(kinds)} layers ({names}), {len(fit) or 'none'} with "

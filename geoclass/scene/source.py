@@ -16,13 +16,13 @@ from rasterio.enums import ColorInterp, MaskFlags
 from rasterio.io import DatasetReader
 
 from geoclass.errors import SceneError
+from geoclass.outside import hide_secrets, parse_json
 from geoclass.scene.bands import Bands, choose_bands
-from geoclass.scene.dataset import hide_secrets, open_dataset
+from geoclass.scene.dataset import identify_address, open_dataset
 from geoclass.scene.facts import SceneFacts, Triple, describe_scaling, read_tags
+from geoclass.scene.guard import list_addresses, list_files, list_members
 from geoclass.scene.inputs import Kind, SceneInput, find_input
-
-_COMPANIONS_LEFT_OUT = (".aux.xml", ".ovr")
-"""Written beside a scene by those who look at it: they do not make it another scene."""
+from geoclass.scene.safe import check_members
 
 _COLOR_MARK = re.compile("((?:^|,)(?:red|green|blue)=)")
 
@@ -182,10 +182,10 @@ def _pick(values: Sequence[float], bands: Bands) -> Triple:
 def _list_files(found: SceneInput, dataset: DatasetReader) -> tuple[Path, ...]:
     """What the input is known to consist of, and what GDAL says it reads: masks, parts of a VRT."""
     files = dict.fromkeys(path.resolve() for path in found.files)
-    for name in dataset.files:
-        path = Path(name)
-        if not name.endswith(_COMPANIONS_LEFT_OUT) and path.is_file():
-            files[path.resolve()] = None
+    for path in map(Path, dataset.files):
+        if path.is_file():
+            parts = sorted(list_files(path)) if dataset.driver == "VRT" else [path]
+            files |= dict.fromkeys(part.resolve() for part in parts)
     return tuple(files)
 
 
@@ -193,10 +193,10 @@ def identify(found: SceneInput, files: Sequence[Path]) -> dict[str, Any]:
     """What tells whether a scene is still the same, as JSON; however it was typed."""
     collection, item = _split_item(found)
     if collection is None:
-        parts = [*map(_identify_file, files), *found.addresses]
+        parts = [*map(identify_file, files), *found.addresses]
         return parts[0] if len(parts) == 1 else {"path": _spell(found), "files": parts}
     # Of a collection only this item counts: others come and go.
-    assets = [_identify_file(path) for path in files if path != collection]
+    assets = [identify_file(path) for path in files if path != collection]
     status = collection.stat()
     hashes = _hash_items(collection, status.st_size, status.st_mtime_ns)
     return {
@@ -218,16 +218,55 @@ def _split_item(found: SceneInput) -> tuple[Path | None, str]:
 def _hash_items(collection: Path, _bytes: int, _modified_ns: int) -> dict[str, str]:
     """SHA-256 of each item of a collection, without secrets; kept, as all are asked for."""
     hashes = dict[str, str]()
-    for item in json.loads(collection.read_bytes())["features"]:
+    for item in parse_json(collection.read_bytes(), {"features": list})["features"]:
         if isinstance(item, dict) and item.get("id") is not None:
             text = hide_secrets(json.dumps(item, sort_keys=True))
             hashes.setdefault(str(item["id"]), hashlib.sha256(text.encode()).hexdigest())
     return hashes
 
 
-def _identify_file(path: Path) -> dict[str, Any]:
+def identify_file(path: Path) -> dict[str, Any]:
+    """What tells whether a local file is still the same; the time of change nobody can set."""
     status = path.stat()
-    return {"path": str(path), "bytes": status.st_size, "modified_ns": status.st_mtime_ns}
+    return {
+        "path": str(path),
+        "bytes": status.st_size,
+        "modified_ns": status.st_mtime_ns,
+        "changed_ns": status.st_ctime_ns,
+    }
+
+
+def is_unchanged(source: SceneSource) -> bool:
+    """Whether the files that a scene was found to consist of are still those.
+
+    Of remote ones it is asked where the server said what tells: an ETag, a size or a time.
+    """
+    asked = {part["path"]: part for part in map(identify_address, list_addresses(source.dataset))}
+    for part in source.identity.get("files", [source.identity]):
+        local = "modified_ns" in part
+        now = _identify_again(part) if local else asked.get(part["path"], {})
+        # What a server does not say now, it may say later.
+        if (local and now != part) or any(part.get(key, now[key]) != now[key] for key in now):
+            return False
+    return True
+
+
+def _identify_again(part: Mapping[str, Any]) -> Mapping[str, Any]:
+    try:
+        return identify_file(Path(part["path"]))
+    except OSError:
+        return {}
+
+
+def check_read(*sources: SceneSource | None) -> None:
+    """After the last read: SceneError where what was read is not what was looked at, or damaged."""
+    for source in sources:
+        if source is None:
+            continue
+        if not is_unchanged(source):
+            raise SceneError(f"{source.shown} was changed while it was read: do it again")
+        for archive, members in list_members(source.dataset).items():
+            check_members(archive, members)
 
 
 def _spell(found: SceneInput) -> str:

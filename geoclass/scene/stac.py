@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from geoclass.errors import SceneError
+from geoclass.outside import DAMAGE, check_form, parse_json
 from geoclass.scene.bands import RED_GREEN_BLUE, BandFile, Bands
 from geoclass.scene.dataset import gdal_name, is_address
 from geoclass.scene.facts import (
@@ -30,6 +31,18 @@ _PRODUCT_KEYS = ("s2:product_uri", "sentinel:product_id")
 _PICTURES = {"visual", "overview", "thumbnail", "preview", "rendered_preview"}
 """Roles and keys of assets that are stretched for the eye."""
 _COLORS = ("red", "green", "blue")
+
+_BANDS = (None, list)
+_ASSET = {
+    "href": str,
+    "roles?": (None, list),
+    "gsd?": (None, float),
+    "bands?": _BANDS,
+    "eo:bands?": _BANDS,
+    "raster:bands?": _BANDS,
+}
+_ITEM = {"id": str, "properties": dict, "assets": {str: _ASSET}, "links?": [dict]}
+"""As far as it is read; the rest is pystac's."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,13 +72,17 @@ def is_stac(text: bytes) -> bool:
 def choose_item(text: bytes, item_id: str, shown: str) -> bytes:
     """The JSON of one item of a collection of items; SceneError where it is not there."""
     try:
-        features = json.loads(text)["features"]
-        chosen = next((f for f in features if str(f["id"]) == item_id), None)
-    except (ValueError, KeyError, TypeError) as error:
-        raise SceneError(f"{shown} is no item of a STAC ItemCollection: check the file") from error
-    if chosen is None:
-        raise SceneError(f"there is no item {shown}: check its id")
-    return json.dumps(chosen).encode()
+        features = parse_json(text, {"features": list}, what="the collection")
+    except ValueError as error:
+        raise SceneError(
+            f"{shown} is no item of a STAC ItemCollection ({error}): check the file"
+        ) from error
+    chosen = [
+        f for f in features["features"] if isinstance(f, dict) and str(f.get("id")) == item_id
+    ]
+    if len(chosen) != 1:
+        raise SceneError(f"there are {len(chosen) or 'no'} items {shown}, expected one: check ids")
+    return json.dumps(chosen[0]).encode()
 
 
 def read_item(text: bytes, base: str, shown: str) -> StacScene:
@@ -73,7 +90,17 @@ def read_item(text: bytes, base: str, shown: str) -> StacScene:
 
     Raises SceneError where it is no item, or does not say where red, green and blue are.
     """
-    item = _parse(text, base, shown)
+    try:
+        return _read(_parse(text, base, shown), base, shown)
+    # pystac trusts the form of what it reads, too: any error means another one.
+    except DAMAGE as error:
+        raise SceneError(
+            f"{shown} is not a STAC item ({type(error).__name__}: {error}): "
+            "give the JSON of one item, not of a catalogue or collection"
+        ) from error
+
+
+def _read(item: pystac.Item, base: str, shown: str) -> StacScene:
     keys, bands = _find_whole(item) or (
         tuple(_find_band(item, color, shown) for color in range(3)),
         None,
@@ -106,30 +133,20 @@ def to_gdal(href: str) -> str:
 def _parse(text: bytes, base: str, shown: str) -> pystac.Item:
     import pystac
 
+    data = parse_json(text, {"type?": str}, what="the item")
+    if data.get("type") == "FeatureCollection":
+        raise SceneError(
+            f"{shown} is a collection of items: "
+            "name one as FILE#ID or ADDRESS#ID, or save it as a file of its own"
+        )
+    check_form(data, _ITEM, "the item")
     try:
-        data = json.loads(text)
-        if isinstance(data, dict) and data.get("type") == "FeatureCollection":
-            raise SceneError(
-                f"{shown} is a collection of {len(data.get('features', []))} items: "
-                "name one as FILE#ID or ADDRESS#ID, or save it as a file of its own"
-            )
         with warnings.catch_warnings():
             # Of extensions that say nothing about bands, brought to their newest form.
             warnings.simplefilter("ignore")
             return pystac.Item.from_dict(data, href=base)
-    # pystac trusts the form of what it reads: any error of its own means another form.
-    except (
-        pystac.STACError,
-        pystac.STACTypeError,
-        ValueError,
-        KeyError,
-        TypeError,
-        AttributeError,
-    ) as error:
-        raise SceneError(
-            f"{shown} is not a STAC item ({type(error).__name__}: {error}): "
-            "give the JSON of one item, not of a catalogue or collection"
-        ) from error
+    except (pystac.STACError, pystac.STACTypeError) as error:
+        raise ValueError(error) from error
 
 
 def _bands_of(asset: pystac.Asset) -> list[Mapping[str, Any]]:
@@ -182,6 +199,8 @@ def _resolve(asset: pystac.Asset, base: str, shown: str) -> str:
     href = asset.get_absolute_href() or asset.href
     if is_address(href):
         return href
+    if "/vsi" in href:
+        raise SceneError(f"{shown} refers to {href}, which no item may: give its files themselves")
     if not is_address(base) and "://" not in href:
         return str(Path(href).absolute())
     if not is_address(base) and href.startswith("file://"):

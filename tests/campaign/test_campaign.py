@@ -7,7 +7,6 @@ import json
 import os
 import random
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -33,6 +32,7 @@ from geoclass.errors import Cancelled, GeoclassError, OutputError, SettingsError
 from geoclass.landcover import LandCoverMap
 from geoclass.mapping.settings import MapSettings
 from geoclass.products.files import read_map
+from geoclass.products.writing import draft_folder
 from geoclass.scene.settings import FrameSettings, MaskSettings
 from tests.conftest import paint
 from tests.scene.server import serve
@@ -215,10 +215,13 @@ def test_settings_that_fit_no_scene_are_refused_once(
 
 def test_drafts_of_summaries_are_swept(scenes: Path, tmp_path: Path) -> None:
     out = tmp_path / "maps"
-    host = socket.gethostname().replace(".", "-")
-    left = [out / f".{name}.{host}.99999999.x" for name in ("summary.json", "failures.csv")]
+    out.mkdir()
+    left = []
+    for name in ("summary.json", "failures.csv"):
+        with draft_folder(out / name) as folder:
+            left.append(Path(folder.replace(f".{os.getpid()}.", ".99999999.")))
     for folder in left:
-        folder.mkdir(parents=True)
+        folder.mkdir()
     run(scenes, out)
     assert not any(folder.exists() for folder in left)
 

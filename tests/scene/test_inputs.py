@@ -195,11 +195,16 @@ def test_spelling_does_not_change_identity(
     assert open_scene(turned).identity != open_scene(names).identity
 
 
-def test_statistics_beside_a_scene_do_not_change_its_identity(make_scene: Make) -> None:
-    path = make_scene(PIXELS)
+@pytest.mark.parametrize("suffix", [".aux.xml", ".msk", ".ovr"])
+def test_what_gdal_reads_beside_a_scene_belongs_to_its_identity(
+    make_scene: Make, suffix: str
+) -> None:
+    path, beside = make_scene(PIXELS), make_scene(PIXELS[:1] // 3000, f"scene.tif{suffix}")
+    if suffix == ".aux.xml":
+        beside.write_text("<PAMDataset></PAMDataset>")
     before = open_scene(path).identity
-    path.with_name("scene.tif.aux.xml").write_text("<PAMDataset></PAMDataset>")
-    assert open_scene(path).identity == before
+    beside.touch()
+    assert open_scene(path).identity != before
 
 
 @pytest.mark.parametrize("text", ["", "NONE:x", "a" * 5000, "nul\0byte.tif", "/vsimem/none.tif"])

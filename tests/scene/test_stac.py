@@ -162,7 +162,7 @@ def test_search_results(tmp_path: Path) -> None:
     path = tmp_path / "items.json"
     item = describe({})
     path.write_text(json.dumps({"type": "FeatureCollection", "features": [item, item]}))
-    with pytest.raises(SceneError, match="collection of 2 items"):
+    with pytest.raises(SceneError, match="is a collection of items"):
         open_scene(path)
 
 

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -33,7 +31,7 @@ class _Scene:
 
 
 class Pictures:
-    """Finds and reads them: among the scenes given, else where a map says that it comes from."""
+    """Finds and reads them among the scenes given, and nowhere else: a map may name anything."""
 
     def __init__(self, scenes: Sequence[str], steps: int) -> None:
         """`steps` is the number of pictures to come: many are smaller. SceneError."""
@@ -45,16 +43,9 @@ class Pictures:
     def find_for_map(self, landcover: LandCoverMap, day: date | None) -> Picture | None:
         """The scene of a map; None where there is none that can be read."""
         scene, certain = self._choose([landcover.provenance.scene], day)
-        if scene is not None:
-            return self._take(scene, landcover.grid, certain=certain, landcover=landcover)
-        path = find_source(landcover.provenance.source)
-        if path is None:
+        if scene is None:
             return None
-        try:
-            pixels = read_quicklook(path, landcover, self._side)
-        except SceneError:
-            return None
-        return Picture(pixels=pixels, label=_say(landcover.provenance.scene, day))
+        return self._take(scene, landcover.grid, certain=certain, landcover=landcover)
 
     def find_for_grid(self, grid: Grid, names: Sequence[str], day: date) -> Picture | None:
         """The scene of a day of which only the names of files are known."""
@@ -99,25 +90,6 @@ class Pictures:
             return None
         self._unused.pop(scene.path, None)
         return Picture(pixels=self._read[key], label=_say(scene.name, scene.day))
-
-
-def find_source(source: Mapping[str, Any]) -> str | None:
-    """The local file that a map says it was made of, if it is still there and unchanged."""
-    path = source.get("path")
-    if not path or "://" in str(path):
-        return None
-    parts = source.get("files", [source])
-    return str(path) if all(_is_unchanged(part) for part in parts) else None
-
-
-def _is_unchanged(part: Any) -> bool:
-    try:
-        status = Path(part["path"]).stat()
-    except (OSError, TypeError, KeyError):
-        return False
-    return bool(
-        status.st_size == part.get("bytes") and status.st_mtime_ns == part.get("modified_ns")
-    )
 
 
 def _look_at(path: str) -> _Scene:

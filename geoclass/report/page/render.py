@@ -21,6 +21,7 @@ from geoclass.monitor import change, files
 from geoclass.monitor.change import Change, read_change
 from geoclass.monitor.files import read_description, read_monitor
 from geoclass.monitor.history import Monitoring, monitor_stack
+from geoclass.outside import offline
 from geoclass.products.files import holds_map, read_map
 from geoclass.products.layers import read_columns, read_layer_items
 from geoclass.products.mosaic import READABLE, find_maps
@@ -122,11 +123,12 @@ def write_report(
 ) -> None:
     """Write a page of maps, change and monitor files, whole or not at all.
 
-    `scenes` lie behind the maps; without them, those that maps say they were made of, where they
-    are still there. Raises OutputError for files that geoclass did not write and where the page
-    cannot be written, SceneError for scenes that cannot be read or show none of the maps.
+    `scenes` lie behind the maps; what maps say they were made of is not opened, and no network is
+    asked. Raises OutputError for files that geoclass did not write and where the page cannot be
+    written, SceneError for scenes that cannot be read, lie on a network or show none of the maps.
     """
-    sheets = read_sheets([Path(path) for path in paths], scenes)
+    with offline():
+        sheets = read_sheets([Path(path) for path in paths], scenes)
     write_whole(Path(output), render_page(sheets, title).encode())
 
 

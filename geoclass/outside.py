@@ -1,0 +1,316 @@
+"""What comes from outside: names, addresses and texts that nobody here has written.
+
+Every such thing is taken in by a function of this module, so that the rules stand in one place.
+docs/security.md says what they guarantee.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import zipfile
+import zlib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from pathlib import Path
+from reprlib import repr as shorten
+from typing import Any
+from urllib.parse import quote
+
+# ---- Names of files ----
+
+MOST_NAME_BYTES = 200
+"""Of a name that is made from a scene's: file systems take 255, and suffixes are added."""
+
+# `%` only where it begins an escape, so that no two texts get one name.
+_UNSAFE = re.compile(
+    r'[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff/\\:;?!#*"<>|]|%(?=[0-9A-Fa-f]{2})|^[.~ -]|[. ]$'
+)
+
+
+def encode_name(text: str) -> str:
+    """A text as one part of a file name: what libraries or systems may parse is percent-encoded.
+
+    No two texts get one name, but for those that are cut because they are too long.
+    """
+    name = _UNSAFE.sub(lambda found: _escape(found[0]), text) or "_"
+    while len(name.encode()) > MOST_NAME_BYTES:
+        name = name[:-1]
+    return name
+
+
+def _escape(character: str) -> str:
+    # `quote` never escapes `.`, `-` and `~`; a lone surrogate stands for a byte that is no UTF-8.
+    escaped = "".join(f"%{byte:02X}" for byte in character.encode(errors="surrogatepass"))
+    return (
+        quote(character, errors="surrogateescape") if "\udc80" <= character <= "\udcff" else escaped
+    )
+
+
+# ---- Vector files ----
+
+# What zipfile raises for damaged, cut, encrypted, oddly compressed and oddly named archives.
+BAD_ZIP = (
+    zipfile.BadZipFile,
+    zlib.error,
+    EOFError,
+    NotImplementedError,
+    RuntimeError,
+    UnicodeDecodeError,
+)
+
+_HEAD_BYTES = 4096
+_MOST_MEMBERS = 1000
+_VECTOR_HEADS = (b"SQLite format 3\0", b"{", b"[", b"fgb", b"\x00\x00\x27\x0a")
+"""GeoPackage, GeoJSON, FlatGeobuf and shapefile; KML is told by its first element."""
+_REFERRING = (b"<OGR", b"<VRT", b"gdal_streamed_alg")
+"""What marks files that are made of other files, of hosts, or of commands."""
+
+
+def vector_name(path: Path | str) -> str:
+    """The name under which pyogrio opens a vector file, and no other file and no host.
+
+    A `Path` must be a regular file of a format that refers to nothing else: GeoPackage, GeoJSON,
+    FlatGeobuf, shapefile, KML or a zip of them. Text is a name of GDAL's own and opened as it is.
+    Raises pyogrio's DataSourceError, which says why not.
+    """
+    import pyogrio
+    from pyogrio.errors import DataSourceError
+
+    # The only name that GDAL may ask a server for: none of those that a file may hold.
+    allowed = path if isinstance(path, str) else ""
+    pyogrio.set_gdal_config_options({"CPL_VSIL_CURL_ALLOWED_FILENAME": allowed})
+    if isinstance(path, str):
+        return path
+    if not path.is_file():  # a pipe would wait for ever, a device never end
+        raise DataSourceError("there is no regular file of that name: check the path")
+    try:
+        check_utf8(path)
+        heads = _read_heads(path)
+    except (OSError, ValueError, *BAD_ZIP) as error:
+        raise DataSourceError(f"it cannot be read ({error}): check it") from error
+    if not any(map(_is_vector, heads)) or any(map(_refers, heads)):
+        raise DataSourceError(
+            "it is none of GeoPackage, GeoJSON, FlatGeobuf, shapefile and KML: convert it to one"
+        )
+    return plain_name(path)
+
+
+def plain_name(path: Path) -> str:
+    """A file's path in words that pyogrio passes on whole.
+
+    pyogrio reads `;`, `?`, `!` and more in a name as parts of a URI, and would open another file.
+    """
+    from pyogrio.util import vsi_path
+
+    whole = str(path.absolute())
+    if whole.lower().endswith(".zip"):
+        return f"/vsizip/{{{whole}}}"
+    return whole if vsi_path(whole) == whole else f"/vsisubfile/0,{whole}"
+
+
+def check_utf8(path: Path) -> None:
+    """ValueError for a path that libraries cannot be told of."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        raise ValueError("its name is not UTF-8: rename it") from None
+
+
+def _read_heads(path: Path) -> list[bytes]:
+    """The first bytes of a file, or of the files in a zip."""
+    with path.open("rb") as file:
+        head = file.read(_HEAD_BYTES)
+    if not head.startswith(b"PK"):
+        return [head]
+    with zipfile.ZipFile(path) as archive:
+        entries = archive.infolist()
+        if len(entries) > _MOST_MEMBERS:
+            raise ValueError(f"{len(entries)} files in a zip, expected at most {_MOST_MEMBERS}")
+        heads = []
+        for entry in entries:
+            with archive.open(entry) as member:
+                heads.append(member.read(_HEAD_BYTES))
+    return heads
+
+
+def _is_vector(head: bytes) -> bool:
+    text = head.lstrip(b"\xef\xbb\xbf \t\r\n")
+    return text.startswith(_VECTOR_HEADS) or (text.startswith(b"<") and b"<kml" in text)
+
+
+def _refers(head: bytes) -> bool:
+    return any(mark.lower() in head.lower() for mark in _REFERRING)
+
+
+# ---- Secrets ----
+
+# One of several addresses ends where the next of red=…,green=…,blue=… begins.
+_CHARACTER = r"""(?!,(?:red|green|blue)=)[^\s'"<>]"""
+_ADDRESS = re.compile(
+    rf"(\w://|\b(?:https?|ftp):/)(?:(?:(?![/@]){_CHARACTER})*@)?((?:(?![?#]){_CHARACTER})*)(?:[?#](?:{_CHARACTER})*)?"
+)
+_KEY = re.compile(
+    r"(?i)(?<![\w-])((?:x-(?:amz|goog|ms)-[\w-]+|sig|signature|[\w-]*token|api[-_]?key|[\w-]*secret"
+    r"|password|passwd|pwd|[\w-]*userpwd|header\.[\w-]+|aws[\w-]+key\w*)=)[^&\s,;'\"<>]+"
+)
+_HEADER = re.compile(r"(?i)(authorization:\s*\w+\s+|\bbearer\s+)[\w.~+/=-]{8,}")
+
+
+def hide_secrets(text: str) -> str:
+    """A text whose addresses have lost user, password and query, and whose keys their values."""
+    return _hide_keys(_ADDRESS.sub(r"\1\2", text))
+
+
+def _hide_keys(text: str) -> str:
+    return _HEADER.sub(r"\1…", _KEY.sub(r"\1…", text))
+
+
+_ITEM = re.compile(r"(\S+://[^\s#]*)(#[^\s#?=&]+)")
+"""`ADDRESS#ID`, whose ID is no secret."""
+
+
+def redact(value: Any) -> Any:
+    """Plain data as JSON has them, fit for files, terminals and logs: no secrets, no controls."""
+    if isinstance(value, str):
+        address, item = found.groups() if (found := _ITEM.fullmatch(value)) else (value, "")
+        return printable(hide_secrets(address) + item)
+    if isinstance(value, Mapping):
+        return {key: redact(part) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(map(redact, value))
+    return value
+
+
+_CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]")
+"""What moves a terminal's cursor, turns the reading direction, ends a line or is no XML."""
+
+
+def printable(text: str) -> str:
+    """A text whose controls, and bytes that are no UTF-8, are spelt out; line ends stay."""
+    return _CONTROLS.sub(
+        lambda found: "\n" if found[0] == "\n" else found[0].encode("unicode_escape").decode(), text
+    )
+
+
+def has_controls(text: str) -> bool:
+    """Whether a text has what no name or title may have."""
+    return _CONTROLS.search(text) is not None
+
+
+# ---- The network ----
+
+_online: ContextVar[bool] = ContextVar("online", default=True)
+
+
+@contextmanager
+def offline() -> Iterator[None]:
+    """Within, no address is opened, whoever names it; only what runs in the caller's thread."""
+    before = _online.set(False)
+    try:
+        yield
+    finally:
+        _online.reset(before)
+
+
+def is_online() -> bool:
+    """Whether addresses may be opened."""
+    return _online.get()
+
+
+# ---- Structures ----
+
+MOST_JSON_BYTES = 20_000_000
+MOST_LEVELS = 40
+
+DAMAGE = (
+    ValueError, KeyError, TypeError, IndexError, AttributeError, ArithmeticError, RecursionError,
+    MemoryError,
+)  # fmt: skip
+"""What code raises that is given a structure of another form than it was made for."""
+
+Form = Any
+"""A type, None, several of these in a tuple, or how each part of a list or object looks.
+
+`[int]` is a list of whole numbers, `{"a": str, "b?": None}` an object that has `a` and perhaps `b`,
+among others, and `{str: int}` one of nothing but whole numbers.
+"""
+
+
+def parse_json(
+    text: str | bytes, form: Form = object, *, what: str = "it", nan: bool = False
+) -> Any:
+    """JSON of a form; ValueError, which names the field, for any other, too deep or too large.
+
+    `nan` says whether NaN and Infinity are numbers.
+    """
+    if len(text) > MOST_JSON_BYTES:
+        raise ValueError(f"{what} has more than {MOST_JSON_BYTES / 1e6:.0f} MB")
+    try:
+        data = json.loads(text, parse_constant=None if nan else _refuse_constant)
+    except RecursionError:
+        raise ValueError(f"{what} is nested too deep") from None
+    check_form(data, form, what)
+    return data
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is no number")
+
+
+def check_form(value: Any, form: Form, what: str, level: int = 0) -> None:
+    """ValueError, which names the field, where a value is not of a form; see `Form`."""
+    if level > MOST_LEVELS:
+        raise ValueError(f"{what} is nested more than {MOST_LEVELS} levels deep")
+    if isinstance(form, dict):
+        _check_object(value, form, what, level)
+    elif isinstance(form, list):
+        _expect(isinstance(value, list), what, "a list", value)
+        for number, part in enumerate(value):
+            check_form(part, form[0], f"{what}[{number}]", level + 1)
+    elif form is object:  # anything, but not too deep
+        parts = value.values() if isinstance(value, dict) else value
+        for part in parts if isinstance(value, dict | list) else ():
+            check_form(part, object, what, level + 1)
+        if isinstance(value, str):
+            _expect(not _SURROGATE.search(value), what, "text without halves of characters", value)
+    else:
+        kinds = form if isinstance(form, tuple) else (form,)
+        names = " or ".join("null" if kind is None else _KINDS[kind] for kind in kinds)
+        _expect(any(_is_kind(value, kind) for kind in kinds), what, names, value)
+        check_form(value, object, what, level)
+
+
+_SURROGATE = re.compile("[\\ud800-\\udfff]")
+_KINDS = {str: "a text", int: "a whole number", float: "a number", dict: "an object",
+          list: "a list", bool: "true or false"}  # fmt: skip
+
+
+def _is_kind(value: Any, kind: type | None) -> bool:
+    if kind is None or value is None:
+        return value is kind
+    if isinstance(value, bool):  # which Python takes for a whole number
+        return kind is bool
+    return isinstance(value, (int, float) if kind is float else kind)
+
+
+def _check_object(value: Any, form: dict[Any, Form], what: str, level: int) -> None:
+    _expect(isinstance(value, dict), what, "an object", value)
+    if str in form:
+        for key, part in value.items():
+            check_form(part, form[str], f"{what}.{shorten(key)}", level + 1)
+        return
+    for key, part in form.items():
+        name = key.removesuffix("?")
+        if name in value:
+            check_form(value[name], part, f"{what}.{name}", level + 1)
+        elif name == key:
+            raise ValueError(f"{what} has no {name}")
+    for name in value.keys() - {key.removesuffix("?") for key in form}:
+        check_form(value[name], object, f"{what}.{shorten(name)}", level + 1)
+
+
+def _expect(holds: bool, what: str, words: str, value: Any) -> None:
+    if not holds:
+        raise ValueError(f"{what} must be {words}, got {shorten(value)}")

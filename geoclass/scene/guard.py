@@ -1,0 +1,164 @@
+"""What GDAL may open: which formats from where, and nothing that a file refers to elsewhere."""
+
+from __future__ import annotations
+
+import functools
+import os
+import re
+from pathlib import Path
+from xml.etree.ElementTree import Element, ParseError
+
+import rasterio
+from defusedxml import DefusedXmlException
+from defusedxml.ElementTree import fromstring
+from rasterio.errors import RasterioIOError
+from rasterio.io import DatasetReader
+
+CLOSED_DRIVERS = ("GTiff", "JP2OpenJPEG", "JP2ECW", "JP2KAK", "JP2MrSID", "JPEG", "PNG")
+"""Of formats whose pixels lie in the file itself: all that is opened in zips and over networks."""
+
+LOCAL_DRIVERS = (
+    *CLOSED_DRIVERS, "BMP", "EHdr", "ENVI", "GIF", "GPKG", "HDF5", "HDF5Image", "HFA", "netCDF",
+    "NITF", "WEBP",
+)  # fmt: skip
+"""Of local files, beside VRT."""
+
+DRIVERS_VARIABLE = "GEOCLASS_DRIVERS"
+"""Environment: names of further drivers, with commas between; `--driver` sets it."""
+
+REMOTE_PREFIXES = ("/vsicurl", "/vsis3/", "/vsigs/", "/vsiaz/")
+
+_OFFLINE = {
+    # No name at all may be fetched, whatever a file refers to,
+    "CPL_VSIL_CURL_ALLOWED_FILENAME": "",
+    # nor any service be asked.
+    "GDAL_HTTP_PROXY": "http://0.0.0.0:0",
+    "GDAL_HTTPS_PROXY": "http://0.0.0.0:0",
+}
+_NO_CODE = {"GDAL_VRT_ENABLE_PYTHON": "NO", "GDAL_VRT_ENABLE_RAWRASTERBAND": "NO"}
+
+
+def is_remote(name: str) -> bool:
+    """Whether GDAL reads this name, or what it is made of, over the network."""
+    return any(prefix in name for prefix in REMOTE_PREFIXES)
+
+
+def force_settings(name: str) -> dict[str, str]:
+    """GDAL's options under which a name is opened and read, whatever the user's are."""
+    if not is_remote(name):
+        return _NO_CODE | _OFFLINE
+    if name.startswith(REMOTE_PREFIXES):
+        return _NO_CODE | {"CPL_VSIL_CURL_ALLOWED_FILENAME": name}
+    return _NO_CODE  # bands of our own stacking, or an archive that a person named
+
+
+def open_name(name: str) -> DatasetReader:
+    """What GDAL finds under a name, by a driver that may open it; RasterioIOError.
+
+    Unlike `rasterio.open`, it takes several drivers; it needs a `rasterio.Env` around it.
+    """
+    return DatasetReader(name, driver=list_drivers(name))
+
+
+def list_drivers(name: str) -> list[str]:
+    """The drivers that may open a name; RasterioIOError for a VRT that is made of other things."""
+    more = [driver.strip() for driver in os.environ.get(DRIVERS_VARIABLE, "").split(",")]
+    if name.startswith(OWN_STACK):
+        return ["VRT"]
+    if is_remote(name) or "/vsi" in name:
+        return [*CLOSED_DRIVERS, *filter(None, more)]
+    path = Path(name)
+    if path.is_file() and _is_vrt(path):
+        list_parts(path)
+        return ["VRT"]
+    return [*LOCAL_DRIVERS, *filter(None, more)]
+
+
+OWN_STACK = "<VRTDataset"
+"""How the VRTs begin that `stack_bands` makes of files that were opened one by one."""
+
+MOST_VRT_BYTES = 50_000_000
+MOST_NESTED = 4
+"""VRTs in VRTs."""
+
+_NAMING = ("SourceFilename", "SourceDataset")
+_NAMING_KEYS = ("OVERVIEW_FILE", "X_DATASET", "Y_DATASET")
+
+
+def list_parts(path: Path, nested: int = 0) -> set[Path]:
+    """All files of a VRT, and of the VRTs in it; `nested` is how many VRTs it stands in.
+
+    Raises RasterioIOError for a VRT of other things than local files of the formats above.
+    """
+    if nested > MOST_NESTED:
+        raise RasterioIOError(f"VRTs refer to one another more than {MOST_NESTED} times")
+    files = {path}
+    for element in _parse(path).iter():
+        tag, text = str(element.tag), (element.text or "").strip()
+        if tag == "PixelFunctionLanguage" and text != "C":
+            raise RasterioIOError(f"it is a VRT that runs {text} code, which is never run")
+        if element.get("subClass") == "VRTRawRasterBand":
+            raise RasterioIOError("it is a VRT of raw bytes of other files, which are not opened")
+        if tag in _NAMING or element.get("key") in _NAMING_KEYS:
+            relative = element.get("relativeToVRT") == "1"
+            source = path.parent / text if relative else Path(text).absolute()
+            if not source.is_file():
+                raise RasterioIOError(
+                    f"it is a VRT that refers to {text}, expected local files: give those"
+                )
+            files |= list_files(source, nested + 1)
+    return files
+
+
+def list_files(path: Path, nested: int = 0) -> set[Path]:
+    """What GDAL reads for a local file: itself, its companions, and all parts of a VRT."""
+    if _is_vrt(path):
+        return list_parts(path, nested)
+    status = path.stat()
+    return set(_list_leaf(path, status.st_size, status.st_mtime_ns))
+
+
+@functools.lru_cache(maxsize=100_000)
+def _list_leaf(path: Path, _bytes: int, _modified_ns: int) -> list[Path]:
+    name = str(path.absolute())
+    with rasterio.Env(**force_settings(name)), open_name(name) as dataset:
+        return [path, *(Path(file) for file in dataset.files if Path(file).is_file())]
+
+
+def list_addresses(name: str) -> list[str]:
+    """The addresses of http(s) that GDAL reads for a name, or for a stack of our own."""
+    return [n.removeprefix("/vsicurl/") for n in _list_names(name) if n.startswith("/vsicurl/http")]
+
+
+def list_members(name: str) -> dict[Path, list[str]]:
+    """The files in zips that GDAL reads for a name, or for a stack of our own, by their zip."""
+    found = [part for part in map(_MEMBER.fullmatch, _list_names(name)) if part]
+    return {
+        archive: [part[2] for part in found if Path(part[1]) == archive]
+        for archive in dict.fromkeys(Path(part[1]) for part in found)
+    }
+
+
+_MEMBER = re.compile(r"/vsizip/\{(/.*)\}/([^{}]+)")
+
+
+def _list_names(name: str) -> list[str]:
+    if not name.startswith(OWN_STACK):
+        return [name]
+    names = [str(element.text) for element in fromstring(name).iter("SourceFilename")]
+    return list(dict.fromkeys(names))
+
+
+def _parse(path: Path) -> Element:
+    if path.stat().st_size > MOST_VRT_BYTES:
+        raise RasterioIOError(f"it is a VRT of more than {MOST_VRT_BYTES / 1e6:.0f} MB")
+    try:
+        root: Element = fromstring(path.read_bytes(), forbid_dtd=True)
+    except (ParseError, DefusedXmlException, OSError, ValueError, RecursionError) as error:
+        raise RasterioIOError(f"it is a VRT that is damaged ({error})") from error
+    return root
+
+
+def _is_vrt(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(4096).lstrip().startswith(OWN_STACK.encode())

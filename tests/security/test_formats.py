@@ -1,0 +1,199 @@
+"""Formats that start programs, ask hosts or read other files are not opened."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import zipfile
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+from rasterio.errors import RasterioIOError
+
+from geoclass.errors import DatasetError, GeoclassError, SceneError
+from geoclass.learn.dataset import decode_image
+from geoclass.scene.dataset import open_dataset
+from geoclass.scene.guard import DRIVERS_VARIABLE
+from geoclass.scene.region import read_region
+from geoclass.scene.source import open_scene
+from tests.scene.server import serve
+from tests.security.listener import listen
+
+Make = Callable[..., Path]
+PIXELS = np.random.default_rng(0).integers(1, 3000, (3, 70, 90)).astype(np.uint16)
+
+
+def make_vrt(source: str, *, band: str = "", inside: str = "") -> str:
+    bands = "".join(
+        f'<VRTRasterBand dataType="UInt16" band="{i}" {band}>{inside}<SimpleSource>'
+        f"<SourceFilename>{source}</SourceFilename><SourceBand>{i}</SourceBand>"
+        "</SimpleSource></VRTRasterBand>"
+        for i in (1, 2, 3)
+    )
+    return f'<VRTDataset rasterXSize="90" rasterYSize="70">{bands}</VRTDataset>'
+
+
+WMS = (
+    '<GDAL_WMS><Service name="WMS"><ServerUrl>{host}/wms?</ServerUrl><SRS>EPSG:4326</SRS>'
+    "<ImageFormat>image/png</ImageFormat><Layers>a</Layers></Service><DataWindow>"
+    "<UpperLeftX>0</UpperLeftX><UpperLeftY>1</UpperLeftY><LowerRightX>1</LowerRightX>"
+    "<LowerRightY>0</LowerRightY><SizeX>90</SizeX><SizeY>70</SizeY></DataWindow>"
+    "<BandsCount>3</BandsCount></GDAL_WMS>"
+)
+
+
+def test_pictures_start_no_programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    started = tmp_path / "started"
+    ghost = tmp_path / "gs"
+    ghost.write_text(f"#!/bin/sh\ntouch {started}\n")
+    ghost.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    eps = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 64 64\n%%EndComments\nshowpage\n%%EOF\n"
+    with pytest.raises(DatasetError, match="cannot be decoded"):
+        decode_image(eps, "x.png")
+    assert not started.exists()
+
+
+@pytest.mark.parametrize("name", ["x.tif", "x.xml", "x.vrt"])
+def test_local_files_make_nobody_ask_a_host(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    with listen() as host:
+        (tmp_path / "wms.tif").write_text(WMS.format(host=host.address))
+        (tmp_path / "deep.vrt").write_text(make_vrt(f"/vsicurl/{host.address}/x.tif"))
+        for text in (
+            WMS.format(host=host.address),
+            make_vrt(f"/vsicurl/{host.address}/x.tif"),
+            make_vrt(f"/vsicurl?url={host.address}/x.tif"),
+            make_vrt(f"{host.address}/x.tif"),
+            make_vrt(str(tmp_path / "wms.tif")),
+            make_vrt(str(tmp_path / "deep.vrt")),
+            make_vrt(f"vrt:///vsicurl/{host.address}/x.tif"),
+            make_vrt(WMS.format(host=host.address).replace("<", "&lt;")),
+            f"\n {make_vrt(f'/vsicurl/{host.address}/x.tif')}",
+        ):
+            path.write_text(text)
+            with pytest.raises(SceneError):
+                open_scene(path)
+        assert host.asked == []
+
+
+def test_companions_make_nobody_ask_a_host(make_scene: Make) -> None:
+    path = make_scene(np.ones((3, 300, 300), np.uint16))
+    with listen() as host:
+        for suffix in (".ovr", ".msk"):
+            path.with_name(path.name + suffix).write_text(WMS.format(host=host.address))
+        path.with_name(path.name + ".aux.xml").write_text(
+            '<PAMDataset><Metadata domain="OVERVIEWS"><MDI key="OVERVIEW_FILE">/vsicurl/'
+            f"{host.address}/x.tif</MDI></Metadata></PAMDataset>"
+        )
+        source = open_scene(path)
+        with open_dataset(source.dataset) as dataset:
+            for read in (partial(dataset.read, out_shape=(3, 30, 30)), dataset.read_masks):
+                with contextlib.suppress(RasterioIOError):
+                    read(source.bands)
+        assert host.asked == []
+
+
+def test_vrts_of_code_and_of_raw_bytes_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GDAL_VRT_ENABLE_PYTHON", "YES")
+    ran = tmp_path / "ran"
+    code = (
+        "<PixelFunctionType>f</PixelFunctionType>"
+        "<PixelFunctionLanguage>Python</PixelFunctionLanguage><PixelFunctionCode>"
+        f"open('{ran}', 'w')\ndef f(*a, **k): pass</PixelFunctionCode>"
+    )
+    path = tmp_path / "x.vrt"
+    path.write_text(make_vrt("x", band='subClass="VRTDerivedRasterBand"', inside=code))
+    with pytest.raises(SceneError, match="runs Python code, which is never run") as caught:
+        open_scene(path)
+    assert "GDAL_VRT" not in str(caught.value)
+    path.write_text(make_vrt("/etc/passwd", band='subClass="VRTRawRasterBand"'))
+    with pytest.raises(SceneError, match="raw bytes of other files"):
+        open_scene(path)
+    assert not ran.exists()
+
+
+def test_nothing_from_a_zip_or_a_host_reads_local_files(tmp_path: Path, make_scene: Make) -> None:
+    secret = make_scene(PIXELS, "secret.tif")
+    served = tmp_path / "served"
+    served.mkdir()
+    (served / "x.vrt").write_text(make_vrt(str(secret)))
+    (served / "x.tif").write_text(make_vrt(str(secret)))
+    item = {
+        "type": "Feature", "stac_version": "1.0.0", "id": "a", "geometry": None, "links": [],
+        "properties": {"datetime": "2023-08-23T10:15:59Z"}, "stac_extensions": [],
+        "assets": {c: {"href": "x.vrt"} for c in ("red", "green", "blue")},
+    }  # fmt: skip
+    (served / "item.json").write_text(json.dumps(item))
+    with zipfile.ZipFile(tmp_path / "x.zip", "w") as archive:
+        archive.writestr("x.vrt", make_vrt(str(secret)))
+    with serve(served) as log:
+        for scene in (
+            f"{log.address}/x.vrt",
+            f"{log.address}/x.tif",
+            f"{log.address}/item.json",
+            f"/vsicurl/{log.address}/x.vrt",
+            str(tmp_path / "x.zip"),
+            f"/vsizip/{tmp_path}/x.zip/x.vrt",
+            f"vrt:///vsicurl/{log.address}/x.vrt",
+            f"red={log.address}/x.vrt,green={log.address}/x.vrt,blue={log.address}/x.vrt",
+        ):
+            with pytest.raises(SceneError):
+                open_scene(scene)
+
+
+def test_a_local_vrt_of_local_files_is_opened(tmp_path: Path, make_scene: Make) -> None:
+    make_scene(PIXELS, "a;b.tif")
+    (tmp_path / "x.vrt").write_text(
+        make_vrt("a;b.tif").replace("<SourceFilename>", '<SourceFilename relativeToVRT="1">')
+    )
+    (tmp_path / "y.vrt").write_text(make_vrt(str(tmp_path / "x.vrt")))
+    source = open_scene(tmp_path / "y.vrt", [1, 2, 3])
+    with open_dataset(source.dataset) as dataset:
+        np.testing.assert_array_equal(dataset.read(source.bands), PIXELS)
+
+
+def test_a_driver_is_named_to_open_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "x.ppm"
+    pixels = (PIXELS // 12).astype(np.uint8).transpose(1, 2, 0)
+    path.write_bytes(b"P6 90 70 255\n" + pixels.tobytes())
+    with pytest.raises(SceneError, match="name its GDAL driver with --driver"):
+        open_scene(path)
+    monkeypatch.setenv(DRIVERS_VARIABLE, "PNM")
+    assert open_scene(path).width == 90
+
+
+OGR = (
+    '<OGRVRTDataSource><OGRVRTLayer name="a"><SrcDataSource>/vsicurl/{host}/a.geojson'
+    "</SrcDataSource></OGRVRTLayer></OGRVRTDataSource>"
+)
+GDALG = (
+    '{{"type": "gdal_streamed_alg", "command_line": "gdal vector convert {host}/a.geojson '
+    '--output-format=stream streamed_dataset"}}'
+)
+
+
+def test_vector_files_that_refer_elsewhere_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "aoi.geojson"
+    with listen() as host:
+        for text in (
+            OGR.format(host=host.address),
+            f"<OGRWFSDataSource><URL>{host.address}/wfs</URL></OGRWFSDataSource>",
+            GDALG.format(host=host.address),
+            f'<gml:x xmlns:gml="http://www.opengis.net/gml" schemaLocation="{host.address}/a"/>',
+        ):
+            path.write_text(text)
+            with zipfile.ZipFile(tmp_path / "aoi.zip", "w") as archive:
+                archive.writestr("aoi.shp", text)
+            for file in (path, tmp_path / "aoi.zip"):
+                with pytest.raises(GeoclassError, match="it is none of GeoPackage, GeoJSON"):
+                    read_region(file)
+        with pytest.raises(GeoclassError, match="no regular file"):
+            read_region(Path(f"{host.address}/a.geojson"))
+        assert host.asked == []
