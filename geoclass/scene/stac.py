@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from geoclass.dates import parse_day
 from geoclass.errors import SceneError
 from geoclass.scene.bands import RED_GREEN_BLUE, BandFile, Bands
 from geoclass.scene.dataset import gdal_name, is_address
@@ -17,7 +18,6 @@ from geoclass.scene.facts import (
     Triple,
     check_baseline,
     describe_scaling,
-    parse_day,
     read_name,
 )
 
