@@ -20,7 +20,7 @@ ROWS = (
     ("landcover",),
     ("contract",),
     ("grid", "legend", "places"),
-    ("errors", "machine"),
+    ("dates", "errors", "machine"),
     ("outside",),
 )
 """Imports point from a row to any lower row, never sideways or up."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date
@@ -13,6 +12,7 @@ import pyproj
 from affine import Affine
 
 from geoclass.contract import Contract
+from geoclass.dates import find_days
 from geoclass.errors import SettingsError
 from geoclass.grid import Grid
 from geoclass.landcover import LandCoverMap, credit
@@ -322,36 +322,34 @@ def resample_map(landcover: LandCoverMap, grid: Grid) -> LandCoverMap:
     return replace(landcover, grid=grid, probabilities=probabilities.astype(np.uint8), **planes)
 
 
-_IN_A_NAME = re.compile(r"(?<!\d)(\d{4})[-_]?(\d{2})[-_]?(\d{2})(?!\d)")
-
-
 def date_map(landcover: LandCoverMap, *, day: date | None = None, file_name: str = "") -> DatedMap:
     """A map with its day: as given, else as its product or tags say, else by a file name.
 
-    Looks for YYYYMMDD or YYYY-MM-DD in the scene's name, then in `file_name`, the map's own.
-    Raises SettingsError where none says.
+    Looks into the scene's name, then into `file_name`, the map's own. Raises SettingsError where
+    neither says, or several days are possible.
     """
     provenance = landcover.provenance
-    said = date.fromisoformat(provenance.date) if provenance.date else None
-    found = day or said or find_day(provenance.scene) or find_day(file_name)
-    if found is None:
-        raise SettingsError(
-            f"the day of {provenance.scene} is unknown: its tags and its name do not say; give "
-            "--date YYYY-MM-DD once for each input"
-        )
-    return DatedMap(day=found, landcover=landcover)
+    if day is None and provenance.date:
+        day = date.fromisoformat(provenance.date)
+    if day is None:
+        day = _choose_day(provenance.scene, file_name)
+    return DatedMap(day=day, landcover=landcover)
+
+
+def _choose_day(scene: str, file_name: str) -> date:
+    possible = [days for days in map(find_days, (scene, file_name)) if days]
+    told = next((days[0] for days in possible if len(days) == 1), None)
+    if told is not None:
+        return told
+    doubt = "its tags and its name do not say"
+    if possible:
+        doubt = f"its name may mean {' or '.join(map(str, possible[0]))}"
+    raise SettingsError(
+        f"the day of {scene} is unknown: {doubt}; give --date YYYY-MM-DD once for each input, or "
+        "put the one day into the map's name"
+    )
 
 
 def as_dated(item: DatedMap | LandCoverMap) -> DatedMap:
     """The map with its day; as `date_map` finds it where it has none yet."""
     return item if isinstance(item, DatedMap) else date_map(item)
-
-
-def find_day(name: str) -> date | None:
-    """The first day that stands in a name; None if none does."""
-    for match in _IN_A_NAME.finditer(name):
-        try:
-            return date(*map(int, match.groups()))
-        except ValueError:
-            continue
-    return None

@@ -10,6 +10,7 @@ import geopandas as gpd
 import numpy as np
 import pandas as pd
 import pyogrio
+import shapely
 from pyogrio.errors import DataLayerError, DataSourceError
 
 from geoclass.errors import OutputError
@@ -252,7 +253,7 @@ def write_layers(
         with draft_folder(path) as folder:
             draft = Path(folder) / "draft.gpkg"
             for i, layer in enumerate(layers):
-                _write_layer(layer, draft, items if i == 0 else None)
+                write_layer(layer, draft, items if i == 0 else None)
             write_style_table(draft, {layer.name: layer.styles for layer in layers})
             write_blobs(draft, (arrays or {}).items())
             move_into_place(draft, path)
@@ -333,27 +334,32 @@ def _is_text(column: pd.Series) -> bool:
     return bool(pd.api.types.is_string_dtype(column) or pd.api.types.is_object_dtype(column))
 
 
-def _write_layer(layer: Layer, path: Path, items: Mapping[str, str] | None) -> None:
-    columns = {
-        name: pd.Series(values.astype("datetime64[ms]"))
-        if np.issubdtype(values.dtype, np.datetime64)
-        else values
-        for name, values in layer.columns.items()
-    }
-    if layer.polygons is None:
-        pyogrio.write_dataframe(
-            pd.DataFrame(columns), path, layer=layer.name, driver="GPKG", append=False,
-            layer_metadata=dict(items or {}), dataset_options=DATASET_OPTIONS,
-        )  # fmt: skip
-        return
-    pyogrio.write_dataframe(
-        gpd.GeoDataFrame(columns, geometry=layer.polygons, crs=layer.crs),
+def write_layer(
+    layer: Layer,
+    path: Path,
+    items: Mapping[str, str] | None = None,
+    *,
+    append: bool = False,
+    identifier: str | None = None,
+) -> None:
+    """Add a layer to a GeoPackage that is a draft, or rows to one; DataSourceError if that fails.
+
+    Not by way of a data frame: pandas has no type of days, and would make date-times of them.
+    """
+    options = {} if identifier is None else {"IDENTIFIER": identifier}
+    placed = layer.polygons is not None
+    pyogrio.raw.write(
         path,
+        shapely.to_wkb(layer.polygons) if placed else None,
+        list(layer.columns.values()),
+        list(layer.columns),
         layer=layer.name,
         driver="GPKG",
-        geometry_type="MultiPolygon",
-        promote_to_multi=True,
+        geometry_type="MultiPolygon" if placed else None,
+        crs=layer.crs if placed else None,
+        promote_to_multi=placed,
+        append=append,
         layer_metadata=dict(items or {}),
         dataset_options=DATASET_OPTIONS,
-        layer_options={"GEOMETRY_NAME": "geom", "SPATIAL_INDEX": "YES"},
+        layer_options={"GEOMETRY_NAME": "geom", **options} if placed else options,
     )

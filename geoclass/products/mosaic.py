@@ -25,7 +25,7 @@ from geoclass.outside import vector_name
 from geoclass.products.document import MERGED
 from geoclass.products.files import holds_map, read_fingerprint
 from geoclass.products.formats import Preference
-from geoclass.products.layers import DATASET_OPTIONS, TITLES
+from geoclass.products.layers import TITLES, Layer, write_layer
 from geoclass.products.qml import write_style_table
 from geoclass.products.shapes import name_columns, to_geodataframe
 from geoclass.products.styles import map_styles
@@ -87,10 +87,20 @@ def write_mosaic(
                 sums = []
                 for number, landcover in enumerate(maps, start=1):
                     patches = _cut_detail(cells[cells["map"] == number], landcover)
-                    _write_layer(patches, draft, "detail", append=number > 1)
+                    write_layer(
+                        _as_layer(patches, "detail"),
+                        draft,
+                        append=number > 1,
+                        identifier=TITLES["detail"],
+                    )
                     sums.append(_sum_areas(patches))
                 styles["detail"] = map_styles(legend, name_columns(legend, dissolve=True))
-            _write_layer(cells, draft, "landcover", items=_describe(maps, command))
+            write_layer(
+                _as_layer(cells, "landcover"),
+                draft,
+                _describe(maps, command),
+                identifier=TITLES["landcover"],
+            )
             areas = pd.concat(sums).groupby(_CLASS, dropna=False, as_index=False).sum()
             for name, table in (("areas", areas), ("scenes", _list_scenes(maps))):
                 pyogrio.write_dataframe(table, draft, layer=name, driver="GPKG")
@@ -102,26 +112,12 @@ def write_mosaic(
         raise OutputError(f"cannot write {path}: {error}") from error
 
 
-def _write_layer(
-    frame: gpd.GeoDataFrame,
-    path: Path,
-    layer: str,
-    *,
-    items: dict[str, str] | None = None,
-    append: bool = False,
-) -> None:
-    pyogrio.write_dataframe(
-        frame,
-        path,
-        layer=layer,
-        driver="GPKG",
-        geometry_type="MultiPolygon",
-        promote_to_multi=True,
-        append=append,
-        layer_metadata=items,
-        dataset_options=DATASET_OPTIONS,
-        layer_options={"GEOMETRY_NAME": "geom", "IDENTIFIER": TITLES[layer]},
-    )
+def _as_layer(frame: gpd.GeoDataFrame, name: str) -> Layer:
+    columns = {column: frame[column].to_numpy() for column in frame if column != "geometry"}
+    if "date" in columns:
+        columns["date"] = columns["date"].astype("datetime64[D]")
+    polygons, crs = frame.geometry.to_numpy(), frame.crs.to_wkt()
+    return Layer(name=name, columns=columns, polygons=polygons, crs=crs)
 
 
 def _cut_detail(tiles: gpd.GeoDataFrame, landcover: LandCoverMap) -> gpd.GeoDataFrame:

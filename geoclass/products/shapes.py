@@ -93,7 +93,7 @@ def shape_rows(landcover: LandCoverMap, at_a_time: int, *, probabilities: bool) 
     confidence, area_ha, shares = landcover.confidence, grid.areas_ha(), share_groups(landcover)
     statuses = _look_up({c.class_id: "classified" for c in legend.classes} | STATUS_NAMES)
     names = _look_up({c.class_id: c.name for c in legend.classes})
-    day = np.datetime64(provenance.date or "NaT", "ms")
+    day = np.datetime64(provenance.date or "NaT", "D")
     for first in range(0, grid.rows, at_a_time):
         row, col = np.nonzero(landcover.class_id[first : first + at_a_time] != NODATA)
         row += first

@@ -6,8 +6,8 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
-from datetime import date
 
+from geoclass.dates import find_day, find_sensing, parse_day
 from geoclass.errors import SceneError
 
 Triple = tuple[float, float, float]
@@ -23,11 +23,11 @@ _PLATFORM_TAGS = ("DATATAKE_1_SPACECRAFT_NAME", "SPACECRAFT_NAME")
 _BASELINE = re.compile(r"\d{2}\.\d{2}")
 
 _PRODUCT_NAME = re.compile(
-    r"(?P<platform>S2[A-D])_MSIL(?P<level>1C|2A)_(?P<day>\d{8})T\d{6}"
+    r"(?P<platform>S2[A-D])_MSIL(?P<level>1C|2A)_\d{8}T\d{6}"
     r"_N(?P<baseline>\d{4})_R\d{3}_T(?P<tile>\d{2}[A-Z]{3})_"
 )
 """ESA's names of products since December 2016."""
-_BAND_FILE_NAME = re.compile(r"(?<![A-Z0-9])T(?P<tile>\d{2}[A-Z]{3})_(?P<day>\d{8})T\d{6}_")
+_BAND_FILE_NAME = re.compile(r"(?<![A-Z0-9])T(?P<tile>\d{2}[A-Z]{3})_\d{8}T\d{6}_")
 """ESA's names of the files of bands."""
 
 
@@ -80,22 +80,27 @@ def read_tags(shown: str, tags: Mapping[str, str]) -> SceneFacts:
     )
 
 
-def read_name(name: str) -> SceneFacts:
-    """What ESA's naming of products and band files says."""
-    if found := _PRODUCT_NAME.search(name):
+def read_name(path: str, inner: str = "") -> SceneFacts:
+    """What ESA's naming of products and band files says, and the day in any scene's name.
+
+    `inner` is the scene's path within a file such as a zip. Folders tell by ESA's naming alone.
+    """
+    names = (text.rpartition("/")[2] for text in (inner, path))
+    path = f"{path}/{inner}"
+    day = next(filter(None, map(find_day, names)), None) or find_sensing(path)
+    said = None if day is None else day.isoformat()
+    if found := _PRODUCT_NAME.search(path):
         baseline = found["baseline"]
         return SceneFacts(
             level=f"Level-{found['level']}",
             baseline=f"{baseline[:2]}.{baseline[2:]}",
-            date=parse_day(found["day"]),
+            date=said,
             tile_id=found["tile"],
             platform=f"Sentinel-{found['platform'][1:]}",
         )
-    if found := _BAND_FILE_NAME.search(name):
-        return SceneFacts(
-            date=parse_day(found["day"]), tile_id=found["tile"], platform="Sentinel-2"
-        )
-    return SceneFacts()
+    if found := _BAND_FILE_NAME.search(path):
+        return SceneFacts(date=said, tile_id=found["tile"], platform="Sentinel-2")
+    return SceneFacts(date=said)
 
 
 def describe_scaling(scales: Triple, offsets: Triple) -> SceneFacts:
@@ -119,16 +124,6 @@ def check_baseline(shown: str, baseline: str | None) -> str | None:
             "mend the tag, for it decides whether 1000 is subtracted"
         )
     return baseline
-
-
-def parse_day(text: str | None) -> str | None:
-    """YYYY-MM-DD from a text that begins with a date, else None."""
-    for length in (10, 8):
-        try:
-            return date.fromisoformat((text or "")[:length]).isoformat()
-        except ValueError:
-            continue
-    return None
 
 
 def _find_offset(shown: str, tags: Mapping[str, str]) -> int | None:

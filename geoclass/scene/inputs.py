@@ -152,7 +152,7 @@ def _take_raster(dataset: str, path: Path, name: str) -> SceneInput:
         name=name,
         kind="file",
         files=(path,),
-        facts=read_name(str(path.absolute()) + name),
+        facts=read_name(str(path.absolute()), name),
     )
 
 

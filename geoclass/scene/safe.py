@@ -12,10 +12,11 @@ from xml.etree.ElementTree import Element, ParseError
 from defusedxml import DefusedXmlException
 from defusedxml.ElementTree import fromstring
 
+from geoclass.dates import parse_day
 from geoclass.errors import SceneError
 from geoclass.outside import BAD_ZIP
 from geoclass.scene.bands import BandFile
-from geoclass.scene.facts import SceneFacts, Triple, check_baseline, describe_scaling, parse_day
+from geoclass.scene.facts import SceneFacts, Triple, check_baseline, describe_scaling
 
 BANDS = {"B04": "3", "B03": "2", "B02": "1"}
 """Red, green, blue → `band_id` in the metadata."""

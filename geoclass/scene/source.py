@@ -15,6 +15,7 @@ from affine import Affine
 from rasterio.enums import ColorInterp, MaskFlags
 from rasterio.io import DatasetReader
 
+from geoclass.dates import find_days
 from geoclass.errors import SceneError
 from geoclass.outside import hide_secrets, parse_json
 from geoclass.scene.bands import Bands, choose_bands
@@ -114,6 +115,7 @@ def open_scene(scene: Path | str, bands: Sequence[int | str] | None = None) -> S
         flags = [flag for i in chosen for flag in dataset.mask_flag_enums[i - 1]]
         gcps, gcp_crs = dataset.gcps
         files = _list_files(found, dataset)
+        facts = _collect_facts(found, dataset, chosen)
         return SceneSource(
             dataset=found.dataset,
             shown=found.shown,
@@ -131,10 +133,10 @@ def open_scene(scene: Path | str, bands: Sequence[int | str] | None = None) -> S
             nodata=dataset.nodatavals[chosen[0] - 1],
             block_height=dataset.block_shapes[chosen[0] - 1][0],
             always_valid=all(flag == MaskFlags.all_valid for flag in flags),
-            facts=_collect_facts(found, dataset, chosen),
+            facts=facts,
             files=files,
             identity=identify(found, files),
-            warnings=warned,
+            warnings=(*warned, *_doubt_day(found, facts)),
         )
 
 
@@ -172,6 +174,16 @@ def _collect_facts(found: SceneInput, dataset: DatasetReader, bands: Bands) -> S
         if scaled.add_offset != 0 and facts.add_offset is None:
             facts = scaled.over(facts)
     return facts
+
+
+def _doubt_day(found: SceneInput, facts: SceneFacts) -> tuple[str, ...]:
+    if facts.date is not None or not (days := find_days(found.name)):
+        return ()
+    doubt = (
+        f"the name of {found.shown} may mean {' or '.join(map(str, days))}, so its day is unknown: "
+        "leave one day in the name, or give --date to geoclass monitor"
+    )
+    return (doubt,)
 
 
 def _pick(values: Sequence[float], bands: Bands) -> Triple:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from geoclass.dates import parse_day
 from geoclass.errors import SceneError
 from geoclass.outside import DAMAGE, check_form, parse_json
 from geoclass.scene.bands import RED_GREEN_BLUE, BandFile, Bands
@@ -18,7 +19,6 @@ from geoclass.scene.facts import (
     Triple,
     check_baseline,
     describe_scaling,
-    parse_day,
     read_name,
 )
 

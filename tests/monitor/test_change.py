@@ -10,7 +10,7 @@ import pyogrio
 import pytest
 
 from geoclass.errors import OutputError, SettingsError
-from geoclass.monitor.align import date_map, find_day
+from geoclass.monitor.align import date_map
 from geoclass.monitor.change import (
     change_maps,
     compare_areas,
@@ -107,5 +107,15 @@ def test_days_come_from_tags_names_or_the_caller() -> None:
     assert date_map(unnamed, file_name="map_2019-12-31.gpkg").day.isoformat() == "2019-12-31"
     with pytest.raises(SettingsError, match=r"the day of x.tif is unknown.*--date"):
         date_map(unnamed)
-    assert find_day("S2A_MSIL1C_20170216T102101_N0204") is not None
-    assert find_day("tile_99999999_7") is None
+    tiled = replace(known, provenance=replace(known.provenance, date=None, scene="t_1024_1024.tif"))
+    with pytest.raises(SettingsError, match=r"the day of t_1024_1024.tif is unknown"):
+        date_map(tiled)
+
+
+def test_of_several_days_in_a_name_none_is_chosen() -> None:
+    known = make_map([[F]], "2020-06-01").landcover
+    scene = "new_20240101_20170216.tif"
+    doubtful = replace(known, provenance=replace(known.provenance, date=None, scene=scene))
+    with pytest.raises(SettingsError, match=r"may mean 2017-02-16 or 2024-01-01; give --date"):
+        date_map(doubtful)
+    assert date_map(doubtful, file_name="map_20170216.tif").day.isoformat() == "2017-02-16"

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import rasterio
 
-from geoclass.scene.facts import SceneFacts, parse_day, read_name
+from geoclass.scene.facts import SceneFacts, read_name
 from geoclass.scene.source import open_scene
 
 Make = Callable[..., Path]
@@ -31,9 +31,22 @@ def test_names_of_band_files_are_read() -> None:
     assert facts == expected
 
 
-@pytest.mark.parametrize("name", ["scene.tif", "S2B_MSIL1C.tif", "FAST_20230823T095559_B04.jp2"])
+@pytest.mark.parametrize("name", ["scene.tif", "S2B_MSIL1C.tif", "tile_1024_1024.tif"])
 def test_other_names_say_nothing(name: str) -> None:
     assert read_name(name) == SceneFacts()
+
+
+@pytest.mark.parametrize("name", ["FAST_20230823T095559_B04.jp2", "pisa_20230823.tif"])
+def test_other_names_say_the_day_alone(name: str) -> None:
+    assert read_name(f"/20190101/{name}") == SceneFacts(date="2023-08-23")
+    assert read_name("/data/scenes.zip", f"inside/{name}") == SceneFacts(date="2023-08-23")
+    assert read_name(f"/data/{name}.zip", "rgb.tif") == SceneFacts(date="2023-08-23")
+
+
+def test_a_day_that_cannot_be_told_is_asked_for(make_scene: Make) -> None:
+    source = open_scene(make_scene(np.ones((3, 70, 70), np.uint16), "05062023_a.tif"))
+    assert source.date is None
+    assert "may mean 2023-05-06 or 2023-06-05" in source.warnings[-1]
 
 
 def test_tags_beat_the_name(make_scene: Make) -> None:
@@ -51,16 +64,6 @@ def test_scales_and_offsets_of_bands_are_kept(make_scene: Make) -> None:
     facts = open_scene(path).facts
     assert facts.scales == (1e-4, 1e-4, 2e-4)
     assert facts.offsets == (-0.1, -0.1, 0)
-
-
-@pytest.mark.parametrize("text", ["2020-06-01T10:00:00Z", "20200601T100000", "2020-06-01"])
-def test_days(text: str) -> None:
-    assert parse_day(text) == "2020-06-01"
-
-
-@pytest.mark.parametrize("text", ["", None, "yesterday", "2020-13-01"])
-def test_no_days(text: str | None) -> None:
-    assert parse_day(text) is None
 
 
 @pytest.mark.parametrize(

@@ -10,10 +10,10 @@ import numpy as np
 import pyproj
 
 from geoclass.contract import Contract
+from geoclass.dates import find_day
 from geoclass.grid import Grid
 from geoclass.landcover import LandCoverMap, credit
 from geoclass.legend import EUROSAT, NODATA, STATUS_STYLES, Legend
-from geoclass.monitor.align import find_day
 from geoclass.report.page.pictures import Pictures
 from geoclass.report.page.sheet import AreaBlock, AreaLine, Curve, Entry, Fact, Sheet, Step
 

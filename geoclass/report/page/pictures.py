@@ -11,7 +11,6 @@ import numpy as np
 from geoclass.errors import SceneError
 from geoclass.grid import Grid
 from geoclass.landcover import LandCoverMap
-from geoclass.monitor.align import find_day
 from geoclass.report.page.sheet import Picture
 from geoclass.report.quicklook import read_picture, read_quicklook
 from geoclass.scene.source import open_scene
@@ -94,8 +93,7 @@ class Pictures:
 
 def _look_at(path: str) -> _Scene:
     source = open_scene(path)
-    said = source.date
-    day = date.fromisoformat(said) if said else find_day(source.name)
+    day = None if source.date is None else date.fromisoformat(source.date)
     return _Scene(path=path, name=source.name, day=day)
 
 
