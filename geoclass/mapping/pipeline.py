@@ -107,7 +107,9 @@ def run_map(
     for cells in done:
         on_cells(cells)
     drafts[-1].calm(plan.settings.calm)
-    provenance = replace(plan.provenance, precision=classifier.precision)
+    provenance = replace(
+        plan.provenance, precision=classifier.precision, masked_by=plan.looks.masks.notes
+    )
     whole, *finer = drafts
     details = [draft.finish(plan.contract, provenance) for draft in finer]
     return whole.finish(plan.contract, provenance, *details)
