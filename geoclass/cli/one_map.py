@@ -128,6 +128,8 @@ def map_one(
     ) as bar:
         landcover = run_map(plan, classifier, on_cells=bar.update)
     write_map(landcover, output, map_format, settings=order.form)
+    for note in landcover.provenance.masked_by or ():
+        say(f"masked      {note}")
     areas = landcover.areas()
     say(format_areas(areas))
     warn_of_unknown(areas)

@@ -19,6 +19,7 @@ from geoclass.scene.settings import (
     RESAMPLINGS,
     Bounds,
     FrameSettings,
+    Haze,
     MaskSettings,
     RadiometrySettings,
 )
@@ -194,6 +195,12 @@ _MASK_OPTIONS = (
         metavar="FILE",
         help="Raster of which all but 0 is masked, or polygons.",
     ),
+    click.option(
+        "--mask-above",
+        type=float,
+        metavar="N",
+        help="Of that raster, mask what is above N only; fractions need it.",
+    ),
 )
 
 
@@ -210,6 +217,20 @@ def parse_scale(
     return low, high
 
 
+def parse_haze(_ctx: click.Context, _param: click.Parameter, value: str) -> Haze:
+    """`auto`, `keep`, `remove`, or `225,225,442`."""
+    known = next((haze for haze in HAZES if haze == value), None)
+    if known is not None:
+        return known
+    try:
+        red, green, blue = map(float, value.split(","))
+    except ValueError:
+        raise click.BadParameter(
+            f"{value!r} is neither {', '.join(HAZES)} nor of the form R,G,B"
+        ) from None
+    return red, green, blue
+
+
 _RADIOMETRY_OPTIONS = (
     click.option(
         "--radiometry",
@@ -222,13 +243,21 @@ _RADIOMETRY_OPTIONS = (
     click.option(
         "--scale", metavar="LO,HI", callback=parse_scale, help="Numbers to be black and white."
     ),
+    click.option(
+        "--quantification",
+        type=float,
+        metavar="N",
+        help="Number that stands for a reflectance of 1: 10000, 1000, 255 …",
+    ),
     click.option("--dn-offset", type=float, metavar="N", help="Subtract N from the numbers first."),
     click.option(
         "--haze",
-        type=click.Choice(HAZES),
+        metavar=f"{'|'.join(HAZES)}|R,G,B",
+        callback=parse_haze,
         default=RadiometrySettings().haze,
         show_default=True,
-        help="Light of haze, told by the darkest pixels; auto: remove much of it.",
+        help="Light of haze: by the darkest pixels, auto removing much of it, or as much as "
+        "reflectance × 10000 says.",
     ),
 )
 

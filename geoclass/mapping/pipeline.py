@@ -112,7 +112,9 @@ def run_map(
         on_cells(cells)
     check_read(plan.source, plan.looks.masks.scl, plan.looks.masks.raster)
     drafts[-1].calm(plan.settings.calm)
-    provenance = replace(plan.provenance, precision=classifier.precision)
+    provenance = replace(
+        plan.provenance, precision=classifier.precision, masked_by=plan.looks.masks.notes
+    )
     whole, *finer = drafts
     details = [draft.finish(plan.contract, provenance) for draft in finer]
     return whole.finish(plan.contract, provenance, *details)

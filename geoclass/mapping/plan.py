@@ -22,13 +22,15 @@ from geoclass.model.classifier import Prediction
 from geoclass.model.survey import Survey, Window
 from geoclass.outside import redact
 from geoclass.scene.frame import Frame, FrameDemands, plan_frame
+from geoclass.scene.masks import find_masks
 from geoclass.scene.pixels import DOUBT_SIDE, Sample, find_collar, look_at, read_sample
 from geoclass.scene.place import Place, assign_place, find_place
 from geoclass.scene.radiometry import Radiometry, warn
-from geoclass.scene.reader import Looks, find_masks
-from geoclass.scene.recognition import find_candidates
+from geoclass.scene.reader import Looks
+from geoclass.scene.recognition import check_colors, find_candidates
 from geoclass.scene.region import Region, find_region
 from geoclass.scene.source import SceneSource, open_scene
+from geoclass.scene.units import BYTE_ADVICE, find_missing
 
 BYTES_PER_CELL, BYTES_PER_PROBABILITY = 220, 12
 """Of memory, to make a map, which is held whole, and to write it; the latter a class and cell."""
@@ -133,6 +135,7 @@ def plan_map(
         )
     tiles, tiles_inside = _choose_sampled(grid, region)
     sample = look_at(source, frame, tiles, tiles_inside)
+    source, sample = find_missing(source, settings.radiometry, sample, force=settings.frame.force)
     candidates = find_candidates(source, settings.radiometry, sample)
     if len(candidates) > 1:
         sample = read_sample(source, frame, tiles, tiles_inside, DOUBT_SIDE)
@@ -140,6 +143,7 @@ def plan_map(
     radiometry = choose_radiometry(source, candidates, sample, predict)
     if not settings.frame.force:
         check_range(source, radiometry, sample)
+        check_colors(source, radiometry, sample)
     decisive: dict[str, Any] = {
         "source": source.identity,
         "bands": source.bands,
@@ -156,7 +160,7 @@ def plan_map(
         "frame": frame.to_json(),
         "region": region and region.sha256,
     }
-    doubts = (*source.warnings, *frame.warnings, *radiometry.warnings)
+    doubts = (*source.warnings, *frame.warnings, *radiometry.warnings, *masks.warnings)
     warnings = redact((*doubts, *_doubt_region(place, contract)))
     provenance = Provenance(
         scene=source.name,
@@ -332,10 +336,11 @@ def choose_radiometry(
     labels = [_label(predict, candidate, sample) for candidate in candidates]
     changed = max(float((labels[0] != other).mean()) for other in labels[1:])
     if changed > MOST_CHANGED:
+        advice = "say which with --radiometry, --dn-offset, --quantification or --scale"
+        advice = BYTE_ADVICE if source.dtype == "uint8" else advice
         raise SceneError(
             f"{source.shown} does not say what its numbers mean, and {changed:.0%} of a sample's "
-            f"labels depend on it; plausible are {listed}; say which with --radiometry, "
-            "--dn-offset or --scale"
+            f"labels depend on it; plausible are {listed}; {advice}"
         )
     return warn(
         first,

@@ -25,11 +25,16 @@ WAVELENGTHS_NM = (665.0, 560.0, 492.0)
 WAVELENGTH_TOLERANCE_NM = 30.0
 """Keeps red from red edge (704 nm) and blue from coastal aerosol (443 nm)."""
 
-_BAND_NAME = re.compile(
-    r"b\d{1,2}a?|nir.*|swir.*|red.?edge.*|coastal.*|cirrus|scl|alpha|red|green|blue"
-)
-"""Names that say what a band is; `band 1` or `gray` say nothing."""
+_GENERIC_NAME = re.compile(r"(band|layer|channel|sample|gr[ae]y|raster)?[ ._-]*(\d*)")
+"""Names that say nothing, where the number is the band's own."""
+_BAND_NUMBER = re.compile(r"(?<![a-z0-9])b(?:and)?[ ._-]*(\d{1,2}a?)(?![a-z0-9])")
+"""`B4_median`, `SR_B4`, `Band 4`, `T33UUU_B04_10m` → 4 or 04."""
+_COLOR_WORD = re.compile(r"(?<![a-z])(red|green|blue)(?![a-z])(?![ ._-]?edge)")
+_NO_REFLECTANCE = re.compile(r"(?<![a-z])(std(dev)?|var(iance)?|count|n?obs)(?![a-z])")
+_NAMED_NM = re.compile(r"(\d{3,4}(?:\.\d+)?) ?nm")
 
+MOST_MICROMETRES = 20.0
+"""Wavelengths without a unit that are longer are nanometres."""
 _NANOMETRES = {"nm": 1.0, "nanometers": 1.0, "um": 1e3, "µm": 1e3, "micrometers": 1e3}
 
 Bands = tuple[int, int, int]
@@ -45,16 +50,32 @@ def choose_bands(
     """
     if asked is not None:
         return _check_asked(shown, dataset, asked), ()
-    found = _find_bands(dataset)
+    found = _find_by_wavelength(dataset) or _find_by_name(shown, dataset)
     if found is not None:
         return found, ()
-    guessed = [i for i, color in _colors(dataset) if color != ColorInterp.alpha]
-    if guessed == [1, 2, 3] and not _has_band_names(dataset) and not _strange_colors(dataset):
-        return (1, 2, 3), ("the three bands have no names: taken as red, green, blue",)
+    if not is_described(dataset):
+        colors = {color: i for i, color in _colors(dataset)}
+        wanted = (ColorInterp.red, ColorInterp.green, ColorInterp.blue)
+        if set(wanted) <= set(colors):
+            return (colors[wanted[0]], colors[wanted[1]], colors[wanted[2]]), ()
+        guessed = [i for i, color in _colors(dataset) if color != ColorInterp.alpha]
+        if guessed == [1, 2, 3] and not _strange_colors(dataset) and not _find_dimension(dataset):
+            return (1, 2, 3), ("the three bands have no names: taken as red, green, blue",)
     raise SceneError(
         f"{shown} does not say which of its {dataset.count} bands are red, green and "
-        f"blue ({_list_bands(dataset)}): say so with -b, for example -b 3,2,1"
+        f"blue ({_list_bands(dataset)}): say so with -b, {_advise(dataset)}"
     )
+
+
+def _advise(dataset: DatasetReader) -> str:
+    """Numbers that fit the file, and what they would mean."""
+    common = {
+        3: "-b 1,2,3 if they are red, green and blue",
+        4: "-b 3,2,1 if they are blue, green, red and near infrared",
+        12: "-b 4,3,2 if they are those of Sentinel-2 Level-2A",
+        13: "-b 4,3,2 if they are those of Sentinel-2",
+    }
+    return common.get(dataset.count, f"three numbers from 1 to {dataset.count}")
 
 
 def _check_asked(shown: str, dataset: DatasetReader, asked: Sequence[int | str]) -> Bands:
@@ -63,8 +84,13 @@ def _check_asked(shown: str, dataset: DatasetReader, asked: Sequence[int | str])
     for band in asked:
         if isinstance(band, int):
             numbers.append(band)
-        elif band.strip().lower() in names:
+        elif (told := names.count(band.strip().lower())) == 1:
             numbers.append(1 + names.index(band.strip().lower()))
+        elif told > 1:
+            raise SceneError(
+                f"{shown} has {told} bands named {band!r} ({_list_bands(dataset)}): "
+                "give three numbers with -b"
+            )
         else:
             raise SceneError(
                 f"{shown} has no band named {band!r}, it has {_list_bands(dataset)}: "
@@ -78,24 +104,76 @@ def _check_asked(shown: str, dataset: DatasetReader, asked: Sequence[int | str])
     return numbers[0], numbers[1], numbers[2]
 
 
-def _find_bands(dataset: DatasetReader) -> Bands | None:
-    """Red, green and blue by the bands' names, else by wavelengths, else by colours.
+def is_described(dataset: DatasetReader) -> bool:
+    """Whether a band has a name that says more than its number."""
+    return any(
+        (found := _GENERIC_NAME.fullmatch((name or "").strip().lower())) is None
+        or found[2] not in ("", str(i))
+        for i, name in _named(dataset)
+    )
 
-    Names win, because GDAL takes any three 8-bit bands for red, green and blue.
+
+def _find_by_wavelength(dataset: DatasetReader) -> Bands | None:
+    waves = _wavelengths_nm(dataset)
+    red, green, blue = (_nearest(waves, wanted) for wanted in WAVELENGTHS_NM)
+    return None if red is None or green is None or blue is None else (red, green, blue)
+
+
+def _find_by_name(shown: str, dataset: DatasetReader) -> Bands | None:
+    """Red, green and blue by words or numbers in the bands' names.
+
+    SceneError where two bands go by one name, or where numbers may be another sensor's. Names
+    win over colours, because GDAL takes any three 8-bit bands for red, green and blue.
     """
-    if _has_band_names(dataset):
-        names = {plain_name(name): i for i, name in reversed(_named(dataset))}
-        found = [next((names[n] for n in known if n in names), None) for known in RED_GREEN_BLUE]
-    elif waves := _wavelengths_nm(dataset):
-        found = [_nearest(waves, wanted) for wanted in WAVELENGTHS_NM]
-    else:
-        colors = {color: i for i, color in _colors(dataset)}
-        wanted = (ColorInterp.red, ColorInterp.green, ColorInterp.blue)
-        found = [colors.get(color) for color in wanted]
-    red, green, blue = found
-    if red is None or green is None or blue is None:
+    if not is_described(dataset):
         return None
-    return red, green, blue
+    named = [(i, _color_of_name(name)) for i, name in _named(dataset)]
+    found = [[i for i, told in named if told == color] for color in range(3)]
+    for several in found:
+        if len(several) > 1:
+            raise SceneError(
+                f"{shown} has several bands of one colour ({_list_bands(dataset)}): "
+                f"say with -b which three are meant, numbers from 1 to {dataset.count}"
+            )
+    if not all(found):
+        return None
+    _check_numbering(shown, dataset)
+    return found[0][0], found[1][0], found[2][0]
+
+
+def _color_of_name(name: str | None) -> int | None:
+    """0, 1, 2 for a name of red, green or blue."""
+    text = (name or "").strip().lower()
+    if _NO_REFLECTANCE.search(text):
+        return None
+    words = set(_COLOR_WORD.findall(text)) or {text} & {"r", "g", "b"}
+    if len(words) == 1:
+        return "rgb".index(words.pop()[0])
+    numbers = {number.lstrip("0") for number in _BAND_NUMBER.findall(text)}
+    if words or len(numbers) != 1:
+        return None
+    return {"4": 0, "3": 1, "2": 2}.get(numbers.pop())
+
+
+def _check_numbering(shown: str, dataset: DatasetReader) -> None:
+    """Refuse B1, B2, B3, B4: most sensors but Sentinel-2 count from blue, not from violet."""
+    names = [(name or "").lower() for name in dataset.descriptions]
+    numbers = {number for name in names for number in _BAND_NUMBER.findall(name)}
+    by_word = any(_COLOR_WORD.search(name) for name in names)
+    of_sentinel = any(n.startswith("0") or n.endswith("a") or int(n) >= 8 for n in numbers)
+    if "1" in numbers and not of_sentinel and not by_word:
+        at = {n: i for i, name in _named(dataset) for n in _BAND_NUMBER.findall(name.lower())}
+        raise SceneError(
+            f"the bands of {shown} ({_list_bands(dataset)}) may be numbered as Sentinel-2's or as "
+            "those of a sensor that begins with blue, whose B4 is near infrared: "
+            f"say -b {at['4']},{at['3']},{at['2']} or -b {at['3']},{at['2']},{at['1']}"
+        )
+
+
+def _find_dimension(dataset: DatasetReader) -> str | None:
+    """What the layers of a NetCDF file differ by: a time, a height, or bands without names."""
+    found = dataset.tags().get("NETCDF_DIM_EXTRA")
+    return found.strip("{}") if found else None
 
 
 def _wavelengths_nm(dataset: DatasetReader) -> dict[int, float]:
@@ -104,12 +182,17 @@ def _wavelengths_nm(dataset: DatasetReader) -> dict[int, float]:
     for i in dataset.indexes:
         tags = {key.lower(): value for key, value in dataset.tags(i).items()}
         micrometres = dataset.tags(i, ns="IMAGERY").get("CENTRAL_WAVELENGTH_UM")
-        unit = tags.get("wavelength_units", tags.get("wavelength_unit", "nm")).lower()
+        named = _NAMED_NM.search((dataset.descriptions[i - 1] or "").lower())
+        unit = tags.get("wavelength_units", tags.get("wavelength_unit", "")).lower()
         try:
             if micrometres is not None:
                 found[i] = float(micrometres) * 1e3
             elif "wavelength" in tags:
-                found[i] = float(tags["wavelength"]) * _NANOMETRES.get(unit, float("nan"))
+                wave = float(tags["wavelength"])
+                usual = 1.0 if wave > MOST_MICROMETRES else 1e3
+                found[i] = wave * (_NANOMETRES.get(unit, float("nan")) if unit else usual)
+            elif named:
+                found[i] = float(named[1])
         except ValueError:
             continue
     return found
@@ -138,7 +221,8 @@ def _strange_colors(dataset: DatasetReader) -> bool:
 def _list_bands(dataset: DatasetReader) -> str:
     plain = (ColorInterp.gray, ColorInterp.undefined)
     if not any(dataset.descriptions) and all(color in plain for _, color in _colors(dataset)):
-        return "none has a name"
+        dimension = _find_dimension(dataset)
+        return f"layers of the dimension {dimension}" if dimension else "none has a name"
     shown = [
         f"{i}: {name or (color.name if color not in plain else 'unnamed')}"
         for (i, name), (_, color) in zip(_named(dataset), _colors(dataset), strict=True)
@@ -151,10 +235,6 @@ def plain_name(name: str | None) -> str:
     """`B4, central wavelength 665 nm` and `B04_10m` → `b4`, `b04`."""
     first = (name or "").partition(",")[0].strip().lower()
     return re.sub(r"_\d\dm$", "", first)
-
-
-def _has_band_names(dataset: DatasetReader) -> bool:
-    return any(_BAND_NAME.fullmatch(plain_name(name)) for _, name in _named(dataset))
 
 
 COLORS = ("Red", "Green", "Blue")

@@ -22,7 +22,7 @@ from geoclass.scene.dataset import open_dataset, read_again
 from geoclass.scene.frame import Frame
 from geoclass.scene.guard import is_remote
 from geoclass.scene.place import WGS84, rpc_options
-from geoclass.scene.source import SceneSource
+from geoclass.scene.source import Possible, SceneSource
 
 WARP_MEGABYTES = 64
 
@@ -112,8 +112,14 @@ def _read_stored(
         valid[rows, cols] = True
         if not source.always_valid and not _is_told_by_number(dataset, source):
             masks = dataset.read_masks(source.bands, window=inner)
-            valid[rows, cols] = masks.any(axis=0)
+            valid[rows, cols] = _join(source, masks > 0)
     return _drop_missing(source, stored, valid)
+
+
+def _join(source: SceneSource, valid: np.ndarray) -> np.ndarray:
+    """Bool (…): whether a pixel (3, …) is there; a byte may be white in one band alone."""
+    there: np.ndarray = valid.any(axis=0) if source.dtype == "uint8" else valid.all(axis=0)
+    return there
 
 
 def _is_told_by_number(dataset: DatasetReader, source: SceneSource) -> bool:
@@ -131,12 +137,25 @@ def _drop_missing(
     """Sentinel-2 marks pixels outside the swath by zeros, whether or not a tag says so."""
     valid &= stored.any(axis=0)
     if source.nodata:  # as the file says, or a person
-        valid &= (stored != source.nodata).any(axis=0)
+        valid &= _join(source, stored != source.nodata)
     if stored.dtype.kind == "f":
         finite = np.isfinite(stored).all(axis=0)
         valid &= finite
         stored[:, ~finite] = 0
+    if source.possible is not None:
+        valid &= ~find_impossible(stored, source.possible)
     return stored, valid
+
+
+def find_impossible(stored: np.ndarray, possible: Possible) -> np.ndarray:
+    """Bool (…): True where a number of a pixel (3, …) is none that ground can have."""
+    low, high = stored.min(axis=0), stored.max(axis=0)
+    impossible: np.ndarray = (low < possible.low) | (high > possible.high)
+    has_zero = low == 0 if stored.dtype.kind == "u" else (stored == 0).any(axis=0)
+    impossible |= has_zero & (high > possible.dark)
+    if possible.rim is not None:
+        impossible |= high <= possible.rim
+    return impossible
 
 
 def open_warped(dataset: DatasetReader, source: SceneSource, frame: Frame) -> WarpedVRT:
@@ -165,9 +184,11 @@ def _find_mask(dataset: DatasetReader, source: SceneSource) -> dict[str, Any]:
     flags = dataset.mask_flag_enums[source.bands[0] - 1]
     if MaskFlags.per_dataset in flags:
         return {"add_alpha": True}
-    # Without a tag, zeros in all bands are missing; YES: in all bands, not in any.
+    # Without a tag, zeros in all bands are missing; YES: in all bands, not in any. Of other
+    # numbers, PARTIAL keeps what one band lacks from its neighbours, and leaves 0 in that band.
     nodata = 0 if source.nodata is None else source.nodata
-    return {"add_alpha": True, "src_nodata": nodata, "UNIFIED_SRC_NODATA": "YES"}
+    unified = "YES" if source.dtype == "uint8" else "PARTIAL"
+    return {"add_alpha": True, "src_nodata": nodata, "UNIFIED_SRC_NODATA": unified}
 
 
 def _read_warped(

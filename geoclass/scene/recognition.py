@@ -18,7 +18,6 @@ from geoclass.scene.radiometry import (
     BASELINE_OFFSET,
     EUROSAT_MAX_DN,
     EUROSAT_NAME,
-    ONES,
     TCI_MAX_DN,
     ZEROS,
     Radiometry,
@@ -31,6 +30,7 @@ from geoclass.scene.radiometry import (
 )
 from geoclass.scene.settings import Haze, RadiometrySettings
 from geoclass.scene.source import SceneSource
+from geoclass.scene.units import BYTE_ADVICE, find_units
 
 L1C_DARKEST_BLUE = 450.0
 """Above the air, dark pixels are brighter than this: of EuroSAT's tiles all, at 570 and more."""
@@ -38,6 +38,8 @@ L2A_BRIGHTEST_BLUE = 700.0
 """On the ground, some pixels of a clear scene are darker than this; 106 … 360 were met."""
 BELOW_OFFSET = 950.0
 """Numbers this low have no offset of 1000 in them, but for noise."""
+BELOW_ZERO = BELOW_OFFSET - BASELINE_OFFSET
+"""Darker than this, but for noise, nothing is once an offset is subtracted."""
 
 _NAMED_LEVEL = re.compile(r"(?<![a-z0-9])l(1c|2a)(?![a-z0-9])", re.IGNORECASE)
 """As people name their files: `bolzano_l2a.tif`."""
@@ -64,14 +66,17 @@ def _find_readings(
         return [read_as_scaled(*settings.scale)]
     if settings.profile == "rgb8":
         return [read_as_rgb8("as asked for")]
-    if settings.profile == "tci" or source.dtype == "uint8":
+    if settings.profile == "tci" or (source.dtype == "uint8" and settings.quantification is None):
         return _read_bytes(source, settings, sample)
-    candidates = []
-    for gain, bias, reason in _find_linear(source, settings, sample):
-        for level, why in _find_levels(source, settings, _dark(sample, gain, bias)):
-            read = read_as_l2a if level == "Level-2A" else read_as_l1c
-            candidates.append(read(gain, bias, f"{source.dtype} {level} ({why}), {reason}"))
-    return candidates
+    return [
+        _read_level(level, gain, bias, f"{source.dtype} {level} ({why}), {reason}")
+        for gain, bias, reason in _find_linear(source, settings, sample)
+        for level, why in _find_levels(source, settings, _dark(sample, gain, bias))
+    ]
+
+
+def _read_level(level: str, gain: Triple, bias: Triple, reason: str) -> Radiometry:
+    return (read_as_l2a if level == "Level-2A" else read_as_l1c)(gain, bias, reason)
 
 
 def _dark(sample: Sample, gain: Triple, bias: Triple) -> np.ndarray | None:
@@ -80,24 +85,27 @@ def _dark(sample: Sample, gain: Triple, bias: Triple) -> np.ndarray | None:
     return None if stored is None else stored * np.array(gain) + np.array(bias)
 
 
+WHITES_DN = {3000: "0 … 0.3 stretched", 4000: "gain 2.5", 10000: "reflectance × 255"}
+"""Digital numbers that exports of 8 bits make 255, beside true colour images and EuroSAT."""
+
+
 def _read_bytes(
     source: SceneSource, settings: RadiometrySettings, sample: Sample
 ) -> list[Radiometry]:
-    """8-bit pictures: EuroSAT's stretch, or Sentinel-2's true colour images."""
+    """8-bit pictures: EuroSAT's stretch, Sentinel-2's true colour images, and others."""
     if settings.profile in ("l1c", "l2a") or settings.dn_offset is not None:
         raise SceneError(
             f"{source.shown} stores 8-bit values, which are no digital numbers of a product: "
-            "choose --radiometry rgb8 or tci, or --scale LO,HI"
+            f"{BYTE_ADVICE}"
         )
-    is_tci = settings.profile == "tci" or "TCI" in source.name.upper().replace(".", "_").split("_")
+    is_tci = settings.profile == "tci" or source.is_true_color
     if source.facts.radiometry == EUROSAT_NAME and settings.profile == "auto":
         return [read_as_rgb8(f"8-bit values, {EUROSAT_NAME} by their tag")]
     why = "as asked for" if settings.profile == "tci" else "by its name"
     levels = [source.level] if source.level in TCI_MAX_DN else list(TCI_MAX_DN)
     found = []
     for level in levels:
-        white = TCI_MAX_DN[str(level)] / 255
-        dark = _dark(sample, (white, white, white), ZEROS)
+        dark = _dark(sample, _whiten(TCI_MAX_DN[str(level)]), ZEROS)
         if len(levels) == 1 or level in _plausible_levels(dark):
             told = why if is_tci else f"8-bit values, dark as those of a {level} true colour image"
             found.append(read_as_tci(str(level), told))
@@ -106,64 +114,75 @@ def _read_bytes(
     dark = _dark(sample, (2750 / 254,) * 3, ZEROS)
     if dark is None or "Level-1C" in _plausible_levels(dark) or not found:
         found.insert(0, read_as_rgb8("8-bit values, taken to be stretched as EuroSAT's are"))
+    for white, name in WHITES_DN.items():
+        gain = _whiten(white)
+        plausible = _plausible_levels(_dark(sample, gain, ZEROS))
+        found += [
+            _read_level(str(level), gain, ZEROS, f"8-bit values, {level}, {name}")
+            for level in (plausible if len(levels) == 2 else levels)
+        ]
     return found
+
+
+def _whiten(white: float) -> Triple:
+    return (white / 255,) * 3
 
 
 def _find_linear(
     source: SceneSource, settings: RadiometrySettings, sample: Sample
 ) -> list[_Linear]:
     """Ways from stored numbers to digital numbers; what says more beats what says less."""
+    found = []
+    for gain, unit in find_units(source, settings, sample):
+        dark = sample.percentile(0.5)
+        darkest = None if dark is None else dark * np.array(gain)
+        for (red, green, blue), reason in _find_offsets(source, settings, gain, darkest):
+            bias = (-red, -green, -blue)
+            found.append((gain, bias, f"{unit}, {reason}" if unit else reason))
+    return found
+
+
+def _find_offsets(
+    source: SceneSource, settings: RadiometrySettings, gain: Triple, darkest: np.ndarray | None
+) -> list[tuple[Triple, str]]:
+    """What is to be subtracted of the digital numbers, and why; `darkest` is float (3,)."""
     facts = source.facts
     if settings.dn_offset is not None:
-        return [_subtract(settings.dn_offset, "as asked for")]
-    if facts.scales is not None and facts.offsets is not None:
-        red, green, blue = (1e4 * scale for scale in facts.scales)
-        red_b, green_b, blue_b = (1e4 * offset for offset in facts.offsets)
-        reason = "by the scale and offset of its bands"
-        return [((red, green, blue), (red_b, green_b, blue_b), reason)]
-    if facts.add_offset is not None:
-        return [_subtract(-facts.add_offset, "by the tag of its offset")]
-    if source.dtype.startswith("float"):
-        return _find_unit(source, sample)
-    darkest = sample.percentile(0.5)
-    without = darkest is not None and float(darkest.min()) < BELOW_OFFSET
-    if facts.baseline is not None:
+        red, green, blue = (g * settings.dn_offset for g in gain)
+        return [((red, green, blue), _tell(settings.dn_offset, "as asked for"))]
+    is_dark = darkest is None or float(darkest.min()) < BELOW_OFFSET
+    if facts.offsets is not None:
+        red, green, blue = (-1e4 * offset for offset in facts.offsets)
+        why, told = "by the scale and offset of its bands", (red, green, blue)
+    elif facts.add_offset is not None:
+        why, told = "by the tag of its offset", (-float(facts.add_offset),) * 3
+    elif facts.baseline is not None:
         # Baselines compare as text: two digits, a point, two digits.
         offset = BASELINE_OFFSET if facts.baseline >= "04.00" else 0
-        if offset and without:
-            low = float(darkest.min()) if darkest is not None else 0.0
-            return [
-                _subtract(
-                    0,
-                    f"baseline {facts.baseline}, but numbers down to {low:.0f}: "
-                    "its offset has been subtracted before",
-                )
-            ]
-        return [_subtract(offset, f"baseline {facts.baseline}")]
-    if without or darkest is None:
+        why, told = f"baseline {facts.baseline}", (float(offset),) * 3
+    elif is_dark:
         return [_subtract(0, "no tag of an offset, and too dark for one")]
-    return [
-        _subtract(0, "no tag of an offset"),
-        _subtract(BASELINE_OFFSET, "no tag, but bright as with an offset"),
-    ]
+    else:
+        return [
+            _subtract(0, "no tag of an offset"),
+            _subtract(BASELINE_OFFSET, "no tag, but bright as with an offset"),
+        ]
+    if darkest is not None and float((darkest - np.array(told)).min()) < BELOW_ZERO:
+        low = f"numbers down to {darkest.min():.0f}"
+        return [_subtract(0, f"{why}, but {low}: its offset has been subtracted before")]
+    found = [(told, why if facts.offsets is not None else _tell(told[0], why))]
+    if source.kind == "stac" and told == ZEROS and not is_dark:
+        # Items say so of whole collections, and of some pixels it is not true.
+        found.append(_subtract(BASELINE_OFFSET, f"{why}, but bright as with an offset"))
+    return found
 
 
-def _subtract(offset: float, why: str) -> _Linear:
-    removed = f"offset {offset:g} subtracted" if offset else "no offset"
-    return ONES, (-offset, -offset, -offset), f"{removed} ({why})"
+def _subtract(offset: float, why: str) -> tuple[Triple, str]:
+    return (offset, offset, offset), _tell(offset, why)
 
 
-def _find_unit(source: SceneSource, sample: Sample) -> list[_Linear]:
-    bright = sample.percentile(98)
-    top = 0.0 if bright is None else float(bright.max())
-    if top <= 3:
-        return [((1e4, 1e4, 1e4), ZEROS, "fractions of 1")]
-    if top > 100:
-        return [(ONES, ZEROS, "reflectance × 10000")]
-    raise SceneError(
-        f"{source.shown} holds {source.dtype} with bright values of {top:g}, neither reflectance "
-        "(0–1) nor reflectance × 10000: say with --scale LO,HI what is black and white"
-    )
+def _tell(offset: float, why: str) -> str:
+    return f"offset {offset:g} subtracted ({why})" if offset else f"no offset ({why})"
 
 
 def _find_levels(
@@ -220,6 +239,10 @@ def find_haze(radiometry: Radiometry, sample: Sample) -> Triple | None:
 
 def treat_haze(radiometry: Radiometry, sample: Sample, wish: Haze) -> Radiometry:
     """The reading with the haze's light taken off, where that is wished for and can be told."""
+    if not isinstance(wish, str):
+        if radiometry.name == "rgb8":
+            return warn(radiometry, "no haze taken off: EuroSAT's own 8 bits are left alone")
+        return _remove_haze(radiometry, wish, "as asked for")
     haze = None if wish == "keep" else find_haze(radiometry, sample)
     if haze is None:
         if wish != "remove":
@@ -227,6 +250,10 @@ def treat_haze(radiometry: Radiometry, sample: Sample, wish: Haze) -> Radiometry
         return warn(radiometry, "no haze taken off: nothing in the scene tells how much there is")
     if wish == "auto" and haze[2] < HAZY_DN:
         return radiometry
+    return _remove_haze(radiometry, haze)
+
+
+def _remove_haze(radiometry: Radiometry, haze: Triple, why: str = "") -> Radiometry:
     # White stays white, since haze takes about as much from bright ground as it adds to dark.
     white = EUROSAT_MAX_DN
     left = [1 - h / (white - usual) for h, usual in zip(haze, USUAL_DARK_DN, strict=True)]
@@ -239,5 +266,24 @@ def treat_haze(radiometry: Radiometry, sample: Sample, wish: Haze) -> Radiometry
         radiometry,
         gain=(red, green, blue),
         bias=(red_b, green_b, blue_b),
-        reason=f"{radiometry.reason}; haze of {told} taken off",
+        reason=f"{radiometry.reason}; haze of {told} taken off{f', {why}' if why else ''}",
     )
+
+
+MOST_REDDER, REDDER_SHARE = 2.0, 0.3
+"""Times as bright in red as in green, and of so many pixels: no ground in visible light is."""
+
+
+def check_colors(source: SceneSource, radiometry: Radiometry, sample: Sample) -> None:
+    """Refuse a scene whose red is near infrared, by how bright its plants are in it; SceneError."""
+    red, green, _ = (
+        band[sample.valid] * gain + bias
+        for band, gain, bias in zip(sample.stored, radiometry.gain, radiometry.bias, strict=True)
+    )
+    share = float((red > MOST_REDDER * np.maximum(green, 1)).mean()) if red.size else 0.0
+    if share > REDDER_SHARE:
+        raise SceneError(
+            f"band {source.bands[0]} of {source.shown}, taken for red, is over twice as bright "
+            f"as green in {share:.0%} of a sample's pixels, as near infrared is over plants: give "
+            "bands of visible light with -b"
+        )

@@ -78,6 +78,8 @@ class MaskSettings:
     """What the scene classification masks."""
     mask: str | None = None
     """A raster whose pixels other than 0 are masked, or a vector file whose polygons are."""
+    mask_above: float | None = None
+    """Of the raster, only pixels with larger numbers are masked; fractions need it."""
 
     def __post_init__(self) -> None:
         unknown = set(self.masked_classes) - set(SCL_CLASSES)
@@ -86,13 +88,21 @@ class MaskSettings:
                 f"unknown classes to mask: {', '.join(sorted(unknown))}; "
                 f"choose among {', '.join(SCL_CLASSES)}"
             )
+        if self.mask_above is not None and self.mask is None:
+            raise SettingsError("a threshold of a mask, but no mask given: add --mask FILE")
 
 
-Haze = Literal["auto", "keep", "remove"]
-HAZES: tuple[Haze, ...] = get_args(Haze)
+HazeWish = Literal["auto", "keep", "remove"]
+HAZES: tuple[HazeWish, ...] = get_args(HazeWish)
+Haze = HazeWish | tuple[float, float, float]
+"""What to do about it, or how much there is: digital numbers above the air, red, green, blue."""
 
 Profile = Literal["auto", "l1c", "l2a", "tci", "rgb8"]
 PROFILES: tuple[Profile, ...] = get_args(Profile)
+
+
+MOST_HAZE_DN = 1800.0
+"""Much below white, 2750, lest what is left is stretched to nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,24 +113,46 @@ class RadiometrySettings:
     """`auto` asks tags and pixels; see `geoclass.scene.radiometry` for the others."""
     scale: tuple[float, float] | None = None
     """The numbers that are to be black and white, 1 and 255 of EuroSAT's stretch."""
+    quantification: float | None = None
+    """The stored number that stands for a reflectance of 1, 10000 in Sentinel-2's products."""
     dn_offset: float | None = None
-    """Subtracted from the numbers."""
+    """Subtracted from the numbers as they are stored."""
     haze: Haze = "auto"
     """What haze adds, by the scene's darkest pixels, is taken off (`remove`), left (`keep`), or
-    taken off where it is much; see `geoclass.scene.recognition`."""
+    taken off where it is much; or so much is taken off. See `geoclass.scene.recognition`."""
+
+    @property
+    def tells_nothing(self) -> bool:
+        """Whether all about the numbers is to be found out."""
+        return self.profile == "auto" and not self.scale and self.quantification is None
 
     def __post_init__(self) -> None:
         if self.profile not in PROFILES:
             raise SettingsError(
                 f"unknown radiometry {self.profile!r}: choose {', '.join(PROFILES)}"
             )
-        if self.haze not in HAZES:
-            raise SettingsError(f"unknown wish about haze {self.haze!r}: choose {', '.join(HAZES)}")
+        if isinstance(self.haze, str) and self.haze not in HAZES:
+            raise SettingsError(
+                f"unknown wish about haze {self.haze!r}: choose {', '.join(HAZES)}, or give R,G,B"
+            )
+        if not isinstance(self.haze, str) and not all(0 <= h < MOST_HAZE_DN for h in self.haze):
+            raise SettingsError(
+                f"haze must be three digital numbers from 0 to {MOST_HAZE_DN:g}, got "
+                f"{','.join(f'{h:g}' for h in self.haze)}"
+            )
         if self.scale is not None and not self.scale[0] < self.scale[1]:
             raise SettingsError(f"scale must have LO < HI, got {self.scale[0]:g},{self.scale[1]:g}")
-        if self.scale is not None and (self.profile != "auto" or self.dn_offset is not None):
+        if self.quantification is not None and not 0 < self.quantification < float("inf"):
+            raise SettingsError(f"the quantification must be above 0, got {self.quantification:g}")
+        if self.quantification is not None and self.profile in ("tci", "rgb8"):
             raise SettingsError(
-                "a scale says all about the numbers: give neither radiometry nor offset beside it"
+                f"{self.profile} says which number is white: give no quantification beside it"
+            )
+        others = (self.quantification, self.dn_offset)
+        if self.scale is not None and (self.profile != "auto" or others != (None, None)):
+            raise SettingsError(
+                "a scale says all about the numbers: give no radiometry, quantification or offset "
+                "beside it"
             )
 
 

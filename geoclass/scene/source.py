@@ -18,7 +18,7 @@ from rasterio.io import DatasetReader
 from geoclass.dates import find_days
 from geoclass.errors import SceneError
 from geoclass.outside import hide_secrets, parse_json
-from geoclass.scene.bands import Bands, choose_bands
+from geoclass.scene.bands import Bands, choose_bands, is_described
 from geoclass.scene.dataset import identify_address, open_dataset
 from geoclass.scene.facts import SceneFacts, Triple, describe_scaling, read_tags
 from geoclass.scene.guard import list_addresses, list_files, list_members
@@ -26,6 +26,18 @@ from geoclass.scene.inputs import Kind, SceneInput, find_input
 from geoclass.scene.safe import check_members
 
 _COLOR_MARK = re.compile("((?:^|,)(?:red|green|blue)=)")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Possible:
+    """Stored numbers that ground can have; a pixel with others in any band is missing."""
+
+    low: float
+    high: float
+    dark: float
+    """A 0 in one band is darkness where no band has more than this, else it is missing."""
+    rim: float | None = None
+    """A pixel of which no band is brighter is missing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +65,8 @@ class SceneSource:
     """Whether rational polynomial coefficients tell where the scene lies."""
     bands: Bands
     """Numbers of the red, green and blue band, counted from 1."""
+    described: bool
+    """Whether its bands have names, as measurements have and pictures for the eye have not."""
     dtype: str
     """Of the three bands, such as `uint16` or `float32`."""
     nodata: float | None
@@ -69,6 +83,8 @@ class SceneSource:
     """Tells whether the scene is still the same: names, sizes, times of last change."""
     warnings: tuple[str, ...]
     """What had to be guessed."""
+    possible: Possible | None = None
+    """Which numbers ground can have; None: all."""
 
     @property
     def level(self) -> str | None:
@@ -79,6 +95,11 @@ class SceneSource:
     def baseline(self) -> str | None:
         """Sentinel-2 processing baseline, such as `02.04`."""
         return self.facts.baseline
+
+    @property
+    def is_true_color(self) -> bool:
+        """Whether its name is that of one of Sentinel-2's true colour images."""
+        return "TCI" in self.name.upper().replace(".", "_").split("_")
 
     @property
     def add_offset(self) -> int | None:
@@ -129,6 +150,7 @@ def open_scene(scene: Path | str, bands: Sequence[int | str] | None = None) -> S
             gcp_crs=gcp_crs.to_wkt() if gcp_crs else None,
             rpcs=dataset.rpcs is not None,
             bands=chosen,
+            described=is_described(dataset),
             dtype=dtypes.pop(),
             nodata=dataset.nodatavals[chosen[0] - 1],
             block_height=dataset.block_shapes[chosen[0] - 1][0],

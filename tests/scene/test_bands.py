@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import rasterio
+import xarray as xr
 from rasterio.enums import ColorInterp
 
 from geoclass.errors import SceneError
@@ -102,3 +103,123 @@ def test_palette_is_named(make_scene: Make) -> None:
     path = make_scene(pixels(1, "uint8"), photometric="palette")
     with pytest.raises(SceneError, match="one band of palette colours"):
         open_scene(path)
+
+
+COLORS = {
+    "reducers": ("B2_median", "B3_median", "B4_median"),
+    "prefixes": ("S2_B02", "S2_B03", "S2_B04"),
+    "surface reflectance": ("SR_B2", "SR_B3", "SR_B4"),
+    "words and numbers": ("Blue (B2)", "Green (B3)", "Red (B4)"),
+    "words": ("blue_mean", "green-mean", "RED mean"),
+    "numbered words": ("Band 2 (490 nm)", "Band 3 (560 nm)", "Band 4 (665 nm)"),
+    "another sensor's numbers": ("Band 1 485 nm", "Band 2 560 nm", "Band 3 660 nm"),
+    "words beat numbers": ("B1 blue", "B2 green", "B3 red"),
+    "product files": ("T33UUU_20250302_B02_10m", "T33UUU_20250302_B03_10m", "T33UUU_B04_10m"),
+    "letters": ("b", "g", "r"),
+}
+
+
+@pytest.mark.parametrize("dtype", ["uint16", "uint8"])
+@pytest.mark.parametrize("names", COLORS.values(), ids=COLORS)
+def test_names_with_colours_in_them_decide(
+    make_scene: Make, names: tuple[str, ...], dtype: str
+) -> None:
+    path = make_scene(pixels(3, dtype), descriptions=names, photometric="rgb")
+    source = open_scene(path)
+    assert source.bands == (3, 2, 1)
+    assert source.warnings == ()
+
+
+STRANGE = {
+    "radar and an index": ("VV", "VH", "NDVI"),
+    "dates of one band": ("2020-01-01", "2021-01-01", "2022-01-01"),
+    "near infrared first": ("NIR1", "RED_mean", "GREEN_mean"),
+    "red edge": ("red edge", "green", "blue"),
+    "a ratio": ("B4_B8", "B3", "B2"),
+    "how many there were": ("B4_count", "B3", "B2"),
+}
+
+
+@pytest.mark.parametrize("names", STRANGE.values(), ids=STRANGE)
+def test_names_of_something_else_are_quoted(make_scene: Make, names: tuple[str, ...]) -> None:
+    path = make_scene(pixels(3), descriptions=names, photometric="rgb")
+    with pytest.raises(SceneError, match="say so with -b, -b 1,2,3 if they are red") as caught:
+        open_scene(path)
+    assert all(name in str(caught.value) for name in names)
+    assert open_scene(path, [3, 2, 1]).bands == (3, 2, 1)
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("B04", "B03", "B02", "B04", "B03", "B02"),
+        ("B4_mean", "B4_median", "B3_mean", "B2_mean"),
+        ("2020_B04", "2021_B04", "2022_B04"),
+    ],
+)
+def test_several_bands_of_one_colour_are_not_chosen_among(
+    make_scene: Make, names: tuple[str, ...]
+) -> None:
+    path = make_scene(pixels(len(names)), descriptions=names, photometric="minisblack")
+    with pytest.raises(SceneError, match=f"several bands of one colour .*1 to {len(names)}"):
+        open_scene(path)
+    if len(set(names)) < len(names):
+        with pytest.raises(SceneError, match="2 bands named 'B04'"):
+            open_scene(path, ["B04", "B03", "B02"])
+
+
+@pytest.mark.parametrize("last", [("B4",), ("B4", "B5"), ("B4", "B5", "B7")])
+def test_numbers_that_may_be_another_sensors_are_not_guessed(
+    make_scene: Make, last: tuple[str, ...]
+) -> None:
+    names = ("B1", "B2", "B3", *last)
+    path = make_scene(pixels(len(names)), descriptions=names, photometric="minisblack")
+    with pytest.raises(SceneError, match="near infrared: say -b 4,3,2 or -b 3,2,1"):
+        open_scene(path)
+
+
+@pytest.mark.parametrize("more", [("B8",), ("B8A",), ("B11", "B12")])
+def test_numbers_that_only_sentinel_2_has_settle_it(
+    make_scene: Make, more: tuple[str, ...]
+) -> None:
+    names = ("B1", "B2", "B3", "B4", *more)
+    path = make_scene(pixels(len(names)), descriptions=names, photometric="minisblack")
+    assert open_scene(path).bands == (4, 3, 2)
+
+
+@pytest.mark.parametrize("waves", [(0.49, 0.56, 0.665, 0.84), (490, 560, 665, 842)])
+def test_wavelengths_without_a_unit_tell_it_by_their_size(
+    make_scene: Make, waves: tuple[float, ...]
+) -> None:
+    path = make_scene(pixels(4), photometric="minisblack")
+    assert open_scene(tag_bands(path, "wavelength", waves)).bands == (3, 2, 1)
+
+
+@pytest.mark.parametrize(
+    ("bands", "hint"), [(4, "-b 3,2,1 if"), (13, "-b 4,3,2 if"), (7, "three numbers from 1 to 7")]
+)
+def test_the_hint_fits_the_file(make_scene: Make, bands: int, hint: str) -> None:
+    with pytest.raises(SceneError, match=hint):
+        open_scene(make_scene(pixels(bands), photometric="minisblack"))
+
+
+def test_numbered_bands_have_no_names(make_scene: Make) -> None:
+    names = ("Band 1", "Band 2", "Band 3")
+    source = open_scene(make_scene(pixels(3), descriptions=names, photometric="minisblack"))
+    assert "have no names" in source.warnings[0]
+
+
+@pytest.mark.parametrize("dimension", ["band", "time"])
+def test_layers_of_netcdf_are_not_taken_for_colours(tmp_path: Path, dimension: str) -> None:
+    path = tmp_path / "layers.nc"
+    place = {"y": np.arange(70)[::-1] * 10.0 + 5, "x": np.arange(70) * 10.0 + 5}
+    values = ["blue", "green", "red"] if dimension == "band" else [1, 2, 3]
+    cube = xr.DataArray(
+        np.ones((3, 70, 70), "f4"),
+        dims=(dimension, "y", "x"),
+        coords={dimension: values, **place},
+        name="reflectance",
+    )
+    cube.to_dataset().to_netcdf(path, engine="scipy")
+    with pytest.raises(SceneError, match=f"layers of the dimension {dimension}"):
+        open_scene(f"netcdf:{path}:reflectance")

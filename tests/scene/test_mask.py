@@ -15,9 +15,12 @@ from affine import Affine
 from rasterio.windows import Window
 
 from geoclass.errors import SceneError, SettingsError
+from geoclass.grid import Grid
 from geoclass.landcover import MASK_REASONS
 from geoclass.scene.frame import Frame
-from geoclass.scene.reader import find_masks, open_masks
+from geoclass.scene.masks import find_masks, open_masks
+from geoclass.scene.radiometry import read_as_rgb8
+from geoclass.scene.reader import Looks, read_strips
 from geoclass.scene.settings import SCL_CLASSES, MaskSettings
 from geoclass.scene.source import SceneSource, open_scene
 from tests.conftest import TRANSFORM, UTM
@@ -134,3 +137,104 @@ def test_mask_that_is_none_is_refused(make_scene: Make, tmp_path: Path) -> None:
     text.write_text("hello")
     with pytest.raises(SceneError, match="neither a raster nor polygons"):
         find_masks(make_rgb(make_scene), MaskSettings(mask=str(text)))
+
+
+HALF = np.arange(120) < 60
+
+
+def test_fractions_need_a_threshold(make_scene: Make) -> None:
+    source = make_rgb(make_scene)
+    cloudy = np.where(HALF, 0.93, 0.0).astype(np.float32)[None, None].repeat(120, axis=1)
+    path = str(make_scene(cloudy, "probability.tif"))
+    with pytest.raises(SceneError, match=r"fractions such as 0\.93.*--mask-above N"):
+        find_masks(source, MaskSettings(mask=path))
+    reasons = read_reasons(source, mask=path, mask_above=0.5)
+    assert (reasons[:, HALF] == "user").all()
+    assert (reasons[:, ~HALF] == "").all()
+    assert set(read_reasons(source, mask=path, mask_above=0.95).ravel()) == {""}
+    whole = str(make_scene(np.ceil(cloudy), "mask.tif"))
+    assert (read_reasons(source, mask=whole) == reasons).all()
+    with pytest.raises(SettingsError, match="no mask given"):
+        MaskSettings(mask_above=0.5)
+
+
+def test_fractions_that_a_first_look_missed_are_refused_as_they_are_read(make_scene: Make) -> None:
+    mask = np.zeros((1, 600, 600), np.float32)
+    mask[0, 1, 1] = 0.5  # beside the lattice that is looked at
+    rgb = np.full((3, 600, 600), 500, np.uint16)
+    source = open_scene(make_scene(rgb, "rgb.tif", descriptions=("B04", "B03", "B02")))
+    path = str(make_scene(mask, "mask.tif"))
+    with pytest.raises(SceneError, match="--mask-above"):
+        read_reasons(source, mask=path)
+
+
+@pytest.mark.parametrize(("factor", "shift"), [(1e-4, 0), (1, 100), (1, -5), (1, 0.5)])
+def test_numbers_that_are_no_codes_are_refused(
+    make_scene: Make, factor: float, shift: float
+) -> None:
+    codes = CODES.astype(np.float32) * np.float32(factor) + np.float32(shift)
+    source = make_rgb(make_scene)
+    path = str(make_scene(codes[None], "scl.tif"))
+    with pytest.raises(SceneError, match="expected whole codes from 0 to 11"):
+        find_masks(source, MaskSettings(scl=path))
+    stack = np.concatenate([np.full((3, 120, 120), 0.05, np.float32), codes[None]])
+    own = open_scene(make_scene(stack, "own.tif", descriptions=("B04", "B03", "B02", "SCL")))
+    with pytest.raises(SceneError, match="expected whole codes from 0 to 11"):
+        find_masks(own, MaskSettings())
+    assert find_masks(own, MaskSettings(masked_classes=())).scl is None
+
+
+def test_codes_as_floats_mask(make_scene: Make) -> None:
+    source = make_rgb(make_scene)
+    path = str(make_scene(CODES.astype(np.float32)[None], "scl.tif"))
+    np.testing.assert_array_equal(read_reasons(source, scl=path), np.array(EXPECTED)[CODES])
+
+
+@pytest.mark.parametrize("option", ["mask", "scl"])
+@pytest.mark.parametrize("crs", [UTM, "EPSG:4326"])
+def test_masks_elsewhere_are_refused(make_scene: Make, option: str, crs: str) -> None:
+    far = (
+        TRANSFORM @ Affine.translation(20000, 0) if crs == UTM else Affine(1e-4, 0, 2, 0, -1e-4, 41)
+    )
+    path = str(make_scene(CODES[None], "far.tif", transform=far, crs=crs))
+    with pytest.raises(SceneError, match="far.tif lies nowhere on .*rgb.tif"):
+        find_masks(make_rgb(make_scene), MaskSettings(**{option: path}))
+
+
+def test_polygons_elsewhere_are_refused(make_scene: Make, tmp_path: Path) -> None:
+    path = tmp_path / "far.geojson"
+    gpd.GeoDataFrame(geometry=[shapely.box(2, 41, 2.1, 41.1)], crs=4326).to_file(path)
+    with pytest.raises(SceneError, match="far.geojson lies nowhere on"):
+        find_masks(make_rgb(make_scene), MaskSettings(mask=str(path)))
+
+
+def test_a_mask_of_a_part_says_so(make_scene: Make) -> None:
+    source = make_rgb(make_scene)
+    path = str(make_scene(np.ones((1, 120, 60), np.uint8), "part.tif"))
+    masks = find_masks(source, MaskSettings(mask=path))
+    assert masks.warnings == ("part.tif covers 50% of the scene: the rest is not masked",)
+    whole = str(make_scene(np.ones((1, 60, 60), np.uint8), "whole.tif",
+                           transform=TRANSFORM @ Affine.scale(2)))  # fmt: skip
+    assert find_masks(source, MaskSettings(mask=whole)).warnings == ()
+
+
+def test_each_mask_says_how_much_it_hides(make_scene: Make) -> None:
+    source = make_rgb(make_scene, np.where(HALF, 9, 4).astype(np.uint16)[None].repeat(120, axis=0))
+    ones = np.zeros((1, 120, 120), np.uint8)
+    ones[0, :, 90:] = 1
+    masks = find_masks(source, MaskSettings(mask=str(make_scene(ones, "mask.tif"))))
+    grid = Grid(height=120, width=120, transform=source.transform, crs=source.crs)
+    looks = Looks(radiometry=read_as_rgb8("test"), masks=masks)
+    assert masks.notes[1] == "by mask.tif"
+    strips = list(read_strips(source, frame_of(source), grid, looks))
+    assert len(strips) == 1
+    assert masks.notes[0].endswith("by the scene classification, 50.0% of the pixels")
+    assert masks.notes[1] == "by mask.tif, 25.0% of the pixels"
+
+
+def test_a_number_for_nothing_in_the_scene_is_a_code_in_its_classification(
+    make_scene: Make,
+) -> None:
+    """`--nodata 9` is of the three bands alone."""
+    source = replace(make_rgb(make_scene, np.full_like(CODES, 9)), nodata=9.0)
+    assert set(read_reasons(source).ravel()) == {"cloud"}

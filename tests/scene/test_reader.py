@@ -13,8 +13,9 @@ import pytest
 from geoclass.errors import SceneError
 from geoclass.grid import Grid
 from geoclass.scene.frame import Frame
+from geoclass.scene.masks import find_masks
 from geoclass.scene.radiometry import read_as_rgb8
-from geoclass.scene.reader import Looks, Strip, _count_readers, _plan_spans, find_masks, read_strips
+from geoclass.scene.reader import Looks, Strip, _count_readers, _plan_spans, read_strips
 from geoclass.scene.settings import MaskSettings
 from geoclass.scene.source import SceneSource, open_scene
 
@@ -120,7 +121,7 @@ from pathlib import Path
 from geoclass.grid import Grid
 from geoclass.scene.frame import Frame
 from geoclass.scene.radiometry import read_as_rgb8
-from geoclass.scene.reader import find_masks
+from geoclass.scene.masks import find_masks
 from geoclass.scene.reader import Looks, read_strips
 from geoclass.scene.settings import MaskSettings
 from geoclass.scene.source import open_scene

@@ -24,8 +24,9 @@ from geoclass.scene.dataset import (
     open_dataset,
 )
 from geoclass.scene.frame import Frame
+from geoclass.scene.masks import find_masks
 from geoclass.scene.radiometry import read_as_rgb8
-from geoclass.scene.reader import Looks, find_masks, read_strips
+from geoclass.scene.reader import Looks, read_strips
 from geoclass.scene.settings import MaskSettings
 from geoclass.scene.source import open_scene
 from tests.scene.server import serve
