@@ -27,11 +27,10 @@ CLI_HEAD = f"""# Commands
 
 {GENERATED}
 
-Each command explains itself with `-h` or `--help`.
-Errors are one line that says what to do.
-The exit code is 1, and 2 for an option that does not exist.
-[The tutorial](tutorial.md) walks through most commands, [scenes.md](scenes.md) says what a SCENE
-may be."""
+`-h` or `--help` prints the help of a command.
+An error is one line that says what to do.
+The exit code is 1 after an error and 2 for wrong usage.
+The [tutorial](tutorial.md) shows most commands. [Scenes](scenes.md) describes SCENE."""
 
 API_HEAD = f"""# Python
 

@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 
 @click.command("assess")
 @click.argument("sample", metavar="SAMPLE", type=options.FILE)
-@click.option("--partial", is_flag=True, help="Go on although some samples have no label.")
+@click.option("--partial", is_flag=True, help="Ignore samples that have no label.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")
 def command(sample: Path, partial: bool, as_json: bool) -> None:
-    """Estimate accuracies and areas from SAMPLE, with 95 % intervals.
+    """Estimate accuracy and areas from SAMPLE, with 95 % intervals.
 
-    SAMPLE is what `geoclass sample` wrote, labelled; or a CSV table of counts: one row a class
-    of the map, with the columns stratum, area_ha, and one for each class as it is on the ground.
+    SAMPLE is a labelled output of `geoclass sample`, or a CSV table of counts: one row per map
+    class, with the columns stratum, area_ha, and one column per reference class.
     """
     from geoclass.monitor.area import assess_sample
 

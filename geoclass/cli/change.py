@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 @click.argument("new", type=options.SCENE)
 @click.option("-o", "--output", type=options.FILE, required=True, help="GeoPackage to write.")
 @dated_options
-@click.option("--overwrite", is_flag=True, help="Replace the output, whatever it is.")
+@click.option("--overwrite", is_flag=True, help="Replace the output file.")
 @options.quiet
 def command(
     old: str,
@@ -41,9 +41,9 @@ def command(
 ) -> None:
     """Compare OLD and NEW, two maps or scenes of one place, cell by cell.
 
-    Two maps differ in many cells where nothing changed, because each is wrong now and then: the
-    first line says in how many. The probability of change weighs that against how seldom land
-    changes.
+    Two maps differ in many unchanged cells, because both contain classification errors. The first
+    line of the output says in how many. The probability of change accounts for these errors and
+    for how rarely land changes.
     """
     from geoclass.errors import SettingsError
     from geoclass.monitor.change import change_maps, write_change

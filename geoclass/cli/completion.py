@@ -11,7 +11,7 @@ SHELLS = ("bash", "zsh", "fish")
 @click.command("completion")
 @click.argument("shell", type=click.Choice(SHELLS))
 def command(shell: str) -> None:
-    """Print what makes SHELL complete commands, options and files of geoclass.
+    """Print the script that completes geoclass commands, options and files in SHELL.
 
     In ~/.bashrc: eval "$(geoclass completion bash)". In ~/.zshrc: eval "$(geoclass completion
     zsh)". For fish: geoclass completion fish > ~/.config/fish/completions/geoclass.fish

@@ -19,14 +19,14 @@ LISTED = 10
 
 @click.command("dataset")
 @click.argument("data", type=options.FILE)
-@click.option("--sheet", type=options.FILE, help="Draw the first ten tiles a class: .png, .svg …")
+@click.option("--sheet", type=options.FILE, help="Draw the first ten tiles per class: .png, .svg …")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")
 def command(data: Path, sheet: Path | None, as_json: bool) -> None:
-    """Describe DATA, a zip or folder of class folders: classes, sizes, what is wrong.
+    """Check DATA, a zip or folder of class folders: classes, sizes, problems.
 
-    Whatever `geoclass train` would refuse is listed: images that cannot be decoded or have not
-    64×64 pixels, class folders without images, a wrong legend; and images that stand in no class
-    folder or have equal pixels. The exit code is 0 whatever was found.
+    The output lists everything that `geoclass train` would refuse: images that cannot be decoded
+    or are not 64×64 pixels, class folders without images, an invalid legend. It also lists images
+    outside class folders and duplicate images. The exit code is 0 even if there are problems.
     """
     from geoclass.learn.inspection import inspect_tiles
     from geoclass.learn.samples import make_printable

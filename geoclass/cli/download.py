@@ -17,14 +17,16 @@ from geoclass.cli import options
     "--output",
     type=options.FILE,
     default=Path(),
-    show_default="here",
-    help="Folder to put it in.",
+    show_default="current folder",
+    help="Folder for the download.",
 )
-@click.option("--url", help="Fetch the same file from another address.")
-@click.option("--unpack", "unpacked", is_flag=True, help="Unpack it too; geoclass reads the zip.")
+@click.option("--url", help="Download the same file from another URL.")
+@click.option(
+    "--unpack", "unpacked", is_flag=True, help="Also unpack the zip; geoclass does not need this."
+)
 @options.quiet
 def command(name: str, output: Path, url: str | None, unpacked: bool, quiet: bool) -> None:
-    """Fetch the data set NAME, check it, and go on where an earlier try stopped.
+    """Download and verify the data set NAME; a stopped download resumes.
 
     eurosat is EuroSAT RGB, 27,000 JPEG tiles in 95 MB, from Zenodo record 7711810.
     """

@@ -30,7 +30,7 @@ SHOWN_MISTAKES = 48
     type=click.Choice(PARTS),
     default="test",
     show_default=True,
-    help="Which tiles of the model's split to score.",
+    help="Part of the model's split to score.",
 )
 @options.lists
 @click.option(
@@ -38,10 +38,10 @@ SHOWN_MISTAKES = 48
 )
 @click.option("--confusion", type=options.FILE, help="Draw the confusion matrix: .png, .svg …")
 @click.option(
-    "--corrupt", is_flag=True, help="Score the tiles under a fixed list of corruptions too."
+    "--corrupt", is_flag=True, help="Also score the tiles under a fixed list of corruptions."
 )
 @click.option(
-    "--json", "as_json", is_flag=True, help="Print JSON instead of tables, with all mistakes."
+    "--json", "as_json", is_flag=True, help="Print JSON with all mistakes instead of tables."
 )
 @options.symmetries
 @options.device
@@ -61,10 +61,10 @@ def command(
     batch_size: int | None,
     skip_bad: bool,
 ) -> None:
-    """Score MODEL on the tiles of DATA that it has never seen.
+    """Score MODEL on the held-out tiles of DATA.
 
     MODEL is a model file, or the word `shipped`. DATA is a zip or folder of class folders. The
-    model remembers its split; it is made again, and checked, so that just the test part counts.
+    model's split is repeated and verified, so that only held-out tiles are scored.
     """
     from geoclass.learn.scoring import score_on_tiles
     from geoclass.model.checkpoint import load_model

@@ -11,13 +11,13 @@ from geoclass.cli import options
 
 @click.command("export")
 @click.argument("model", type=options.FILE)
-@click.option("-o", "--output", type=options.FILE, required=True, help="File to write: .onnx.")
-@click.option("--overwrite", is_flag=True, help="Replace the output.")
+@click.option("-o", "--output", type=options.FILE, required=True, help="Output file: .onnx.")
+@click.option("--overwrite", is_flag=True, help="Replace the output file.")
 def command(model: Path, output: Path, overwrite: bool) -> None:
-    """Write MODEL for other programs, as ONNX, and check that it says the same.
+    """Export MODEL as ONNX and verify its output.
 
-    MODEL is a model file, or the word `shipped`. The exported model takes tiles of float32
-    (n, 3, 64, 64), 0–255, and gives calibrated probabilities.
+    MODEL is a model file, or the word `shipped`. The exported model takes tiles as float32
+    (n, 3, 64, 64), 0–255, and returns calibrated probabilities.
     """
     from geoclass.errors import OutputError
     from geoclass.model.checkpoint import load_model

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 @options.bands
 @map_options.reading
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")
-@click.option("--stac", "as_stac", is_flag=True, help="Print a model's card as a STAC item.")
+@click.option("--stac", "as_stac", is_flag=True, help="Print a model as a STAC item.")
 def command(
     what: str,
     bands: Sequence[int | str] | None,
@@ -33,9 +33,9 @@ def command(
     as_json: bool,
     as_stac: bool,
 ) -> None:
-    """Say what a file is: a model's card, how a map was made, how a scene would be read.
+    """Describe a file: a model's card, how a map was made, or how a scene would be read.
 
-    `shipped` is the model that ships in the package.
+    `shipped` is the model in the package.
     """
     path = Path(what)
     if what == SHIPPED or path.suffix == ".safetensors" or _is_pickled(path):

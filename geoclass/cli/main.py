@@ -19,23 +19,23 @@ import geoclass
 from geoclass.errors import GeoclassError
 
 COMMANDS = {
-    "map": ("map_scene", "Label every tile of a scene and write a land-cover map."),
-    "preview": ("preview", "Draw a map beside its scene as a picture."),
-    "report": ("report", "Make a page of maps, change and monitor files."),
-    "style": ("style", "Write a map's styles for QGIS, GeoServer and others."),
-    "change": ("change", "Compare two maps or scenes, false change accounted for."),
+    "map": ("map_scene", "Map the land cover of one or many scenes."),
+    "preview": ("preview", "Draw a map as a picture."),
+    "report": ("report", "Write an HTML page of maps, change and monitor files."),
+    "style": ("style", "Write style files for QGIS and GeoServer."),
+    "change": ("change", "Compare two maps or scenes of one place."),
     "monitor": ("monitor", "Follow a place over several dates and report losses."),
-    "sample": ("sample", "Draw cells of a map to be labelled by eye."),
-    "assess": ("assess", "Estimate accuracies and areas from a labelled sample."),
-    "info": ("info", "Say what a model, map or scene is."),
+    "sample": ("sample", "Draw a random sample of cells to label by eye."),
+    "assess": ("assess", "Estimate accuracy and areas from a labelled sample."),
+    "info": ("info", "Describe a model, map or scene."),
     "predict": ("predict", "Label single images."),
-    "download": ("download", "Fetch and check a data set of labelled tiles."),
-    "tiles": ("tiles", "Cut labelled training tiles out of a scene."),
-    "dataset": ("dataset", "Describe labelled tiles: classes, sizes, what is wrong."),
+    "download": ("download", "Download and verify a data set of labelled tiles."),
+    "tiles": ("tiles", "Cut labelled training tiles from a scene."),
+    "dataset": ("dataset", "Check a data set of labelled tiles."),
     "train": ("train", "Train a network on labelled tiles."),
-    "evaluate": ("evaluate", "Score a model on tiles that it has not seen."),
-    "export": ("export", "Write a model for other programs (ONNX)."),
-    "completion": ("completion", "Let the shell complete commands, options and files."),
+    "evaluate": ("evaluate", "Score a model on held-out tiles."),
+    "export": ("export", "Export a model as ONNX."),
+    "completion": ("completion", "Print shell completion for bash, zsh or fish."),
 }
 """Name of the command → its module in this room and its line in the help, in order of use."""
 
@@ -127,7 +127,7 @@ def _try(describe: Callable[[], str]) -> str:
     is_eager=True,
     expose_value=False,
     callback=show_version,
-    help="Say versions and device, for reports of bugs.",
+    help="Print versions and device; include them in bug reports.",
 )
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
 def main(debug: bool) -> None:

@@ -20,13 +20,13 @@ _CALM_OPTIONS = (
         "min_area_ha",
         type=float,
         metavar="HA",
-        help="Give smaller patches of a class to their largest neighbour.",
+        help="Merge patches smaller than this into their largest neighbour.",
     ),
     click.option(
         "--smooth",
         type=float,
         metavar="STRENGTH",
-        help="Smooth neighbouring probabilities (empirical Bayes, as sits does); 20 is usual.",
+        help="Smooth neighbouring probabilities (empirical Bayes, as in sits); try 20.",
     ),
     click.option(
         "--smooth-window",
@@ -34,7 +34,7 @@ _CALM_OPTIONS = (
         default=CalmSettings().smooth_window,
         show_default=True,
         metavar="CELLS",
-        help="Side of the square that is smoothed over.",
+        help="Window size for --smooth.",
     ),
 )
 
@@ -57,7 +57,7 @@ map_format = click.option(
     "map_format",
     type=click.Choice(tuple(FORMAT_NAMES), case_sensitive=False),
     callback=parse_format,
-    help="Format, whatever the suffix.",
+    help="Output format; overrides the suffix.",
 )
 
 
@@ -76,12 +76,12 @@ _FILE_OPTIONS = (
     click.option(
         "--probabilities",
         is_flag=True,
-        help="A column for each class in files of polygons; GeoTIFF always has such bands.",
+        help="Add a probability column per class to polygon files; GeoTIFF always has such bands.",
     ),
     click.option(
         "--dissolve/--no-dissolve",
         default=None,
-        help="Neighbouring cells of one class as one polygon.  "
+        help="Merge neighbouring cells of one class into one polygon.  "
         "[default: in a GeoPackage of more than 250,000 cells]",
     ),
     click.option(
@@ -90,9 +90,9 @@ _FILE_OPTIONS = (
         metavar="NAME=VALUE",
         multiple=True,
         callback=parse_pairs,
-        help="Creation option of GDAL's COG driver, for GeoTIFF; may be repeated.",
+        help="Creation option of GDAL's COG driver, for GeoTIFF; can be repeated.",
     ),
-    click.option("--stac", is_flag=True, help="Write STAC items of map and model, too."),
+    click.option("--stac", is_flag=True, help="Also write STAC items of map and model."),
 )
 
 
@@ -117,13 +117,13 @@ stride = click.option(
     "--stride",
     type=int,
     metavar="PIXELS",
-    help="Side of a cell: 64, 32, 16, 8 or 4, in about the same time.  [default: the tile's, 64]",
+    help="Cell size: 64, 32, 16, 8 or 4; the run time is about the same.  [default: 64, a tile]",
 )
 detail = click.option(
     "--detail",
     metavar="PIXELS|none",
     callback=parse_detail,
-    help="Side of the smaller cells that go with the map.  [default: 4, 8 or 16, by its size]",
+    help="Size of the smaller cells stored with the map.  [default: 4, 8 or 16, by map size]",
 )
 
 _MAP_OPTIONS = (
@@ -133,9 +133,9 @@ _MAP_OPTIONS = (
         type=float,
         default=MapSettings().min_valid_share,
         show_default=True,
-        help="Least share of valid pixels of a cell that is classified.",
+        help="Minimum valid fraction of a cell to be classified.",
     ),
-    click.option("--keep-unknown", is_flag=True, help="Give unknown cells their likeliest class."),
+    click.option("--keep-unknown", is_flag=True, help="Give unknown cells their top-1 class."),
     stride,
     detail,
     calm,
@@ -227,31 +227,30 @@ def parse_shard(
 
 
 _OPTIONS = (
-    click.option("--redo", is_flag=True, help="Map again what is up to date."),
+    click.option("--redo", is_flag=True, help="Map up-to-date scenes again."),
     click.option("--fail-fast", is_flag=True, help="Stop at the first scene that fails."),
+    click.option("--workers", type=int, default=1, show_default=True, help="Number of processes."),
     click.option(
-        "--workers", type=int, default=1, show_default=True, help="Processes that map scenes."
+        "--memory",
+        metavar="BYTES",
+        callback=parse_bytes,
+        help="Memory for all processes, such as 3GB.",
     ),
-    click.option(
-        "--memory", metavar="BYTES", callback=parse_bytes, help="For all of them, such as 3GB."
-    ),
-    click.option(
-        "--shard", metavar="I/N", callback=parse_shard, help="Map the Ith of N parts of the scenes."
-    ),
+    click.option("--shard", metavar="I/N", callback=parse_shard, help="Map only part I of N."),
     click.option(
         "--ray",
         metavar="ADDRESS",
         is_flag=False,
         flag_value="local",
-        help="Map on a Ray cluster; without an address, on one that is started here.",
+        help="Map on a Ray cluster; without an address, start one on this machine.",
     ),
-    click.option("--map-crs", help="CRS of one map of many scenes.  [default: that of most]"),
+    click.option("--map-crs", help="CRS of a merged map.  [default: the most common one]"),
     click.option(
         "--prefer",
         type=click.Choice(PREFERENCES),
         default="confident",
         show_default=True,
-        help="Which of overlapping cells is kept in one map of many scenes.",
+        help="Which overlapping cell a merged map keeps.",
     ),
 )
 

@@ -26,21 +26,21 @@ from geoclass.products.writing import parse_target
     type=click.STRING,
     required=True,
     help=(
-        "Map to write, .gpkg, .tif, .parquet, .fgb or .geojson; "
-        "or a folder for the maps of many scenes; also s3://BUCKET/…"
+        "Output map: .gpkg, .tif, .parquet, .fgb or .geojson; "
+        "or a folder for many scenes; can be s3://BUCKET/…"
     ),
 )
 @map_options.map_format
 @map_options.file_settings
-@click.option("-m", "--model", type=options.FILE, help="Model file.  [default: shipped]")
+@click.option("-m", "--model", type=options.FILE, help="Model file.  [default: the shipped model]")
 @options.legend
 @options.bands
 @map_options.mapping
 @options.device
 @options.batch_size
-@click.option("--preview", type=options.FILE, help="Draw map and scene, too: .png, .svg or .pdf.")
-@click.option("--overwrite", is_flag=True, help="Replace the output, whatever it is.")
-@click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
+@click.option("--preview", type=options.FILE, help="Also draw map and scene: .png, .svg or .pdf.")
+@click.option("--overwrite", is_flag=True, help="Replace existing files, whatever they contain.")
+@click.option("--dry-run", is_flag=True, help="Print the plan and stop.")
 @campaign_options
 @options.quiet
 def command(
@@ -60,20 +60,20 @@ def command(
     campaign: CampaignOptions,
     quiet: bool,
 ) -> None:
-    """Label SCENE, every 64×64-pixel tile and smaller cells, and write a land-cover map.
+    """Classify every 64×64-pixel tile and smaller cells of SCENE and write a land-cover map.
 
-    SCENE is a raster with red, green and blue bands: Sentinel-2 L1C or L2A, as numbers,
-    reflectance or true colour, or 8-bit values stretched as EuroSAT's are. It is given as a
-    file, a Sentinel-2 product (.SAFE or its zip), a STAC item, an address, the name of a
-    subdataset, or red=FILE,green=FILE,blue=FILE. Scenes in degrees, or of other than 10 m
-    pixels, are warped as they are read. The map is a GeoPackage with a polygon a cell, or a
-    cloud-optimised GeoTIFF with a pixel a cell; both open styled in QGIS. GeoParquet,
-    FlatGeobuf and GeoJSON are copies of the polygons for other programs.
+    SCENE is a raster with red, green and blue bands: Sentinel-2 Level-1C or Level-2A (digital
+    numbers, reflectance or true colour), or 8-bit values with EuroSAT's stretch. Give a file, a
+    Sentinel-2 product (.SAFE or its zip), a STAC item, a URL, a subdataset name, or
+    red=FILE,green=FILE,blue=FILE. Scenes in degrees or with other pixel sizes than 10 m are
+    warped. The map is a GeoPackage with one polygon per cell or patch, or a cloud-optimised
+    GeoTIFF with one pixel per cell; QGIS opens both with a style. GeoParquet, FlatGeobuf and
+    GeoJSON are copies of the polygons for other programs.
 
-    Where the output is a folder, SCENE may be many: files, folders of scenes, patterns,
-    @list.txt with one a line, STAC ItemCollections. Each gets a map of its name; what is there
-    and up to date is passed over, so that a run that was stopped goes on when it is started again.
-    Where the output of many is one GeoPackage, their maps are merged in it, each place once.
+    If the output is a folder, give any number of scenes: files, folders, patterns, @list.txt
+    with one scene per line, STAC ItemCollections. Each scene gets a map of the same name. Maps
+    that are up to date are skipped, so a stopped run resumes when you start it again. If the
+    output for many scenes is one GeoPackage, their maps are merged into it, each place once.
     """
     if form.stac:
         from geoclass.model.checkpoint import find_model_file

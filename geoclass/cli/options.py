@@ -40,25 +40,27 @@ class SceneName(click.types.StringParamType):
 
 SCENE = SceneName()
 
-quiet = click.option("-q", "--quiet", is_flag=True, help="Print warnings and errors only, no bar.")
+quiet = click.option(
+    "-q", "--quiet", is_flag=True, help="Print only warnings and errors; no progress bar."
+)
 device = click.option(
-    "--device", help="cpu, cuda, cuda:1 …  [default: cuda if there is one, else cpu]"
+    "--device", help="Device: cpu, cuda, cuda:1 …  [default: cuda if available, else cpu]"
 )
 batch_size = click.option(
-    "--batch-size", type=int, help="Tiles at a time.  [default: by the device]"
+    "--batch-size", type=int, help="Tiles per batch.  [default: depends on the device]"
 )
 
 
 legend = click.option(
     "--legend",
     type=FILE,
-    help="JSON file of other titles, colours and groups for classes; see the README.",
+    help="JSON file with titles, colours and groups for classes; see docs/index.md.",
 )
 lists = click.option(
     "--lists",
     type=(FILE, FILE, FILE),
     metavar="TRAIN VALIDATION TEST",
-    help="Three text files with a tile's file name a line, instead of a split that is drawn.",
+    help="Three text files, one tile file name per line, instead of a random split.",
 )
 
 
@@ -81,9 +83,11 @@ _BAND_OPTIONS = (
         "numbers",
         metavar="R,G,B",
         callback=parse_numbers,
-        help="Numbers of the red, green and blue band.",
+        help="Numbers of the red, green and blue bands, such as 3,2,1.",
     ),
-    click.option("--bands", "names", metavar="R,G,B", help="Their names instead: B04,B03,B02."),
+    click.option(
+        "--bands", "names", metavar="R,G,B", help="Names of the three bands, such as B04,B03,B02."
+    ),
 )
 
 
@@ -140,22 +144,22 @@ _FRAME_OPTIONS = (
         "--resolution",
         metavar="native|METRES",
         callback=parse_resolution,
-        help="Pixel size to map on.  [default: the model's where the scene's differs by over 10 %]",
+        help="Pixel size of the map.  [default: the model's if the scene's differs by over 10 %]",
     ),
     click.option(
         "-r",
         "--resampling",
         type=click.Choice(RESAMPLINGS),
-        help="How a warp makes pixels.  [default: average where coarser, else cubic]",
+        help="Resampling of warped scenes.  [default: average when coarsening, else cubic]",
     ),
-    click.option("--crs", help="CRS of a scene that has none or a wrong one, such as EPSG:32632."),
+    click.option("--crs", help="CRS of a scene with no or a wrong CRS, such as EPSG:32632."),
     click.option(
         "--bounds",
         metavar="W,S,E,N",
         callback=parse_box,
-        help="Outer edges, in its CRS, of a scene that does not say where it lies.",
+        help="Bounds of a scene without georeferencing, in its CRS.",
     ),
-    click.option("--bbox", metavar="W,S,E,N", callback=parse_box, help="Map this part only."),
+    click.option("--bbox", metavar="W,S,E,N", callback=parse_box, help="Map only this box."),
     click.option(
         "--bbox-crs",
         default=FRAME.bbox_crs,
@@ -163,12 +167,14 @@ _FRAME_OPTIONS = (
         help="CRS of --bbox.",
     ),
     click.option(
-        "--aoi", type=SCENE, metavar="FILE", help="Map the polygons of this vector file only."
+        "--aoi", type=SCENE, metavar="FILE", help="Map only the polygons in this vector file."
     ),
     click.option(
-        "--snap", is_flag=True, help="Lay cells at multiples of their side, so that dates match."
+        "--snap", is_flag=True, help="Align cells to multiples of their size, so that dates match."
     ),
-    click.option("--force", is_flag=True, help="Map what is refused as too coarse or strange."),
+    click.option(
+        "--force", is_flag=True, help="Map scenes that are refused as too coarse or out of range."
+    ),
 )
 
 
@@ -299,16 +305,14 @@ def gather(
 symmetries = click.option(
     "--symmetries",
     is_flag=True,
-    help="Look at each tile in the eight ways that a square can lie: eight times the work.",
+    help="Test-time augmentation: average eight rotations and mirrors; takes eight times as long.",
 )
 precision = click.option(
     "--precision",
     type=click.Choice(get_args(Precision)),
-    help="Of the network's products.  [default: bf16 where the device multiplies it faster]",
+    help="Precision of the network.  [default: bf16 if the device is faster with it]",
 )
-skip_bad = click.option(
-    "--skip-bad", is_flag=True, help="Leave out images that cannot be used, and list them."
-)
+skip_bad = click.option("--skip-bad", is_flag=True, help="Skip unusable images and list them.")
 
 
 def list_skipped(reasons: Sequence[str]) -> None:

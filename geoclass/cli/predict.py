@@ -15,10 +15,12 @@ MOST_SHOWN = 40
 
 @click.command("predict")
 @click.argument("images", type=options.FILE, nargs=-1, required=True, metavar="IMAGE...")
-@click.option("-m", "--model", type=options.FILE, help="Model file.  [default: shipped]")
-@click.option("--tiles", is_flag=True, help="Label all tiles of an image, not just the middle.")
+@click.option("-m", "--model", type=options.FILE, help="Model file.  [default: the shipped model]")
+@click.option(
+    "--tiles", is_flag=True, help="Label all tiles of an image, not only the central one."
+)
 @click.option("--show", type=options.FILE, help="Draw the tiles with their labels: .png, .svg …")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON, with all probabilities.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON with all probabilities.")
 @options.symmetries
 @options.device
 @options.batch_size
@@ -34,10 +36,10 @@ def command(
     batch_size: int | None,
     skip_bad: bool,
 ) -> None:
-    """Label single images: JPEG, PNG or TIFF, RGB of 8 bits, 64×64 pixels or larger.
+    """Label single images: JPEG, PNG or TIFF, 8-bit RGB, 64×64 pixels or larger.
 
-    The tile in the middle is labelled, or with --tiles all of them. For georeferenced scenes
-    use `geoclass map`.
+    The central tile is labelled; --tiles labels all tiles. For georeferenced scenes use
+    `geoclass map`.
     """
     from geoclass.errors import DatasetError
     from geoclass.learn.samples import make_printable

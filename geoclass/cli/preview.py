@@ -12,12 +12,12 @@ from geoclass.cli import options
 @click.command("preview")
 @click.argument("landcover", metavar="MAP", type=options.FILE)
 @click.option(
-    "-o", "--output", type=options.FILE, required=True, help="Picture to write: .png, .svg or .pdf."
+    "-o", "--output", type=options.FILE, required=True, help="Output picture: .png, .svg or .pdf."
 )
 @click.option("--scene", type=options.SCENE, help="Draw this scene beside the map.")
 @click.option("--title", help="Title of the picture.  [default: the scene's name]")
 def command(landcover: Path, output: Path, scene: str | None, title: str | None) -> None:
-    """Draw MAP, a land-cover map that geoclass wrote, with legend, scale bar, north and date."""
+    """Draw MAP, a geoclass land-cover map, with legend, scale bar, north arrow and date."""
     from geoclass.products.files import read_map
     from geoclass.products.formats import check_not_input
     from geoclass.report.charts import check_picture

@@ -12,16 +12,16 @@ from geoclass.cli import options
 
 @click.command("report")
 @click.argument("inputs", metavar="MAP…", type=options.FILE, nargs=-1, required=True)
-@click.option("-o", "--output", type=options.FILE, required=True, help="Page to write: .html.")
+@click.option("-o", "--output", type=options.FILE, required=True, help="Output page: .html.")
 @click.option(
     "--scene",
     "scenes",
     type=options.SCENE,
     multiple=True,
-    help="Lay this local scene behind its map; give it once for each.",
+    help="Show this local scene behind its map; can be repeated.",
 )
-@click.option("--title", help="Title of the page.  [default: what it shows]")
-@click.option("--overwrite", is_flag=True, help="Replace the output, whatever it is.")
+@click.option("--title", help="Title of the page.  [default: its contents]")
+@click.option("--overwrite", is_flag=True, help="Replace the output file.")
 def command(
     inputs: Sequence[Path],
     output: Path,
@@ -29,12 +29,12 @@ def command(
     title: str | None,
     overwrite: bool,
 ) -> None:
-    """Make one page of maps, change and monitor files, to look at in any browser.
+    """Write one HTML page of maps, change and monitor files for any browser.
 
-    A folder, such as `geoclass map SCENES… -o FOLDER/` writes, stands for all maps in it, and one
-    map of many scenes for those that it was merged from.
-    The page needs no network: the maps with legend and scenes, dates to slide and swipe through,
-    areas, transitions, confidence, provenance and caveats are all inside the file.
+    A folder, as written by `geoclass map SCENES… -o FOLDER/`, adds all maps in it. A merged map
+    adds the maps it was merged from.
+    The page needs no network. It contains the maps with legend and scenes, a slider and a swipe
+    for dates, areas, transitions, confidence, provenance and caveats.
     """
     from geoclass.outside import offline
     from geoclass.products.formats import check_not_input

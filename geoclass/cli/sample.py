@@ -22,26 +22,28 @@ DEFAULTS = SampleSettings()
 @click.option(
     "--since",
     type=options.FILE,
-    help="An older map: strata are loss, gain, stable and other of a group.",
+    help="Older map; the strata are then loss, gain, stable and other of one group.",
 )
-@click.option("--watch", default="forest", show_default=True, help="The group, with --since.")
+@click.option("--watch", default="forest", show_default=True, help="Group for --since.")
 @click.option(
     "--per-class",
     type=int,
     default=DEFAULTS.per_class,
     show_default=True,
-    help="Cells a stratum; as many in all for other allocations.",
+    help="Cells per stratum; other allocations have the same total.",
 )
 @click.option(
     "--allocation",
     type=click.Choice(ALLOCATIONS),
     default=DEFAULTS.allocation,
     show_default=True,
-    help="How the cells are shared among the strata.",
+    help="Allocation of cells to strata.",
 )
-@click.option("--seed", type=int, default=DEFAULTS.seed, show_default=True)
-@click.option("--scene", type=options.SCENE, help="Cut a picture of each cell from this scene.")
-@click.option("--overwrite", is_flag=True, help="Replace the output, whatever it is.")
+@click.option(
+    "--seed", type=int, default=DEFAULTS.seed, show_default=True, help="Seed of the random sample."
+)
+@click.option("--scene", type=options.SCENE, help="Write an image of each cell from this scene.")
+@click.option("--overwrite", is_flag=True, help="Replace the output file.")
 @options.quiet
 def command(
     landcover: Path,
@@ -55,10 +57,10 @@ def command(
     overwrite: bool,
     quiet: bool,
 ) -> None:
-    """Draw a stratified random sample of MAP's cells, to be labelled by eye.
+    """Draw a stratified random sample of the cells of MAP to label by eye.
 
-    Open the output in QGIS and choose what is there for each cell, in its form; then let
-    `geoclass assess` estimate accuracies and areas. The layer does not say what the map says.
+    Open the output in QGIS and choose the class of each cell in its form. Then run
+    `geoclass assess` to estimate accuracy and areas. The layer does not show the map's class.
     """
     from geoclass.monitor.align import date_map
     from geoclass.monitor.sampling import sample_map, write_sample

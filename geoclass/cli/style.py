@@ -12,19 +12,22 @@ from geoclass.cli import options
 @click.command("style")
 @click.argument("path", metavar="FILE", type=options.FILE)
 @click.option(
-    "-o", "--output", "folder", type=options.FILE, help="Folder to write to.  [default: the file's]"
+    "-o",
+    "--output",
+    "folder",
+    type=options.FILE,
+    help="Output folder.  [default: the folder of FILE]",
 )
 @options.legend
-@click.option("--overwrite", is_flag=True, help="Replace styles that are there.")
+@click.option("--overwrite", is_flag=True, help="Replace existing styles.")
 @options.quiet
 def command(
     path: Path, folder: Path | None, legend: Path | None, overwrite: bool, quiet: bool
 ) -> None:
     """Write the styles of FILE for QGIS (.qml) and for GeoServer and others (.sld).
 
-    FILE is a map, change, monitor or sample file that geoclass wrote. QGIS finds the styles in
-    them by itself; these are for other programs, other copies and other layers. With --legend a
-    map's styles have other names and colours than the map.
+    FILE is a map, change, monitor or sample file that geoclass wrote. QGIS reads the styles inside
+    FILE; use this command for other programs and layers. --legend changes names and colours.
     """
     from geoclass.products.style_files import write_styles
 

@@ -18,19 +18,21 @@ from geoclass.mapping.settings import MIN_TILE_SHARE, MapSettings
     "--labels",
     type=options.FILE,
     required=True,
-    help="Polygons with a class each: GeoPackage, GeoJSON, shapefile …",
+    help="Polygons with a class: GeoPackage, GeoJSON, shapefile …",
 )
-@click.option("--column", default="class", show_default=True, help="Names the polygon's class.")
-@click.option("--layer", help="Of the labels.  [default: the only one that has the column]")
-@click.option("-o", "--output", type=options.FILE, required=True, help="Folder to write.")
+@click.option(
+    "--column", default="class", show_default=True, help="Column with the class of a polygon."
+)
+@click.option("--layer", help="Layer of the labels.  [default: the only one with the column]")
+@click.option("-o", "--output", type=options.FILE, required=True, help="Output folder.")
 @click.option(
     "--min-share",
     type=float,
     default=MIN_TILE_SHARE,
     show_default=True,
-    help="Least share of a tile that its class covers.",
+    help="Minimum fraction of a tile that its class covers.",
 )
-@click.option("--add", is_flag=True, help="Add to a folder that holds tiles of other scenes.")
+@click.option("--add", is_flag=True, help="Add to a folder with tiles of other scenes.")
 @options.bands
 @map_options.reading
 @options.quiet
@@ -46,13 +48,12 @@ def command(
     settings: MapSettings,
     quiet: bool,
 ) -> None:
-    """Cut labelled training tiles out of SCENE, for `geoclass train`.
+    """Cut labelled training tiles from SCENE, for `geoclass train`.
 
-    A tile gets the class whose polygons cover at least --min-share of it; tiles that miss pixels
-    or that no class, or more than one, covers so far are left out. SCENE is whatever
-    `geoclass map` takes, and its pixels become what the networks know in the same way.
-    `places.csv` in the folder says where the tiles lie, so that training can keep those of one
-    ground together; give --snap for several dates of it.
+    A tile gets the class whose polygons cover at least --min-share of it. Tiles with missing
+    pixels, or without exactly one such class, are skipped. SCENE and its preprocessing are the
+    same as for `geoclass map`. `places.csv` in the folder stores where the tiles lie, so that
+    training can keep tiles of one place together. For several dates of a place, give --snap.
     """
     from geoclass.mapping.cutting import cut_labelled_tiles
     from geoclass.mapping.plan import plan_map

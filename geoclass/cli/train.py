@@ -55,20 +55,20 @@ def refuse_existing(output: Path, *, resume: bool) -> None:
 @click.command("train")
 @click.argument("data", type=options.FILE)
 @click.option(
-    "-o", "--output", type=options.FILE, required=True, help="Model to write: .safetensors."
+    "-o", "--output", type=options.FILE, required=True, help="Output model: .safetensors."
 )
 @click.option(
     "--arch",
     type=click.Choice(["tilenet-dense", "tilenet-fine", "tilenet", "customnet"]),
-    help="tilenet-dense ships: it also classifies cells of 4×4 pixels. tilenet-fine and tilenet "
-    "classify whole tiles only; customnet is the tutorial's.  [default: tilenet-dense, or that of "
-    "the model of --from]",
+    help="tilenet-dense, the shipped network, also classifies 4×4-pixel cells. tilenet-fine and "
+    "tilenet classify whole tiles only; customnet is the tutorial's network.  [default: "
+    "tilenet-dense, or the network of --from]",
 )
 @click.option(
     "--from",
     "start",
     type=options.FILE,
-    help="Begin with the weights of this model; `shipped` is the one that ships.",
+    help="Start from the weights of this model; `shipped` is the one in the package.",
 )
 @click.option(
     "--epochs",
@@ -80,68 +80,68 @@ def refuse_existing(output: Path, *, resume: bool) -> None:
     "--batch-size",
     metavar="N|auto",
     callback=parse_batch_size,
-    help="Tiles a step, for tilenet-dense canvases; auto: as many as a GPU holds.  [default: "
-    "tilenet 128, tilenet-fine 256, customnet 64, tilenet-dense 48; fewer where tiles are few]",
+    help="Tiles per step (canvases for tilenet-dense); auto: as many as fit on the GPU.  [default: "
+    "tilenet 128, tilenet-fine 256, customnet 64, tilenet-dense 48; fewer if there are few tiles]",
 )
 @click.option(
     "--learning-rate",
     type=float,
-    help="Highest rate.  [default: tilenet 0.01, customnet 0.001; with --from a third]",
+    help="Maximum learning rate.  [default: tilenet 0.01, customnet 0.001; with --from a third]",
 )
 @click.option(
     "--schedule",
     type=click.Choice(["constant", "one-cycle", "plateau"]),
-    help="Of the learning rate.  [default: tilenet one-cycle, customnet constant]",
+    help="Schedule of the learning rate.  [default: tilenet one-cycle, customnet constant]",
 )
 @click.option(
     "--optimizer",
     type=click.Choice(["adam", "adamw", "muon"]),
-    help="What moves the weights.  [default: tilenet muon, customnet adam]",
+    help="Optimiser.  [default: tilenet muon, customnet adam]",
 )
 @click.option(
     "--vary",
     type=click.Choice(["none", "turns", "all"]),
-    help="Tiles: not; by turning, mirroring, moving; by light, blur, noise, mixture, too.  "
-    "[default: tilenet all, customnet none]",
+    help="Augmentation: none; turns: rotate, mirror, shift; all: also light, blur, noise and "
+    "mixing.  [default: tilenet all, customnet none]",
 )
 @click.option(
-    "--patience", type=int, help="Stop after so many epochs that are no better on validation."
+    "--patience", type=int, help="Stop after this many epochs without a better validation score."
 )
 @click.option(
     "--max-hours",
     type=float,
-    help="Stop before the epoch that would end later than this; --resume goes on.",
+    help="Stop before this time is exceeded; --resume continues.",
 )
 @click.option(
     "--precision",
     type=click.Choice(["fp32", "bf16"]),
-    help="Of the network's arithmetic.  [default: bf16 on a GPU that has it, else fp32]",
+    help="Precision of the network.  [default: bf16 on a GPU that supports it, else fp32]",
 )
 @click.option(
     "--compile",
     is_flag=True,
     default=None,
-    help="Let torch.compile fuse layers; needs a C++ compiler.",
+    help="Use torch.compile; needs a C++ compiler.",
 )
-@click.option("--seed", type=SEED, help="Of weights, order and variations.  [default: 0]")
+@click.option("--seed", type=SEED, help="Seed of weights, order and augmentation.  [default: 0]")
 @click.option(
     "--split-seed",
     type=SEED,
     default=0,
     show_default=True,
-    help="Of the split, at random or by ground.",
+    help="Seed of the random or spatial split.",
 )
 @options.lists
 @click.option(
     "--unlabelled",
     type=options.FILE,
-    help="Pictures without labels for tilenet-dense to learn from, too: a NumPy file, uint8 "
-    "(pictures, 3, height, width), red, green, blue, stretched as EuroSAT.",
+    help="Unlabelled images for tilenet-dense to train on as well: a NumPy file, uint8 "
+    "(images, 3, height, width), red, green, blue, with EuroSAT's stretch.",
 )
 @options.device
 @options.skip_bad
-@click.option("--resume", is_flag=True, help="Go on from the last checkpoint, if there is one.")
-@click.option("--overwrite", is_flag=True, help="Replace the output.")
+@click.option("--resume", is_flag=True, help="Resume from the last checkpoint, if it exists.")
+@click.option("--overwrite", is_flag=True, help="Replace the output file.")
 @options.quiet
 def command(
     data: Path,
@@ -163,11 +163,11 @@ def command(
 ) -> None:
     """Train a network on the tiles of DATA, a zip or folder of class folders.
 
-    A fifth of each class is kept apart and scored once, at the end; a tenth of the rest chooses
-    the best epoch. Where `places.csv` in DATA says where tiles lie, as `geoclass tiles` writes it,
-    these parts share no ground, and are about as large. Beside the model stand its log (.csv), its
-    learning curve (.png) and, until it is done, its checkpoints. Beside DATA its decoded tiles are
-    kept for the next time, where that folder can be written to.
+    A fifth of each class is held out and scored once, at the end. A tenth of the rest is for
+    validation and selects the best epoch. If DATA has a `places.csv`, as written by `geoclass
+    tiles`, tiles are split by blocks of ground, so that no two parts share ground. The log (.csv),
+    the learning curve (.png) and, during training, the checkpoints are written beside the model.
+    Decoded tiles are cached beside DATA if that folder is writable.
     """
     from geoclass.errors import OutputError
     from geoclass.learn.progress import find_begun, last_checkpoint, read_epoch
