@@ -23,7 +23,7 @@ from geoclass.products.writing import parse_target
 @click.option(
     "-o",
     "--output",
-    type=click.STRING,
+    type=options.RoleName("output", ".gpkg", ".tif", ".parquet", ".fgb", ".geojson"),
     required=True,
     help=(
         "Map to write, .gpkg, .tif, .parquet, .fgb or .geojson; "
@@ -38,7 +38,9 @@ from geoclass.products.writing import parse_target
 @map_options.mapping
 @options.device
 @options.batch_size
-@click.option("--preview", type=options.FILE, help="Draw map and scene, too: .png, .svg or .pdf.")
+@click.option(
+    "--preview", type=options.PICTURE, help="Draw map and scene, too: .png, .svg or .pdf."
+)
 @click.option("--overwrite", is_flag=True, help="Replace the output, whatever it is.")
 @click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
 @campaign_options

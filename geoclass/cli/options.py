@@ -23,11 +23,49 @@ from geoclass.scene.settings import (
     RadiometrySettings,
 )
 
-FILE = click.Path(path_type=Path)
-"""Files are checked where they are opened, so that all messages are of one kind."""
+Role = Literal["file", "layer", "polygons", "output", "folder", "extent", "crs"]
+"""What an option is about, for programs that offer widgets: `geoclass schema` tells them."""
 
 
-class SceneName(click.types.StringParamType):
+class FileName(click.Path):
+    """A path, of what is read or, by its suffixes, of what is written.
+
+    Files are checked where they are opened, so that all messages are of one kind.
+    """
+
+    def __init__(self, role: Role = "file", *suffixes: str) -> None:
+        super().__init__(path_type=Path)
+        self.role, self.suffixes = role, suffixes
+
+    def to_info_dict(self) -> Any:
+        """As click has it, with role and suffixes."""
+        return {**super().to_info_dict(), "role": self.role, "suffixes": self.suffixes}
+
+
+FILE = FileName()
+MAP = FileName("layer")
+POLYGONS = FileName("polygons")
+FOLDER = FileName("folder")
+GEOPACKAGE = FileName("output", ".gpkg")
+PICTURE = FileName("output", ".png", ".svg", ".pdf")
+
+
+class RoleName(click.types.StringParamType):
+    """Text that is about a thing which programs have a widget for."""
+
+    def __init__(self, role: Role, *suffixes: str) -> None:
+        self.role, self.suffixes = role, suffixes
+
+    def to_info_dict(self) -> Any:
+        """As click has it, with role and suffixes."""
+        return {**super().to_info_dict(), "role": self.role, "suffixes": self.suffixes}
+
+
+CRS = RoleName("crs")
+EXTENT = RoleName("extent")
+
+
+class SceneName(RoleName):
     """A path, an address, the name of a subdataset, or red=FILE,green=FILE,blue=FILE."""
 
     def shell_complete(
@@ -37,7 +75,7 @@ class SceneName(click.types.StringParamType):
         return [CompletionItem(incomplete, type="file")]
 
 
-SCENE = SceneName()
+SCENE = SceneName("layer")
 
 quiet = click.option("-q", "--quiet", is_flag=True, help="Print warnings and errors only, no bar.")
 device = click.option(
@@ -147,14 +185,18 @@ _FRAME_OPTIONS = (
         type=click.Choice(RESAMPLINGS),
         help="How a warp makes pixels.  [default: average where coarser, else cubic]",
     ),
-    click.option("--crs", help="CRS of a scene that has none or a wrong one, such as EPSG:32632."),
+    click.option(
+        "--crs", type=CRS, help="CRS of a scene that has none or a wrong one, such as EPSG:32632."
+    ),
     click.option(
         "--bounds",
         metavar="W,S,E,N",
         callback=parse_box,
         help="Outer edges, in its CRS, of a scene that does not say where it lies.",
     ),
-    click.option("--bbox", metavar="W,S,E,N", callback=parse_box, help="Map this part only."),
+    click.option(
+        "--bbox", type=EXTENT, metavar="W,S,E,N", callback=parse_box, help="Map this part only."
+    ),
     click.option(
         "--bbox-crs",
         default=FRAME.bbox_crs,
@@ -162,7 +204,10 @@ _FRAME_OPTIONS = (
         help="CRS of --bbox.",
     ),
     click.option(
-        "--aoi", type=SCENE, metavar="FILE", help="Map the polygons of this vector file only."
+        "--aoi",
+        type=RoleName("polygons"),
+        metavar="FILE",
+        help="Map the polygons of this vector file only.",
     ),
     click.option(
         "--snap", is_flag=True, help="Lay cells at multiples of their side, so that dates match."
@@ -175,7 +220,7 @@ _MASK_OPTIONS = (
     click.option("--nodata", type=float, help="Number that means: nothing here."),
     click.option(
         "--scl",
-        type=SCENE,
+        type=SceneName("file"),
         metavar="FILE|BAND",
         help="Sen2Cor's scene classification.  [default: the product's own]",
     ),
