@@ -38,7 +38,7 @@ FILES = {
     "GeoJSON": "web.geojson",
     "STAC item": "raster.tif.stac.json",
 }
-DESCRIBE = Path(__file__).parents[1] / "tests" / "qgis_describe.py"
+DESCRIBE = Path(__file__).parents[1] / "tests" / "qgis" / "describe.py"
 
 CLASSES, BOTH, VALID, NONE = "✓ classes", "✓ classes, colours", "✓ valid", "–"
 
@@ -121,8 +121,16 @@ def read_with_qgis(path: Path, landcover: LandCoverMap, python: str = "/usr/bin/
     if path.suffix in (".parquet", ".json"):  # Debian's QGIS 3.22 has no driver for Parquet
         return NONE
     layer = "-" if path.suffix == ".tif" else "landcover"
+    root = os.environ.get("GEOCLASS_QGIS_ROOT")  # of scripts/test_newer_qgis
     run = subprocess.run(
-        [python, DESCRIBE, path, layer, path.with_suffix(f"{path.suffix}.png")],
+        [
+            *(["chroot", root] if root else []),
+            python,
+            DESCRIBE,
+            path,
+            layer,
+            path.with_suffix(f"{path.suffix}.png"),
+        ],
         env={**os.environ, "QT_QPA_PLATFORM": "offscreen"},
         capture_output=True,
         text=True,

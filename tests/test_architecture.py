@@ -58,7 +58,10 @@ OWNERS = {
 }  # fmt: skip
 """Outside libraries and the rooms that may import them."""
 
-MODULES = sorted(PACKAGE.rglob("*.py"))
+ALL_MODULES = sorted(PACKAGE.rglob("*.py"))
+PLUGIN = [path for path in ALL_MODULES if path.is_relative_to(PACKAGE / "qgis")]
+"""Run by QGIS's Python, copied elsewhere: no room of the package, which imports nothing of it."""
+MODULES = [path for path in ALL_MODULES if path not in PLUGIN]
 
 
 def room_of(path: Path) -> str:
@@ -90,6 +93,7 @@ def test_imports_point_down(path: Path) -> None:
         parts = name.split(".")
         if parts[0] != "geoclass" or len(parts) == 1 or parts[1] == room:
             continue
+        assert parts[1] != "qgis", f"{room} must not import the plugin"
         assert row_of(room) < row_of(parts[1]), f"{room} must not import {name}"
 
 
@@ -100,6 +104,19 @@ def test_libraries_stay_in_their_rooms(path: Path) -> None:
         if library == "geoclass" or library in sys.stdlib_module_names:
             continue
         assert room_of(path) in OWNERS[library], f"{room_of(path)} must not import {library}"
+
+
+def test_plugin_needs_qgis_and_itself_alone() -> None:
+    for path in PLUGIN:
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ImportFrom):
+                assert node.level <= 1
+                names = [] if node.level else [node.module or ""]
+            else:
+                names = [a.name for a in node.names] if isinstance(node, ast.Import) else []
+            for name in names:
+                library = name.partition(".")[0]
+                assert library == "qgis" or library in sys.stdlib_module_names, f"{path}: {name}"
 
 
 def test_every_room_is_in_the_picture() -> None:
@@ -113,4 +130,4 @@ def test_mapping_does_not_need_torchvision() -> None:
 
 
 def test_modules_are_read_in_one_sitting() -> None:
-    assert [path for path in MODULES if len(path.read_text().splitlines()) > 400] == []
+    assert [path for path in ALL_MODULES if len(path.read_text().splitlines()) > 400] == []

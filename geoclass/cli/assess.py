@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 @click.command("assess")
-@click.argument("sample", metavar="SAMPLE", type=options.FILE)
+@click.argument("sample", metavar="SAMPLE", type=options.MAP)
 @click.option("--partial", is_flag=True, help="Ignore samples that have no label.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")
 def command(sample: Path, partial: bool, as_json: bool) -> None:

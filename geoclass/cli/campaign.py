@@ -11,13 +11,13 @@ from types import FrameType
 from typing import NoReturn, Self
 
 import click
-from tqdm import tqdm
 
 from geoclass.campaign.jobs import CampaignSettings, Outcome, Shard, Summary, name_summary
 from geoclass.campaign.run import Execute, Progress, execute_here, run_campaign
 from geoclass.campaign.workers import ExecuteInProcesses
 from geoclass.cli.map_options import CampaignOptions
 from geoclass.cli.one_map import Order, type_command
+from geoclass.cli.progress import open_bar
 from geoclass.errors import SettingsError
 from geoclass.outside import redact
 from geoclass.products.files import check_form
@@ -180,7 +180,7 @@ class _Bars:
     def __init__(self, *, quiet: bool) -> None:
         self.scenes = self.done = 0
         self._quiet, self._cells = quiet, 0
-        self._bar = tqdm(unit="scene", disable=quiet or None)
+        self._bar = open_bar(quiet=quiet, unit="scene", desc="scenes")
         self.progress = Progress(
             on_start=self._start, on_outcome=self._finish, on_cells=self._count
         )

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 @click.command("change")
 @click.argument("old", type=options.SCENE)
 @click.argument("new", type=options.SCENE)
-@click.option("-o", "--output", type=options.FILE, required=True, help="GeoPackage to write.")
+@click.option("-o", "--output", type=options.GEOPACKAGE, required=True, help="GeoPackage to write.")
 @dated_options
 @click.option("--overwrite", is_flag=True, help="Replace the output file.")
 @options.quiet
@@ -55,7 +55,13 @@ def command(
     check_new(output, suffix=".gpkg", overwrite=overwrite)
     mapped: list[str] = []
     maps = read_dated(
-        [old, new], days, model=model, settings=mapping, device=device, say=mapped.append
+        [old, new],
+        days,
+        model=model,
+        settings=mapping,
+        device=device,
+        say=mapped.append,
+        quiet=quiet,
     )
     if len(maps) != 2:
         raise SettingsError(

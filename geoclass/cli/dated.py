@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from geoclass.cli import map_options, options
+from geoclass.cli.progress import open_bar
 from geoclass.mapping.settings import MapSettings
 from geoclass.monitor.settings import AlignSettings, PairRate, SeriesSettings
 
@@ -119,6 +120,7 @@ def read_dated(
     settings: MapSettings,
     device: str | None,
     say: Callable[[str], object],
+    quiet: bool,
 ) -> list[DatedMap]:
     """Maps as they are, scenes mapped first; each with its day.
 
@@ -136,13 +138,15 @@ def read_dated(
         )
     given: list[date | None] = [day.date() for day in days] or [None] * len(inputs)
     maps = []
-    for text, day in zip(inputs, given, strict=True):
-        files = find_maps(text)
-        maps += [date_map(read_map(file), day=day, file_name=file.name) for file in files]
-        if not files:
-            landcover = _map_first(text, model, settings, device)
-            say(f"mapped {landcover.provenance.scene}")
-            maps.append(date_map(landcover, day=day, file_name=Path(text).name))
+    with open_bar(quiet=quiet, total=len(inputs), unit="date", desc="dates", leave=False) as bar:
+        for text, day in zip(inputs, given, strict=True):
+            files = find_maps(text)
+            maps += [date_map(read_map(file), day=day, file_name=file.name) for file in files]
+            if not files:
+                landcover = _map_first(text, model, settings, device)
+                say(f"mapped {landcover.provenance.scene}")
+                maps.append(date_map(landcover, day=day, file_name=Path(text).name))
+            bar.update()
     return maps
 
 

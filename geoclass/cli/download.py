@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
-from tqdm import tqdm
 
 from geoclass.cli import options
+from geoclass.cli.progress import open_bar
 
 
 @click.command("download")
@@ -33,7 +33,7 @@ def command(name: str, output: Path, url: str | None, unpacked: bool, quiet: boo
     from geoclass.learn.download import SOURCES, fetch_dataset
 
     file = SOURCES[name].file
-    with tqdm(unit="B", unit_scale=True, desc=file, disable=quiet or None) as bar:
+    with open_bar(quiet=quiet, unit="B", unit_scale=True, desc=file) as bar:
 
         def show(done: int, total: int | None) -> None:
             bar.total = total

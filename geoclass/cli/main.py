@@ -35,6 +35,8 @@ COMMANDS = {
     "train": ("train", "Train a network on labelled tiles."),
     "evaluate": ("evaluate", "Score a model on held-out tiles."),
     "export": ("export", "Export a model as ONNX."),
+    "qgis": ("qgis", "Install or uninstall the QGIS plugin."),
+    "schema": ("schema", "Describe commands and options as JSON."),
     "completion": ("completion", "Print shell completion for bash, zsh or fish."),
 }
 """Name of the command → its module in this room and its line in the help, in order of use."""
@@ -130,8 +132,20 @@ def _try(describe: Callable[[], str]) -> str:
     help="Print versions and device; include them in bug reports.",
 )
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
-def main(debug: bool) -> None:
+@click.option(
+    "--progress",
+    type=click.Choice(("bar", "json")),
+    default="bar",
+    show_default=True,
+    help="A bar, on a terminal; or lines of JSON on the error stream, for programs. These stop the "
+    "work by closing the pipe that is its input.",
+)
+def main(debug: bool, progress: str) -> None:
     """Land-cover maps from satellite scenes."""
+    if progress == "json":
+        from geoclass.cli.progress import stop_at_end_of_input
+
+        stop_at_end_of_input()
     if not debug:
         # What GDAL has to say reaches a person as part of our own messages.
         # Its threads, which no handler of rasterio's knows, write to CPL_LOG.

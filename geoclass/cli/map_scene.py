@@ -23,7 +23,7 @@ from geoclass.products.writing import parse_target
 @click.option(
     "-o",
     "--output",
-    type=click.STRING,
+    type=options.RoleName("output", ".gpkg", ".tif", ".parquet", ".fgb", ".geojson"),
     required=True,
     help=(
         "Output map: .gpkg, .tif, .parquet, .fgb or .geojson; "
@@ -38,7 +38,9 @@ from geoclass.products.writing import parse_target
 @map_options.mapping
 @options.device
 @options.batch_size
-@click.option("--preview", type=options.FILE, help="Also draw map and scene: .png, .svg or .pdf.")
+@click.option(
+    "--preview", type=options.PICTURE, help="Also draw map and scene: .png, .svg or .pdf."
+)
 @click.option("--overwrite", is_flag=True, help="Replace existing files, whatever they contain.")
 @click.option("--dry-run", is_flag=True, help="Print the plan and stop.")
 @campaign_options

@@ -34,7 +34,7 @@ def parse_watch(_ctx: click.Context, _param: click.Parameter, value: str) -> tup
 
 @click.command("monitor")
 @click.argument("inputs", metavar="DATED…", type=options.SCENE, nargs=-1)
-@click.option("-o", "--output", type=options.FILE, help="GeoPackage to write.")
+@click.option("-o", "--output", type=options.GEOPACKAGE, help="GeoPackage to write.")
 @click.option("--update", type=options.FILE, help="Add the dates to this monitor file.")
 @click.option(
     "--watch",
@@ -66,10 +66,15 @@ def parse_watch(_ctx: click.Context, _param: click.Parameter, value: str) -> tup
     show_default=True,
     help="What is followed over time.",
 )
-@click.option("--zones", type=options.FILE, help="Polygons for areas and alerts by zone.")
-@click.option("--tables", type=options.FILE, metavar="DIR", help="Write tables as CSV, too.")
-@click.option("--chart", type=options.FILE, help="Draw areas over time: .png, .svg or .pdf.")
-@click.option("--alerts", "raster", type=options.FILE, help="Alerts as GeoTIFF in GFW's coding.")
+@click.option("--zones", type=options.POLYGONS, help="Polygons for areas and alerts by zone.")
+@click.option("--tables", type=options.FOLDER, metavar="DIR", help="Write tables as CSV, too.")
+@click.option("--chart", type=options.PICTURE, help="Draw areas over time: .png, .svg or .pdf.")
+@click.option(
+    "--alerts",
+    "raster",
+    type=options.FileName("output", ".tif"),
+    help="Alerts as GeoTIFF in GFW's coding.",
+)
 @dated_options
 @click.option("--overwrite", is_flag=True, help="Replace the output, whatever it is.")
 @options.quiet
@@ -130,7 +135,9 @@ def command(
 
     if update is not None:
         read_monitor(update)  # what is wrong with it is told before scenes are mapped
-    maps = read_dated(inputs, days, model=model, settings=mapping, device=device, say=say)
+    maps = read_dated(
+        inputs, days, model=model, settings=mapping, device=device, say=say, quiet=quiet
+    )
     if update is not None:
         result = update_monitor(update, maps)
     else:

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
-from tqdm import tqdm
 
+from geoclass.cli.progress import open_bar
 from geoclass.landcover import AreaRow
 from geoclass.legend import MASKED, NODATA, UNKNOWN
 from geoclass.mapping.settings import MapSettings
@@ -119,13 +119,8 @@ def map_one(
         say(f"time        about {estimate.seconds:.0f} s")
         say(f"output      {output}, about {estimate.output_bytes / 1e6:.1f} MB")
         return
-    # `disable=None` is tqdm's word for: only on a terminal.
-    with tqdm(
-        total=plan.grid.rows * plan.grid.cols,
-        unit="tile",
-        desc=plan.source.name,
-        disable=order.quiet or None,
-    ) as bar:
+    cells = plan.grid.rows * plan.grid.cols
+    with open_bar(quiet=order.quiet, total=cells, unit="tile", desc=plan.source.name) as bar:
         landcover = run_map(plan, classifier, on_cells=bar.update)
     write_map(landcover, output, map_format, settings=order.form)
     for note in landcover.provenance.masked_by or ():

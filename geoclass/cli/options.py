@@ -24,11 +24,49 @@ from geoclass.scene.settings import (
     RadiometrySettings,
 )
 
-FILE = click.Path(path_type=Path)
-"""Files are checked where they are opened, so that all messages are of one kind."""
+Role = Literal["file", "layer", "polygons", "output", "folder", "extent", "crs"]
+"""What an option is about, for programs that offer widgets: `geoclass schema` tells them."""
 
 
-class SceneName(click.types.StringParamType):
+class FileName(click.Path):
+    """A path, of what is read or, by its suffixes, of what is written.
+
+    Files are checked where they are opened, so that all messages are of one kind.
+    """
+
+    def __init__(self, role: Role = "file", *suffixes: str) -> None:
+        super().__init__(path_type=Path)
+        self.role, self.suffixes = role, suffixes
+
+    def to_info_dict(self) -> Any:
+        """As click has it, with role and suffixes."""
+        return {**super().to_info_dict(), "role": self.role, "suffixes": self.suffixes}
+
+
+FILE = FileName()
+MAP = FileName("layer")
+POLYGONS = FileName("polygons")
+FOLDER = FileName("folder")
+GEOPACKAGE = FileName("output", ".gpkg")
+PICTURE = FileName("output", ".png", ".svg", ".pdf")
+
+
+class RoleName(click.types.StringParamType):
+    """Text that is about a thing which programs have a widget for."""
+
+    def __init__(self, role: Role, *suffixes: str) -> None:
+        self.role, self.suffixes = role, suffixes
+
+    def to_info_dict(self) -> Any:
+        """As click has it, with role and suffixes."""
+        return {**super().to_info_dict(), "role": self.role, "suffixes": self.suffixes}
+
+
+CRS = RoleName("crs")
+EXTENT = RoleName("extent")
+
+
+class SceneName(RoleName):
     """A path, an address, the name of a subdataset, or red=FILE,green=FILE,blue=FILE."""
 
     def shell_complete(
@@ -38,7 +76,7 @@ class SceneName(click.types.StringParamType):
         return [CompletionItem(incomplete, type="file")]
 
 
-SCENE = SceneName()
+SCENE = SceneName("layer")
 
 quiet = click.option(
     "-q", "--quiet", is_flag=True, help="Print only warnings and errors; no progress bar."
@@ -152,14 +190,18 @@ _FRAME_OPTIONS = (
         type=click.Choice(RESAMPLINGS),
         help="Resampling of warped scenes.  [default: average when coarsening, else cubic]",
     ),
-    click.option("--crs", help="CRS of a scene with no or a wrong CRS, such as EPSG:32632."),
+    click.option(
+        "--crs", type=CRS, help="CRS of a scene with no or a wrong CRS, such as EPSG:32632."
+    ),
     click.option(
         "--bounds",
         metavar="W,S,E,N",
         callback=parse_box,
         help="Bounds of a scene without georeferencing, in its CRS.",
     ),
-    click.option("--bbox", metavar="W,S,E,N", callback=parse_box, help="Map only this box."),
+    click.option(
+        "--bbox", type=EXTENT, metavar="W,S,E,N", callback=parse_box, help="Map only this box."
+    ),
     click.option(
         "--bbox-crs",
         default=FRAME.bbox_crs,
@@ -167,7 +209,10 @@ _FRAME_OPTIONS = (
         help="CRS of --bbox.",
     ),
     click.option(
-        "--aoi", type=SCENE, metavar="FILE", help="Map only the polygons in this vector file."
+        "--aoi",
+        type=RoleName("polygons"),
+        metavar="FILE",
+        help="Map only the polygons in this vector file.",
     ),
     click.option(
         "--snap", is_flag=True, help="Align cells to multiples of their size, so that dates match."
@@ -182,7 +227,7 @@ _MASK_OPTIONS = (
     click.option("--nodata", type=float, help="Number that means: nothing here."),
     click.option(
         "--scl",
-        type=SCENE,
+        type=SceneName("file"),
         metavar="FILE|BAND",
         help="Sen2Cor's scene classification.  [default: the product's own]",
     ),

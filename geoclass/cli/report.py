@@ -11,8 +11,14 @@ from geoclass.cli import options
 
 
 @click.command("report")
-@click.argument("inputs", metavar="MAP…", type=options.FILE, nargs=-1, required=True)
-@click.option("-o", "--output", type=options.FILE, required=True, help="Output page: .html.")
+@click.argument("inputs", metavar="MAP…", type=options.MAP, nargs=-1, required=True)
+@click.option(
+    "-o",
+    "--output",
+    type=options.FileName("output", ".html"),
+    required=True,
+    help="Output page: .html.",
+)
 @click.option(
     "--scene",
     "scenes",

@@ -17,11 +17,11 @@ DEFAULTS = SampleSettings()
 
 
 @click.command("sample")
-@click.argument("landcover", metavar="MAP", type=options.FILE)
-@click.option("-o", "--output", type=options.FILE, required=True, help="GeoPackage to write.")
+@click.argument("landcover", metavar="MAP", type=options.MAP)
+@click.option("-o", "--output", type=options.GEOPACKAGE, required=True, help="GeoPackage to write.")
 @click.option(
     "--since",
-    type=options.FILE,
+    type=options.MAP,
     help="Older map; the strata are then loss, gain, stable and other of one group.",
 )
 @click.option("--watch", default="forest", show_default=True, help="Group for --since.")

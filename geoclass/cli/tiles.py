@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import click
-from tqdm import tqdm
 
 from geoclass.cli import map_options, options
+from geoclass.cli.progress import open_bar
 from geoclass.mapping.settings import MIN_TILE_SHARE, MapSettings
 
 
@@ -65,12 +65,8 @@ def command(
     plan = plan_map(scene, model.contract, model.sha256, settings, bands=bands)
     for warning in plan.warnings:
         click.echo(f"Warning: {warning}", err=True)
-    with tqdm(
-        total=plan.grid.rows * plan.grid.cols,
-        unit="tile",
-        desc=plan.source.name,
-        disable=quiet or None,
-    ) as bar:
+    cells = plan.grid.rows * plan.grid.cols
+    with open_bar(quiet=quiet, total=cells, unit="tile", desc=plan.source.name) as bar:
         cut = cut_labelled_tiles(
             plan, ground, output, min_share=min_share, add=add, on_cells=bar.update
         )

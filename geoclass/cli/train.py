@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-from tqdm import tqdm
 
 from geoclass.cli import options
+from geoclass.cli.progress import open_bar
 
 if TYPE_CHECKING:
     from geoclass.learn.recipes import Variation
@@ -208,7 +208,7 @@ def command(
     options.list_skipped(tiles.skipped)
     warn_of(plan)
 
-    bar = tqdm(unit="batch", leave=False, disable=quiet or None)
+    bar = open_bar(quiet=quiet, unit="batch", leave=False)
 
     def on_batch(epoch: int, batch: int, batches: int) -> None:
         if batch == 1:

@@ -8,7 +8,7 @@ import pytest
 
 from geoclass.landcover import LandCoverMap
 from tests.conftest import ROOT, make_landcover
-from tests.products.test_qgis import find_qgis
+from tests.qgis.program import MISSING, find_qgis
 from tests.test_scripts import load
 
 compare = load("compare_readers")
@@ -51,7 +51,7 @@ def test_reader_finds_what_the_table_says(
     folder: Path, landcover: LandCoverMap, file_format: str, reader: str
 ) -> None:
     if reader.startswith("QGIS") and find_qgis() is None:
-        pytest.skip("no Python with qgis.core: apt-get install qgis-providers python3-qgis")
+        pytest.skip(MISSING)
     found = compare.read_cell(file_format, reader, folder, landcover)
     assert found == TABLE[file_format, reader]
 

@@ -1,6 +1,6 @@
 """Run by the Python that has qgis.core: play a layer as the temporal controller would.
 
-usage: qgis_play.py FILE LAYER DAY PICTURE.png [DAY PICTURE.png]…
+usage: play.py FILE LAYER DAY PICTURE.png [DAY PICTURE.png]…
 """
 
 import json

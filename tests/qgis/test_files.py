@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import json
 import os
 import subprocess
@@ -25,37 +24,14 @@ from geoclass.products.styles import CLASSIFIED_COLOR, CONFIDENCE_COLORS
 from tests.conftest import make_detailed, make_landcover
 from tests.monitor.scenes import make_map, yearly
 
-DESCRIBE = Path(__file__).parents[1] / "qgis_describe.py"
-PLAY = DESCRIBE.with_name("qgis_play.py")
+DESCRIBE = Path(__file__).with_name("describe.py")
+PLAY = DESCRIBE.with_name("play.py")
 EXPECTED = {c.title: c.color for c in EUROSAT.classes} | {s.title: s.color for s in STATUS_STYLES}
 
 
-@functools.cache
-def find_qgis() -> str | None:
-    """The Python that has qgis.core, if there is one."""
-    for python in ("/usr/bin/python3", "python3"):
-        try:
-            subprocess.run([python, "-c", "import qgis.core"], check=True, capture_output=True)
-        except (OSError, subprocess.CalledProcessError):
-            continue
-        return python
-    return None
-
-
-@pytest.fixture
-def qgis() -> str:
-    python = find_qgis()
-    if python is None:
-        reason = "no Python with qgis.core: apt-get install qgis-providers python3-qgis"
-        if os.environ.get("GEOCLASS_REQUIRE_QGIS"):
-            pytest.fail(reason)
-        pytest.skip(reason)
-    return python
-
-
-def describe(qgis: str, path: Path, layer: str, *style: object) -> dict[str, Any]:
+def describe(qgis: tuple[str, ...], path: Path, layer: str, *style: object) -> dict[str, Any]:
     run = subprocess.run(
-        [qgis, DESCRIBE, path, layer, path.with_suffix(".png"), *style],
+        [*qgis, DESCRIBE, path, layer, path.with_suffix(".png"), *style],
         env={**os.environ, "QT_QPA_PLATFORM": "offscreen"},
         capture_output=True,
         text=True,
@@ -66,7 +42,7 @@ def describe(qgis: str, path: Path, layer: str, *style: object) -> dict[str, Any
     return answer
 
 
-def test_geopackage_opens_with_its_default_style(qgis: str, tmp_path: Path) -> None:
+def test_geopackage_opens_with_its_default_style(qgis: tuple[str, ...], tmp_path: Path) -> None:
     landcover = make_landcover(8, 8)
     write_map(landcover, tmp_path / "map.gpkg")
     seen = describe(qgis, tmp_path / "map.gpkg", "landcover")
@@ -80,7 +56,9 @@ def test_geopackage_opens_with_its_default_style(qgis: str, tmp_path: Path) -> N
     assert len(set(seen["shown"]) & set(EXPECTED.values())) >= 6
 
 
-def test_detail_is_drawn_on_top_in_the_colours_of_the_legend(qgis: str, tmp_path: Path) -> None:
+def test_detail_is_drawn_on_top_in_the_colours_of_the_legend(
+    qgis: tuple[str, ...], tmp_path: Path
+) -> None:
     """QGIS lists the layers of a file in their order, the first on top of the others."""
     path = tmp_path / "map.gpkg"
     write_map(make_detailed(8, 8), path)
@@ -91,7 +69,7 @@ def test_detail_is_drawn_on_top_in_the_colours_of_the_legend(qgis: str, tmp_path
         "print([item.name() for item in found][:2]); sys.stdout.flush(); os._exit(0)"
     )
     run = subprocess.run(
-        [qgis, "-c", code, path],
+        [*qgis, "-c", code, path],
         env={**os.environ, "QT_QPA_PLATFORM": "offscreen"},
         capture_output=True,
         text=True,
@@ -120,7 +98,7 @@ STATUSES = {"Classified": CLASSIFIED_COLOR} | {s.title: s.color for s in STATUS_
     ("style", "expected"), [("class", EXPECTED), ("confidence", SHADES), ("status", STATUSES)]
 )
 def test_styles_are_the_same_inside_and_as_files(
-    qgis: str, tmp_path: Path, style: str, expected: dict[str, str]
+    qgis: tuple[str, ...], tmp_path: Path, style: str, expected: dict[str, str]
 ) -> None:
     path = tmp_path / "map.gpkg"
     write_map(make_landcover(8, 8), path)
@@ -135,7 +113,7 @@ def test_styles_are_the_same_inside_and_as_files(
 
 @pytest.mark.parametrize(("style", "expected"), [("class", EXPECTED), ("confidence", SHADES)])
 def test_styles_of_rasters_are_what_qgis_would_write(
-    qgis: str, tmp_path: Path, style: str, expected: dict[str, str]
+    qgis: tuple[str, ...], tmp_path: Path, style: str, expected: dict[str, str]
 ) -> None:
     """QGIS 3.22 writes SLD of rasters, but does not read it."""
     path = tmp_path / "map.tif"
@@ -155,7 +133,7 @@ def is_drawn(element: ET.Element) -> bool:
     return element.tag.endswith(("}SourceChannelName", "}ColorMapEntry"))
 
 
-def test_geotiff_opens_with_names_and_colours(qgis: str, tmp_path: Path) -> None:
+def test_geotiff_opens_with_names_and_colours(qgis: tuple[str, ...], tmp_path: Path) -> None:
     landcover = make_landcover(8, 8)
     write_map(landcover, tmp_path / "map.tif")
     seen = describe(qgis, tmp_path / "map.tif", "-")
@@ -170,18 +148,20 @@ def test_geotiff_opens_with_names_and_colours(qgis: str, tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("dissolve", [False, True])
-def test_geopackage_keeps_the_standard(qgis: str, tmp_path: Path, dissolve: bool) -> None:
+def test_geopackage_keeps_the_standard(
+    qgis: tuple[str, ...], tmp_path: Path, dissolve: bool
+) -> None:
     """GDAL's own validator, which comes with QGIS, has nothing to say."""
     settings = FileSettings(probabilities=not dissolve, dissolve=dissolve)
     write_map(make_detailed(), tmp_path / "map.gpkg", settings=settings)
-    validator = [qgis, "-m", "osgeo_utils.samples.validate_gpkg", tmp_path / "map.gpkg"]
+    validator = [*qgis, "-m", "osgeo_utils.samples.validate_gpkg", tmp_path / "map.gpkg"]
     run = subprocess.run(validator, capture_output=True, text=True, check=False)
     assert (run.returncode, run.stdout, run.stderr) == (0, "", "")
     (tmp_path / "map.gpkg").write_text("no GeoPackage")
     assert subprocess.run(validator, capture_output=True, check=False).returncode != 0
 
 
-def test_geopackage_that_qgis_edits_is_not_replaced(qgis: str, tmp_path: Path) -> None:
+def test_geopackage_that_qgis_edits_is_not_replaced(qgis: tuple[str, ...], tmp_path: Path) -> None:
     path = tmp_path / "map.gpkg"
     write_map(make_landcover(), path)
     code = (
@@ -192,7 +172,7 @@ def test_geopackage_that_qgis_edits_is_not_replaced(qgis: str, tmp_path: Path) -
         "print(layer.startEditing(), flush=True); sys.stdin.readline(); os._exit(0)"
     )
     with subprocess.Popen(
-        [qgis, "-c", code, path],
+        [*qgis, "-c", code, path],
         env={**os.environ, "QT_QPA_PLATFORM": "offscreen"},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
@@ -212,7 +192,7 @@ def test_geopackage_that_qgis_edits_is_not_replaced(qgis: str, tmp_path: Path) -
     write_map(make_landcover(seed=1), path)
 
 
-def test_monitor_file_plays_over_time(qgis: str, tmp_path: Path) -> None:
+def test_monitor_file_plays_over_time(qgis: tuple[str, ...], tmp_path: Path) -> None:
     years = yearly(*([[1, 1], [1, 9]],) * 2, *([[0, 1], [1, 9]],) * 2, *([[0, 0], [1, 9]],) * 3)
     path = tmp_path / "monitor.gpkg"
     write_monitor(monitor_maps(years), path)
@@ -224,7 +204,7 @@ def test_monitor_file_plays_over_time(qgis: str, tmp_path: Path) -> None:
     ):
         steps = [text for d in days for text in (d, str(tmp_path / f"{layer}_{d}.png"))]
         run = subprocess.run(
-            [qgis, PLAY, path, layer, *steps],
+            [*qgis, PLAY, path, layer, *steps],
             env={**os.environ, "QT_QPA_PLATFORM": "offscreen"},
             capture_output=True,
             text=True,
@@ -239,7 +219,7 @@ def test_monitor_file_plays_over_time(qgis: str, tmp_path: Path) -> None:
         assert len({json.dumps(seen["shown"][day]) for day in days}) == 3
 
 
-def test_sample_offers_the_classes_in_a_form(qgis: str, tmp_path: Path) -> None:
+def test_sample_offers_the_classes_in_a_form(qgis: tuple[str, ...], tmp_path: Path) -> None:
     landcover = make_map([[0, 1, 9]] * 3).landcover
     write_sample(draw_sample(stratify_map(landcover)), tmp_path / "s.gpkg")
     code = (
@@ -250,7 +230,7 @@ def test_sample_offers_the_classes_in_a_form(qgis: str, tmp_path: Path) -> None:
         "print(setup.type(), setup.config()['map']); sys.stdout.flush(); os._exit(0)"
     )
     run = subprocess.run(
-        [qgis, "-c", code, tmp_path / "s.gpkg"],
+        [*qgis, "-c", code, tmp_path / "s.gpkg"],
         env={**os.environ, "QT_QPA_PLATFORM": "offscreen"},
         capture_output=True,
         text=True,

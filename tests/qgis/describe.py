@@ -1,6 +1,6 @@
 """Run by the Python that has qgis.core: open a layer as a user would, describe and render it.
 
-usage: qgis_describe.py FILE LAYER PICTURE.png [STYLE]
+usage: describe.py FILE LAYER PICTURE.png [STYLE]
 
 LAYER is - for rasters. STYLE is a .qml or .sld file, or the name of a style inside a GeoPackage,
 to be loaded instead of the default.

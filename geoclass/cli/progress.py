@@ -1,0 +1,66 @@
+"""How progress is told: a bar on terminals, or JSON lines to programs."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import stat
+import sys
+import threading
+from typing import Any
+
+import click
+from tqdm import tqdm
+
+
+class _Lines(tqdm):  # type: ignore[misc]  # tqdm has no types
+    """A bar that writes itself as lines: `{"progress": {"name", "done", "total", "unit"}}`."""
+
+    def display(self, *_: object, **__: object) -> None:
+        """Write a line, as often as a bar would be drawn."""
+        told = {"name": self.desc.rstrip(": "), "done": self.n}
+        told |= {"total": self.total, "unit": self.unit}
+        self.fp.write(json.dumps({"progress": told}) + "\n")
+        self.fp.flush()
+
+    def clear(self, *_: object, **__: object) -> None:
+        """There is nothing to wipe."""
+
+    def close(self) -> None:
+        """Say how far it came."""
+        if not self.disable:
+            self.display()
+        self.disable: bool = True
+
+
+def open_bar(*, quiet: bool, **how: Any) -> Any:
+    """A bar on a terminal, lines after `--progress json`, else nothing; `how` is tqdm's."""
+    context = click.get_current_context(silent=True)
+    if context is not None and context.find_root().params.get("progress") == "json":
+        return _Lines(disable=quiet, **how)
+    return tqdm(disable=quiet or None, **how)  # None is tqdm's word for: only on a terminal
+
+
+def stop_at_end_of_input() -> None:
+    """Stop, as Ctrl-C does, when the program at the other end of our input closes it, or is gone.
+
+    An input that is no pipe, such as a terminal or a file, means nothing.
+    """
+    try:
+        if not stat.S_ISFIFO(os.fstat(0).st_mode):
+            return
+    except OSError:  # there is no input
+        return
+    threading.Thread(target=_wait_for_end, daemon=True).start()
+
+
+def _wait_for_end() -> None:
+    while os.read(0, 4096):
+        pass
+    if sys.platform == "win32":
+        signal.raise_signal(signal.SIGINT)
+    else:  # a wait of the main thread ends only by a signal of its own
+        ident = threading.main_thread().ident
+        assert ident is not None
+        signal.pthread_kill(ident, signal.SIGINT)
