@@ -14,6 +14,8 @@ from defusedxml.ElementTree import fromstring
 from rasterio.errors import RasterioIOError
 from rasterio.io import DatasetReader
 
+from geoclass.outside import DRIVERS_VARIABLE
+
 CLOSED_DRIVERS = ("GTiff", "JP2OpenJPEG", "JP2ECW", "JP2KAK", "JP2MrSID", "JPEG", "PNG")
 """Of formats whose pixels lie in the file itself: all that is opened in zips and over networks."""
 
@@ -22,9 +24,6 @@ LOCAL_DRIVERS = (
     "NITF", "WEBP",
 )  # fmt: skip
 """Of local files, beside VRT."""
-
-DRIVERS_VARIABLE = "GEOCLASS_DRIVERS"
-"""Environment: names of further drivers, with commas between; `--driver` sets it."""
 
 REMOTE_PREFIXES = ("/vsicurl", "/vsis3/", "/vsigs/", "/vsiaz/")
 
