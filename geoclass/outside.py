@@ -152,7 +152,7 @@ def _refers(head: bytes) -> bool:
 # One of several addresses ends where the next of red=…,green=…,blue=… begins.
 _CHARACTER = r"""(?!,(?:red|green|blue)=)[^\s'"<>]"""
 _ADDRESS = re.compile(
-    rf"(\w://|\b(?:https?|ftp):/)(?:(?:(?![/@]){_CHARACTER})*@)?((?:(?![?#]){_CHARACTER})*)(?:[?#](?:{_CHARACTER})*)?"
+    rf"(\w://|\b(?:https?|ftp):/(?!/))(?:(?:(?![/@]){_CHARACTER})*@)?((?:(?![?#]){_CHARACTER})*)(?:[?#](?:{_CHARACTER})*)?"
 )
 _KEY = re.compile(
     r"(?i)(?<![\w-])((?:x-(?:amz|goog|ms)-[\w-]+|sig|signature|[\w-]*token|api[-_]?key|[\w-]*secret"

@@ -41,7 +41,7 @@ _ASSET = {
     "eo:bands?": _BANDS,
     "raster:bands?": _BANDS,
 }
-_ITEM = {"id": str, "properties": dict, "assets": {str: _ASSET}, "links?": [dict]}
+_ITEM = {"id": (str, int), "properties": dict, "assets": {str: _ASSET}, "links?": [dict]}
 """As far as it is read; the rest is pystac's."""
 
 
@@ -117,7 +117,7 @@ def _read(item: pystac.Item, base: str, shown: str) -> StacScene:
     facts = _read_properties(item, shown, to_gdal(hrefs[-1]) if scl is not None else None)
     scaling = _read_scaling(item, keys, bands)
     return StacScene(
-        name=item.id,
+        name=str(item.id),
         assets=files,
         bands=bands,
         hrefs=tuple(hrefs),
