@@ -35,7 +35,7 @@ from geoclass.outside import (
     is_online,
     within_time,
 )
-from geoclass.scene.guard import force_settings, is_remote, open_name
+from geoclass.scene.guard import NO_CODE, force_settings, is_remote, open_name
 
 T = TypeVar("T")
 Closable = TypeVar("Closable", DatasetReader, WarpedVRT)
@@ -66,10 +66,9 @@ REMOTE_SETTINGS = {
 
 
 def gdal_settings(name: str) -> dict[str, str]:
-    """Options to read a name under: our defaults, less what the user has decided, and our rules."""
-    forced = force_settings(name)
+    """Options to read a name under: our defaults, less what the user has decided."""
     if not is_remote(name):
-        return forced
+        return NO_CODE
     decided = rasterio.env.getenv() if rasterio.env.hasenv() else {}
     seconds = str(max(1, round(find_timeout())))
     usual = {
@@ -77,7 +76,7 @@ def gdal_settings(name: str) -> dict[str, str]:
         for key, value in {**REMOTE_SETTINGS, "GDAL_HTTP_TIMEOUT": seconds}.items()
         if key not in os.environ and key not in decided
     }
-    return usual | forced
+    return usual | NO_CODE
 
 
 def read_again(name: str, read: Callable[[], T], read_anew: Callable[[DatasetReader], T]) -> T:
@@ -86,7 +85,7 @@ def read_again(name: str, read: Callable[[], T], read_anew: Callable[[DatasetRea
     GDAL goes on failing at a block once a connection has dropped in it.
     """
     if not is_remote(name):
-        return read()
+        return read_within_time(name, read)
     started = time.monotonic()
     try:
         return read_within_time(name, read)
@@ -108,13 +107,14 @@ def read_again(name: str, read: Callable[[], T], read_anew: Callable[[DatasetRea
 
 
 def read_within_time(name: str, read: Callable[[], T]) -> T:
-    """What `read` gives; over the network TimedOut where that takes too long."""
-    if not is_remote(name):
-        return read()
+    """What `read` gives, which asks nobody but for that name; TimedOut where it takes too long."""
 
     def read_here() -> T:
-        with rasterio.Env(**gdal_settings(name)):  # of the thread that reads
+        with rasterio.Env(**{**gdal_settings(name), **force_settings(name)}):
             return read()
+
+    if not is_remote(name):
+        return read_here()
 
     try:
         return within_time(read_here)

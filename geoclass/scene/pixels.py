@@ -64,7 +64,9 @@ def _attach(dataset: DatasetReader, source: SceneSource, frame: Frame) -> Iterat
             yield partial(_read_warped, warped, source)
     else:
         # Read whole, once: a warp by control points cannot follow a file's own mask.
-        mask = None if source.always_valid else dataset.dataset_mask()
+        mask = None
+        if not source.always_valid:
+            mask = read_within_time(source.dataset, dataset.dataset_mask)
         yield partial(_read_controlled, dataset, source, frame, mask)
 
 
