@@ -236,7 +236,7 @@ _RULES: Mapping[str, tuple[str, Test]] = {
     "bands": ("B04, B03, B02", lambda value: value == ("B04", "B03", "B02")),
     "tile_size": ("64", _is_whole(64, 64)),
     "radiometry": ("eurosat-l1c-8bit", lambda value: value == "eurosat-l1c-8bit"),
-    "gsd_m": ("a number from 0.01 to 10000", _is_number(0.01, 1e4)),
+    "gsd_m": ("a number from 0.1 to 1000", _is_number(0.1, 1e3)),
     "mean": ("numbers from -1000 to 1000", _is_row(_is_number(-1e3, 1e3))),
     # Divided by less, float32 may become infinite.
     "std": ("numbers from 0.000001 to 1000", _is_row(_is_number(1e-6, 1e3))),

@@ -2,6 +2,7 @@
 
 GeoclassError          anything a person can put right; its text is the whole message
 ├── SceneError         a scene that cannot be read, or that no map can be made of
+│   └── TimedOut       a server that takes too long
 ├── ModelError         a model file that is broken, foreign or of another time
 ├── DatasetError       labelled tiles that are missing, corrupt or badly arranged
 ├── OutputError        a target that cannot be written, or must not be replaced
@@ -26,6 +27,10 @@ class GeoclassError(Exception):
 
 class SceneError(GeoclassError):
     """A scene cannot be read or cannot be mapped."""
+
+
+class TimedOut(SceneError):  # noqa: N818  # says what happened
+    """A server has taken too long; what was being read is still in use by an abandoned thread."""
 
 
 class ModelError(GeoclassError):

@@ -16,7 +16,7 @@ from reprlib import repr as shorten
 from typing import Any
 
 from geoclass.errors import SettingsError
-from geoclass.outside import has_controls, parse_json
+from geoclass.outside import has_controls, parse_json, read_file
 
 UNKNOWN, MASKED, NODATA = 253, 254, 255
 """Codes of cells without a class, the same in every format."""
@@ -192,7 +192,7 @@ def _describe(item: LandClass, changes: Mapping[str, Any]) -> LandClass:
 def read_legend(path: Path | str, legend: Legend) -> Legend:
     """The legend with what a file like `legend.json` says; SettingsError where it is none."""
     try:
-        return legend.described(Path(path).read_bytes())
+        return legend.described(read_file(Path(path)))
     except OSError as error:
         raise SettingsError(f"cannot read the legend {path}: {error.strerror}") from error
     except ValueError as error:

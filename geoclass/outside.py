@@ -7,15 +7,18 @@ docs/security.md says what they guarantee.
 from __future__ import annotations
 
 import json
+import os
 import re
+import threading
 import zipfile
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from contextvars import ContextVar
+from contextvars import ContextVar, copy_context
 from pathlib import Path
+from queue import Empty, SimpleQueue
 from reprlib import repr as shorten
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import quote
 
 # ---- Names of files ----
@@ -149,7 +152,7 @@ def _refers(head: bytes) -> bool:
 # One of several addresses ends where the next of red=…,green=…,blue=… begins.
 _CHARACTER = r"""(?!,(?:red|green|blue)=)[^\s'"<>]"""
 _ADDRESS = re.compile(
-    rf"(\w://|\b(?:https?|ftp):/)(?:(?:(?![/@]){_CHARACTER})*@)?((?:(?![?#]){_CHARACTER})*)(?:[?#](?:{_CHARACTER})*)?"
+    rf"(\w://|\b(?:https?|ftp):/(?!/))(?:(?:(?![/@]){_CHARACTER})*@)?((?:(?![?#]){_CHARACTER})*)(?:[?#](?:{_CHARACTER})*)?"
 )
 _KEY = re.compile(
     r"(?i)(?<![\w-])((?:x-(?:amz|goog|ms)-[\w-]+|sig|signature|[\w-]*token|api[-_]?key|[\w-]*secret"
@@ -314,3 +317,63 @@ def _check_object(value: Any, form: dict[Any, Form], what: str, level: int) -> N
 def _expect(holds: bool, what: str, words: str, value: Any) -> None:
     if not holds:
         raise ValueError(f"{what} must be {words}, got {shorten(value)}")
+
+
+# ---- Time ----
+
+DRIVERS_VARIABLE = "GEOCLASS_DRIVERS"
+"""Environment: names of GDAL's drivers that may open scenes, too; `--driver` sets it."""
+
+TIMEOUT_VARIABLE = "GEOCLASS_TIMEOUT"
+"""Environment: seconds that one read from outside may take in all; `--timeout` sets it."""
+
+USUAL_TIMEOUT_S = 120.0
+
+Answer = TypeVar("Answer")
+
+
+def find_timeout() -> float:
+    """Seconds that one read from outside may take in all."""
+    try:
+        told = float(os.environ.get(TIMEOUT_VARIABLE, USUAL_TIMEOUT_S))
+    except ValueError:
+        return USUAL_TIMEOUT_S
+    return told if 0 < told < float("inf") else USUAL_TIMEOUT_S
+
+
+def within_time(read: Callable[[], Answer]) -> Answer:
+    """What a read gives; TimeoutError where that takes too long, however slowly bytes drip in.
+
+    A read that is given up goes on in a thread that ends with the program: nothing that it uses
+    may be closed.
+    """
+    seconds, ended = find_timeout(), SimpleQueue[Answer | BaseException]()
+    context = copy_context()
+
+    def run() -> None:
+        try:
+            ended.put(context.run(read))
+        except BaseException as error:  # raised again below
+            ended.put(error)
+
+    threading.Thread(target=run, daemon=True).start()
+    try:
+        answer = ended.get(timeout=seconds)
+    except Empty:
+        raise TimeoutError(
+            f"no answer within {seconds:g} s: try later, or give --timeout"
+        ) from None
+    if isinstance(answer, BaseException):
+        raise answer
+    return answer
+
+
+def read_file(path: Path, most: int = MOST_JSON_BYTES) -> bytes:
+    """The content of a regular file; ValueError for others and for larger ones, else OSError."""
+    if path.exists() and not path.is_file():  # a pipe would wait for ever, a device never end
+        raise ValueError("it is no regular file")
+    with path.open("rb") as file:
+        content = file.read(most + 1)
+    if len(content) > most:
+        raise ValueError(f"it has more than {most / 1e6:.0f} MB")
+    return content

@@ -15,6 +15,7 @@ from geoclass.errors import OutputError, SettingsError
 from geoclass.mapping.settings import MapSettings
 from geoclass.outside import redact
 from geoclass.products.formats import AS_USUAL, FileSettings, MapFormat
+from geoclass.products.layers import neutralise
 from geoclass.products.writing import StoredPath, Target, check_folder, write_whole
 
 Status = Literal["mapped", "up to date", "failed"]
@@ -185,7 +186,8 @@ def write_summary(summary: Summary, folder: Target, shard: Shard | None = None) 
     table = io.StringIO(newline="")
     writer = csv.writer(table)
     writer.writerow(_HEAD.split(","))
-    writer.writerows([redact(o.job.scene), o.reason] for o in summary.failures)
+    rows = ([redact(o.job.scene), o.reason] for o in summary.failures)
+    writer.writerows(map(neutralise, row) for row in rows)
     write_whole(failed, table.getvalue().encode())
 
 

@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import urljoin, urlsplit
 
 from geoclass.errors import SceneError
-from geoclass.outside import encode_name, hide_secrets, parse_json
+from geoclass.outside import encode_name, hide_secrets, parse_json, read_file
 from geoclass.products.files import holds_map
 from geoclass.products.formats import MapFormat
 from geoclass.products.writing import Target
@@ -88,8 +88,8 @@ def _exists(path: Path) -> bool:
 def _read_list(path: Path) -> list[str]:
     """Lines but for blank ones and those that begin with #."""
     try:
-        lines = [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines()]
-    except (OSError, UnicodeDecodeError) as error:
+        lines = [line.strip() for line in read_file(path).decode("utf-8-sig").splitlines()]
+    except (OSError, ValueError) as error:
         raise SceneError(f"cannot read the list {path} ({error}): give a text file") from error
     return [line for line in lines if line and not line.startswith("#")]
 
@@ -144,8 +144,8 @@ def _is_raster(child: Path) -> bool:
 def _list_items(path: Path) -> list[str]:
     """`FILE#ID` for each item of an ItemCollection; empty where the file is something else."""
     try:
-        page = _read_page(path.read_bytes())
-    except OSError:
+        page = _read_page(read_file(path))
+    except (OSError, ValueError):
         return []
     return [] if page is None else _name_items(page, str(path))
 

@@ -5,10 +5,13 @@ A command's module is imported when the command runs, so that `geoclass --help` 
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import importlib
 import logging
 import os
 import platform
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -74,7 +77,16 @@ class LazyGroup(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         """Run a command; an error that a person can put right becomes one line."""
         try:
-            return super().invoke(ctx)
+            result = super().invoke(ctx)
+            sys.stdout.flush()  # a full disk says so at the end
+            return result
+        except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EIO):
+                raise
+            with contextlib.suppress(OSError), open(os.devnull, "w") as nowhere:  # noqa: PTH123
+                os.dup2(nowhere.fileno(), 1)
+            click.echo(f"Error: cannot print ({error.strerror}): make room", err=True)
+            ctx.exit(1)
         except GeoclassError as error:
             if ctx.params.get("debug"):
                 raise

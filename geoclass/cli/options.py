@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import fields
 from pathlib import Path
@@ -13,6 +14,7 @@ from click.shell_completion import CompletionItem
 
 from geoclass.contract import Precision
 from geoclass.errors import OutputError, SettingsError
+from geoclass.outside import DRIVERS_VARIABLE, TIMEOUT_VARIABLE, USUAL_TIMEOUT_S
 from geoclass.scene.settings import (
     HAZES,
     PROFILES,
@@ -175,9 +177,45 @@ def parse_names(_ctx: click.Context, _param: click.Parameter, value: str) -> tup
     return () if value == "none" else tuple(name.strip() for name in value.split(","))
 
 
+def set_timeout(_ctx: click.Context, _param: click.Parameter, value: float | None) -> float | None:
+    """Seconds into the environment, which the program's processes share."""
+    if value is not None:
+        os.environ[TIMEOUT_VARIABLE] = str(value)
+    return value
+
+
+def set_drivers(
+    _ctx: click.Context, _param: click.Parameter, value: Sequence[str]
+) -> Sequence[str]:
+    """Names into the environment, which the program's processes share."""
+    if value:
+        os.environ[DRIVERS_VARIABLE] = ",".join(value)
+    return value
+
+
+_OUTSIDE_OPTIONS = (
+    click.option(
+        "--timeout",
+        type=click.FloatRange(min=0, min_open=True),
+        metavar="SECONDS",
+        expose_value=False,
+        callback=set_timeout,
+        help=f"Longest that a read over a network may take.  [default: {USUAL_TIMEOUT_S:g}]",
+    ),
+    click.option(
+        "--driver",
+        metavar="NAME",
+        multiple=True,
+        expose_value=False,
+        callback=set_drivers,
+        help="Open scenes by this driver of GDAL, too; may be repeated.",
+    ),
+)
+
 FRAME = FrameSettings()
 
 _FRAME_OPTIONS = (
+    *_OUTSIDE_OPTIONS,
     click.option(
         "--resolution",
         metavar="native|METRES",

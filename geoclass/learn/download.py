@@ -16,9 +16,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from geoclass.errors import DatasetError, OutputError
-from geoclass.outside import BAD_ZIP
+from geoclass.outside import BAD_ZIP, within_time
 
 CHUNK = 1 << 20
+MOST_BYTES = 200_000_000
+"""Of a data set whose size a server does not say; EuroSAT has 95 MB."""
 TIMEOUT_S = 30
 TRIES = 5
 MAX_UNPACKED_BYTES = 4 * 2**30
@@ -94,6 +96,8 @@ def download(
     target = folder / source.file
     partial = folder / f"{source.file}.part"
     for path in (target, partial):
+        if path.is_symlink():
+            raise OutputError(f"{path} is a link, which is not written through: remove it")
         if path.is_dir():
             raise OutputError(f"{path} is a folder, a file is to stand there: rename or remove it")
     if target.exists():
@@ -178,10 +182,14 @@ def _fetch_rest(url: str, partial: Path, on_bytes: Callable[[int, int | None], o
         have = have if goes_on else 0
         length = response.headers.get("Content-Length")
         total = have + int(length) if length and re.fullmatch("[0-9]{1,18}", length) else None
+        if total is not None and total > MOST_BYTES:
+            raise DatasetError(f"{url} has {total / 1e6:.0f} MB, expected 95: check the address")
         with partial.open("ab" if goes_on else "wb") as file:
-            while chunk := response.read(CHUNK):
+            while chunk := within_time(lambda: response.read(CHUNK)):
                 file.write(chunk)
                 have += len(chunk)
+                if have > (MOST_BYTES if total is None else total):
+                    raise DatasetError(f"{url} sends more than it should ({have} bytes): check it")
                 on_bytes(have, total)
     if total is not None and have < total:
         raise ConnectionError(f"the connection ended after {have} of {total} bytes")

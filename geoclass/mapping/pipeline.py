@@ -14,7 +14,9 @@ from pathlib import Path
 
 import numpy as np
 
+from geoclass.errors import SceneError
 from geoclass.landcover import LandCoverMap, quantise_probabilities
+from geoclass.legend import NODATA
 from geoclass.machine import map_ahead
 from geoclass.mapping.cells import cut_tiles, view_cells
 from geoclass.mapping.draft import Draft
@@ -111,6 +113,13 @@ def run_map(
     for cells in done:
         on_cells(cells)
     check_read(plan.source, plan.looks.masks.scl, plan.looks.masks.raster)
+    seen = drafts[-1].best_class != NODATA
+    if not (seen.any() or plan.settings.frame.force):
+        masked = np.mean(drafts[-1].mask_reason > 0)
+        raise SceneError(
+            f"not one cell of {plan.source.shown} could be classified ({masked:.0%} are masked, "
+            "the others lack data): choose another date or place, or give --force for an empty map"
+        )
     drafts[-1].calm(plan.settings.calm)
     provenance = replace(
         plan.provenance, precision=classifier.precision, masked_by=plan.looks.masks.notes

@@ -29,7 +29,7 @@ from geoclass.model.device import (
 from geoclass.model.fused import FusedDenseNet, FusedTileNet, fuse
 from geoclass.model.networks import Network, TileNet
 from geoclass.model.novelty import describe_pixels
-from geoclass.model.survey import WAYS, Survey, Surveyor, Window, turn
+from geoclass.model.survey import WAYS, Survey, Surveyor, Window, soften, turn
 
 Answer = TypeVar("Answer")
 
@@ -177,7 +177,7 @@ class Classifier:
             return torch.stack(looks).mean(dim=0).cpu(), unknown.cpu()
 
     def _calibrate(self, logits: Tensor) -> Tensor:
-        return torch.softmax(logits / self.contract.temperature, dim=1)
+        return soften(logits, self.contract.temperature, dim=1)
 
 
 def _prepare(

@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from geoclass.contract import Contract
+from geoclass.errors import ModelError
 from geoclass.landcover import FULL_SCALE
 from geoclass.model.device import send
 from geoclass.model.fused import FusedDenseNet
@@ -115,7 +116,7 @@ class Surveyor:
             logits, deep = self.network.survey(
                 turn(pixels, turns, mirrored=mirrored), turn(shown, turns, mirrored=mirrored)
             )
-            likely = torch.softmax(logits / self.contract.cell_temperature, dim=1)
+            likely = soften(logits, self.contract.cell_temperature, dim=1)
             yield (
                 turn_back(likely, turns, mirrored=mirrored),
                 turn_back(deep, turns, mirrored=mirrored),
@@ -129,13 +130,27 @@ class Surveyor:
         weight = weight / weight.sum(dim=(2, 3), keepdim=True).clamp(min=1e-6)
         features = [(deep.float() * weight).sum(dim=(2, 3)) for deep in looks]
         logits = [self.network.decide(pooled) for pooled in features]
-        likely = torch.softmax(torch.stack(logits) / self.contract.temperature, dim=2).mean(dim=0)
+        likely = soften(torch.stack(logits), self.contract.temperature, dim=2).mean(dim=0)
         if self.novelty is None:
             nothing = torch.zeros(len(likely), dtype=torch.bool)
             return likely, nothing, nothing
         statistics = describe_pixels(pixels.float(), clear)
         unknown, strange = self.novelty.judge(statistics, features[0], logits[0])
         return likely, unknown, strange
+
+
+def soften(logits: Tensor, temperature: float, *, dim: int) -> Tensor:
+    """Probabilities by a calibrated softmax; ModelError where numbers have overflowed.
+
+    They would become class 0 without a word: a cast makes 0 of NaN.
+    """
+    likely = torch.softmax(logits / temperature, dim=dim)
+    if not torch.isfinite(likely.sum()):
+        raise ModelError(
+            "the model's numbers overflow, so that it labels nothing: give --precision fp32, or "
+            "another model"
+        )
+    return likely
 
 
 WAYS = tuple((turns, mirrored) for mirrored in (False, True) for turns in range(4))

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import geopandas as gpd
 import numpy as np
@@ -16,7 +18,7 @@ from pyogrio.errors import DataLayerError, DataSourceError
 from geoclass.errors import OutputError
 from geoclass.grid import Grid
 from geoclass.landcover import LandCoverMap
-from geoclass.outside import vector_name
+from geoclass.outside import read_file, vector_name
 from geoclass.products.blobs import read_blobs, write_blobs
 from geoclass.products.document import (
     PLANES,
@@ -29,7 +31,7 @@ from geoclass.products.formats import AS_USUAL, DISSOLVED_FROM, FileSettings
 from geoclass.products.qml import write_style_table
 from geoclass.products.shapes import name_columns, shape_patches, shape_rows
 from geoclass.products.styles import VectorStyle, map_styles
-from geoclass.products.writing import check_not_open, draft_folder, move_into_place
+from geoclass.products.writing import check_not_open, draft_folder, move_into_place, write_whole
 
 CELLS_AT_A_TIME = 500_000
 """Written at a time: their polygons take 1 kB each."""
@@ -315,16 +317,31 @@ def read_polygons(path: Path, crs: str, name_field: str | None = None) -> list[t
 
 def write_csv(path: Path, columns: Mapping[str, np.ndarray]) -> None:
     """Write a table as CSV; OutputError where that fails."""
-    try:
-        pd.DataFrame(dict(columns)).to_csv(path, index=False)
-    except OSError as error:
-        raise OutputError(f"cannot write {path}: {error}") from error
+    table = pd.DataFrame(
+        {
+            neutralise(name): [neutralise(v) for v in values] if values.dtype == object else values
+            for name, values in columns.items()
+        }
+    )
+    write_whole(path, table.to_csv(index=False).encode())
+
+
+def neutralise(value: Any) -> Any:
+    """A cell of a table that no spreadsheet takes for a formula; numbers stay what they are."""
+    return f"'{value}" if isinstance(value, str) and value.startswith(FORMULAS) else value
+
+
+FORMULAS = ("=", "+", "-", "@", "\t", "\r", "\n")
+"""How texts begin that spreadsheets work out (CWE-1236)."""
+
+MOST_TABLE_BYTES = 200_000_000
 
 
 def read_csv(path: Path) -> dict[str, np.ndarray]:
     """The columns of a CSV file, all as text; OutputError where it is none."""
     try:
-        table = pd.read_csv(path, dtype=str, keep_default_na=False)
+        content = read_file(path, MOST_TABLE_BYTES)
+        table = pd.read_csv(io.BytesIO(content), dtype=str, keep_default_na=False)
     except (OSError, ValueError) as error:
         raise OutputError(f"cannot read {path} as a table: {error}") from error
     return {name: table[name].to_numpy() for name in table.columns}

@@ -24,12 +24,21 @@ import rasterio
 from rasterio._err import CPLE_BaseError
 from rasterio.errors import NotGeoreferencedWarning, RasterioError, RasterioIOError
 from rasterio.io import DatasetReader
+from rasterio.vrt import WarpedVRT
 
-from geoclass.errors import SceneError
-from geoclass.outside import check_utf8, hide_secrets, is_online
-from geoclass.scene.guard import force_settings, is_remote, open_name
+from geoclass.errors import SceneError, TimedOut
+from geoclass.outside import (
+    MOST_JSON_BYTES,
+    check_utf8,
+    find_timeout,
+    hide_secrets,
+    is_online,
+    within_time,
+)
+from geoclass.scene.guard import NO_CODE, force_settings, is_remote, open_name
 
 T = TypeVar("T")
+Closable = TypeVar("Closable", DatasetReader, WarpedVRT)
 
 TRIES = 5
 RETRY_DELAY_S = 0.5
@@ -57,17 +66,17 @@ REMOTE_SETTINGS = {
 
 
 def gdal_settings(name: str) -> dict[str, str]:
-    """Options to read a name under: our defaults, less what the user has decided, and our rules."""
-    forced = force_settings(name)
+    """Options to read a name under: our defaults, less what the user has decided."""
     if not is_remote(name):
-        return forced
+        return NO_CODE
     decided = rasterio.env.getenv() if rasterio.env.hasenv() else {}
+    seconds = str(max(1, round(find_timeout())))
     usual = {
         key: value
-        for key, value in REMOTE_SETTINGS.items()
+        for key, value in {**REMOTE_SETTINGS, "GDAL_HTTP_TIMEOUT": seconds}.items()
         if key not in os.environ and key not in decided
     }
-    return usual | forced
+    return usual | NO_CODE
 
 
 def read_again(name: str, read: Callable[[], T], read_anew: Callable[[DatasetReader], T]) -> T:
@@ -75,20 +84,60 @@ def read_again(name: str, read: Callable[[], T], read_anew: Callable[[DatasetRea
 
     GDAL goes on failing at a block once a connection has dropped in it.
     """
+    if not is_remote(name):
+        return read_within_time(name, read)
+    started = time.monotonic()
     try:
-        return read()
+        return read_within_time(name, read)
     except (RasterioError, CPLE_BaseError):
-        if not is_remote(name):
-            raise
+        pass
+
+    def read_fresh() -> T:
+        with open_name(name) as fresh:
+            return read_anew(fresh)
+
     for left in reversed(range(TRIES)):
         time.sleep(RETRY_DELAY_S)
         try:
-            with open_name(name) as fresh:
-                return read_anew(fresh)
+            return read_within_time(name, read_fresh)
         except (RasterioError, CPLE_BaseError):
-            if not left:
+            if not left or time.monotonic() - started > find_timeout():
                 raise
     raise AssertionError
+
+
+def read_within_time(name: str, read: Callable[[], T]) -> T:
+    """What `read` gives, which asks nobody but for that name; TimedOut where it takes too long."""
+
+    def read_here() -> T:
+        with rasterio.Env(**{**gdal_settings(name), **force_settings(name)}):
+            return read()
+
+    if not is_remote(name):
+        return read_here()
+
+    try:
+        return within_time(read_here)
+    except TimeoutError as error:
+        raise TimedOut(f"cannot read {hide_secrets(name[:200])}: {error}") from error
+
+
+_HUNG: list[Any] = []
+"""What abandoned threads still read, and must not be closed under them."""
+
+
+@contextmanager
+def close_unless_hung(dataset: Closable) -> Iterator[Closable]:
+    """Close a data set at the end, but where a thread that was given up still uses it."""
+    try:
+        yield dataset
+    except TimedOut:
+        _HUNG.append(dataset)
+        raise
+    except BaseException:
+        dataset.close()
+        raise
+    dataset.close()
 
 
 @contextmanager
@@ -102,8 +151,8 @@ def open_dataset(name: str, shown: str | None = None) -> Iterator[DatasetReader]
             with warnings.catch_warnings():
                 # Said again, as an error, by whoever needs the georeference.
                 warnings.simplefilter("ignore", NotGeoreferencedWarning)
-                dataset = _open_again(name)
-            with dataset:
+                dataset = read_within_time(name, lambda: _open_again(name))
+            with close_unless_hung(dataset):
                 check_whole(name, dataset)
                 yield dataset
     except (RasterioError, CPLE_BaseError) as error:
@@ -210,7 +259,6 @@ _PREFIXES = {
 TIMEOUT_S = 15.0
 FETCHES = 4
 HEAD_BYTES = 1024
-MOST_JSON_BYTES = 20_000_000
 
 
 def is_address(text: str) -> bool:
@@ -243,13 +291,16 @@ def _check_online(shown: str) -> None:
 def probe_address(address: str) -> Probe:
     """Ask a server for a file's first bytes.
 
-    Never fails: whether the file can be read is GDAL's to say, which has the user's settings.
+    Whether the file can be read is GDAL's to say, which has the user's settings. Raises TimedOut
+    for a server that takes the question and does not answer.
     """
     identity: dict[str, Any] = {"path": hide_secrets(address)}
     if not address.lower().startswith("http"):
         return Probe(head=b"", identity=identity)
     try:
         head, headers = _request(address, HEAD_BYTES, f"bytes=0-{HEAD_BYTES - 1}")
+    except TimeoutError as error:
+        raise TimedOut(f"cannot read {hide_secrets(address)}: {error}") from error
     except (OSError, http.client.HTTPException, ValueError):
         return Probe(head=b"", identity=identity)
     told = {
@@ -262,8 +313,11 @@ def probe_address(address: str) -> Probe:
 
 
 def identify_address(address: str) -> dict[str, Any]:
-    """What identifies a remote file now."""
-    return probe_address(address).identity
+    """What identifies a remote file now, as far as its server says."""
+    try:
+        return probe_address(address).identity
+    except TimedOut:
+        return {"path": hide_secrets(address)}
 
 
 def fetch_text(address: str) -> bytes:
@@ -299,11 +353,18 @@ def _request(
 ) -> tuple[bytes, http.client.HTTPMessage]:
     """The first `most` bytes and the headers; dropped connections are taken up again."""
     _check_online(hide_secrets(address))
+    return within_time(lambda: _request_patiently(address, most, byte_range))
+
+
+def _request_patiently(
+    address: str, most: int, byte_range: str | None
+) -> tuple[bytes, http.client.HTTPMessage]:
     headers = {"User-Agent": "geoclass"} | ({"Range": byte_range} if byte_range else {})
     request = urllib.request.Request(address, headers=headers)  # noqa: S310  # http(s) by now
     for left in reversed(range(FETCHES)):
         try:
-            with urllib.request.urlopen(request, timeout=TIMEOUT_S) as response:  # noqa: S310
+            seconds = min(TIMEOUT_S, find_timeout())
+            with urllib.request.urlopen(request, timeout=seconds) as response:  # noqa: S310
                 return response.read(most), response.headers
         except urllib.error.HTTPError as error:
             error.close()  # it is the response, too

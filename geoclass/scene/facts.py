@@ -107,9 +107,19 @@ def describe_scaling(scales: Triple, offsets: Triple) -> SceneFacts:
     """Physical value = scale · number + offset, in the simplest words.
 
     With Sentinel-2's scale of 1/10000 that is a whole number added to all, which can be taken
-    off again without rounding.
+    off again without rounding. Raises SceneError for numbers that no product has.
     """
+    if not all(map(math.isfinite, (*scales, *offsets))) or 0 in scales:
+        raise SceneError(
+            f"its bands have scales {scales} and offsets {offsets}, expected finite numbers and no "
+            "scale of 0: mend them, or say what the numbers mean with --scale"
+        )
     if all(math.isclose(scale, 1e-4) for scale in scales):
+        if 0 in offsets and any(offsets):
+            raise SceneError(
+                f"its bands have offsets {offsets}, of which some lack: mend them, for they decide "
+                "what is land and what is water"
+            )
         added = {round(offset / s, 6) for s, offset in zip(scales, offsets, strict=True)}
         if len(added) == 1 and (one := added.pop()).is_integer():
             return SceneFacts(add_offset=int(one))

@@ -14,6 +14,8 @@ from defusedxml.ElementTree import fromstring
 from rasterio.errors import RasterioIOError
 from rasterio.io import DatasetReader
 
+from geoclass.outside import DRIVERS_VARIABLE, read_file
+
 CLOSED_DRIVERS = ("GTiff", "JP2OpenJPEG", "JP2ECW", "JP2KAK", "JP2MrSID", "JPEG", "PNG")
 """Of formats whose pixels lie in the file itself: all that is opened in zips and over networks."""
 
@@ -22,9 +24,6 @@ LOCAL_DRIVERS = (
     "NITF", "WEBP",
 )  # fmt: skip
 """Of local files, beside VRT."""
-
-DRIVERS_VARIABLE = "GEOCLASS_DRIVERS"
-"""Environment: names of further drivers, with commas between; `--driver` sets it."""
 
 REMOTE_PREFIXES = ("/vsicurl", "/vsis3/", "/vsigs/", "/vsiaz/")
 
@@ -35,7 +34,8 @@ _OFFLINE = {
     "GDAL_HTTP_PROXY": "http://0.0.0.0:0",
     "GDAL_HTTPS_PROXY": "http://0.0.0.0:0",
 }
-_NO_CODE = {"GDAL_VRT_ENABLE_PYTHON": "NO", "GDAL_VRT_ENABLE_RAWRASTERBAND": "NO"}
+NO_CODE = {"GDAL_VRT_ENABLE_PYTHON": "NO", "GDAL_VRT_ENABLE_RAWRASTERBAND": "NO"}
+"""Whatever is opened, as long as it is open."""
 
 
 def is_remote(name: str) -> bool:
@@ -44,12 +44,15 @@ def is_remote(name: str) -> bool:
 
 
 def force_settings(name: str) -> dict[str, str]:
-    """GDAL's options under which a name is opened and read, whatever the user's are."""
+    """GDAL's options while a name is opened or read, whatever the user's are.
+
+    Not longer: those of the main thread hold for all, and one of them may read another name.
+    """
     if not is_remote(name):
-        return _NO_CODE | _OFFLINE
+        return NO_CODE | _OFFLINE
     if name.startswith(REMOTE_PREFIXES):
-        return _NO_CODE | {"CPL_VSIL_CURL_ALLOWED_FILENAME": name}
-    return _NO_CODE  # bands of our own stacking, or an archive that a person named
+        return NO_CODE | {"CPL_VSIL_CURL_ALLOWED_FILENAME": name}
+    return NO_CODE  # bands of our own stacking, or an archive that a person named
 
 
 def open_name(name: str) -> DatasetReader:
@@ -68,6 +71,8 @@ def list_drivers(name: str) -> list[str]:
     if is_remote(name) or "/vsi" in name:
         return [*CLOSED_DRIVERS, *filter(None, more)]
     path = Path(name)
+    if path.is_file():
+        _check_companions(path)
     if path.is_file() and _is_vrt(path):
         list_parts(path)
         return ["VRT"]
@@ -108,6 +113,25 @@ def list_parts(path: Path, nested: int = 0) -> set[Path]:
                 )
             files |= list_files(source, nested + 1)
     return files
+
+
+def _check_companions(path: Path) -> None:
+    """Refuse overviews and masks beside a file that are of other things; RasterioIOError."""
+    for suffix in (".ovr", ".msk", ".msk.ovr", ".ovr.ovr"):
+        beside = path.with_name(path.name + suffix)
+        if beside.is_file():
+            with beside.open("rb") as file:
+                if not file.read(4).startswith((b"II", b"MM", b"EHFA")):
+                    raise RasterioIOError(
+                        f"{beside.name} beside it is no raster of pixels: move it"
+                    )
+    beside = path.with_name(f"{path.name}.aux.xml")
+    try:
+        refers = beside.exists() and b"OVERVIEW_FILE" in read_file(beside)
+    except (OSError, ValueError) as error:
+        raise RasterioIOError(f"{beside.name} beside it: {error}") from error
+    if refers:
+        raise RasterioIOError(f"{beside.name} beside it refers to other files: move it")
 
 
 def list_files(path: Path, nested: int = 0) -> set[Path]:

@@ -9,10 +9,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from geoclass.errors import SceneError
-from geoclass.outside import hide_secrets, redact
+from geoclass.outside import MOST_JSON_BYTES, hide_secrets, read_file, redact
 from geoclass.scene.bands import BandFile, Bands, stack_bands
 from geoclass.scene.dataset import (
-    MOST_JSON_BYTES,
     fetch_page,
     fetch_text,
     find_name,
@@ -130,7 +129,11 @@ def _find_file(path: Path) -> SceneInput:
 
 def _find_in_collection(path: Path, item_id: str) -> SceneInput:
     shown = f"{path}#{item_id}"
-    text = choose_item(path.read_bytes(), item_id, shown)
+    try:
+        content = read_file(path)
+    except (OSError, ValueError) as error:
+        raise SceneError(f"cannot read {path} ({error}): check the file") from error
+    text = choose_item(content, item_id, shown)
     return _stack_item(read_item(text, str(path.absolute()), shown), shown, files=(path,))
 
 

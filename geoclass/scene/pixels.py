@@ -18,7 +18,12 @@ from rasterio.warp import reproject
 from rasterio.windows import Window
 
 from geoclass.grid import Grid
-from geoclass.scene.dataset import open_dataset, read_again
+from geoclass.scene.dataset import (
+    close_unless_hung,
+    open_dataset,
+    read_again,
+    read_within_time,
+)
 from geoclass.scene.frame import Frame
 from geoclass.scene.guard import is_remote
 from geoclass.scene.place import WGS84, rpc_options
@@ -55,11 +60,13 @@ def _attach(dataset: DatasetReader, source: SceneSource, frame: Frame) -> Iterat
     if frame.access == "read":
         yield partial(_read_stored, dataset, source, frame)
     elif frame.access == "warp":
-        with open_warped(dataset, source, frame) as warped:
+        with close_unless_hung(open_warped(dataset, source, frame)) as warped:
             yield partial(_read_warped, warped, source)
     else:
         # Read whole, once: a warp by control points cannot follow a file's own mask.
-        mask = None if source.always_valid else dataset.dataset_mask()
+        mask = None
+        if not source.always_valid:
+            mask = read_within_time(source.dataset, dataset.dataset_mask)
         yield partial(_read_controlled, dataset, source, frame, mask)
 
 
@@ -75,12 +82,14 @@ def read_shrunk(source: SceneSource, frame: Frame, longest: int) -> tuple[np.nda
     if inside:  # with the overviews that the file may have
         window = Window(frame.col_off, frame.row_off, frame.width, frame.height)
         with open_dataset(source.dataset, source.shown) as dataset:
-            stored = dataset.read(
+            read = partial(
+                dataset.read,
                 source.bands,
                 window=window,
                 out_shape=(3, height, width),
                 resampling=Resampling.average,
             )
+            stored = read_within_time(source.dataset, read)
         return _drop_missing(source, stored, np.ones((height, width), dtype=bool))
     scale = Affine.scale(frame.width / width, frame.height / height)
     coarse = replace(
@@ -325,7 +334,8 @@ def find_collar(source: SceneSource) -> SceneSource:
         for col in (0, source.width - side)
     ]
     with open_dataset(source.dataset, source.shown) as dataset:
-        white = [bool((dataset.read(source.bands, window=w) == 255).all()) for w in corners]
+        reads = [partial(dataset.read, source.bands, window=w) for w in corners]
+        white = [bool((read_within_time(source.dataset, r) == 255).all()) for r in reads]
     if not any(white):
         return source
     warning = (

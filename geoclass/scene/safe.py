@@ -274,8 +274,8 @@ def _find_scaling(files: ProductFiles, root: Element) -> SceneFacts:
     )
     try:
         scale = 1 / float(quantification)
-        found = [float(texts.get(band_id) or 0) for band_id in BANDS.values()]
-    except (ValueError, ZeroDivisionError) as error:
+        found = [float(texts[i] or "") if texts else 0.0 for i in BANDS.values()]
+    except (KeyError, ValueError, ZeroDivisionError) as error:
         raise SceneError(
             f"{files.metadata} of {files.shown} has offsets {texts} and quantification "
             f"{quantification!r}, expected numbers: fetch the product again"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,8 +12,9 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from affine import Affine
-from rasterio.enums import ColorInterp, MaskFlags
+from rasterio.enums import ColorInterp, Interleaving, MaskFlags
 from rasterio.io import DatasetReader
 
 from geoclass.dates import find_days
@@ -162,6 +164,10 @@ def open_scene(scene: Path | str, bands: Sequence[int | str] | None = None) -> S
         )
 
 
+MOST_BLOCK_BYTES = 768 * 2**20
+"""A whole tile of Sentinel-2 in one piece, three bands of uint16, takes 723 MB."""
+
+
 def _check_pixels(shown: str, dataset: DatasetReader) -> None:
     if dataset.count == 0:
         inside = ", ".join(dataset.subdatasets[:4]) or "nothing that GDAL can read"
@@ -169,6 +175,26 @@ def _check_pixels(shown: str, dataset: DatasetReader) -> None:
             f"{shown} has no bands of its own, but holds {inside}: "
             "give the name of one instead, or three as red=…,green=…,blue=…"
         )
+    t = dataset.transform
+    if not all(map(math.isfinite, t[:6])) or not 1e-20 < abs(t.determinant) < 1e20:
+        raise SceneError(
+            f"{shown} has the transform {tuple(t)[:6]}, whose pixels have no size: mend it"
+        )
+    bits = {dataset.tags(i, ns="IMAGE_STRUCTURE").get("NBITS", "8") for i in dataset.indexes}
+    if "1" in bits:
+        raise SceneError(
+            f"{shown} has bands of 1 bit, which are masks or drawings: expected bands of 8 or more"
+        )
+    for (rows, columns), dtype in zip(dataset.block_shapes, dataset.dtypes, strict=True):
+        together = dataset.count if dataset.interleaving == Interleaving.pixel else 1
+        size = (
+            rows * columns * np.dtype(dtype.replace("complex_int16", "int32")).itemsize * together
+        )
+        if size > MOST_BLOCK_BYTES:
+            raise SceneError(
+                f"{shown} is stored in blocks of {columns}×{rows} pixels, which take "
+                f"{size / 1e9:.1f} GB of memory: store it in tiles, by gdal_translate -co TILED=YES"
+            )
     if "complex" in dataset.dtypes[0]:
         raise SceneError(
             f"{shown} holds complex numbers ({dataset.dtypes[0]}), as radar products do: "

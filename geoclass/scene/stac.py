@@ -41,7 +41,7 @@ _ASSET = {
     "eo:bands?": _BANDS,
     "raster:bands?": _BANDS,
 }
-_ITEM = {"id": str, "properties": dict, "assets": {str: _ASSET}, "links?": [dict]}
+_ITEM = {"id": (str, int), "properties": dict, "assets": {str: _ASSET}, "links?": [dict]}
 """As far as it is read; the rest is pystac's."""
 
 
@@ -117,7 +117,7 @@ def _read(item: pystac.Item, base: str, shown: str) -> StacScene:
     facts = _read_properties(item, shown, to_gdal(hrefs[-1]) if scl is not None else None)
     scaling = _read_scaling(item, keys, bands)
     return StacScene(
-        name=item.id,
+        name=str(item.id),
         assets=files,
         bands=bands,
         hrefs=tuple(hrefs),
@@ -237,11 +237,12 @@ def _read_scaling(item: pystac.Item, keys: Sequence[str], bands: Bands | None) -
         told = [_raster_band(item.assets[key], 0) for key in keys]
     else:
         told = [_raster_band(item.assets[keys[0]], number - 1) for number in bands]
-    try:
-        scales = [float(band["scale"]) for band in told]
-        offsets = [float(band["offset"]) for band in told]
-    except (KeyError, TypeError, ValueError):
+    if not any(told):
         return SceneFacts()
+    if not all(told):
+        raise ValueError("some of its bands have scale and offset, others do not")
+    scales = [float(band["scale"]) for band in told]
+    offsets = [float(band["offset"]) for band in told]
     return describe_scaling(_triple(scales), _triple(offsets))
 
 
@@ -259,6 +260,6 @@ def _raster_band(asset: pystac.Asset, index: int) -> Mapping[str, Any]:
                 name: found[index].get(name, found[index].get(f"raster:{name}"))
                 for name in ("scale", "offset")
             }
-            if told["scale"] is not None:
+            if told["scale"] is not None and told["offset"] is not None:
                 return told
     return {}

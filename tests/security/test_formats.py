@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import zipfile
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
-from rasterio.errors import RasterioIOError
 
 from geoclass.errors import DatasetError, GeoclassError, SceneError
 from geoclass.learn.dataset import decode_image
+from geoclass.outside import DRIVERS_VARIABLE
 from geoclass.scene.dataset import open_dataset
-from geoclass.scene.guard import DRIVERS_VARIABLE
 from geoclass.scene.region import read_region
 from geoclass.scene.source import open_scene
 from tests.scene.server import serve
@@ -81,20 +78,15 @@ def test_local_files_make_nobody_ask_a_host(tmp_path: Path, name: str) -> None:
         assert host.asked == []
 
 
-def test_companions_make_nobody_ask_a_host(make_scene: Make) -> None:
+@pytest.mark.parametrize("suffix", [".ovr", ".msk", ".aux.xml"])
+def test_companions_make_nobody_ask_a_host(make_scene: Make, suffix: str) -> None:
     path = make_scene(np.ones((3, 300, 300), np.uint16))
+    overview = "<PAMDataset><Metadata domain='OVERVIEWS'><MDI key='OVERVIEW_FILE'>/vsicurl/{host}/x"
+    text = f"{overview}</MDI></Metadata></PAMDataset>" if suffix == ".aux.xml" else WMS
     with listen() as host:
-        for suffix in (".ovr", ".msk"):
-            path.with_name(path.name + suffix).write_text(WMS.format(host=host.address))
-        path.with_name(path.name + ".aux.xml").write_text(
-            '<PAMDataset><Metadata domain="OVERVIEWS"><MDI key="OVERVIEW_FILE">/vsicurl/'
-            f"{host.address}/x.tif</MDI></Metadata></PAMDataset>"
-        )
-        source = open_scene(path)
-        with open_dataset(source.dataset) as dataset:
-            for read in (partial(dataset.read, out_shape=(3, 30, 30)), dataset.read_masks):
-                with contextlib.suppress(RasterioIOError):
-                    read(source.bands)
+        path.with_name(path.name + suffix).write_text(text.format(host=host.address))
+        with pytest.raises(SceneError, match=f"scene.tif{suffix} beside it"):
+            open_scene(path)
         assert host.asked == []
 
 
