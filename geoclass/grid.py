@@ -233,10 +233,16 @@ class Grid:
         return t.a * px + t.b * py + t.c, t.d * px + t.e * py + t.f
 
     def has_same_crs(self, other: Grid) -> bool:
-        """Whether coordinates of both mean the same places, however the WKT is spelt."""
+        """Whether coordinates of both mean the same places, however the WKT is spelt.
+
+        Heights do not count: a compound system is its horizontal part.
+        """
         if self.crs is None or other.crs is None or self.crs == other.crs:
             return self.crs == other.crs
-        mine, theirs = pyproj.CRS.from_wkt(self.crs), pyproj.CRS.from_wkt(other.crs)
+        mine, theirs = (
+            next(iter(crs.sub_crs_list), crs) if crs.is_compound else crs
+            for crs in (pyproj.CRS.from_wkt(self.crs), pyproj.CRS.from_wkt(other.crs))
+        )
         return mine.equals(theirs, ignore_axis_order=True)
 
     def to_json(self) -> dict[str, Any]:

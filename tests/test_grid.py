@@ -137,3 +137,11 @@ def test_scene_beyond_its_projection_is_refused() -> None:
     grid = make_grid(128, 128, transform=Affine(1e6, 0, 1e9, 0, -1e6, 1e9))
     with pytest.raises(SceneError, match="reaches beyond where .* has a place on Earth"):
         grid.areas_ha()
+
+
+def test_heights_do_not_make_another_system() -> None:
+    plain = make_grid(128, 128, crs=pyproj.CRS("EPSG:25833").to_wkt())
+    compound = make_grid(128, 128, crs=pyproj.CRS("EPSG:25833+5783").to_wkt())
+    assert plain.has_same_crs(compound)
+    assert compound.has_same_crs(plain)
+    assert not compound.has_same_crs(make_grid(128, 128))

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from geoclass.campaign.haze import join_adjacent, share_haze
 from geoclass.campaign.jobs import (
     CampaignSettings,
     Job,
@@ -256,7 +257,7 @@ def run_campaign(
     make_folder(folder)
     check_summary(folder, shard, overwrite=campaign.overwrite)
     jobs = [Job(scene=s, output=o) for s, o in zip(scenes, outputs, strict=True)]
-    opened = {job: open_job(job, campaign) for job in jobs}
+    opened = join_adjacent({job: open_job(job, campaign) for job in jobs}, campaign.settings)
     if shard is not None:
         jobs = choose_shard([(job, _count_pixels(found)) for job, found in opened.items()], shard)
     outcomes: dict[str, Outcome] = {}
@@ -277,6 +278,7 @@ def run_campaign(
             else:
                 pending.append((job, found))
         if pending:
+            pending = share_haze(pending, campaign.settings)
             tell = Progress(on_outcome=collect, on_cells=progress.on_cells)
             execute(pending, model, campaign, tell)
             # Of workers that died on the way.

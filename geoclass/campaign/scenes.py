@@ -15,6 +15,7 @@ from geoclass.outside import encode_name, hide_secrets, parse_json, read_file
 from geoclass.products.files import holds_map
 from geoclass.products.formats import MapFormat
 from geoclass.products.writing import Target
+from geoclass.scene.band_files import find_band_files
 from geoclass.scene.dataset import fetch_page, is_address, probe_address
 from geoclass.scene.stac import looks_like_json
 
@@ -113,11 +114,16 @@ def _is_folder_of_scenes(path: Path) -> bool:
     # Some put a product into a folder of its name; and of old products a granule may be meant.
     if len(list(path.glob("*.SAFE"))) == len(list(path.iterdir())) == 1:
         return False
+    if len(find_band_files(path)) == 1:
+        return False
     return not any(path.glob("MTD_*.xml")) and not any(path.glob("*_T?????.xml"))
 
 
 def _list_folder(path: Path, *, may_be_empty: bool) -> list[str]:
     children = [child for child in sorted(path.iterdir()) if not child.name.startswith(".")]
+    stacks = find_band_files(path)  # of which no file is a scene by itself
+    if stacks:
+        return [stack.scene for stack in stacks]
     rasters = [child for child in children if _is_raster(child) and not holds_map(child)]
     stems = {raster.stem for raster in rasters}
     described = [
@@ -137,7 +143,7 @@ def _list_folder(path: Path, *, may_be_empty: bool) -> list[str]:
 
 def _is_raster(child: Path) -> bool:
     if child.is_dir():
-        return child.suffix.upper() == ".SAFE"
+        return child.suffix.upper() == ".SAFE" or len(find_band_files(child)) == 1
     return child.suffix.lower() in SCENE_SUFFIXES and child.suffix.lower() != ".json"
 
 

@@ -90,9 +90,17 @@ class LazyGroup(click.Group):
         except GeoclassError as error:
             if ctx.params.get("debug"):
                 raise
-            message = " ".join(str(error).split())
-            click.echo(f"Error: {message}", err=True)
-            ctx.exit(1)
+            self._end(ctx, str(error))
+        except UnicodeEncodeError as error:
+            # Names of files that are not UTF-8 reach Python as halves of characters.
+            if ctx.params.get("debug") or error.reason != "surrogates not allowed":
+                raise
+            self._end(ctx, f"the name {error.object} is not UTF-8: rename the file, or its folder")
+
+    def _end(self, ctx: click.Context, text: str) -> None:
+        message = " ".join(text.split()).encode(errors="backslashreplace").decode()
+        click.echo(f"Error: {message}", err=True)
+        ctx.exit(1)
 
 
 def show_version(ctx: click.Context, _param: click.Parameter, value: bool) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from geoclass.cli import options
+from geoclass.cli.assess import tell_left_out
 from geoclass.monitor.settings import ALLOCATIONS, Allocation, SampleSettings
 
 if TYPE_CHECKING:
@@ -104,4 +105,10 @@ def format_sample(sample: Sample) -> str:
         f"{title:<28}{all_:>9}{some:>8}"
         for title, all_, some in zip(strata.titles, cells, drawn, strict=True)
     ]
+    single = [name for name, count in zip(strata.titles, cells, strict=True) if count == 1]
+    if single:
+        lines.append(f"{', '.join(single)}: a single cell, which is taken for certain")
+    if strata.left_out_ha:
+        sampled = float(strata.grid.areas_ha()[strata.stratum >= 0].sum())
+        lines.append(tell_left_out(sampled, strata.left_out_ha))
     return "\n".join(lines)

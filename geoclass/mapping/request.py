@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from geoclass.legend import Legend
-from geoclass.mapping.settings import MapSettings
+from geoclass.mapping.settings import STRIDES, MapSettings
 from geoclass.outside import hide_secrets
 from geoclass.scene.source import SceneSource, identify_file, spell_file
 
-RESULT_VERSION = 6
+RESULT_VERSION = 7
 """Raised when the same inputs and options may give other pixels than before."""
 
 
@@ -28,6 +28,7 @@ def fingerprint_request(
     time of last change.
     """
     named = (settings.frame.aoi, settings.masks.mask, settings.masks.scl)
+    adjacent = sorted(json.dumps(scene.identity, sort_keys=True) for scene in source.adjacent)
     return fingerprint(
         {
             "source": source.identity,
@@ -36,6 +37,8 @@ def fingerprint_request(
             "legend": legend.to_json(),
             "options": describe_options(settings),
             "files": [_identify_file(name) for name in named if name is not None],
+            # With which it shares its haze, in whatever order they were given.
+            **({"adjacent": adjacent} if adjacent else {}),
         }
     )
 
@@ -43,6 +46,8 @@ def fingerprint_request(
 def describe_options(settings: MapSettings) -> dict[str, Any]:
     """The options as plain data; files by their one path, addresses without signatures."""
     options = asdict(settings)
+    if settings.stride == max(STRIDES):  # a tile's side, which it is without being asked for
+        options["stride"] = None
     for group, name in (("frame", "aoi"), ("masks", "mask"), ("masks", "scl")):
         if options[group][name] is not None:
             options[group][name] = hide_secrets(_spell_option(str(options[group][name])))

@@ -7,15 +7,16 @@ Sensing of Environment 148, 42-57); for any other strata, the estimators of Steh
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from geoclass.errors import OutputError, SettingsError
-from geoclass.products.layers import read_columns, read_csv
+from geoclass.monitor.counts import SampleCounts, read_table
+from geoclass.products.layers import has_layer, read_columns
 
 SD_95 = 1.96
 """Standard errors on both sides of an estimate that make a 95 % interval."""
@@ -64,48 +65,16 @@ class Assessment:
     classes: tuple[ClassAssessment, ...]
     matrix: tuple[tuple[float, ...], ...]
     """Shares of the total area: row = map, column = reference."""
+    area_ha: float
+    """Of the strata, for which all this holds."""
     unlabelled: int = 0
     """Samples that were left out because nobody has labelled them."""
+    left_out_ha: Mapping[str, float] = field(default_factory=dict)
+    """Area of the map for which it does not hold, by what the map says of it."""
 
     def to_json(self) -> dict[str, Any]:
         """Plain data."""
         return asdict(self)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class SampleCounts:
-    """How many samples of each stratum are of each map and reference class."""
-
-    names: tuple[str, ...]
-    """Of the classes."""
-    strata: tuple[str, ...]
-    area_ha: np.ndarray
-    """float64 (strata,)."""
-    counts: np.ndarray
-    """int64 (strata, map classes, reference classes)."""
-    cells: np.ndarray | None = None
-    """int64 (strata,): all cells, where the sample is a sizeable part of them."""
-
-
-def count_table(
-    names: Sequence[str], area_ha: Sequence[float], table: Sequence[Sequence[int]]
-) -> SampleCounts:
-    """Counts whose strata are the map's classes: row = map, column = reference."""
-    n = len(names)
-    matrix = np.asarray(table)
-    if matrix.shape != (n, n) or (matrix < 0).any() or len(area_ha) != n:
-        raise SettingsError(
-            f"a table of {n} classes needs {n} areas and {n}×{n} counts of at least 0, "
-            f"got {len(area_ha)} areas and {'×'.join(map(str, matrix.shape))} counts"
-        )
-    counts = np.zeros((n, n, n), dtype=np.int64)
-    counts[np.arange(n), np.arange(n)] = matrix
-    return SampleCounts(
-        names=tuple(names),
-        strata=tuple(names),
-        area_ha=np.asarray(area_ha, dtype=float),
-        counts=counts,
-    )
 
 
 def assess_counts(sample: SampleCounts) -> Assessment:
@@ -136,6 +105,7 @@ def assess_counts(sample: SampleCounts) -> Assessment:
         overall=estimator.mean(agreed),
         classes=tuple(classes),
         matrix=tuple(map(tuple, estimator.matrix().tolist())),
+        area_ha=estimator.total,
     )
 
 
@@ -178,7 +148,8 @@ class _Estimator:
         mean = (self._share * residual).sum(axis=(1, 2))
         square = (self._share * residual**2).sum(axis=(1, 2))
         # s²/n of the residuals; the sample variance has n - 1 below the line.
-        variance = np.maximum(square - mean**2, 0) / (self._n - 1)
+        # A stratum of one cell, which is sampled whole, has none.
+        variance = np.maximum(square - mean**2, 0) / np.maximum(self._n - 1, 1)
         return float(np.sqrt((self._weight**2 * self._rest * variance).sum()) / below)
 
 
@@ -192,10 +163,13 @@ def _check(sample: SampleCounts) -> None:
     if not (np.isfinite(sample.area_ha).all() and (sample.area_ha >= 0).all()):
         raise SettingsError("the strata's areas must be hectares of at least 0")
     counts = sample.counts.sum(axis=(1, 2))
+    least = np.full(len(counts), LEAST_SAMPLES)
+    if sample.cells is not None:  # what is sampled whole has no error of sampling
+        least = np.minimum(least, np.maximum(sample.cells, 1))
     few = [
         f"{name} has {n}"
-        for name, n, area in zip(sample.strata, counts, sample.area_ha, strict=True)
-        if area > 0 and n < LEAST_SAMPLES
+        for name, n, wanted, area in zip(sample.strata, counts, least, sample.area_ha, strict=True)
+        if area > 0 and n < wanted
     ]
     if few:
         raise SettingsError(
@@ -213,10 +187,18 @@ def assess_sample(path: Path | str, *, partial: bool = False) -> Assessment:
     SettingsError where labels are missing, foreign or too few.
     """
     path = Path(path)
-    if path.suffix.lower() == ".csv":
+    if path.suffix.lower() in (".csv", ".tsv", ".txt"):
         return assess_counts(read_table(path))
     counts, empty = read_sample(path, partial=partial)
-    return replace(assess_counts(counts), unlabelled=empty)
+    left_out = {}
+    if has_layer(path, LEFT_OUT):
+        columns = read_columns(path, LEFT_OUT)
+        left_out = dict(zip(columns["status"].tolist(), columns["area_ha"].tolist(), strict=True))
+    return replace(assess_counts(counts), unlabelled=empty, left_out_ha=left_out)
+
+
+LEFT_OUT = "left_out"
+"""The table of a sample's file that says which area was not sampled."""
 
 
 def read_sample(path: Path | str, *, partial: bool = False) -> tuple[SampleCounts, int]:
@@ -263,30 +245,3 @@ def read_sample(path: Path | str, *, partial: bool = False) -> tuple[SampleCount
         ),
         empty,
     )
-
-
-def read_table(path: Path | str) -> SampleCounts:
-    """Counts from a CSV: columns stratum, area_ha, and one for each class on the ground.
-
-    Raises OutputError where it cannot be read, SettingsError where it is none.
-    """
-    columns = read_csv(Path(path))
-    lacking = {"stratum", "area_ha"} - set(columns)
-    if lacking:
-        raise SettingsError(
-            f"{path} lacks the column {', '.join(sorted(lacking))}: give stratum, area_ha and "
-            "one column of counts for each class"
-        )
-    names = [str(name) for name in columns["stratum"]]
-    classes = [name for name in columns if name not in ("stratum", "area_ha")]
-    if sorted(classes) != sorted(names):
-        raise SettingsError(
-            f"the columns of {path} are {', '.join(classes)}, its rows {', '.join(names)}: "
-            "expected the same classes"
-        )
-    try:
-        area = [float(text) for text in columns["area_ha"]]
-        table = [[int(columns[name][row]) for name in names] for row in range(len(names))]
-    except ValueError as error:
-        raise SettingsError(f"{path} holds what is no number: {error}") from error
-    return count_table(names, area, table)

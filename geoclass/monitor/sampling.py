@@ -11,7 +11,9 @@ import numpy as np
 from geoclass.errors import SettingsError
 from geoclass.grid import Grid
 from geoclass.landcover import LandCoverMap
+from geoclass.legend import MASKED, NODATA, UNKNOWN
 from geoclass.monitor.align import DatedMap
+from geoclass.monitor.area import LEFT_OUT
 from geoclass.monitor.change import CHANGED, Change, change_maps
 from geoclass.monitor.settings import LEAST_A_STRATUM, SampleSettings
 from geoclass.products.layers import Layer, write_layers
@@ -39,6 +41,8 @@ class Strata:
     """int64 (rows, cols): number of the stratum, -1 for cells that claim nothing."""
     accuracy: np.ndarray
     """float64 (strata,): the share of each stratum that is expected to be right."""
+    left_out_ha: Mapping[str, float]
+    """Area of the map that is in no stratum, by what the map says of it."""
     attribution: str
     """What is to be said of the sources; may be empty."""
 
@@ -88,6 +92,10 @@ def stratify_map(landcover: LandCoverMap) -> Strata:
         titles=tuple(c.title for c in present),
         stratum=stratum,
         accuracy=accuracy,
+        left_out_ha=_sum_left_out(
+            landcover.grid,
+            {name: landcover.class_id == code for code, name in LEFT_OUT_CODES.items()},
+        ),
         attribution=landcover.provenance.attribution,
     )
 
@@ -123,12 +131,24 @@ def stratify_change(change: Change, group: str = "forest") -> Strata:
         titles=names,
         stratum=stratum,
         accuracy=np.array(accuracy),
+        left_out_ha=_sum_left_out(change.stack.grid, {"not compared": ~both}),
         attribution=change.stack.attribution,
     )
 
 
+LEFT_OUT_CODES = {UNKNOWN: "unknown", MASKED: "masked", NODATA: "no data"}
+
+
+def _sum_left_out(grid: Grid, where: Mapping[str, np.ndarray]) -> dict[str, float]:
+    """Hectares by name of where they are, bool (rows, cols); those of nothing are left out."""
+    area = grid.areas_ha()
+    return {name: float(area[there].sum()) for name, there in where.items() if there.any()}
+
+
 def allocate(strata: Strata, settings: SampleSettings) -> np.ndarray:
     """int64 (strata,): how many cells to draw from each; at least two, at most all.
+
+    A single cell is drawn for certain, so that its stratum has no error of sampling.
 
     Proportional: by area. Neyman: by area times √(a (1 − a)), where a is the accuracy that the
     map's own probabilities promise (Cochran 1977, eq. 5.26).
@@ -136,12 +156,6 @@ def allocate(strata: Strata, settings: SampleSettings) -> np.ndarray:
     n = len(strata.names)
     inside = strata.stratum >= 0
     cells = np.bincount(strata.stratum[inside], minlength=n)
-    few = [name for name, c in zip(strata.names, cells, strict=True) if c < LEAST_A_STRATUM]
-    if few:
-        raise SettingsError(
-            f"{', '.join(few)} has a single cell, of which no variance can be estimated: "
-            "use a finer --stride, or a larger map"
-        )
     area = np.bincount(strata.stratum[inside], weights=strata.grid.areas_ha()[inside], minlength=n)
     weights = np.ones(n)
     if settings.allocation != "equal":
@@ -172,7 +186,7 @@ def draw_sample(strata: Strata, *, settings: SampleSettings | None = None) -> Sa
 def write_sample(
     sample: Sample, path: Path | str, *, chips: Mapping[int, str] | None = None
 ) -> None:
-    """Write layer `sample` to be labelled, and tables `design` and `strata`; OutputError.
+    """Write layer `sample` to be labelled, and tables `design`, `strata`, `left_out`; OutputError.
 
     The layer does not say what the map says: who labels should not know.
     `chips` gives the path of a picture by number of the sample, from 1.
@@ -216,8 +230,15 @@ def write_sample(
         "cells": counts,
         "area_ha": np.bincount(strata.stratum[inside], weights=area[inside], minlength=len(texts)),
     }
+    tables = [Layer(name="design", columns=design), Layer(name="strata", columns=described)]
+    if strata.left_out_ha:
+        left_out = {
+            "status": np.array(list(strata.left_out_ha), dtype=object),
+            "area_ha": np.array(list(strata.left_out_ha.values())),
+        }
+        tables.append(Layer(name=LEFT_OUT, columns=left_out))
     write_layers(
         Path(path),
-        [layer, Layer(name="design", columns=design), Layer(name="strata", columns=described)],
+        [layer, *tables],
         {"GEOCLASS_SAMPLE": "1", "ATTRIBUTION": strata.attribution},
     )

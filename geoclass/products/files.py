@@ -18,7 +18,13 @@ from geoclass.grid import Grid
 from geoclass.landcover import LandCoverMap
 from geoclass.outside import DAMAGE
 from geoclass.products import exports, geotiff, layers, stac
-from geoclass.products.formats import AS_USUAL, FileSettings, MapFormat, find_format
+from geoclass.products.formats import (
+    AS_USUAL,
+    SUFFIXES,
+    FileSettings,
+    MapFormat,
+    find_format,
+)
 from geoclass.products.writing import (
     StoredPath,
     Target,
@@ -170,7 +176,8 @@ def write_map(
             del drafts[path.name]
             # The map last, so that it is never without its companions.
             for name, companion in drafts.items():
-                move_into_place(companion, path.with_name(name))
+                if companion.suffix != ".qml" or not _is_styled(path, map_format):
+                    move_into_place(companion, path.with_name(name))
             move_into_place(draft, path)
     except (OSError, DataSourceError, DataLayerError, RasterioError) as error:
         raise OutputError(f"cannot write {path}: {error}") from error
@@ -253,8 +260,24 @@ def _is_ours(file: Path) -> bool:
 
 def _list_companions(path: Target, map_format: MapFormat, settings: FileSettings) -> list[Target]:
     beside = _ADAPTERS[map_format].companions(Path(path.name))
+    if _is_styled(path, map_format):
+        beside = [file for file in beside if file.suffix != ".qml"]
     beside += [stac.name_item(Path(path.name))] * settings.stac
     return [path.with_name(file.name) for file in beside]
+
+
+def _is_styled(path: Target, map_format: MapFormat) -> bool:
+    """Whether the style that QGIS would look for beside a map is that of another of its stem."""
+    if not isinstance(path, Path) or not path.with_suffix(".qml").exists():
+        return False
+    others = [path.with_suffix(suffix) for suffix in SUFFIXES if suffix != path.suffix.lower()]
+    return any(
+        find_format(other) != map_format
+        and path.with_suffix(".qml") in _ADAPTERS[find_format(other)].companions(other)
+        and other.exists()
+        and holds_map(other)
+        for other in others
+    )
 
 
 def _read_items(path: Target, map_format: MapFormat) -> Mapping[str, str]:

@@ -22,7 +22,7 @@ PREFERENCES: tuple[Preference, ...] = get_args(Preference)
 FORMAT_NAMES: Mapping[str, MapFormat] = {name: name for name in MAP_FORMATS} | {"cog": "tif"}
 """What a person may call a format; every GeoTIFF is cloud-optimised."""
 
-_SUFFIXES: Mapping[str, MapFormat] = {
+SUFFIXES: Mapping[str, MapFormat] = {
     ".gpkg": "gpkg",
     ".tif": "tif",
     ".tiff": "tif",
@@ -103,11 +103,11 @@ AS_USUAL = FileSettings()
 def find_format(path: Target) -> MapFormat:
     """The format that a file name asks for; OutputError for a suffix that is none."""
     try:
-        return _SUFFIXES[path.suffix.lower()]
+        return SUFFIXES[path.suffix.lower()]
     except KeyError:
         raise OutputError(
             f"cannot tell the format of {path} from "
-            f"{path.suffix or 'a name without suffix'}: end it in {', '.join(_SUFFIXES)}, "
+            f"{path.suffix or 'a name without suffix'}: end it in {', '.join(SUFFIXES)}, "
             f"or give -f {' or -f '.join(MAP_FORMATS)}"
         ) from None
 

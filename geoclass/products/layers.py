@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,7 +17,7 @@ from pyogrio.errors import DataLayerError, DataSourceError
 from geoclass.errors import OutputError
 from geoclass.grid import Grid
 from geoclass.landcover import LandCoverMap
-from geoclass.outside import read_file, vector_name
+from geoclass.outside import vector_name
 from geoclass.products.blobs import read_blobs, write_blobs
 from geoclass.products.document import (
     PLANES,
@@ -27,6 +26,7 @@ from geoclass.products.document import (
     parse_document,
     summarise_map,
 )
+from geoclass.products.edits import apply_edits
 from geoclass.products.formats import AS_USUAL, DISSOLVED_FROM, FileSettings
 from geoclass.products.qml import write_style_table
 from geoclass.products.shapes import name_columns, shape_patches, shape_rows
@@ -116,7 +116,10 @@ def _write_polygons(
 
 
 def read_geopackage(path: Path) -> LandCoverMap:
-    """The map that `write_geopackage` wrote; OutputError for any other file."""
+    """The map that `write_geopackage` wrote, with what was corrected in its layers by hand.
+
+    OutputError for any other file.
+    """
     document = parse_document(str(path), read_items(path))
     if document.version < 3:
         return document.build([_read_cells(path, document)])
@@ -127,10 +130,11 @@ def read_geopackage(path: Path) -> LandCoverMap:
         for name in (*PLANES, *_name_probabilities(classes))
     }
     arrays = read_blobs(path, sizes)
-    return document.build(
+    landcover = document.build(
         _shape_arrays(arrays, prefix, grid, classes)
         for prefix, grid in zip(_PREFIXES, document.grids, strict=False)
     )
+    return apply_edits(path, landcover)
 
 
 def read_items(path: Path | str) -> dict[str, str] | None:
@@ -278,6 +282,11 @@ def read_layer_items(path: Path, layer: str) -> dict[str, str] | None:
     return items
 
 
+def has_layer(path: Path, layer: str) -> bool:
+    """Whether a GeoPackage has such a layer or table; OutputError for no GeoPackage."""
+    return read_layer_items(path, layer) is not None or layer in dict(pyogrio.list_layers(path))
+
+
 def read_columns(path: Path, layer: str) -> dict[str, np.ndarray]:
     """The columns of a layer or table, without geometry; OutputError where there is none."""
     try:
@@ -333,18 +342,6 @@ def neutralise(value: Any) -> Any:
 
 FORMULAS = ("=", "+", "-", "@", "\t", "\r", "\n")
 """How texts begin that spreadsheets work out (CWE-1236)."""
-
-MOST_TABLE_BYTES = 200_000_000
-
-
-def read_csv(path: Path) -> dict[str, np.ndarray]:
-    """The columns of a CSV file, all as text; OutputError where it is none."""
-    try:
-        content = read_file(path, MOST_TABLE_BYTES)
-        table = pd.read_csv(io.BytesIO(content), dtype=str, keep_default_na=False)
-    except (OSError, ValueError) as error:
-        raise OutputError(f"cannot read {path} as a table: {error}") from error
-    return {name: table[name].to_numpy() for name in table.columns}
 
 
 def _is_text(column: pd.Series) -> bool:

@@ -162,7 +162,7 @@ def _check_numbering(shown: str, dataset: DatasetReader) -> None:
     by_word = any(_COLOR_WORD.search(name) for name in names)
     of_sentinel = any(n.startswith("0") or n.endswith("a") or int(n) >= 8 for n in numbers)
     if "1" in numbers and not of_sentinel and not by_word:
-        at = {n: i for i, name in _named(dataset) for n in _BAND_NUMBER.findall(name.lower())}
+        at = {n: i for i, name in enumerate(names, start=1) for n in _BAND_NUMBER.findall(name)}
         raise SceneError(
             f"the bands of {shown} ({_list_bands(dataset)}) may be numbered as Sentinel-2's or as "
             "those of a sensor that begins with blue, whose B4 is near infrared: "

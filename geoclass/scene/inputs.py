@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from geoclass.errors import SceneError
 from geoclass.outside import MOST_JSON_BYTES, hide_secrets, read_file, redact
+from geoclass.scene.band_files import COLORS, BandFiles, find_band_files
 from geoclass.scene.bands import BandFile, Bands, stack_bands
 from geoclass.scene.dataset import (
     fetch_page,
@@ -61,6 +62,13 @@ def find_input(scene: Path | str) -> SceneInput:
     `red=…,green=…,blue=…`. Raises SceneError where nothing is there.
     """
     text = os.fspath(scene)
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        shown = text.encode(errors="backslashreplace").decode()
+        raise SceneError(
+            f"the name {shown} is not UTF-8: rename the file, or its folder"
+        ) from error
     path = Path(text)
     if _exists(path):
         return _find_folder(path) if path.is_dir() else _find_file(path)
@@ -99,7 +107,36 @@ def _find_folder(path: Path) -> SceneInput:
     if inside or path.suffix.upper() == ".SAFE":
         what = f"{len(inside)} products" if inside else "no metadata (MTD_MSIL1C.xml …)"
         raise SceneError(f"{path} holds {what}: give the folder of one whole .SAFE product")
-    raise SceneError(f"{path} is a folder: give a raster file such as a GeoTIFF, or a .SAFE folder")
+    scenes = find_band_files(path)
+    if len(scenes) == 1:
+        return _stack_folder(path, scenes[0])
+    if scenes:
+        raise SceneError(
+            f"{path} holds the bands of {len(scenes)} scenes ({scenes[0].name}, {scenes[1].name} "
+            "…): name one as red=FILE,green=FILE,blue=FILE, or map all into a folder, -o FOLDER/"
+        )
+    raise SceneError(
+        f"{path} is a folder: give a raster file such as a GeoTIFF, a .SAFE folder, or one with a "
+        "file for each of red, green and blue"
+    )
+
+
+def _stack_folder(path: Path, scene: BandFiles) -> SceneInput:
+    named = zip(COLORS, ("B04", "B03", "B02"), strict=True)
+    bands = [
+        BandFile(dataset=str(scene.files[color]), shown=str(scene.files[color]), description=name)
+        for color, name in named
+    ]
+    scl = scene.files.get("scl")
+    facts = SceneFacts(scl=None if scl is None else str(scl))
+    return SceneInput(
+        dataset=stack_bands(bands),
+        shown=str(path),
+        name=path.absolute().name,
+        kind="bands",
+        files=tuple(scene.files.values()),
+        facts=facts.over(read_name(f"{path.absolute()}/{scene.files['red'].name}")),
+    )
 
 
 def _find_file(path: Path) -> SceneInput:

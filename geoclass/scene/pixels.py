@@ -127,7 +127,8 @@ def _read_stored(
 
 def _join(source: SceneSource, valid: np.ndarray) -> np.ndarray:
     """Bool (…): whether a pixel (3, …) is there; a byte may be white in one band alone."""
-    there: np.ndarray = valid.any(axis=0) if source.dtype == "uint8" else valid.all(axis=0)
+    joined = np.logical_or if source.dtype == "uint8" else np.logical_and
+    there: np.ndarray = joined.reduce(valid)
     return there
 
 

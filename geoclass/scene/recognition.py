@@ -56,7 +56,28 @@ def find_candidates(
     # Where several are plausible, haze in one may be the offset or the air of another.
     is_told = len(found) == 1 and settings.scale is None
     haze = "keep" if settings.haze == "auto" and not is_told else settings.haze
+    if source.haze is not None and haze == "auto":
+        if not any(source.haze):
+            return found
+        return [
+            _remove_haze(reading, source.haze, "as of all adjacent scenes") for reading in found
+        ]
     return [treat_haze(reading, sample, haze) for reading in found]
+
+
+def find_dark(
+    source: SceneSource, sample: Sample, settings: RadiometrySettings
+) -> np.ndarray | None:
+    """Digital numbers of dark pixels above the air, float (3,), before any haze is taken off.
+
+    None where several readings are plausible, or the scene says nothing of its haze.
+    """
+    found = _find_readings(source, settings, sample)
+    stored = sample.percentile(DARK_SHARE)
+    if len(found) != 1 or stored is None or found[0].name == "rgb8":
+        return None
+    dark: np.ndarray = np.array(found[0].gain) * stored + np.array(found[0].bias)
+    return dark
 
 
 def _find_readings(
@@ -116,12 +137,19 @@ def _read_bytes(
         found.insert(0, read_as_rgb8("8-bit values, taken to be stretched as EuroSAT's are"))
     for white, name in WHITES_DN.items():
         gain = _whiten(white)
-        plausible = _plausible_levels(_dark(sample, gain, ZEROS))
+        dark = _dark(sample, gain, ZEROS)
+        if dark is not None and dark[2] > MOST_DARK_BLUE:
+            continue
+        plausible = _plausible_levels(dark)
         found += [
             _read_level(str(level), gain, ZEROS, f"8-bit values, {level}, {name}")
             for level in (plausible if len(levels) == 2 else levels)
         ]
     return found
+
+
+MOST_DARK_BLUE = 1350.0
+"""Above the air, of the haziest of 25 scenes: 1232. A stretch that makes more is another one."""
 
 
 def _whiten(white: float) -> Triple:
@@ -231,7 +259,11 @@ def find_haze(radiometry: Radiometry, sample: Sample) -> Triple | None:
     stored = sample.percentile(DARK_SHARE)
     if stored is None or radiometry.name == "rgb8":
         return None
-    dark = np.array(radiometry.gain) * stored + np.array(radiometry.bias)
+    return find_haze_of(np.array(radiometry.gain) * stored + np.array(radiometry.bias))
+
+
+def find_haze_of(dark: np.ndarray) -> Triple | None:
+    """What `find_haze` says of a scene with such dark pixels, digital numbers, float (3,)."""
     red, green, blue = (float(v) for v in (dark - np.array(USUAL_DARK_DN)).clip(min=0))
     green = min(green, blue)
     return (min(red, green), green, blue) if blue <= HAZIEST_DN else None

@@ -87,6 +87,10 @@ class SceneSource:
     """What had to be guessed."""
     possible: Possible | None = None
     """Which numbers ground can have; None: all."""
+    adjacent: tuple[SceneSource, ...] = ()
+    """Scenes of the same day that it touches, which are mapped with it."""
+    haze: Triple | None = None
+    """What is to be taken off all of them, where it is not chosen; None: each for itself."""
 
     @property
     def level(self) -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -215,17 +216,39 @@ def _read_properties(item: pystac.Item, shown: str, scl: str | None) -> SceneFac
     told = item.properties
     product = next((str(told[key]) for key in _PRODUCT_KEYS if key in told), "")
     tile = str(told.get("s2:mgrs_tile") or told.get("grid:code") or "").removeprefix("MGRS-")
-    baseline = told.get("s2:processing_baseline") or told.get("processing:version")
+    baseline = _read_baseline(told)
     platform = told.get("platform")
     facts = SceneFacts(
-        level=_LEVELS.get(str(told.get("s2:product_type"))),
-        baseline=check_baseline(shown, None if baseline is None else str(baseline)),
+        level=_read_level(told),
+        baseline=check_baseline(shown, baseline),
         date=parse_day(str(told.get("datetime") or told.get("start_datetime") or "")),
         tile_id=tile or None,
         platform=str(platform).title() if platform else None,
         scl=scl,
     )
     return facts.over(read_name(product))
+
+
+def _read_level(told: Mapping[str, Any]) -> str | None:
+    """Of Sentinel-2's products, under the names that archives use."""
+    kinds = (str(told.get(key)) for key in ("s2:product_type", "product:type"))
+    stated = str(told.get("processing:level")).upper()
+    named = f"Level-{stated[1:]}" if stated in ("L1C", "L2A") else None
+    return next((_LEVELS[kind] for kind in kinds if kind in _LEVELS), named)
+
+
+def _read_baseline(told: Mapping[str, Any]) -> str | None:
+    """`05.11`, also where it is written as a number; other versions of processing are none."""
+    stated = told.get("s2:processing_baseline")
+    if isinstance(stated, float):
+        return f"{stated:05.2f}"
+    if stated is not None:
+        return str(stated).zfill(5) if _BASELINE.fullmatch(str(stated)) else str(stated)
+    version = str(told.get("processing:version"))
+    return version if re.fullmatch(r"\d{2}\.\d{2}", version) else None
+
+
+_BASELINE = re.compile(r"\d{1,2}\.\d{2}")
 
 
 def _read_scaling(item: pystac.Item, keys: Sequence[str], bands: Bands | None) -> SceneFacts:
@@ -252,7 +275,7 @@ def _triple(values: Sequence[float]) -> Triple:
 
 
 def _raster_band(asset: pystac.Asset, index: int) -> Mapping[str, Any]:
-    """Scale and offset of a band, in STAC 1.1 or with the raster extension before."""
+    """Scale and offset of a band, or of the asset, in STAC 1.1 or with the raster extension."""
     for key in ("raster:bands", "bands"):
         found = asset.extra_fields.get(key) or []
         if index < len(found) and isinstance(found[index], dict):
@@ -262,4 +285,5 @@ def _raster_band(asset: pystac.Asset, index: int) -> Mapping[str, Any]:
             }
             if told["scale"] is not None and told["offset"] is not None:
                 return told
-    return {}
+    names = {f"raster:{name}": name for name in ("scale", "offset")}
+    return {names[key]: told for key, told in asset.extra_fields.items() if key in names}

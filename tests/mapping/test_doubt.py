@@ -93,3 +93,9 @@ def test_decision_is_part_of_the_fingerprint(make_scene: Make) -> None:
         plan(path, radiometry=RadiometrySettings(profile=profile)) for profile in ("l1c", "l2a")
     ]
     assert plans[0].provenance.fingerprint != plans[1].provenance.fingerprint
+
+
+def test_the_usual_stride_asked_for_is_the_same_request(make_scene: Make) -> None:
+    path = make_scene(dn_of(BRIGHT, 0), tags={"PROCESSING_BASELINE": "02.04"})
+    usual, asked = plan(path).provenance, plan(path, stride=64).provenance
+    assert (usual.request, usual.fingerprint) == (asked.request, asked.fingerprint)

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from geoclass.errors import SettingsError
-from geoclass.monitor.area import SampleCounts, assess_counts, count_table
+from geoclass.monitor.area import assess_counts
+from geoclass.monitor.counts import SampleCounts, count_table
 
 NAMES = ("deforestation", "forest gain", "stable forest", "stable non-forest")
 PIXELS = np.array([200_000, 150_000, 3_200_000, 6_450_000])

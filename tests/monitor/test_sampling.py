@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import sqlite3
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pyogrio
 import pytest
 
+from geoclass.cli.assess import format_assessment
 from geoclass.errors import OutputError, SettingsError
 from geoclass.landcover import LandCoverMap
-from geoclass.monitor.area import assess_counts, read_sample, read_table
+from geoclass.legend import MASKED, UNKNOWN
+from geoclass.monitor.area import assess_counts, assess_sample, read_sample
 from geoclass.monitor.change import change_maps
+from geoclass.monitor.counts import read_table
 from geoclass.monitor.sampling import (
     allocate,
     draw_sample,
@@ -115,13 +119,53 @@ def test_a_labelled_sample_is_assessed(landcover: LandCoverMap, tmp_path: Path) 
         read_sample(path, partial=True)
 
 
-def test_strata_of_one_cell_are_refused() -> None:
-    with pytest.raises(SettingsError, match=r"SeaLake has a single cell"):
-        draw_sample(stratify_map(make_map([[F, F, W]]).landcover))
+def test_a_stratum_of_one_cell_is_sampled_whole(tmp_path: Path) -> None:
+    landcover = make_map([[F, F, F, F, F], [F, F, F, F, W]]).landcover
+    sample = draw_sample(stratify_map(landcover), settings=SampleSettings(per_class=3))
+    assert (landcover.class_id[sample.rows, sample.cols] == W).sum() == 1
+    path = tmp_path / "s.gpkg"
+    write_sample(sample, path)
+    names = pyogrio.read_dataframe(path, layer="design", read_geometry=False)["map_class"]
+    label(path, dict(enumerate(names, start=1)))
+    label(path, {1 + int(np.flatnonzero(names == "Forest")[0]): "SeaLake"})
+    result = assess_sample(path)
+    water = next(c for c in result.classes if c.name == "SeaLake")
+    forest = next(c for c in result.classes if c.name == "Forest")
+    assert (water.users.value, water.users.error) == (1, 0)
+    assert forest.users.value == pytest.approx(2 / 3)
+    assert forest.users.error > 0
+    assert water.area_ha.value == pytest.approx((1 + 9 / 3) / 10 * result.area_ha)
+    label(path, {1 + int(np.flatnonzero(names == "SeaLake")[0]): ""})
+    with pytest.raises(SettingsError, match="two labelled samples at least.*SeaLake has 0"):
+        assess_sample(path, partial=True)
+
+
+def test_nothing_to_draw_from_is_refused() -> None:
     with pytest.raises(SettingsError, match="no cell claims a class"):
         draw_sample(stratify_map(make_map([[X]]).landcover))
     with pytest.raises(SettingsError, match="2 samples at least"):
         SampleSettings(per_class=1)
+
+
+def test_a_sample_says_for_which_area_it_holds(landcover: LandCoverMap, tmp_path: Path) -> None:
+    codes = landcover.class_id.copy()
+    codes[10:12], codes[12, :5] = UNKNOWN, MASKED
+    partly = replace(landcover, class_id=codes)
+    strata = stratify_map(partly)
+    area = partly.grid.areas_ha()
+    expected = {"unknown": area[codes == UNKNOWN].sum(), "masked": area[codes == MASKED].sum()}
+    found = {name: ha for name, ha in strata.left_out_ha.items() if name in expected}
+    assert found == pytest.approx(expected)
+    assert sum(strata.left_out_ha.values()) + area[strata.stratum >= 0].sum() == pytest.approx(
+        area.sum()
+    )
+    path = tmp_path / "s.gpkg"
+    write_sample(draw_sample(strata, settings=SampleSettings(per_class=10)), path)
+    names = pyogrio.read_dataframe(path, layer="design", read_geometry=False)["map_class"]
+    label(path, dict(enumerate(names, start=1)))
+    result = assess_sample(path)
+    assert result.left_out_ha == pytest.approx(strata.left_out_ha)
+    assert f"not for {expected['unknown']:,.0f} ha unknown" in format_assessment(result)
 
 
 def test_other_files_are_no_samples(tmp_path: Path) -> None:
@@ -145,3 +189,69 @@ def test_tables_of_counts_are_read_and_checked(tmp_path: Path) -> None:
         path.write_text(text)
         with pytest.raises(SettingsError, match=message):
             read_table(path)
+
+
+GOOD = "stratum,area_ha,forest,other\nforest,1200.5,45,5\nother,8800.25,3,47\n"
+TOTALS = (
+    "stratum,area_ha,forest,other,total\nforest,1200.5,45,5,50\nother,8800.25,3,47,50\n"
+    "total,10000.75,48,52,100\n"
+)
+TABLES = {
+    "byte order mark": GOOD.encode("utf-8-sig"),
+    "UTF-16": GOOD.encode("utf-16"),
+    "semicolons": GOOD.replace(",", ";").encode(),
+    "decimal commas": GOOD.replace(",", ";").replace(".", ",").encode(),
+    "tabs": GOOD.replace(",", "\t").encode(),
+    "thousands": GOOD.replace("1200.5", '"1,200.5"').replace("8800.25", '"8,800.25"').encode(),
+    "points of thousands": GOOD.replace(",", ";").replace("1200.5", "1.200,5").encode(),
+    "blanks": GOOD.replace(",", ", ").encode(),
+    "counts with a point": GOOD.replace("45", "45.0").encode(),
+    "an empty line": f"{GOOD}\n;;\n".replace(";;", "").encode(),
+    "Windows' line ends": GOOD.replace("\n", "\r\n").encode(),
+    "capitals": GOOD.replace("stratum,area_ha", "Stratum,Area_ha").encode(),
+    "a row and a column of totals": TOTALS.encode(),
+    "a row of totals": f"{GOOD}total,10000.75,48,52\n".encode(),
+    "a column of totals": TOTALS[: TOTALS.index("total,1")].encode(),
+    "rows in another order": "\n".join(
+        GOOD.splitlines()[i] for i in (0, 2, 1)
+    ).encode(),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("data", TABLES.values(), ids=TABLES)
+def test_tables_are_read_as_spreadsheets_write_them(tmp_path: Path, data: bytes) -> None:
+    path = tmp_path / "counts.csv"
+    path.write_text(GOOD)
+    expected = assess_counts(read_table(path))
+    path.write_bytes(data)
+    found = assess_counts(read_table(path))
+    assert found.overall == pytest.approx(expected.overall)
+    assert found.samples == 100
+    assert {c.name: c.area_ha.value for c in found.classes} == pytest.approx(
+        {c.name: c.area_ha.value for c in expected.classes}
+    )
+
+
+REFUSED = {
+    "totals that are none": (TOTALS.replace("48,52", "48,51"), "is not the sum of the others"),
+    "a sum under another name": (
+        "stratum,area_ha,a,b,c\na,1,5,1,0\nb,2,1,6,2\nc,3,6,7,2\n",
+        "row c of .* is the sum of the others",
+    ),
+    "a comma that may be either": (GOOD.replace("1200.5", '"1,200"'), "1200 or 1.2"),
+    "half a sample": (GOOD.replace("45", "45.5"), "whole counts"),
+    "two rows of one class": (f"{GOOD}other,8800.25,3,47\n", "two rows of one name"),
+    "a line that is too long": (GOOD.replace("3,47", "3,4,7"), "line 3 of .* 5 columns"),
+    "no separator that is known": (GOOD.replace(",", " "), "split at ','"),
+    "an area that is none": (GOOD.replace("1200.5", "nan"), "no number"),
+}
+
+
+@pytest.mark.parametrize(("text", "message"), REFUSED.values(), ids=REFUSED)
+def test_tables_that_may_mean_something_else_are_refused(
+    tmp_path: Path, text: str, message: str
+) -> None:
+    path = tmp_path / "counts.csv"
+    path.write_text(text)
+    with pytest.raises(SettingsError, match=message):
+        read_table(path)

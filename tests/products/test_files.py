@@ -473,3 +473,41 @@ def test_altered_cells_of_old_are_refused(old: list[Path]) -> None:
     database.close()
     with pytest.raises(OutputError, match="has been changed or damaged"):
         read_map(old[0])
+
+
+def test_maps_of_one_stem_stand_beside_each_other(tmp_path: Path) -> None:
+    """QGIS looks for one style of both: it is the first's."""
+    landcover = make_landcover()
+    mark = landcover.provenance.fingerprint
+    for name in ("m.tif", "m.fgb", "m.geojson"):
+        assert not check_target(tmp_path / name, find_format(tmp_path / name), mark)
+        write_map(landcover, tmp_path / name)
+        style = (tmp_path / "m.qml").read_text()
+        assert 'type="paletted"' in style
+        assert all(
+            check_target(path, find_format(path), mark)
+            for path in tmp_path.iterdir()
+            if path.suffix in (".tif", ".fgb", ".geojson")
+        )
+    for name in ("m.tif", "m.fgb", "m.geojson"):
+        (tmp_path / name).unlink()
+    with pytest.raises(OutputError, match="m.qml exists"):  # now it is nobody's
+        check_target(tmp_path / "m.fgb", "fgb", mark)
+
+
+@pytest.mark.parametrize("folder", ["a#b", "a?b=c", "a%25b", "ü ü"])
+@pytest.mark.parametrize("name", ["m#1", "m?x=1", "m%23"])
+def test_names_with_characters_of_addresses(tmp_path: Path, folder: str, name: str) -> None:
+    inside = tmp_path / folder
+    inside.mkdir()
+    landcover = make_landcover(2, 2)
+    for suffix in (".gpkg", ".tif"):
+        path = inside / f"{name}{suffix}"
+        write_map(landcover, path)
+        assert_equal_maps(read_map(path), landcover)
+        assert check_target(path, find_format(path), landcover.provenance.fingerprint)
+    layers.read_columns(inside / f"{name}.gpkg", "landcover")
+    assert [path.name for path in tmp_path.iterdir()] == [folder]
+    assert {path.name.removeprefix(name) for path in inside.iterdir()} == {
+        ".gpkg", ".tif", ".tif.aux.xml", ".qml",
+    }  # fmt: skip

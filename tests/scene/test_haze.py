@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from geoclass.errors import SettingsError
 from geoclass.scene.pixels import Sample
 from geoclass.scene.radiometry import (
     EUROSAT_MAX_DN,
@@ -20,7 +21,7 @@ from geoclass.scene.recognition import (
     find_haze,
     treat_haze,
 )
-from geoclass.scene.settings import Haze
+from geoclass.scene.settings import Haze, RadiometrySettings
 
 USUAL = np.array(USUAL_DARK_DN)
 
@@ -95,3 +96,19 @@ def test_pictures_stretched_as_eurosat_are_left_alone() -> None:
 def test_a_scene_without_data_has_no_haze() -> None:
     empty = Sample(stored=np.zeros((3, 1, 8, 8)), valid=np.zeros((1, 8, 8), dtype=bool))
     assert find_haze(read(), empty) is None
+
+
+def test_so_much_as_is_given_is_taken_off() -> None:
+    haze = (100.0, 150.0, 300.0)
+    given = treat_haze(read(), sample(USUAL + 999), haze)
+    found = treat_haze(read(), sample(USUAL + np.array(haze)), "remove")
+    assert given.gain == pytest.approx(found.gain)
+    assert given.bias == pytest.approx(found.bias)
+    assert given.reason == "told; haze of 100, 150, 300 taken off, as asked for"
+    assert "left alone" in treat_haze(read_as_rgb8("told"), sample(USUAL), haze).warnings[0]
+
+
+@pytest.mark.parametrize("haze", ["some", (1.0, 2.0, -3.0), (1.0, 2.0, 3000.0)])
+def test_haze_that_is_none_is_refused(haze: Haze) -> None:
+    with pytest.raises(SettingsError, match="haze"):
+        RadiometrySettings(haze=haze)

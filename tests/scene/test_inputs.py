@@ -15,6 +15,7 @@ from rasterio.control import GroundControlPoint
 
 from geoclass.errors import SceneError
 from geoclass.scene.dataset import open_dataset
+from geoclass.scene.inputs import find_input
 from geoclass.scene.source import SceneSource, open_scene
 from tests.scene.products import make_safe
 from tests.scene.test_stac import describe
@@ -215,3 +216,10 @@ def test_nothing_there(text: str) -> None:
 
 def test_file_address(make_scene: Make) -> None:
     np.testing.assert_array_equal(read(open_scene(f"file://{make_scene(PIXELS)}")), PIXELS)
+
+
+def test_names_that_are_not_utf_8_are_refused_in_words_that_can_be_printed() -> None:
+    name = b"/data/sc\xe8ne.tif".decode(errors="surrogateescape")
+    with pytest.raises(SceneError, match=r"the name /data/sc\\udce8ne.tif is not UTF-8") as caught:
+        find_input(name)
+    str(caught.value).encode()

@@ -235,3 +235,41 @@ def test_real_items(name: str, baseline: str, offset: int | None, scl: str) -> N
     assert facts.date is not None
     assert facts.tile_id is not None
     assert str(facts.scl).endswith(scl)
+
+
+def test_scale_and_offset_of_a_whole_asset(tmp_path: Path, files: list[str]) -> None:
+    """As the Copernicus Data Space writes them."""
+    assets = {
+        f"{key}_10m": {"href": href, "raster:scale": 1e-4, "raster:offset": -0.1, "bands": [{}]}
+        for key, href in zip(("B04", "B03", "B02"), files, strict=True)
+    }
+    assert open_scene(write(tmp_path, assets)).facts.add_offset == -1000
+
+
+@pytest.mark.parametrize(
+    ("properties", "level", "baseline"),
+    [
+        ({"product:type": "S2MSI2A"}, "Level-2A", None),
+        ({"product:type": "S2MSI1C", "processing:version": "05.11"}, "Level-1C", "05.11"),
+        ({"processing:level": "L2A"}, "Level-2A", None),
+        ({"processing:level": "L2"}, None, None),
+        ({"processing:version": "1.4.0"}, None, None),
+        ({"processing:version": "511"}, None, None),
+        ({"s2:processing_baseline": 5.11}, None, "05.11"),
+        ({"s2:processing_baseline": "5.11"}, None, "05.11"),
+    ],
+)
+def test_level_and_baseline_under_the_names_that_archives_use(
+    tmp_path: Path,
+    files: list[str],
+    properties: dict[str, Any],
+    level: str | None,
+    baseline: str | None,
+) -> None:
+    assets = {key: {"href": href} for key, href in zip(COLORS, files, strict=True)}
+    item = describe(assets)
+    item["properties"] = {"datetime": "2023-08-23T10:15:59Z", **properties}
+    path = tmp_path / "item.json"
+    path.write_text(json.dumps(item))
+    facts = open_scene(path).facts
+    assert (facts.level, facts.baseline) == (level, baseline)
