@@ -25,6 +25,7 @@ COMMANDS = {
     "style": ("style", "Write a map's styles for QGIS, GeoServer and others."),
     "change": ("change", "Compare two maps or scenes, false change accounted for."),
     "monitor": ("monitor", "Follow a place over several dates and report losses."),
+    "plots": ("plots", "Say which plots lost their forest since a day."),
     "sample": ("sample", "Draw cells of a map to be labelled by eye."),
     "assess": ("assess", "Estimate accuracies and areas from a labelled sample."),
     "info": ("info", "Say what a model, map or scene is."),

@@ -226,6 +226,35 @@ class TestMonitor:
         assert "dates       2018-02-11, 2019-06-15" in out
 
 
+class TestPlots:
+    """geoclass plots"""
+
+    def test_verdicts_are_counted_and_written(self, maps: list[Path], tmp_path: Path) -> None:
+        monitor, target = tmp_path / "m.gpkg", tmp_path / "v.geojson"
+        run("monitor", *maps, "-o", monitor)
+        left, top = TRANSFORM.c, TRANSFORM.f
+        boxes = [shapely.box(left + 640 * i, top - 640, left + 640 * (i + 1), top) for i in (0, 1)]
+        plots = tmp_path / "plots.gpkg"
+        frame = gpd.GeoDataFrame({"farm": ["a", "b", "c"]}, geometry=[*boxes, None], crs=UTM)
+        frame.to_file(plots)
+        asked = ("--forest-on", "2016-06-01", "--id", "farm")
+        out = run("plots", plots, monitor, "-o", target, *asked)
+        lines = out.stdout.splitlines()
+        assert [line.split()[-1] for line in lines[:3]] == ["1", "1", "1"]
+        assert "no legal determination" in lines[3]
+        assert lines[4] == f"wrote {target}"
+        assert out.stderr == "Warning: 1 plot (plotId 3): was rejected: it has no geometry\n"
+        found = gpd.read_file(target).set_index("external_id")
+        assert found["verdict"].to_dict() == {
+            "a": "loss detected", "b": "no loss detected", "c": "cannot tell",
+        }  # fmt: skip
+        assert "give --overwrite" in error("plots", plots, monitor, "-o", target, *asked)
+        assert "--forest-on" in error("plots", plots, monitor, "-o", tmp_path / "w.csv")
+        assert "must end in" in error("plots", plots, monitor, "-o", tmp_path / "w.shp")
+        assert "no monitor file" in error("plots", plots, plots, "-o", tmp_path / "w.csv")
+        assert not (tmp_path / "w.csv").exists()
+
+
 class TestSampleAndAssess:
     """geoclass sample, geoclass assess"""
 
