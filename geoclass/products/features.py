@@ -51,6 +51,8 @@ def read_features(path: Path) -> Features:
             f"cannot read {path} as a vector file ({error}): give a GeoPackage, GeoJSON or "
             "shapefile"
         ) from error
+    if not len(shapes):
+        raise OutputError(f"{path} holds no features: give a file that has some")
     return Features(
         shapes=shapely.from_wkb(shapes, on_invalid="ignore"),
         columns=dict(zip(meta["fields"], values, strict=True)),

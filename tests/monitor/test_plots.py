@@ -223,6 +223,15 @@ def test_plots_are_rejected_one_by_one(tmp_path: Path, monitor: geoclass.Monitor
     assert written["Area"].isna().tolist() == [True] * 6 + [False]
 
 
+def test_a_file_of_nothing_but_rejected_plots(tmp_path: Path, monitor: geoclass.Monitoring) -> None:
+    line = shapely.LineString([(12, 52), (13, 53)])
+    found = judge(tmp_path, monitor, line, shapely.Point(12, 52))
+    assert found.counts == {"no loss detected": 0, "loss detected": 0, "cannot tell": 2}
+    for suffix in ("gpkg", "geojson", "csv"):
+        geoclass.write_verdicts(found, tmp_path / f"v.{suffix}")
+    assert len((tmp_path / "v.csv").read_text().splitlines()) == 3
+
+
 def test_plots_with_one_id_are_told_apart(tmp_path: Path, monitor: geoclass.Monitoring) -> None:
     shapes = [square(2, 2), square(0, 0), square(1, 1)]
     path = write(tmp_path, shapes, farm=["A", "A", "B"], id=[7, 7, None])
@@ -348,6 +357,8 @@ def test_what_the_monitor_cannot_tell_is_refused(tmp_path: Path) -> None:
         geoclass.assess_plots(path, water)
     with pytest.raises(OutputError, match="check the path"):
         geoclass.assess_plots(tmp_path / "none.geojson", known)
+    with pytest.raises(OutputError, match="holds no features"):
+        geoclass.assess_plots(write(tmp_path, []), known)
     (tmp_path / "text.geojson").write_text("no plots")
     with pytest.raises(OutputError, match="as a vector file"):
         geoclass.assess_plots(tmp_path / "text.geojson", known)

@@ -53,9 +53,7 @@ def test_a_map_unlike_most_is_left_out_even_the_first() -> None:
     assert [day.year for day in result.stack.dates] == [2015, 2016, 2017]
     (left,) = result.stack.left_out
     assert left.scene == "other_2014-06-01.tif"
-    assert (
-        "of efefefefefef: map it as the others are, or give --allow-mismatch" in left.reason
-    )
+    assert "of efefefefefef: map it as the others are, or give --allow-mismatch" in left.reason
     borne = MonitorSettings(align=AlignSettings(allow_mismatch=True))
     assert monitor_maps(maps, settings=borne).stack.left_out == ()
 
