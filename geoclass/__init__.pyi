@@ -31,17 +31,20 @@ from .mapping.settings import MapSettings
 from .model.checkpoint import Model, load_model
 from .model.classifier import Classifier
 from .model.export import export_onnx
-from .monitor.align import DatedMap, date_map
+from .monitor.align import DatedMap, LeftOut, date_map
 from .monitor.area import Assessment, assess_sample
 from .monitor.change import Change, change_maps, write_change
 from .monitor.files import read_monitor, update_monitor, write_monitor, write_tables
 from .monitor.history import Alert, Monitoring, monitor_maps
 from .monitor.layers import write_alerts
+from .monitor.plot_files import write_verdicts
+from .monitor.plots import PlotVerdicts, Verdict, assess_plots
 from .monitor.sampling import Sample, sample_map, write_sample
 from .monitor.settings import (
     AlignSettings,
     MonitorSettings,
     PairRate,
+    PlotSettings,
     SampleSettings,
     SeriesSettings,
 )
@@ -90,6 +93,7 @@ __all__ = [
     "ImageLabel",
     "Inspection",
     "LandCoverMap",
+    "LeftOut",
     "Legend",
     "MapPlan",
     "MapSettings",
@@ -102,6 +106,8 @@ __all__ = [
     "Monitoring",
     "OutputError",
     "PairRate",
+    "PlotSettings",
+    "PlotVerdicts",
     "Progress",
     "Provenance",
     "RadiometrySettings",
@@ -113,6 +119,8 @@ __all__ = [
     "Shard",
     "Summary",
     "TrainSettings",
+    "Verdict",
+    "assess_plots",
     "assess_sample",
     "change_maps",
     "choose_recipe",
@@ -156,4 +164,5 @@ __all__ = [
     "write_sample",
     "write_styles",
     "write_tables",
+    "write_verdicts",
 ]

@@ -47,6 +47,10 @@ class SplitRecord:
         _check_fields(self)
 
 
+TRAINED_REGION = {"EuroSAT": ("Europe", (-25.0, 34.0, 35.0, 66.0))}
+"""Data set → name and west, south, east, north of nearly all of its tiles."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingRecord:
     """Where a model comes from."""
@@ -65,6 +69,14 @@ class TrainingRecord:
 
     def __post_init__(self) -> None:
         _check_fields(self)
+
+    def find_away(self, lon: float, lat: float) -> str | None:
+        """Name of the region of the tiles where a place, in degrees, lies outside it; else None."""
+        for data_set, (name, (west, south, east, north)) in TRAINED_REGION.items():
+            inside = west <= lon <= east and south <= lat <= north
+            if self.data_set.startswith(data_set) and not inside:
+                return name
+        return None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

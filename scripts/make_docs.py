@@ -50,8 +50,10 @@ SECTIONS = {
     "Places over time": (
         "date_map", "change_maps", "write_change", "monitor_maps", "read_zones", "write_monitor",
         "read_monitor", "update_monitor", "write_tables", "write_alerts", "draw_timeline",
+        "assess_plots", "write_verdicts",
         "MonitorSettings", "SeriesSettings", "PairRate", "AlignSettings",
-        "DatedMap", "Change", "Monitoring", "Alert",
+        "PlotSettings",
+        "DatedMap", "LeftOut", "Change", "Monitoring", "Alert", "PlotVerdicts", "Verdict",
     ),
     "Accuracy": (
         "sample_map", "write_sample", "assess_sample", "SampleSettings", "Sample", "Assessment",

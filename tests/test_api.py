@@ -27,6 +27,7 @@ CALLS = {
     "change": ("change_maps", "write_change"),
     "monitor": ("monitor_maps", "update_monitor", "write_monitor", "read_zones", "write_tables",
                 "write_alerts", "draw_timeline"),
+    "plots": ("assess_plots", "write_verdicts"),
     "sample": ("sample_map", "write_sample"),
     "assess": ("assess_sample",),
     "info": ("describe_model", "read_map", "plan_scene"),

@@ -41,12 +41,15 @@ def command(
 ) -> None:
     """Compare OLD and NEW, two maps or scenes of one place, cell by cell.
 
+    Either may be a folder of maps of one day, which are merged.
+
     Two maps differ in many unchanged cells, because both contain classification errors. The first
     line of the output says in how many. The probability of change accounts for these errors and
     for how rarely land changes.
     """
     from geoclass.errors import SettingsError
-    from geoclass.monitor.change import change_maps, write_change
+    from geoclass.monitor.align import stack_maps
+    from geoclass.monitor.change import check_order, compare_dates, write_change
     from geoclass.products.formats import check_not_input
     from geoclass.products.writing import check_new
 
@@ -63,11 +66,14 @@ def command(
         say=mapped.append,
         quiet=quiet,
     )
-    if len(maps) != 2:
+    dates = len({item.day for item in maps})
+    if dates > 2:
         raise SettingsError(
-            f"{old} and {new} hold {len(maps)} maps: compare two, or give all to geoclass monitor"
+            f"{old} and {new} hold maps of {dates} dates: compare two, or give all to geoclass "
+            "monitor"
         )
-    change = change_maps(*maps, settings=series, align=align)
+    check_order(maps[0], maps[-1])
+    change = compare_dates(stack_maps(maps, align), series)
     for mismatch in change.stack.mismatches:
         click.echo(f"Warning: compared although {mismatch}", err=True)
     say(format_change(change))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import date, datetime
@@ -17,7 +18,7 @@ from geoclass.monitor.settings import AlignSettings, PairRate, SeriesSettings
 
 if TYPE_CHECKING:
     from geoclass.landcover import LandCoverMap
-    from geoclass.monitor.align import DatedMap
+    from geoclass.monitor.align import DatedMap, LeftOut
 
 DEFAULTS = SeriesSettings()
 
@@ -121,12 +122,14 @@ def read_dated(
     device: str | None,
     say: Callable[[str], object],
     quiet: bool,
+    left_out: list[LeftOut] | None = None,
 ) -> list[DatedMap]:
     """Maps as they are, scenes mapped first; each with its day.
 
-    A folder of maps, or a file that many were merged in, stands for all of them.
+    A folder of maps, or a file that many were merged in, stands for all of them. Scenes that are
+    there, but cannot be mapped, go to `left_out`; without it, they raise SceneError.
     """
-    from geoclass.errors import SettingsError
+    from geoclass.errors import SceneError, SettingsError
     from geoclass.monitor.align import date_map
     from geoclass.products.files import read_map
     from geoclass.products.mosaic import find_maps
@@ -143,11 +146,38 @@ def read_dated(
             files = find_maps(text)
             maps += [date_map(read_map(file), day=day, file_name=file.name) for file in files]
             if not files:
-                landcover = _map_first(text, model, settings, device)
-                say(f"mapped {landcover.provenance.scene}")
-                maps.append(date_map(landcover, day=day, file_name=Path(text).name))
+                try:
+                    landcover = _map_first(text, model, settings, device)
+                except SceneError as error:
+                    if left_out is None or not _is_there(text):
+                        raise
+                    left_out.append(_leave_out(text, day, error))
+                else:
+                    say(f"mapped {landcover.provenance.scene}")
+                    maps.append(date_map(landcover, day=day, file_name=Path(text).name))
             bar.update()
     return maps
+
+
+def _is_there(scene: str) -> bool:
+    """Whether a scene that cannot be mapped is one at all; a name may be misspelt."""
+    from geoclass.errors import SceneError
+    from geoclass.scene.inputs import find_input
+
+    try:
+        find_input(scene)
+    except SceneError:
+        return os.path.exists(scene)  # noqa: PTH110 of whatever text
+    return True
+
+
+def _leave_out(scene: str, day: date | None, error: Exception) -> LeftOut:
+    from geoclass.dates import find_day
+    from geoclass.monitor.align import LeftOut
+    from geoclass.scene.dataset import hide_secrets
+
+    name = hide_secrets(scene).rstrip("/").rpartition("/")[2]
+    return LeftOut(day=day or find_day(name), scene=name, reason=" ".join(str(error).split()))
 
 
 def _map_first(

@@ -28,6 +28,7 @@ COMMANDS = {
     "style": ("style", "Write style files for QGIS and GeoServer."),
     "change": ("change", "Compare two maps or scenes of one place."),
     "monitor": ("monitor", "Follow a place over several dates and report losses."),
+    "plots": ("plots", "Report which plots lost forest since a date."),
     "sample": ("sample", "Draw a random sample of cells to label by eye."),
     "assess": ("assess", "Estimate accuracy and areas from a labelled sample."),
     "info": ("info", "Describe a model, map or scene."),

@@ -22,6 +22,7 @@ from geoclass.monitor.settings import (
 )
 
 if TYPE_CHECKING:
+    from geoclass.monitor.align import LeftOut
     from geoclass.monitor.history import Monitoring
 
 DEFAULTS = MonitorSettings()
@@ -101,9 +102,13 @@ def command(
     """Follow one place over the dates of several maps or scenes, and report what was lost.
 
     Errors of single dates are smoothed away; a loss is an alert, whose level says how many
-    observations confirm it. A folder of maps, or one map of many scenes as `geoclass map` merges
-    it, stands for all of its maps. With --update, new dates are added to a file that this command
-    wrote, by the settings that it was written with.
+    observations confirm it. Scenes that cannot be mapped, maps without a classified cell and
+    maps that cannot be compared with most others are left out, with the reason; maps of one day
+    are put together, each cell as the clearest of them shows it.
+
+    A folder of maps, or one map of many scenes as `geoclass map` merges it, stands for all of its
+    maps. With --update, new dates are added to a file that this command wrote, by the settings
+    that it was written with.
     """
     from geoclass.errors import SettingsError
     from geoclass.monitor.files import (
@@ -133,15 +138,26 @@ def command(
         align=align,
     )
 
-    if update is not None:
-        read_monitor(update)  # what is wrong with it is told before scenes are mapped
+    known = 0
+    if update is not None:  # what is wrong with it is told before scenes are mapped
+        known = len(read_monitor(update)[0].left_out)
+    refused: list[LeftOut] = []
     maps = read_dated(
-        inputs, days, model=model, settings=mapping, device=device, say=say, quiet=quiet
+        inputs,
+        days,
+        model=model,
+        settings=mapping,
+        device=device,
+        say=say,
+        quiet=quiet,
+        left_out=refused,
     )
     if update is not None:
-        result = update_monitor(update, maps)
+        result = update_monitor(update, maps, left_out=refused)
     else:
-        result = monitor_maps(maps, settings=settings)
+        result = monitor_maps(maps, settings=settings, left_out=refused)
+    for item in result.stack.left_out[known:]:
+        click.echo(f"Warning: left out {item}", err=True)
     for mismatch in result.stack.mismatches:
         click.echo(f"Warning: compared although {mismatch}", err=True)
     shares = None if zones is None else read_zones(zones, result.stack.grid)
@@ -167,6 +183,7 @@ def format_monitoring(result: Monitoring) -> str:
     best, anywhere = smallest_clearing(result)
     lines = [
         f"dates       {', '.join(str(day) for day in stack.dates)}",
+        *([f"left out    {len(stack.left_out)} scenes or maps"] if stack.left_out else []),
         f"cells       {len(result.cells)} seen, {stack.observed.sum()} observations",
         (
             f"clearings   seen from about {best:.0f} ha where they fill a tile, "

@@ -42,9 +42,6 @@ MOST_DETAIL = 4_000_000
 USUAL_DETAILS = (4, 8, 16)
 """Pixels a side: the smallest that stays below is taken."""
 
-TRAINED_REGION = {"EuroSAT": ("Europe", (-25.0, 34.0, 35.0, 66.0))}
-"""Data set → name and west, south, east, north of nearly all of its tiles."""
-
 
 class TileClassifier(Protocol):
     """What the pipeline asks of a classifier."""
@@ -290,17 +287,14 @@ def _choose_sampled(grid: Grid, region: Region | None) -> tuple[Grid, np.ndarray
 
 
 def _doubt_region(place: Place | None, contract: Contract) -> tuple[str, ...]:
-    if place is None:
+    name = None if place is None else contract.training.find_away(place.lon, place.lat)
+    if name is None:
         return ()
-    for data_set, (name, (west, south, east, north)) in TRAINED_REGION.items():
-        away = not (west <= place.lon <= east and south <= place.lat <= north)
-        if contract.training.data_set.startswith(data_set) and away:
-            doubt = (
-                f"the scene lies outside {name}, where the training tiles come from: "
-                "expect more wrong labels"
-            )
-            return (doubt,)
-    return ()
+    doubt = (
+        f"the scene lies outside {name}, where the training tiles come from: "
+        "expect more wrong labels"
+    )
+    return (doubt,)
 
 
 MOST_CHANGED = 0.1

@@ -16,7 +16,7 @@ from geoclass.dates import find_days
 from geoclass.errors import SettingsError
 from geoclass.grid import Grid
 from geoclass.landcover import LandCoverMap, credit
-from geoclass.legend import NODATA
+from geoclass.legend import MASKED, NODATA, UNKNOWN
 from geoclass.monitor.settings import AlignSettings
 
 TOLERANCE_PX = 0.01
@@ -29,6 +29,21 @@ class DatedMap:
 
     day: date
     landcover: LandCoverMap
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeftOut:
+    """A map or scene that a series does without."""
+
+    day: date | None
+    """None where it is unknown."""
+    scene: str
+    """File name."""
+    reason: str
+    """For people."""
+
+    def __str__(self) -> str:
+        return f"{self.scene}{f' of {self.day}' if self.day else ''} ({self.reason})"
 
 
 LABEL_OPTIONS = {
@@ -63,6 +78,8 @@ class Stack:
     """uint8 (dates, rows, cols): as in the maps; 255 where a map does not reach."""
     mismatches: tuple[str, ...]
     """Differences between the maps that were borne."""
+    left_out: tuple[LeftOut, ...] = ()
+    """What was of no use."""
 
     @property
     def attribution(self) -> str:
@@ -91,10 +108,10 @@ class Stack:
 def stack_maps(maps: Sequence[DatedMap], settings: AlignSettings | None = None) -> Stack:
     """Lay the finest cells of maps over one another.
 
-    Maps of one date are put together where they do not overlap.
+    Maps of one date are put together: each cell is that of the map that saw most of it, by its
+    share of valid pixels and then by its confidence.
 
-    Raises SettingsError where model, radiometry, legend or cells differ, or where two maps of
-    one date show the same cell.
+    Raises SettingsError where model, radiometry, legend or cells differ.
     """
     settings = settings or AlignSettings()
     if not maps:
@@ -102,7 +119,8 @@ def stack_maps(maps: Sequence[DatedMap], settings: AlignSettings | None = None) 
     maps = [replace(item, landcover=item.landcover.finest) for item in maps]
     maps.sort(key=lambda item: item.day)
     first = maps[0].landcover
-    _check_places(maps)
+    landcovers = [item.landcover for item in maps]
+    check_places(landcovers)
     mismatches = tuple(
         dict.fromkeys(text for item in maps[1:] for text in find_mismatches(first, item.landcover))
     )
@@ -111,7 +129,7 @@ def stack_maps(maps: Sequence[DatedMap], settings: AlignSettings | None = None) 
             f"the maps cannot be compared: {'; '.join(mismatches)}: map all scenes with the same "
             "model, radiometry and options, or give --allow-mismatch"
         )
-    _check_legends(maps)
+    check_legends(landcovers)
     if settings.resample:
         maps = [_fit(item, first) for item in maps]
     offsets = [find_offset(first, item.landcover) for item in maps]
@@ -137,8 +155,9 @@ def find_mismatches(one: LandCoverMap, other: LandCoverMap) -> list[str]:
     return found
 
 
-def _check_places(maps: Sequence[DatedMap]) -> None:
-    nowhere = [m.landcover.provenance.scene for m in maps if not m.landcover.grid.crs]
+def check_places(maps: Sequence[LandCoverMap]) -> None:
+    """Refuse maps without a place on Earth; SettingsError."""
+    nowhere = [m.provenance.scene for m in maps if not m.grid.crs]
     if nowhere:
         raise SettingsError(
             f"{', '.join(nowhere)} does not say where on Earth it lies: map it with --crs and "
@@ -146,12 +165,14 @@ def _check_places(maps: Sequence[DatedMap]) -> None:
         )
 
 
-def _check_legends(maps: Sequence[DatedMap]) -> None:
-    """Classes and groups must be the same; how they are called and coloured need not."""
-    first = maps[0].landcover
+def check_legends(maps: Sequence[LandCoverMap]) -> None:
+    """Classes and groups must be the same; how they are called and coloured need not.
+
+    Raises SettingsError where they are not.
+    """
+    first = maps[0]
     known = [(c.name, c.group) for c in first.legend.classes]
-    for item in maps[1:]:
-        other = item.landcover
+    for other in maps[1:]:
         found = [(c.name, c.group) for c in other.legend.classes]
         if found == known:
             continue
@@ -242,17 +263,16 @@ def _lay(
     shape = (len(days), grid.rows, grid.cols)
     class_id = np.full(shape, NODATA, dtype=np.uint8)
     probabilities = np.zeros((*shape, len(first.legend)), dtype=np.uint8)
+    place, clearest = -1, np.empty(0)
     for item, offset in zip(maps, offsets, strict=True):
-        place = days.index(item.day)
+        if days.index(item.day) != place:  # maps come in order of dates
+            place, clearest = days.index(item.day), np.zeros(shape[1:], dtype=np.uint32)
         rows, cols, mine = _place(item.landcover.grid, grid, offset)
         codes = item.landcover.class_id[mine]
         target = np.ix_(np.array([place]), rows, cols)
-        if np.any((class_id[target][0] != NODATA) & (codes != NODATA)):
-            raise SettingsError(
-                f"{item.landcover.provenance.scene} shows cells of {item.day} that another map of "
-                "that day shows too: give each cell and date once"
-            )
-        news = codes != NODATA
+        clearness = _rank_clearness(item.landcover)[mine]
+        news = clearness > clearest[np.ix_(rows, cols)]
+        clearest[np.ix_(rows, cols)] = np.where(news, clearness, clearest[np.ix_(rows, cols)])
         class_id[target] = np.where(news, codes, class_id[target][0])
         seen = news[:, :, None]
         probabilities[target] = np.where(
@@ -272,6 +292,16 @@ def _lay(
         class_id=class_id,
         mismatches=mismatches,
     )
+
+
+def _rank_clearness(landcover: LandCoverMap) -> np.ndarray:
+    """uint32 (rows, cols): 0 is nodata; the higher, the better was the cell seen."""
+    codes = landcover.class_id
+    status = np.full(codes.shape, 3, dtype=np.uint32)
+    for rank, code in enumerate((NODATA, MASKED, UNKNOWN)):
+        status[codes == code] = rank
+    rank = status << 16 | landcover.valid_share.astype(np.uint32) << 8 | landcover.best_probability
+    return np.where(codes == NODATA, np.uint32(0), rank)
 
 
 def _place(

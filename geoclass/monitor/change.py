@@ -85,11 +85,16 @@ def change_maps(
     Raises SettingsError where the maps cannot be compared, or do not overlap.
     """
     old, new = as_dated(old), as_dated(new)
+    check_order(old, new)
+    return compare_dates(stack_maps([old, new], align), settings or SeriesSettings())
+
+
+def check_order(old: DatedMap, new: DatedMap) -> None:
+    """Refuse an old map that is not the older one; SettingsError."""
     if old.day >= new.day:
         raise SettingsError(
             f"the old map is of {old.day}, the new one of {new.day}: give the older one first"
         )
-    return compare_dates(stack_maps([old, new], align), settings or SeriesSettings())
 
 
 def compare_dates(stack: Stack, settings: SeriesSettings) -> Change:

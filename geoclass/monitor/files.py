@@ -19,10 +19,11 @@ from geoclass.grid import Grid
 from geoclass.landcover import FULL_SCALE, STATUS_NAMES, LandCoverMap, Provenance
 from geoclass.legend import NODATA
 from geoclass.machine import find_memory_bytes
-from geoclass.monitor.align import DatedMap, Stack, as_dated, stack_maps
+from geoclass.monitor.align import DatedMap, LeftOut, Stack, as_dated, stack_maps
 from geoclass.monitor.history import Monitoring, monitor_stack
 from geoclass.monitor.layers import build_layers
 from geoclass.monitor.settings import AlignSettings, MonitorSettings, PairRate, SeriesSettings
+from geoclass.monitor.usable import sift_maps
 from geoclass.outside import DAMAGE, parse_json
 from geoclass.products.blobs import read_blobs
 from geoclass.products.layers import read_layer_items, write_csv, write_layers
@@ -32,7 +33,7 @@ SCHEMA_VERSION = 1
 
 ITEM = "GEOCLASS_MONITOR"
 
-TABLES = ("areas", "transitions", "alerts", "history")
+TABLES = ("areas", "transitions", "alerts", "history", "dates")
 """The layers that are of use without a place."""
 
 
@@ -57,7 +58,7 @@ def write_monitor(
 def write_tables(
     result: Monitoring, folder: Path | str, *, zones: Mapping[str, np.ndarray] | None = None
 ) -> None:
-    """Write areas.csv, transitions.csv, alerts.csv and history.csv; OutputError.
+    """Write areas.csv, transitions.csv, alerts.csv, history.csv and dates.csv; OutputError.
 
     They are the tables of the monitor file; `zones` are those of `geoclass.read_zones`.
     """
@@ -75,16 +76,24 @@ def update_monitor(
     path: Path | str,
     maps: Sequence[DatedMap | LandCoverMap],
     *,
+    left_out: Sequence[LeftOut] = (),
     on_date: Callable[[date], object] = lambda _: None,
 ) -> Monitoring:
     """What a monitor file and maps of later dates tell together, by the file's own settings.
 
-    The file is not changed: `write_monitor` does that. Raises OutputError for a file that is no
-    monitor file, SettingsError where a map is not later than all that the file has seen.
+    Maps that show nothing, or cannot be compared with the file's, are left out: `stack.left_out`
+    says why, after what the file left out and `left_out`, what the caller has. The file is not
+    changed: `write_monitor` does that. Raises OutputError for a file that is no monitor file,
+    SettingsError where a map is not later than all that the file has seen.
     """
     stack, settings = read_monitor(path)
-    dated = add_dates(stack, [as_dated(item) for item in maps])
-    joined = carry_mismatches(stack_maps(dated, settings.align), stack.mismatches)
+    like = _unstack(stack.until(1))[0].landcover
+    kept, others = sift_maps([as_dated(item) for item in maps], settings.align, like)
+    news = (*left_out, *others)
+    joined = stack
+    if kept or not news:
+        joined = stack_maps(add_dates(stack, kept), settings.align)
+    joined = replace(carry_mismatches(joined, stack.mismatches), left_out=(*stack.left_out, *news))
     return monitor_stack(joined, settings, on_date=on_date)
 
 
@@ -180,6 +189,9 @@ def describe_stack(stack: Stack) -> dict[str, Any]:
         "fingerprints": stack.fingerprints,
         "missions": stack.missions,
         "mismatches": stack.mismatches,
+        "left_out": [
+            {**asdict(item), "day": item.day and str(item.day)} for item in stack.left_out
+        ],
     }
 
 
@@ -255,7 +267,13 @@ def read_stack(path: Path, described: Mapping[str, Any]) -> Stack:
         probabilities=probabilities,
         class_id=class_id,
         mismatches=tuple(described["mismatches"]),
+        left_out=tuple(map(_parse_left_out, described.get("left_out", ()))),
     )
+
+
+def _parse_left_out(data: Mapping[str, Any]) -> LeftOut:
+    day = data["day"] and date.fromisoformat(data["day"])
+    return LeftOut(day=day, scene=data["scene"], reason=data["reason"])
 
 
 def parse_series_settings(data: Mapping[str, Any]) -> SeriesSettings:

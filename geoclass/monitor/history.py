@@ -25,9 +25,10 @@ from geoclass.monitor.alerts import (
     group_losses,
     most_common,
 )
-from geoclass.monitor.align import DatedMap, Stack, as_dated, stack_maps
+from geoclass.monitor.align import DatedMap, LeftOut, Stack, as_dated, stack_maps
 from geoclass.monitor.markov import Belief, Smoothed, check_groups, form_belief, smooth_cells
 from geoclass.monitor.settings import MonitorSettings
+from geoclass.monitor.usable import check_dates, sift_maps
 
 MAYBE_THERE = 0.1
 MAYBE_GONE = 0.4
@@ -261,17 +262,25 @@ def monitor_maps(
     maps: Sequence[DatedMap | LandCoverMap],
     *,
     settings: MonitorSettings | None = None,
+    left_out: Sequence[LeftOut] = (),
     on_date: Callable[[date], object] = lambda _: None,
 ) -> Monitoring:
     """Watch what several maps of one place show, in any order of their dates.
 
-    A map's date is the day that its scene tells; `geoclass.date_map` gives it another. `on_date`
-    is told each date up to which the alerts have been followed, the first excepted.
-    Raises SettingsError where the maps cannot be compared, are of fewer than two dates, or one
-    has no date.
+    A map's date is the day that its scene tells; `geoclass.date_map` gives it another. Maps that
+    show nothing, or cannot be compared with most others, are left out: `stack.left_out` says why,
+    after `left_out`, what the caller has left out before. `on_date` is told each date up to which
+    the alerts have been followed, the first excepted.
+    Raises SettingsError where fewer than two dates are of use, or a map has no date.
     """
     settings = settings or MonitorSettings()
-    stack = stack_maps([as_dated(item) for item in maps], settings.align)
+    kept, others = sift_maps([as_dated(item) for item in maps], settings.align)
+    left_out = (*left_out, *others)
+    if left_out and not kept:
+        raise SettingsError(
+            f"no scene or map is of use: {'; '.join(map(str, left_out))}: give others"
+        )
+    stack = replace(stack_maps(kept, settings.align), left_out=left_out)
     return monitor_stack(stack, settings, on_date)
 
 
@@ -281,7 +290,7 @@ def monitor_stack(
     on_date: Callable[[date], object] = lambda _: None,
 ) -> Monitoring:
     """Smooth all cells and follow the alerts through the dates."""
-    _check_dates(stack)
+    check_dates(stack)
     check_groups(settings.watch, stack.contract.legend)
     belief = form_belief(stack.contract, settings.series)
     area_ha = stack.grid.areas_ha().ravel()
@@ -297,18 +306,3 @@ def monitor_stack(
         alerts=tuple(alerts),
         history=tuple(history),
     )
-
-
-def _check_dates(stack: Stack) -> None:
-    if len(stack.dates) < 2:
-        raise SettingsError(
-            f"all maps are of one date, {stack.dates[0]}: give two dates or more, or say the "
-            "dates with --date"
-        )
-    seen = [bool(plane.any()) for plane in stack.observed]
-    empty = [str(day) for day, some in zip(stack.dates, seen, strict=True) if not some]
-    if empty:
-        raise SettingsError(
-            f"no cell is classified on {', '.join(empty)} (all are cloud, unknown or without "
-            "data): leave that date out"
-        )

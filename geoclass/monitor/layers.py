@@ -13,6 +13,7 @@ from geoclass.grid import Grid
 from geoclass.monitor.alerts import GFW_DIGITS, LEVELS
 from geoclass.monitor.history import Alert, Monitoring
 from geoclass.monitor.tables import find_periods, list_transitions, sum_areas
+from geoclass.monitor.usable import list_dates
 from geoclass.products.formats import DISSOLVED_FROM
 from geoclass.products.geotiff import write_codes
 from geoclass.products.layers import Layer
@@ -50,7 +51,7 @@ ALERT_ALIASES = (
 
 
 def build_layers(result: Monitoring, zones: Mapping[str, np.ndarray] | None = None) -> list[Layer]:
-    """Layers `series` and `alerts`, tables `areas`, `transitions` and `history`.
+    """Layers `series` and `alerts`, tables `areas`, `transitions`, `history` and `dates`.
 
     `zones` gives the share of each cell, float (rows · cols,), that lies in each zone.
     """
@@ -61,6 +62,7 @@ def build_layers(result: Monitoring, zones: Mapping[str, np.ndarray] | None = No
         Layer(name="areas", columns=sum_areas(result, {**everywhere, **(zones or {})})),
         Layer(name="transitions", columns=list_transitions(result)),
         Layer(name="history", columns=build_history(result)),
+        Layer(name="dates", columns=list_dates(result.stack)),
     ]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from datetime import date
 from typing import Literal, get_args
 
 from geoclass.errors import SettingsError
@@ -96,6 +97,27 @@ class MonitorSettings:
             raise SettingsError(f"the least area must not be negative, got {self.min_area_ha}")
         if not 0 <= self.min_probability < 1:
             raise SettingsError(f"the least probability must be 0 … 1, got {self.min_probability}")
+
+
+CUT_OFF = date(2020, 12, 31)
+"""Land counts as deforested where its forest was cut after this day (EU) 2023/1115, article 2."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlotSettings:
+    """What is asked about plots of land."""
+
+    forest_on: date = CUT_OFF
+    """The day whose forest counts, and after which its loss does."""
+    radius_m: float | None = None
+    """A plot that is a point is the circle around it."""
+    id_column: str | None = None
+    """The column that names a plot; None takes external_id, id, plot_id, ProductionPlace or name,
+    the first that there is."""
+
+    def __post_init__(self) -> None:
+        if self.radius_m is not None and not 0 < self.radius_m < math.inf:
+            raise SettingsError(f"the radius must be above 0 metres, got {self.radius_m:g}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -152,23 +152,28 @@ def weigh_zones(grid: Grid, polygons: Sequence[tuple[str, object]]) -> dict[str,
     weights: dict[str, np.ndarray] = {}
     for name in dict.fromkeys(name for name, _ in polygons):
         zone = shapely.make_valid(shapely.union_all([p for other, p in polygons if other == name]))
-        weights[name] = _weigh(zone, grid).ravel()
+        weights[name] = np.zeros((grid.rows, grid.cols))
+        rows, cols, share = weigh_cells(zone, grid)
+        weights[name][rows, cols] = share
+        weights[name] = weights[name].ravel()
     if not any(share.any() for share in weights.values()):
         raise SettingsError("none of the zones touches the maps: check their places")
     return weights
 
 
-def _weigh(zone: shapely.Geometry, grid: Grid) -> np.ndarray:
-    """float64 (rows, cols): the share of each cell inside the zone.
+def weigh_cells(zone: shapely.Geometry, grid: Grid) -> tuple[slice, slice, np.ndarray]:
+    """Rows and columns around a zone, and float64 (rows, cols): the share of each cell inside.
 
     Squares of many cells are looked at first, and only those that its border crosses cell by
-    cell: cells of a large map are too many to be polygons.
+    cell, with what the zone has there: cells of a large map are too many to be polygons, and a
+    border may have many corners.
     """
-    share = np.zeros((grid.rows, grid.cols))
+    rows, cols = _find_window(zone, grid)
+    share = np.zeros((max(0, rows.stop - rows.start), max(0, cols.stop - cols.start)))
     shapely.prepare(zone)
-    top, left = (np.arange(0, count, BLOCK) for count in (grid.rows, grid.cols))
+    top, left = (np.arange(part.start, part.stop, BLOCK) for part in (rows, cols))
     tops, lefts = (part.ravel() for part in np.meshgrid(top, left, indexing="ij"))
-    bottoms, rights = np.minimum(tops + BLOCK, grid.rows), np.minimum(lefts + BLOCK, grid.cols)
+    bottoms, rights = np.minimum(tops + BLOCK, rows.stop), np.minimum(lefts + BLOCK, cols.stop)
     ring = [
         grid.corners(r, c)
         for r, c in ((tops, lefts), (tops, rights), (bottoms, rights), (bottoms, lefts))
@@ -176,15 +181,37 @@ def _weigh(zone: shapely.Geometry, grid: Grid) -> np.ndarray:
     blocks = shapely.polygons(np.stack(ring, axis=1))
     inside, touched = shapely.covers(zone, blocks), shapely.intersects(zone, blocks)
     for number in np.flatnonzero(touched):
-        here = slice(tops[number], bottoms[number]), slice(lefts[number], rights[number])
-        share[here] = 1.0 if inside[number] else _weigh_cells(zone, grid, *here)
-    return share
+        r, c = slice(tops[number], bottoms[number]), slice(lefts[number], rights[number])
+        here = (
+            slice(r.start - rows.start, r.stop - rows.start),
+            slice(c.start - cols.start, c.stop - cols.start),
+        )
+        part = zone if len(blocks) == 1 else shapely.intersection(zone, blocks[number])
+        share[here] = 1.0 if inside[number] else _weigh_block(part, grid, r, c)
+    return rows, cols, share
 
 
-def _weigh_cells(zone: shapely.Geometry, grid: Grid, rows: slice, cols: slice) -> np.ndarray:
+def _find_window(zone: shapely.Geometry, grid: Grid) -> tuple[slice, slice]:
+    """The rows and columns of cells that the zone's rectangle touches."""
+    west, south, east, north = shapely.bounds(zone)
+    x, y = np.array([west, east, east, west]), np.array([south, south, north, north])
+    spans = []
+    for pixels, size, cells in zip(
+        (~grid.transform @ (x, y))[::-1],
+        (grid.height, grid.width),
+        (grid.rows, grid.cols),
+        strict=True,
+    ):
+        first, last = np.clip([pixels.min(), pixels.max()], 0, size) / grid.stride
+        spans.append(slice(int(first), min(int(np.ceil(last)), cells)))
+    return spans[0], spans[1]
+
+
+def _weigh_block(zone: shapely.Geometry, grid: Grid, rows: slice, cols: slice) -> np.ndarray:
     """float64 (rows, cols) of some cells."""
     row, col = np.mgrid[rows, cols]
     cells = grid.polygons(row.ravel(), col.ravel())
+    shapely.prepare(zone)
     share = shapely.covers(zone, cells).astype(np.float64)
     cut = np.flatnonzero(shapely.intersects(zone, cells) & (share == 0))
     share[cut] = shapely.area(shapely.intersection(cells[cut], zone)) / shapely.area(cells[cut])

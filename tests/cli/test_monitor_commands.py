@@ -67,7 +67,7 @@ class TestChange:
         target = tmp_path / "c.gpkg"
         assert "give the older one first" in error("change", maps[1], maps[0], "-o", target)
         assert "must end in .gpkg" in error("change", *maps[:2], "-o", tmp_path / "c.tif")
-        assert "hold 5 maps: compare two" in error("change", maps[0], tmp_path, "-o", target)
+        assert "hold maps of 4 dates: comp" in error("change", maps[0], tmp_path, "-o", target)
         dates = ("--date", "2020-01-01")
         assert "1 dates were given for 2 inputs" in error("change", *maps[:2], *dates, "-o", target)
         assert "no scene at" in error("change", maps[0], tmp_path / "none.tif", "-o", target)
@@ -169,16 +169,90 @@ class TestMonitor:
         assert "no maps were given" in error("monitor", "-o", target)
         assert "either -o" in error("monitor", *maps)
         twice = ("--date", "2020-01-01", "--date", "2020-01-01")
-        assert "another map of that day" in error("monitor", *maps[:2], *twice, "-o", target)
+        assert "all maps are of one date" in error("monitor", *maps[:2], *twice, "-o", target)
+        assert "no scene at" in error("monitor", *maps, tmp_path / "none.tif", "-o", target)
         assert "wood is no group" in error("monitor", *maps, "-o", target, "--watch", "wood")
         assert "below 1 change a year" in error("monitor", *maps, "-o", target, "--rate", "2")
         other = make_map([[F, F, F]], "2019-01-01", provenance={"model": "ef" * 32}).landcover
         write_map(other, tmp_path / "other.tif")
-        assert "--allow-mismatch" in error("monitor", *maps, tmp_path / "other.tif", "-o", target)
+        two = (maps[0], tmp_path / "other.tif")
+        assert "--allow-mismatch" in error("monitor", *two, "-o", target)
         assert list(folder.iterdir()) == []
         out = run("monitor", *maps, tmp_path / "other.tif", "-o", target, "--allow-mismatch")
         assert "Warning: compared although" in out.stderr
         assert "OLD:NEW=RATE" in run("monitor", "--rate-of", "x", code=2).stderr
+
+    def test_a_refused_scene_does_not_stop_the_run(
+        self, make_scene: Make, dense_model: Path, tmp_path: Path
+    ) -> None:
+        ground = paint([[0, 1, 2]] * 3)
+        scenes = [
+            make_scene(ground, "a_20200101.tif"),
+            make_scene(np.full_like(ground, 245), "b_20200601.tif"),
+            make_scene(ground, "c_20210101.tif"),
+            tmp_path / "d_20210601.tif",
+        ]
+        scenes[3].write_bytes(scenes[0].read_bytes()[:5000])
+        options = ("-m", dense_model, "--detail", "none")
+        target = tmp_path / "m.gpkg"
+        out = run("monitor", *scenes, "-o", target, *options)
+        assert "left out    2 scenes or maps" in out.output
+        overcast, broken = out.stderr.splitlines()
+        assert overcast.startswith("Warning: left out b_20200601.tif of 2020-06-01 (")
+        assert "overcast" in overcast
+        assert broken.startswith("Warning: left out d_20210601.tif of 2021-06-01 (")
+        # The file remembers them, and an update tells of its own alone.
+        later = make_scene(np.full_like(ground, 245), "e_20220101.tif")
+        out = run("monitor", "--update", target, later, *options)
+        assert out.stderr.startswith("Warning: left out e_20220101.tif of 2022-01-01 (")
+        table = pyogrio.read_dataframe(target, layer="dates")
+        assert table["status"].tolist() == ["used"] * 2 + ["left out"] * 3
+        assert "overcast" in error("change", scenes[0], scenes[1], "-o", tmp_path / "c.gpkg",
+                                   *options)  # fmt: skip
+
+    def test_map_and_monitor_read_the_same_day(
+        self, make_scene: Make, dense_model: Path, tmp_path: Path
+    ) -> None:
+        ground = paint([[0, 1, 2]] * 3)
+        options = ("-m", dense_model, "--detail", "none")
+        scenes = [make_scene(ground, name) for name in ("pisa_20180211.tif", "pisa_15062019.tif")]
+        for scene in scenes:
+            out = run(
+                "map", scene, "-o", tmp_path / f"{scene.stem}.gpkg", "--snap", *options
+            ).output
+            assert ("2018-02-11" in out) == (scene == scenes[0])
+            assert ("2019-06-15" in out) == (scene == scenes[1])
+        out = run("monitor", *scenes, "-o", tmp_path / "m.gpkg", *options).output
+        assert "dates       2018-02-11, 2019-06-15" in out
+
+
+class TestPlots:
+    """geoclass plots"""
+
+    def test_verdicts_are_counted_and_written(self, maps: list[Path], tmp_path: Path) -> None:
+        monitor, target = tmp_path / "m.gpkg", tmp_path / "v.geojson"
+        run("monitor", *maps, "-o", monitor)
+        left, top = TRANSFORM.c, TRANSFORM.f
+        boxes = [shapely.box(left + 640 * i, top - 640, left + 640 * (i + 1), top) for i in (0, 1)]
+        plots = tmp_path / "plots.gpkg"
+        frame = gpd.GeoDataFrame({"farm": ["a", "b", "c"]}, geometry=[*boxes, None], crs=UTM)
+        frame.to_file(plots)
+        asked = ("--forest-on", "2016-06-01", "--id", "farm")
+        out = run("plots", plots, monitor, "-o", target, *asked)
+        lines = out.stdout.splitlines()
+        assert [line.split()[-1] for line in lines[:3]] == ["1", "1", "1"]
+        assert "no legal determination" in lines[3]
+        assert lines[4] == f"wrote {target}"
+        assert out.stderr == "Warning: 1 plot (plotId 3): was rejected: it has no geometry\n"
+        found = gpd.read_file(target).set_index("external_id")
+        assert found["verdict"].to_dict() == {
+            "a": "loss detected", "b": "no loss detected", "c": "cannot tell",
+        }  # fmt: skip
+        assert "give --overwrite" in error("plots", plots, monitor, "-o", target, *asked)
+        assert "--forest-on" in error("plots", plots, monitor, "-o", tmp_path / "w.csv")
+        assert "must end in" in error("plots", plots, monitor, "-o", tmp_path / "w.shp")
+        assert "no monitor file" in error("plots", plots, plots, "-o", tmp_path / "w.csv")
+        assert not (tmp_path / "w.csv").exists()
 
 
 class TestSampleAndAssess:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tests.conftest import ROOT
 
-PAGES = ("README.md", "docs/tutorial.md", "docs/scenes.md", "docs/monitor.md")
+PAGES = ("README.md", "docs/tutorial.md", "docs/scenes.md", "docs/monitor.md", "docs/plots.md")
 """Whose commands are run."""
 
 PROGRAMS = ("geoclass", "python", "mkdir", "git", "./scripts/demo", "./scripts/test")

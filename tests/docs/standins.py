@@ -36,6 +36,13 @@ def make_all(folder: Path) -> None:
     for year, drawing in ((2017, wood), (2018, field), (2019, field)):
         sure = make_map(drawing, f"{year}-06-01", sure=0.99)
         write_map(sure.landcover, folder / f"{year}.gpkg")
+    grid = sure.landcover.grid
+    farms = gpd.GeoDataFrame(
+        {"name": ["Mill", "Hill"]},
+        geometry=grid.polygons(np.array([0, 1]), np.array([0, 2])),
+        crs=grid.crs,
+    )
+    farms.to_crs(4326).to_file(folder / "farms.geojson")
 
 
 def make_scene(path: Path) -> np.ndarray:

@@ -106,8 +106,6 @@ def test_the_raster_is_coded_as_gfw_does() -> None:
     assert code_alerts(result).tolist() == [[0, 30_000 + days]]
 
 
-def test_one_date_and_clouded_dates_are_refused() -> None:
+def test_one_date_is_refused() -> None:
     with pytest.raises(SettingsError, match=r"all maps are of one date, 2020-06-01"):
         monitor_maps([make_map([[F]])])
-    with pytest.raises(SettingsError, match=r"no cell is classified on 2016-06-01"):
-        monitor_maps(yearly(*rows(F, X, F)))

@@ -43,13 +43,11 @@ def test_a_cell_cut_off_by_one_scene_only_is_not_compared() -> None:
     assert both.class_id[0].tolist() == [[FOREST, FOREST]]
 
 
-def test_tiles_of_one_date_are_put_together_unless_they_overlap() -> None:
+def test_tiles_of_one_date_are_put_together() -> None:
     right = make_map([[CROP]], transform=TRANSFORM @ Affine.translation(64, 0), scene="b.tif")
     stack = stack_maps([make_map([[FOREST]], scene="a.tif"), right])
     assert stack.class_id.tolist() == [[[FOREST, CROP]]]
     assert stack.scenes == ("a.tif, b.tif",)
-    with pytest.raises(SettingsError, match=r"b.tif shows cells of 2020-06-01 that another"):
-        stack_maps([make_map([[FOREST]]), make_map([[CROP]], scene="b.tif")])
 
 
 def test_shifted_cells_are_refused_with_the_way_out_or_resampled() -> None:

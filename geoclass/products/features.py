@@ -1,0 +1,105 @@
+"""Features of any vector file, and files of features for other programs."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pyogrio
+import shapely
+from pyogrio.errors import DataLayerError, DataSourceError, FeatureError
+
+from geoclass.errors import OutputError
+from geoclass.products.layers import Layer, write_csv, write_layers
+from geoclass.products.writing import draft_folder, move_into_place
+
+FEATURE_SUFFIXES = (".geojson", ".gpkg", ".csv")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Features:
+    """What stands in a layer."""
+
+    shapes: np.ndarray
+    """Shapely geometries of any kind (n,); None where there is none, or none that is whole."""
+    columns: Mapping[str, np.ndarray]
+    """(n,) each."""
+    crs: str | None
+    """As pyproj understands it; None where the file does not say."""
+
+
+def read_features(path: Path) -> Features:
+    """All features of the only layer with geometries; OutputError where there is none."""
+    if not path.exists():
+        raise OutputError(f"no file at {path}: check the path")
+    try:
+        layers = [str(name) for name, kind in pyogrio.list_layers(path) if kind is not None]
+        if len(layers) != 1:
+            raise OutputError(
+                f"{path} holds {len(layers)} layers with places, {', '.join(layers) or 'none'}: "
+                "give a file with just the one that is meant"
+            )
+        with warnings.catch_warnings():
+            # What GDAL has to say, such as of two features with one id, is seen by those who ask.
+            warnings.simplefilter("ignore", RuntimeWarning)
+            meta, _, shapes, values = pyogrio.raw.read(path, layer=layers[0])
+    except (DataLayerError, DataSourceError, FeatureError, ValueError) as error:
+        raise OutputError(
+            f"cannot read {path} as a vector file ({error}): give a GeoPackage, GeoJSON or "
+            "shapefile"
+        ) from error
+    if not len(shapes):
+        raise OutputError(f"{path} holds no features: give a file that has some")
+    return Features(
+        shapes=shapely.from_wkb(shapes, on_invalid="ignore"),
+        columns=dict(zip(meta["fields"], values, strict=True)),
+        crs=meta["crs"],
+    )
+
+
+def write_features(layer: Layer, path: Path, items: Mapping[str, str]) -> None:
+    """Write polygons as GeoPackage with their styles, as GeoJSON, or without places as CSV.
+
+    The file appears whole or not at all. `items` are metadata, of which GeoJSON keeps the values
+    as its description. Raises OutputError where writing fails.
+    """
+    if path.suffix.lower() == ".gpkg":
+        write_layers(path, [layer], items)
+        return
+    try:
+        with draft_folder(path) as folder:
+            draft = Path(folder) / path.name
+            if path.suffix.lower() == ".csv":
+                write_csv(draft, layer.columns)
+            else:
+                _write_geojson(layer, draft, " ".join(filter(None, items.values())))
+            move_into_place(draft, path)
+    except (OSError, DataSourceError, DataLayerError) as error:
+        raise OutputError(f"cannot write {path}: {error}") from error
+
+
+def _write_geojson(layer: Layer, path: Path, description: str) -> None:
+    texts = {name: _spell_days(values) for name, values in layer.columns.items()}
+    layer = replace(layer, columns=texts)
+    pyogrio.raw.write(
+        path,
+        shapely.to_wkb(layer.polygons),
+        list(layer.columns.values()),
+        list(layer.columns),
+        layer=layer.name,
+        driver="GeoJSON",
+        geometry_type="Unknown",
+        crs=layer.crs,
+        layer_options={"RFC7946": "YES", "DESCRIPTION": description},
+    )
+
+
+def _spell_days(values: np.ndarray) -> np.ndarray:
+    """GeoJSON has texts for days."""
+    if not np.issubdtype(values.dtype, np.datetime64):
+        return values
+    days = values.astype("datetime64[D]").astype(object)
+    return np.array([None if day is None else day.isoformat() for day in days], dtype=object)
