@@ -14,9 +14,9 @@ from geoclass.campaign.jobs import Job, Outcome
 from geoclass.errors import GeoclassError
 from geoclass.grid import Grid
 from geoclass.mapping.settings import MapSettings
-from geoclass.scene.dataset import is_remote
 from geoclass.scene.facts import Triple
 from geoclass.scene.frame import Frame
+from geoclass.scene.guard import is_remote
 from geoclass.scene.pixels import SAMPLE_SIDE, read_sample
 from geoclass.scene.place import WGS84, assign_place, find_place
 from geoclass.scene.recognition import HAZY_DN, find_dark, find_haze_of

@@ -174,7 +174,7 @@ def _is_there(scene: str) -> bool:
 def _leave_out(scene: str, day: date | None, error: Exception) -> LeftOut:
     from geoclass.dates import find_day
     from geoclass.monitor.align import LeftOut
-    from geoclass.scene.dataset import hide_secrets
+    from geoclass.outside import hide_secrets
 
     name = hide_secrets(scene).rstrip("/").rpartition("/")[2]
     return LeftOut(day=day or find_day(name), scene=name, reason=" ".join(str(error).split()))
