@@ -269,12 +269,12 @@ def check_form(value: Any, form: Form, what: str, level: int = 0) -> None:
     if isinstance(form, dict):
         _check_object(value, form, what, level)
     elif isinstance(form, list):
-        _expect(isinstance(value, list), what, "a list", value)
+        _expect(isinstance(value, list | tuple), what, "a list", value)
         for number, part in enumerate(value):
             check_form(part, form[0], f"{what}[{number}]", level + 1)
     elif form is object:  # anything, but not too deep
         parts = value.values() if isinstance(value, dict) else value
-        for part in parts if isinstance(value, dict | list) else ():
+        for part in parts if isinstance(value, dict | list | tuple) else ():
             check_form(part, object, what, level + 1)
         if isinstance(value, str):
             _expect(not _SURROGATE.search(value), what, "text without halves of characters", value)
@@ -295,7 +295,8 @@ def _is_kind(value: Any, kind: type | None) -> bool:
         return value is kind
     if isinstance(value, bool):  # which Python takes for a whole number
         return kind is bool
-    return isinstance(value, (int, float) if kind is float else kind)
+    alike: dict[type, tuple[type, ...]] = {float: (int, float), list: (list, tuple)}
+    return isinstance(value, alike.get(kind, kind))
 
 
 def _check_object(value: Any, form: dict[Any, Form], what: str, level: int) -> None:

@@ -55,7 +55,7 @@ DEEP = json.loads("[" * 50 + "]" * 50)
         ("legend", (None, {}, 3), "legend must be a list"),
         ("legend", ([],), "two classes or more, got 0"),
         ("bands", (None, "B04", ["B04", "B03", "B08"], ["B02", "B03", "B04"]), "bands must be B04"),
-        ("gsd_m", (0, -10, "10", None, NAN, INFINITE), "gsd_m must be a number from 0.01"),
+        ("gsd_m", (0, -10, "10", None, NAN, INFINITE), "gsd_m must be a number from 0.1"),
         ("tile_size", (0, 63, -64, 64.0, "64", None, True), "tile_size must be 64"),
         ("radiometry", ("l2a", None, 8), "radiometry must be eurosat-l1c-8bit"),
         ("mean", (None, 0.5, ["0.5"] * 3, [NAN] * 3, [True] * 3), "mean must be numbers from"),

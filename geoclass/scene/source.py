@@ -305,10 +305,12 @@ def is_unchanged(source: SceneSource) -> bool:
 
     Of remote ones it is asked where the server said what tells: an ETag, a size or a time.
     """
-    asked = {part["path"]: part for part in map(identify_address, list_addresses(source.dataset))}
+    asked: dict[Any, Mapping[str, Any]] = {
+        part["path"]: part for part in map(identify_address, list_addresses(source.dataset))
+    }
     for part in source.identity.get("files", [source.identity]):
         local = "modified_ns" in part
-        now = _identify_again(part) if local else asked.get(part["path"], {})
+        now = _identify_again(part) if local else asked.get(part.get("path"), {})
         # What a server does not say now, it may say later.
         if (local and now != part) or any(part.get(key, now[key]) != now[key] for key in now):
             return False

@@ -127,5 +127,5 @@ def test_part_of_nothing_is_all_nodata(
     make_scene: Make, random_model: Path, tmp_path: Path
 ) -> None:
     empty = make_scene(np.zeros((3, 64, 128), np.uint8))
-    run("map", empty, "-o", tmp_path / "map.tif", "-m", random_model, "--snap")
+    run("map", empty, "-o", tmp_path / "map.tif", "-m", random_model, "--snap", "--force")
     assert (read_map(tmp_path / "map.tif").valid_share == 0).all()

@@ -117,7 +117,8 @@ def test_narrow_edge_cell_beside_a_hole_is_nodata(
     """Its own pixels are valid, but nearly all that the network would see are not."""
     pixels = paint([[0, 1]])[:, :, :72]
     pixels[:, :, :64] = 0
-    assert map_file(make_scene(pixels), classifier).class_id.tolist() == [[NODATA, NODATA]]
+    landcover = map_file(make_scene(pixels), classifier, frame=FrameSettings(force=True))
+    assert landcover.class_id.tolist() == [[NODATA, NODATA]]
 
 
 def test_missing_pixels_do_not_darken_a_tile(make_scene: Make, classifier: FakeClassifier) -> None:
@@ -141,7 +142,10 @@ def test_strange_tiles_are_unknown_but_keep_their_best_class(
 
 
 def test_scene_of_nothing_is_all_nodata(make_scene: Make, classifier: FakeClassifier) -> None:
-    landcover = map_file(make_scene(np.zeros((3, 64, 128), np.uint8)), classifier)
+    path = make_scene(np.zeros((3, 64, 128), np.uint8))
+    with pytest.raises(SceneError, match="not one cell of .* could be classified"):
+        map_file(path, classifier)
+    landcover = map_file(path, classifier, frame=FrameSettings(force=True))
     assert (landcover.class_id == NODATA).all()
     assert classifier.seen == []
 

@@ -105,7 +105,7 @@ def test_foreign_tensors(tmp_path: Path) -> None:
         ({"contract": {"schema_version": 9}}, "schema version 9"),
         ({"contract": {}}, "cannot be used"),
         ({"contract": []}, r"contract must be an object, got \[\]"),
-        ({"contract": {**CONTRACT, "gsd_m": float("nan")}}, "gsd_m must be a number from 0.01"),
+        ({"contract": {**CONTRACT, "gsd_m": float("nan")}}, "gsd_m must be a number from 0.1"),
         ({"contract": {**CONTRACT, "tile_size": "64"}}, "tile_size must be 64, got '64'"),
         ({"contract": {**CONTRACT, "cell_temperature": 1.0}}, "tilenet has no cells of its own"),
         ({"contract": {**CONTRACT, "\n": 1}}, r"contract has unknown fields: \['\\n'\]"),
