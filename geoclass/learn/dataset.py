@@ -214,6 +214,8 @@ def decode_image(data: bytes, name: str) -> np.ndarray:
                 f"{SCENE_ADVICE}"
             ) from error
         raise DatasetError(f"image {name} cannot be decoded: replace or remove it") from error
+    if mode == "RGBA" and (pixels[:, :, 3] == 255).all():  # opaque: its alpha says nothing
+        mode, pixels = "RGB", pixels[:, :, :3]
     if mode != "RGB":
         raise DatasetError(
             f"image {name} is of mode {mode}, expected RGB of 8 bits: convert or remove it"

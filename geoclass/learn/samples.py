@@ -100,13 +100,15 @@ def open_samples(path: Path) -> Iterator[Samples]:
         raise DatasetError(f"no data set at {path}: give a zip or a folder of class folders")
     with _explained_damage(path):
         archive = zipfile.ZipFile(path)
+    # Some programs for Windows write its own marks between folders.
+    entries = {entry.replace("\\", "/"): entry for entry in archive.namelist()}
 
     def load(name: str) -> bytes:
-        size = archive.getinfo(name).file_size
+        size = archive.getinfo(entries[name]).file_size
         _check_size(path, name, size)
         # Read to the stated size, as an entry may hold more than it says.
         try:
-            with archive.open(name) as file:
+            with archive.open(entries[name]) as file:
                 return file.read(size)
         except BAD_ZIP as error:
             raise DatasetError(
@@ -117,9 +119,9 @@ def open_samples(path: Path) -> Iterator[Samples]:
     with archive:
         yield _list_samples(
             path,
-            archive.namelist(),
+            [entry.replace("\\", "/") for entry in archive.namelist()],
             load=load,
-            identify=lambda name: f"{archive.getinfo(name).CRC:08x}",
+            identify=lambda name: f"{archive.getinfo(entries[name]).CRC:08x}",
         )
 
 

@@ -185,6 +185,28 @@ def test_image_of_another_mode(make_tiles: Make, mode: str) -> None:
         read_tiles(folder)
 
 
+def test_an_alpha_band_that_is_opaque_is_passed_over(make_tiles: Make) -> None:
+    folder = make_tiles()
+    expected = read_tiles(folder).images
+    for path in folder.rglob("*.png"):
+        with Image.open(path) as image:
+            image.convert("RGBA").save(path)
+    np.testing.assert_array_equal(read_tiles(folder).images, expected)
+
+
+def test_a_zip_made_on_windows_may_have_backslashes(make_tiles: Make, tmp_path: Path) -> None:
+    folder, path = make_tiles(), tmp_path / "windows.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        for file in sorted(folder.rglob("*.png")):
+            entry = zipfile.ZipInfo()
+            entry.filename = str(file.relative_to(folder.parent)).replace("/", "\\")
+            archive.writestr(entry, file.read_bytes())
+    one, other = read_tiles(folder), read_tiles(path)
+    assert one.names == other.names
+    assert one.classes == other.classes
+    np.testing.assert_array_equal(one.images, other.images)
+
+
 @pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
 @pytest.mark.parametrize(("driver", "suffix"), [("PNG", "png"), ("GTiff", "tif")])
 def test_image_of_sixteen_bits(make_tiles: Make, driver: str, suffix: str) -> None:
