@@ -17,6 +17,8 @@ from tqdm import tqdm
 class _Lines(tqdm):  # type: ignore[misc]  # tqdm has no types
     """A bar that writes itself as lines: `{"progress": {"name", "done", "total", "unit"}}`."""
 
+    disable = True  # until tqdm has made it: an interrupt may come before
+
     def display(self, *_: object, **__: object) -> None:
         """Write a line, as often as a bar would be drawn."""
         told = {"name": self.desc.rstrip(": "), "done": self.n}
@@ -31,7 +33,7 @@ class _Lines(tqdm):  # type: ignore[misc]  # tqdm has no types
         """Say how far it came."""
         if not self.disable:
             self.display()
-        self.disable: bool = True
+        self.disable = True
 
 
 def open_bar(*, quiet: bool, **how: Any) -> Any:

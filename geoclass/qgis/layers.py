@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from collections import deque
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -51,8 +52,8 @@ def _is_of(layer: QgsMapLayer | None, path: str, names: list[str]) -> bool:
     return layer is not None and layer.source() in [f"{path}|layername={name}" for name in names]
 
 
-STYLER = _Styler()
-"""One for all layers; QGIS does not keep it alive."""
+_KEPT: deque[_Styler] = deque(maxlen=100)
+"""QGIS keeps only their C++ halves alive until they are called."""
 
 
 def list_styled(path: str) -> list[tuple[str, str]]:
@@ -77,6 +78,7 @@ def load_styled(path: str, context: QgsProcessingContext) -> None:
             f"{Path(path).stem}: {title}", details.project, details.outputName
         )
         named.forceName = True
-        named.setPostProcessor(STYLER)
+        _KEPT.append(_Styler())  # one each: the context deletes it
+        named.setPostProcessor(_KEPT[-1])
         wanted[f"{path}|layername={table}"] = named
     context.setLayersToLoadOnCompletion(wanted)

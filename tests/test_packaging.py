@@ -1,0 +1,47 @@
+"""Recipes of other package systems say what pyproject.toml says."""
+
+from __future__ import annotations
+
+import tomllib
+
+import yaml
+
+from tests.conftest import ROOT
+
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+NAMES = {"torch": "pytorch"}
+"""Where conda-forge has another name than the Python index."""
+
+
+def test_conda_recipe_requires_what_the_package_requires() -> None:
+    recipe = yaml.safe_load((ROOT / "packaging" / "conda" / "meta.yaml").read_text())
+    wanted = []
+    for requirement in PROJECT["project"]["dependencies"]:
+        name, bound, rest = requirement.partition(">=")
+        wanted.append(f"{NAMES.get(name, name)} {bound}{rest}")
+    python = f"python {PROJECT['project']['requires-python']}"
+    assert recipe["requirements"]["run"] == [python, *wanted]
+    assert recipe["package"]["version"] == PROJECT["project"]["version"]
+    assert recipe["requirements"]["host"][-1] == PROJECT["build-system"]["requires"][0].replace(
+        ">=", " >="
+    )
+    (entry,) = PROJECT["project"]["scripts"].items()
+    assert recipe["build"]["entry_points"] == [" = ".join(entry)]
+
+
+def test_container_copies_what_the_build_needs() -> None:
+    """What is copied is not left out by .dockerignore, and is all that the wheel is built of."""
+    text = (ROOT / "packaging" / "Dockerfile").read_text()
+    copied = {
+        part
+        for line in text.splitlines()
+        if line.startswith("COPY ") and "--from" not in line
+        for part in line.split()[1:-1]
+    }
+    allowed = {
+        line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line[0] == "!"
+    }
+    assert copied == allowed
+    named = {PROJECT["project"]["readme"], "LICENSE", "pyproject.toml"}
+    assert named | set(PROJECT["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"]) == copied
+    assert "\nUSER geoclass\n" in text
