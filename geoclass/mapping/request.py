@@ -14,7 +14,7 @@ from geoclass.mapping.settings import MapSettings
 from geoclass.scene.dataset import hide_secrets
 from geoclass.scene.source import SceneSource, spell_file
 
-RESULT_VERSION = 6
+RESULT_VERSION = 7
 """Raised when the same inputs and options may give other pixels than before."""
 
 

@@ -33,6 +33,8 @@ class Document:
     """The map's, and its detail's where it has one."""
     contract: Contract
     provenance: Provenance
+    colored: tuple[bool, ...]
+    """Of each grid: whether colours of its cells are kept."""
 
     def build(self, levels: Iterable[Mapping[str, Any]]) -> LandCoverMap:
         """The map, from the arrays of each grid by name."""
@@ -50,6 +52,7 @@ def describe_map(landcover: LandCoverMap, settings: FileSettings = AS_USUAL) -> 
         "schema_version": SCHEMA_VERSION,
         "grid": landcover.grid.to_json(),
         "detail_stride": landcover.detail.grid.stride if landcover.detail else None,
+        "colored": [level.colors is not None for level in landcover.levels],
         "contract": landcover.contract.to_json(),
         "provenance": provenance.to_json(),
     }
@@ -103,9 +106,11 @@ def parse_document(path: str, items: Mapping[str, str] | None) -> Document:
                 f"{SCHEMA_VERSION}: update geoclass"
             )
         grid, stride = Grid.from_json(whole["grid"]), whole.get("detail_stride")
+        grids = (grid,) if stride is None else (grid, replace(grid, stride=stride))
         return Document(
             version=version,
-            grids=(grid,) if stride is None else (grid, replace(grid, stride=stride)),
+            grids=grids,
+            colored=tuple(whole.get("colored", [False] * len(grids))),
             contract=Contract.from_json(whole["contract"]),
             provenance=Provenance.from_json(whole["provenance"]),
         )
