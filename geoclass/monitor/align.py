@@ -15,7 +15,7 @@ from affine import Affine
 from geoclass.contract import Contract
 from geoclass.errors import SettingsError
 from geoclass.grid import Grid
-from geoclass.landcover import LandCoverMap, credit
+from geoclass.landcover import COLORS, LandCoverMap, credit
 from geoclass.legend import NODATA
 from geoclass.monitor.settings import AlignSettings
 
@@ -63,6 +63,9 @@ class Stack:
     """uint8 (dates, rows, cols): as in the maps; 255 where a map does not reach."""
     mismatches: tuple[str, ...]
     """Differences between the maps that were borne."""
+    colors: np.ndarray | None = None
+    """uint8 (dates, rows, cols, 6): as in the maps; 0 where nothing was seen. None where no map
+    has any."""
 
     @property
     def attribution(self) -> str:
@@ -85,6 +88,7 @@ class Stack:
             missions=self.missions[:count],
             probabilities=self.probabilities[:count],
             class_id=self.class_id[:count],
+            colors=None if self.colors is None else self.colors[:count],
         )
 
 
@@ -242,6 +246,8 @@ def _lay(
     shape = (len(days), grid.rows, grid.cols)
     class_id = np.full(shape, NODATA, dtype=np.uint8)
     probabilities = np.zeros((*shape, len(first.legend)), dtype=np.uint8)
+    colored = any(item.landcover.colors is not None for item in maps)
+    colors = np.zeros((*shape, len(COLORS)), dtype=np.uint8) if colored else None
     for item, offset in zip(maps, offsets, strict=True):
         place = days.index(item.day)
         rows, cols, mine = _place(item.landcover.grid, grid, offset)
@@ -258,6 +264,8 @@ def _lay(
         probabilities[target] = np.where(
             seen, item.landcover.probabilities[mine], probabilities[target][0]
         )
+        if colors is not None and item.landcover.colors is not None:
+            colors[target] = np.where(seen, item.landcover.colors[mine], colors[target][0])
     named = [[m.landcover.provenance for m in maps if m.day == day] for day in days]
     return Stack(
         grid=grid,
@@ -271,6 +279,7 @@ def _lay(
         probabilities=probabilities,
         class_id=class_id,
         mismatches=mismatches,
+        colors=colors,
     )
 
 
@@ -318,8 +327,11 @@ def resample_map(landcover: LandCoverMap, grid: Grid) -> LandCoverMap:
             ("mask_reason", 0),
         )
     }
-    probabilities = np.where(inside[:, :, None], landcover.probabilities[rows, cols], 0)
-    return replace(landcover, grid=grid, probabilities=probabilities.astype(np.uint8), **planes)
+    for name in ("probabilities", "colors"):
+        values = getattr(landcover, name)
+        if values is not None:
+            planes[name] = np.where(inside[:, :, None], values[rows, cols], np.uint8(0))
+    return replace(landcover, grid=grid, **planes)
 
 
 _IN_A_NAME = re.compile(r"(?<!\d)(\d{4})[-_]?(\d{2})[-_]?(\d{2})(?!\d)")

@@ -16,13 +16,13 @@ import geoclass
 from geoclass.contract import Contract
 from geoclass.errors import OutputError, SettingsError
 from geoclass.grid import Grid
-from geoclass.landcover import LandCoverMap, Provenance
+from geoclass.landcover import COLORS, LandCoverMap, Provenance
 from geoclass.legend import NODATA
 from geoclass.monitor.align import DatedMap, Stack, as_dated, stack_maps
 from geoclass.monitor.history import Monitoring, monitor_stack
 from geoclass.monitor.layers import build_layers
 from geoclass.monitor.settings import AlignSettings, MonitorSettings, PairRate, SeriesSettings
-from geoclass.products.blobs import read_blobs
+from geoclass.products.blobs import pack_colors, read_blobs, unpack_colors
 from geoclass.products.layers import read_layer_items, write_csv, write_layers
 
 SCHEMA_VERSION = 1
@@ -155,6 +155,7 @@ def _unstack(stack: Stack) -> list[DatedMap]:
             probabilities=stack.probabilities[number],
             valid_share=np.zeros_like(codes),
             mask_reason=np.zeros_like(codes),
+            colors=None if stack.colors is None else stack.colors[number],
         )
         maps.append(DatedMap(day=day, landcover=landcover))
     return maps
@@ -178,6 +179,7 @@ def describe_stack(stack: Stack) -> dict[str, Any]:
         "fingerprints": stack.fingerprints,
         "missions": stack.missions,
         "mismatches": stack.mismatches,
+        "colored": stack.colors is not None,
     }
 
 
@@ -187,6 +189,9 @@ def collect_arrays(stack: Stack) -> dict[str, np.ndarray]:
     for number, day in enumerate(stack.dates):
         arrays[f"class_id {day}"] = stack.class_id[number]
         arrays[f"probabilities {day}"] = stack.probabilities[number]
+        if stack.colors is not None:
+            packed = pack_colors(stack.colors[number])
+            arrays[f"colors {day}"] = np.ascontiguousarray(packed.transpose(2, 0, 1))
     return arrays
 
 
@@ -219,10 +224,15 @@ def read_stack(path: Path, described: Mapping[str, Any]) -> Stack:
     grid = Grid.from_json(described["grid"])
     contract = Contract.from_json(described["contract"])
 
-    def stored(kind: str, *more: int) -> np.ndarray:
-        shape = (grid.rows, grid.cols, *more)
+    cells = (grid.rows, grid.cols)
+
+    def stored(kind: str, *shape: int) -> np.ndarray:
         sizes = {f"{kind} {day}": math.prod(shape) for day in described["dates"]}
         return np.stack(list(read_blobs(path, sizes).values())).reshape(-1, *shape)
+
+    colors = None
+    if described.get("colored"):  # files of old have none
+        colors = unpack_colors(stored("colors", len(COLORS), *cells).transpose(0, 2, 3, 1))
 
     return Stack(
         grid=grid,
@@ -233,9 +243,10 @@ def read_stack(path: Path, described: Mapping[str, Any]) -> Stack:
         scenes=tuple(described["scenes"]),
         fingerprints=tuple(described["fingerprints"]),
         missions=tuple(described.get("missions", [None] * len(described["dates"]))),
-        probabilities=stored("probabilities", len(contract.legend)),
-        class_id=stored("class_id"),
+        probabilities=stored("probabilities", *cells, len(contract.legend)),
+        class_id=stored("class_id", *cells),
         mismatches=tuple(described["mismatches"]),
+        colors=colors,
     )
 
 
