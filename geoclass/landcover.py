@@ -17,6 +17,10 @@ from geoclass.outside import check_form, redact
 FULL_SCALE = 250
 """Stored value of a share or probability of 1: steps of 0.4 %, and 255 stays free for nodata."""
 
+COLORS = ("red", "green", "blue", "dark_red", "dark_green", "dark_blue")
+"""What stands of a cell's pixels in `LandCoverMap.colors`: means, and means of the darkest
+quarter of each band."""
+
 MASK_REASONS = ("", "cloud", "cirrus", "shadow", "snow", "saturated", "user")
 """Why a cell is masked, by its code; 0 where it is not."""
 
@@ -153,6 +157,9 @@ class LandCoverMap:
     """uint8 (rows, cols): how much of the cell has valid pixels; 250 is all."""
     mask_reason: np.ndarray
     """uint8 (rows, cols): why most of a masked cell is, by MASK_REASONS; 0 elsewhere."""
+    colors: np.ndarray | None = None
+    """uint8 (rows, cols, 6): COLORS of the valid pixels in EuroSAT's 8-bit stretch, as the network
+    saw them, 1–255; 0 where not classified. None for cells of a tile's size, and in maps of old."""
     detail: LandCoverMap | None = None
     """The same scene in smaller cells, from the same pass; None where the network cannot, or where
     nobody asked for it. Its cells divide those of this map."""
@@ -165,6 +172,7 @@ class LandCoverMap:
             "probabilities": (*shape, len(self.legend)),
             "valid_share": shape,
             "mask_reason": shape,
+            **({} if self.colors is None else {"colors": (*shape, len(COLORS))}),
         }
         for name, expected in wanted.items():
             array = getattr(self, name)
@@ -203,6 +211,11 @@ class LandCoverMap:
     def finest(self) -> LandCoverMap:
         """The detail, or the map itself where it has none."""
         return self if self.detail is None else self.detail
+
+    @property
+    def levels(self) -> tuple[LandCoverMap, ...]:
+        """The map, and its detail where it has one."""
+        return (self,) if self.detail is None else (self, self.detail)
 
     @property
     def legend(self) -> Legend:

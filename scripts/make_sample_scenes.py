@@ -76,7 +76,7 @@ def build_scene(archive: Path, target: Path) -> None:
 
 
 SEED = 20170216
-CLEARINGS_HA = ((100, 1), (40, 1), (20, 1), (10, 1), (10, 2))
+CLEARINGS_HA = ((100, 1), (20, 1), (10, 2), (5, 1), (2, 1), (1, 1))
 """Hectares, and the later date (1 or 2) on which the clearing is first there."""
 LATER = (("2018-02-11", 1.03, 25.0), ("2019-02-26", 0.97, -15.0))
 """Day, gain, and haze (digital numbers in blue) of each simulated date."""
@@ -122,7 +122,7 @@ def plan_clearings(pixels: np.ndarray, rng: np.random.Generator) -> list[Clearin
     fields = (mean > low) & (mean < high) & (smooth[0] > FIELD_RED_TO_BLUE * smooth[2])
     clearings = []
     for area_ha, first in CLEARINGS_HA:
-        shape = _draw_shape(rng, np.sqrt(area_ha * 100))
+        shape = draw_shape(rng, np.sqrt(area_ha * 100))
         row, col = _choose_place(rng, woods, shape)
         from_row, from_col = _choose_place(rng, fields, shape)
         mask = np.zeros(mean.shape, dtype=np.float32)
@@ -145,7 +145,7 @@ def plan_clearings(pixels: np.ndarray, rng: np.random.Generator) -> list[Clearin
     return clearings
 
 
-def _draw_shape(rng: np.random.Generator, side: float) -> np.ndarray:
+def draw_shape(rng: np.random.Generator, side: float) -> np.ndarray:
     """Bool: a compact patch of side² pixels with a rough outline."""
     reach = int(side * 0.7) + 2
     y, x = np.mgrid[-reach : reach + 1, -reach : reach + 1]

@@ -242,8 +242,9 @@ def score(world: World, maps: Sequence[DatedMap], result: Monitoring) -> Score:
     high = set()
     for alert in result.alerts:
         losses = alert.losses
+        levels = losses.find_levels(result.stack.dates)
         for cell, first, level in zip(
-            losses.cell.tolist(), losses.first_gone.tolist(), losses.level.tolist(), strict=True
+            losses.cell.tolist(), losses.first_gone.tolist(), levels.tolist(), strict=True
         ):
             called[cell] = first
             if level >= 1:

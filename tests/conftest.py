@@ -274,6 +274,9 @@ def assert_equal_maps(one: LandCoverMap, other: LandCoverMap) -> None:
         assert getattr(one, name) == getattr(other, name), name
     for name in ("class_id", "best_class", "probabilities", "valid_share", "mask_reason"):
         np.testing.assert_array_equal(getattr(one, name), getattr(other, name), err_msg=name)
+    assert (one.colors is None) == (other.colors is None)
+    if one.colors is not None and other.colors is not None:
+        np.testing.assert_array_equal(one.colors, other.colors)
     assert (one.detail is None) == (other.detail is None)
     if one.detail is not None and other.detail is not None:
         assert_equal_maps(one.detail, other.detail)

@@ -51,7 +51,7 @@ def parse_watch(_ctx: click.Context, _param: click.Parameter, value: str) -> tup
     default=DEFAULTS.min_area_ha,
     show_default=True,
     metavar="HA",
-    help="Leave out alerts below so many hectares.",
+    help="Leave out alerts whose cells cover fewer hectares.",
 )
 @click.option(
     "--min-probability",
@@ -177,29 +177,21 @@ def command(
 
 def format_monitoring(result: Monitoring) -> str:
     """Dates, what can be seen, areas at both ends, and the alerts."""
-    from geoclass.monitor.tables import smallest_clearing, sum_areas
+    from geoclass.monitor.tables import sum_areas
 
     stack = result.stack
-    best, anywhere = smallest_clearing(result)
     lines = [
         f"dates       {', '.join(str(day) for day in stack.dates)}",
         *([f"left out    {len(stack.left_out)} scenes or maps"] if stack.left_out else []),
         f"cells       {len(result.cells)} seen, {stack.observed.sum()} observations",
-        (
-            f"clearings   seen from about {best:.0f} ha where they fill a tile, "
-            f"wherever they lie from {anywhere:.0f} ha"
-        ),
         "",
-        f"{'group':<16}{stack.dates[0]!s:>24}{stack.dates[-1]!s:>24}",
+        f"{'group':<16}{stack.dates[0]!s:>14}{stack.dates[-1]!s:>14}",
     ]
     areas = sum_areas(result, {"all": 1 + 0 * result.area_ha})
     for group in dict.fromkeys(result.belief.groups):
         mine = areas["group"] == group
-        at = [areas[name][mine][[0, -1]] for name in ("area_ha", "low_ha", "high_ha")]
-        cells = [
-            f"{ha:,.0f} ha ({low:,.0f}–{high:,.0f})" for ha, low, high in zip(*at, strict=True)
-        ]
-        lines.append(f"{group:<16}{cells[0]:>24}{cells[1]:>24}")
+        first, last = (f"{ha:,.0f} ha" for ha in areas["area_ha"][mine][[0, -1]])
+        lines.append(f"{group:<16}{first:>14}{last:>14}")
     lines += ["", *_format_alerts(result)]
     return "\n".join(lines)
 

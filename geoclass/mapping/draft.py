@@ -8,7 +8,7 @@ import numpy as np
 
 from geoclass.contract import Contract
 from geoclass.grid import Grid
-from geoclass.landcover import FULL_SCALE, LandCoverMap, Provenance
+from geoclass.landcover import COLORS, FULL_SCALE, LandCoverMap, Provenance
 from geoclass.legend import MASKED, NODATA, UNKNOWN
 from geoclass.mapping.calm import sieve_classes, smooth_probabilities
 from geoclass.mapping.cells import CellView
@@ -28,9 +28,10 @@ class Draft:
     probabilities: np.ndarray
     valid_share: np.ndarray
     mask_reason: np.ndarray
+    colors: np.ndarray | None
 
     @classmethod
-    def begin(cls, grid: Grid, classes: int) -> Draft:
+    def begin(cls, grid: Grid, classes: int, *, colored: bool = False) -> Draft:
         """No cell is known yet."""
         shape = (grid.rows, grid.cols)
         return cls(
@@ -40,15 +41,21 @@ class Draft:
             probabilities=np.zeros((*shape, classes), dtype=np.uint8),
             valid_share=np.zeros(shape, dtype=np.uint8),
             mask_reason=np.zeros(shape, dtype=np.uint8),
+            colors=np.zeros((*shape, len(COLORS)), dtype=np.uint8) if colored else None,
         )
 
     def put(
-        self, part: Part, view: CellView, probabilities: np.ndarray, unknown: np.ndarray
+        self,
+        part: Part,
+        view: CellView,
+        probabilities: np.ndarray,
+        unknown: np.ndarray,
+        colors: np.ndarray | None = None,
     ) -> None:
         """Fill in a part: what can be seen of its cells, and what the network says of them.
 
-        `probabilities` are uint8 (rows, cols, classes), 250 is 1, `unknown` is bool (rows, cols);
-        they are looked at where cells are seen.
+        `probabilities` are uint8 (rows, cols, classes), 250 is 1, `unknown` is bool (rows, cols),
+        `colors` uint8 (rows, cols, 6); they are looked at where cells are seen.
         """
         seen = view.seen
         self.valid_share[part] = np.rint(view.valid_share * FULL_SCALE)
@@ -59,6 +66,8 @@ class Draft:
         best[seen & unknown] = UNKNOWN
         best[view.mask_reason > 0] = MASKED
         self.class_id[part] = best
+        if self.colors is not None and colors is not None:
+            self.colors[part] = np.where(seen[:, :, None], colors, 0)
 
     def calm(self, settings: CalmSettings) -> None:
         """Take speckle out; unknown, masked and missing cells stay what they are."""
@@ -88,5 +97,6 @@ class Draft:
             probabilities=self.probabilities,
             valid_share=self.valid_share,
             mask_reason=self.mask_reason,
+            colors=self.colors,
             detail=detail,
         )

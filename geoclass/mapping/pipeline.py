@@ -105,7 +105,7 @@ def run_map(
     """
     classes = len(plan.contract.legend)
     grids = [plan.grid] if plan.detail is None else [plan.grid, plan.detail]
-    drafts = [Draft.begin(grid, classes) for grid in grids]
+    drafts = [Draft.begin(grid, classes, colored=grid.stride < grid.tile_size) for grid in grids]
     if plan.contract.cell_temperature is None:
         done = label_tiles(plan, classifier, drafts[0], strip_pixels)
     else:
@@ -158,7 +158,7 @@ SAMPLE_WINDOW = 576
 """Pixels a side, with the halo, whose share of the work is then that of most scenes."""
 
 # Measured on maps of 9, 3,600 and 29,584 cells with random probabilities, and dissolved ones.
-BYTES_PER_CELL = {"gpkg": 9, "tif": 15, "parquet": 0, "fgb": 0, "geojson": 0}
+BYTES_PER_CELL = {"gpkg": 13, "tif": 20, "parquet": 0, "fgb": 0, "geojson": 0}
 """Of a cell by itself, whatever is drawn of it."""
 BYTES_PER_SHAPE = {"gpkg": 350, "tif": 0, "parquet": 9, "fgb": 330, "geojson": 560}
 """Of a polygon and what stands beside it: of a cell, or of a patch of cells."""

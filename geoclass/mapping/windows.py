@@ -11,7 +11,7 @@ from typing import Literal
 import numpy as np
 
 from geoclass.grid import Grid
-from geoclass.landcover import MASK_REASONS, quantise_probabilities
+from geoclass.landcover import COLORS, MASK_REASONS, quantise_probabilities
 from geoclass.machine import map_ahead
 from geoclass.mapping.cells import CellView, Shares, find_reasons, view_shares
 from geoclass.mapping.draft import Draft, Part
@@ -209,8 +209,9 @@ def _fill(
         seen = view_window(cutout, replace(grid, stride=CELL), least).seen
         likely = average_cells(survey.cells, seen, grid.stride // CELL)[there]
         side = grid.tile_size // grid.stride
-        strange = survey.strange.repeat(side, axis=0).repeat(side, axis=1)[there]
-        draft.put(part, view, likely, strange & (not plan.settings.keep_unknown))
+        strange = _magnify(survey.strange, side)[there]
+        unknown = strange & (not plan.settings.keep_unknown)
+        draft.put(part, view, likely, unknown, find_colors(cutout, grid.stride)[there])
 
 
 def view_window(cutout: Cutout, grid: Grid, min_share: float) -> CellView:
@@ -230,6 +231,37 @@ def view_window(cutout: Cutout, grid: Grid, min_share: float) -> CellView:
 
     masked = {code: find_shares(count) for code, count in cutout.masked.items()}
     return view_shares(find_shares(cutout.valid), masked, min_share)
+
+
+def find_colors(cutout: Cutout, side: int) -> np.ndarray:
+    """uint8 (rows, cols, 6): COLORS of squares of `side` × `side` valid pixels; 0 without any."""
+    inner = (slice(HALO, -HALO), slice(HALO, -HALO))
+    # Pixels of cells that the network calls obscured are no longer counted as valid.
+    shown = cutout.window.valid[inner] & _magnify(cutout.valid > 0, CELL)
+    squares = _list_squares(shown, side)
+    count = squares.sum(axis=2)
+    quarter = np.maximum(count // 4, 1)
+    colors = np.empty((*count.shape, len(COLORS)), dtype=np.uint8)
+    for band, pixels in enumerate(cutout.window.pixels[(slice(None), *inner)]):
+        # Pixels that are not valid come last.
+        ordered = np.sort(np.where(squares, _list_squares(pixels, side), 255), axis=2)
+        sums = ordered.cumsum(axis=2, dtype=np.uint16 if side < 16 else np.uint32)
+        for place, number in ((band, np.maximum(count, 1)), (band + 3, quarter)):
+            total = np.take_along_axis(sums, number[:, :, None] - 1, axis=2)[:, :, 0]
+            colors[:, :, place] = np.where(count > 0, np.rint(total / number), 0)
+    return colors
+
+
+def _magnify(cells: np.ndarray, side: int) -> np.ndarray:
+    magnified: np.ndarray = cells.repeat(side, axis=0).repeat(side, axis=1)
+    return magnified
+
+
+def _list_squares(pixels: np.ndarray, side: int) -> np.ndarray:
+    """(h / side, w / side, side²) of (h, w)."""
+    rows, cols = pixels.shape[0] // side, pixels.shape[1] // side
+    squares = pixels.reshape(rows, side, cols, side).swapaxes(1, 2)
+    return squares.reshape(rows, cols, side * side)
 
 
 def average_cells(cells: np.ndarray, seen: np.ndarray, side: int) -> np.ndarray:

@@ -15,7 +15,7 @@ from geoclass.contract import Contract
 from geoclass.dates import find_days
 from geoclass.errors import SettingsError
 from geoclass.grid import Grid
-from geoclass.landcover import LandCoverMap, credit
+from geoclass.landcover import COLORS, LandCoverMap, credit
 from geoclass.legend import MASKED, NODATA, UNKNOWN
 from geoclass.monitor.settings import AlignSettings
 
@@ -80,6 +80,9 @@ class Stack:
     """Differences between the maps that were borne."""
     left_out: tuple[LeftOut, ...] = ()
     """What was of no use."""
+    colors: np.ndarray | None = None
+    """uint8 (dates, rows, cols, 6): as in the maps; 0 where nothing was seen. None where no map
+    has any."""
 
     @property
     def attribution(self) -> str:
@@ -102,6 +105,7 @@ class Stack:
             missions=self.missions[:count],
             probabilities=self.probabilities[:count],
             class_id=self.class_id[:count],
+            colors=None if self.colors is None else self.colors[:count],
         )
 
 
@@ -263,6 +267,8 @@ def _lay(
     shape = (len(days), grid.rows, grid.cols)
     class_id = np.full(shape, NODATA, dtype=np.uint8)
     probabilities = np.zeros((*shape, len(first.legend)), dtype=np.uint8)
+    colored = any(item.landcover.colors is not None for item in maps)
+    colors = np.zeros((*shape, len(COLORS)), dtype=np.uint8) if colored else None
     place, clearest = -1, np.empty(0)
     for item, offset in zip(maps, offsets, strict=True):
         if days.index(item.day) != place:  # maps come in order of dates
@@ -278,6 +284,8 @@ def _lay(
         probabilities[target] = np.where(
             seen, item.landcover.probabilities[mine], probabilities[target][0]
         )
+        if colors is not None and item.landcover.colors is not None:
+            colors[target] = np.where(seen, item.landcover.colors[mine], colors[target][0])
     named = [[m.landcover.provenance for m in maps if m.day == day] for day in days]
     return Stack(
         grid=grid,
@@ -291,6 +299,7 @@ def _lay(
         probabilities=probabilities,
         class_id=class_id,
         mismatches=mismatches,
+        colors=colors,
     )
 
 
@@ -348,8 +357,11 @@ def resample_map(landcover: LandCoverMap, grid: Grid) -> LandCoverMap:
             ("mask_reason", 0),
         )
     }
-    probabilities = np.where(inside[:, :, None], landcover.probabilities[rows, cols], 0)
-    return replace(landcover, grid=grid, probabilities=probabilities.astype(np.uint8), **planes)
+    for name in ("probabilities", "colors"):
+        values = getattr(landcover, name)
+        if values is not None:
+            planes[name] = np.where(inside[:, :, None], values[rows, cols], np.uint8(0))
+    return replace(landcover, grid=grid, **planes)
 
 
 def date_map(landcover: LandCoverMap, *, day: date | None = None, file_name: str = "") -> DatedMap:

@@ -16,7 +16,7 @@ import geoclass
 from geoclass.contract import Contract
 from geoclass.errors import OutputError, SettingsError
 from geoclass.grid import Grid
-from geoclass.landcover import FULL_SCALE, STATUS_NAMES, LandCoverMap, Provenance
+from geoclass.landcover import COLORS, FULL_SCALE, STATUS_NAMES, LandCoverMap, Provenance
 from geoclass.legend import NODATA
 from geoclass.machine import find_memory_bytes
 from geoclass.monitor.align import DatedMap, LeftOut, Stack, as_dated, stack_maps
@@ -25,7 +25,7 @@ from geoclass.monitor.layers import build_layers
 from geoclass.monitor.settings import AlignSettings, MonitorSettings, PairRate, SeriesSettings
 from geoclass.monitor.usable import sift_maps
 from geoclass.outside import DAMAGE, parse_json
-from geoclass.products.blobs import read_blobs
+from geoclass.products.blobs import pack_colors, read_blobs, unpack_colors
 from geoclass.products.layers import read_layer_items, write_csv, write_layers
 
 SCHEMA_VERSION = 1
@@ -166,6 +166,7 @@ def _unstack(stack: Stack) -> list[DatedMap]:
             probabilities=stack.probabilities[number],
             valid_share=np.zeros_like(codes),
             mask_reason=np.zeros_like(codes),
+            colors=None if stack.colors is None else stack.colors[number],
         )
         maps.append(DatedMap(day=day, landcover=landcover))
     return maps
@@ -192,6 +193,7 @@ def describe_stack(stack: Stack) -> dict[str, Any]:
         "left_out": [
             {**asdict(item), "day": item.day and str(item.day)} for item in stack.left_out
         ],
+        "colored": stack.colors is not None,
     }
 
 
@@ -201,6 +203,9 @@ def collect_arrays(stack: Stack) -> dict[str, np.ndarray]:
     for number, day in enumerate(stack.dates):
         arrays[f"class_id {day}"] = stack.class_id[number]
         arrays[f"probabilities {day}"] = stack.probabilities[number]
+        if stack.colors is not None:
+            packed = pack_colors(stack.colors[number])
+            arrays[f"colors {day}"] = np.ascontiguousarray(packed.transpose(2, 0, 1))
     return arrays
 
 
@@ -240,21 +245,26 @@ def read_stack(path: Path, described: Mapping[str, Any]) -> Stack:
     grid = Grid.from_json(described["grid"])
     contract = Contract.from_json(described["contract"])
 
-    def stored(kind: str, *more: int) -> np.ndarray:
-        shape = (grid.rows, grid.cols, *more)
+    cells = (grid.rows, grid.cols)
+
+    def stored(kind: str, *shape: int) -> np.ndarray:
         sizes = {f"{kind} {day}": math.prod(shape) for day in described["dates"]}
         return np.stack(list(read_blobs(path, sizes).values())).reshape(-1, *shape)
 
     counts = {len(described[name]) for name in ("dates", "scenes", "fingerprints")}
     if counts != {len(set(described["dates"]))} or 0 in counts:
         raise ValueError("dates, scenes and fingerprints must be equally many, each date once")
-    cells = grid.rows * grid.cols * len(described["dates"])
-    if cells * (1 + 2 * len(contract.legend)) > find_memory_bytes():
-        raise ValueError(f"it is of {cells} cells of all dates, more than the memory here holds")
-    probabilities, class_id = stored("probabilities", len(contract.legend)), stored("class_id")
+    number = grid.rows * grid.cols * len(described["dates"])
+    if number * (1 + 2 * len(contract.legend)) > find_memory_bytes():
+        raise ValueError(f"it is of {number} cells of all dates, more than the memory here holds")
+    probabilities = stored("probabilities", *cells, len(contract.legend))
+    class_id = stored("class_id", *cells)
     known = np.isin(np.arange(256), (*contract.legend.ids, *STATUS_NAMES))
     if not known[class_id].all() or probabilities.max() > FULL_SCALE:
         raise ValueError("its classes or probabilities hold numbers that mean nothing")
+    colors = None
+    if described.get("colored"):  # files of old have none
+        colors = unpack_colors(stored("colors", len(COLORS), *cells).transpose(0, 2, 3, 1))
     return Stack(
         grid=grid,
         contract=contract,
@@ -268,6 +278,7 @@ def read_stack(path: Path, described: Mapping[str, Any]) -> Stack:
         class_id=class_id,
         mismatches=tuple(described["mismatches"]),
         left_out=tuple(map(_parse_left_out, described.get("left_out", ()))),
+        colors=colors,
     )
 
 

@@ -6,7 +6,7 @@ has the same number and the same history whether its dates came one by one or al
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from functools import cached_property
@@ -15,7 +15,7 @@ from typing import Literal
 import numpy as np
 
 from geoclass.errors import SettingsError
-from geoclass.landcover import FULL_SCALE, LandCoverMap
+from geoclass.landcover import LandCoverMap
 from geoclass.monitor.alerts import (
     LEVELS,
     CellLosses,
@@ -24,15 +24,20 @@ from geoclass.monitor.alerts import (
     find_losses,
     group_losses,
     most_common,
+    share_felled,
 )
 from geoclass.monitor.align import DatedMap, LeftOut, Stack, as_dated, stack_maps
-from geoclass.monitor.markov import Belief, Smoothed, check_groups, form_belief, smooth_cells
+from geoclass.monitor.evidence import Evidence, weigh_evidence
+from geoclass.monitor.markov import (
+    FOREST,
+    Belief,
+    Smoothed,
+    check_groups,
+    form_belief,
+    smooth_cells,
+)
 from geoclass.monitor.settings import MonitorSettings
 from geoclass.monitor.usable import check_dates, sift_maps
-
-MAYBE_THERE = 0.1
-MAYBE_GONE = 0.4
-"""A cell is looked at more closely if its group once had and once lacked such a probability."""
 
 Step = Literal["issued", "raised", "lowered", "resized", "merged", "withdrawn"]
 
@@ -57,7 +62,7 @@ class Alert:
     """Observations that show another group: of the median cell."""
     level: Level
     area_ha: float
-    """Of the cells; see `smallest_clearing` for what is not seen."""
+    """Of what was lost: of cells at its edge a part, as their brightness tells."""
     losses: CellLosses
     """The cells."""
 
@@ -79,6 +84,7 @@ class HistoryRow:
 def follow_alerts(
     stack: Stack,
     belief: Belief,
+    evidence: Mapping[str, Evidence],
     settings: MonitorSettings,
     area_ha: np.ndarray,
     on_date: Callable[[date], object] = lambda _: None,
@@ -92,7 +98,8 @@ def follow_alerts(
     history: list[HistoryRow] = []
     for count in range(2, len(stack.dates) + 1):
         known = stack.until(count)
-        found = find_events(known, belief, settings, area_ha)
+        said = {group: whole.until(count) for group, whole in evidence.items()}
+        found = find_events(known, belief, said, settings, area_ha)
         news, rows = match_alerts(alerts, retired, found, known.dates[-1])
         kept = {alert.alert_id for alert in news}
         retired = [a for a in (*alerts, *retired) if a.alert_id not in kept]
@@ -103,43 +110,31 @@ def follow_alerts(
 
 
 def find_events(
-    stack: Stack, belief: Belief, settings: MonitorSettings, area_ha: np.ndarray
+    stack: Stack,
+    belief: Belief,
+    evidence: Mapping[str, Evidence],
+    settings: MonitorSettings,
+    area_ha: np.ndarray,
 ) -> list[Alert]:
     """The losses that all dates of the stack tell of, as alerts without a number (0)."""
     found = []
-    for group in settings.watch:
-        cells = _find_candidates(stack, group)
-        if not len(cells):
-            continue
-        smoothed = smooth_cells(stack, belief, cells, area_ha[cells])
-        losses = find_losses(stack, belief, cells, smoothed, group)
-        losses = losses.take(losses.probability >= settings.min_probability)
+    for group, said in evidence.items():
+        losses = find_losses(stack, belief, group, said, settings.min_probability)
         if not len(losses):
             continue
         events = group_losses(losses, stack.grid.cols)
         order = np.argsort(events, kind="stable")
         for rows in np.split(order, np.flatnonzero(np.diff(events[order])) + 1):
             alert = _describe(losses.take(rows), group, stack, belief, area_ha)
-            if alert.area_ha >= settings.min_area_ha:
+            if area_ha[alert.losses.cell].sum() >= settings.min_area_ha:
                 found.append(alert)
     return found
-
-
-def _find_candidates(stack: Stack, group: str) -> np.ndarray:
-    """int64 (n,): cells that may have lost the group; the others' paths cannot leave it."""
-    classes = [c.class_id for c in stack.contract.legend.classes if c.group == group]
-    dates = len(stack.dates)
-    share = stack.probabilities[..., classes].sum(axis=-1, dtype=np.uint16).reshape(dates, -1)
-    observed = stack.observed.reshape(dates, -1)
-    there = (observed & (share >= MAYBE_THERE * FULL_SCALE)).any(axis=0)
-    gone = (observed & (share <= (1 - MAYBE_GONE) * FULL_SCALE)).any(axis=0)
-    return np.flatnonzero(there & gone)
 
 
 def _describe(
     losses: CellLosses, group: str, stack: Stack, belief: Belief, area_ha: np.ndarray
 ) -> Alert:
-    covered = area_ha[losses.cell]
+    covered = area_ha[losses.cell] * share_felled(losses)
     return Alert(
         alert_id=0,
         group=group,
@@ -148,7 +143,7 @@ def _describe(
         became=most_common(losses.became, covered, belief.names),
         probability=float(np.average(losses.probability, weights=covered)),
         confirmations=int(np.median(losses.confirmations)),
-        level=choose_level(losses.level, covered),
+        level=choose_level(losses.find_levels(stack.dates), covered),
         area_ha=float(covered.sum()),
         losses=losses,
     )
@@ -293,10 +288,12 @@ def monitor_stack(
     check_dates(stack)
     check_groups(settings.watch, stack.contract.legend)
     belief = form_belief(stack.contract, settings.series)
+    evidence = {group: weigh_evidence(stack, belief, group) for group in settings.watch}
     area_ha = stack.grid.areas_ha().ravel()
     cells = np.flatnonzero(stack.observed.any(axis=0))
-    smoothed = smooth_cells(stack, belief, cells, area_ha[cells])
-    alerts, history = follow_alerts(stack, belief, settings, area_ha, on_date)
+    forest = evidence.get(FOREST) if stack.colors is not None else None
+    smoothed = smooth_cells(stack, belief, cells, area_ha[cells], forest and forest.ratio)
+    alerts, history = follow_alerts(stack, belief, evidence, settings, area_ha, on_date)
     return Monitoring(
         stack=stack,
         settings=settings,

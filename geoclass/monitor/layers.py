@@ -248,7 +248,7 @@ def code_alerts(result: Monitoring) -> np.ndarray:
     for alert in result.alerts:
         losses = alert.losses
         since = np.clip(days[losses.first_gone], 0, 9999)
-        own = (digits[losses.level] * 10_000 + since).astype(np.uint16)
+        own = (digits[losses.find_levels(result.stack.dates)] * 10_000 + since).astype(np.uint16)
         later = own % 10_000 >= codes[losses.cell] % 10_000
         codes[losses.cell[later]] = own[later]
     return codes.reshape(result.stack.grid.rows, result.stack.grid.cols)

@@ -24,6 +24,12 @@ from geoclass.monitor.align import Stack
 from geoclass.monitor.settings import PairRate, SeriesSettings
 
 DAYS_A_YEAR = 365.25
+LEAST_DAYS = 30
+"""Dates closer together change as often as if they were so far apart: a loss must have a chance
+to be believed in when it is first seen."""
+
+FOREST = "forest"
+"""The group whose loss colours are evidence of."""
 
 ONE_OF_EACH = 1.0
 """Added to each count of the confusion matrix: what was not seen once may still happen."""
@@ -58,7 +64,7 @@ class Belief:
 
         The matrix exponential of the rates times the years between.
         """
-        years = (end - start).days / DAYS_A_YEAR
+        years = max((end - start).days, LEAST_DAYS) / DAYS_A_YEAR
         matrix: np.ndarray = expm(self.rates * years)
         return matrix
 
@@ -168,8 +174,18 @@ class Smoothed:
     """float64 (dates - 1, states, states): hectares expected to turn from row to column."""
 
 
-def smooth_cells(stack: Stack, belief: Belief, cells: np.ndarray, area_ha: np.ndarray) -> Smoothed:
-    """Smooth some cells, int (n,) into the flat grid; `area_ha` is float (n,)."""
+def smooth_cells(
+    stack: Stack,
+    belief: Belief,
+    cells: np.ndarray,
+    area_ha: np.ndarray,
+    forest_gone: np.ndarray | None = None,
+) -> Smoothed:
+    """Smooth some cells, int (n,) into the flat grid; `area_ha` is float (n,).
+
+    `forest_gone`, float16 (dates, rows · cols), are log likelihood ratios that tell forest from
+    the rest better than the classes do.
+    """
     dates, states, n = len(stack.dates), len(belief.names), len(cells)
     flat = stack.probabilities.reshape(dates, -1, stack.probabilities.shape[-1])
     observed = stack.observed.reshape(dates, -1)
@@ -182,6 +198,8 @@ def smooth_cells(stack: Stack, belief: Belief, cells: np.ndarray, area_ha: np.nd
         span = slice(start, min(start + CHUNK_CELLS, n))
         chosen = cells[span]
         likelihood = find_likelihoods(flat[:, chosen], observed[:, chosen], stack.dates, belief)
+        if forest_gone is not None:
+            take_evidence(likelihood, forest_gone[:, chosen], belief.inside(FOREST))
         path[:, span] = find_paths(likelihood, steps, prior)
         posterior[:, :, span], flows = find_posteriors(likelihood, steps, prior, area_ha[span])
         return flows
@@ -216,6 +234,18 @@ def find_likelihoods(
         np.copyto(likelihood[t], np.maximum(seen, TINY), where=observed[t])
     _discount_repeats(likelihood, observed, days, belief.error_days)
     return likelihood
+
+
+def take_evidence(likelihood: np.ndarray, loss: np.ndarray, forest: np.ndarray) -> None:
+    """Let log likelihood ratios, (dates, cells), tell forest from the rest, in place.
+
+    What the classes say stays as it is among the states of forest, bool (states,), and among the
+    others.
+    """
+    for t, ratio in enumerate(loss):
+        for inside, share in ((forest, -0.5), (~forest, 0.5)):
+            best = likelihood[t, inside].max(axis=0)
+            likelihood[t, inside] *= np.exp(share * ratio.astype(np.float32)) / best
 
 
 def _discount_repeats(

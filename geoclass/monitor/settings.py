@@ -83,8 +83,8 @@ class MonitorSettings:
 
     watch: tuple[str, ...] = ("forest",)
     """Groups whose losses are reported."""
-    min_area_ha: float = 0.0
-    """Events below it are left out."""
+    min_area_ha: float = 0.5
+    """Events whose cells cover less are left out."""
     min_probability: float = 0.4
     """An alert below it is left out."""
     series: SeriesSettings = SeriesSettings()

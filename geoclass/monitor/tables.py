@@ -14,9 +14,6 @@ from geoclass.grid import Grid
 from geoclass.monitor.history import Monitoring
 from geoclass.products.layers import read_polygons
 
-INTERVAL_SD = 1.96
-"""Standard deviations on both sides that hold 95 %."""
-
 LEAST_FLOW_HA = 0.005
 """Transitions that would be printed as 0.00 ha are left out."""
 
@@ -61,14 +58,14 @@ def find_periods(result: Monitoring) -> Periods:
 
 
 def sum_areas(result: Monitoring, weights: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Hectares of each group at each date, expected from the posteriors, with 95 % intervals.
+    """Hectares of each group at each date, expected from the posteriors.
 
     `weights` gives, by name of a zone, the share of each cell (rows · cols,) that lies in it.
-    The intervals hold what the posteriors do not know of single cells, taken as independent;
-    errors common to many cells are not in them.
+    There are no intervals: errors that many cells share outweigh those of single cells, and only
+    a sample of labelled cells tells them.
     """
     groups = list(dict.fromkeys(result.belief.groups))
-    rows: list[tuple[str, str, str, float, float, float, float]] = []
+    rows: list[tuple[str, str, str, float, float]] = []
     for zone, share in weights.items():
         area = (result.area_ha * share)[result.cells]
         total = area.sum()
@@ -78,19 +75,15 @@ def sum_areas(result: Monitoring, weights: Mapping[str, np.ndarray]) -> dict[str
                 p = result.smoothed.posterior[t][inside].astype(np.float32).sum(axis=0)
                 p = np.clip(p, 0, 1).astype(float)
                 expected = float(area @ p)
-                margin = INTERVAL_SD * float(np.sqrt(area**2 @ (p * (1 - p))))
-                low, high = max(0.0, expected - margin), min(float(total), expected + margin)
                 part = expected / total if total else 0.0
-                rows.append((zone, day.isoformat(), group, expected, part, low, high))
-    columns = list(zip(*rows, strict=True)) if rows else [()] * 7
+                rows.append((zone, day.isoformat(), group, expected, part))
+    columns = list(zip(*rows, strict=True)) if rows else [()] * 5
     return {
         "zone": np.array(columns[0], dtype=object),
         "date": np.array(columns[1], dtype="datetime64[D]"),
         "group": np.array(columns[2], dtype=object),
         "area_ha": np.array(columns[3]).round(2),
         "share": np.array(columns[4]).round(6),
-        "low_ha": np.array(columns[5]).round(2),
-        "high_ha": np.array(columns[6]).round(2),
     }
 
 
@@ -110,24 +103,6 @@ def list_transitions(result: Monitoring) -> dict[str, np.ndarray]:
         "to_group": groups[new],
         "area_ha": flows[step, old, new].round(2),
     }
-
-
-def smallest_clearing(result: Monitoring) -> tuple[float, float]:
-    """Hectares of a square clearing: seen where it lies best, and seen wherever it lies.
-
-    A label turns when about half of the tile that the network looks at has turned. The best
-    clearing is that half; the other one must fill half of a tile whose middle is as far away
-    as half a cell in rows and in columns.
-    """
-    grid = result.stack.grid
-    gsd = float(np.sqrt(abs(result.area_ha.max()) * 1e4)) / grid.stride
-    tile, cell = grid.tile_size * gsd, grid.stride * gsd
-    half = tile * np.sqrt(0.5)
-    best = half
-    # Overlap along an axis with the middles half a cell apart: (side + tile − cell) / 2, at most
-    # the side itself.
-    anywhere = max(half, 2 * half - tile + cell)
-    return best**2 / 1e4, anywhere**2 / 1e4
 
 
 BLOCK = 32

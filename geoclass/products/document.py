@@ -35,6 +35,8 @@ class Document:
     """The map's, and its detail's where it has one."""
     contract: Contract
     provenance: Provenance
+    colored: tuple[bool, ...]
+    """Of each grid: whether colours of its cells are kept."""
 
     def check_size(self) -> None:
         """ValueError for a map that this machine's memory does not hold."""
@@ -61,6 +63,7 @@ def describe_map(landcover: LandCoverMap, settings: FileSettings = AS_USUAL) -> 
         "schema_version": SCHEMA_VERSION,
         "grid": landcover.grid.to_json(),
         "detail_stride": landcover.detail.grid.stride if landcover.detail else None,
+        "colored": [level.colors is not None for level in landcover.levels],
         "contract": landcover.contract.to_json(),
         "provenance": provenance.to_json(),
     }
@@ -114,9 +117,11 @@ def parse_document(path: str, items: Mapping[str, str] | None) -> Document:
                 f"{SCHEMA_VERSION}: update geoclass"
             )
         grid, stride = Grid.from_json(whole["grid"]), whole.get("detail_stride")
+        grids = (grid,) if stride is None else (grid, replace(grid, stride=stride))
         document = Document(
             version=version,
-            grids=(grid,) if stride is None else (grid, replace(grid, stride=stride)),
+            grids=grids,
+            colored=tuple(whole.get("colored", [False] * len(grids))),
             contract=Contract.from_json(whole["contract"]),
             provenance=Provenance.from_json(whole["provenance"]),
         )

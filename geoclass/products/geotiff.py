@@ -3,9 +3,9 @@
 The cells are the finest that the map has. Band 1 is the class, band 2 the confidence in percent,
 for people and other programs; where the map has a detail, bands 3 and 4 are those of the tile.
 Then come, so that the map can be read back, the likeliest class, the valid share and the class
-probabilities, both in 1/250, and last why a cell is masked. 255 is nodata in all bands. What was
-seen of tiles is kept whole as a metadata item: as bands it would take longer to write than all
-others.
+probabilities, both in 1/250, the colours of fine cells, and last why a cell is masked. 255 is
+nodata in all bands. What was seen of tiles is kept whole as a metadata item: as bands it would take
+longer to write than all others.
 
 What a TIFF of many bands cannot hold stands beside it: names, colours and attribute table in
 `.aux.xml`, which GDAL reads, and the style in `.qml`, which QGIS reads.
@@ -32,7 +32,7 @@ from rasterio.errors import NotGeoreferencedWarning, RasterioError
 
 from geoclass.errors import OutputError
 from geoclass.grid import Grid
-from geoclass.landcover import FULL_SCALE, LandCoverMap
+from geoclass.landcover import COLORS, FULL_SCALE, LandCoverMap
 from geoclass.legend import NODATA, STATUS_STYLES, Legend
 from geoclass.products.blobs import deflate, inflate
 from geoclass.products.document import PLANES, Document, describe_map, parse_document, summarise_map
@@ -203,6 +203,7 @@ def name_bands(landcover: LandCoverMap) -> dict[str, bool]:
         "best_class": True,
         "valid_share_per_250": False,
         **{f"p_{name}_per_250": False for name in landcover.legend.names},
+        **({} if landcover.finest.colors is None else dict.fromkeys(COLORS, False)),
         "mask_reason": True,
     }
 
@@ -229,6 +230,9 @@ def read_geotiff(path: Path) -> LandCoverMap:
         # Maps of schema version 1 end with the probabilities.
         "mask_reason": bands[-1] if len(bands) > 3 + classes else np.zeros_like(bands[0]),
     }
+    if document.colored[-1]:
+        colors = bands[3 + classes : 3 + classes + len(COLORS)]
+        arrays["colors"] = np.ascontiguousarray(colors.transpose(1, 2, 0))
     return document.build([*tiles, arrays])
 
 
@@ -260,6 +264,7 @@ def _list_bands(landcover: LandCoverMap) -> list[Band]:
         finest.best_class,
         finest.valid_share,
         *finest.probabilities.transpose(2, 0, 1),
+        *(() if finest.colors is None else finest.colors.transpose(2, 0, 1)),
         finest.mask_reason,
     )
     return [

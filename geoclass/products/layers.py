@@ -16,9 +16,9 @@ from pyogrio.errors import DataLayerError, DataSourceError
 
 from geoclass.errors import OutputError
 from geoclass.grid import Grid
-from geoclass.landcover import LandCoverMap
+from geoclass.landcover import COLORS, LandCoverMap
 from geoclass.outside import vector_name
-from geoclass.products.blobs import read_blobs, write_blobs
+from geoclass.products.blobs import pack_colors, read_blobs, unpack_colors, write_blobs
 from geoclass.products.document import (
     PLANES,
     Document,
@@ -124,15 +124,16 @@ def read_geopackage(path: Path) -> LandCoverMap:
     if document.version < 3:
         return document.build([_read_cells(path, document)])
     classes = len(document.contract.legend)
+    levels = list(zip(_PREFIXES, document.grids, document.colored, strict=False))
     sizes = {
         f"{prefix}{name}": grid.rows * grid.cols
-        for prefix, grid in zip(_PREFIXES, document.grids, strict=False)
-        for name in (*PLANES, *_name_probabilities(classes))
+        for prefix, grid, colored in levels
+        for name in (*PLANES, *_name_probabilities(classes), *(COLORS if colored else ()))
     }
     arrays = read_blobs(path, sizes)
     landcover = document.build(
-        _shape_arrays(arrays, prefix, grid, classes)
-        for prefix, grid in zip(_PREFIXES, document.grids, strict=False)
+        _shape_arrays(arrays, prefix, grid, classes, colored=colored)
+        for prefix, grid, colored in levels
     )
     return apply_edits(path, landcover)
 
@@ -160,16 +161,19 @@ def _name_probabilities(classes: int) -> list[str]:
 
 def _list_arrays(landcover: LandCoverMap) -> Iterator[tuple[str, np.ndarray]]:
     """Of both levels, uint8 (rows, cols) by name; a class's probabilities lie together."""
-    for prefix, level in zip(_PREFIXES, (landcover, landcover.detail), strict=True):
-        if level is not None:
-            for name in PLANES:
-                yield f"{prefix}{name}", getattr(level, name)
-            for k, name in enumerate(_name_probabilities(len(level.legend))):
-                yield f"{prefix}{name}", level.probabilities[:, :, k]
+    for prefix, level in zip(_PREFIXES, landcover.levels, strict=False):
+        for name in PLANES:
+            yield f"{prefix}{name}", getattr(level, name)
+        for k, name in enumerate(_name_probabilities(len(level.legend))):
+            yield f"{prefix}{name}", level.probabilities[:, :, k]
+        if level.colors is not None:
+            packed = pack_colors(level.colors)
+            for k, name in enumerate(COLORS):
+                yield f"{prefix}{name}", packed[:, :, k]
 
 
 def _shape_arrays(
-    arrays: dict[str, np.ndarray], prefix: str, grid: Grid, classes: int
+    arrays: dict[str, np.ndarray], prefix: str, grid: Grid, classes: int, *, colored: bool
 ) -> dict[str, np.ndarray]:
     """Those of one level, as its map wants them; they are taken out of `arrays`."""
     shape = (grid.rows, grid.cols)
@@ -177,7 +181,11 @@ def _shape_arrays(
     probabilities = np.empty((*shape, classes), dtype=np.uint8)
     for k, name in enumerate(_name_probabilities(classes)):
         probabilities[:, :, k] = arrays.pop(f"{prefix}{name}").reshape(shape)
-    return {**planes, "probabilities": probabilities}
+    whole = {**planes, "probabilities": probabilities}
+    if colored:
+        packed = [arrays.pop(f"{prefix}{name}").reshape(shape) for name in COLORS]
+        whole["colors"] = unpack_colors(np.stack(packed, axis=-1))
+    return whole
 
 
 def _read_cells(path: Path, document: Document) -> dict[str, np.ndarray]:

@@ -104,15 +104,13 @@ class TestMonitor:
             "--chart", tmp_path / "areas.png", "--alerts", tmp_path / "alerts.tif",
             "--zones", zones,
         ).output  # fmt: skip
-        assert "clearings   seen from about 20 ha" in out
-        assert "wherever they lie from 82 ha" in out
         assert "forest    high     2016-06-01  2017-06-01" in out
         with rasterio.open(tmp_path / "alerts.tif") as file:
             assert file.read(1).tolist() == [[30883, 0, 0]]
         with Image.open(tmp_path / "areas.png") as chart:
             assert chart.width > chart.height
         areas = (tmp_path / "t" / "areas.csv").read_text()
-        assert areas.startswith("zone,date,group,area_ha,share,low_ha,high_ha\n")
+        assert areas.startswith("zone,date,group,area_ha,share\n")
         assert "west,2018-06-01,forest" in areas
         assert (tmp_path / "t" / "transitions.csv").exists()
         alerts = pyogrio.read_dataframe(tmp_path / "m.gpkg", layer="alerts")

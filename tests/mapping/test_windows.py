@@ -203,6 +203,27 @@ def test_missing_pixels_are_looked_at_cell_by_cell(
     assert (detail.probabilities[detail.class_id == NODATA] == 0).all()
 
 
+@pytest.mark.parametrize("stride", [4, 8])
+def test_colours_are_those_of_the_valid_pixels(
+    make_scene: Make, surveyor: FakeSurveyor, stride: int
+) -> None:
+    """Means, and means of the darkest quarter of each band, to the nearest whole number."""
+    noise = np.random.default_rng(0).integers(20, 200, (3, 128, 128)).astype(np.uint8)
+    noise[:, :4, :3] = 0  # a quarter of the first cell is there
+    noise[:, 4:8, :2] = 0  # half of the next
+    landcover = map_file(make_scene(noise), surveyor, detail=stride)
+    assert landcover.colors is None
+    colors = landcover.finest.colors
+    assert colors is not None
+    for row, col in ((0, 0), (1, 0), (5, 9), (15, 15)):
+        pixels = noise[:, row * stride : (row + 1) * stride, col * stride : (col + 1) * stride]
+        valid = pixels[:, pixels[0] > 0]
+        seen = valid.shape[1] >= stride**2 / 2
+        quarter = np.sort(valid, axis=1)[:, : valid.shape[1] // 4]
+        expected = np.rint([*valid.mean(axis=1), *quarter.mean(axis=1)]) if seen else np.zeros(6)
+        np.testing.assert_array_equal(colors[row, col], expected)
+
+
 def test_narrow_edge_cell_beside_a_hole_is_nodata_as_a_tile(
     make_scene: Make, surveyor: FakeSurveyor
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from datetime import date
 
 import numpy as np
@@ -73,15 +74,8 @@ def test_neighbours_of_one_time_are_one_event_and_others_are_not() -> None:
 def test_touching_at_a_corner_is_touching_but_not_across_the_edge() -> None:
     def losses(*cells: int) -> CellLosses:
         n = len(cells)
-        same = {"last_seen": np.zeros(n, int), "first_gone": np.ones(n, int)}
-        return CellLosses(
-            cell=np.array(cells),
-            became=np.zeros(n, np.uint8),
-            probability=np.ones(n),
-            confirmations=np.ones(n, int),
-            contradictions=np.zeros(n, int),
-            **same,
-        )
+        same = dict.fromkeys((f.name for f in fields(CellLosses)), np.ones(n, int))
+        return CellLosses(**{**same, "cell": np.array(cells), "last_seen": np.zeros(n, int)})
 
     assert group_losses(losses(0, 5), cols=4).tolist() == [0, 0]
     assert group_losses(losses(3, 4), cols=4).tolist() == [0, 1]

@@ -15,7 +15,6 @@ from geoclass.monitor.layers import build_alerts
 from geoclass.monitor.tables import (
     find_periods,
     list_transitions,
-    smallest_clearing,
     sum_areas,
     weigh_zones,
 )
@@ -80,16 +79,6 @@ def test_areas_add_up_and_transitions_tell_the_loss() -> None:
     areas = sum_areas(result, {"all": np.ones(2)})
     totals = areas["area_ha"].reshape(5, -1).sum(axis=1)
     np.testing.assert_allclose(totals, 2 * 40.96, atol=0.1)
-    assert (areas["low_ha"] <= areas["area_ha"]).all()
-    assert (areas["area_ha"] <= areas["high_ha"]).all()
     table = list_transitions(result)
     lost = (table["from_class"] == "Forest") & (table["to_class"] == "AnnualCrop")
     assert table["area_ha"][lost].sum() == pytest.approx(40.96, rel=0.05)
-
-
-def test_the_smallest_clearing_depends_on_tile_and_stride() -> None:
-    result = monitor_maps(yearly([[F]], [[F]], [[F]]))
-    best, anywhere = smallest_clearing(result)
-    assert best == pytest.approx(20.48, abs=0.01)
-    # A square of 905 m covers half of some tile of 640 m, wherever it lies: √2·640 − 640 + 640.
-    assert anywhere == pytest.approx(81.92, abs=0.01)

@@ -49,6 +49,18 @@ def test_map_with_a_detail_is_read_back_whole(tmp_path: Path, name: str, stride:
 
 
 @pytest.mark.parametrize("name", FORMATS)
+def test_colours_of_cells_are_read_back(tmp_path: Path, name: str) -> None:
+    """All of them, light and dark, of a detail and of a map of fine cells alone."""
+    detailed = make_detailed(3, 5)
+    shape = (*detailed.finest.class_id.shape, 6)
+    colors = np.random.default_rng(0).integers(0, 256, shape).astype(np.uint8)
+    fine = replace(detailed.finest, colors=colors)
+    for landcover in (replace(detailed, detail=fine), fine):
+        write_map(landcover, tmp_path / name)
+        assert_equal_maps(read_map(tmp_path / name), landcover)
+
+
+@pytest.mark.parametrize("name", FORMATS)
 def test_map_of_one_cell_and_map_of_nodata(tmp_path: Path, name: str) -> None:
     one = make_landcover(1, 3)
     write_map(one, tmp_path / name)

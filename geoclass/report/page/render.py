@@ -52,10 +52,9 @@ class Bar:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Line:
-    """A curve, with the band of its interval."""
+    """A curve."""
 
     points: str
-    band: str
     dots: tuple[tuple[float, float], ...]
     highest: float
     """Hectares at the top."""
@@ -85,7 +84,7 @@ def draw_histogram(shares: tuple[float, ...]) -> tuple[Bar, ...]:
 def draw_curve(curve: Curve) -> Line:
     """From zero hectares at the bottom to the highest at the top."""
     first, last = curve.days[0].toordinal(), curve.days[-1].toordinal()
-    highest = max(*curve.area_ha, *curve.high_ha, 1e-9)
+    highest = max(*curve.area_ha, 1e-9)
 
     def locate(i: int, area_ha: float) -> tuple[float, float]:
         across = (curve.days[i].toordinal() - first) / max(1, last - first)
@@ -95,15 +94,8 @@ def draw_curve(curve: Curve) -> Line:
         )
 
     dots = tuple(locate(i, area) for i, area in enumerate(curve.area_ha))
-    upper = [locate(i, area) for i, area in enumerate(curve.high_ha)]
-    lower = [locate(i, area) for i, area in enumerate(curve.low_ha)]
-    return Line(
-        points=_join(dots), band=_join([*upper, *reversed(lower)]), dots=dots, highest=highest
-    )
-
-
-def _join(points: list[tuple[float, float]] | tuple[tuple[float, float], ...]) -> str:
-    return " ".join(f"{x:g},{y:g}" for x, y in points)
+    points = " ".join(f"{x:g},{y:g}" for x, y in dots)
+    return Line(points=points, dots=dots, highest=highest)
 
 
 ASSETS = resources.files("geoclass.report.page") / "assets"

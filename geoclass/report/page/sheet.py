@@ -160,9 +160,6 @@ class Curve:
     color: str
     days: tuple[date, ...]
     area_ha: tuple[float, ...]
-    low_ha: tuple[float, ...] = ()
-    """Empty where there is no interval."""
-    high_ha: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

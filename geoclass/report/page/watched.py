@@ -14,7 +14,7 @@ from geoclass.monitor.align import Stack
 from geoclass.monitor.change import CHANGED, Change, compare_areas
 from geoclass.monitor.history import Monitoring
 from geoclass.monitor.layers import LEVEL_COLORS, outline, state_categories
-from geoclass.monitor.tables import smallest_clearing, sum_areas
+from geoclass.monitor.tables import sum_areas
 from geoclass.report.page.maps import (
     as_percent,
     bin_confidence,
@@ -100,7 +100,6 @@ def build_monitor_sheet(
             seen=stack.class_id[number],
         )
         steps.append(_build_step(stack, number, pictures, labels))
-    best_ha, anywhere_ha = smallest_clearing(result)
     watched = ", ".join(result.settings.watch)
     lost_ha = sum(alert.area_ha for alert in result.alerts)
     count = len(result.alerts)
@@ -119,18 +118,12 @@ def build_monitor_sheet(
         matrix=_tabulate_series(result, entries),
         curves=_trace_areas(result, entries),
         curves_note=(
-            "Hectares by group with 95 % intervals of what single cells leave open; errors that "
-            "many cells share are not in them."
+            "Hectares by group, as mapped. For hectares to defend, draw a sample (geoclass "
+            "sample), label it, and let geoclass assess do the sums."
         ),
         facts=_list_facts(stack, command),
         attribution=stack.attribution,
-        findings=(
-            found,
-            (
-                f"Clearings are seen from about {best_ha:.0f} ha where they fill a tile, wherever "
-                f"they lie from {anywhere_ha:.0f} ha."
-            ),
-        ),
+        findings=(found,),
         caveats=(
             (
                 "Classes are smoothed over time: what a single date's map said can be read from "
@@ -188,17 +181,12 @@ def _trace_areas(result: Monitoring, entries: Sequence[Entry]) -> tuple[Curve, .
     curves = []
     for group in dict.fromkeys(result.belief.groups):
         mine = table["group"] == group
-        area, low, high = (
-            tuple(table[name][mine].tolist()) for name in ("area_ha", "low_ha", "high_ha")
-        )
         curves.append(
             Curve(
                 title=name_group(group),
                 color=next(entry.color for entry in entries if entry.group == group),
                 days=result.stack.dates,
-                area_ha=area,
-                low_ha=low,
-                high_ha=high,
+                area_ha=tuple(table["area_ha"][mine].tolist()),
             )
         )
     return tuple(curves)
