@@ -65,12 +65,12 @@ class MapsBox:
     @classmethod
     def around(cls, grid: Grid) -> MapsBox:
         """The rectangle that holds a grid's edges; longitudes may pass 180°."""
-        t = np.linspace(0, 1, EDGE_POINTS)
-        zero, one = np.zeros_like(t), np.ones_like(t)
-        px = np.concatenate([t, t, zero, one]) * grid.width
-        py = np.concatenate([zero, one, t, t]) * grid.height
+        row, col = (np.linspace(0, n, EDGE_POINTS).astype(int) for n in (grid.rows, grid.cols))
+        first, last = np.zeros_like(row), np.ones_like(row)
+        rows = np.concatenate([row, row, first, last * grid.rows])
+        cols = np.concatenate([first, last * grid.cols, col, col])
         to_degrees = pyproj.Transformer.from_crs(grid.crs, WGS84, always_xy=True)
-        lon, lat = to_degrees.transform(*(grid.transform @ (px, py)))
+        lon, lat = to_degrees.transform(*grid.corners(rows, cols).T)
         lon = _bring_near(np.asarray(lon), lon[0])
         box = shapely.box(lon.min(), lat.min(), lon.max(), lat.max())
         return cls(box, float(lon.min() + lon.max()) / 2)
@@ -119,7 +119,7 @@ def _name_plots(
             f"the plots have no column {id_column!r}, but {', '.join(columns) or 'none'}: name one "
             "of these, or none"
         )
-    lower = {name.lower(): name for name in reversed(columns)}
+    lower = {name.lower(): name for name in [*columns][::-1]}
     column = id_column or next((lower[name] for name in ID_COLUMNS if name in lower), None)
     if column is None:
         return [""] * count
@@ -256,8 +256,8 @@ def _draw_circles(shape: shapely.Geometry, radius_m: float | None) -> shapely.Ge
     azimuth = np.linspace(0, 360, CIRCLE_POINTS, endpoint=False)
     circles = []
     for lon, lat in shapely.get_coordinates(shape):
-        x, y, _ = GEOD.fwd(*(np.full(CIRCLE_POINTS, v) for v in (lon, lat)), azimuth,
-                           np.full(CIRCLE_POINTS, radius_m))  # fmt: skip
+        ones = np.ones(CIRCLE_POINTS)
+        x, y, _ = GEOD.fwd(ones * lon, ones * lat, azimuth, ones * radius_m)
         circles.append(shapely.polygons(np.stack([_bring_near(x, lon), y], axis=1)))
     return _keep_polygons(shapely.union_all(circles))
 
