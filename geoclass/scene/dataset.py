@@ -9,7 +9,6 @@ import os
 import time
 import urllib.error
 import urllib.request
-import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,7 +21,7 @@ import pyogrio
 import pyproj
 import rasterio
 from rasterio._err import CPLE_BaseError
-from rasterio.errors import NotGeoreferencedWarning, RasterioError, RasterioIOError
+from rasterio.errors import RasterioError, RasterioIOError
 from rasterio.io import DatasetReader
 from rasterio.vrt import WarpedVRT
 
@@ -148,10 +147,7 @@ def open_dataset(name: str, shown: str | None = None) -> Iterator[DatasetReader]
         _check_online(shown)
     try:
         with rasterio.Env(**gdal_settings(name)):
-            with warnings.catch_warnings():
-                # Said again, as an error, by whoever needs the georeference.
-                warnings.simplefilter("ignore", NotGeoreferencedWarning)
-                dataset = read_within_time(name, lambda: _open_again(name))
+            dataset = read_within_time(name, lambda: _open_again(name))
             with close_unless_hung(dataset):
                 check_whole(name, dataset)
                 yield dataset

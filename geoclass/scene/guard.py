@@ -5,13 +5,14 @@ from __future__ import annotations
 import functools
 import os
 import re
+import warnings
 from pathlib import Path
 from xml.etree.ElementTree import Element, ParseError
 
 import rasterio
 from defusedxml import DefusedXmlException
 from defusedxml.ElementTree import fromstring
-from rasterio.errors import RasterioIOError
+from rasterio.errors import NotGeoreferencedWarning, RasterioIOError
 from rasterio.io import DatasetReader
 
 from geoclass.outside import DRIVERS_VARIABLE, read_file
@@ -60,7 +61,10 @@ def open_name(name: str) -> DatasetReader:
 
     Unlike `rasterio.open`, it takes several drivers; it needs a `rasterio.Env` around it.
     """
-    return DatasetReader(name, driver=list_drivers(name))
+    with warnings.catch_warnings():
+        # Said again, as an error, by whoever needs the georeference.
+        warnings.simplefilter("ignore", NotGeoreferencedWarning)
+        return DatasetReader(name, driver=list_drivers(name))
 
 
 def list_drivers(name: str) -> list[str]:
