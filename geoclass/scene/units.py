@@ -119,10 +119,10 @@ def find_missing(
 
     Raises SceneError where many pixels of the sample hold others, unless `force` is set.
     """
-    if settings.scale is not None:  # whatever the numbers are, a person said what to make of them
+    # Whatever the numbers are, somebody has said what to make of them.
+    if settings.scale is not None or source.facts.radiometry is not None:
         return source, sample
-    is_told = source.facts.radiometry is not None or source.is_true_color
-    if source.dtype == "uint8" and settings.tells_nothing and not is_told:
+    if source.dtype == "uint8" and settings.tells_nothing and not source.is_true_color:
         _check_clipped(source, sample)
     absurd = (np.abs(sample.stored.astype(np.float64)) >= ABSURD).any(axis=0)
     absurd |= (sample.stored == 0).any(axis=0)
