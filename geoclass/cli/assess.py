@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from geoclass.cli import options
+from geoclass.cli import kinds
 
 if TYPE_CHECKING:
     from geoclass.monitor.area import Assessment
 
 
 @click.command("assess")
-@click.argument("sample", metavar="SAMPLE", type=options.MAP)
+@click.argument("sample", metavar="SAMPLE", type=kinds.MAP)
 @click.option("--partial", is_flag=True, help="Ignore samples that have no label.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")
 def command(sample: Path, partial: bool, as_json: bool) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from geoclass.cli import options
+from geoclass.cli import kinds, options
 from geoclass.cli.dated import dated_options, read_dated
 from geoclass.cli.one_map import type_command
 from geoclass.mapping.settings import MapSettings
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
 
 @click.command("change")
-@click.argument("old", type=options.SCENE)
-@click.argument("new", type=options.SCENE)
-@click.option("-o", "--output", type=options.GEOPACKAGE, required=True, help="GeoPackage to write.")
+@click.argument("old", type=kinds.SCENE)
+@click.argument("new", type=kinds.SCENE)
+@click.option("-o", "--output", type=kinds.GEOPACKAGE, required=True, help="GeoPackage to write.")
 @dated_options
 @click.option("--overwrite", is_flag=True, help="Replace the output file.")
 @options.quiet

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from geoclass.cli import options
+from geoclass.cli import kinds
 from geoclass.cli.options import check_pictures
 
 if TYPE_CHECKING:
@@ -18,8 +18,8 @@ LISTED = 10
 
 
 @click.command("dataset")
-@click.argument("data", type=options.FILE)
-@click.option("--sheet", type=options.FILE, help="Draw the first ten tiles per class: .png, .svg …")
+@click.argument("data", type=kinds.FILE)
+@click.option("--sheet", type=kinds.FILE, help="Draw the first ten tiles per class: .png, .svg …")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")
 def command(data: Path, sheet: Path | None, as_json: bool) -> None:
     """Check DATA, a zip or folder of class folders: classes, sizes, problems.

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from geoclass.cli import map_options, options
+from geoclass.cli import kinds, map_options, options
 from geoclass.cli.progress import open_bar
 from geoclass.mapping.settings import MapSettings
 from geoclass.monitor.settings import AlignSettings, PairRate, SeriesSettings
@@ -100,7 +100,7 @@ def dated_options(command: Callable[..., Any]) -> Callable[..., Any]:
     command = options.device(command)
     command = options.gather(command, "mapping", MapSettings, _MAP_OPTIONS)
     command = click.option(
-        "-m", "--model", type=options.FILE, help="Model for scenes.  [default: shipped]"
+        "-m", "--model", type=kinds.FILE, help="Model for scenes.  [default: shipped]"
     )(command)
     command = options.gather(command, "align", AlignSettings, _ALIGN_OPTIONS)
     command = options.gather(command, "series", SeriesSettings, _SERIES_OPTIONS)

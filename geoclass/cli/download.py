@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from geoclass.cli import options
+from geoclass.cli import kinds, options
 from geoclass.cli.progress import open_bar
 
 
@@ -15,7 +15,7 @@ from geoclass.cli.progress import open_bar
 @click.option(
     "-o",
     "--output",
-    type=options.FILE,
+    type=kinds.FILE,
     default=Path(),
     show_default="current folder",
     help="Folder for the download.",

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from geoclass.cli import options
+from geoclass.cli import kinds, options
 from geoclass.cli.options import check_pictures
 
 if TYPE_CHECKING:
@@ -23,8 +23,8 @@ SHOWN_MISTAKES = 48
 
 
 @click.command("evaluate")
-@click.argument("model", type=options.FILE)
-@click.argument("data", type=options.FILE)
+@click.argument("model", type=kinds.FILE)
+@click.argument("data", type=kinds.FILE)
 @click.option(
     "--part",
     type=click.Choice(PARTS),
@@ -33,10 +33,8 @@ SHOWN_MISTAKES = 48
     help="Part of the model's split to score.",
 )
 @options.lists
-@click.option(
-    "--mistakes", type=options.FILE, help="Draw the most confident mistakes: .png, .svg …"
-)
-@click.option("--confusion", type=options.FILE, help="Draw the confusion matrix: .png, .svg …")
+@click.option("--mistakes", type=kinds.FILE, help="Draw the most confident mistakes: .png, .svg …")
+@click.option("--confusion", type=kinds.FILE, help="Draw the confusion matrix: .png, .svg …")
 @click.option(
     "--corrupt", is_flag=True, help="Also score the tiles under a fixed list of corruptions."
 )

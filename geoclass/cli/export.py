@@ -6,12 +6,12 @@ from pathlib import Path
 
 import click
 
-from geoclass.cli import options
+from geoclass.cli import kinds
 
 
 @click.command("export")
-@click.argument("model", type=options.FILE)
-@click.option("-o", "--output", type=options.FILE, required=True, help="Output file: .onnx.")
+@click.argument("model", type=kinds.FILE)
+@click.option("-o", "--output", type=kinds.FILE, required=True, help="Output file: .onnx.")
 @click.option("--overwrite", is_flag=True, help="Replace the output file.")
 def command(model: Path, output: Path, overwrite: bool) -> None:
     """Export MODEL as ONNX and verify its output.

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from geoclass.cli import map_options, options
+from geoclass.cli import kinds, map_options, options
 from geoclass.contract import SHIPPED
 from geoclass.errors import SettingsError
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 @click.command("info")
-@click.argument("what", metavar="MODEL|MAP|SCENE", type=options.SCENE)
+@click.argument("what", metavar="MODEL|MAP|SCENE", type=kinds.SCENE)
 @options.bands
 @map_options.reading
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")

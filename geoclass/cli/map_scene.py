@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from geoclass.cli import map_options, options
+from geoclass.cli import kinds, map_options, options
 from geoclass.cli.map_options import CampaignOptions, campaign_options
 from geoclass.cli.one_map import Order, map_one
 from geoclass.errors import SettingsError
@@ -19,11 +19,11 @@ from geoclass.products.writing import parse_target
 
 
 @click.command("map")
-@click.argument("scenes", metavar="SCENE...", type=options.SCENE, nargs=-1, required=True)
+@click.argument("scenes", metavar="SCENE...", type=kinds.SCENE, nargs=-1, required=True)
 @click.option(
     "-o",
     "--output",
-    type=options.RoleName("output", ".gpkg", ".tif", ".parquet", ".fgb", ".geojson"),
+    type=kinds.RoleName("output", ".gpkg", ".tif", ".parquet", ".fgb", ".geojson"),
     required=True,
     help=(
         "Output map: .gpkg, .tif, .parquet, .fgb or .geojson; "
@@ -32,15 +32,13 @@ from geoclass.products.writing import parse_target
 )
 @map_options.map_format
 @map_options.file_settings
-@click.option("-m", "--model", type=options.FILE, help="Model file.  [default: the shipped model]")
+@click.option("-m", "--model", type=kinds.FILE, help="Model file.  [default: the shipped model]")
 @options.legend
 @options.bands
 @map_options.mapping
 @options.device
 @options.batch_size
-@click.option(
-    "--preview", type=options.PICTURE, help="Also draw map and scene: .png, .svg or .pdf."
-)
+@click.option("--preview", type=kinds.PICTURE, help="Also draw map and scene: .png, .svg or .pdf.")
 @click.option("--overwrite", is_flag=True, help="Replace existing files, whatever they contain.")
 @click.option("--dry-run", is_flag=True, help="Print the plan and stop.")
 @campaign_options

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from geoclass.cli import options
+from geoclass.cli import kinds, options
 from geoclass.cli.dated import dated_options, read_dated
 from geoclass.cli.one_map import type_command
 from geoclass.mapping.settings import MapSettings
@@ -34,9 +34,9 @@ def parse_watch(_ctx: click.Context, _param: click.Parameter, value: str) -> tup
 
 
 @click.command("monitor")
-@click.argument("inputs", metavar="DATED…", type=options.SCENE, nargs=-1)
-@click.option("-o", "--output", type=options.GEOPACKAGE, help="GeoPackage to write.")
-@click.option("--update", type=options.FILE, help="Add the dates to this monitor file.")
+@click.argument("inputs", metavar="DATED…", type=kinds.SCENE, nargs=-1)
+@click.option("-o", "--output", type=kinds.GEOPACKAGE, help="GeoPackage to write.")
+@click.option("--update", type=kinds.FILE, help="Add the dates to this monitor file.")
 @click.option(
     "--watch",
     default=",".join(DEFAULTS.watch),
@@ -67,13 +67,13 @@ def parse_watch(_ctx: click.Context, _param: click.Parameter, value: str) -> tup
     show_default=True,
     help="What is followed over time.",
 )
-@click.option("--zones", type=options.POLYGONS, help="Polygons for areas and alerts by zone.")
-@click.option("--tables", type=options.FOLDER, metavar="DIR", help="Write tables as CSV, too.")
-@click.option("--chart", type=options.PICTURE, help="Draw areas over time: .png, .svg or .pdf.")
+@click.option("--zones", type=kinds.POLYGONS, help="Polygons for areas and alerts by zone.")
+@click.option("--tables", type=kinds.FOLDER, metavar="DIR", help="Write tables as CSV, too.")
+@click.option("--chart", type=kinds.PICTURE, help="Draw areas over time: .png, .svg or .pdf.")
 @click.option(
     "--alerts",
     "raster",
-    type=options.FileName("output", ".tif"),
+    type=kinds.FileName("output", ".tif"),
     help="Alerts as GeoTIFF in GFW's coding.",
 )
 @dated_options

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 import click
-from click.shell_completion import CompletionItem
 
+from geoclass.cli.kinds import CRS, EXTENT, FILE, SCENE, RoleName, SceneName
 from geoclass.contract import Precision
 from geoclass.errors import OutputError, SettingsError
 from geoclass.outside import DRIVERS_VARIABLE, TIMEOUT_VARIABLE, USUAL_TIMEOUT_S
@@ -25,60 +25,6 @@ from geoclass.scene.settings import (
     MaskSettings,
     RadiometrySettings,
 )
-
-Role = Literal["file", "layer", "polygons", "output", "folder", "extent", "crs"]
-"""What an option is about, for programs that offer widgets: `geoclass schema` tells them."""
-
-
-class FileName(click.Path):
-    """A path, of what is read or, by its suffixes, of what is written.
-
-    Files are checked where they are opened, so that all messages are of one kind.
-    """
-
-    def __init__(self, role: Role = "file", *suffixes: str) -> None:
-        super().__init__(path_type=Path)
-        self.role, self.suffixes = role, suffixes
-
-    def to_info_dict(self) -> Any:
-        """As click has it, with role and suffixes."""
-        return {**super().to_info_dict(), "role": self.role, "suffixes": self.suffixes}
-
-
-FILE = FileName()
-MAP = FileName("layer")
-POLYGONS = FileName("polygons")
-FOLDER = FileName("folder")
-GEOPACKAGE = FileName("output", ".gpkg")
-PICTURE = FileName("output", ".png", ".svg", ".pdf")
-
-
-class RoleName(click.types.StringParamType):
-    """Text that is about a thing which programs have a widget for."""
-
-    def __init__(self, role: Role, *suffixes: str) -> None:
-        self.role, self.suffixes = role, suffixes
-
-    def to_info_dict(self) -> Any:
-        """As click has it, with role and suffixes."""
-        return {**super().to_info_dict(), "role": self.role, "suffixes": self.suffixes}
-
-
-CRS = RoleName("crs")
-EXTENT = RoleName("extent")
-
-
-class SceneName(RoleName):
-    """A path, an address, the name of a subdataset, or red=FILE,green=FILE,blue=FILE."""
-
-    def shell_complete(
-        self, _ctx: click.Context, _param: click.Parameter, incomplete: str
-    ) -> list[CompletionItem]:
-        """Files, for most scenes are."""
-        return [CompletionItem(incomplete, type="file")]
-
-
-SCENE = SceneName("layer")
 
 quiet = click.option(
     "-q", "--quiet", is_flag=True, help="Print only warnings and errors; no progress bar."

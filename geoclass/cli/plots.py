@@ -7,17 +7,17 @@ from pathlib import Path
 
 import click
 
-from geoclass.cli import options
+from geoclass.cli import kinds, options
 from geoclass.monitor.settings import CUT_OFF, PlotSettings
 
 
 @click.command("plots")
-@click.argument("plots", type=options.FILE)
-@click.argument("monitor", type=options.FILE)
+@click.argument("plots", type=kinds.FILE)
+@click.argument("monitor", type=kinds.FILE)
 @click.option(
     "-o",
     "--output",
-    type=options.FILE,
+    type=kinds.FILE,
     required=True,
     help="Verdicts to write: .geojson, .gpkg or .csv.",
 )

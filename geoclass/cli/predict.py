@@ -7,19 +7,19 @@ from pathlib import Path
 
 import click
 
-from geoclass.cli import options
+from geoclass.cli import kinds, options
 from geoclass.cli.options import check_pictures
 
 MOST_SHOWN = 40
 
 
 @click.command("predict")
-@click.argument("images", type=options.FILE, nargs=-1, required=True, metavar="IMAGE...")
-@click.option("-m", "--model", type=options.FILE, help="Model file.  [default: the shipped model]")
+@click.argument("images", type=kinds.FILE, nargs=-1, required=True, metavar="IMAGE...")
+@click.option("-m", "--model", type=kinds.FILE, help="Model file.  [default: the shipped model]")
 @click.option(
     "--tiles", is_flag=True, help="Label all tiles of an image, not only the central one."
 )
-@click.option("--show", type=options.FILE, help="Draw the tiles with their labels: .png, .svg …")
+@click.option("--show", type=kinds.FILE, help="Draw the tiles with their labels: .png, .svg …")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON with all probabilities.")
 @options.symmetries
 @options.device

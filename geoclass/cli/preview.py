@@ -6,15 +6,15 @@ from pathlib import Path
 
 import click
 
-from geoclass.cli import options
+from geoclass.cli import kinds
 
 
 @click.command("preview")
-@click.argument("landcover", metavar="MAP", type=options.FILE)
+@click.argument("landcover", metavar="MAP", type=kinds.FILE)
 @click.option(
-    "-o", "--output", type=options.FILE, required=True, help="Output picture: .png, .svg or .pdf."
+    "-o", "--output", type=kinds.FILE, required=True, help="Output picture: .png, .svg or .pdf."
 )
-@click.option("--scene", type=options.SCENE, help="Draw this scene beside the map.")
+@click.option("--scene", type=kinds.SCENE, help="Draw this scene beside the map.")
 @click.option("--title", help="Title of the picture.  [default: the scene's name]")
 def command(landcover: Path, output: Path, scene: str | None, title: str | None) -> None:
     """Draw MAP, a geoclass land-cover map, with legend, scale bar, north arrow and date."""

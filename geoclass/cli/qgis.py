@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from geoclass.cli import options
+from geoclass.cli import kinds
 
 ACTIONS = ("install", "uninstall", "zip")
 
@@ -17,7 +17,7 @@ ACTIONS = ("install", "uninstall", "zip")
     "--profile", metavar="NAME", help="Profile of QGIS.  [default: the one that QGIS starts with]"
 )
 @click.option(
-    "-o", "--output", type=options.FileName("output", ".zip"), help="File to write, with zip."
+    "-o", "--output", type=kinds.FileName("output", ".zip"), help="File to write, with zip."
 )
 def command(action: str, profile: str | None, output: Path | None) -> None:
     """Put geoclass's algorithms into QGIS: Processing toolbox, models, batch, qgis_process.

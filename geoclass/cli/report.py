@@ -7,22 +7,22 @@ from pathlib import Path
 
 import click
 
-from geoclass.cli import options
+from geoclass.cli import kinds
 
 
 @click.command("report")
-@click.argument("inputs", metavar="MAP…", type=options.MAP, nargs=-1, required=True)
+@click.argument("inputs", metavar="MAP…", type=kinds.MAP, nargs=-1, required=True)
 @click.option(
     "-o",
     "--output",
-    type=options.FileName("output", ".html"),
+    type=kinds.FileName("output", ".html"),
     required=True,
     help="Output page: .html.",
 )
 @click.option(
     "--scene",
     "scenes",
-    type=options.SCENE,
+    type=kinds.SCENE,
     multiple=True,
     help="Show this local scene behind its map; can be repeated.",
 )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from geoclass.cli import options
+from geoclass.cli import kinds, options
 from geoclass.cli.assess import tell_left_out
 from geoclass.monitor.settings import ALLOCATIONS, Allocation, SampleSettings
 
@@ -18,11 +18,11 @@ DEFAULTS = SampleSettings()
 
 
 @click.command("sample")
-@click.argument("landcover", metavar="MAP", type=options.MAP)
-@click.option("-o", "--output", type=options.GEOPACKAGE, required=True, help="GeoPackage to write.")
+@click.argument("landcover", metavar="MAP", type=kinds.MAP)
+@click.option("-o", "--output", type=kinds.GEOPACKAGE, required=True, help="GeoPackage to write.")
 @click.option(
     "--since",
-    type=options.MAP,
+    type=kinds.MAP,
     help="Older map; the strata are then loss, gain, stable and other of one group.",
 )
 @click.option("--watch", default="forest", show_default=True, help="Group for --since.")
@@ -43,7 +43,7 @@ DEFAULTS = SampleSettings()
 @click.option(
     "--seed", type=int, default=DEFAULTS.seed, show_default=True, help="Seed of the random sample."
 )
-@click.option("--scene", type=options.SCENE, help="Write an image of each cell from this scene.")
+@click.option("--scene", type=kinds.SCENE, help="Write an image of each cell from this scene.")
 @click.option("--overwrite", is_flag=True, help="Replace the output file.")
 @options.quiet
 def command(

@@ -6,16 +6,16 @@ from pathlib import Path
 
 import click
 
-from geoclass.cli import options
+from geoclass.cli import kinds, options
 
 
 @click.command("style")
-@click.argument("path", metavar="FILE", type=options.FILE)
+@click.argument("path", metavar="FILE", type=kinds.FILE)
 @click.option(
     "-o",
     "--output",
     "folder",
-    type=options.FILE,
+    type=kinds.FILE,
     help="Output folder.  [default: the folder of FILE]",
 )
 @options.legend

@@ -7,16 +7,16 @@ from pathlib import Path
 
 import click
 
-from geoclass.cli import map_options, options
+from geoclass.cli import kinds, map_options, options
 from geoclass.cli.progress import open_bar
 from geoclass.mapping.settings import MIN_TILE_SHARE, MapSettings
 
 
 @click.command("tiles")
-@click.argument("scene", type=options.SCENE)
+@click.argument("scene", type=kinds.SCENE)
 @click.option(
     "--labels",
-    type=options.FILE,
+    type=kinds.FILE,
     required=True,
     help="Polygons with a class: GeoPackage, GeoJSON, shapefile …",
 )
@@ -24,7 +24,7 @@ from geoclass.mapping.settings import MIN_TILE_SHARE, MapSettings
     "--column", default="class", show_default=True, help="Column with the class of a polygon."
 )
 @click.option("--layer", help="Layer of the labels.  [default: the only one with the column]")
-@click.option("-o", "--output", type=options.FILE, required=True, help="Output folder.")
+@click.option("-o", "--output", type=kinds.FILE, required=True, help="Output folder.")
 @click.option(
     "--min-share",
     type=float,

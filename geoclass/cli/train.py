@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from geoclass.cli import options
+from geoclass.cli import kinds, options
 from geoclass.cli.progress import open_bar
 
 if TYPE_CHECKING:
@@ -53,10 +53,8 @@ def refuse_existing(output: Path, *, resume: bool) -> None:
 
 
 @click.command("train")
-@click.argument("data", type=options.FILE)
-@click.option(
-    "-o", "--output", type=options.FILE, required=True, help="Output model: .safetensors."
-)
+@click.argument("data", type=kinds.FILE)
+@click.option("-o", "--output", type=kinds.FILE, required=True, help="Output model: .safetensors.")
 @click.option(
     "--arch",
     type=click.Choice(["tilenet-dense", "tilenet-fine", "tilenet", "customnet"]),
@@ -67,7 +65,7 @@ def refuse_existing(output: Path, *, resume: bool) -> None:
 @click.option(
     "--from",
     "start",
-    type=options.FILE,
+    type=kinds.FILE,
     help="Start from the weights of this model; `shipped` is the one in the package.",
 )
 @click.option(
@@ -134,7 +132,7 @@ def refuse_existing(output: Path, *, resume: bool) -> None:
 @options.lists
 @click.option(
     "--unlabelled",
-    type=options.FILE,
+    type=kinds.FILE,
     help="Unlabelled images for tilenet-dense to train on as well: a NumPy file, uint8 "
     "(images, 3, height, width), red, green, blue, with EuroSAT's stretch.",
 )

@@ -1,0 +1,81 @@
+"""Scenes of one day that touch, and the haze that they share, so that no border shows in maps."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import pyproj
+import shapely
+from affine import Affine
+
+from geoclass.errors import GeoclassError
+from geoclass.grid import Grid
+from geoclass.scene.facts import Triple
+from geoclass.scene.frame import Frame
+from geoclass.scene.pixels import SAMPLE_SIDE, read_sample
+from geoclass.scene.place import WGS84, assign_place, find_place
+from geoclass.scene.recognition import HAZY_DN, find_dark, find_haze_of
+from geoclass.scene.settings import FrameSettings, MaskSettings, RadiometrySettings
+from geoclass.scene.source import SceneSource
+from geoclass.scene.units import find_missing
+
+NEAR_DEGREES = 1e-3
+"""Scenes that lie so far apart, some 100 m, still touch."""
+
+NO_HAZE: Triple = (0.0, 0.0, 0.0)
+
+
+def group_adjacent(scenes: Sequence[SceneSource], settings: FrameSettings) -> list[list[int]]:
+    """Indices of scenes that touch, directly or by others; those without a place are left out."""
+    groups: list[tuple[list[int], shapely.Geometry]] = []
+    for i, scene in enumerate(scenes):
+        outline = _outline(scene, settings)
+        if outline is None:
+            continue
+        near = [g for g in groups if shapely.dwithin(g[1], outline, NEAR_DEGREES)]
+        groups = [g for g in groups if g not in near]
+        members = [other for g in near for other in g[0]]
+        groups.append(([*members, i], shapely.union_all([outline, *(g[1] for g in near)])))
+    return [members for members, _ in groups]
+
+
+def _outline(source: SceneSource, settings: FrameSettings) -> shapely.Geometry | None:
+    """In degrees; None where the scene has no place on Earth."""
+    try:
+        place = find_place(assign_place(source, settings))
+    except GeoclassError:
+        return None
+    if place is None:
+        return None
+    ways = pyproj.Transformer.from_crs(place.crs, WGS84, always_xy=True)
+    x, y = ways.transform(place.x, place.y)
+    return shapely.convex_hull(shapely.multipoints(np.column_stack([x, y])))
+
+
+def find_shared_haze(darks: Sequence[np.ndarray | None]) -> Triple | None:
+    """The haze of scenes by the dark pixels of each, as `read_dark` gives them.
+
+    That of the scene with least; None where one of them cannot be told.
+    """
+    told = [dark for dark in darks if dark is not None]
+    haze = find_haze_of(np.min(told, axis=0)) if len(told) == len(darks) else None
+    if haze is None:
+        return None
+    return haze if haze[2] >= HAZY_DN else NO_HAZE
+
+
+def read_dark(
+    source: SceneSource, radiometry: RadiometrySettings, masks: MaskSettings, *, force: bool
+) -> np.ndarray | None:
+    """Digital numbers of dark pixels, float (3,); None where they can be read in several ways."""
+    pixels = Frame(height=source.height, width=source.width, transform=Affine.scale(1), crs=None)
+    source = source if masks.nodata is None else replace(source, nodata=masks.nodata)
+    try:
+        grid = Grid(height=source.height, width=source.width, transform=Affine.scale(1), crs=None)
+        inside = np.ones((grid.rows, grid.cols), dtype=bool)
+        sample = read_sample(source, pixels, grid, inside, SAMPLE_SIDE)
+        return find_dark(*find_missing(source, radiometry, sample, force=force), radiometry)
+    except (GeoclassError, ValueError):  # its own map will say why
+        return None
