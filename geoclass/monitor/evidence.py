@@ -112,8 +112,7 @@ def weigh_evidence(stack: Stack, belief: Belief, group: str) -> Evidence:
     members = [c.class_id for c in stack.contract.legend.classes if c.group == group]
     colored = stack.colors is not None and group == FOREST
     weights = belief.evidence.astype(np.float32)
-    # Classes alone: any one class may come after. Beside colours: all of them together.
-    spread, most = (np.log((~inside).sum()), MOST_BESIDE_COLOR) if colored else (0, MOST_BY_CLASS)
+    most = MOST_BESIDE_COLOR if colored else MOST_BY_CLASS
     kinship = relate_dates(stack.dates, find_latitude(stack.grid)) if colored else None
     past = _Past(dates if colored else 0, shape, np.log((1 - prior) / prior))
     lasting = np.array([[belief.error_days], [min(COLOR_ERROR_DAYS, belief.error_days)]])
@@ -122,7 +121,14 @@ def weigh_evidence(stack: Stack, belief: Belief, group: str) -> Evidence:
         now = np.flatnonzero(stack.observed[t])
         chosen = stack.probabilities[t].reshape(cells, -1)[now]
         likely = weights @ chosen.T.astype(np.float32)
-        by_class = np.log(likely[~inside].max(axis=0) / likely[inside].max(axis=0)) - spread
+        there, elsewhere = (
+            # Beside colours all classes that may come after are one; alone, each is followed.
+            belief.prior[part] @ likely[part] / belief.prior[part].sum()
+            if colored
+            else likely[part].max(axis=0)
+            for part in (inside, ~inside)
+        )
+        by_class = np.log(elsewhere / there).astype(np.float32)
         by_class = np.clip(by_class, -most, most)
         by_color = np.zeros_like(by_class)
         if kinship is not None and stack.colors is not None:
