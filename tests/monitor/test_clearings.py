@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from datetime import date
 from types import ModuleType
 
@@ -16,9 +15,7 @@ from tests.test_scripts import load
 @pytest.fixture
 def clearings(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     monkeypatch.syspath_prepend(str(ROOT / "scripts"))
-    module = load("clearings")
-    monkeypatch.setitem(sys.modules, "clearings", module)
-    return module
+    return load("clearings")
 
 
 def test_clearings_lie_apart_in_forest_and_appear_on_their_day(clearings: ModuleType) -> None:
