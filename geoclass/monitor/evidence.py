@@ -175,12 +175,15 @@ def _weigh_colors(
     `own` are their colours, float32 (n, 4): means, and the darkest quarter of red; `share` is
     their probability of forest. What the date adds to the past is put there.
     """
+    said: np.ndarray
+    score: np.ndarray
+    brighter: np.ndarray
     said, score, brighter = np.zeros((3, len(now)), np.float32)
     weight = past.trust[:t, now] * kinship.astype(np.float32)[:, None]
     precise = weight * past.precision[:t, None]
     total = precise.sum(axis=0)
     had = np.flatnonzero(total > ANY_SEASON / 100)
-    before = np.zeros_like(own)
+    before: np.ndarray = np.zeros_like(own)
     for s in range(t):
         before += precise[s][:, None] * past.level[s, now]
     before[had] /= total[had, None]
@@ -252,7 +255,8 @@ def relate_dates(days: tuple[date, ...], latitude: float) -> np.ndarray:
         of_year = (of_year + shift) % 365.25
         leaves = (of_year >= LEAVES_FROM) & (of_year < LEAVES_UNTIL)
         alike = np.where(leaves[:, None] == leaves, alike, alike * OTHER_PHASE)
-    return np.maximum(alike, ANY_SEASON)
+    related: np.ndarray = np.maximum(alike, ANY_SEASON)
+    return related
 
 
 def find_latitude(grid: Grid) -> float:
