@@ -195,6 +195,16 @@ def vary(rng: np.random.Generator, pixels: np.ndarray, count: int) -> list[np.nd
     return images
 
 
+def rank_chips(folder: Path) -> list[Path]:
+    """Labelled chips, those with most forest first."""
+    shares = {}
+    for path in sorted(folder.glob("*_labels.tif")):
+        with rasterio.open(path) as file:
+            chip = path.with_name(path.name.replace("_labels", "_l2a"))
+            shares[chip] = np.isin(file.read(1), (BROADLEAF, CONIFER)).mean()
+    return sorted(shares, key=lambda path: -shares[path])
+
+
 def read_chip(rng: np.random.Generator, path: Path) -> Series:
     """A labelled chip of one date, as a series of made-up days."""
     with rasterio.open(path) as file:

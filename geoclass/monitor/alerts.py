@@ -175,7 +175,8 @@ def _find_successors(losses: CellLosses, stack: Stack, belief: Belief, group: st
     likeliest = total.argmax(axis=1)
     classes = stack.contract.legend.classes
     states = [belief.names.index(c.name if c.name in belief.names else c.group) for c in classes]
-    return np.array(states, dtype=np.uint8)[likeliest]
+    successors: np.ndarray = np.array(states, dtype=np.uint8)[likeliest]
+    return successors
 
 
 def group_losses(losses: CellLosses, cols: int) -> np.ndarray:

@@ -112,8 +112,7 @@ def weigh_evidence(stack: Stack, belief: Belief, group: str) -> Evidence:
     members = [c.class_id for c in stack.contract.legend.classes if c.group == group]
     colored = stack.colors is not None and group == FOREST
     weights = belief.evidence.astype(np.float32)
-    # Classes alone: any one class may come after. Beside colours: all of them together.
-    spread, most = (np.log((~inside).sum()), MOST_BESIDE_COLOR) if colored else (0, MOST_BY_CLASS)
+    most = MOST_BESIDE_COLOR if colored else MOST_BY_CLASS
     kinship = relate_dates(stack.dates, find_latitude(stack.grid)) if colored else None
     past = _Past(dates if colored else 0, shape, np.log((1 - prior) / prior))
     lasting = np.array([[belief.error_days], [min(COLOR_ERROR_DAYS, belief.error_days)]])
@@ -122,7 +121,14 @@ def weigh_evidence(stack: Stack, belief: Belief, group: str) -> Evidence:
         now = np.flatnonzero(stack.observed[t])
         chosen = stack.probabilities[t].reshape(cells, -1)[now]
         likely = weights @ chosen.T.astype(np.float32)
-        by_class = np.log(likely[~inside].max(axis=0) / likely[inside].max(axis=0)) - spread
+        there, elsewhere = (
+            # Beside colours all classes that may come after are one; alone, each is followed.
+            belief.prior[part] @ likely[part] / belief.prior[part].sum()
+            if colored
+            else likely[part].max(axis=0)
+            for part in (inside, ~inside)
+        )
+        by_class = np.log(elsewhere / there).astype(np.float32)
         by_class = np.clip(by_class, -most, most)
         by_color = np.zeros_like(by_class)
         if kinship is not None and stack.colors is not None:
@@ -169,12 +175,15 @@ def _weigh_colors(
     `own` are their colours, float32 (n, 4): means, and the darkest quarter of red; `share` is
     their probability of forest. What the date adds to the past is put there.
     """
+    said: np.ndarray
+    score: np.ndarray
+    brighter: np.ndarray
     said, score, brighter = np.zeros((3, len(now)), np.float32)
     weight = past.trust[:t, now] * kinship.astype(np.float32)[:, None]
     precise = weight * past.precision[:t, None]
     total = precise.sum(axis=0)
     had = np.flatnonzero(total > ANY_SEASON / 100)
-    before = np.zeros_like(own)
+    before: np.ndarray = np.zeros_like(own)
     for s in range(t):
         before += precise[s][:, None] * past.level[s, now]
     before[had] /= total[had, None]
@@ -246,7 +255,8 @@ def relate_dates(days: tuple[date, ...], latitude: float) -> np.ndarray:
         of_year = (of_year + shift) % 365.25
         leaves = (of_year >= LEAVES_FROM) & (of_year < LEAVES_UNTIL)
         alike = np.where(leaves[:, None] == leaves, alike, alike * OTHER_PHASE)
-    return np.maximum(alike, ANY_SEASON)
+    related: np.ndarray = np.maximum(alike, ANY_SEASON)
+    return related
 
 
 def find_latitude(grid: Grid) -> float:

@@ -209,7 +209,7 @@ def _judge(
     """`place` is the plot in degrees, `shape` the same in the CRS of the maps."""
     cells, inside_ha = _find_cells(shape, evidence)
     total = max(area_ha, float(inside_ha.sum()))
-    lost = evidence.lost[cells]
+    lost: np.ndarray = evidence.lost[cells]
     lost_ha = float(inside_ha[lost].sum())
     dates = evidence.result.stack.dates
     after = by = None
@@ -217,7 +217,7 @@ def _judge(
     if lost_ha:
         first = cells[lost][evidence.gone[cells[lost]].argmin()]
         after, by = dates[evidence.seen[first]], dates[evidence.gone[first]]
-        level = LEVELS[evidence.level[cells[lost]].max()]
+        level = LEVELS[int(evidence.level[cells[lost]].max())]
     observed = float(inside_ha[evidence.observed[cells]].sum()) / total
     reached = float(inside_ha[evidence.reached[cells]].sum()) / total
     forest_ha = float(inside_ha[evidence.forest[cells] | lost].sum())
@@ -276,7 +276,7 @@ def _answer(place: shapely.Geometry, facts: _Facts, evidence: _Evidence) -> tupl
             f"{evidence.least_ha:.2f} ha that it takes{over}"
         )
     if is_lost:
-        doubt = f"; some of it may be older than {day}" if facts.after <= day else ""
+        doubt = f"; some of it may be older than {day}" if facts.after and facts.after <= day else ""
         return "loss detected", (
             f"{facts.lost_ha:.2f} ha of forest were lost, the first of it between {facts.after} "
             f"and {facts.by}{doubt}"
