@@ -146,8 +146,9 @@ class _Evidence:
                                         np.datetime64(day), side="right")) - 1  # fmt: skip
         observed = stack.observed.reshape(len(stack.dates), -1)
         split = self.last + 1
-        self.reached = (stack.class_id != NODATA).any(axis=0).ravel()
-        self.observed = observed[:split].any(axis=0) & observed[split:].any(axis=0)
+        self.reached: np.ndarray = (stack.class_id != NODATA).any(axis=0).ravel()
+        before, after = observed[:split].any(axis=0), observed[split:].any(axis=0)
+        self.observed: np.ndarray = np.logical_and(before, after)
         self.forest = np.zeros(len(self.area_ha), dtype=bool)
         inside = result.belief.inside(FOREST)
         self.forest[result.cells] = inside[result.smoothed.path[self.last]]
@@ -276,7 +277,8 @@ def _answer(place: shapely.Geometry, facts: _Facts, evidence: _Evidence) -> tupl
             f"{evidence.least_ha:.2f} ha that it takes{over}"
         )
     if is_lost:
-        doubt = f"; some of it may be older than {day}" if facts.after and facts.after <= day else ""
+        older = facts.after is not None and facts.after <= day
+        doubt = f"; some of it may be older than {day}" if older else ""
         return "loss detected", (
             f"{facts.lost_ha:.2f} ha of forest were lost, the first of it between {facts.after} "
             f"and {facts.by}{doubt}"
