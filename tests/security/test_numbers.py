@@ -115,8 +115,8 @@ def test_a_small_file_takes_no_gigabytes(tmp_path: Path) -> None:
     path = tmp_path / "bomb.tif"
     with rasterio.open(
         path, "w", driver="GTiff", count=3, height=30_000, width=30_000, dtype="uint8",
-        blockxsize=30_000, blockysize=30_000, tiled=True, interleave="pixel", compress="deflate", sparse_ok=True,
-        photometric="rgb", crs="EPSG:32633", transform=Affine(10, 0, 0, 0, -10, 0),
+        blockxsize=30_000, blockysize=30_000, tiled=True, interleave="pixel", compress="deflate",
+        sparse_ok=True, photometric="rgb", crs="EPSG:32633", transform=Affine(10, 0, 0, 0, -10, 0),
     ):  # fmt: skip
         pass
     assert path.stat().st_size < 2000
