@@ -258,8 +258,8 @@ def name_maps(scenes: Sequence[str], folder: Target, map_format: MapFormat) -> t
 
 def _split_name(scene: str) -> list[str]:
     """Folders and name without suffixes: `a/b/S2A.SAFE.zip` → [a, b, S2A]."""
-    path, item = scene, ""
-    if not _exists(Path(scene)):  # a file may have such marks in its name
+    path, item, local = scene, "", _exists(Path(scene))
+    if not local:  # a file may have such marks in its name
         path, _, item = scene.partition("#")
         path = path.partition("?")[0]
     if re.match("(red|green|blue)=", path):  # three files: the first names the scene
@@ -270,5 +270,5 @@ def _split_name(scene: str) -> list[str]:
     name = parts[-1]
     while (suffix := PurePosixPath(name).suffix) and suffix.lower() in (*SCENE_SUFFIXES, ".safe"):
         name = name.removesuffix(suffix)
-    above = (part for part in parts[:-1] if part not in ("/", "..", "."))
-    return [encode_name(part) for part in (*above, name)]
+    whole = [*(part for part in parts[:-1] if part not in ("/", "..", ".")), name]
+    return whole if local else [encode_name(part) for part in whole]

@@ -180,7 +180,8 @@ def _check_pixels(shown: str, dataset: DatasetReader) -> None:
             "give the name of one instead, or three as red=…,green=…,blue=…"
         )
     t = dataset.transform
-    if not all(map(math.isfinite, t[:6])) or not 1e-20 < abs(t.determinant) < 1e20:
+    # Of files without a CRS some drivers leave it to chance.
+    if dataset.crs and not (all(map(math.isfinite, t[:6])) and 1e-20 < abs(t.determinant) < 1e20):
         raise SceneError(
             f"{shown} has the transform {tuple(t)[:6]}, whose pixels have no size: mend it"
         )

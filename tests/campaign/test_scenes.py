@@ -10,6 +10,7 @@ import pytest
 from geoclass.campaign.jobs import Job, Shard, choose_shard
 from geoclass.campaign.scenes import find_scenes, name_maps
 from geoclass.errors import SceneError, SettingsError
+from geoclass.scene.source import open_scene
 from tests.scene.server import serve
 
 
@@ -87,12 +88,14 @@ def test_folder_passes_over_what_a_campaign_wrote_there(tmp_path: Path) -> None:
     assert find_scenes([str(tmp_path)]) == (str(tmp_path / "a.tif"),)
 
 
-def test_items_without_an_id_are_refused(tmp_path: Path) -> None:
+def test_items_without_an_id_are_scenes_that_fail(tmp_path: Path) -> None:
     path = tmp_path / "found.json"
     features = [{"id": 7}, {"id": None}, {}]
     path.write_text(json.dumps({"type": "FeatureCollection", "features": features}))
-    with pytest.raises(SceneError, match="2 of the 3 items"):
-        find_scenes([str(path)])
+    found = find_scenes([str(path)])
+    assert found == tuple(f"{path}#{n}" for n in ("7", "item 2 without id", "item 3 without id"))
+    with pytest.raises(SceneError, match="there are no items .*item 2 without id"):
+        open_scene(found[1])
 
 
 def test_marks_in_the_name_of_a_file_stay(tmp_path: Path) -> None:

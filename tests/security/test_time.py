@@ -10,17 +10,20 @@ from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
+import click
 import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from geoclass.cli import options
 from geoclass.cli.main import main
 from geoclass.errors import DatasetError, OutputError, SceneError, SettingsError
 from geoclass.learn.download import MOST_BYTES, Source, download
 from geoclass.legend import EUROSAT, read_legend
-from geoclass.outside import TIMEOUT_VARIABLE, within_time
+from geoclass.outside import DRIVERS_VARIABLE, TIMEOUT_VARIABLE, find_timeout, within_time
 from geoclass.products.layers import read_csv, write_csv
 from geoclass.scene.region import read_region
+from geoclass.scene.settings import FrameSettings
 from geoclass.scene.source import open_scene
 from tests.security.listener import listen
 
@@ -72,13 +75,18 @@ def test_a_server_gets_so_much_time(
         open_scene(f"{host.address}/{name}")
 
 
-def test_the_time_is_an_option(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv(TIMEOUT_VARIABLE, raising=False)
-    with listen(stay_silent) as host, soon(100):
-        result = CliRunner().invoke(main, ["info", f"{host.address}/a.tif", "--timeout", "1"])
-    monkeypatch.setenv(TIMEOUT_VARIABLE, "1")  # so that it is taken back
-    assert result.exit_code == 1
-    assert "Error: cannot read" in result.output
+def test_time_and_drivers_are_options(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in (TIMEOUT_VARIABLE, DRIVERS_VARIABLE):
+        monkeypatch.setenv(name, "")  # so that it is taken back
+
+    @click.command()
+    @options.frame
+    def show(frame: FrameSettings) -> None:
+        click.echo(f"{find_timeout()} {os.environ[DRIVERS_VARIABLE]}")
+
+    arguments = ["--timeout", "1.5", "--driver", "PNM", "--driver", "ERS"]
+    assert CliRunner().invoke(show, arguments).output == "1.5 PNM,ERS\n"
+    assert CliRunner().invoke(show, ["--timeout", "0"]).exit_code == 2
 
 
 def test_what_a_thread_raises_is_raised_here() -> None:
