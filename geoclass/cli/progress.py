@@ -18,6 +18,7 @@ class _Lines(tqdm):  # type: ignore[misc]  # tqdm has no types
     """A bar that writes itself as lines: `{"progress": {"name", "done", "total", "unit"}}`."""
 
     disable = True  # until tqdm has made it: an interrupt may come before
+
     def display(self, *_: object, **__: object) -> None:
         """Write a line, as often as a bar would be drawn."""
         told = {"name": self.desc.rstrip(": "), "done": self.n}
@@ -53,6 +54,8 @@ def stop_at_end_of_input() -> None:
             return
     except OSError:  # there is no input
         return
+    # A shell that starts programs in the background lets them ignore the signal of Ctrl-C.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     threading.Thread(target=_wait_for_end, daemon=True).start()
 
 
