@@ -54,6 +54,8 @@ def stop_at_end_of_input() -> None:
             return
     except OSError:  # there is no input
         return
+    # A shell that starts programs in the background lets them ignore the signal of Ctrl-C.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     threading.Thread(target=_wait_for_end, daemon=True).start()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -64,12 +65,14 @@ def test_roles_say_what_an_option_is_about(schema: dict[str, Any]) -> None:
 
 def start_mapping(output: Path) -> subprocess.Popen[str]:
     command = [sys.executable, "-m", "geoclass.cli.main", "--progress", "json", "map"]
+    # As a shell's background job: that must not keep it from being stopped.
     return subprocess.Popen(
-        [*command, str(SAMPLE_SCENE), "-o", str(output), "--stride", "32"],
+        [*command, str(SAMPLE_SCENE), "-o", str(output)],
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_IGN),
     )
 
 
