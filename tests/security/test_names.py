@@ -167,7 +167,9 @@ def test_drafts_of_another_container_of_this_name_are_left(tmp_path: Path) -> No
 
 
 @settings(max_examples=15, deadline=None)
-@given(stem=st.text(st.characters(exclude_characters="/\0"), min_size=1, max_size=20))
+@given(
+    stem=st.text(st.characters(codec="utf-8", exclude_characters="/\0"), min_size=1, max_size=20)
+)
 def test_maps_of_arbitrary_names(tmp_path_factory: pytest.TempPathFactory, stem: str) -> None:
     folder = tmp_path_factory.mktemp("names")
     target = folder / f"{stem}.geojson"
