@@ -282,8 +282,9 @@ def monitor_stack(
     evidence = {group: weigh_evidence(stack, belief, group) for group in settings.watch}
     area_ha = stack.grid.areas_ha().ravel()
     cells = np.flatnonzero(stack.observed.any(axis=0))
-    forest = evidence.get(FOREST) if stack.colors is not None else None
-    smoothed = smooth_cells(stack, belief, cells, area_ha[cells], forest and forest.ratio)
+    colored = stack.colors is not None and FOREST in evidence
+    forest_gone = evidence[FOREST].ratio if colored else None
+    smoothed = smooth_cells(stack, belief, cells, area_ha[cells], forest_gone)
     alerts, history = follow_alerts(stack, belief, evidence, settings, area_ha, on_date)
     return Monitoring(
         stack=stack,
