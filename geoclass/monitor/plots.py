@@ -146,8 +146,9 @@ class _Evidence:
                                         np.datetime64(day), side="right")) - 1  # fmt: skip
         observed = stack.observed.reshape(len(stack.dates), -1)
         split = self.last + 1
-        self.reached = (stack.class_id != NODATA).any(axis=0).ravel()
-        self.observed = observed[:split].any(axis=0) & observed[split:].any(axis=0)
+        self.reached: np.ndarray = (stack.class_id != NODATA).any(axis=0).ravel()
+        before, after = (np.any(part, axis=0) for part in np.split(observed, [split]))
+        self.observed = np.logical_and(before, after)
         self.forest = np.zeros(len(self.area_ha), dtype=bool)
         inside = result.belief.inside(FOREST)
         self.forest[result.cells] = inside[result.smoothed.path[self.last]]
@@ -161,11 +162,13 @@ class _Evidence:
             if alert.group != FOREST:
                 continue
             earlier = (losses.first_gone > self.last) & (losses.first_gone < self.gone[losses.cell])
-            cells = losses.cell[earlier]
-            self.gone[cells] = losses.first_gone[earlier]
-            self.seen[cells] = losses.last_seen[earlier]
+            # Of a cell that was lost twice, the first loss is written last.
+            chosen = np.flatnonzero(earlier)[::-1]
+            cells = losses.cell[chosen]
+            self.gone[cells] = losses.first_gone[chosen]
+            self.seen[cells] = losses.last_seen[chosen]
             self.level[cells] = LEVELS.index(alert.level)
-        self.lost = self.gone < never
+        self.lost: np.ndarray = self.gone < never
 
 
 def _judge_all(plots: Sequence[Plot], evidence: _Evidence) -> list[Verdict]:
@@ -276,7 +279,9 @@ def _answer(place: shapely.Geometry, facts: _Facts, evidence: _Evidence) -> tupl
             f"{evidence.least_ha:.2f} ha that it takes{over}"
         )
     if is_lost:
-        doubt = f"; some of it may be older than {day}" if facts.after <= day else ""
+        doubt = (
+            f"; some of it may be older than {day}" if facts.after and facts.after <= day else ""
+        )
         return "loss detected", (
             f"{facts.lost_ha:.2f} ha of forest were lost, the first of it between {facts.after} "
             f"and {facts.by}{doubt}"
