@@ -162,11 +162,13 @@ class _Evidence:
             if alert.group != FOREST:
                 continue
             earlier = (losses.first_gone > self.last) & (losses.first_gone < self.gone[losses.cell])
-            cells = losses.cell[earlier]
-            self.gone[cells] = losses.first_gone[earlier]
-            self.seen[cells] = losses.last_seen[earlier]
+            # Of a cell that was lost twice, the first loss is written last.
+            chosen = np.flatnonzero(earlier)[::-1]
+            cells = losses.cell[chosen]
+            self.gone[cells] = losses.first_gone[chosen]
+            self.seen[cells] = losses.last_seen[chosen]
             self.level[cells] = LEVELS.index(alert.level)
-        self.lost = self.gone < never
+        self.lost: np.ndarray = self.gone < never
 
 
 def _judge_all(plots: Sequence[Plot], evidence: _Evidence) -> list[Verdict]:
