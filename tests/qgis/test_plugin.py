@@ -98,7 +98,7 @@ def test_map_is_loaded_styled_and_in_order(
     assert found["error"] is None
     assert found["results"]["OUTPUT"] == str(out)
     assert f"wrote {out}" in found["said"]
-    assert found["said"][-1] in found["results"]["MESSAGES"]
+    assert found["results"]["MESSAGES"].endswith(f"wrote {out}")
     assert found["steps"] == sorted(found["steps"])
     assert found["steps"][-1] == 100
     layers = found["layers"]
