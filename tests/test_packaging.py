@@ -44,4 +44,4 @@ def test_container_copies_what_the_build_needs() -> None:
     assert copied == allowed
     named = {PROJECT["project"]["readme"], "LICENSE", "pyproject.toml"}
     assert named | set(PROJECT["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"]) == copied
-    assert "\nUSER geoclass\n" in text
+    assert "\nUSER 10001\n" in text
