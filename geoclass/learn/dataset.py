@@ -158,7 +158,10 @@ def find_legend(samples: Samples, known: Legend | None = None) -> Legend:
             f"{samples.path} has {len(classes)} classes, {MAX_CLASSES} at most are possible: "
             "join or remove some"
         )
-    legend = Legend.for_names(classes, known)
+    try:
+        legend = Legend.for_names(classes, known)
+    except ValueError as error:
+        raise DatasetError(f"a folder of {samples.path} cannot be a class: {error}") from error
     if samples.legend_entry is None:
         return legend
     try:

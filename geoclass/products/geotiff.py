@@ -219,7 +219,8 @@ def read_geotiff(path: Path) -> LandCoverMap:
         finest = document.grids[-1]
         if file.shape != (finest.rows, finest.cols) or {*file.dtypes} != {"uint8"}:
             raise ValueError(f"its pixels are not {finest.rows}×{finest.cols} of uint8")
-        if file.count - best - classes not in (1, 2):
+        colored = len(COLORS) if document.colored[-1] else 0
+        if file.count - best - classes - colored not in (1, 2):
             raise ValueError(f"it has {file.count} bands")
         wanted = (1, best, best + 1, *range(best + 2, file.count + 1))
         bands = file.read(wanted)
@@ -228,9 +229,9 @@ def read_geotiff(path: Path) -> LandCoverMap:
         **planes,
         "probabilities": np.ascontiguousarray(bands[3 : 3 + classes].transpose(1, 2, 0)),
         # Maps of schema version 1 end with the probabilities.
-        "mask_reason": bands[-1] if len(bands) > 3 + classes else np.zeros_like(bands[0]),
+        "mask_reason": bands[-1] if len(bands) > 3 + classes + colored else np.zeros_like(bands[0]),
     }
-    if document.colored[-1]:
+    if colored:
         colors = bands[3 + classes : 3 + classes + len(COLORS)]
         arrays["colors"] = np.ascontiguousarray(colors.transpose(1, 2, 0))
     return document.build([*tiles, arrays])
