@@ -95,7 +95,8 @@ def test_names_that_cannot_be_classes_are_listed(make_tiles: Make) -> None:
     assert [text.partition(" in ")[0] for text in found.unusable[:1]] == [
         f"the name of class folder {os.fsdecode(bytes([102, 111, 114, 0xEA, 116]))}"
     ]
-    assert "holds Forest and forest, which differ only in case" in found.unusable[1]
+    told = "holds Forest and forest, which differ only in case"
+    assert any(told in text for text in found.unusable)
 
 
 def test_tiles_of_another_size_throughout(make_tiles: Make) -> None:
