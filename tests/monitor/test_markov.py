@@ -20,7 +20,7 @@ from geoclass.monitor.markov import (
     form_belief,
     smooth_cells,
 )
-from geoclass.monitor.settings import MonitorSettings, PairRate, SeriesSettings
+from geoclass.monitor.settings import PairRate, SeriesSettings
 from tests.conftest import make_contract
 from tests.monitor.scenes import CROP, FOREST, make_map
 
@@ -136,19 +136,16 @@ def test_an_observation_soon_after_another_says_little_new() -> None:
     np.testing.assert_allclose(weights, [[first, 0], [soon, first], [later, later]], rtol=1e-4)
 
 
-def test_one_summers_error_is_no_loss() -> None:
-    """Three looks within a summer are not three witnesses; three a year apart are."""
-
-    def losses(days: list[str], error_days: float) -> int:
+def test_classes_of_one_summer_are_a_low_alert_and_of_years_a_high_one() -> None:
+    def levels(days: list[str]) -> list[str]:
         codes = [FOREST, FOREST, CROP, CROP, CROP]
         maps = [make_map([[c]], day, sure=0.8) for c, day in zip(codes, days, strict=True)]
-        settings = MonitorSettings(series=SeriesSettings(error_days=error_days))
-        return len(monitor_maps(maps, settings=settings).alerts)
+        return [alert.level for alert in monitor_maps(maps).alerts]
 
-    summer = [f"{day}-06" for day in ("2019-06", "2020-06", "2021-06", "2021-07", "2021-08")]
-    yearly = [f"{year}-06-01" for year in range(2019, 2024)]
-    assert losses(summer, 0) == losses(yearly, 0) == losses(yearly, 120) == 1
-    assert losses(summer, 120) == 0
+    before = ["2019-06-06", "2020-06-06"]
+    assert levels([*before, "2021-06-06", "2021-07-06", "2021-08-06"]) == ["low"]
+    assert levels([f"{year}-06-01" for year in range(2019, 2024)]) == ["high"]
+    assert levels([*before, "2021-06-06", "2021-06-08", "2021-06-10"]) != ["high"]
 
 
 @pytest.mark.parametrize("days", [-1.0, float("inf"), float("nan")])
