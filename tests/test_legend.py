@@ -65,14 +65,14 @@ def test_classes_may_be_described() -> None:
     ("text", "message"),
     [
         ("no JSON", "Expecting value"),
-        ('["a"]', "not an object of objects"),
-        ('{"a": "#ff0000"}', "not an object of objects"),
+        ('["a"]', "must be an object"),
+        ('{"a": "#ff0000"}', "must be an object"),
         ('{"c": {}}', "c: no such class"),
         ('{"a": {"colour": "red"}}', "colour of a: only color, group, title can be given"),
         ('{"a": {"color": "red"}}', "color of .* must look like"),
-        ('{"a": {"title": 3}}', "title of a must be a text, got 3"),
+        ('{"a": {"title": 3}}', "'title' must be a text, got 3"),
         ('{"a": {"group": " "}}', "group of a must be a text, got ' '"),
-        ('{"a": {"title": "\\ud800"}}', "surrogates not allowed"),
+        ('{"a": {"title": "\\ud800"}}', "must be text without halves of characters"),
         ("[" * 100_000, "nested too deep"),
     ],
 )

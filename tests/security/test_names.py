@@ -143,7 +143,7 @@ def test_names_that_are_no_text_are_refused(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match=r"\\udcff.gpkg is not UTF-8: give another name"):
         write_map(make_landcover(2, 2), target)
     target.write_bytes(b"II*\0 ")
-    with pytest.raises(SceneError, match=r"\\udcff.gpkg is not UTF-8: rename it"):
+    with pytest.raises(SceneError, match=r"\\udcff.gpkg is not UTF-8: rename the file"):
         open_scene(target)
     with pytest.raises(SceneError, match="not UTF-8"):
         read_region(target)
