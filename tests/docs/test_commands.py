@@ -39,9 +39,7 @@ ADDED = {
 """Command → what is typed behind it, so that seconds will do."""
 
 BEFORE: dict[str, Callable[[Path], object]] = {
-    "geoclass monitor --update demo_output/monitor.gpkg NEW_SCENE.tif --stride 32": (
-        standins.make_later_scene
-    ),
+    "geoclass monitor --update demo_output/monitor.gpkg NEW_SCENE.tif": (standins.make_later_scene),
     "geoclass sample demo_output/landcover.gpkg -o demo_output/sample.gpkg --per-class 50": (
         standins.map_sample
     ),
