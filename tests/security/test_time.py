@@ -20,8 +20,9 @@ from geoclass.cli.main import main
 from geoclass.errors import DatasetError, OutputError, SceneError, SettingsError
 from geoclass.learn.download import MOST_BYTES, Source, download
 from geoclass.legend import EUROSAT, read_legend
+from geoclass.monitor.counts import read_table
 from geoclass.outside import DRIVERS_VARIABLE, TIMEOUT_VARIABLE, find_timeout, within_time
-from geoclass.products.layers import read_csv, write_csv
+from geoclass.products.layers import write_csv
 from geoclass.scene.region import read_region
 from geoclass.scene.settings import FrameSettings
 from geoclass.scene.source import open_scene
@@ -109,7 +110,7 @@ def test_pipes_and_devices_are_not_read(tmp_path: Path) -> None:
             with pytest.raises((SettingsError, OutputError), match="no regular file"):
                 read_legend(path, EUROSAT)
             with pytest.raises(OutputError, match="no regular file"):
-                read_csv(path)
+                read_table(path)
             result = CliRunner().invoke(main, ["map", f"@{path}", "-o", f"{tmp_path}/maps/"])
             assert "no regular file" in result.output
 
