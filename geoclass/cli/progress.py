@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import json
 import os
 import signal
@@ -56,12 +57,23 @@ def stop_at_end_of_input() -> None:
         return
     # A shell that starts programs in the background lets them ignore the signal of Ctrl-C.
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    threading.Thread(target=_wait_for_end, daemon=True).start()
+    stopped = threading.Event()
+    # Threads of libraries may still run, and crash while Python is taken down around them.
+    atexit.register(_leave, stopped)
+    threading.Thread(target=_wait_for_end, args=(stopped,), daemon=True).start()
 
 
-def _wait_for_end() -> None:
+def _leave(stopped: threading.Event) -> None:
+    if stopped.is_set():
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(1)
+
+
+def _wait_for_end(stopped: threading.Event) -> None:
     while os.read(0, 4096):
         pass
+    stopped.set()
     if sys.platform == "win32":
         signal.raise_signal(signal.SIGINT)
     else:  # a wait of the main thread ends only by a signal of its own
