@@ -44,14 +44,15 @@ def share_haze(
     known: dict[str, np.ndarray | None] = {}
     shared = []
     for job, source in pending:
+        if not source.adjacent:
+            shared.append((job, source))
+            continue
         scenes = (source, *source.adjacent)
-        for scene in scenes if source.adjacent else ():
+        for scene in scenes:
             if scene.dataset not in known:
                 known[scene.dataset] = read_dark(
                     scene, settings.radiometry, settings.masks, force=settings.frame.force
                 )
-        if source.adjacent:
-            haze = find_shared_haze([known[scene.dataset] for scene in scenes])
-            source = replace(source, haze=haze)  # noqa: PLW2901
-        shared.append((job, source))
+        haze = find_shared_haze([known[scene.dataset] for scene in scenes])
+        shared.append((job, replace(source, haze=haze)))
     return shared
