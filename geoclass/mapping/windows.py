@@ -143,11 +143,16 @@ def _cut(strip: Strip, tiles: Grid, cols: slice) -> Cutout:
 
     valid, reason = take(strip.valid, "constant"), take(strip.reason, "constant")
     inner = (slice(HALO, -HALO), slice(HALO, -HALO))
+    # A plain band beyond the edge of the scene, or of its data, would make the last cells lakes.
+    pixels, shown = mirror_missing(
+        take(strip.pixels, "symmetric"),
+        take(strip.valid, "symmetric"),
+        take(strip.valid | (strip.reason > 0), "symmetric"),
+    )
     return Cutout(
         window=Window(
-            # A plain band beyond the scene's edge would make its last cells lakes.
-            pixels=take(strip.pixels, "symmetric"),
-            shown=take(strip.valid, "symmetric"),
+            pixels=pixels,
+            shown=shown,
             valid=valid,
             tile_rows=tiles.tile_rows[rows] // FEATURE * FEATURE - top,
             tile_cols=tiles.tile_cols[cols] // FEATURE * FEATURE - left,
@@ -158,6 +163,33 @@ def _cut(strip: Strip, tiles: Grid, cols: slice) -> Cutout:
         valid=_count(valid[inner]),
         masked={code: _count(reason[inner] == code) for code in find_reasons(reason[inner])},
     )
+
+
+def mirror_missing(
+    pixels: np.ndarray, shown: np.ndarray, has_data: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Pixels beside missing ones mirrored into them, as far as cells are influenced.
+
+    `pixels` are uint8 (3, h, w), `shown` and `has_data` bool (h, w): pixels that the network is to
+    see, and those where the scene has data, masked or not. Returns pixels and `shown` anew.
+    """
+    missing = ~has_data
+    if not missing.any() or not shown.any():
+        return pixels, shown
+    from scipy.ndimage import distance_transform_edt  # most scenes need it nowhere
+
+    away, nearest = distance_transform_edt(~shown, return_indices=True)
+    rows, cols = np.nonzero(missing & (away <= HALO))
+    beside = nearest[:, rows, cols]
+    beyond = 2 * beside - (rows, cols)
+    limits = np.array(shown.shape)[:, None]
+    fits = ((beyond >= 0) & (beyond < limits)).all(axis=0)
+    fits[fits] = shown[tuple(beyond[:, fits])]
+    source = np.where(fits, beyond, beside)
+    filled, seen = pixels.copy(), shown.copy()
+    filled[:, rows, cols] = pixels[:, source[0], source[1]]
+    seen[rows, cols] = True
+    return filled, seen
 
 
 def _span(start: int, size: int, end: int) -> np.ndarray:

@@ -36,8 +36,8 @@ class Window:
     pixels: np.ndarray
     """uint8 (3, h, w), the halo included; sides are multiples of 64."""
     shown: np.ndarray
-    """bool (h, w): pixels that the network is shown, of the scene or mirrored beyond its edge; it
-    sees the training data's mean in place of the others."""
+    """bool (h, w): pixels that the network is shown, of the scene or mirrored beyond the edge of
+    its data; it sees the training data's mean in place of the others."""
     valid: np.ndarray
     """bool (h, w): pixels of the scene that have data and are not masked."""
     tile_rows: np.ndarray

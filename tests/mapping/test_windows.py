@@ -20,7 +20,7 @@ from geoclass.mapping import windows
 from geoclass.mapping.pipeline import estimate_work, run_map
 from geoclass.mapping.plan import MapPlan, plan_map
 from geoclass.mapping.settings import CalmSettings, MapSettings
-from geoclass.mapping.windows import average_cells
+from geoclass.mapping.windows import average_cells, mirror_missing
 from geoclass.model.survey import HALO, Survey, Window
 from geoclass.scene.reader import STRIP_PIXELS
 from geoclass.scene.settings import FrameSettings
@@ -201,6 +201,32 @@ def test_missing_pixels_are_looked_at_cell_by_cell(
     assert detail.class_id[:, 16].tolist() == [1, NODATA] + [1] * 14
     assert detail.valid_share[:2, 16].tolist() == [125, 62]
     assert (detail.probabilities[detail.class_id == NODATA] == 0).all()
+
+
+def test_land_is_mirrored_across_a_slanting_edge_of_the_data() -> None:
+    """Stripes at right angles to the edge run on; masked pixels and what is far stay unseen."""
+    row, col = np.mgrid[:120, :120]
+    stripes = np.broadcast_to(((row + col) % 251).astype(np.uint8), (3, 120, 120))
+    has_data = row > col - 20
+    masked = (row > 100) & has_data
+    pixels, shown = mirror_missing(stripes * has_data, has_data & ~masked, has_data)
+    beside = ~has_data & (row > col - 26) & (row < 60) & (col > 40)
+    np.testing.assert_allclose(pixels[:, beside].astype(int), stripes[:, beside], atol=4)
+    assert shown[beside].all()
+    assert not shown[masked].any()
+    assert not shown[0, 20 + 2 * HALO]
+    np.testing.assert_array_equal(pixels[:, has_data], stripes[:, has_data])
+
+
+def test_missing_pixels_beside_a_single_line_show_the_nearest() -> None:
+    """One column of data has nothing to mirror but itself."""
+    valid = np.zeros((8, 8), dtype=bool)
+    valid[:, 0] = True
+    pixels = np.zeros((3, 8, 8), dtype=np.uint8)
+    pixels[:, :, 0] = np.arange(8)
+    filled, shown = mirror_missing(pixels, valid, valid)
+    assert shown.all()
+    np.testing.assert_array_equal(filled, np.broadcast_to(np.arange(8)[:, None], (3, 8, 8)))
 
 
 @pytest.mark.parametrize("stride", [4, 8])
