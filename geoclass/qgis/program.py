@@ -101,7 +101,7 @@ def run_program(
     if stopped_at is not None:
         raise Stopped
     if code:
-        raise ProgramError(last.replace("Error: ", "", 1) or f"geoclass ended with code {code}")
+        raise ProgramError(last.removeprefix("Error: ") or f"geoclass ended with code {code}")
 
 
 def _start(command: Sequence[str]) -> subprocess.Popen[str]:

@@ -27,6 +27,7 @@ application.initQgis()
 if name == "-":
     layer = QgsRasterLayer(path, "map")
     styles = []
+    gdal.UseExceptions()
     raster = gdal.Open(path)  # the band lives as long as this does
     band = raster.GetRasterBand(1)
     attributes = band.GetDefaultRAT()
