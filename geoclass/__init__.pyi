@@ -49,6 +49,7 @@ from .monitor.settings import (
     SeriesSettings,
 )
 from .monitor.tables import read_zones
+from .monitor.zone_areas import ZoneArea, ZoneAreas, measure_zones, write_zone_areas
 from .products.exports import to_xarray
 from .products.files import read_map, write_map
 from .products.mosaic import find_maps, merge_maps, write_mosaic
@@ -120,6 +121,8 @@ __all__ = [
     "Summary",
     "TrainSettings",
     "Verdict",
+    "ZoneArea",
+    "ZoneAreas",
     "assess_plots",
     "assess_sample",
     "change_maps",
@@ -142,6 +145,7 @@ __all__ = [
     "label_images",
     "load_model",
     "map_scene",
+    "measure_zones",
     "merge_maps",
     "monitor_maps",
     "plan_scene",
@@ -165,4 +169,5 @@ __all__ = [
     "write_styles",
     "write_tables",
     "write_verdicts",
+    "write_zone_areas",
 ]

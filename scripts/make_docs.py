@@ -56,7 +56,8 @@ SECTIONS = {
         "DatedMap", "LeftOut", "Change", "Monitoring", "Alert", "PlotVerdicts", "Verdict",
     ),
     "Accuracy": (
-        "sample_map", "write_sample", "assess_sample", "SampleSettings", "Sample", "Assessment",
+        "sample_map", "write_sample", "assess_sample", "measure_zones", "write_zone_areas",
+        "SampleSettings", "Sample", "Assessment", "ZoneAreas", "ZoneArea",
     ),
     "Images, training, models": (
         "label_images", "draw_labels", "fetch_dataset", "inspect_tiles", "draw_samples",

@@ -30,6 +30,7 @@ CALLS = {
     "plots": ("assess_plots", "write_verdicts"),
     "sample": ("sample_map", "write_sample"),
     "assess": ("assess_sample",),
+    "areas": ("measure_zones", "write_zone_areas"),
     "info": ("describe_model", "read_map", "plan_scene"),
     "predict": ("label_images", "draw_labels"),
     "download": ("fetch_dataset",),

@@ -31,6 +31,7 @@ COMMANDS = {
     "plots": ("plots", "Report which plots lost forest since a date."),
     "sample": ("sample", "Draw a random sample of cells to label by eye."),
     "assess": ("assess", "Estimate accuracy and areas from a labelled sample."),
+    "areas": ("areas", "Sum areas by zone and group."),
     "info": ("info", "Describe a model, map or scene."),
     "predict": ("predict", "Label single images."),
     "download": ("download", "Download and verify a data set of labelled tiles."),

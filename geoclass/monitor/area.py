@@ -39,6 +39,10 @@ class Estimate:
         """Half the width of the 95 % interval."""
         return SD_95 * self.error
 
+    def times(self, factor: float) -> Estimate:
+        """The same in another unit."""
+        return Estimate(value=self.value * factor, error=self.error * factor)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClassAssessment:
@@ -96,7 +100,7 @@ def assess_counts(sample: SampleCounts) -> Assessment:
                 name=name,
                 users=estimator.ratio(hit, mapped),
                 producers=estimator.ratio(hit, real),
-                area_ha=_scale(estimator.mean(real), estimator.total),
+                area_ha=estimator.mean(real).times(estimator.total),
                 mapped_ha=estimator.mean(mapped).value * estimator.total,
             )
         )
@@ -107,6 +111,36 @@ def assess_counts(sample: SampleCounts) -> Assessment:
         matrix=tuple(map(tuple, estimator.matrix().tolist())),
         area_ha=estimator.total,
     )
+
+
+def estimate_shares(
+    sample: SampleCounts, area_ha: Mapping[str, float], groups: Mapping[str, str]
+) -> dict[str, Estimate]:
+    """Share of each group in a part of the map, by the error matrix of the whole.
+
+    `area_ha` are hectares of the part by class, `groups` the group of each class. The sample's
+    strata are reweighted by these areas (a synthetic estimate: errors are taken to be as frequent
+    in the part as in the whole). Raises SettingsError where a class of the part has no stratum.
+    """
+    lacking = sorted(
+        name for name, area in area_ha.items() if area > 0 and name not in sample.strata
+    )
+    if lacking:
+        raise SettingsError(
+            f"the sample has no stratum {', '.join(lacking)}, which the map has: give the sample "
+            "of this map"
+        )
+    part = replace(
+        sample, area_ha=np.array([area_ha.get(name, 0.0) for name in sample.strata]), cells=None
+    )
+    _check(part)
+    estimator = _Estimator(part)
+    found = {}
+    for group in dict.fromkeys(groups.values()):
+        real = np.zeros((len(sample.names),) * 2)
+        real[:, [groups.get(name) == group for name in sample.names]] = 1
+        found[group] = estimator.mean(real)
+    return found
 
 
 class _Estimator:
@@ -153,10 +187,6 @@ class _Estimator:
         return float(np.sqrt((self._weight**2 * self._rest * variance).sum()) / below)
 
 
-def _scale(estimate: Estimate, factor: float) -> Estimate:
-    return Estimate(value=estimate.value * factor, error=estimate.error * factor)
-
-
 def _check(sample: SampleCounts) -> None:
     if not (sample.area_ha > 0).any():
         raise SettingsError("no stratum has an area: give hectares above 0")
@@ -187,14 +217,23 @@ def assess_sample(path: Path | str, *, partial: bool = False) -> Assessment:
     SettingsError where labels are missing, foreign or too few.
     """
     path = Path(path)
-    if path.suffix.lower() in (".csv", ".tsv", ".txt"):
-        return assess_counts(read_table(path))
-    counts, empty = read_sample(path, partial=partial)
+    counts, empty = read_counts(path, partial=partial)
     left_out = {}
-    if has_layer(path, LEFT_OUT):
+    if path.suffix.lower() not in TABLES and has_layer(path, LEFT_OUT):
         columns = read_columns(path, LEFT_OUT)
         left_out = dict(zip(columns["status"].tolist(), columns["area_ha"].tolist(), strict=True))
     return replace(assess_counts(counts), unlabelled=empty, left_out_ha=left_out)
+
+
+TABLES = (".csv", ".tsv", ".txt")
+"""Suffixes of tables of counts."""
+
+
+def read_counts(path: Path, *, partial: bool = False) -> tuple[SampleCounts, int]:
+    """Counts of a labelled sample or of a table, and how many samples are not labelled."""
+    if path.suffix.lower() in TABLES:
+        return read_table(path), 0
+    return read_sample(path, partial=partial)
 
 
 LEFT_OUT = "left_out"
