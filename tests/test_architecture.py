@@ -48,13 +48,14 @@ OWNERS = {
     "pystac": {"scene"},
     "rasterio": {"mapping", "scene", "products"},
     "ray": {"campaign"},
+    "rioxarray": {"scene"},
     "safetensors": {"model"},
     "scipy": {"learn", "mapping", "monitor", "products"},
     "shapely": {"grid", "monitor", "products", "scene"},
     "torch": {"campaign", "learn", "model"},
     "torchvision": {"learn"},
     "tqdm": {"cli"},
-    "xarray": {"products"},
+    "xarray": {"products", "scene"},
 }  # fmt: skip
 """Outside libraries and the rooms that may import them."""
 

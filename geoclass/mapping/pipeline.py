@@ -10,7 +10,6 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 
@@ -27,6 +26,7 @@ from geoclass.model.checkpoint import Model, load_model
 from geoclass.model.classifier import Classifier
 from geoclass.model.survey import HALO, Window
 from geoclass.products.formats import AS_USUAL, DISSOLVED_FROM, FileSettings, MapFormat
+from geoclass.scene.arrays import Scene, give_path
 from geoclass.scene.reader import STRIP_PIXELS, Strip, read_strips
 from geoclass.scene.source import check_read
 
@@ -35,7 +35,7 @@ STRIPS_AT_WORK = 2
 
 
 def plan_scene(
-    scene: Path | str,
+    scene: Scene,
     model: Model | None = None,
     *,
     settings: MapSettings | None = None,
@@ -50,11 +50,14 @@ def plan_scene(
     model = model or load_model()
     classifier = Classifier(model, device=device)
     wishes = settings or MapSettings()
-    return plan_map(scene, model.contract, model.sha256, wishes, bands=bands, classifier=classifier)
+    with give_path(scene) as path:
+        return plan_map(
+            path, model.contract, model.sha256, wishes, bands=bands, classifier=classifier
+        )
 
 
 def map_scene(
-    scene: Path | str,
+    scene: Scene,
     model: Model | None = None,
     *,
     settings: MapSettings | None = None,
@@ -65,7 +68,9 @@ def map_scene(
 ) -> LandCoverMap:
     """Map a scene with a model, by default the one that ships.
 
-    `scene` is whatever `geoclass map` takes: a file, a product, a STAC item, an address …
+    `scene` is whatever `geoclass map` takes: a file, a product, a STAC item, a URL …; or a scene
+    that is open: a rasterio data set, or an xarray.DataArray with the dimensions band, y, x and
+    the place that rioxarray keeps (`pip install 'geoclass[xarray]'`).
     `bands` are the numbers or names of the red, green and blue band, where the file does not say.
     `device` is torch's name of it, by default CUDA where there is one; `batch_size` is how many
     tiles it labels at a time. `on_cells` is told how many more cells are done, of rows × cols of
@@ -80,16 +85,17 @@ def map_scene(
         symmetries=settings.symmetries,
         precision=settings.precision,
     )
-    plan = plan_map(
-        scene,
-        model.contract,
-        model.sha256,
-        settings,
-        bands=bands,
-        command="geoclass.map_scene",
-        classifier=classifier,
-    )
-    return run_map(plan, classifier, on_cells=on_cells)
+    with give_path(scene) as path:
+        plan = plan_map(
+            path,
+            model.contract,
+            model.sha256,
+            settings,
+            bands=bands,
+            command="geoclass.map_scene",
+            classifier=classifier,
+        )
+        return run_map(plan, classifier, on_cells=on_cells)
 
 
 def run_map(

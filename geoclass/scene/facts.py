@@ -127,7 +127,12 @@ def describe_scaling(scales: Triple, offsets: Triple) -> SceneFacts:
 
 
 def check_baseline(shown: str, baseline: str | None) -> str | None:
-    """The baseline itself; SceneError where it has not the form of one."""
+    """The baseline as 02.04; SceneError where it has not the form of one.
+
+    Programs that read tags as numbers write 2.04 for 02.04, and 5.1 for 05.10.
+    """
+    if baseline is not None and re.fullmatch(r"[1-9]\.\d{1,2}", baseline):
+        baseline = f"{float(baseline):05.2f}"
     if baseline is not None and not _BASELINE.fullmatch(baseline):
         raise SceneError(
             f"the tag PROCESSING_BASELINE of {shown} is {baseline!r}, expected a form like 02.04: "

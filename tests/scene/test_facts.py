@@ -56,6 +56,14 @@ def test_tags_beat_the_name(make_scene: Make) -> None:
     assert (source.baseline, source.level, source.date) == ("02.09", "Level-1C", "2023-08-23")
 
 
+@pytest.mark.parametrize(("tag", "baseline"), [("2.04", "02.04"), ("5.1", "05.10")])
+def test_baselines_that_were_read_as_numbers_are_known(
+    make_scene: Make, tag: str, baseline: str
+) -> None:
+    path = make_scene(np.ones((3, 70, 70), np.uint16), tags={"PROCESSING_BASELINE": tag})
+    assert open_scene(path).baseline == baseline
+
+
 def test_scales_and_offsets_of_bands_are_kept(make_scene: Make) -> None:
     path = make_scene(np.ones((3, 70, 70), np.uint16))
     assert open_scene(path).facts.scales is None

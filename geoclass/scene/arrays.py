@@ -1,0 +1,83 @@
+"""Scenes that are open in the caller's program: xarray's arrays and rasterio's data sets."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
+
+import rasterio
+import rasterio.io
+import rasterio.shutil
+import rasterio.vrt
+from rasterio.errors import RasterioError
+
+from geoclass.errors import SceneError
+
+if TYPE_CHECKING:
+    import xarray
+
+Scene: TypeAlias = "Path | str | rasterio.DatasetReader | xarray.DataArray"
+"""What can be mapped: whatever `geoclass map` takes, and scenes that are open."""
+
+_IN_MEMORY = "/vsimem/"
+
+
+@contextmanager
+def give_path(scene: Scene) -> Iterator[Path | str]:
+    """The path of a scene; of one in memory, that of a temporary GeoTIFF with the same pixels.
+
+    An array has the dimensions band, y, x, and CRS, transform and nodata as rioxarray keeps them;
+    its bands are named by the attribute `long_name` or by texts along `band`. Raises SceneError
+    where it is not such an array, or where rioxarray is not installed.
+    """
+    if isinstance(scene, Path | str):
+        yield scene
+    elif isinstance(scene, rasterio.io.DatasetReaderBase) and not _is_virtual(scene):
+        yield scene.name
+    else:
+        with tempfile.TemporaryDirectory(prefix="geoclass-") as folder:
+            if isinstance(scene, rasterio.io.DatasetReaderBase):
+                path = Path(folder) / "dataset.tif"
+                rasterio.shutil.copy(scene, path, driver="GTiff")
+            else:
+                path = Path(folder) / f"{_find_name(scene)}.tif"
+                _write_array(scene, path)
+            yield path
+
+
+def _is_virtual(scene: rasterio.io.DatasetReaderBase) -> bool:
+    """Whether its name opens nothing, or something else: in memory, or warped on the way."""
+    return scene.name.startswith(_IN_MEMORY) or isinstance(scene, rasterio.vrt.WarpedVRT)
+
+
+def _find_name(array: xarray.DataArray) -> str:
+    name = str(getattr(array, "name", None) or "array")
+    return "".join(c if c.isalnum() or c in "-_." else "_" for c in name)
+
+
+def _write_array(array: xarray.DataArray, path: Path) -> None:
+    try:
+        from rioxarray.exceptions import RioXarrayError  # the package gives arrays `rio`
+    except ImportError as error:
+        raise SceneError(
+            "mapping an array needs rioxarray, which is not installed: "
+            "pip install 'geoclass[xarray]'"
+        ) from error
+    if not hasattr(array, "rio") or array.ndim != 3:
+        shape = getattr(array, "dims", type(array).__name__)
+        raise SceneError(
+            f"got {shape}, expected a path, an open rasterio data set, or an xarray.DataArray "
+            "of the dimensions band, y, x"
+        )
+    first = array.dims[0]
+    if "long_name" not in array.attrs and first in array.coords:
+        names = array.coords[first].values
+        if names.dtype.kind in "UO":
+            array = array.assign_attrs(long_name=tuple(map(str, names)))
+    try:
+        array.rio.to_raster(path)
+    except (RasterioError, RioXarrayError, ValueError, TypeError) as error:
+        raise SceneError(f"cannot read the array {array.name} as a raster: {error}") from error
