@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
+
 from geoclass._version import __version__
 from geoclass.errors import OutputError, SettingsError
 from geoclass.files.storage import StoredPath
 from geoclass.files.writing import Target, check_folder, write_whole
 from geoclass.outside import redact
-from geoclass.products.layers import neutralise
+from geoclass.products.layers import write_csv
 
 Status = Literal["mapped", "up to date", "failed"]
 
@@ -158,12 +158,10 @@ def write_summary(summary: Summary, folder: Target, shard: Shard | None = None) 
     summarised, failed = name_summary(folder, shard)
     text = json.dumps(summary.to_json(), indent=1, ensure_ascii=False) + "\n"
     write_whole(summarised, text.encode())
-    table = io.StringIO(newline="")
-    writer = csv.writer(table)
-    writer.writerow(_HEAD.split(","))
-    rows = ([redact(o.job.scene), o.reason] for o in summary.failures)
-    writer.writerows(map(neutralise, row) for row in rows)
-    write_whole(failed, table.getvalue().encode())
+    scenes = [redact(outcome.job.scene) for outcome in summary.failures]
+    reasons = [outcome.reason for outcome in summary.failures]
+    columns = zip(_HEAD.split(","), (scenes, reasons), strict=True)
+    write_csv(failed, {name: np.array(values, dtype=object) for name, values in columns})
 
 
 def check_summary(folder: Target, shard: Shard | None = None, *, overwrite: bool = False) -> None:

@@ -39,7 +39,11 @@ from geoclass.products.formats import FileSettings, MapFormat, find_format
 @options.device
 @options.batch_size
 @click.option("--preview", type=kinds.PICTURE, help="Also draw map and scene: .png, .svg or .pdf.")
-@click.option("--overwrite", is_flag=True, help="Replace existing files, whatever they contain.")
+@click.option(
+    "--overwrite",
+    is_flag=True,
+    help="Replace existing files, whatever they contain, except maps that are up to date.",
+)
 @click.option("--dry-run", is_flag=True, help="Print the plan and stop.")
 @campaign_options
 @options.quiet

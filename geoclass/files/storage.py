@@ -75,8 +75,7 @@ class StoredPath:
 
     def check_bucket(self) -> None:
         """Refuse a bucket that is not there, or closed to us; OutputError."""
-        with _explained(f"use the bucket {self.bucket}"):
-            next(iter(self._store.list(self._key)), None)
+        _connect(self.scheme, self.bucket)
 
     def upload(self, file: Path, note: str = "") -> None:
         """Put a file here, whole or not at all; OutputError."""
@@ -97,7 +96,10 @@ class StoredPath:
 
 @functools.cache
 def _connect(scheme: str, bucket: str) -> Any:
-    """A client as the variables of GDAL and of each storage's own programs ask for it."""
+    """A client as the variables of GDAL and of each storage's own programs ask for it.
+
+    Raises OutputError for a bucket that is not there, or closed to us.
+    """
     try:
         from obstore import store
     except ImportError as error:
@@ -111,13 +113,15 @@ def _connect(scheme: str, bucket: str) -> Any:
         names = {"AZURE_STORAGE_ACCOUNT": "account_name", "AZURE_STORAGE_ACCESS_KEY": "account_key"}
         wishes = {key: os.environ[name] for name, key in names.items() if name in os.environ}
     with _explained(f"use the bucket {bucket}"):
-        return kind(
+        client = kind(
             bucket,
             config=wishes,
             client_options={"allow_http": True, "timeout": f"{find_timeout():g}s"},
             retry_config={"max_retries": RETRIES},
             **_find_credentials(scheme),
         )
+        next(iter(client.list()), None)
+        return client
 
 
 def _read_aws_variables(bucket: str) -> dict[str, Any]:
@@ -140,8 +144,9 @@ def _is_set(name: str, usual: str = "NO") -> bool:
 
 def _find_credentials(scheme: str) -> dict[str, Any]:
     """Of AWS's files, which boto3 reads and obstore does not, where variables have none."""
-    named = "AWS_PROFILE" in os.environ or Path("~/.aws").expanduser().is_dir()
-    if scheme != "s3" or not named or "AWS_ACCESS_KEY_ID" in os.environ:
+    there = "AWS_PROFILE" in os.environ or Path("~/.aws/credentials").expanduser().exists()
+    others = "AWS_ACCESS_KEY_ID" in os.environ or _is_set("AWS_NO_SIGN_REQUEST")
+    if scheme != "s3" or others or not there:
         return {}
     try:
         from obstore.auth.boto3 import Boto3CredentialProvider

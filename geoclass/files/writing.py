@@ -171,12 +171,13 @@ def drafted(path: Target, *errors: type[Exception]) -> Iterator[Path]:
 
     Raises OutputError where that fails by OSError, or by `errors` of the library that writes.
     """
+    expected: tuple[type[Exception], ...] = (OSError, *errors)
     try:
         with draft_folder(path) as folder:
             draft = Path(folder) / f"draft{path.suffix}"
             yield draft
             move_into_place(draft, path)
-    except (OSError, *errors) as error:
+    except expected as error:
         raise OutputError(f"cannot write {path}: {error}") from error
 
 

@@ -15,7 +15,7 @@ import shapely
 from pyogrio.errors import DataLayerError, DataSourceError
 
 from geoclass.errors import OutputError
-from geoclass.files.writing import check_not_open, drafted, write_whole
+from geoclass.files.writing import Target, check_not_open, drafted, write_whole
 from geoclass.grid import Grid
 from geoclass.landcover import COLORS, LandCoverMap
 from geoclass.outside import vector_name
@@ -314,7 +314,7 @@ def read_polygons(path: Path, crs: str, name_field: str | None = None) -> list[t
     return list(zip(names, frame.to_crs(crs).geometry, strict=True))
 
 
-def write_csv(path: Path, columns: Mapping[str, np.ndarray]) -> None:
+def write_csv(path: Target, columns: Mapping[str, np.ndarray]) -> None:
     """Write a table as CSV; OutputError where that fails."""
     table = pd.DataFrame(
         {

@@ -188,32 +188,6 @@ def test_what_is_wrong_with_storage_is_one_line(
     assert "cannot use the bucket maps: access is denied" in result.stderr
 
 
-def test_connection_that_drops_while_uploading(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "2")
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-
-        def hang_up() -> None:
-            while True:
-                try:
-                    connection = listener.accept()[0]
-                except OSError:
-                    return
-                connection.recv(100)
-                connection.close()
-
-        threading.Thread(target=hang_up, daemon=True).start()
-        point_to(monkeypatch, f"127.0.0.1:{listener.getsockname()[1]}")
-        file = tmp_path / "file"
-        file.write_bytes(bytes(20_000_000))
-        target = parse_target("s3://maps/map.tif")
-        with pytest.raises(OutputError, match="cannot write s3://maps/map.tif") as caught:
-            target.upload(file)
-        assert "\n" not in str(caught.value)
-    storage._connect.cache_clear()
-
-
 @dataclass
 class Relay:
     """What stands before the server, and may lose what it sends."""
@@ -225,6 +199,8 @@ class Relay:
     most_heads: int = 0
     pause_s: float = 0.0
     """Before such a question is answered."""
+    hangs_up: str = ""
+    """The method of requests that are not answered."""
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     @contextmanager
@@ -248,6 +224,9 @@ def relay(server: str, s3: boto3.client, monkeypatch: pytest.MonkeyPatch) -> Ite
 
         def do_GET(self) -> None:
             content = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            if self.command == state.hangs_up:
+                self.close_connection = True
+                return
             with state.count(self.command):
                 self.relay(content)
 
@@ -269,7 +248,7 @@ def relay(server: str, s3: boto3.client, monkeypatch: pytest.MonkeyPatch) -> Ite
                 body, self.close_connection = body[: len(body) // 2], True
             self.wfile.write(body)
 
-        do_HEAD = do_PUT = do_POST = do_GET  # noqa: N815
+        do_HEAD = do_PUT = do_POST = do_DELETE = do_GET  # noqa: N815
 
         def log_message(self, *_: object) -> None:
             """Quietly."""
@@ -286,6 +265,19 @@ def relay(server: str, s3: boto3.client, monkeypatch: pytest.MonkeyPatch) -> Ite
         proxy.server_close()
         thread.join()
         storage._connect.cache_clear()
+
+
+def test_connection_that_drops_while_uploading(
+    s3: boto3.client, relay: Relay, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(storage, "RETRIES", 1)
+    relay.hangs_up = "PUT"
+    for size in (1000, 20_000_000):  # the larger one in parts
+        (tmp_path / "file").write_bytes(bytes(size))
+        with pytest.raises(OutputError, match="cannot write s3://maps/map.tif") as caught:
+            parse_target("s3://maps/map.tif").upload(tmp_path / "file")
+        assert "\n" not in str(caught.value)
+    assert keys(s3) == {}
 
 
 @pytest.mark.parametrize("map_format", ["gpkg", "tif", "parquet"])
