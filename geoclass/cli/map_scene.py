@@ -27,7 +27,7 @@ from geoclass.products.formats import FileSettings, MapFormat, find_format
     required=True,
     help=(
         "Output map: .gpkg, .tif, .parquet, .fgb or .geojson; "
-        "or a folder for many scenes; can be s3://BUCKET/…"
+        "or a folder for many scenes; can be s3://, gs:// or az://BUCKET/…"
     ),
 )
 @map_options.map_format
