@@ -73,30 +73,31 @@ def check_target(
     redo: bool = False,
     overwrite: bool = False,
 ) -> bool:
-    """Whether the target holds the map of a request already, whole, written in this very way.
+    """Whether the target already holds the map of a request, complete, in this form.
 
-    What exists and is anything else is replaced by nobody: that takes `overwrite`, or `redo` where
-    it is a map of geoclass, which is then made again even if it is up to date. Files beside a map
-    that geoclass did not write take `overwrite`, too.
+    A file that is anything else is replaced only with `overwrite`, or with `redo` if it is a map
+    of geoclass; `redo` also makes a map again that is up to date. Files beside a map that geoclass
+    did not write are replaced only with `overwrite`.
 
-    Raises OutputError where the target must not be written: beside these, where its folder is
-    missing or closed to us, it is open in another program, or a library is missing;
-    SettingsError where the settings are none of its format.
+    Raises OutputError where the target must not be written: for these reasons, because its folder
+    is missing or read-only, it is open in another program, or a library is missing; SettingsError
+    where the settings do not fit the format.
     """
     settings = check_form(map_format, settings)
     check_folder(path)
     check_not_open(path)
+    if path.exists():
+        written = _read_request(path, map_format)
+        same = written == settings.mark(request)
+        whole = all(file.exists() for file in _list_companions(path, map_format, settings))
+        if same and whole and not redo:
+            return True
+        if not (same or overwrite or (redo and written is not None)):
+            kind = "no map of geoclass" if written is None else "not this map"
+            raise OutputError(f"{path} exists and is {kind}: give --overwrite, or another name")
     if not overwrite:
         _check_companions(path, map_format, settings)
-    if not path.exists():
-        return False
-    written = _read_request(path, map_format)
-    if written == settings.mark(request) and not redo:
-        return all(file.exists() for file in _list_companions(path, map_format, settings))
-    if overwrite or (redo and written is not None):
-        return False
-    kind = "no map of geoclass" if written is None else "not this map"
-    raise OutputError(f"{path} exists and is {kind}: give --overwrite, or another name")
+    return False
 
 
 def check_form(map_format: MapFormat, settings: FileSettings) -> FileSettings:

@@ -379,6 +379,10 @@ def test_neighbours_of_a_geotiff_are_not_replaced(tmp_path: Path) -> None:
 def test_geotiff_without_its_companions_is_not_up_to_date(tmp_path: Path) -> None:
     write_map(make_landcover(), tmp_path / "map.tif")
     assert check_target(tmp_path / "map.tif", "tif", "cd" * 32)
+    (tmp_path / "map.qml").write_text("a style of the user's")
+    assert check_target(tmp_path / "map.tif", "tif", "cd" * 32)
+    with pytest.raises(OutputError, match="map.qml exists.* give --overwrite"):
+        check_target(tmp_path / "map.tif", "tif", "cd" * 32, redo=True)
     (tmp_path / "map.qml").unlink()
     assert not check_target(tmp_path / "map.tif", "tif", "cd" * 32)
 
