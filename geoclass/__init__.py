@@ -15,6 +15,6 @@ Names are imported when they are first used, so that `import geoclass` is quick.
 
 import lazy_loader
 
-__version__ = "0.1.0"
+from geoclass._version import __version__ as __version__
 
 __getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,6 +1,6 @@
 # The public names, and where each is at home: read by type checkers, and when geoclass is imported.
 
-from .campaign.jobs import CampaignSettings, Shard, Summary
+from .campaign.jobs import Shard, Summary
 from .campaign.run import Progress, run_campaign
 from .campaign.workers import ExecuteInProcesses, ExecuteOnRay
 from .contract import Contract
@@ -16,6 +16,7 @@ from .errors import (
 from .grid import Grid
 from .landcover import AreaRow, LandCoverMap, Provenance
 from .learn.augment import AugmentSettings
+from .learn.cutting import CutTiles, cut_scene
 from .learn.download import fetch_dataset
 from .learn.inspection import Inspection, inspect_tiles
 from .learn.recipes import TrainSettings
@@ -24,8 +25,8 @@ from .learn.single import ImageLabel, label_images
 from .learn.tasks import choose_recipe, train_on_tiles
 from .learn.training import EpochReport
 from .legend import Legend
-from .mapping.cutting import CutTiles, cut_scene
-from .mapping.pipeline import estimate_work, map_scene, plan_scene
+from .mapping.job import MapRequest, map_scene, plan_scene
+from .mapping.pipeline import estimate_work
 from .mapping.plan import MapPlan
 from .mapping.settings import MapSettings
 from .model.checkpoint import Model, load_model
@@ -76,7 +77,6 @@ __all__ = [
     "AreaRow",
     "Assessment",
     "AugmentSettings",
-    "CampaignSettings",
     "Cancelled",
     "Change",
     "Classifier",
@@ -97,6 +97,7 @@ __all__ = [
     "LeftOut",
     "Legend",
     "MapPlan",
+    "MapRequest",
     "MapSettings",
     "MaskSettings",
     "Mistake",

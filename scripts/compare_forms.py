@@ -22,7 +22,7 @@ from rasterio.warp import calculate_default_transform
 
 from geoclass.errors import GeoclassError
 from geoclass.landcover import LandCoverMap
-from geoclass.mapping.pipeline import map_scene
+from geoclass.mapping.job import map_scene
 from geoclass.mapping.settings import MapSettings
 from geoclass.model.checkpoint import Model, load_model
 from geoclass.scene.settings import FrameSettings

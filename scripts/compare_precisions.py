@@ -14,7 +14,7 @@ from pathlib import Path
 from geoclass.landcover import LandCoverMap
 from geoclass.learn.dataset import read_tiles
 from geoclass.learn.splits import PARTS, choose_part
-from geoclass.mapping.pipeline import map_scene
+from geoclass.mapping.job import map_scene
 from geoclass.mapping.settings import MapSettings
 from geoclass.model.checkpoint import Model, load_model
 from geoclass.model.classifier import Classifier

@@ -194,7 +194,7 @@ def read_cell(file_format: str, reader: str, folder: Path, landcover: LandCoverM
 
 def main() -> None:
     """Print the table for the sample scene's map."""
-    from geoclass.mapping.pipeline import map_scene
+    from geoclass.mapping.job import map_scene
 
     scene = Path(__file__).parents[1] / "sample_scenes" / "havelland_20170216_l1c.tif"
     landcover = map_scene(scene)

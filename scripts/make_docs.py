@@ -42,7 +42,7 @@ SECTIONS = {
     "Maps": (
         "load_model", "map_scene", "plan_scene", "estimate_work", "write_map", "read_map",
         "find_maps", "to_geodataframe", "to_xarray", "write_styles", "draw_preview", "write_report",
-        "run_campaign", "CampaignSettings", "Progress", "Shard", "Summary", "ExecuteInProcesses",
+        "run_campaign", "MapRequest", "Progress", "Shard", "Summary", "ExecuteInProcesses",
         "ExecuteOnRay", "merge_maps", "write_mosaic",
         "MapSettings", "FrameSettings", "MaskSettings", "RadiometrySettings",
         "LandCoverMap", "AreaRow", "Provenance", "MapPlan", "Grid", "Legend",

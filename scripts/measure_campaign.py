@@ -243,13 +243,13 @@ def show_overhead(folder: Path) -> None:
     import cProfile
     import pstats
 
-    from geoclass.campaign.jobs import CampaignSettings
     from geoclass.campaign.run import run_campaign
+    from geoclass.mapping.job import MapRequest
 
     scenes, out = find_scenes(folder), fresh(folder / "overhead")
     profile = cProfile.Profile()
     with profile:
-        summary = run_campaign([str(scenes)], out, CampaignSettings(map_format="tif"))
+        summary = run_campaign([str(scenes)], out, MapRequest(map_format="tif"))
     times: dict[str, float] = {}
     for (_, _, name), (*_, cumulative, _) in pstats.Stats(profile).stats.items():  # type: ignore[attr-defined]
         times[name] = max(cumulative, times.get(name, 0.0))

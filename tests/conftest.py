@@ -76,6 +76,7 @@ class FakeClassifier:
 
     def __init__(self) -> None:
         self.contract = make_contract()
+        self.sha256 = "0" * 64
         self.precision = "fp32"
         self.seen: list[np.ndarray] = []
 
@@ -222,6 +223,7 @@ def make_landcover(rows: int = 3, cols: int = 4, *, seed: int = 0, **changes: An
         version="0.1.0",
         command="geoclass map scene.tif",
         fingerprint="cd" * 32,
+        request="cd" * 32,
         masked_by=("cloud by the scene classification",),
         warnings=("the scene is a drawing",),
         mission="Sentinel-2",

@@ -13,7 +13,7 @@ import pytest
 
 import geoclass
 from geoclass.cli.main import COMMANDS
-from geoclass.mapping.pipeline import map_scene
+from geoclass.mapping.job import map_scene
 from tests.conftest import paint
 from tests.monitor.scenes import CROP, FOREST, make_map, yearly
 

@@ -6,6 +6,7 @@ import tomllib
 
 import yaml
 
+from geoclass import __version__
 from tests.conftest import ROOT
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
@@ -21,7 +22,7 @@ def test_conda_recipe_requires_what_the_package_requires() -> None:
         wanted.append(f"{NAMES.get(name, name)} {bound}{rest}")
     python = f"python {PROJECT['project']['requires-python']}"
     assert recipe["requirements"]["run"] == [python, *wanted]
-    assert recipe["package"]["version"] == PROJECT["project"]["version"]
+    assert recipe["package"]["version"] == __version__
     assert recipe["requirements"]["host"][-1] == PROJECT["build-system"]["requires"][0].replace(
         ">=", " >="
     )

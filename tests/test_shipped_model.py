@@ -19,7 +19,7 @@ from geoclass.cli.main import main
 from geoclass.learn.dataset import TileSet, read_tiles
 from geoclass.learn.splits import hash_names, split_randomly
 from geoclass.legend import EUROSAT, UNKNOWN
-from geoclass.mapping.pipeline import map_scene
+from geoclass.mapping.job import map_scene
 from geoclass.mapping.settings import MapSettings
 from geoclass.model.checkpoint import SHIPPED_WEIGHTS, Model, load_model
 from geoclass.model.classifier import Classifier

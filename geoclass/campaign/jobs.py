@@ -2,47 +2,22 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import geoclass
+import numpy as np
+
+from geoclass._version import __version__
 from geoclass.errors import OutputError, SettingsError
-from geoclass.mapping.settings import MapSettings
+from geoclass.files.storage import StoredPath
+from geoclass.files.writing import Target, check_folder, write_whole
 from geoclass.outside import redact
-from geoclass.products.formats import AS_USUAL, FileSettings, MapFormat
-from geoclass.products.layers import neutralise
-from geoclass.products.writing import StoredPath, Target, check_folder, write_whole
+from geoclass.products.layers import write_csv
 
 Status = Literal["mapped", "up to date", "failed"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CampaignSettings:
-    """What is the same for all scenes."""
-
-    model: Path | None = None
-    """None: the model that ships."""
-    legend: Path | None = None
-    """Other titles, colours and groups for its classes."""
-    map_format: MapFormat = "gpkg"
-    form: FileSettings = AS_USUAL
-    settings: MapSettings = field(default_factory=MapSettings)
-    bands: tuple[int | str, ...] | None = None
-    """Numbers or names of red, green and blue, where the scenes do not say."""
-    device: str | None = None
-    batch_size: int | None = None
-    redo: bool = False
-    """Map again what is up to date."""
-    overwrite: bool = False
-    """Replace files that are no maps of geoclass, too."""
-    fail_fast: bool = False
-    """Stop at the first scene that fails."""
-    command: str = "geoclass.run_campaign"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,7 +123,7 @@ class Summary:
     def to_json(self) -> dict[str, Any]:
         """Plain data."""
         return {
-            "version": geoclass.__version__,
+            "version": __version__,
             "model": self.model_sha256,
             "command": self.command,
             "seconds": round(self.seconds, 3),
@@ -183,12 +158,10 @@ def write_summary(summary: Summary, folder: Target, shard: Shard | None = None) 
     summarised, failed = name_summary(folder, shard)
     text = json.dumps(summary.to_json(), indent=1, ensure_ascii=False) + "\n"
     write_whole(summarised, text.encode())
-    table = io.StringIO(newline="")
-    writer = csv.writer(table)
-    writer.writerow(_HEAD.split(","))
-    rows = ([redact(o.job.scene), o.reason] for o in summary.failures)
-    writer.writerows(map(neutralise, row) for row in rows)
-    write_whole(failed, table.getvalue().encode())
+    scenes = [redact(outcome.job.scene) for outcome in summary.failures]
+    reasons = [outcome.reason for outcome in summary.failures]
+    columns = zip(_HEAD.split(","), (scenes, reasons), strict=True)
+    write_csv(failed, {name: np.array(values, dtype=object) for name, values in columns})
 
 
 def check_summary(folder: Target, shard: Shard | None = None, *, overwrite: bool = False) -> None:
@@ -217,8 +190,3 @@ def name_summary(folder: Target, shard: Shard | None = None) -> tuple[Target, Ta
     """Where the summary and the table of failures go, of a shard with its number in the names."""
     part = f"-{shard.index}-of-{shard.count}" if shard else ""
     return folder / f"summary{part}.json", folder / f"failures{part}.csv"
-
-
-def order_outcomes(outcomes: Mapping[str, Outcome], scenes: Sequence[str]) -> tuple[Outcome, ...]:
-    """As the scenes were named, whoever was finished first."""
-    return tuple(outcomes[scene] for scene in scenes if scene in outcomes)

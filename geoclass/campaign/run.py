@@ -5,13 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Protocol
+from dataclasses import dataclass, replace
+from typing import Any, Protocol, TypeVar
 
-from geoclass.campaign.haze import join_adjacent, share_haze
+import numpy as np
+
 from geoclass.campaign.jobs import (
-    CampaignSettings,
     Job,
     Outcome,
     Shard,
@@ -20,164 +19,39 @@ from geoclass.campaign.jobs import (
     choose_shard,
     make_folder,
     name_summary,
-    order_outcomes,
     write_summary,
 )
 from geoclass.campaign.scenes import find_scenes, name_maps
-from geoclass.errors import Cancelled, GeoclassError, OutputError, SceneError
-from geoclass.mapping.pipeline import estimate_bytes, run_map
-from geoclass.mapping.plan import check_settings, plan_map
-from geoclass.mapping.request import fingerprint_request
+from geoclass.errors import Cancelled, GeoclassError, SceneError
+from geoclass.files.storage import StoredPath
+from geoclass.files.writing import Target, parse_target, sweep_drafts
+from geoclass.landcover import LandCoverMap
+from geoclass.mapping.job import MapRequest, is_up_to_date, make_classifier, map_job, open_job
+from geoclass.mapping.plan import check_settings
+from geoclass.mapping.settings import MapSettings
 from geoclass.model.checkpoint import Model, load_model
 from geoclass.model.classifier import Classifier
 from geoclass.outside import redact
-from geoclass.products.files import (
-    check_companions,
-    check_placed,
-    check_room,
-    read_request,
-    write_map,
-)
-from geoclass.products.writing import StoredPath, Target, parse_target, sweep_drafts
-from geoclass.scene.source import SceneSource, is_unchanged, open_scene
-
-
-def open_job(job: Job, campaign: CampaignSettings) -> SceneSource | Outcome:
-    """The scene, of which no pixel is read yet, or the failure where it cannot be opened."""
-    started = time.perf_counter()
-    try:
-        source = open_scene(job.scene, campaign.bands)
-        if is_read(job.output, source):
-            raise OutputError(f"the map of {job.scene} would replace it: choose another folder")
-    except Cancelled:
-        raise
-    except Exception as error:  # of one scene, whatever it is
-        return fail(job, error, started)
-    return source
-
-
-def is_read(output: Target, source: SceneSource) -> bool:
-    """Whether a file that is to be written is one that the scene is made of."""
-    if isinstance(output, Path):
-        return output.resolve() in source.files
-    return str(output) in (
-        part.get("path") for part in source.identity.get("files", [source.identity])
-    )
-
-
-def check_job(
-    job: Job, source: SceneSource, campaign: CampaignSettings, model: Model
-) -> Outcome | None:
-    """The outcome of a job that needs, or may, not be done; None where it is to be done.
-
-    A map that geoclass wrote is up to date where it was asked for in the same words: the same
-    scene, untouched since, the same model and options.
-    """
-    started = time.perf_counter()
-    try:
-        there = job.output.exists()
-        if not campaign.overwrite:
-            check_companions(job.output, campaign.map_format, campaign.form)
-        if not there:
-            return None
-        if isinstance(job.output, Path) and job.output.is_dir():
-            raise OutputError(f"{job.output} is a folder: remove it, or choose another folder")
-        request = read_request(job.output, campaign.map_format, campaign.form)
-    except Exception as error:  # of one scene, whatever it is
-        return fail(job, error, started)
-    if request is None and campaign.overwrite:
-        return None
-    if request is None:
-        reason = f"{job.output} exists and is no map of geoclass: give --overwrite, or move it"
-        return fail(job, OutputError(reason), started)
-    legend = model.contract.legend
-    asked = fingerprint_request(source, model.sha256, legend, campaign.settings)
-    form = campaign.form.fit(campaign.map_format)
-    if campaign.redo or request != form.mark(asked):
-        return None
-    return Outcome(job=job, status="up to date")
-
+from geoclass.products.files import check_form
+from geoclass.scene.adjacent import find_shared_haze, group_adjacent, read_dark
+from geoclass.scene.guard import is_remote
+from geoclass.scene.source import SceneSource, is_unchanged
 
 CHECKS_AT_ONCE = 8
 """Of maps in storage, which takes some requests a map, answered from far away."""
 
+Done = TypeVar("Done")
 
-def check_jobs(
-    jobs: Sequence[Job],
-    opened: Mapping[Job, SceneSource | Outcome],
-    campaign: CampaignSettings,
-    model: Model,
-) -> Iterator[tuple[Job, SceneSource | Outcome]]:
-    """Each job, in order, with its scene where it is to be done, else with its outcome."""
 
-    def check(job: Job) -> SceneSource | Outcome:
-        found = opened[job]
-        if isinstance(found, Outcome):
-            return found
-        return check_job(job, found, campaign, model) or found
-
-    stored = any(isinstance(job.output, StoredPath) for job in jobs)
-    threads = ThreadPoolExecutor(CHECKS_AT_ONCE if stored else 1)
+def attempt(job: Job, work: Callable[..., Done], *args: Any) -> Done | Outcome:
+    """What a piece of work at a job comes to; whatever goes wrong is the job's outcome."""
+    started = time.perf_counter()
     try:
-        yield from zip(jobs, threads.map(check, jobs), strict=True)
-    finally:
-        threads.shutdown(cancel_futures=True)  # where a failure, or someone, stops the campaign
-
-
-def make_classifier(model: Model, campaign: CampaignSettings) -> Classifier:
-    """As the campaign wants it, on its device; SettingsError for one that is not there."""
-    return Classifier(
-        model,
-        device=campaign.device,
-        batch_size=campaign.batch_size,
-        symmetries=campaign.settings.symmetries,
-        precision=campaign.settings.precision,
-    )
-
-
-class SceneMapper:
-    """Does jobs one after the other, with one classifier."""
-
-    def __init__(
-        self, classifier: Classifier, model_sha256: str, campaign: CampaignSettings
-    ) -> None:
-        self._classifier, self._sha256, self._campaign = classifier, model_sha256, campaign
-
-    def do(
-        self,
-        job: Job,
-        source: SceneSource,
-        on_cells: Callable[[int], object] = lambda _: None,
-    ) -> Outcome:
-        """Map the scene, opened already; whatever goes wrong is an outcome."""
-        campaign, started = self._campaign, time.perf_counter()
-        try:
-            if not is_unchanged(source):  # since the campaign began, which may be hours ago
-                source = open_scene(job.scene, campaign.bands)
-            plan = plan_map(
-                source,
-                self._classifier.contract,
-                self._sha256,
-                campaign.settings,
-                command=campaign.command,
-                classifier=self._classifier,
-            )
-            check_placed(plan.grid, campaign.map_format, settings=campaign.form)
-            needed = estimate_bytes(plan, campaign.map_format, campaign.form)
-            check_room(job.output, needed)
-            landcover = run_map(plan, self._classifier, on_cells=on_cells)
-            write_map(landcover, job.output, campaign.map_format, settings=campaign.form)
-        except Cancelled:  # the caller wants an end, of all scenes
-            raise
-        except Exception as error:
-            return fail(job, error, started)
-        return Outcome(
-            job=job,
-            status="mapped",
-            cells=landcover.class_id.size,
-            seconds=time.perf_counter() - started,
-            warnings=plan.warnings,
-        )
+        return work(*args)
+    except Cancelled:  # the caller wants an end, of all scenes
+        raise
+    except Exception as error:
+        return fail(job, error, started)
 
 
 def fail(job: Job, error: Exception, started: float | None = None) -> Outcome:
@@ -187,6 +61,106 @@ def fail(job: Job, error: Exception, started: float | None = None) -> Outcome:
         reason = f"unexpected {type(error).__name__}: {reason}"
     seconds = 0.0 if started is None else time.perf_counter() - started
     return Outcome(job=job, status="failed", reason=reason, seconds=seconds)
+
+
+def check_jobs(
+    opened: Mapping[Job, SceneSource | Outcome], request: MapRequest, model: Model
+) -> Iterator[tuple[Job, SceneSource | Outcome]]:
+    """Each job, in order, with its scene where it is to be done, else with its outcome."""
+
+    def check(job: Job) -> SceneSource | Outcome:
+        found = opened[job]
+        if isinstance(found, Outcome):
+            return found
+        done = attempt(job, is_up_to_date, found, job.output, request, model)
+        if isinstance(done, Outcome):
+            return done
+        return Outcome(job=job, status="up to date") if done else found
+
+    stored = any(isinstance(job.output, StoredPath) for job in opened)
+    threads = ThreadPoolExecutor(CHECKS_AT_ONCE if stored else 1)
+    try:
+        yield from zip(opened, threads.map(check, opened), strict=True)
+    finally:
+        threads.shutdown(cancel_futures=True)  # where a failure, or someone, stops the campaign
+
+
+Opened = Mapping[Job, SceneSource | Outcome]
+
+
+def join_adjacent(opened: Opened, settings: MapSettings) -> dict[Job, SceneSource | Outcome]:
+    """The same scenes, each with the others of its day that it touches, or that those touch.
+
+    Only where haze is to be found out; remote scenes are left alone, for their pixels are far away.
+    """
+    joined = dict(opened)
+    if settings.radiometry.haze != "auto" or settings.radiometry.scale is not None:
+        return joined
+    by_day: dict[tuple[str, str], list[tuple[Job, SceneSource]]] = {}
+    for job, source in opened.items():
+        if isinstance(source, SceneSource) and source.date and not is_remote(source.dataset):
+            by_day.setdefault((source.date, source.dtype), []).append((job, source))
+    for scenes in by_day.values():
+        for group in group_adjacent([source for _, source in scenes], settings.frame):
+            for i in group if len(group) > 1 else ():
+                job, source = scenes[i]
+                others = tuple(scenes[other][1] for other in group if other != i)
+                joined[job] = replace(source, adjacent=others)
+    return joined
+
+
+def share_haze(
+    pending: Sequence[tuple[Job, SceneSource]], settings: MapSettings
+) -> list[tuple[Job, SceneSource]]:
+    """The scenes that are to be mapped, each with the haze of all that it was joined with."""
+    known: dict[str, np.ndarray | None] = {}
+    shared = []
+    for job, source in pending:
+        if not source.adjacent:
+            shared.append((job, source))
+            continue
+        scenes = (source, *source.adjacent)
+        for scene in scenes:
+            if scene.dataset not in known:
+                known[scene.dataset] = read_dark(
+                    scene, settings.radiometry, settings.masks, force=settings.frame.force
+                )
+        haze = find_shared_haze([known[scene.dataset] for scene in scenes])
+        shared.append((job, replace(source, haze=haze)))
+    return shared
+
+
+class SceneMapper:
+    """Does jobs one after the other, with one classifier."""
+
+    def __init__(self, classifier: Classifier, request: MapRequest) -> None:
+        self._classifier, self._request = classifier, request
+
+    def do(
+        self,
+        job: Job,
+        source: SceneSource,
+        on_cells: Callable[[int], object] = lambda _: None,
+    ) -> Outcome:
+        """Map the scene, opened already; whatever goes wrong is an outcome."""
+        started = time.perf_counter()
+
+        def work() -> LandCoverMap:
+            scene = source
+            if not is_unchanged(source):  # since the campaign began, which may be hours ago
+                scene = open_job(job.scene, job.output, self._request)
+            return map_job(scene, job.output, self._request, self._classifier, on_cells=on_cells)
+
+        landcover = attempt(job, work)
+        if isinstance(landcover, Outcome):
+            return landcover
+        return Outcome(
+            job=job,
+            status="mapped",
+            cells=landcover.class_id.size,
+            seconds=time.perf_counter() - started,
+            warnings=landcover.provenance.warnings,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -208,8 +182,9 @@ class Execute(Protocol):
         self,
         jobs: Sequence[tuple[Job, SceneSource]],
         model: Model,
-        campaign: CampaignSettings,
+        request: MapRequest,
         progress: Progress,
+        /,
     ) -> None:
         """Tell `progress.on_outcome` of every job's outcome."""
 
@@ -217,11 +192,11 @@ class Execute(Protocol):
 def execute_here(
     jobs: Sequence[tuple[Job, SceneSource]],
     model: Model,
-    campaign: CampaignSettings,
+    request: MapRequest,
     progress: Progress,
 ) -> None:
     """One job after the other in this process."""
-    mapper = SceneMapper(make_classifier(model, campaign), model.sha256, campaign)
+    mapper = SceneMapper(make_classifier(model, request), request)
     for job, source in jobs:
         progress.on_outcome(mapper.do(job, source, progress.on_cells))
 
@@ -233,8 +208,9 @@ class _Stopped(Exception):  # noqa: N818 - it is no error
 def run_campaign(
     inputs: Sequence[str],
     folder: Target | str,
-    campaign: CampaignSettings | None = None,
+    request: MapRequest | None = None,
     *,
+    fail_fast: bool = False,
     shard: Shard | None = None,
     execute: Execute = execute_here,
     progress: Progress | None = None,
@@ -242,55 +218,60 @@ def run_campaign(
     """Map every scene that `inputs` mean (see `find_scenes`) into `folder`, a map each.
 
     A scene whose map is there and up to date is passed over, one that cannot be mapped becomes a
-    failure in the summary, which is also written to `summary.json` and `failures.csv`. A run
-    that was stopped, by whatever, goes on when it is started again. Raises GeoclassError where
-    there is nothing to begin with: no scene, no model, no folder.
+    failure in the summary, which is also written to `summary.json` and `failures.csv`; with
+    `fail_fast` the first one is the end. A run that was stopped, by whatever, goes on when it is
+    started again. Raises GeoclassError where there is nothing to begin with: no scene, no model,
+    no folder.
     """
-    campaign, progress = campaign or CampaignSettings(), progress or Progress()
+    request, progress = request or MapRequest(), progress or Progress()
     folder, started = parse_target(folder), time.perf_counter()
     scenes = find_scenes(inputs)
     if not scenes:
         raise SceneError("no scene given: name files, folders, patterns or @list.txt")
-    outputs = name_maps(scenes, folder, campaign.map_format)
-    model = load_model(campaign.model, legend=campaign.legend)
-    check_settings(campaign.settings, model.contract)
+    outputs = name_maps(scenes, folder, request.map_format)
+    check_form(request.map_format, request.form)
+    model = load_model(request.model, legend=request.legend)
+    check_settings(request.settings, model.contract)
     make_folder(folder)
-    check_summary(folder, shard, overwrite=campaign.overwrite)
+    check_summary(folder, shard, overwrite=request.overwrite)
     jobs = [Job(scene=s, output=o) for s, o in zip(scenes, outputs, strict=True)]
-    opened = join_adjacent({job: open_job(job, campaign) for job in jobs}, campaign.settings)
+    opened = {job: attempt(job, open_job, job.scene, job.output, request) for job in jobs}
+    opened = join_adjacent(opened, request.settings)
     if shard is not None:
-        jobs = choose_shard([(job, _count_pixels(found)) for job, found in opened.items()], shard)
-    outcomes: dict[str, Outcome] = {}
+        sizes = [(job, _count_pixels(found)) for job, found in opened.items()]
+        opened = {job: opened[job] for job in choose_shard(sizes, shard)}
+    outcomes: dict[Job, Outcome] = {}
 
     def collect(outcome: Outcome) -> None:
-        outcomes[outcome.job.scene] = outcome
+        outcomes[outcome.job] = outcome
         progress.on_outcome(outcome)
-        if campaign.fail_fast and outcome.status == "failed":
+        if fail_fast and outcome.status == "failed":
             raise _Stopped
 
     try:
-        progress.on_start(len(jobs))
+        progress.on_start(len(opened))
         pending = []
-        sweep_drafts([*(job.output for job in jobs), *name_summary(folder, shard)])
-        for job, found in check_jobs(jobs, opened, campaign, model):
+        sweep_drafts([*(job.output for job in opened), *name_summary(folder, shard)])
+        for job, found in check_jobs(opened, request, model):
             if isinstance(found, Outcome):
                 collect(found)
             else:
                 pending.append((job, found))
         if pending:
-            pending = share_haze(pending, campaign.settings)
+            pending = share_haze(pending, request.settings)
             tell = Progress(on_outcome=collect, on_cells=progress.on_cells)
-            execute(pending, model, campaign, tell)
+            execute(pending, model, request, tell)
             # Of workers that died on the way.
             sweep_drafts(job.output for job, _ in pending)
     except _Stopped:
         pass
     finally:
         summary = Summary(
-            outcomes=order_outcomes(outcomes, [job.scene for job in jobs]),
-            scenes=len(jobs),
+            # As the scenes were named, whoever was finished first.
+            outcomes=tuple(outcomes[job] for job in opened if job in outcomes),
+            scenes=len(opened),
             model_sha256=model.sha256,
-            command=campaign.command,
+            command=request.command,
             seconds=time.perf_counter() - started,
         )
         write_summary(summary, folder, shard)

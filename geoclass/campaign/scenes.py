@@ -11,10 +11,10 @@ from typing import Any
 from urllib.parse import urljoin, urlsplit
 
 from geoclass.errors import SceneError
+from geoclass.files.writing import Target
 from geoclass.outside import encode_name, hide_secrets, parse_json, read_file
 from geoclass.products.files import holds_map
 from geoclass.products.formats import MapFormat
-from geoclass.products.writing import Target
 from geoclass.scene.band_files import find_band_files
 from geoclass.scene.dataset import fetch_page, is_address, probe_address
 from geoclass.scene.stac import looks_like_json

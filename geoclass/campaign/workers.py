@@ -21,10 +21,11 @@ from multiprocessing.process import BaseProcess
 from types import FrameType
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from geoclass.campaign.jobs import CampaignSettings, Job, Outcome
-from geoclass.campaign.run import Progress, SceneMapper, fail, make_classifier
+from geoclass.campaign.jobs import Job, Outcome
+from geoclass.campaign.run import Progress, SceneMapper, fail
 from geoclass.errors import GeoclassError, SettingsError
 from geoclass.machine import count_cores
+from geoclass.mapping.job import MapRequest, make_classifier
 from geoclass.mapping.plan import foretell_memory
 from geoclass.model.checkpoint import Model, load_model
 from geoclass.scene.source import SceneSource
@@ -63,7 +64,7 @@ class ExecuteInProcesses:
         self,
         jobs: Sequence[tuple[Job, SceneSource]],
         model: Model,
-        campaign: CampaignSettings,
+        campaign: MapRequest,
         progress: Progress,
     ) -> None:
         """Tell `progress` of every outcome, and of cells as they are done.
@@ -84,7 +85,7 @@ class ExecuteInProcesses:
             _stop(workers)
 
     def _count_workers(
-        self, sources: Sequence[SceneSource], model: Model, campaign: CampaignSettings
+        self, sources: Sequence[SceneSource], model: Model, campaign: MapRequest
     ) -> int:
         """As many as there is work and memory for, whichever of the maps are made at once."""
         asked = min(self._workers, len(sources))
@@ -107,7 +108,7 @@ class ExecuteInProcesses:
         worker: _Worker,
         workers: list[_Worker],
         waiting: deque[tuple[Job, SceneSource]],
-        campaign: CampaignSettings,
+        campaign: MapRequest,
         progress: Progress,
     ) -> None:
         """Take one message of a worker; if it has died, put another in its place."""
@@ -148,7 +149,7 @@ BYTES_A_WORKER = 1_400_000_000
 """Peak of a process that maps a scene of 10980×10980 pixels, without the map's cells."""
 
 
-def _start(campaign: CampaignSettings, index: int, count: int) -> _Worker:
+def _start(campaign: MapRequest, index: int, count: int) -> _Worker:
     context = get_context("spawn")  # a fork of a process with threads may hang
     ours, theirs = context.Pipe()
     process = context.Process(
@@ -193,14 +194,12 @@ def _stop(workers: Sequence[_Worker]) -> None:
             worker.process.join()
 
 
-def work(pipe: Connection, campaign: CampaignSettings, index: int, count: int) -> None:
+def work(pipe: Connection, campaign: MapRequest, index: int, count: int) -> None:
     """Do what comes through the pipe until it closes: the whole life of a worker."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all; the first process decides
     signal.signal(signal.SIGTERM, _leave)
     _die_with_parent()
     import torch
-
-    from geoclass.campaign.run import SceneMapper, make_classifier
 
     # Before the pools of OpenMP are made.
     torch.set_num_threads(max(1, count_cores() // count))
@@ -208,7 +207,7 @@ def work(pipe: Connection, campaign: CampaignSettings, index: int, count: int) -
         campaign = replace(campaign, device=f"cuda:{index % torch.cuda.device_count()}")
     try:
         model = load_model(campaign.model, legend=campaign.legend)
-        mapper = SceneMapper(make_classifier(model, campaign), model.sha256, campaign)
+        mapper = SceneMapper(make_classifier(model, campaign), campaign)
     except GeoclassError as error:
         pipe.send(error)  # of the campaign, not of a scene
         return
@@ -278,7 +277,7 @@ class ExecuteOnRay:
         self,
         jobs: Sequence[tuple[Job, SceneSource]],
         model: Model,
-        campaign: CampaignSettings,
+        campaign: MapRequest,
         progress: Progress,
     ) -> None:
         """Tell `progress` of outcomes as they come; a job that is lost too often has failed."""
@@ -347,12 +346,12 @@ _mappers: dict[str, SceneMapper] = {}
 """Of this process: Ray keeps processes of one campaign, and loading a model takes time."""
 
 
-def map_on_node(model: Model, campaign: CampaignSettings, job: Job, source: SceneSource) -> Outcome:
+def map_on_node(model: Model, campaign: MapRequest, job: Job, source: SceneSource) -> Outcome:
     """Do a job in a process of Ray's, with a classifier of its own."""
     if model.sha256 not in _mappers:
         import torch
 
         torch.set_num_threads(1)  # a task has one processor
         classifier = make_classifier(model, campaign)
-        _mappers[model.sha256] = SceneMapper(classifier, model.sha256, campaign)
+        _mappers[model.sha256] = SceneMapper(classifier, campaign)
     return _mappers[model.sha256].do(job, source)

@@ -12,103 +12,38 @@ from typing import NoReturn, Self
 
 import click
 
-from geoclass.campaign.jobs import CampaignSettings, Outcome, Shard, Summary, name_summary
+from geoclass.campaign.jobs import Outcome, Shard, Summary, name_summary
 from geoclass.campaign.run import Execute, Progress, execute_here, run_campaign
 from geoclass.campaign.workers import ExecuteInProcesses
 from geoclass.cli.map_options import CampaignOptions
-from geoclass.cli.one_map import Order, type_command
 from geoclass.cli.progress import open_bar
 from geoclass.errors import SettingsError
+from geoclass.files.writing import Target
+from geoclass.mapping.job import MapRequest
 from geoclass.outside import redact
-from geoclass.products.files import check_form
-from geoclass.products.formats import AS_USUAL, MapFormat, check_not_input
-from geoclass.products.writing import Target
+from geoclass.products.formats import AS_USUAL, check_not_input
 
 
 def map_scenes(
     scenes: Sequence[str],
     folder: Target,
-    map_format: MapFormat,
-    order: Order,
+    request: MapRequest,
     wishes: CampaignOptions,
-) -> None:
-    """Map all scenes; exit code 1 where one failed, 128 and the signal's number where stopped."""
-    summary = run_all(scenes, folder, map_format, order, wishes)
-    if summary.failures or summary.not_done:
-        sys.exit(1)
-
-
-def map_and_merge(
-    scenes: Sequence[str],
-    output: Path,
-    map_format: MapFormat | None,
-    order: Order,
-    wishes: CampaignOptions,
-) -> None:
-    """Map all scenes into a folder beside the output, and merge the maps into it.
-
-    The folder stays, so that a later run has only new scenes to map. Nothing is merged while a
-    scene is missing: exit code 1, as above.
-    """
-    from geoclass.products.files import read_map
-    from geoclass.products.mosaic import (
-        is_mosaic,
-        merge_maps,
-        name_scenes_folder,
-        parse_crs,
-        write_mosaic,
-    )
-    from geoclass.products.writing import check_new
-
-    check_new(output, suffix=".gpkg", overwrite=order.overwrite or is_mosaic(output))
-    check_not_input(output, order.model, order.legend, *map(Path, scenes))
-    if map_format not in (None, "gpkg") or order.form != AS_USUAL:
-        raise SettingsError("one map of many scenes is a plain GeoPackage: leave out -f and such")
-    if wishes.map_crs is not None:
-        parse_crs(wishes.map_crs)
-    if wishes.shard is not None:
-        raise SettingsError("shards map into one folder: give a folder, and merge in the last run")
-    folder = name_scenes_folder(output)
-    summary = run_all(scenes, folder, "gpkg", order, wishes)
-    if summary.failures or summary.not_done:
-        click.echo(f"{output} is not written while scenes are missing", err=True)
-        sys.exit(1)
-    maps = [read_map(outcome.job.output) for outcome in summary.outcomes]
-    cells = merge_maps(maps, crs=wishes.map_crs, prefer=wishes.prefer)
-    write_mosaic(cells, maps, output, command=type_command())
-    if not order.quiet:
-        click.echo(f"wrote {output}: {len(cells)} cells of {len(maps)} maps")
-
-
-def run_all(
-    scenes: Sequence[str],
-    folder: Target,
-    map_format: MapFormat,
-    order: Order,
-    wishes: CampaignOptions,
+    *,
+    quiet: bool,
 ) -> Summary:
-    """Map all scenes and say how it went; where someone stops it, end the program."""
-    campaign = CampaignSettings(
-        model=order.model,
-        legend=order.legend,
-        map_format=map_format,
-        form=check_form(map_format, order.form),
-        settings=order.settings,
-        bands=None if order.bands is None else tuple(order.bands),
-        device=order.device,
-        batch_size=order.batch_size,
-        redo=wishes.redo,
-        overwrite=order.overwrite,
-        fail_fast=wishes.fail_fast,
-        command=type_command(),
-    )
+    """Map all scenes and say how it went.
+
+    The program ends with exit code 1 where one failed, 128 and the signal's number where stopped.
+    """
     shard = None if wishes.shard is None else Shard(*wishes.shard)
-    with _Bars(quiet=order.quiet) as bars, stoppable():
+    with _Bars(quiet=quiet) as bars, stoppable():
         try:
             summary = run_campaign(
                 scenes,
                 folder,
-                campaign,
+                request,
+                fail_fast=wishes.fail_fast,
                 shard=shard,
                 execute=choose_execute(wishes),
                 progress=bars.progress,
@@ -121,8 +56,56 @@ def run_all(
                 err=True,
             )
             sys.exit(128 + stop.signum)
-    report(summary, name_summary(folder, shard)[0], quiet=order.quiet)
+    counts = ", ".join(f"{count} {status}" for status, count in summary.counts.items())
+    left = f", {summary.not_done} not come to" if summary.not_done else ""
+    if not quiet:
+        click.echo(f"{summary.scenes} scenes: {counts}{left}; see {name_summary(folder, shard)[0]}")
+    if summary.failures or summary.not_done:
+        sys.exit(1)
     return summary
+
+
+def map_and_merge(
+    scenes: Sequence[str],
+    output: Path,
+    request: MapRequest,
+    wishes: CampaignOptions,
+    *,
+    quiet: bool,
+) -> None:
+    """Map all scenes into a folder beside the output, and merge the maps into it.
+
+    The folder stays, so that a later run has only new scenes to map. Nothing is merged while a
+    scene is missing: exit code 1, as above.
+    """
+    from geoclass.files.writing import check_new
+    from geoclass.products.files import read_map
+    from geoclass.products.mosaic import (
+        is_mosaic,
+        merge_maps,
+        name_scenes_folder,
+        parse_crs,
+        write_mosaic,
+    )
+
+    check_new(output, suffix=".gpkg", overwrite=request.overwrite or is_mosaic(output))
+    check_not_input(output, request.model, request.legend, *map(Path, scenes))
+    if request.map_format != "gpkg" or request.form != AS_USUAL:
+        raise SettingsError("one map of many scenes is a plain GeoPackage: leave out -f and such")
+    if wishes.map_crs is not None:
+        parse_crs(wishes.map_crs)
+    if wishes.shard is not None:
+        raise SettingsError("shards map into one folder: give a folder, and merge in the last run")
+    try:
+        summary = map_scenes(scenes, name_scenes_folder(output), request, wishes, quiet=quiet)
+    except SystemExit:
+        click.echo(f"{output} is not written while scenes are missing", err=True)
+        raise
+    maps = [read_map(outcome.job.output) for outcome in summary.outcomes]
+    cells = merge_maps(maps, crs=wishes.map_crs, prefer=wishes.prefer)
+    write_mosaic(cells, maps, output, command=request.command)
+    if not quiet:
+        click.echo(f"wrote {output}: {len(cells)} cells of {len(maps)} maps")
 
 
 def choose_execute(wishes: CampaignOptions) -> Execute:
@@ -135,14 +118,6 @@ def choose_execute(wishes: CampaignOptions) -> Execute:
             raise SettingsError("--workers and --memory are for one machine, --ray is for several")
         return ExecuteOnRay(wishes.ray)
     return ExecuteInProcesses(wishes.workers, wishes.memory) if several else execute_here
-
-
-def report(summary: Summary, file: Target, *, quiet: bool) -> None:
-    """What there is in the end; `file` tells more."""
-    counts = ", ".join(f"{count} {status}" for status, count in summary.counts.items())
-    left = f", {summary.not_done} not come to" if summary.not_done else ""
-    if not quiet:
-        click.echo(f"{summary.scenes} scenes: {counts}{left}; see {file}")
 
 
 class Stopped(BaseException):

@@ -48,10 +48,10 @@ def command(
     for how rarely land changes.
     """
     from geoclass.errors import SettingsError
+    from geoclass.files.writing import check_new
     from geoclass.monitor.align import stack_maps
     from geoclass.monitor.change import check_order, compare_dates, write_change
     from geoclass.products.formats import check_not_input
-    from geoclass.products.writing import check_new
 
     say = (lambda _: None) if quiet else click.echo
     check_not_input(output, Path(old), Path(new))

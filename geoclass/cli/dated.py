@@ -17,7 +17,8 @@ from geoclass.mapping.settings import MapSettings
 from geoclass.monitor.settings import AlignSettings, PairRate, SeriesSettings
 
 if TYPE_CHECKING:
-    from geoclass.landcover import LandCoverMap
+    from geoclass.mapping.job import MapRequest
+    from geoclass.model.classifier import Classifier
     from geoclass.monitor.align import DatedMap, LeftOut
 
 DEFAULTS = SeriesSettings()
@@ -130,6 +131,7 @@ def read_dated(
     there, but cannot be mapped, go to `left_out`; without it, they raise SceneError.
     """
     from geoclass.errors import SceneError, SettingsError
+    from geoclass.mapping.job import map_job
     from geoclass.monitor.align import date_map
     from geoclass.products.files import read_map
     from geoclass.products.mosaic import find_maps
@@ -140,14 +142,15 @@ def read_dated(
             "or not at all"
         )
     given: list[date | None] = [day.date() for day in days] or [None] * len(inputs)
-    maps = []
+    maps, prepared = [], None
     with open_bar(quiet=quiet, total=len(inputs), unit="date", desc="dates", leave=False) as bar:
         for text, day in zip(inputs, given, strict=True):
             files = find_maps(text)
             maps += [date_map(read_map(file), day=day, file_name=file.name) for file in files]
             if not files:
                 try:
-                    landcover = _map_first(text, model, settings, device)
+                    prepared = prepared or _prepare(model, settings, device)
+                    landcover = map_job(text, None, *prepared)
                 except SceneError as error:
                     if left_out is None or not _is_there(text):
                         raise
@@ -180,12 +183,14 @@ def _leave_out(scene: str, day: date | None, error: Exception) -> LeftOut:
     return LeftOut(day=day or find_day(name), scene=name, reason=" ".join(str(error).split()))
 
 
-def _map_first(
-    scene: str, model: Path | None, settings: MapSettings, device: str | None
-) -> LandCoverMap:
-    from geoclass.mapping.pipeline import map_scene
+def _prepare(
+    model: Path | None, settings: MapSettings, device: str | None
+) -> tuple[MapRequest, Classifier]:
+    """What maps the scenes among the inputs, once for all of them."""
+    from geoclass.mapping.job import MapRequest, make_classifier
     from geoclass.model.checkpoint import load_model
 
     # Cells that begin at whole multiples of their side match those of every other date.
     settings = replace(settings, frame=replace(settings.frame, snap=True))
-    return map_scene(scene, load_model(model), settings=settings, device=device)
+    request = MapRequest(model=model, settings=settings, device=device)
+    return request, make_classifier(load_model(model), request)

@@ -19,15 +19,10 @@ def command(model: Path, output: Path, overwrite: bool) -> None:
     MODEL is a model file, or the word `shipped`. The exported model takes tiles as float32
     (n, 3, 64, 64), 0–255, and returns calibrated probabilities.
     """
-    from geoclass.errors import OutputError
+    from geoclass.files.writing import check_new
     from geoclass.model.checkpoint import load_model
     from geoclass.model.export import export_onnx
 
-    if output.suffix != ".onnx":
-        raise OutputError(f"the exported model {output} must end in .onnx")
-    if output.exists() and not overwrite:
-        raise OutputError(f"{output} exists: give --overwrite or another name")
-    if not output.parent.is_dir():
-        raise OutputError(f"the folder {output.parent} does not exist: create it first")
+    check_new(output, suffix=".onnx", overwrite=overwrite)
     difference = export_onnx(load_model(model), output)
     click.echo(f"wrote {output}; probabilities differ by {difference:.1g} at most")

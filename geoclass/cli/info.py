@@ -114,7 +114,7 @@ def _print_scene(
     scene: str, bands: Sequence[int | str] | None, settings: MapSettings, as_json: bool
 ) -> None:
     """What `geoclass map` would decide with the model that ships; its errors are the same."""
-    from geoclass.mapping.pipeline import plan_scene
+    from geoclass.mapping.job import plan_scene
 
     plan = plan_scene(scene, settings=settings, bands=bands)
     source, grid = plan.source, plan.grid

@@ -18,7 +18,7 @@ from typing import Any
 import click
 from click.shell_completion import CompletionItem
 
-import geoclass
+from geoclass._version import __version__
 from geoclass.errors import GeoclassError
 
 COMMANDS = {
@@ -116,7 +116,7 @@ def describe_program() -> str:
     """The versions of what a map depends on, and the device that it would be made on."""
     return "\n".join(
         (
-            f"geoclass {geoclass.__version__}",
+            f"geoclass {__version__}",
             f"Python   {platform.python_version()}, {platform.platform()}",
             f"GDAL     {_try(_describe_gdal)}",
             f"torch    {_try(_describe_torch)}",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import click
@@ -162,32 +162,22 @@ def reading(command: Callable[..., Any]) -> Callable[..., Any]:
 class CampaignOptions:
     """How many scenes are worked through."""
 
-    redo: bool
-    fail_fast: bool
-    workers: int
-    memory: int | None
-    shard: tuple[int, int] | None
-    ray: str | None
+    redo: bool = False
+    fail_fast: bool = False
+    workers: int = 1
+    memory: int | None = None
+    shard: tuple[int, int] | None = None
+    ray: str | None = None
     """Address of a Ray cluster; `local`: one that is started here."""
-    map_crs: str | None
-    prefer: Preference
+    map_crs: str | None = None
+    prefer: Preference = "confident"
 
     def refuse_any(self, output: str) -> None:
-        """SettingsError where one was given for a single map."""
-        unset = CampaignOptions(
-            redo=False,
-            fail_fast=False,
-            workers=1,
-            memory=None,
-            shard=None,
-            ray=None,
-            map_crs=None,
-            prefer="confident",
-        )
-        if self != unset:
+        """SettingsError where one that a single map cannot have was given for it."""
+        if replace(self, redo=False) != CampaignOptions():
             raise SettingsError(
-                "--redo, --fail-fast, --workers, --memory, --shard, --ray, --map-crs and --prefer "
-                f"are for many scenes: give a folder as output instead of {output}"
+                "--fail-fast, --workers, --memory, --shard, --ray, --map-crs and --prefer are for "
+                f"many scenes: give a folder as output instead of {output}"
             )
 
     def refuse_merging(self, output: str) -> None:
@@ -227,7 +217,7 @@ def parse_shard(
 
 
 _OPTIONS = (
-    click.option("--redo", is_flag=True, help="Map up-to-date scenes again."),
+    click.option("--redo", is_flag=True, help="Map again and replace older maps of geoclass."),
     click.option("--fail-fast", is_flag=True, help="Stop at the first scene that fails."),
     click.option("--workers", type=int, default=1, show_default=True, help="Number of processes."),
     click.option(

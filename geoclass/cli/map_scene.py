@@ -11,11 +11,11 @@ import click
 
 from geoclass.cli import kinds, map_options, options
 from geoclass.cli.map_options import CampaignOptions, campaign_options
-from geoclass.cli.one_map import Order, map_one
+from geoclass.cli.one_map import map_one, type_command
 from geoclass.errors import SettingsError
+from geoclass.files.writing import parse_target
 from geoclass.mapping.settings import MapSettings
-from geoclass.products.formats import FileSettings, MapFormat
-from geoclass.products.writing import parse_target
+from geoclass.products.formats import FileSettings, MapFormat, find_format
 
 
 @click.command("map")
@@ -27,7 +27,7 @@ from geoclass.products.writing import parse_target
     required=True,
     help=(
         "Output map: .gpkg, .tif, .parquet, .fgb or .geojson; "
-        "or a folder for many scenes; can be s3://BUCKET/…"
+        "or a folder for many scenes; can be s3://, gs:// or az://BUCKET/…"
     ),
 )
 @map_options.map_format
@@ -39,7 +39,11 @@ from geoclass.products.writing import parse_target
 @options.device
 @options.batch_size
 @click.option("--preview", type=kinds.PICTURE, help="Also draw map and scene: .png, .svg or .pdf.")
-@click.option("--overwrite", is_flag=True, help="Replace existing files, whatever they contain.")
+@click.option(
+    "--overwrite",
+    is_flag=True,
+    help="Replace existing files, whatever they contain, except maps that are up to date.",
+)
 @click.option("--dry-run", is_flag=True, help="Print the plan and stop.")
 @campaign_options
 @options.quiet
@@ -75,37 +79,42 @@ def command(
     that are up to date are skipped, so a stopped run resumes when you start it again. If the
     output for many scenes is one GeoPackage, their maps are merged into it, each place once.
     """
+    from geoclass.campaign.scenes import find_scenes
+    from geoclass.mapping.job import MapRequest
+
     if form.stac:
         from geoclass.model.checkpoint import find_model_file
 
         form = replace(form, model_file=find_model_file(model))
-    order = Order(
-        settings=settings,
-        form=form,
+    named = scenes if is_folder(output) else find_scenes(scenes)
+    many = is_folder(output) or len(named) > 1 or is_merged(scenes, named, output, campaign)
+    request = MapRequest(
         model=model,
         legend=legend,
-        bands=bands,
+        settings=settings,
+        bands=None if bands is None else tuple(bands),
         device=device,
         batch_size=batch_size,
+        map_format=map_format or ("gpkg" if many else find_format(parse_target(output))),
+        form=form,
+        redo=campaign.redo,
         overwrite=overwrite,
-        quiet=quiet,
+        command=type_command(),
     )
-    from geoclass.campaign.scenes import find_scenes
-
-    named = scenes if is_folder(output) else find_scenes(scenes)
-    if is_folder(output) or len(named) > 1 or is_merged(scenes, named, output, campaign):
-        from geoclass.cli.campaign import map_and_merge, map_scenes
-
-        if dry_run or preview is not None:
-            raise SettingsError("--dry-run and --preview are for one scene and one map of it")
-        if is_folder(output):
-            campaign.refuse_merging(output)
-            map_scenes(scenes, parse_target(output), map_format or "gpkg", order, campaign)
-        else:
-            map_and_merge(named, Path(output), map_format, order, campaign)
+    if not many:
+        campaign.refuse_any(output)
+        target = parse_target(output)
+        map_one(named[0], target, request, preview=preview, dry_run=dry_run, quiet=quiet)
         return
-    campaign.refuse_any(output)
-    map_one(named[0], parse_target(output), map_format, order, preview, dry_run=dry_run)
+    from geoclass.cli.campaign import map_and_merge, map_scenes
+
+    if dry_run or preview is not None:
+        raise SettingsError("--dry-run and --preview are for one scene and one map of it")
+    if is_folder(output):
+        campaign.refuse_merging(output)
+        map_scenes(scenes, parse_target(output), request, campaign, quiet=quiet)
+    else:
+        map_and_merge(named, Path(output), request, campaign, quiet=quiet)
 
 
 def is_merged(

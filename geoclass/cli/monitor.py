@@ -111,6 +111,7 @@ def command(
     that it was written with.
     """
     from geoclass.errors import SettingsError
+    from geoclass.files.writing import check_new
     from geoclass.monitor.files import (
         read_monitor,
         update_monitor,
@@ -121,7 +122,6 @@ def command(
     from geoclass.monitor.layers import write_alerts
     from geoclass.monitor.tables import read_zones
     from geoclass.products.formats import check_not_input
-    from geoclass.products.writing import check_new
 
     say = (lambda _: None) if quiet else click.echo
     if (output is None) == (update is None):

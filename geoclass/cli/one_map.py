@@ -6,41 +6,25 @@ import math
 import shlex
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from geoclass.cli.progress import open_bar
+from geoclass.files.writing import Target, sweep_drafts
 from geoclass.landcover import AreaRow
 from geoclass.legend import MASKED, NODATA, UNKNOWN
-from geoclass.mapping.settings import MapSettings
-from geoclass.products.formats import FileSettings, MapFormat, check_not_input, find_format
-from geoclass.products.writing import Target
+from geoclass.products.formats import check_not_input
 
 if TYPE_CHECKING:
     from geoclass.grid import Grid
+    from geoclass.mapping.job import MapRequest
     from geoclass.mapping.plan import MapPlan
 
 
 MUCH_UNKNOWN = 0.5
 """Of the cells that could be seen; of more, something is wrong with the scene or the model."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Order:
-    """What was asked for, whether of one scene or of many."""
-
-    settings: MapSettings
-    form: FileSettings
-    model: Path | None
-    legend: Path | None
-    bands: Sequence[int | str] | None
-    device: str | None
-    batch_size: int | None
-    overwrite: bool
-    quiet: bool
 
 
 def type_command() -> str:
@@ -53,76 +37,53 @@ def type_command() -> str:
 def map_one(
     scene: str,
     output: Target,
-    map_format: MapFormat | None,
-    order: Order,
-    preview: Path | None,
+    request: MapRequest,
     *,
-    dry_run: bool,
+    preview: Path | None = None,
+    dry_run: bool = False,
+    quiet: bool = False,
 ) -> None:
     """Map one scene and print what there is to know."""
-    from geoclass.campaign.run import is_read
-    from geoclass.errors import OutputError
-    from geoclass.mapping.pipeline import estimate_bytes, estimate_work, run_map
-    from geoclass.mapping.plan import plan_map
+    from geoclass.mapping.job import is_up_to_date, make_classifier, map_job, open_job, plan_job
+    from geoclass.mapping.pipeline import estimate_work
     from geoclass.model.checkpoint import load_model
-    from geoclass.model.classifier import Classifier
     from geoclass.model.device import describe_device
-    from geoclass.products.files import check_placed, check_room, check_target, read_map, write_map
+    from geoclass.products.files import read_map
 
-    say = (lambda _: None) if order.quiet else click.echo
-    map_format = map_format or find_format(output)
-    check_not_input(output, order.model, order.legend)
+    say = (lambda _: None) if quiet else click.echo
+    check_not_input(output, request.model, request.legend)
     if preview is not None:
         from geoclass.report.charts import check_picture
         from geoclass.report.preview import draw_preview
 
         check_picture(preview)
-    loaded = load_model(order.model, legend=order.legend)
-    classifier = Classifier(
-        loaded,
-        device=order.device,
-        batch_size=order.batch_size,
-        symmetries=order.settings.symmetries,
-        precision=order.settings.precision,
-    )
-    plan = plan_map(
-        scene,
-        loaded.contract,
-        loaded.sha256,
-        order.settings,
-        bands=order.bands,
-        command=type_command(),
-        classifier=classifier,
-    )
-    check_not_input(output, *plan.source.files)
-    if is_read(output, plan.source):  # in storage, too
-        raise OutputError(f"the map of {plan.source.shown} would replace it: give another name")
+    model = load_model(request.model, legend=request.legend)
+    source = open_job(scene, output, request)
     if preview is not None:
-        check_not_input(preview, output, order.model, *plan.source.files)
-    mark = plan.provenance.fingerprint
-    if check_target(output, map_format, mark, settings=order.form, overwrite=order.overwrite):
+        check_not_input(preview, output, request.model, *source.files)
+    sweep_drafts([output])
+    if is_up_to_date(source, output, request, model):
         say(f"{output} is up to date")
         if preview is not None and not dry_run:
             draw_preview(read_map(output), preview, scene)
             say(f"wrote {preview}")
         return
-    check_placed(plan.grid, map_format, settings=order.form)
-    check_room(output, estimate_bytes(plan, map_format, order.form))
+    classifier = make_classifier(model, request)
+    plan = plan_job(source, output, request, classifier)
     for warning in plan.warnings:
         click.echo(f"Warning: {warning}", err=True)
     say(describe_plan(plan))
-    say(f"model       {loaded.arch} {loaded.sha256[:12]}, {len(loaded.contract.legend)} classes")
+    say(f"model       {model.arch} {model.sha256[:12]}, {len(model.contract.legend)} classes")
     work = f"{classifier.precision}, batches of {classifier.batch_size}"
     say(f"device      {describe_device(classifier.device)}, {work}")
     if dry_run:
-        estimate = estimate_work(plan, classifier, map_format, order.form)
+        estimate = estimate_work(plan, classifier, request.map_format, request.form)
         say(f"time        about {estimate.seconds:.0f} s")
         say(f"output      {output}, about {estimate.output_bytes / 1e6:.1f} MB")
         return
     cells = plan.grid.rows * plan.grid.cols
-    with open_bar(quiet=order.quiet, total=cells, unit="tile", desc=plan.source.name) as bar:
-        landcover = run_map(plan, classifier, on_cells=bar.update)
-    write_map(landcover, output, map_format, settings=order.form)
+    with open_bar(quiet=quiet, total=cells, unit="tile", desc=plan.source.name) as bar:
+        landcover = map_job(plan, output, request, classifier, on_cells=bar.update)
     for note in landcover.provenance.masked_by or ():
         say(f"masked      {note}")
     areas = landcover.areas()

@@ -61,10 +61,10 @@ def command(
     are damaged are put right, with a message, or rejected one by one. The verdicts are no legal
     determination.
     """
+    from geoclass.files.writing import check_new
     from geoclass.monitor.plot_files import DISCLAIMER, check_verdict_file, write_verdicts
     from geoclass.monitor.plots import assess_plots
     from geoclass.products.formats import check_not_input
-    from geoclass.products.writing import check_new
 
     check_not_input(output, plots, monitor)
     check_verdict_file(output)

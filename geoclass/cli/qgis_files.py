@@ -11,15 +11,15 @@ import tempfile
 import zipfile
 from pathlib import Path
 
-import geoclass
+from geoclass._version import __version__
 from geoclass.cli.schema import write_schema
 from geoclass.errors import OutputError, SettingsError
-from geoclass.products.writing import write_whole
+from geoclass.files.writing import write_whole
 
 NAME = "geoclass_qgis"
 """Of the plugin's folder; not the package's, which other plugins may import."""
 
-SOURCE = Path(geoclass.__file__).parent / "qgis"
+SOURCE = Path(__file__).parents[1] / "qgis"
 
 
 def find_profiles(name: str | None) -> list[Path]:
@@ -67,7 +67,7 @@ def build_plugin(folder: Path) -> None:
     ignore = shutil.ignore_patterns("__pycache__")
     shutil.copytree(SOURCE, folder, ignore=ignore)
     with (folder / "metadata.txt").open("a", encoding="utf-8") as metadata:
-        metadata.write(f"version={geoclass.__version__}\n")
+        metadata.write(f"version={__version__}\n")
     (folder / "schema.json").write_text(write_schema(), encoding="utf-8")
 
 

@@ -42,9 +42,9 @@ def command(
     The page needs no network. It contains the maps with legend and scenes, a slider and a swipe
     for dates, areas, transitions, confidence, provenance and caveats.
     """
+    from geoclass.files.writing import check_new
     from geoclass.outside import offline
     from geoclass.products.formats import check_not_input
-    from geoclass.products.writing import check_new
     from geoclass.report.page.render import write_report
     from geoclass.scene.inputs import find_input
 

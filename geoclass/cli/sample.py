@@ -63,11 +63,11 @@ def command(
     Open the output in QGIS and choose the class of each cell in its form. Then run
     `geoclass assess` to estimate accuracy and areas. The layer does not show the map's class.
     """
+    from geoclass.files.writing import check_new
     from geoclass.monitor.align import date_map
     from geoclass.monitor.sampling import sample_map, write_sample
     from geoclass.products.files import read_map
     from geoclass.products.formats import check_not_input
-    from geoclass.products.writing import check_new
 
     check_not_input(output, landcover, since)
     check_new(output, suffix=".gpkg", overwrite=overwrite)

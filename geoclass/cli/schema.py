@@ -20,7 +20,7 @@ def command(as_json: bool) -> None:  # noqa: ARG001  # for those who ask for it
 
 def write_schema() -> str:
     """Version, and each command as click describes it, with the metavar of each parameter."""
-    import geoclass
+    from geoclass._version import __version__
     from geoclass.cli.main import main
 
     context = click.Context(main)
@@ -32,5 +32,5 @@ def write_schema() -> str:
         params = zip(found.get_params(context), told["params"], strict=True)
         told["params"] = [{**info, "metavar": param.metavar} for param, info in params]
         commands[name] = told
-    schema = {"version": geoclass.__version__, "commands": commands}
+    schema = {"version": __version__, "commands": commands}
     return json.dumps(schema, ensure_ascii=False, default=str)  # paths as text

@@ -55,7 +55,7 @@ def command(
     same as for `geoclass map`. `places.csv` in the folder stores where the tiles lie, so that
     training can keep tiles of one place together. For several dates of a place, give --snap.
     """
-    from geoclass.mapping.cutting import cut_labelled_tiles
+    from geoclass.learn.cutting import cut_labelled_tiles
     from geoclass.mapping.plan import plan_map
     from geoclass.model.checkpoint import load_model
     from geoclass.scene.region import read_labels

@@ -168,13 +168,13 @@ def command(
     Decoded tiles are cached beside DATA if that folder is writable.
     """
     from geoclass.errors import OutputError
+    from geoclass.files.writing import check_folder
     from geoclass.learn.progress import find_begun, last_checkpoint, read_epoch
     from geoclass.learn.recipes import VARIATIONS
     from geoclass.learn.tasks import choose_recipe, plan_training, run_training
     from geoclass.learn.training import check_hours
     from geoclass.model.checkpoint import load_model
     from geoclass.model.device import describe_device
-    from geoclass.products.writing import check_folder
 
     if output.suffix != ".safetensors":
         raise OutputError(f"the model {output} must end in .safetensors")

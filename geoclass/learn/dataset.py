@@ -24,10 +24,10 @@ from PIL.TiffImagePlugin import (
 )
 
 from geoclass.errors import DatasetError, OutputError
+from geoclass.files.writing import draft_folder, move_into_place, sweep_drafts
+from geoclass.learn.places import NEEDED, Place, parse_places
 from geoclass.learn.samples import Samples, class_of, find_place, make_printable, open_samples
 from geoclass.legend import LEGEND_FORM, MAX_CLASSES, Legend
-from geoclass.places import NEEDED, Place, parse_places
-from geoclass.products.writing import draft_folder, move_into_place, sweep_drafts
 
 TILE_SIZE = 64
 

@@ -14,8 +14,8 @@ from typing import Any
 from torch import Tensor
 
 from geoclass.errors import ModelError
+from geoclass.files.writing import write_whole
 from geoclass.model.checkpoint import read_metadata, read_tensors, save_tensors
-from geoclass.products.writing import write_whole
 
 STATE = frozenset({"epoch", "log", "settings", "parts"})
 

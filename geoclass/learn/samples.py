@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from geoclass.errors import DatasetError, OutputError
+from geoclass.learn.places import PLACES_FILE
 from geoclass.legend import MOST_LETTERS, STATUSES
 from geoclass.outside import BAD_ZIP, has_controls
-from geoclass.places import PLACES_FILE
 
 LEGEND_FILE = "legend.json"
 

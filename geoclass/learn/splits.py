@@ -14,8 +14,8 @@ from geoclass.contract import Contract, SplitKind, SplitRecord
 from geoclass.errors import DatasetError
 from geoclass.learn.dataset import TileSet
 from geoclass.learn.ground import deal_ground, find_shared, measure_shares
+from geoclass.learn.places import PLACES_FILE
 from geoclass.legend import MAX_CLASSES
-from geoclass.places import PLACES_FILE
 
 PARTS = ("train", "validation", "test")
 Part = Literal["train", "validation", "test", "all"]

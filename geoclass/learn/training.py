@@ -17,6 +17,7 @@ import numpy as np
 import torch
 
 from geoclass.errors import DatasetError, SettingsError
+from geoclass.files.writing import claim
 from geoclass.learn.dataset import TileSet
 from geoclass.learn.finishing import finish_model
 from geoclass.learn.progress import (
@@ -33,7 +34,6 @@ from geoclass.learn.seen import count_seen
 from geoclass.learn.splits import Split, hash_names, say_class_count
 from geoclass.model.checkpoint import Model
 from geoclass.model.device import is_out_of_memory
-from geoclass.products.writing import claim
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -83,31 +83,13 @@ def _find_shares(pixels: np.ndarray, strip: Strip, grid: Grid) -> Shares:
     if pixels.all():  # most strips; sums of millions of pixels take as long as reading them
         whole = np.ones((strip.last_row - strip.first_row, grid.cols))
         return whole, whole
-    # Sums over rectangles as differences of one running sum over the strip.
-    sums = np.zeros((pixels.shape[0] + 1, pixels.shape[1] + 1), dtype=np.int64)
-    sums[1:, 1:] = pixels.cumsum(axis=0, dtype=np.int64).cumsum(axis=1)
     row_edges = grid.row_edges[strip.first_row : strip.last_row + 1] - strip.top
+    by_row = np.add.reduceat(pixels[: row_edges[-1]], row_edges[:-1], axis=0, dtype=np.int32)
+    in_cell = np.add.reduceat(by_row, grid.col_edges[:-1], axis=1)
+    areas = np.outer(np.diff(row_edges), np.diff(grid.col_edges))
     tile_top = grid.tile_rows[strip.first_row : strip.last_row] - strip.top
-    in_cell = _mean_between(
-        sums, row_edges[:-1], row_edges[1:], grid.col_edges[:-1], grid.col_edges[1:]
-    )
-    size = grid.tile_size
-    left = grid.tile_cols
-    return in_cell, _mean_between(sums, tile_top, tile_top + size, left, left + size)
-
-
-def _mean_between(
-    sums: np.ndarray, top: np.ndarray, bottom: np.ndarray, left: np.ndarray, right: np.ndarray
-) -> np.ndarray:
-    """Means over all rectangles of the given rows × columns, from a summed-area table."""
-    total = (
-        sums[np.ix_(bottom, right)]
-        - sums[np.ix_(top, right)]
-        - sums[np.ix_(bottom, left)]
-        + sums[np.ix_(top, left)]
-    )
-    means: np.ndarray = total / np.outer(bottom - top, right - left)
-    return means
+    windows = np.lib.stride_tricks.sliding_window_view(pixels, (grid.tile_size, grid.tile_size))
+    return in_cell / areas, windows[np.ix_(tile_top, grid.tile_cols)].mean(axis=(2, 3))
 
 
 def cut_tiles(strip: Strip, grid: Grid, rows: np.ndarray, cols: np.ndarray) -> np.ndarray:

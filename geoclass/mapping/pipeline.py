@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
@@ -19,83 +19,15 @@ from geoclass.legend import NODATA
 from geoclass.machine import map_ahead
 from geoclass.mapping.cells import cut_tiles, view_cells
 from geoclass.mapping.draft import Draft
-from geoclass.mapping.plan import MapPlan, TileClassifier, plan_map
-from geoclass.mapping.settings import MapSettings
+from geoclass.mapping.plan import MapPlan, TileClassifier
 from geoclass.mapping.windows import label_windows
-from geoclass.model.checkpoint import Model, load_model
-from geoclass.model.classifier import Classifier
 from geoclass.model.survey import HALO, Window
 from geoclass.products.formats import AS_USUAL, DISSOLVED_FROM, FileSettings, MapFormat
-from geoclass.scene.arrays import Scene, give_path
 from geoclass.scene.reader import STRIP_PIXELS, Strip, read_strips
 from geoclass.scene.source import check_read
 
 STRIPS_AT_WORK = 2
 """While the last tiles of one strip are classified, those of the next are cut."""
-
-
-def plan_scene(
-    scene: Scene,
-    model: Model | None = None,
-    *,
-    settings: MapSettings | None = None,
-    bands: Sequence[int | str] | None = None,
-    device: str | None = None,
-) -> MapPlan:
-    """Decide how a scene would be mapped, without mapping it; arguments as of `map_scene`.
-
-    The plan says which bands, radiometry, masks and pixels, how many cells, and what a person
-    should know before trusting the map. Raises GeoclassError where it could not be made.
-    """
-    model = model or load_model()
-    classifier = Classifier(model, device=device)
-    wishes = settings or MapSettings()
-    with give_path(scene) as path:
-        return plan_map(
-            path, model.contract, model.sha256, wishes, bands=bands, classifier=classifier
-        )
-
-
-def map_scene(
-    scene: Scene,
-    model: Model | None = None,
-    *,
-    settings: MapSettings | None = None,
-    bands: Sequence[int | str] | None = None,
-    device: str | None = None,
-    batch_size: int | None = None,
-    on_cells: Callable[[int], object] = lambda _: None,
-) -> LandCoverMap:
-    """Map a scene with a model, by default the one that ships.
-
-    `scene` is whatever `geoclass map` takes: a file, a product, a STAC item, a URL …; or a scene
-    that is open: a rasterio data set, or an xarray.DataArray with the dimensions band, y, x and
-    the place that rioxarray keeps (`pip install 'geoclass[xarray]'`).
-    `bands` are the numbers or names of the red, green and blue band, where the file does not say.
-    `device` is torch's name of it, by default CUDA where there is one; `batch_size` is how many
-    tiles it labels at a time. `on_cells` is told how many more cells are done, of rows × cols of
-    the map. Raises GeoclassError where the scene cannot be mapped.
-    """
-    model = model or load_model()
-    settings = settings or MapSettings()
-    classifier = Classifier(
-        model,
-        device=device,
-        batch_size=batch_size,
-        symmetries=settings.symmetries,
-        precision=settings.precision,
-    )
-    with give_path(scene) as path:
-        plan = plan_map(
-            path,
-            model.contract,
-            model.sha256,
-            settings,
-            bands=bands,
-            command="geoclass.map_scene",
-            classifier=classifier,
-        )
-        return run_map(plan, classifier, on_cells=on_cells)
 
 
 def run_map(

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-import geoclass
+from geoclass._version import __version__
 from geoclass.contract import Contract, Precision
 from geoclass.errors import GeoclassError, SceneError, SettingsError
 from geoclass.grid import Grid
@@ -162,7 +162,7 @@ def plan_map(
     provenance = Provenance(
         scene=source.name,
         date=source.date,
-        version=geoclass.__version__,
+        version=__version__,
         command=command,
         request=fingerprint_request(opened, model_sha256, contract.legend, settings),
         fingerprint=fingerprint({**decisive, **hidden}),

@@ -22,7 +22,8 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from geoclass.contract import SHIPPED, Contract
-from geoclass.errors import ModelError, OutputError
+from geoclass.errors import ModelError
+from geoclass.files.writing import drafted
 from geoclass.legend import Legend, read_legend
 from geoclass.model.networks import (
     ARCHS,
@@ -101,17 +102,12 @@ def save_model(
 
 
 def save_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: dict[str, str]) -> None:
-    """Write tensors beside the target, then rename, so that `path` is never half a file."""
-    partial = path.with_name(f".{path.name}.part")
-    try:
-        partial.touch()
-        readers = partial.stat().st_mode  # safetensors closes its files to all but their owner
-        save_file({k: v.contiguous() for k, v in tensors.items()}, partial, metadata)
-        partial.chmod(readers)
-        partial.replace(path)
-    except (OSError, SafetensorError) as error:
-        partial.unlink(missing_ok=True)
-        raise OutputError(f"cannot write {path}: {error}") from error
+    """Write tensors, so that `path` is never half a file; OutputError where that fails."""
+    with drafted(path, SafetensorError) as draft:
+        draft.touch()
+        readers = draft.stat().st_mode  # safetensors closes its files to all but their owner
+        save_file({k: v.contiguous() for k, v in tensors.items()}, draft, metadata)
+        draft.chmod(readers)
 
 
 def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:

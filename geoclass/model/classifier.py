@@ -66,7 +66,7 @@ class Classifier:
         """
         if batch_size is not None and batch_size < 1:
             raise SettingsError(f"batch size must be at least 1, got {batch_size}")
-        self.contract = model.contract
+        self.contract, self.sha256 = model.contract, model.sha256
         self.device = find_device(device)
         self.precision: Precision = precision or choose_precision(self.device)
         demand_float32(self.device)

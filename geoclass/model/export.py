@@ -13,7 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from geoclass.contract import Contract
-from geoclass.errors import GeoclassError, ModelError, OutputError
+from geoclass.errors import GeoclassError, ModelError
+from geoclass.files.writing import write_whole
 from geoclass.model.checkpoint import Model
 from geoclass.model.classifier import normalise
 from geoclass.model.networks import Network
@@ -62,13 +63,7 @@ def export_onnx(model: Model, path: Path | str) -> float:
             f"the exported model differs by {difference:.2g} in a probability, at most "
             f"{TOLERANCE:g} is allowed: try other versions of torch and onnxruntime"
         )
-    partial = path.with_name(f".{path.name}.part")
-    try:
-        partial.write_bytes(data)
-        partial.replace(path)
-    except OSError as error:
-        partial.unlink(missing_ok=True)
-        raise OutputError(f"cannot write {path}: {error}") from error
+    write_whole(path, data)
     return difference
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-import geoclass
+from geoclass._version import __version__
 from geoclass.contract import Contract
 from geoclass.errors import OutputError, SettingsError
 from geoclass.grid import Grid
@@ -152,7 +152,7 @@ def _unstack(stack: Stack) -> list[DatedMap]:
             radiometry={"name": stack.radiometry},
             model=stack.model,
             options={},
-            version=geoclass.__version__,
+            version=__version__,
             command="",
             fingerprint=stack.fingerprints[number],
             mission=stack.missions[number],
@@ -180,7 +180,7 @@ def carry_mismatches(stack: Stack, known: Sequence[str]) -> Stack:
 def describe_stack(stack: Stack) -> dict[str, Any]:
     """All of a stack but its arrays, as plain data."""
     return {
-        "version": geoclass.__version__,
+        "version": __version__,
         "grid": stack.grid.to_json(),
         "contract": stack.contract.to_json(),
         "model": stack.model,

@@ -116,7 +116,7 @@ def _dissolves(landcover: LandCoverMap, settings: FileSettings) -> bool:
     )
 
 
-def read_parquet_items(path: Path | str) -> dict[str, str]:
+def read_parquet_items(path: Path) -> dict[str, str]:
     """Metadata items of a GeoParquet file; OutputError if it cannot be opened."""
     check_parquet()
     import pyarrow.parquet as pq
@@ -129,7 +129,7 @@ def read_parquet_items(path: Path | str) -> dict[str, str]:
     return {key.decode(): value.decode() for key, value in stored.items()}
 
 
-def read_vector_items(path: Path | str) -> dict[str, str]:
+def read_vector_items(path: Path) -> dict[str, str]:
     """Metadata items of FlatGeobuf or GeoJSON; OutputError if it cannot be opened."""
     try:
         items: dict[str, str] = pyogrio.read_info(vector_name(path))["layer_metadata"] or {}

@@ -13,8 +13,8 @@ import shapely
 from pyogrio.errors import DataLayerError, DataSourceError, FeatureError
 
 from geoclass.errors import OutputError
+from geoclass.files.writing import drafted
 from geoclass.products.layers import Layer, write_csv, write_layers
-from geoclass.products.writing import draft_folder, move_into_place
 
 FEATURE_SUFFIXES = (".geojson", ".gpkg", ".csv")
 
@@ -69,16 +69,11 @@ def write_features(layer: Layer, path: Path, items: Mapping[str, str]) -> None:
     if path.suffix.lower() == ".gpkg":
         write_layers(path, [layer], items)
         return
-    try:
-        with draft_folder(path) as folder:
-            draft = Path(folder) / path.name
-            if path.suffix.lower() == ".csv":
-                write_csv(draft, layer.columns)
-            else:
-                _write_geojson(layer, draft, " ".join(filter(None, items.values())))
-            move_into_place(draft, path)
-    except (OSError, DataSourceError, DataLayerError) as error:
-        raise OutputError(f"cannot write {path}: {error}") from error
+    if path.suffix.lower() == ".csv":
+        write_csv(path, layer.columns)
+        return
+    with drafted(path, DataSourceError, DataLayerError) as draft:
+        _write_geojson(layer, draft, " ".join(filter(None, items.values())))
 
 
 def _write_geojson(layer: Layer, path: Path, description: str) -> None:

@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import shutil
-import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import pyogrio
-import rasterio
 from pyogrio.errors import DataLayerError, DataSourceError
 from rasterio.errors import RasterioError
 
 from geoclass.errors import OutputError
+from geoclass.files.storage import StoredPath
+from geoclass.files.writing import (
+    Target,
+    check_folder,
+    check_not_open,
+    draft_folder,
+    move_into_place,
+    parse_target,
+    place_drafts,
+)
 from geoclass.grid import Grid
 from geoclass.landcover import LandCoverMap
 from geoclass.outside import DAMAGE
@@ -25,58 +32,34 @@ from geoclass.products.formats import (
     MapFormat,
     find_format,
 )
-from geoclass.products.writing import (
-    StoredPath,
-    Target,
-    check_folder,
-    check_not_open,
-    draft_folder,
-    move_into_place,
-    parse_target,
-    place_drafts,
-    sweep_drafts,
-)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class _Adapter:
     write: Callable[[LandCoverMap, Path, FileSettings], None]
     read: Callable[[Path], LandCoverMap]
-    read_items: Callable[[Path | str], Mapping[str, str] | None]
-    companions: Callable[[Path], list[Path]]
-    """The files that stand beside a map of that name."""
+    read_items: Callable[[Path], Mapping[str, str] | None]
+    companions: tuple[str, ...]
+    """Suffixes of the files that stand beside a map."""
+
+    def list_beside(self, path: Path) -> list[Path]:
+        """The files that stand beside a map of that name."""
+        return [geotiff.companion(path, suffix) for suffix in self.companions]
 
 
 _ADAPTERS: Mapping[MapFormat, _Adapter] = {
-    "gpkg": _Adapter(
-        write=layers.write_geopackage,
-        read=layers.read_geopackage,
-        read_items=layers.read_items,
-        companions=lambda _: [],
-    ),
+    "gpkg": _Adapter(layers.write_geopackage, layers.read_geopackage, layers.read_layer_items, ()),
     "tif": _Adapter(
-        write=geotiff.write_geotiff,
-        read=geotiff.read_geotiff,
-        read_items=geotiff.read_items,
-        companions=lambda path: [geotiff.companion(path, s) for s in geotiff.COMPANIONS],
+        geotiff.write_geotiff, geotiff.read_geotiff, geotiff.read_items, geotiff.COMPANIONS
     ),
     "parquet": _Adapter(
-        write=exports.write_geoparquet,
-        read=exports.refuse_to_read,
-        read_items=exports.read_parquet_items,
-        companions=lambda path: [path.with_suffix(".qml")],
+        exports.write_geoparquet, exports.refuse_to_read, exports.read_parquet_items, (".qml",)
     ),
     "fgb": _Adapter(
-        write=exports.write_flatgeobuf,
-        read=exports.refuse_to_read,
-        read_items=exports.read_vector_items,
-        companions=lambda path: [path.with_suffix(".qml")],
+        exports.write_flatgeobuf, exports.refuse_to_read, exports.read_vector_items, (".qml",)
     ),
     "geojson": _Adapter(
-        write=exports.write_geojson,
-        read=exports.refuse_to_read,
-        read_items=exports.read_vector_items,
-        companions=lambda path: [path.with_suffix(".qml")],
+        exports.write_geojson, exports.refuse_to_read, exports.read_vector_items, (".qml",)
     ),
 }
 
@@ -84,29 +67,36 @@ _ADAPTERS: Mapping[MapFormat, _Adapter] = {
 def check_target(
     path: Target,
     map_format: MapFormat,
-    fingerprint: str,
+    request: str,
     *,
     settings: FileSettings = AS_USUAL,
+    redo: bool = False,
     overwrite: bool = False,
 ) -> bool:
-    """Whether the target holds this very map already, written in this very way.
+    """Whether the target already holds the map of a request, complete, in this form.
 
-    Raises OutputError where it must not be written: its folder is missing or closed to us, it
-    is open in another program, or it exists, is something else and `overwrite` is not given;
-    where a library is missing; SettingsError where the settings are none of its format.
+    A file that is anything else is replaced only with `overwrite`, or with `redo` if it is a map
+    of geoclass; `redo` also makes a map again that is up to date. Files beside a map that geoclass
+    did not write are replaced only with `overwrite`.
+
+    Raises OutputError where the target must not be written: for these reasons, because its folder
+    is missing or read-only, it is open in another program, or a library is missing; SettingsError
+    where the settings do not fit the format.
     """
     settings = check_form(map_format, settings)
     check_folder(path)
     check_not_open(path)
-    sweep_drafts([path])
-    if overwrite:
-        return False
-    companions = _list_companions(path, map_format, settings)
-    if path.exists() and _read_mark(path, map_format) == settings.mark(fingerprint):
-        return all(companion.exists() for companion in companions)
-    for file in (path, *companions):
-        if file.exists():
-            raise OutputError(f"{file} exists and is not this map: give --overwrite or a new name")
+    if path.exists():
+        written = _read_request(path, map_format)
+        same = written == settings.mark(request)
+        whole = all(file.exists() for file in _list_companions(path, map_format, settings))
+        if same and whole and not redo:
+            return True
+        if not (same or overwrite or (redo and written is not None)):
+            kind = "no map of geoclass" if written is None else "not this map"
+            raise OutputError(f"{path} exists and is {kind}: give --overwrite, or another name")
+    if not overwrite:
+        _check_companions(path, map_format, settings)
     return False
 
 
@@ -157,7 +147,7 @@ def write_map(
     *,
     settings: FileSettings = AS_USUAL,
 ) -> None:
-    """Write a map to a file or `s3://…`, replacing what is there; GeoclassError if that fails."""
+    """Write a map to a file or to storage, replacing what is there; GeoclassError if that fails."""
     path = parse_target(path)
     map_format = map_format or find_format(path)
     settings = check_form(map_format, settings)
@@ -168,7 +158,7 @@ def write_map(
             adapter, draft = _ADAPTERS[map_format], Path(folder) / f"map.{map_format}"
             adapter.write(landcover, draft, settings)
             beside = zip(
-                adapter.companions(Path(path.name)), adapter.companions(draft), strict=True
+                adapter.list_beside(Path(path.name)), adapter.list_beside(draft), strict=True
             )
             drafts = {path.name: draft, **{final.name: companion for final, companion in beside}}
             if settings.stac:
@@ -178,26 +168,25 @@ def write_map(
             for name, companion in drafts.items():
                 if companion.suffix != ".qml" or not _is_styled(path, map_format):
                     move_into_place(companion, path.with_name(name))
-            move_into_place(draft, path)
+            request = landcover.provenance.request
+            move_into_place(draft, path, request and settings.mark(request))
     except (OSError, DataSourceError, DataLayerError, RasterioError) as error:
         raise OutputError(f"cannot write {path}: {error}") from error
 
 
 def holds_map(path: Path) -> bool:
     """Whether a file is a map that geoclass wrote, by its suffix and its metadata."""
-    try:
-        return "GEOCLASS_FINGERPRINT" in (_ADAPTERS[find_format(path)].read_items(path) or {})
-    except OutputError:
-        return False
+    map_format = SUFFIXES.get(path.suffix.lower())
+    return map_format is not None and "GEOCLASS_FINGERPRINT" in _read_items(path, map_format)
 
 
 def read_fingerprint(path: Path) -> str | None:
     """What tells this map from all others; None where the file is no map of geoclass."""
-    return _read_mark(path, find_format(path))
+    return _read_items(path, find_format(path)).get("GEOCLASS_FINGERPRINT")
 
 
 def read_map(path: Target | str) -> LandCoverMap:
-    """The map in a file, or at `s3://…`, that geoclass wrote; OutputError for any other file."""
+    """The map in a file, or in storage, that geoclass wrote; OutputError for any other file."""
     path = parse_target(path)
     if isinstance(path, StoredPath):
         with draft_folder(path) as folder:
@@ -214,24 +203,23 @@ def read_map(path: Target | str) -> LandCoverMap:
         ) from error
 
 
-def read_request(
-    path: Target, map_format: MapFormat, settings: FileSettings = AS_USUAL
-) -> str | None:
+def _read_request(path: Target, map_format: MapFormat) -> str | None:
     """What was asked for when geoclass wrote this map: `Provenance.request`, marked by the form.
 
-    None where the file is no map of geoclass; empty where nothing is known or a companion lacks.
-    Raises OutputError where storage does not say.
+    None where the file is no map of geoclass. Raises OutputError where storage does not say.
     """
+    if isinstance(path, StoredPath):
+        if note := path.read_note():
+            return note
+        with draft_folder(path) as folder:  # written by other programs, or an older geoclass
+            copy = Path(folder) / f"map.{map_format}"
+            path.download(copy)
+            return _read_request(copy, map_format)
     items = _read_items(path, map_format)
-    if "GEOCLASS_FINGERPRINT" not in items:
-        return None
-    whole = all(file.exists() for file in _list_companions(path, map_format, settings))
-    return items.get("GEOCLASS_REQUEST", "") if whole else ""
+    return items.get("GEOCLASS_REQUEST", "") if "GEOCLASS_FINGERPRINT" in items else None
 
 
-def check_companions(
-    path: Target, map_format: MapFormat, settings: FileSettings = AS_USUAL
-) -> None:
+def _check_companions(path: Target, map_format: MapFormat, settings: FileSettings) -> None:
     """Refuse to replace a style or another file beside a map that geoclass did not write there.
 
     A stopped run may have left companions without their map: those are ours. So is what GDAL
@@ -259,7 +247,7 @@ def _is_ours(file: Path) -> bool:
 
 
 def _list_companions(path: Target, map_format: MapFormat, settings: FileSettings) -> list[Target]:
-    beside = _ADAPTERS[map_format].companions(Path(path.name))
+    beside = _ADAPTERS[map_format].list_beside(Path(path.name))
     if _is_styled(path, map_format):
         beside = [file for file in beside if file.suffix != ".qml"]
     beside += [stac.name_item(Path(path.name))] * settings.stac
@@ -273,51 +261,16 @@ def _is_styled(path: Target, map_format: MapFormat) -> bool:
     others = [path.with_suffix(suffix) for suffix in SUFFIXES if suffix != path.suffix.lower()]
     return any(
         find_format(other) != map_format
-        and path.with_suffix(".qml") in _ADAPTERS[find_format(other)].companions(other)
+        and path.with_suffix(".qml") in _ADAPTERS[find_format(other)].list_beside(other)
         and other.exists()
         and holds_map(other)
         for other in others
     )
 
 
-def _read_items(path: Target, map_format: MapFormat) -> Mapping[str, str]:
-    """Metadata of a file; empty where it is none of ours or of another format.
-
-    Raises OutputError where storage does not give it.
-    """
-    if isinstance(path, Path):
-        return _look_into(path, map_format)
-    if map_format != "parquet":  # GDAL cannot look into it everywhere
-        items = _look_from_afar(path, map_format)
-        if "GEOCLASS_FINGERPRINT" in items:
-            return items
-    # To GDAL, a file whose connection dropped is a foreign one. Whoever fetches it can tell.
-    with draft_folder(path) as folder:
-        copy = Path(folder) / f"map.{map_format}"
-        path.download(copy)
-        return _look_into(copy, map_format)
-
-
-_ONE_LOOK = threading.Lock()
-"""At a time: what waits in GDAL may hold the interpreter, and so all who might end its waiting."""
-
-
-def _look_from_afar(path: StoredPath, map_format: MapFormat) -> Mapping[str, str]:
-    """By GDAL, without fetching all of the file."""
-    settings = {"CPL_VSIL_CURL_NON_CACHED": "/vsis3/"}  # it may have been replaced since
-    with _ONE_LOOK:
-        pyogrio.set_gdal_config_options(settings)  # which has a GDAL of its own
-        with rasterio.Env(GDAL_DISABLE_READDIR_ON_OPEN="EMPTY_DIR", **settings):
-            return _look_into(path.gdal_name, map_format)
-
-
-def _look_into(name: Path | str, map_format: MapFormat) -> Mapping[str, str]:
+def _read_items(path: Path, map_format: MapFormat) -> Mapping[str, str]:
+    """Metadata of a file; empty where it is none of ours or of another format."""
     try:
-        return _ADAPTERS[map_format].read_items(name) or {}
+        return _ADAPTERS[map_format].read_items(path) or {}
     except OutputError:
         return {}
-
-
-def _read_mark(path: Target, map_format: MapFormat) -> str | None:
-    """None where the file is none of ours or of another format; OutputError as above."""
-    return _read_items(path, map_format).get("GEOCLASS_FINGERPRINT")

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from geoclass.errors import OutputError, SettingsError
-from geoclass.products.writing import StoredPath, Target
+from geoclass.files.storage import StoredPath
+from geoclass.files.writing import Target
 
 MapFormat = Literal["gpkg", "tif", "parquet", "fgb", "geojson"]
 MAP_FORMATS: tuple[MapFormat, ...] = get_args(MapFormat)

@@ -15,6 +15,7 @@ import shapely
 from pyogrio.errors import DataLayerError, DataSourceError
 
 from geoclass.errors import OutputError
+from geoclass.files.writing import Target, check_not_open, drafted, write_whole
 from geoclass.grid import Grid
 from geoclass.landcover import COLORS, LandCoverMap
 from geoclass.outside import vector_name
@@ -31,7 +32,6 @@ from geoclass.products.formats import AS_USUAL, DISSOLVED_FROM, FileSettings
 from geoclass.products.qml import write_style_table
 from geoclass.products.shapes import name_columns, shape_patches, shape_rows
 from geoclass.products.styles import VectorStyle, map_styles
-from geoclass.products.writing import check_not_open, draft_folder, move_into_place, write_whole
 
 CELLS_AT_A_TIME = 500_000
 """Written at a time: their polygons take 1 kB each."""
@@ -120,7 +120,7 @@ def read_geopackage(path: Path) -> LandCoverMap:
 
     OutputError for any other file.
     """
-    document = parse_document(str(path), read_items(path))
+    document = parse_document(str(path), read_layer_items(path))
     if document.version < 3:
         return document.build([_read_cells(path, document)])
     classes = len(document.contract.legend)
@@ -138,10 +138,12 @@ def read_geopackage(path: Path) -> LandCoverMap:
     return apply_edits(path, landcover)
 
 
-def read_items(path: Path | str) -> dict[str, str] | None:
-    """Metadata items of a GeoPackage; OutputError if it cannot be opened."""
+def read_layer_items(path: Path, layer: str = "landcover") -> dict[str, str] | None:
+    """Metadata items of a layer; None where there are none. OutputError for no GeoPackage."""
+    if not path.is_file():
+        raise OutputError(f"no file at {path}: check the path")
     try:
-        items: dict[str, str] | None = pyogrio.read_info(vector_name(path), layer="landcover")[
+        items: dict[str, str] | None = pyogrio.read_info(vector_name(path), layer=layer)[
             "layer_metadata"
         ]
     except DataLayerError:
@@ -263,31 +265,11 @@ def write_layers(
     `read_blobs`.
     """
     check_not_open(path)
-    try:
-        with draft_folder(path) as folder:
-            draft = Path(folder) / "draft.gpkg"
-            for i, layer in enumerate(layers):
-                write_layer(layer, draft, items if i == 0 else None)
-            write_style_table(draft, {layer.name: layer.styles for layer in layers})
-            write_blobs(draft, (arrays or {}).items())
-            move_into_place(draft, path)
-    except (OSError, DataSourceError, DataLayerError) as error:
-        raise OutputError(f"cannot write {path}: {error}") from error
-
-
-def read_layer_items(path: Path, layer: str) -> dict[str, str] | None:
-    """Metadata items of a layer; None where there are none. OutputError for no GeoPackage."""
-    if not path.is_file():
-        raise OutputError(f"no file at {path}: check the path")
-    try:
-        items: dict[str, str] | None = pyogrio.read_info(vector_name(path), layer=layer)[
-            "layer_metadata"
-        ]
-    except DataLayerError:
-        return None
-    except DataSourceError as error:
-        raise OutputError(f"cannot open {path} as a GeoPackage: {error}") from error
-    return items
+    with drafted(path, DataSourceError, DataLayerError) as draft:
+        for i, layer in enumerate(layers):
+            write_layer(layer, draft, items if i == 0 else None)
+        write_style_table(draft, {layer.name: layer.styles for layer in layers})
+        write_blobs(draft, (arrays or {}).items())
 
 
 def has_layer(path: Path, layer: str) -> bool:
@@ -332,7 +314,7 @@ def read_polygons(path: Path, crs: str, name_field: str | None = None) -> list[t
     return list(zip(names, frame.to_crs(crs).geometry, strict=True))
 
 
-def write_csv(path: Path, columns: Mapping[str, np.ndarray]) -> None:
+def write_csv(path: Target, columns: Mapping[str, np.ndarray]) -> None:
     """Write a table as CSV; OutputError where that fails."""
     table = pd.DataFrame(
         {

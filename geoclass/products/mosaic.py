@@ -17,19 +17,19 @@ from pyogrio.errors import DataLayerError, DataSourceError
 from pyproj import CRS, Transformer
 from pyproj.exceptions import CRSError
 
-import geoclass
+from geoclass._version import __version__
 from geoclass.errors import OutputError, SettingsError
+from geoclass.files.writing import drafted
 from geoclass.landcover import LandCoverMap, credit
 from geoclass.legend import NODATA
 from geoclass.outside import vector_name
 from geoclass.products.document import MERGED
 from geoclass.products.files import holds_map, read_fingerprint
 from geoclass.products.formats import Preference
-from geoclass.products.layers import TITLES, Layer, write_layer
+from geoclass.products.layers import TITLES, Layer, read_layer_items, write_layer
 from geoclass.products.qml import write_style_table
 from geoclass.products.shapes import name_columns, to_geodataframe
 from geoclass.products.styles import map_styles
-from geoclass.products.writing import draft_folder, move_into_place
 
 _CLASS = ["class_id", "class_name", "class_title", "group"]
 
@@ -79,37 +79,32 @@ def write_mosaic(
     """
     path, legend = Path(path), maps[0].legend
     detailed = any(landcover.detail is not None for landcover in maps)
-    try:
-        with draft_folder(path) as folder:
-            draft = Path(folder) / "draft.gpkg"
-            styles, sums = {}, [_sum_areas(cells.assign(cells=1))]
-            if detailed:  # first, for of a file's layers QGIS draws the first on top
-                sums = []
-                for number, landcover in enumerate(maps, start=1):
-                    patches = _cut_detail(cells[cells["map"] == number], landcover)
-                    write_layer(
-                        _as_layer(patches, "detail"),
-                        draft,
-                        append=number > 1,
-                        identifier=TITLES["detail"],
-                    )
-                    sums.append(_sum_areas(patches))
-                styles["detail"] = map_styles(legend, name_columns(legend, dissolve=True))
-            write_layer(
-                _as_layer(cells, "landcover"),
-                draft,
-                _describe(maps, command),
-                identifier=TITLES["landcover"],
-            )
-            areas = pd.concat(sums).groupby(_CLASS, dropna=False, as_index=False).sum()
-            for name, table in (("areas", areas), ("scenes", _list_scenes(maps))):
-                pyogrio.write_dataframe(table, draft, layer=name, driver="GPKG")
-            aliases = [*name_columns(legend, detailed=detailed), ("map", "Number of the map")]
-            styles["landcover"] = map_styles(legend, aliases)
-            write_style_table(draft, styles)
-            move_into_place(draft, path)
-    except (OSError, DataSourceError, DataLayerError) as error:
-        raise OutputError(f"cannot write {path}: {error}") from error
+    with drafted(path, DataSourceError, DataLayerError) as draft:
+        styles, sums = {}, [_sum_areas(cells.assign(cells=1))]
+        if detailed:  # first, for of a file's layers QGIS draws the first on top
+            sums = []
+            for number, landcover in enumerate(maps, start=1):
+                patches = _cut_detail(cells[cells["map"] == number], landcover)
+                write_layer(
+                    _as_layer(patches, "detail"),
+                    draft,
+                    append=number > 1,
+                    identifier=TITLES["detail"],
+                )
+                sums.append(_sum_areas(patches))
+            styles["detail"] = map_styles(legend, name_columns(legend, dissolve=True))
+        write_layer(
+            _as_layer(cells, "landcover"),
+            draft,
+            _describe(maps, command),
+            identifier=TITLES["landcover"],
+        )
+        areas = pd.concat(sums).groupby(_CLASS, dropna=False, as_index=False).sum()
+        for name, table in (("areas", areas), ("scenes", _list_scenes(maps))):
+            pyogrio.write_dataframe(table, draft, layer=name, driver="GPKG")
+        aliases = [*name_columns(legend, detailed=detailed), ("map", "Number of the map")]
+        styles["landcover"] = map_styles(legend, aliases)
+        write_style_table(draft, styles)
 
 
 def _as_layer(frame: gpd.GeoDataFrame, name: str) -> Layer:
@@ -151,10 +146,8 @@ def _patch(tiles: gpd.GeoDataFrame, landcover: LandCoverMap) -> gpd.GeoDataFrame
 def is_mosaic(path: Path) -> bool:
     """Whether `write_mosaic` wrote this file."""
     try:
-        return MERGED in (
-            pyogrio.read_info(vector_name(path), layer="landcover")["layer_metadata"] or {}
-        )
-    except (DataLayerError, DataSourceError):
+        return MERGED in (read_layer_items(path) or {})
+    except OutputError:
         return False
 
 
@@ -175,7 +168,7 @@ def _describe(maps: Sequence[LandCoverMap], command: str) -> dict[str, str]:
     """Metadata items, for people."""
     return {
         MERGED: str(len(maps)),
-        "GEOCLASS_VERSION": geoclass.__version__,
+        "GEOCLASS_VERSION": __version__,
         "GEOCLASS_COMMAND": command,
         "ATTRIBUTION": credit([(m.provenance.mission, m.provenance.date) for m in maps]),
     }

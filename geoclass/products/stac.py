@@ -15,13 +15,14 @@ import rasterio
 from rasterio.warp import transform_geom
 
 from geoclass.contract import Contract
+from geoclass.files.storage import StoredPath
+from geoclass.files.writing import Target
 from geoclass.grid import Grid
 from geoclass.landcover import FULL_SCALE, SENTINEL_2, LandCoverMap
 from geoclass.legend import NODATA, STATUS_STYLES, Legend
 from geoclass.products.document import summarise_map
 from geoclass.products.formats import MapFormat
 from geoclass.products.geotiff import name_bands
-from geoclass.products.writing import StoredPath, Target
 
 
 def build_model_item(contract: Contract, sha256: str, file: Path, href: str) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from geoclass.errors import OutputError, SettingsError
+from geoclass.files.writing import check_folder, write_whole
 from geoclass.legend import read_legend
 from geoclass.outside import encode_name
 from geoclass.products.files import holds_map, read_map
@@ -13,7 +14,6 @@ from geoclass.products.formats import find_format
 from geoclass.products.qml import StyleText, format_qml, format_sld, read_style_table
 from geoclass.products.shapes import ALIASES
 from geoclass.products.styles import Style, map_styles, raster_styles
-from geoclass.products.writing import check_folder, write_whole
 
 
 def write_styles(

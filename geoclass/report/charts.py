@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from geoclass.errors import DatasetError, GeoclassError, OutputError
+from geoclass.files.writing import write_whole
 from geoclass.learn.samples import make_printable
 from geoclass.monitor.history import Monitoring
 from geoclass.monitor.tables import sum_areas
-from geoclass.products.writing import write_whole
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

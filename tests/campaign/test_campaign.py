@@ -23,23 +23,24 @@ import pytest
 from click.testing import CliRunner
 
 from geoclass.campaign import workers
-from geoclass.campaign.jobs import CampaignSettings, Outcome, Shard, Summary
+from geoclass.campaign.jobs import Outcome, Shard, Summary
 from geoclass.campaign.run import Execute, Progress, execute_here, run_campaign
 from geoclass.campaign.workers import ExecuteInProcesses
 from geoclass.cli.main import main
 from geoclass.cli.map_options import parse_bytes
 from geoclass.errors import Cancelled, GeoclassError, OutputError, SettingsError
+from geoclass.files.writing import draft_folder
 from geoclass.landcover import LandCoverMap
+from geoclass.mapping.job import MapRequest
 from geoclass.mapping.settings import MapSettings
 from geoclass.products.files import read_map
-from geoclass.products.writing import draft_folder
 from geoclass.scene.settings import FrameSettings, MaskSettings
 from tests.conftest import paint
 from tests.scene.server import serve
 from tests.scene.test_stac import describe
 
 Make = Callable[..., Path]
-TIF = CampaignSettings(map_format="tif")
+TIF = MapRequest(map_format="tif")
 
 
 @pytest.fixture
@@ -54,7 +55,7 @@ def scenes(make_scene: Make, tmp_path: Path) -> Path:
     return tmp_path / "scenes"
 
 
-def run(scenes: Path, out: Path, campaign: CampaignSettings = TIF, **kwargs) -> Summary:
+def run(scenes: Path, out: Path, campaign: MapRequest = TIF, **kwargs) -> Summary:
     return run_campaign([str(scenes)], out, campaign, **kwargs)
 
 
@@ -118,17 +119,25 @@ def test_items_by_address_become_maps_and_keep_their_names(scenes: Path, tmp_pat
     assert "secret" not in table + (out / "summary.json").read_text()
 
 
-def test_changed_scene_option_or_wish_is_done_again(scenes: Path, tmp_path: Path) -> None:
+def test_map_of_another_scene_or_option_is_replaced_only_on_demand(
+    scenes: Path, tmp_path: Path
+) -> None:
     mend(scenes)
     out = tmp_path / "maps"
     run(scenes, out)
+    before = (out / "good2.tif").read_bytes()
     os.utime(scenes / "good2.tif", ns=(1, 1))
     touched = run(scenes, out)
-    assert [name for name, status in statuses(touched).items() if status == "mapped"] == ["good2"]
-    other = CampaignSettings(map_format="tif", settings=MapSettings(min_valid_share=0.4))
-    assert run(scenes, out, other).counts["mapped"] == 6
-    redo = CampaignSettings(map_format="tif", settings=other.settings, redo=True)
-    assert run(scenes, out, redo).counts["mapped"] == 6
+    (failure,) = touched.failures
+    assert f"{out / 'good2.tif'} exists and is not this map: give --overwrite" in failure.reason
+    assert touched.counts["up to date"] == 5
+    assert (out / "good2.tif").read_bytes() == before
+    forced = run(scenes, out, replace(TIF, overwrite=True))
+    assert [name for name, status in statuses(forced).items() if status == "mapped"] == ["good2"]
+    other = replace(TIF, settings=MapSettings(min_valid_share=0.4))
+    assert run(scenes, out, other).counts["failed"] == 6
+    for _ in range(2):  # what is older, then what is up to date
+        assert run(scenes, out, replace(other, redo=True)).counts["mapped"] == 6
 
 
 def test_option_file_typed_otherwise_is_the_same(
@@ -164,7 +173,7 @@ def test_file_of_someone_else_is_left_alone(scenes: Path, tmp_path: Path) -> Non
     summary = run(scenes, out)
     assert statuses(summary)["good1"] == "failed"
     assert (out / "good1.tif").read_text() == "mine"
-    forced = run(scenes, out, CampaignSettings(map_format="tif", overwrite=True))
+    forced = run(scenes, out, MapRequest(map_format="tif", overwrite=True))
     assert statuses(forced)["good1"] == "mapped"
 
 
@@ -248,8 +257,7 @@ def test_maps_never_replace_their_scenes(scenes: Path) -> None:
 
 
 def test_fail_fast_stops_at_the_first_failure(scenes: Path, tmp_path: Path) -> None:
-    fast = CampaignSettings(map_format="tif", fail_fast=True)
-    summary = run(scenes, tmp_path / "maps", fast)
+    summary = run(scenes, tmp_path / "maps", fail_fast=True)
     assert summary.counts["failed"] == 1
     assert summary.not_done > 0
 
@@ -276,7 +284,7 @@ def test_cancelling_ends_the_campaign(scenes: Path, tmp_path: Path, execute: Exe
 
 
 def test_workers_that_cannot_begin_say_why_once(scenes: Path, tmp_path: Path) -> None:
-    nowhere = CampaignSettings(map_format="tif", device="cuda:7")
+    nowhere = MapRequest(map_format="tif", device="cuda:7")
     with pytest.raises(SettingsError, match="cuda"):
         run(scenes, tmp_path / "maps", nowhere, execute=ExecuteInProcesses(2))
 
@@ -284,7 +292,7 @@ def test_workers_that_cannot_begin_say_why_once(scenes: Path, tmp_path: Path) ->
 def test_overwriting_is_not_redoing(scenes: Path, tmp_path: Path) -> None:
     mend(scenes)
     run(scenes, tmp_path / "maps")
-    again = run(scenes, tmp_path / "maps", CampaignSettings(map_format="tif", overwrite=True))
+    again = run(scenes, tmp_path / "maps", MapRequest(map_format="tif", overwrite=True))
     assert again.counts["up to date"] == 6
 
 
@@ -361,11 +369,11 @@ def test_memory_of_finer_cells_limits_the_number_of_workers(
 ) -> None:
     """16 × 16 cells of 8 pixels take 340 bytes each, 87 kB."""
     monkeypatch.setattr(workers, "BYTES_A_WORKER", 1000)
-    fine = CampaignSettings(
+    fine = MapRequest(
         map_format="tif", settings=MapSettings(stride=8, detail="none"), model=dense_model
     )
     execute = ExecuteInProcesses(2, 100_000)
-    tiles = CampaignSettings(map_format="tif", settings=MapSettings(detail="none"))
+    tiles = MapRequest(map_format="tif", settings=MapSettings(detail="none"))
     coarse = run(scenes, tmp_path / "coarse", tiles, execute=execute)
     assert coarse.counts["mapped"] == 4
     assert not caplog.messages

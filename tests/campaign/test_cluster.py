@@ -20,11 +20,12 @@ import numpy as np
 import pytest
 import rasterio
 
-from geoclass.campaign.jobs import CampaignSettings, Outcome, Summary
+from geoclass.campaign.jobs import Outcome, Summary
 from geoclass.campaign.run import Progress, run_campaign
 from geoclass.campaign.workers import ExecuteOnRay, knock
 from geoclass.errors import SettingsError
 from geoclass.legend import UNKNOWN
+from geoclass.mapping.job import MapRequest
 from geoclass.mapping.settings import MapSettings
 from geoclass.products.files import read_map
 from tests.conftest import SAMPLE_SCENE, STRANGE, assert_equal_maps
@@ -77,7 +78,7 @@ def scenes(make_scene: Make, tmp_path: Path) -> Path:
 def spread(
     scenes: Path,
     out: Path,
-    campaign: CampaignSettings,
+    campaign: MapRequest,
     cluster: Cluster,
     on_outcome: Callable[[Outcome], object] = lambda _: None,
 ) -> Summary:
@@ -112,7 +113,7 @@ def test_nobody_listens(scenes: Path, tmp_path: Path, scheme: str) -> None:
         started = time.monotonic()
         with pytest.raises(SettingsError, match=f"no Ray cluster at {address} .*refused") as caught:
             run_campaign(
-                [str(scenes)], tmp_path / "maps", CampaignSettings(), execute=ExecuteOnRay(address)
+                [str(scenes)], tmp_path / "maps", MapRequest(), execute=ExecuteOnRay(address)
             )
     assert time.monotonic() - started < 30
     assert "\n" not in str(caught.value)
@@ -126,7 +127,7 @@ def test_addresses_that_are_for_ray_to_understand(address: str) -> None:
 def test_device_that_cannot_be_used_is_one_line(
     scenes: Path, tmp_path: Path, cluster: Cluster
 ) -> None:
-    nowhere = CampaignSettings(map_format="tif", device="cuda:7")
+    nowhere = MapRequest(map_format="tif", device="cuda:7")
     with pytest.raises(SettingsError, match="device 'cuda:7' cannot be used here") as caught:
         spread(scenes, tmp_path / "maps", nowhere, cluster)
     assert "\n" not in str(caught.value)
@@ -137,7 +138,7 @@ def test_maps_stay_the_same_where_a_process_and_a_node_are_lost(
 ) -> None:
     """A task is killed while it is at work, and a node after the first map."""
     campaign, killed, lost = (
-        CampaignSettings(map_format="tif", settings=MapSettings(symmetries=True)),
+        MapRequest(map_format="tif", settings=MapSettings(symmetries=True)),
         [],
         [],
     )

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from affine import Affine
 
-from geoclass.campaign.haze import join_adjacent, share_haze
 from geoclass.campaign.jobs import Job
+from geoclass.campaign.run import join_adjacent, share_haze
 from geoclass.mapping.plan import plan_map
 from geoclass.mapping.request import fingerprint_request
 from geoclass.mapping.settings import MapSettings

@@ -1,4 +1,4 @@
-"""Maps written to storage behind s3://, here a server of moto's on this machine."""
+"""Maps written to storage, here servers on this machine: moto's, and one of our own."""
 
 from __future__ import annotations
 
@@ -12,23 +12,25 @@ import threading
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from urllib.parse import unquote
 
 import boto3
 import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from geoclass.campaign.jobs import CampaignSettings
 from geoclass.campaign.run import Execute, execute_here, run_campaign
 from geoclass.campaign.workers import ExecuteInProcesses
 from geoclass.cli.main import main
 from geoclass.errors import OutputError
-from geoclass.products import writing
+from geoclass.files import storage
+from geoclass.files.writing import parse_target
+from geoclass.mapping.job import MapRequest
 from geoclass.products.files import read_map
-from geoclass.products.writing import parse_target
 from tests.conftest import paint
 
 Make = Callable[..., Path]
@@ -66,7 +68,7 @@ def point_to(monkeypatch: pytest.MonkeyPatch, endpoint: str) -> None:
     }
     for name, value in settings.items():
         monkeypatch.setenv(name, value)
-    writing._connect.cache_clear()
+    storage._connect.cache_clear()
 
 
 @pytest.fixture
@@ -77,7 +79,7 @@ def s3(server: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[boto3.client]:
     client = boto3.client("s3", endpoint_url=f"http://{server}", region_name="us-east-1")
     client.create_bucket(Bucket="maps")
     yield client
-    writing._connect.cache_clear()
+    storage._connect.cache_clear()
 
 
 def post(server: str, path: str, data: bytes = b"") -> None:
@@ -106,7 +108,7 @@ def scenes(make_scene: Make, tmp_path: Path) -> Path:
 def test_folder_of_maps(
     s3: boto3.client, scenes: Path, tmp_path: Path, map_format: str, execute: Execute
 ) -> None:
-    campaign = CampaignSettings(map_format=map_format)
+    campaign = MapRequest(map_format=map_format)
     inputs = [str(scenes)]
     first = run_campaign(inputs, "s3://maps/a/b/", campaign, execute=execute)
     assert first.counts == {"mapped": 3, "up to date": 0, "failed": 1}
@@ -130,6 +132,12 @@ def test_folder_of_maps(
     }
     os.utime(scenes / "good1.tif", ns=(1, 1))
     stale = run_campaign(inputs, "s3://maps/a/b", campaign, execute=execute)
+    assert stale.counts == {"mapped": 0, "up to date": 2, "failed": 2}
+    assert (
+        f"s3://maps/a/b/good1.{map_format} exists and is not this map" in stale.failures[0].reason
+    )
+    forced = replace(campaign, overwrite=True)
+    stale = run_campaign(inputs, "s3://maps/a/b", forced, execute=execute)
     assert stale.counts == {"mapped": 1, "up to date": 2, "failed": 1}
     assert run_campaign(inputs, "s3://maps/a/b", campaign).counts["up to date"] == 3
 
@@ -137,10 +145,10 @@ def test_folder_of_maps(
 def test_file_of_someone_else_is_left_alone(s3: boto3.client, scenes: Path) -> None:
     s3.put_object(Bucket="maps", Key="good1.tif", Body=b"mine")
     scene = str(scenes / "good1.tif")
-    refused = run_campaign([scene], "s3://maps", CampaignSettings(map_format="tif"))
+    refused = run_campaign([scene], "s3://maps", MapRequest(map_format="tif"))
     assert "s3://maps/good1.tif exists and is no map of geoclass" in refused.failures[0].reason
     assert s3.get_object(Bucket="maps", Key="good1.tif")["Body"].read() == b"mine"
-    forced = CampaignSettings(map_format="tif", overwrite=True)
+    forced = MapRequest(map_format="tif", overwrite=True)
     assert run_campaign([scene], "s3://maps", forced).counts["mapped"] == 1
 
 
@@ -180,38 +188,31 @@ def test_what_is_wrong_with_storage_is_one_line(
     assert "cannot use the bucket maps: access is denied" in result.stderr
 
 
-def test_connection_that_drops_while_uploading(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "2")
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-
-        def hang_up() -> None:
-            while True:
-                try:
-                    connection = listener.accept()[0]
-                except OSError:
-                    return
-                connection.recv(100)
-                connection.close()
-
-        threading.Thread(target=hang_up, daemon=True).start()
-        point_to(monkeypatch, f"127.0.0.1:{listener.getsockname()[1]}")
-        file = tmp_path / "file"
-        file.write_bytes(bytes(20_000_000))
-        target = parse_target("s3://maps/map.tif")
-        with pytest.raises(OutputError, match="cannot write s3://maps/map.tif") as caught:
-            target.upload(file)
-        assert "\n" not in str(caught.value)
-    writing._connect.cache_clear()
-
-
 @dataclass
 class Relay:
     """What stands before the server, and may lose what it sends."""
 
     drops: int = 0
     """So many of the next answers with a body are cut off."""
+    heads: int = 0
+    """Questions for an object at this moment."""
+    most_heads: int = 0
+    pause_s: float = 0.0
+    """Before such a question is answered."""
+    hangs_up: str = ""
+    """The method of requests that are not answered."""
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    @contextmanager
+    def count(self, command: str) -> Iterator[None]:
+        asked = command == "HEAD"
+        with self.lock:
+            self.heads += asked
+            self.most_heads = max(self.most_heads, self.heads)
+        time.sleep(self.pause_s * asked)
+        yield
+        with self.lock:
+            self.heads -= asked
 
 
 @pytest.fixture
@@ -223,6 +224,13 @@ def relay(server: str, s3: boto3.client, monkeypatch: pytest.MonkeyPatch) -> Ite
 
         def do_GET(self) -> None:
             content = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            if self.command == state.hangs_up:
+                self.close_connection = True
+                return
+            with state.count(self.command):
+                self.relay(content)
+
+        def relay(self, content: bytes) -> None:
             far = http.client.HTTPConnection(server)
             far.request(self.command, self.path, content, dict(self.headers))
             answer = far.getresponse()
@@ -235,12 +243,12 @@ def relay(server: str, s3: boto3.client, monkeypatch: pytest.MonkeyPatch) -> Ite
                 self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             far.close()
-            if self.command == "GET" and state.drops:
+            if self.command == "GET" and "list-type" not in self.path and state.drops:
                 state.drops -= 1
                 body, self.close_connection = body[: len(body) // 2], True
             self.wfile.write(body)
 
-        do_HEAD = do_PUT = do_POST = do_GET  # noqa: N815
+        do_HEAD = do_PUT = do_POST = do_DELETE = do_GET  # noqa: N815
 
         def log_message(self, *_: object) -> None:
             """Quietly."""
@@ -256,26 +264,42 @@ def relay(server: str, s3: boto3.client, monkeypatch: pytest.MonkeyPatch) -> Ite
         proxy.shutdown()
         proxy.server_close()
         thread.join()
-        writing._connect.cache_clear()
+        storage._connect.cache_clear()
 
 
-@pytest.mark.parametrize("map_format", ["gpkg", "tif"])
+def test_connection_that_drops_while_uploading(
+    s3: boto3.client, relay: Relay, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(storage, "RETRIES", 1)
+    relay.hangs_up = "PUT"
+    for size in (1000, 20_000_000):  # the larger one in parts
+        (tmp_path / "file").write_bytes(bytes(size))
+        with pytest.raises(OutputError, match="cannot write s3://maps/map.tif") as caught:
+            parse_target("s3://maps/map.tif").upload(tmp_path / "file")
+        assert "\n" not in str(caught.value)
+    assert keys(s3) == {}
+
+
+@pytest.mark.parametrize("map_format", ["gpkg", "tif", "parquet"])
 def test_connection_that_drops_makes_no_map_a_foreign_file(
     s3: boto3.client, relay: Relay, scenes: Path, map_format: str
 ) -> None:
-    inputs, campaign = [str(scenes / "good0.tif")], CampaignSettings(map_format=map_format)
-    assert run_campaign(inputs, "s3://maps", campaign).counts["mapped"] == 1
+    """Maps without a note, as other programs copy them, are fetched to be looked into."""
+    inputs, request = [str(scenes / "good0.tif")], MapRequest(map_format=map_format)
+    assert run_campaign(inputs, "s3://maps", request).counts["mapped"] == 1
+    key, output = f"good0.{map_format}", f"s3://maps/good0.{map_format}"
+    body = s3.get_object(Bucket="maps", Key=key)["Body"].read()
+    s3.put_object(Bucket="maps", Key=key, Body=body)
     written = keys(s3)
-    relay.drops = 3
-    assert run_campaign(inputs, "s3://maps", campaign).counts["up to date"] == 1
+    relay.drops = 2
+    assert run_campaign(inputs, "s3://maps", request).counts["up to date"] == 1
     assert relay.drops == 0
 
     relay.drops = 1000
-    careless = CampaignSettings(map_format=map_format, overwrite=True)
+    careless = replace(request, overwrite=True)
     failed = run_campaign(inputs, "s3://maps", careless).failures[0].reason
-    assert f"cannot read s3://maps/good0.{map_format}: " in failed
+    assert f"cannot read {output}: " in failed
     assert "\n" not in failed
-    output = f"s3://maps/good0.{map_format}"
     result = CliRunner().invoke(main, ["map", *inputs, "-o", output])
     assert (result.exit_code, result.stderr.count("\n")) == (1, 1)
     assert f"cannot read {output}: " in result.stderr
@@ -286,35 +310,131 @@ def test_connection_that_drops_makes_no_map_a_foreign_file(
 
 
 def test_storage_is_asked_for_several_maps_at_a_time(
-    s3: boto3.client, make_scene: Make, tmp_path: Path
+    s3: boto3.client, relay: Relay, make_scene: Make, tmp_path: Path
 ) -> None:
     (tmp_path / "scenes").mkdir()
     for n in range(8):
         make_scene(paint([[n]]), f"scenes/good{n}.tif")
     inputs = [str(tmp_path / "scenes")]
     first = run_campaign(inputs, "s3://maps")
-    lock, at_work, most = threading.Lock(), [0], [0]
-
-    def count(**_: object) -> None:
-        with lock:
-            at_work[0] += 1
-            most[0] = max(most[0], at_work[0])
-        time.sleep(0.2)
-        with lock:
-            at_work[0] -= 1
-
-    writing._connect().meta.events.register("before-send.s3.HeadObject", count)
+    relay.most_heads, relay.pause_s = 0, 0.2
     again = run_campaign(inputs, "s3://maps")
     assert again.counts == {"mapped": 0, "up to date": 8, "failed": 0}
     assert [o.job for o in again.outcomes] == [o.job for o in first.outcomes]
-    assert most[0] > 3
+    assert relay.most_heads > 3
 
 
-@pytest.mark.parametrize("output", ["gs://bucket/maps/", "az://bucket/map.tif"])
-def test_other_storage_is_refused(scenes: Path, output: str) -> None:
+@pytest.fixture
+def clouds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, bytes]]:
+    """A server that keeps objects as Google's and Azure's do; what it keeps, by path."""
+    kept: dict[str, bytes] = {}
+    notes: dict[str, dict[str, str]] = {}
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_PUT(self) -> None:
+            path = unquote(self.path)
+            kept[path] = self.rfile.read(int(self.headers["Content-Length"]))
+            notes[path] = {k: v for k, v in self.headers.items() if "-meta-" in k.lower()}
+            self.answer(201, b"")
+
+        def do_GET(self) -> None:
+            path, _, query = unquote(self.path).partition("?")
+            if "list" in query:
+                listing = b"<EnumerationResults><Blobs/></EnumerationResults>"
+                self.answer(200, b"<ListBucketResult/>" if "list-type" in query else listing)
+            elif path in kept:
+                self.answer(200, kept[path], notes[path])
+            else:
+                self.answer(404, b"")
+
+        do_HEAD = do_GET  # noqa: N815
+
+        def answer(self, status: int, body: bytes, headers: dict[str, str] | None = None) -> None:
+            self.send_response(status)
+            usual = {"ETag": '"1"', "Last-Modified": "Mon, 01 Jun 2020 00:00:00 GMT"}
+            for name, value in {**usual, **(headers or {})}.items():
+                self.send_header(name, value)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            if self.command != "HEAD":
+                self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            """Quietly."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads = True
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+    thread.start()
+    address = f"http://127.0.0.1:{server.server_address[1]}"
+    account = {
+        "gcs_base_url": address,
+        "disable_oauth": True,
+        "client_email": "",
+        "private_key": "",
+    }
+    (tmp_path / "account.json").write_text(json.dumps({**account, "private_key_id": ""}))
+    monkeypatch.setenv("GOOGLE_SERVICE_ACCOUNT", str(tmp_path / "account.json"))
+    monkeypatch.setenv("AZURE_STORAGE_ENDPOINT", address)
+    monkeypatch.setenv("AZURE_STORAGE_ACCOUNT", "mine")
+    monkeypatch.setenv("AZURE_STORAGE_ACCESS_KEY", "c2VjcmV0")
+    storage._connect.cache_clear()
+    try:
+        yield kept
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+        storage._connect.cache_clear()
+
+
+@pytest.mark.parametrize("scheme", ["gs", "az"])
+def test_storage_of_google_and_azure(
+    clouds: dict[str, bytes], scenes: Path, tmp_path: Path, scheme: str
+) -> None:
+    inputs, folder = [str(scenes / "good0.tif"), str(scenes / "good1.tif")], f"{scheme}://bucket/a"
+    request = MapRequest(map_format="tif")
+    assert run_campaign(inputs, folder, request).counts["mapped"] == 2
+    beside = {f"good{n}{suffix}" for n in (0, 1) for suffix in (".tif", ".tif.aux.xml", ".qml")}
+    assert {Path(path).name for path in clouds} == {*beside, "summary.json", "failures.csv"}
+    assert all("/bucket/a/" in path for path in clouds)
+    here = run_campaign(inputs, tmp_path / "here", request)
+    for outcome in here.outcomes:
+        far, near = read_map(f"{folder}/{outcome.job.output.name}"), read_map(outcome.job.output)
+        assert np.array_equal(far.probabilities, near.probabilities)
+    assert run_campaign(inputs, folder, request).counts["up to date"] == 2
+    other = ["map", inputs[0], "-o", f"{folder}/good1.tif"]
+    assert "exists and is not this map" in CliRunner().invoke(main, other).stderr
+
+
+@pytest.mark.parametrize("output", ["https://host/maps/", "/vsis3/bucket/map.tif", "S3:///x.tif"])
+def test_other_addresses_are_refused(scenes: Path, output: str) -> None:
     result = CliRunner().invoke(main, ["map", str(scenes / "good0.tif"), "-o", output])
     assert (result.exit_code, result.stderr.count("\n")) == (1, 1)
-    assert "cannot write to" in result.stderr
+    assert "cannot write to" in result.stderr or "names no bucket" in result.stderr
+
+
+def test_credentials_in_files_need_boto3(
+    scenes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, s3: boto3.client
+) -> None:
+    """As `aws configure` writes them; obstore reads variables alone."""
+    (tmp_path / ".aws").mkdir()
+    keys = "aws_access_key_id = dummy\naws_secret_access_key = dummy\n"
+    (tmp_path / ".aws" / "credentials").write_text(f"[default]\n{keys}")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
+    command = ["map", str(scenes / "good0.tif"), "-o", "s3://maps/map.tif"]
+    result = CliRunner().invoke(main, command)
+    assert result.exit_code == 0, result.output
+    storage._connect.cache_clear()
+    monkeypatch.setitem(sys.modules, "boto3", None)
+    monkeypatch.delitem(sys.modules, "obstore.auth.boto3", raising=False)
+    result = CliRunner().invoke(main, command)
+    assert (result.exit_code, result.stderr.count("\n")) == (1, 1)
+    assert "need boto3, which is not installed: pip install 'geoclass[s3]'" in result.stderr
 
 
 def test_outputs_that_stay_local_say_so(

@@ -29,6 +29,7 @@ import geoclass
 from geoclass.cli.main import COMMANDS, main
 from geoclass.cli.train import command as train_command
 from geoclass.learn.dataset import read_tiles
+from geoclass.learn.places import PLACES_FILE, Place, PlacedTile, add_places
 from geoclass.learn.recipes import (
     RECIPES,
     SMALLEST_BATCH,
@@ -42,7 +43,6 @@ from geoclass.learn.tasks import plan_training
 from geoclass.legend import EUROSAT
 from geoclass.model.checkpoint import load_model
 from geoclass.model.networks import ARCHS, SHIPPED_ARCH
-from geoclass.places import PLACES_FILE, Place, PlacedTile, add_places
 from geoclass.products.files import read_map, write_map
 from tests.conftest import make_landcover, paint
 

@@ -39,6 +39,8 @@ def test_format_goes_by_suffix(map_it: Callable[..., Result], tmp_path: Path, na
     assert "p_Forest" in read(tmp_path / name).columns
     assert map_it(name, "--probabilities").output == f"{tmp_path / name} is up to date\n"
     assert "give --overwrite" in map_it(name, code=1).stderr
+    assert "wrote" in map_it(name, "--redo").output
+    assert "is up to date" in map_it(name, "--overwrite").output
     assert "about" in map_it("other_" + name, "--dry-run").output
 
 
@@ -56,7 +58,8 @@ def test_folder_of_exports_is_recognised(map_it: Callable[..., Result], map_form
     wishes = ("maps/", "-f", map_format, "--probabilities", "--workers", "1")
     assert "1 mapped" in map_it(*wishes).output
     assert "1 up to date" in map_it(*wishes).output
-    assert "1 mapped" in map_it(*wishes[:3], "--workers", "1").output
+    assert "exists and is not this map" in map_it(*wishes[:3], code=1).output
+    assert "1 mapped" in map_it(*wishes[:3], "--redo").output
 
 
 def test_geotiff_has_probabilities_anyway(map_it: Callable[..., Result], tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from PIL import Image
 
 from geoclass.errors import DatasetError
 from geoclass.learn.dataset import read_tiles
+from geoclass.learn.places import PLACES_FILE, Place, PlacedTile, add_places
 from geoclass.learn.splits import (
     choose_part,
     hash_names,
@@ -23,7 +24,6 @@ from geoclass.learn.splits import (
     split_randomly,
 )
 from geoclass.legend import Legend
-from geoclass.places import PLACES_FILE, Place, PlacedTile, add_places
 from tests.conftest import make_contract
 
 Make = Callable[..., Path]

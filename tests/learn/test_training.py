@@ -503,7 +503,7 @@ def test_two_runs_do_not_write_one_model(tiles: TileSet, split: Split, tmp_path:
     output = tmp_path / "m.safetensors"
     code = f"""
 import pathlib, sys
-from geoclass.products.writing import claim
+from geoclass.files.writing import claim
 with claim(pathlib.Path({str(output)!r})):
     print("claimed", flush=True)
     sys.stdin.read()

@@ -9,7 +9,7 @@ import pytest
 from geoclass.errors import SettingsError
 from geoclass.grid import Grid
 from geoclass.legend import MASKED, NODATA, UNKNOWN
-from geoclass.mapping.calm import LEAST, sieve_classes, smooth_probabilities
+from geoclass.mapping.draft import LEAST, sieve_classes, smooth_probabilities
 from geoclass.mapping.settings import CalmSettings
 from tests.conftest import TRANSFORM, UTM
 
@@ -67,7 +67,7 @@ def test_rows_at_a_time_do_not_show(monkeypatch: pytest.MonkeyPatch) -> None:
     seen = np.random.default_rng(1).random((20, 9)) > 0.1
     whole = smooth_probabilities(probabilities, seen, strength=5, window=5)
     for rows in (1, 3):
-        monkeypatch.setattr("geoclass.mapping.calm._WINDOW_VALUES", 9 * 25 * rows)
+        monkeypatch.setattr("geoclass.mapping.draft._WINDOW_VALUES", 9 * 25 * rows)
         np.testing.assert_array_equal(
             smooth_probabilities(probabilities, seen, strength=5, window=5), whole
         )

@@ -19,7 +19,7 @@ import pytest
 import rasterio
 
 from geoclass.errors import OutputError
-from geoclass.landcover import FULL_SCALE
+from geoclass.landcover import FULL_SCALE, LandCoverMap
 from geoclass.legend import EUROSAT, MASKED, NODATA, UNKNOWN
 from geoclass.products import files, layers
 from geoclass.products.files import check_target, read_map, write_map
@@ -372,13 +372,17 @@ def test_write_ahead_log_of_a_program_that_died_does_no_harm(tmp_path: Path) -> 
 
 def test_neighbours_of_a_geotiff_are_not_replaced(tmp_path: Path) -> None:
     (tmp_path / "map.qml").write_text("a style of the user's")
-    with pytest.raises(OutputError, match="map.qml exists .* give --overwrite"):
+    with pytest.raises(OutputError, match="map.qml exists.* give --overwrite"):
         check_target(tmp_path / "map.tif", "tif", "")
 
 
 def test_geotiff_without_its_companions_is_not_up_to_date(tmp_path: Path) -> None:
     write_map(make_landcover(), tmp_path / "map.tif")
     assert check_target(tmp_path / "map.tif", "tif", "cd" * 32)
+    (tmp_path / "map.qml").write_text("a style of the user's")
+    assert check_target(tmp_path / "map.tif", "tif", "cd" * 32)
+    with pytest.raises(OutputError, match="map.qml exists.* give --overwrite"):
+        check_target(tmp_path / "map.tif", "tif", "cd" * 32, redo=True)
     (tmp_path / "map.qml").unlink()
     assert not check_target(tmp_path / "map.tif", "tif", "cd" * 32)
 
@@ -402,12 +406,17 @@ def test_target_is_recognised_or_refused(tmp_path: Path, name: str) -> None:
     assert not check_target(path, map_format, "cd" * 32)
     write_map(make_landcover(), path)
     assert check_target(path, map_format, "cd" * 32)
-    assert not check_target(path, map_format, "cd" * 32, overwrite=True)
+    assert check_target(path, map_format, "cd" * 32, overwrite=True)
+    assert not check_target(path, map_format, "cd" * 32, redo=True)
     with pytest.raises(OutputError, match="exists and is not this map: give --overwrite"):
         check_target(path, map_format, "ef" * 32)
+    for wish in ({"overwrite": True}, {"redo": True}):
+        assert not check_target(path, map_format, "ef" * 32, **wish)
     path.write_text("something of the user's")
-    with pytest.raises(OutputError, match="give --overwrite"):
-        check_target(path, map_format, "cd" * 32)
+    for wish in ({}, {"redo": True}):
+        with pytest.raises(OutputError, match="exists and is no map of geoclass: give --overwrite"):
+            check_target(path, map_format, "cd" * 32, **wish)
+    assert not check_target(path, map_format, "cd" * 32, overwrite=True)
 
 
 def test_missing_folder_and_folder_as_target(tmp_path: Path) -> None:
@@ -447,9 +456,15 @@ def test_newer_schema_is_refused_by_number(tmp_path: Path, monkeypatch: pytest.M
         read_map(tmp_path / "map.tif")
 
 
+def make_old() -> LandCoverMap:
+    """Old maps did not know what was asked for."""
+    landcover = make_landcover(4, 5)
+    return replace(landcover, provenance=replace(landcover.provenance, request=""))
+
+
 @pytest.fixture
 def old(tmp_path: Path) -> list[Path]:
-    """`make_landcover(4, 5)` in files of schema version 2."""
+    """`make_old()` in files of schema version 2."""
     here = Path(__file__).with_name("old")
     paths = [tmp_path / "old.gpkg", tmp_path / "old.tif"]
     paths[0].write_bytes(gzip.decompress((here / "schema2.gpkg.gz").read_bytes()))
@@ -460,12 +475,12 @@ def old(tmp_path: Path) -> list[Path]:
 def test_maps_of_the_second_schema_are_read(old: list[Path]) -> None:
     """They had a row a cell, and no detail."""
     for path in old:
-        assert_equal_maps(read_map(path), make_landcover(4, 5))
+        assert_equal_maps(read_map(path), make_old())
 
 
 def test_maps_of_the_first_schema_are_read(old: list[Path], tmp_path: Path) -> None:
     """They knew no reasons of masks."""
-    landcover = make_landcover(4, 5)
+    landcover = make_old()
     expected = replace(landcover, mask_reason=np.zeros_like(landcover.class_id))
     with sqlite3.connect(old[0]) as connection:
         connection.execute("ALTER TABLE cells DROP COLUMN mask_reason")
@@ -490,7 +505,7 @@ def test_altered_cells_of_old_are_refused(old: list[Path]) -> None:
 def test_maps_of_one_stem_stand_beside_each_other(tmp_path: Path) -> None:
     """QGIS looks for one style of both: it is the first's."""
     landcover = make_landcover()
-    mark = landcover.provenance.fingerprint
+    mark = landcover.provenance.request
     for name in ("m.tif", "m.fgb", "m.geojson"):
         assert not check_target(tmp_path / name, find_format(tmp_path / name), mark)
         write_map(landcover, tmp_path / name)
@@ -503,8 +518,8 @@ def test_maps_of_one_stem_stand_beside_each_other(tmp_path: Path) -> None:
         )
     for name in ("m.tif", "m.fgb", "m.geojson"):
         (tmp_path / name).unlink()
-    with pytest.raises(OutputError, match="m.qml exists"):  # now it is nobody's
-        check_target(tmp_path / "m.fgb", "fgb", mark)
+    # What is left is geoclass's own, as of a run that was stopped.
+    assert not check_target(tmp_path / "m.fgb", "fgb", mark)
 
 
 @pytest.mark.parametrize("folder", ["a#b", "a?b=c", "a%25b", "ü ü"])
@@ -517,7 +532,7 @@ def test_names_with_characters_of_addresses(tmp_path: Path, folder: str, name: s
         path = inside / f"{name}{suffix}"
         write_map(landcover, path)
         assert_equal_maps(read_map(path), landcover)
-        assert check_target(path, find_format(path), landcover.provenance.fingerprint)
+        assert check_target(path, find_format(path), landcover.provenance.request)
     layers.read_columns(inside / f"{name}.gpkg", "landcover")
     assert [path.name for path in tmp_path.iterdir()] == [folder]
     assert {path.name.removeprefix(name) for path in inside.iterdir()} == {

@@ -14,7 +14,7 @@ from rasterio.io import MemoryFile
 from rasterio.vrt import WarpedVRT
 
 from geoclass.errors import SceneError
-from geoclass.mapping.pipeline import map_scene
+from geoclass.mapping.job import map_scene
 from geoclass.mapping.settings import MapSettings
 from geoclass.scene.arrays import give_path
 from geoclass.scene.settings import RadiometrySettings

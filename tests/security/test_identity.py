@@ -12,9 +12,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from geoclass.campaign.jobs import CampaignSettings, Job
+from geoclass.campaign.jobs import Job
 from geoclass.campaign.run import SceneMapper, run_campaign
 from geoclass.errors import SceneError
+from geoclass.mapping.job import MapRequest
 from geoclass.mapping.pipeline import run_map
 from geoclass.mapping.plan import plan_map
 from geoclass.mapping.settings import MapSettings
@@ -74,7 +75,7 @@ def test_a_scene_replaced_before_its_turn_is_looked_at_anew(
     path = make_scene(paint([[1, 2]]))
     source = open_scene(path)
     make_scene(paint([[1, 2], [3, 4]]))
-    mapper = SceneMapper(FakeClassifier(), "0" * 64, CampaignSettings(map_format="tif"))  # type: ignore[arg-type]
+    mapper = SceneMapper(FakeClassifier(), MapRequest(map_format="tif"))  # type: ignore[arg-type]
     job = Job(scene=str(path), output=tmp_path / "map.tif")
     assert mapper.do(job, source).status == "mapped"
     assert read_map(job.output).class_id.tolist() == [[1, 2], [3, 4]]
@@ -125,7 +126,7 @@ def odd_scenes(tmp_path: Path, make_scene: Make) -> Path:
 def test_one_odd_scene_ends_no_campaign(
     tmp_path: Path, odd_scenes: Path, random_model: Path
 ) -> None:
-    settings = CampaignSettings(model=random_model, map_format="tif")
+    settings = MapRequest(model=random_model, map_format="tif")
     summary = run_campaign([str(odd_scenes)], tmp_path / "maps", settings)
     assert summary.counts == {"mapped": 1, "up to date": 0, "failed": 6}
     reasons = [outcome.reason for outcome in summary.failures]

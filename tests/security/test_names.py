@@ -12,14 +12,14 @@ import shapely
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from geoclass.campaign.jobs import CampaignSettings
 from geoclass.campaign.run import run_campaign
 from geoclass.campaign.scenes import name_maps
 from geoclass.errors import OutputError, SceneError
+from geoclass.files.writing import check_folder, draft_folder, sweep_drafts
+from geoclass.mapping.job import MapRequest
 from geoclass.outside import encode_name
 from geoclass.products.files import read_map, write_map
 from geoclass.products.style_files import write_styles
-from geoclass.products.writing import check_folder, draft_folder, sweep_drafts
 from geoclass.scene.region import read_region
 from geoclass.scene.source import open_scene
 from tests.conftest import assert_equal_maps, make_landcover, paint
@@ -98,7 +98,7 @@ def test_a_style_of_someone_else_stays(tmp_path: Path, make_scene, random_model:
     out = tmp_path / "maps"
     out.mkdir()
     (out / "scene.qml").write_text("<qgis>mine</qgis>")
-    campaign = CampaignSettings(model=random_model, map_format="fgb")
+    campaign = MapRequest(model=random_model, map_format="fgb")
     summary = run_campaign([str(tmp_path / "scene.tif")], out, campaign)
     assert "scene.qml exists, and geoclass did not write it" in summary.failures[0].reason
     assert (out / "scene.qml").read_text() == "<qgis>mine</qgis>"

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from geoclass.errors import ModelError, SceneError
 from geoclass.grid import Grid
-from geoclass.mapping.pipeline import map_scene
+from geoclass.mapping.job import map_scene
 from geoclass.mapping.settings import MapSettings
 from geoclass.model.checkpoint import load_model
 from geoclass.model.classifier import Classifier

@@ -14,8 +14,9 @@ from pathlib import Path
 import jinja2
 from markupsafe import Markup
 
-import geoclass
+from geoclass._version import __version__
 from geoclass.errors import OutputError
+from geoclass.files.writing import write_whole
 from geoclass.landcover import LandCoverMap
 from geoclass.monitor import change, files
 from geoclass.monitor.change import Change, read_change
@@ -25,7 +26,6 @@ from geoclass.outside import offline
 from geoclass.products.files import holds_map, read_map
 from geoclass.products.layers import read_columns, read_layer_items
 from geoclass.products.mosaic import READABLE, find_maps
-from geoclass.products.writing import write_whole
 from geoclass.report.page.maps import build_map_sheets
 from geoclass.report.page.pictures import Pictures
 from geoclass.report.page.sheet import Curve, Sheet, describe_sheets
@@ -144,7 +144,7 @@ def render_page(sheets: Sequence[Sheet], title: str | None = None) -> str:
         styles=[Markup(text) for text in styles],  # noqa: S704 our own files
         scripts=[Markup(text) for text in scripts],  # noqa: S704 our own files
         policy=_write_policy(styles, scripts),
-        version=geoclass.__version__,
+        version=__version__,
         leaflet_version=LEAFLET_VERSION,
         leaflet_license=_read_asset("leaflet/LICENSE"),
     )

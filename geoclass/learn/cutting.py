@@ -12,12 +12,12 @@ import numpy as np
 from PIL import Image
 
 from geoclass.errors import OutputError, SettingsError
+from geoclass.files.writing import draft_folder
+from geoclass.learn.places import PLACES_FILE, Place, PlacedTile, add_places
 from geoclass.mapping.cells import cut_tiles, view_cells
 from geoclass.mapping.plan import MapPlan, plan_map
 from geoclass.mapping.settings import MIN_TILE_SHARE, MapSettings
 from geoclass.model.checkpoint import load_model
-from geoclass.places import PLACES_FILE, Place, PlacedTile, add_places
-from geoclass.products.writing import draft_folder
 from geoclass.scene.reader import read_strips
 from geoclass.scene.region import LabelledGround, read_labels
 

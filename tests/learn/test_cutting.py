@@ -14,11 +14,11 @@ import rasterio
 import shapely
 
 from geoclass.errors import GeoclassError, OutputError, SceneError, SettingsError
+from geoclass.learn.cutting import CutTiles, cut_labelled_tiles, cut_scene
 from geoclass.learn.dataset import read_tiles
-from geoclass.mapping.cutting import CutTiles, cut_labelled_tiles, cut_scene
+from geoclass.learn.places import PLACES_FILE
 from geoclass.mapping.plan import plan_map
 from geoclass.mapping.settings import MapSettings
-from geoclass.places import PLACES_FILE
 from geoclass.scene.region import read_labels
 from tests.conftest import make_contract, paint
 

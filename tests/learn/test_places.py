@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from geoclass.places import Place, PlacedTile, add_places, parse_places
+from geoclass.learn.places import Place, PlacedTile, add_places, parse_places
 
 TILES = [
     PlacedTile(tile="wood/wood_a, b_0_1.png", place=Place(2.8123457, -42.3, 640), scene="a, b"),

@@ -1,0 +1,1 @@
+"""Files that appear whole, here or in storage, and never under another program's hands."""
