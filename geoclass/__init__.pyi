@@ -25,10 +25,10 @@ from .learn.single import ImageLabel, label_images
 from .learn.tasks import choose_recipe, train_on_tiles
 from .learn.training import EpochReport
 from .legend import Legend
-from .mapping.job import MapRequest, map_scene, plan_scene
+from .mapping.job import map_scene, plan_scene
 from .mapping.pipeline import estimate_work
 from .mapping.plan import MapPlan
-from .mapping.settings import MapSettings
+from .mapping.settings import MapRequest, MapSettings
 from .model.checkpoint import Model, load_model
 from .model.classifier import Classifier
 from .model.export import export_onnx

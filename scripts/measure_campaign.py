@@ -244,7 +244,7 @@ def show_overhead(folder: Path) -> None:
     import pstats
 
     from geoclass.campaign.run import run_campaign
-    from geoclass.mapping.job import MapRequest
+    from geoclass.mapping.settings import MapRequest
 
     scenes, out = find_scenes(folder), fresh(folder / "overhead")
     profile = cProfile.Profile()

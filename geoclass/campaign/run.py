@@ -26,9 +26,9 @@ from geoclass.errors import Cancelled, GeoclassError, SceneError
 from geoclass.files.storage import StoredPath
 from geoclass.files.writing import Target, parse_target, sweep_drafts
 from geoclass.landcover import LandCoverMap
-from geoclass.mapping.job import MapRequest, is_up_to_date, make_classifier, map_job, open_job
+from geoclass.mapping.job import is_up_to_date, make_classifier, map_job, open_job
 from geoclass.mapping.plan import check_settings
-from geoclass.mapping.settings import MapSettings
+from geoclass.mapping.settings import MapRequest, MapSettings
 from geoclass.model.checkpoint import Model, load_model
 from geoclass.model.classifier import Classifier
 from geoclass.outside import redact

@@ -25,8 +25,9 @@ from geoclass.campaign.jobs import Job, Outcome
 from geoclass.campaign.run import Progress, SceneMapper, fail
 from geoclass.errors import GeoclassError, SettingsError
 from geoclass.machine import count_cores
-from geoclass.mapping.job import MapRequest, make_classifier
+from geoclass.mapping.job import make_classifier
 from geoclass.mapping.plan import foretell_memory
+from geoclass.mapping.settings import MapRequest
 from geoclass.model.checkpoint import Model, load_model
 from geoclass.scene.source import SceneSource
 

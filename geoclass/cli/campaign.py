@@ -19,7 +19,7 @@ from geoclass.cli.map_options import CampaignOptions
 from geoclass.cli.progress import open_bar
 from geoclass.errors import SettingsError
 from geoclass.files.writing import Target
-from geoclass.mapping.job import MapRequest
+from geoclass.mapping.settings import MapRequest
 from geoclass.outside import redact
 from geoclass.products.formats import AS_USUAL, check_not_input
 

@@ -13,11 +13,10 @@ import click
 
 from geoclass.cli import kinds, map_options, options
 from geoclass.cli.progress import open_bar
-from geoclass.mapping.settings import MapSettings
+from geoclass.mapping.settings import MapRequest, MapSettings
 from geoclass.monitor.settings import AlignSettings, PairRate, SeriesSettings
 
 if TYPE_CHECKING:
-    from geoclass.mapping.job import MapRequest
     from geoclass.model.classifier import Classifier
     from geoclass.monitor.align import DatedMap, LeftOut
 
@@ -187,7 +186,7 @@ def _prepare(
     model: Path | None, settings: MapSettings, device: str | None
 ) -> tuple[MapRequest, Classifier]:
     """What maps the scenes among the inputs, once for all of them."""
-    from geoclass.mapping.job import MapRequest, make_classifier
+    from geoclass.mapping.job import make_classifier
     from geoclass.model.checkpoint import load_model
 
     # Cells that begin at whole multiples of their side match those of every other date.

@@ -14,7 +14,7 @@ from geoclass.cli.map_options import CampaignOptions, campaign_options
 from geoclass.cli.one_map import map_one, type_command
 from geoclass.errors import SettingsError
 from geoclass.files.writing import parse_target
-from geoclass.mapping.settings import MapSettings
+from geoclass.mapping.settings import MapRequest, MapSettings
 from geoclass.products.formats import FileSettings, MapFormat, find_format
 
 
@@ -80,7 +80,6 @@ def command(
     output for many scenes is one GeoPackage, their maps are merged into it, each place once.
     """
     from geoclass.campaign.scenes import find_scenes
-    from geoclass.mapping.job import MapRequest
 
     if form.stac:
         from geoclass.model.checkpoint import find_model_file

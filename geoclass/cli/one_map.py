@@ -15,11 +15,11 @@ from geoclass.cli.progress import open_bar
 from geoclass.files.writing import Target, sweep_drafts
 from geoclass.landcover import AreaRow
 from geoclass.legend import MASKED, NODATA, UNKNOWN
+from geoclass.mapping.settings import MapRequest
 from geoclass.products.formats import check_not_input
 
 if TYPE_CHECKING:
     from geoclass.grid import Grid
-    from geoclass.mapping.job import MapRequest
     from geoclass.mapping.plan import MapPlan
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from geoclass.errors import OutputError
@@ -12,36 +11,12 @@ from geoclass.landcover import LandCoverMap
 from geoclass.mapping.pipeline import estimate_bytes, run_map
 from geoclass.mapping.plan import MapPlan, plan_map
 from geoclass.mapping.request import fingerprint_request
-from geoclass.mapping.settings import MapSettings
+from geoclass.mapping.settings import MapRequest, MapSettings
 from geoclass.model.checkpoint import Model, load_model
 from geoclass.model.classifier import Classifier
 from geoclass.products.files import check_placed, check_room, check_target, write_map
-from geoclass.products.formats import AS_USUAL, FileSettings, MapFormat
 from geoclass.scene.arrays import Scene, give_path
 from geoclass.scene.source import SceneSource, open_scene
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MapRequest:
-    """What is asked for, whether of one scene or of many."""
-
-    model: Path | None = None
-    """None: the model that ships."""
-    legend: Path | None = None
-    """Other titles, colours and groups for its classes."""
-    settings: MapSettings = field(default_factory=MapSettings)
-    bands: tuple[int | str, ...] | None = None
-    """Numbers or names of red, green and blue, where the scenes do not say."""
-    device: str | None = None
-    batch_size: int | None = None
-    map_format: MapFormat = "gpkg"
-    form: FileSettings = AS_USUAL
-    redo: bool = False
-    """Map again what is up to date, and replace older maps of geoclass."""
-    overwrite: bool = False
-    """Replace whatever stands in the place of a map, but for maps that are up to date."""
-    command: str = "geoclass.run_campaign"
-    """What provenance says that the map was made by."""
 
 
 def make_classifier(model: Model, request: MapRequest) -> Classifier:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal
 
 from geoclass.contract import Precision
 from geoclass.errors import SettingsError
+from geoclass.products.formats import AS_USUAL, FileSettings, MapFormat
 from geoclass.scene.settings import FrameSettings, MaskSettings, RadiometrySettings
 
 STRIDES = (64, 32, 16, 8, 4)
@@ -85,6 +87,32 @@ class MapSettings:
                 f"the detail of cells of {stride} pixels must be "
                 f"{_list([*finer, 'none'])}, got {self.detail}"
             )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MapRequest:
+    """What is asked for, whether of one scene or of many."""
+
+    model: Path | None = None
+    """Model file. None: the shipped model."""
+    bands: tuple[int | str, ...] | None = None
+    """Numbers or names of the red, green and blue bands, such as 3,2,1 or B04,B03,B02. None:
+    found by name."""
+    legend: Path | None = None
+    """JSON file with titles, colours and groups for classes."""
+    device: str | None = None
+    """Device: cpu, cuda, cuda:1 … None: cuda if available, else cpu."""
+    batch_size: int | None = None
+    """Tiles per batch. None: depends on the device."""
+    overwrite: bool = False
+    """Replace existing files, whatever they contain, except maps that are up to date."""
+    redo: bool = False
+    """Map again and replace older maps of geoclass."""
+    settings: MapSettings = field(default_factory=MapSettings)
+    map_format: MapFormat = "gpkg"
+    form: FileSettings = AS_USUAL
+    command: str = "geoclass.run_campaign"
+    """Command that the map's provenance names."""
 
 
 def _list(values: Sequence[object]) -> str:

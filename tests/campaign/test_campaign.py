@@ -31,8 +31,7 @@ from geoclass.cli.map_options import parse_bytes
 from geoclass.errors import Cancelled, GeoclassError, OutputError, SettingsError
 from geoclass.files.writing import draft_folder
 from geoclass.landcover import LandCoverMap
-from geoclass.mapping.job import MapRequest
-from geoclass.mapping.settings import MapSettings
+from geoclass.mapping.settings import MapRequest, MapSettings
 from geoclass.products.files import read_map
 from geoclass.scene.settings import FrameSettings, MaskSettings
 from tests.conftest import paint

@@ -25,8 +25,7 @@ from geoclass.campaign.run import Progress, run_campaign
 from geoclass.campaign.workers import ExecuteOnRay, knock
 from geoclass.errors import SettingsError
 from geoclass.legend import UNKNOWN
-from geoclass.mapping.job import MapRequest
-from geoclass.mapping.settings import MapSettings
+from geoclass.mapping.settings import MapRequest, MapSettings
 from geoclass.products.files import read_map
 from tests.conftest import SAMPLE_SCENE, STRANGE, assert_equal_maps
 

@@ -29,7 +29,7 @@ from geoclass.cli.main import main
 from geoclass.errors import OutputError
 from geoclass.files import storage
 from geoclass.files.writing import parse_target
-from geoclass.mapping.job import MapRequest
+from geoclass.mapping.settings import MapRequest
 from geoclass.products.files import read_map
 from tests.conftest import paint
 

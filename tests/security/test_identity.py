@@ -15,10 +15,9 @@ import pytest
 from geoclass.campaign.jobs import Job
 from geoclass.campaign.run import SceneMapper, run_campaign
 from geoclass.errors import SceneError
-from geoclass.mapping.job import MapRequest
 from geoclass.mapping.pipeline import run_map
 from geoclass.mapping.plan import plan_map
-from geoclass.mapping.settings import MapSettings
+from geoclass.mapping.settings import MapRequest, MapSettings
 from geoclass.products.files import read_map
 from geoclass.scene.settings import MaskSettings
 from geoclass.scene.source import check_read, open_scene

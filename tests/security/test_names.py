@@ -16,7 +16,7 @@ from geoclass.campaign.run import run_campaign
 from geoclass.campaign.scenes import name_maps
 from geoclass.errors import OutputError, SceneError
 from geoclass.files.writing import check_folder, draft_folder, sweep_drafts
-from geoclass.mapping.job import MapRequest
+from geoclass.mapping.settings import MapRequest
 from geoclass.outside import encode_name
 from geoclass.products.files import read_map, write_map
 from geoclass.products.style_files import write_styles
