@@ -21,6 +21,8 @@ from reprlib import repr as shorten
 from typing import Any, TypeVar
 from urllib.parse import quote
 
+import msgspec
+
 # ---- Names of files ----
 
 MOST_NAME_BYTES = 200
@@ -233,6 +235,8 @@ DAMAGE = (
 )  # fmt: skip
 """What code raises that is given a structure of another form than it was made for."""
 
+Kind = TypeVar("Kind")
+
 Form = Any
 """A type, None, several of these in a tuple, or how each part of a list or object looks.
 
@@ -283,6 +287,15 @@ def check_form(value: Any, form: Form, what: str, level: int = 0) -> None:
         names = " or ".join("null" if kind is None else _KINDS[kind] for kind in kinds)
         _expect(any(_is_kind(value, kind) for kind in kinds), what, names, value)
         check_form(value, object, what, level)
+
+
+def convert_json(data: Any, kind: type[Kind], what: str) -> Kind:
+    """Plain data as a dataclass or another annotated type; ValueError, which names the field."""
+    try:
+        return msgspec.convert(data, kind)
+    except (msgspec.ValidationError, RecursionError) as error:
+        said, _, place = str(error).partition(" - at `$")
+        raise ValueError(f"{what}{place.rstrip('`')}: {said}") from None
 
 
 _SURROGATE = re.compile("[\\ud800-\\udfff]")

@@ -35,6 +35,7 @@ OWNERS = {
     "jinja2": {"report"},
     "lazy_loader": {"__init__"},
     "markupsafe": {"report"},
+    "msgspec": {"contract", "outside"},
     "matplotlib": {"report"},
     "numpy": {room for row in ROWS for room in row} - {"contract", "legend", "errors", "outside"},
     "onnx": {"model"},

@@ -216,9 +216,11 @@ def mean_accuracy(scores: Sequence[CorruptionScore]) -> float:
 
 def is_seen(name: str, recipe: Mapping[str, Any]) -> bool:
     """Whether training by this recipe varied tiles as the corruption `name` does."""
-    variations = recipe.get("augment") or {}
+    variations = recipe.get("augment")
     settings = _VARIED_BY.get(name, ())
-    if not settings or not all(variations.get(setting) for setting in settings):
+    if not settings or not isinstance(variations, Mapping):
+        return False
+    if not all(variations.get(setting) for setting in settings):
         return False
     plain = min(variations.get("plain_share", 0), variations.get("plain_share_end", 0))
     return name in _OF_PLAIN_TILES or plain < 1

@@ -187,7 +187,7 @@ def test_maps(described: tuple[Path, dict[str, Any]], tmp_path: Path) -> None:
         (("grid", "crs"), "nowhere", "grid.crs must be WKT"),
         (("grid", "height"), 2**30, "more than the memory here holds|has 6 bytes, expected"),
         (("provenance", "date"), "banana", "provenance.date must be YYYY-MM-DD"),
-        (("provenance", "warnings"), "x", "provenance.warnings must be a list"),
+        (("provenance", "warnings"), "x", "provenance.warnings: Expected `array`"),
         (("provenance", "radiometry"), {}, "provenance.radiometry has no name"),
         (("contract",), [], "description.contract must be an object"),
         (("schema_version",), "3", "schema_version must be a whole number"),
