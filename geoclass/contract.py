@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 from msgspec import Meta
 
 from geoclass.legend import Legend
-from geoclass.outside import check_form, convert_json
+from geoclass.outside import check_depth, convert_json
 
 SCHEMA_VERSION = 1
 """Raised when a reader of the old contract would misunderstand a new one."""
@@ -152,7 +152,7 @@ class Contract:
 
         Raises ValueError, which names the field, if it is none.
         """
-        check_form(data, object, "contract")
+        check_depth(data, "contract")
         known = convert_json(data, dict[str, Any], "contract")
         version = known.get("schema_version")
         if version != SCHEMA_VERSION:

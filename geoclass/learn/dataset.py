@@ -24,8 +24,9 @@ from PIL.TiffImagePlugin import (
 )
 
 from geoclass.errors import DatasetError, OutputError
-from geoclass.learn.samples import Samples, class_of, find_place, make_printable, open_samples
+from geoclass.learn.samples import Samples, class_of, locate, open_samples
 from geoclass.legend import LEGEND_FORM, MAX_CLASSES, Legend
+from geoclass.outside import printable
 from geoclass.places import NEEDED, Place, parse_places
 from geoclass.products.writing import draft_folder, move_into_place, sweep_drafts
 
@@ -85,10 +86,9 @@ def read_tiles(
     """Read and decode all tiles of a zip or folder.
 
     Images beside the class folders are left out and listed in `skipped`, and with `skip_bad` images
-    and folders that cannot be used, too. With `keep` the decoded tiles are written beside the data
-    set for the next time, where that is possible; tiles that were kept are used if nothing has
-    changed since. Classes that `known` or EuroSAT has look as there, unless `legend.json` says
-    otherwise.
+    and folders that cannot be used, too. With `keep` the decoded tiles are cached beside the data
+    set, where that is possible; cached tiles are used if nothing has changed since. Classes that
+    `known` or EuroSAT has look as there, unless `legend.json` says otherwise.
 
     Raises DatasetError where an image, a class or the whole cannot be used.
     """
@@ -100,12 +100,12 @@ def read_tiles(
         names, classes = samples.names, samples.classes
         legend, told = find_legend(samples, known), find_places(samples)
         loose = [f"image {entry} stands in no class folder" for entry in samples.loose]
-        kept = KeptTiles(path, names, samples.identity, tile_size)
-        images, skipped = kept.read(), dict[int, str]()
+        cache, shape = _name_cache(path, samples, tile_size), (len(names), 3, tile_size, tile_size)
+        images, skipped = _read_cache(cache, shape), dict[int, str]()
         if images is None:
             images, skipped = _decode_all(samples, names, tile_size, skip_bad=skip_bad)
             if keep and not skipped:
-                kept.write(images)
+                _write_cache(cache, images)
     if skipped:
         used = [i for i in range(len(names)) if i not in skipped]
         names, images = [names[i] for i in used], images[used]
@@ -114,7 +114,7 @@ def read_tiles(
             raise DatasetError(f"no image of class {min(lost)} in {path} can be used: add some")
     labels = np.array([classes.index(class_of(name)) for name in names], dtype=np.int64)
     return TileSet(
-        name=make_printable(find_place(path).name),
+        name=printable(locate(path).name),
         classes=tuple(classes),
         names=tuple(names),
         images=images,
@@ -278,50 +278,43 @@ VERSION = 2
 logger = logging.getLogger(__name__)
 
 
-class KeptTiles:
-    """A hidden file beside a data set, named after it and its fingerprint.
+def _name_cache(path: Path, samples: Samples, tile_size: int) -> Path:
+    """A hidden file beside a data set, named after it and a hash of its content.
 
-    It is mapped into memory, so that what is not used is not read. What has changed has another
-    name, and is decoded anew.
+    What has changed has another name, and is decoded anew.
     """
+    lines = [f"{VERSION} {tile_size}"]
+    lines += map(" ".join, zip(samples.names, samples.identity, strict=True))
+    text = "\n".join(lines).encode(errors="surrogatepass")  # file names may not be UTF-8
+    place = locate(path)
+    return place.with_name(f".{place.name}.{hashlib.sha256(text).hexdigest()[:16]}.npy")
 
-    def __init__(
-        self, path: Path, names: Sequence[str], identity: Sequence[str], tile_size: int
-    ) -> None:
-        """`identity` changes with the content of the image of each of `names`."""
-        self._shape = (len(names), 3, tile_size, tile_size)
-        lines = [f"{VERSION} {tile_size}"]
-        lines += [f"{name} {content}" for name, content in zip(names, identity, strict=True)]
-        text = "\n".join(lines).encode(errors="surrogatepass")  # file names may not be UTF-8
-        digest = hashlib.sha256(text).hexdigest()[:16]
-        place = find_place(path)
-        self._prefix = f".{place.name}."
-        self.file = place.parent / f"{self._prefix}{digest}.npy"
 
-    def read(self) -> np.ndarray | None:
-        """The tiles, uint8 (n, 3, tile, tile); None where they were not kept."""
-        if not self.file.exists():
-            return None
-        try:
-            # Copy on write: torch wants memory that it could write to.
-            images: np.ndarray = np.load(self.file, mmap_mode="c", allow_pickle=False)
-        except (OSError, ValueError):
-            return None
-        return images if images.shape == self._shape and images.dtype == np.uint8 else None
+def _read_cache(file: Path, shape: tuple[int, ...]) -> np.ndarray | None:
+    """The tiles, uint8, mapped into memory; None where they are not cached."""
+    if not file.exists():
+        return None
+    try:
+        # Copy on write: torch wants memory that it could write to.
+        images: np.ndarray = np.load(file, mmap_mode="c", allow_pickle=False)
+    except (OSError, ValueError):
+        return None
+    return images if images.shape == shape and images.dtype == np.uint8 else None
 
-    def write(self, images: np.ndarray) -> None:
-        """Keep the tiles and drop those kept before; where that fails they are not kept."""
-        try:
-            sweep_drafts([self.file])
-            # A draft of our own: another run may decode the same tiles at this moment.
-            with draft_folder(self.file) as folder:
-                draft = Path(folder) / self.file.name
-                np.save(draft, images)
-                # Just these: what `pair.zip` keeps begins as what `pair` does.
-                kept = re.compile(re.escape(self._prefix) + r"[0-9a-f]{16}\.npy")
-                for old in list(self.file.parent.iterdir()):
-                    if kept.fullmatch(old.name):
-                        old.unlink(missing_ok=True)
-                move_into_place(draft, self.file)
-        except (OSError, OutputError) as error:
-            logger.info("decoded tiles are not kept: %s", error)
+
+def _write_cache(file: Path, images: np.ndarray) -> None:
+    """Cache the tiles and drop those cached before; where that fails they are not cached."""
+    try:
+        sweep_drafts([file])
+        # A draft of our own: another run may decode the same tiles at this moment.
+        with draft_folder(file) as folder:
+            draft = Path(folder) / file.name
+            np.save(draft, images)
+            # Just these: what of `pair.zip` is cached begins as what of `pair` is.
+            data = re.escape(file.name[: -len("0123456789abcdef.npy")])
+            for old in list(file.parent.iterdir()):
+                if re.fullmatch(data + r"[0-9a-f]{16}\.npy", old.name):
+                    old.unlink(missing_ok=True)
+            move_into_place(draft, file)
+    except (OSError, OutputError) as error:
+        logger.info("decoded tiles are not cached: %s", error)

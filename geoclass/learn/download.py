@@ -130,6 +130,7 @@ def _fetch(
             _append(source.url, partial, on_bytes)
             return
         except urllib.error.HTTPError as error:
+            error.close()  # it is the response, too
             if error.code < 500:  # it will not change its mind
                 raise DatasetError(f"{source.url} answers {error.code} {error.reason}") from error
             failure: Exception = error

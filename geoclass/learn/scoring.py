@@ -12,8 +12,7 @@ import numpy as np
 from geoclass.contract import TestScores
 from geoclass.learn.corruptions import CorruptionScore, score_corruptions
 from geoclass.learn.dataset import TileSet, read_tiles
-from geoclass.learn.seen import count_seen
-from geoclass.learn.splits import Lists, Part, choose_part
+from geoclass.learn.splits import Lists, Part, choose_part, count_seen
 from geoclass.learn.training import ignore
 from geoclass.model.checkpoint import Model, save_model
 from geoclass.model.classifier import Classifier, Prediction
@@ -140,7 +139,7 @@ class ModelScore:
     """What was wrong with each image that was left out."""
 
 
-def score_kept_apart(
+def score_held_out(
     classifier: Classifier, images: np.ndarray, labels: np.ndarray, *, corrupt: bool = False
 ) -> TestScores:
     """Score a finished model on uint8 tiles (n, 3, s, s) with labels (n,) that it has never seen.

@@ -56,7 +56,7 @@ class Model:
     """What it takes for a tile to be unknown; None: nothing is."""
     seen: Tensor | None = None
     """int64 (n,), sorted: hashes of the tiles that it was trained on or chosen with, see
-    `geoclass.learn.seen.hash_pixels`; None where nobody has recorded them."""
+    `geoclass.learn.splits.hash_pixels`; None where nobody has recorded them."""
     sha256: str
     """Hash of the file's bytes; names the model in every map made with it."""
 

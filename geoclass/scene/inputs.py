@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -121,16 +122,23 @@ def _find_folder(path: Path) -> SceneInput:
     )
 
 
+def _stack_files(names: Mapping[str, str]) -> str:
+    """A VRT of the files of red, green and blue."""
+    return stack_bands(
+        [
+            BandFile(
+                dataset=find_name(names[color]), shown=hide_secrets(names[color]), description=band
+            )
+            for color, band in zip(COLORS, ("B04", "B03", "B02"), strict=True)
+        ]
+    )
+
+
 def _stack_folder(path: Path, scene: BandFiles) -> SceneInput:
-    named = zip(COLORS, ("B04", "B03", "B02"), strict=True)
-    bands = [
-        BandFile(dataset=str(scene.files[color]), shown=str(scene.files[color]), description=name)
-        for color, name in named
-    ]
-    scl = scene.files.get("scl")
-    facts = SceneFacts(scl=None if scl is None else str(scl))
+    names = {color: str(file) for color, file in scene.files.items()}
+    facts = SceneFacts(scl=names.get("scl"))
     return SceneInput(
-        dataset=stack_bands(bands),
+        dataset=_stack_files(names),
         shown=str(path),
         name=path.absolute().name,
         kind="bands",
@@ -253,21 +261,11 @@ def _find_bands(text: str) -> SceneInput:
         )
     if any("<" in part[:1] for part in parts.values()):
         raise SceneError(f"{hide_secrets(text)} holds XML, expected red=FILE,green=FILE,blue=FILE")
-    named = zip(("red", "green", "blue"), ("B04", "B03", "B02"), strict=True)
-    files = tuple(
-        BandFile(
-            dataset=find_name(parts[color]),
-            shown=hide_secrets(parts[color]),
-            description=band,
-        )
-        for color, band in named
-    )
-    facts = read_name(parts["red"])
     return SceneInput(
-        dataset=stack_bands(files),
+        dataset=_stack_files(parts),
         shown=hide_secrets(text),
-        name=files[0].shown.rpartition("/")[2],
+        name=hide_secrets(parts["red"]).rpartition("/")[2],
         kind="bands",
         addresses=tuple(identify_address(p) for p in parts.values() if is_address(p)),
-        facts=facts,
+        facts=read_name(parts["red"]),
     )

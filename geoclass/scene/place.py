@@ -8,6 +8,7 @@ from typing import Literal
 
 import numpy as np
 import pyproj
+import shapely
 from affine import Affine
 from pyproj.exceptions import ProjError
 from rasterio.rpc import RPC
@@ -46,6 +47,13 @@ class Place:
     lat: float
     pixel_m: tuple[float, float]
     """Width and height of a pixel in the middle, in metres on the ground."""
+
+    def outline(self, crs: str | None = None) -> shapely.Geometry:
+        """A polygon around it, in its own CRS or another one."""
+        x, y = self.x, self.y
+        if crs is not None:
+            x, y = pyproj.Transformer.from_crs(self.crs, crs, always_xy=True).transform(x, y)
+        return shapely.convex_hull(shapely.multipoints(np.column_stack([x, y])))
 
 
 def assign_place(source: SceneSource, settings: FrameSettings) -> SceneSource:

@@ -26,6 +26,7 @@ from geoclass.scene.facts import SceneFacts, Triple, describe_scaling, read_tags
 from geoclass.scene.guard import list_addresses, list_files, list_members
 from geoclass.scene.inputs import Kind, SceneInput, find_input
 from geoclass.scene.safe import check_members
+from geoclass.scene.stac import ItemsJson
 
 _COLOR_MARK = re.compile("((?:^|,)(?:red|green|blue)=)")
 
@@ -93,34 +94,14 @@ class SceneSource:
     """What is to be taken off all of them, where it is not chosen; None: each for itself."""
 
     @property
-    def level(self) -> str | None:
-        """Sentinel-2 processing level, such as `Level-1C`."""
-        return self.facts.level
-
-    @property
-    def baseline(self) -> str | None:
-        """Sentinel-2 processing baseline, such as `02.04`."""
-        return self.facts.baseline
-
-    @property
     def is_true_color(self) -> bool:
         """Whether its name is that of one of Sentinel-2's true colour images."""
         return "TCI" in self.name.upper().replace(".", "_").split("_")
 
     @property
-    def add_offset(self) -> int | None:
-        """What the product says is to be added to its numbers, such as -1000."""
-        return self.facts.add_offset
-
-    @property
     def date(self) -> str | None:
         """Day of sensing, YYYY-MM-DD."""
         return self.facts.date
-
-    @property
-    def scl(self) -> str | None:
-        """GDAL's name of the scene classification; its pixels may have another size."""
-        return self.facts.scl
 
 
 def open_scene(scene: Path | str, bands: Sequence[int | str] | None = None) -> SceneSource:
@@ -283,7 +264,7 @@ def _split_item(found: SceneInput) -> tuple[Path | None, str]:
 def _hash_items(collection: Path, _bytes: int, _modified_ns: int) -> dict[str, str]:
     """SHA-256 of each item of a collection, without secrets; kept, as all are asked for."""
     hashes = dict[str, str]()
-    for item in parse_json(collection.read_bytes(), {"features": list})["features"]:
+    for item in parse_json(collection.read_bytes(), ItemsJson)["features"]:
         if isinstance(item, dict) and item.get("id") is not None:
             text = hide_secrets(json.dumps(item, sort_keys=True))
             hashes.setdefault(str(item["id"]), hashlib.sha256(text.encode()).hexdigest())

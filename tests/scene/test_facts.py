@@ -53,7 +53,11 @@ def test_tags_beat_the_name(make_scene: Make) -> None:
     pixels = np.ones((3, 70, 70), np.uint16)
     path = make_scene(pixels, PRODUCT.replace("SAFE", "tif"), tags={"PROCESSING_BASELINE": "02.09"})
     source = open_scene(path)
-    assert (source.baseline, source.level, source.date) == ("02.09", "Level-1C", "2023-08-23")
+    assert (source.facts.baseline, source.facts.level, source.date) == (
+        "02.09",
+        "Level-1C",
+        "2023-08-23",
+    )
 
 
 def test_scales_and_offsets_of_bands_are_kept(make_scene: Make) -> None:

@@ -123,7 +123,7 @@ def test_offsets(
     if style == "1.1":
         told = {"bands": [{f"raster:{key}": value for key, value in scaling.items()}]}
     assets = {k: {"href": h, **told} for k, h in zip(COLORS, files, strict=True)}
-    assert open_scene(write(tmp_path, assets, **properties)).add_offset == offset
+    assert open_scene(write(tmp_path, assets, **properties)).facts.add_offset == offset
 
 
 def test_other_scales_are_kept(tmp_path: Path, files: list[str]) -> None:
