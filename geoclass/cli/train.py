@@ -168,7 +168,7 @@ def command(
     Decoded tiles are cached beside DATA if that folder is writable.
     """
     from geoclass.errors import OutputError
-    from geoclass.learn.progress import find_begun, last_checkpoint, read_epoch
+    from geoclass.learn.progress import find_begun, last_checkpoint, read_state
     from geoclass.learn.recipes import VARIATIONS
     from geoclass.learn.tasks import choose_recipe, train_on_tiles
     from geoclass.learn.training import check_hours
@@ -199,7 +199,7 @@ def command(
         if quiet:
             return
         if begun:
-            click.echo(f"resume  after epoch {read_epoch(begun)} of {settings.epochs}")
+            click.echo(f"resume  after epoch {read_state(begun)['epoch']} of {settings.epochs}")
         elif resume:
             click.echo(f"resume  nothing to go on from: no {last_checkpoint(output).name}")
         click.echo(f"device  {describe_device(plan.device)}")
@@ -242,7 +242,9 @@ def command(
             )
     except (KeyboardInterrupt, OutputError):
         if left := find_begun(output):
-            click.echo(f"\nstopped: --resume goes on after epoch {read_epoch(left)}", err=True)
+            click.echo(
+                f"\nstopped: --resume goes on after epoch {read_state(left)['epoch']}", err=True
+            )
         raise
     if importlib.util.find_spec("matplotlib"):  # an extra: training does not need it
         from geoclass.report.charts import draw_learning_curve

@@ -24,7 +24,7 @@ from PIL.TiffImagePlugin import (
 )
 
 from geoclass.errors import DatasetError, OutputError
-from geoclass.learn.samples import Samples, class_of, locate, open_samples
+from geoclass.learn.tile_files import TileFiles, class_of, locate, open_tile_files
 from geoclass.legend import LEGEND_FORM, MAX_CLASSES, Legend
 from geoclass.outside import printable
 from geoclass.places import NEEDED, Place, parse_places
@@ -92,18 +92,18 @@ def read_tiles(
 
     Raises DatasetError where an image, a class or the whole cannot be used.
     """
-    with open_samples(path) as samples:
-        if samples.faults:
-            raise DatasetError(samples.faults[0])
-        if samples.left_out and not skip_bad:
-            raise DatasetError(f"{samples.left_out[0]}{SKIP_ADVICE}")
-        names, classes = samples.names, samples.classes
-        legend, told = find_legend(samples, known), find_places(samples)
-        loose = [f"image {entry} stands in no class folder" for entry in samples.loose]
-        cache, shape = _name_cache(path, samples, tile_size), (len(names), 3, tile_size, tile_size)
+    with open_tile_files(path) as files:
+        if files.faults:
+            raise DatasetError(files.faults[0])
+        if files.left_out and not skip_bad:
+            raise DatasetError(f"{files.left_out[0]}{SKIP_ADVICE}")
+        names, classes = files.names, files.classes
+        legend, told = find_legend(files, known), find_places(files)
+        loose = [f"image {entry} stands in no class folder" for entry in files.loose]
+        cache, shape = _name_cache(path, files, tile_size), (len(names), 3, tile_size, tile_size)
         images, skipped = _read_cache(cache, shape), dict[int, str]()
         if images is None:
-            images, skipped = _decode_all(samples, names, tile_size, skip_bad=skip_bad)
+            images, skipped = _decode_all(files, names, tile_size, skip_bad=skip_bad)
             if keep and not skipped:
                 _write_cache(cache, images)
     if skipped:
@@ -121,12 +121,12 @@ def read_tiles(
         labels=labels,
         legend=legend,
         places=None if told is None else np.array([told.get(name, UNKNOWN) for name in names]),
-        skipped=(*loose, *samples.left_out, *(skipped[i] for i in sorted(skipped))),
+        skipped=(*loose, *files.left_out, *(skipped[i] for i in sorted(skipped))),
     )
 
 
 def _decode_all(
-    samples: Samples, names: Sequence[str], tile_size: int, *, skip_bad: bool
+    files: TileFiles, names: Sequence[str], tile_size: int, *, skip_bad: bool
 ) -> tuple[np.ndarray, dict[int, str]]:
     """Uint8 (n, 3, tile, tile), and what is wrong with the images that were left black."""
     images = np.zeros((len(names), 3, tile_size, tile_size), dtype=np.uint8)
@@ -134,7 +134,7 @@ def _decode_all(
 
     def decode(i: int) -> None:
         try:
-            images[i] = decode_tile(samples.read(names[i]), names[i], tile_size)
+            images[i] = decode_tile(files.read(names[i]), names[i], tile_size)
         except DatasetError as error:
             if not skip_bad:
                 raise DatasetError(f"{error}{SKIP_ADVICE}") from error
@@ -146,53 +146,52 @@ def _decode_all(
     return images, skipped
 
 
-def find_legend(samples: Samples, known: Legend | None = None) -> Legend:
+def find_legend(files: TileFiles, known: Legend | None = None) -> Legend:
     """The legend that `legend.json` describes: title, color and group by class name.
 
     What it does not say is as `known` or EuroSAT has it, or made up. DatasetError where it is
     wrong, or where there are more classes than a map can show.
     """
-    classes = samples.classes
+    classes = files.classes
     if len(classes) > MAX_CLASSES:
         raise DatasetError(
-            f"{samples.path} has {len(classes)} classes, {MAX_CLASSES} at most are possible: "
+            f"{files.path} has {len(classes)} classes, {MAX_CLASSES} at most are possible: "
             "join or remove some"
         )
     try:
         legend = Legend.for_names(classes, known)
     except ValueError as error:
-        raise DatasetError(f"a folder of {samples.path} cannot be a class: {error}") from error
-    if samples.legend_entry is None:
+        raise DatasetError(f"a folder of {files.path} cannot be a class: {error}") from error
+    if files.legend_entry is None:
         return legend
     try:
-        return legend.described(samples.load(samples.legend_entry))
+        return legend.described(files.load(files.legend_entry))
     except (OSError, ValueError) as error:
         raise DatasetError(
-            f"{samples.legend_entry} in {samples.path} cannot be used ({error}): "
-            f"expected {LEGEND_FORM}"
+            f"{files.legend_entry} in {files.path} cannot be used ({error}): expected {LEGEND_FORM}"
         ) from error
 
 
-def find_places(samples: Samples) -> Mapping[str, Place] | None:
+def find_places(files: TileFiles) -> Mapping[str, Place] | None:
     """Places by `<class>/<file>` as `places.csv` tells them, if there is one.
 
     DatasetError where it cannot be read, or names none of the images.
     """
-    entry = samples.places_entry
+    entry = files.places_entry
     if entry is None:
         return None
     try:
-        places = parse_places(samples.load(entry).decode("utf-8-sig"))
+        places = parse_places(files.load(entry).decode("utf-8-sig"))
     except (OSError, ValueError) as error:
         raise DatasetError(
-            f"{entry} in {samples.path} cannot be used ({error}): expected columns "
+            f"{entry} in {files.path} cannot be used ({error}): expected columns "
             f"{', '.join(NEEDED)}, in degrees; mend or remove it"
         ) from error
-    if places.keys().isdisjoint(samples.entries):
+    if places.keys().isdisjoint(files.entries):
         first = next(iter(places), "no tile at all")
         raise DatasetError(
-            f"{entry} in {samples.path} names none of its images, but {first}: expected names such "
-            f"as {samples.names[0]}; mend or remove it"
+            f"{entry} in {files.path} names none of its images, but {first}: expected names such "
+            f"as {files.names[0]}; mend or remove it"
         )
     return places
 
@@ -278,13 +277,13 @@ VERSION = 2
 logger = logging.getLogger(__name__)
 
 
-def _name_cache(path: Path, samples: Samples, tile_size: int) -> Path:
+def _name_cache(path: Path, files: TileFiles, tile_size: int) -> Path:
     """A hidden file beside a data set, named after it and a hash of its content.
 
     What has changed has another name, and is decoded anew.
     """
     lines = [f"{VERSION} {tile_size}"]
-    lines += map(" ".join, zip(samples.names, samples.identity, strict=True))
+    lines += map(" ".join, zip(files.names, files.identity, strict=True))
     text = "\n".join(lines).encode(errors="surrogatepass")  # file names may not be UTF-8
     place = locate(path)
     return place.with_name(f".{place.name}.{hashlib.sha256(text).hexdigest()[:16]}.npy")

@@ -19,8 +19,8 @@ from geoclass.learn.dataset import (
     find_legend,
     find_places,
 )
-from geoclass.learn.samples import class_of, open_samples
 from geoclass.learn.splits import FEWEST_TILES, say_class_count, say_too_few
+from geoclass.learn.tile_files import class_of, open_tile_files
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,18 +66,18 @@ def inspect_tiles(
     unusable: list[str] = []
     by_pixels: dict[str, list[str]] = {}
     first: dict[tuple[str, str], list[str]] = {}
-    with open_samples(Path(path)) as samples:
-        names, classes = samples.names, samples.classes
-        unusable += [*samples.faults, *samples.left_out, *_find_faults(find_legend, samples)]
+    with open_tile_files(Path(path)) as files:
+        names, classes = files.names, files.classes
+        unusable += [*files.faults, *files.left_out, *_find_faults(find_legend, files)]
         try:
-            told = find_places(samples) or {}
+            told = find_places(files) or {}
         except DatasetError as error:
             told = {}
             unusable.append(str(error))
         for place, name in enumerate(names, start=1):
             on_images(place, len(names))
             try:
-                pixels = decode_image(samples.read(name), name)
+                pixels = decode_image(files.read(name), name)
             except DatasetError as error:
                 unusable.append(str(error))
                 continue
@@ -91,7 +91,7 @@ def inspect_tiles(
         common = sizes.most_common(1)[0][0] if sizes else ""
         # Read again: which size is the commonest was not known, and all would fill the memory.
         pictures = {
-            label: np.stack([decode_image(samples.read(name), name) for name in chosen])
+            label: np.stack([decode_image(files.read(name), name) for name in chosen])
             for label in classes
             if (chosen := first.get((label, common)))
         }
@@ -105,7 +105,7 @@ def inspect_tiles(
         classes={label: counts[label] for label in classes},
         sizes=dict(sizes.most_common()),
         unusable=tuple(unusable),
-        unused=tuple(samples.loose),
+        unused=tuple(files.loose),
         placed=sum(name in told for name in names),
         duplicates=tuple(tuple(group) for group in by_pixels.values() if len(group) > 1),
         samples=pictures,

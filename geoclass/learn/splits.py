@@ -13,7 +13,7 @@ import numpy as np
 from geoclass.contract import Contract, SplitKind, SplitRecord
 from geoclass.errors import DatasetError
 from geoclass.learn.dataset import TileSet
-from geoclass.learn.ground import deal_ground, find_shared, measure_shares
+from geoclass.learn.spatial_split import deal_ground, find_shared, measure_shares
 from geoclass.legend import MAX_CLASSES
 from geoclass.model.checkpoint import Model
 from geoclass.places import PLACES_FILE

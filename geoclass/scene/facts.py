@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any, Literal
 
 from geoclass.dates import find_day, find_sensing, parse_day
 from geoclass.errors import SceneError
@@ -66,6 +68,30 @@ class SceneFacts:
         """These facts, and where they say nothing the other ones."""
         known = {f.name: getattr(self, f.name) for f in fields(self)}
         return replace(other, **{key: value for key, value in known.items() if value is not None})
+
+
+Kind = Literal["file", "subdataset", "url", "bands", "safe", "stac"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SceneInput:
+    """A scene that has been found, but not looked into."""
+
+    dataset: str
+    """The name under which GDAL opens it: a path, a virtual file, a subdataset or a VRT."""
+    shown: str
+    """What messages call it."""
+    name: str
+    """Short, for titles."""
+    kind: Kind
+    bands: tuple[int, int, int] | None = None
+    """Numbers of red, green and blue, where product metadata say."""
+    files: tuple[Path, ...] = ()
+    """The local files it consists of, as far as they are known yet."""
+    addresses: tuple[dict[str, Any], ...] = ()
+    """What identifies the remote files it consists of."""
+    facts: SceneFacts = field(default_factory=SceneFacts)
+    """What product metadata say, which tags of the raster cannot outdo."""
 
 
 def read_tags(shown: str, tags: Mapping[str, str]) -> SceneFacts:

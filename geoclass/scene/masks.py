@@ -25,8 +25,8 @@ from geoclass.errors import SceneError
 from geoclass.landcover import MASK_REASONS
 from geoclass.outside import hide_secrets
 from geoclass.scene.bands import plain_name
-from geoclass.scene.dataset import find_name, identify_address, open_dataset
 from geoclass.scene.frame import Frame, fit_frame
+from geoclass.scene.gdal import find_name, identify_address, open_dataset
 from geoclass.scene.guard import is_remote, list_addresses, list_files
 from geoclass.scene.pixels import open_pixels
 from geoclass.scene.place import find_place

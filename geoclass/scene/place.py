@@ -15,7 +15,7 @@ from rasterio.rpc import RPC
 from rasterio.transform import GCPTransformer, RPCTransformer
 
 from geoclass.errors import SceneError
-from geoclass.scene.dataset import open_dataset
+from geoclass.scene.gdal import open_dataset
 from geoclass.scene.region import parse_crs
 from geoclass.scene.settings import FrameSettings
 from geoclass.scene.source import SceneSource
@@ -31,7 +31,7 @@ TRUE_SCALE = 0.05
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Place:
+class Footprint:
     """A scene's outline on Earth."""
 
     method: Method
@@ -89,7 +89,7 @@ def _unwrap(source: SceneSource) -> SceneSource:
     return replace(source, crs=crs.to_wkt(), transform=shifted)
 
 
-def find_place(source: SceneSource) -> Place | None:
+def find_place(source: SceneSource) -> Footprint | None:
     """None where nothing tells; SceneError where what tells it makes no sense."""
     method = _find_method(source)
     if method is None:
@@ -111,7 +111,7 @@ def find_place(source: SceneSource) -> Place | None:
         )
     geod = pyproj.Geod(ellps="WGS84")
     _, _, sides = geod.inv(lon[[-3, -3]], lat[[-3, -3]], lon[-2:], lat[-2:])
-    return Place(
+    return Footprint(
         method=method,
         crs=wkt,
         x=x[:-3],

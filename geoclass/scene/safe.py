@@ -15,8 +15,8 @@ from defusedxml.ElementTree import fromstring
 from geoclass.dates import parse_day
 from geoclass.errors import SceneError
 from geoclass.outside import BAD_ZIP
-from geoclass.scene.bands import BandFile
-from geoclass.scene.facts import SceneFacts, Triple, check_baseline, describe_scaling
+from geoclass.scene.bands import BandFile, stack_bands
+from geoclass.scene.facts import SceneFacts, SceneInput, Triple, check_baseline, describe_scaling
 
 BANDS = {"B04": "3", "B03": "2", "B02": "1"}
 """Red, green, blue → `band_id` in the metadata."""
@@ -52,17 +52,6 @@ class ProductFiles:
     def local(self, name: str) -> Path:
         """The file on disk that holds one of the product's files."""
         return self.archive or Path(self.gdal_name(name))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SafeProduct:
-    """What a map needs of a product."""
-
-    bands: tuple[BandFile, ...]
-    """Red, green, blue at 10 m."""
-    facts: SceneFacts
-    names: tuple[str, ...]
-    """The files that are read."""
 
 
 def find_in_folder(path: Path) -> ProductFiles | None:
@@ -142,8 +131,8 @@ def list_zip(path: Path) -> list[str]:
         raise SceneError(f"{path} is not a whole zip ({error}): fetch it again") from error
 
 
-def read_product(files: ProductFiles) -> SafeProduct:
-    """Bands, facts and the scene classification, by the product's own metadata.
+def read_product(files: ProductFiles) -> SceneInput:
+    """The scene of a product, by its own metadata: red, green and blue at 10 m, and facts.
 
     Raises SceneError for metadata that is broken or hostile, a level without map projection,
     several tiles, and bands that are missing.
@@ -177,7 +166,14 @@ def read_product(files: ProductFiles) -> SafeProduct:
         for band, name in names.items()
     )
     used = (files.metadata, *names.values(), *([scl] if scl else []))
-    return SafeProduct(bands=bands, facts=_find_scaling(files, root).over(facts), names=used)
+    return SceneInput(
+        dataset=stack_bands(bands),
+        shown=files.shown,
+        name=files.name,
+        kind="safe",
+        files=tuple(dict.fromkeys(map(files.local, used))),
+        facts=_find_scaling(files, root).over(facts),
+    )
 
 
 def _parse(files: ProductFiles) -> Element:

@@ -21,10 +21,17 @@ from geoclass.dates import find_days
 from geoclass.errors import SceneError
 from geoclass.outside import hide_secrets, parse_json
 from geoclass.scene.bands import Bands, choose_bands, is_described
-from geoclass.scene.dataset import identify_address, open_dataset
-from geoclass.scene.facts import SceneFacts, Triple, describe_scaling, read_tags
+from geoclass.scene.facts import (
+    Kind,
+    SceneFacts,
+    SceneInput,
+    Triple,
+    describe_scaling,
+    read_tags,
+)
+from geoclass.scene.gdal import identify_address, open_dataset
 from geoclass.scene.guard import list_addresses, list_files, list_members
-from geoclass.scene.inputs import Kind, SceneInput, find_input
+from geoclass.scene.inputs import find_input
 from geoclass.scene.safe import check_members
 from geoclass.scene.stac import ItemsJson
 

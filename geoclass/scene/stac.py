@@ -14,7 +14,6 @@ from geoclass.dates import parse_day
 from geoclass.errors import SceneError
 from geoclass.outside import DAMAGE, convert_json, parse_json
 from geoclass.scene.bands import RED_GREEN_BLUE, BandFile, Bands
-from geoclass.scene.dataset import gdal_name, is_address
 from geoclass.scene.facts import (
     SceneFacts,
     Triple,
@@ -22,6 +21,7 @@ from geoclass.scene.facts import (
     describe_scaling,
     read_name,
 )
+from geoclass.scene.gdal import gdal_name, is_address
 
 if TYPE_CHECKING:
     import pystac

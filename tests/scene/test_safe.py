@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from geoclass.errors import SceneError
-from geoclass.scene.dataset import open_dataset
+from geoclass.scene.gdal import open_dataset
 from geoclass.scene.source import open_scene
 from tests.scene.products import make_safe, write_jp2, zip_safe
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from geoclass.errors import SceneError
-from geoclass.scene.dataset import open_dataset
+from geoclass.scene.gdal import open_dataset
 from geoclass.scene.source import open_scene
 from geoclass.scene.stac import read_item
 

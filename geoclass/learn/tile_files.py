@@ -23,7 +23,7 @@ MAX_BYTES = 200_000_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Samples:
+class TileFiles:
     """Labelled images, not yet read."""
 
     path: Path
@@ -74,7 +74,7 @@ class Samples:
 
 
 @contextmanager
-def open_samples(path: Path) -> Iterator[Samples]:
+def open_tile_files(path: Path) -> Iterator[TileFiles]:
     """List the images of a zip or folder.
 
     A class is a folder with images in it, be they of types that are not read, and without folders
@@ -183,7 +183,7 @@ def _list_samples(
     *,
     load: Callable[[str], bytes],
     identify: Callable[[str], str],
-) -> Samples:
+) -> TileFiles:
     """Find the class folders among all entries of a zip or folder; folders end with a slash.
 
     Raises DatasetError where there is none, or where two have one name.
@@ -222,7 +222,7 @@ def _list_samples(
     beside = (p for p in every if p.parent not in folders and mixed.isdisjoint(p.parents))
     names = sorted(folder.name for folder in folders)
     above = next(iter(folders)).parent
-    return Samples(
+    return TileFiles(
         path=path,
         entries=samples,
         loose=sorted(files[p] for p in beside),
