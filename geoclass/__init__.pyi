@@ -21,7 +21,7 @@ from .learn.inspection import Inspection, inspect_tiles
 from .learn.recipes import TrainSettings
 from .learn.scoring import Evaluation, Mistake, ModelScore, score_on_tiles
 from .learn.single import ImageLabel, label_images
-from .learn.tasks import choose_recipe, train_on_tiles
+from .learn.tasks import TrainingPlan, choose_recipe, train_on_tiles
 from .learn.training import EpochReport
 from .legend import Legend
 from .mapping.cutting import CutTiles, cut_scene
@@ -119,6 +119,7 @@ __all__ = [
     "Shard",
     "Summary",
     "TrainSettings",
+    "TrainingPlan",
     "Verdict",
     "assess_plots",
     "assess_sample",

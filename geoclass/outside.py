@@ -21,8 +21,6 @@ from reprlib import repr as shorten
 from typing import Any, TypeVar
 from urllib.parse import quote
 
-import msgspec
-
 # ---- Names of files ----
 
 MOST_NAME_BYTES = 200
@@ -275,6 +273,8 @@ _SURROGATE = re.compile("[\\ud800-\\udfff]")
 
 def convert_json(data: Any, kind: type[Kind], what: str) -> Kind:
     """Plain data as a dataclass or another annotated type; ValueError, which names the field."""
+    import msgspec
+
     try:
         return msgspec.convert(data, kind)
     except msgspec.ValidationError as error:

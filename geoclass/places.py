@@ -86,7 +86,7 @@ def parse_places(table: str) -> Mapping[str, Place]:
             if places.setdefault(tile, place) != place:
                 raise ValueError(f"line {reader.line_num} gives {tile} a second place")
     except csv.Error as error:
-        raise ValueError(f"line {reader.line_num}: {error}") from error
+        raise ValueError(f"line {reader.reader.line_num}: {error}") from error
     return places
 
 

@@ -221,7 +221,7 @@ def _list_samples(
     ]
     beside = (p for p in every if p.parent not in folders and mixed.isdisjoint(p.parents))
     names = sorted(folder.name for folder in folders)
-    above = next(iter(folders)).parent
+    above = images[0].parent.parent
     return TileFiles(
         path=path,
         entries=samples,

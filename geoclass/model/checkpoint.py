@@ -230,7 +230,7 @@ def _parse_metadata(path: Path, metadata: Mapping[str, str]) -> tuple[Arch, Cont
             "give a model that `geoclass train` wrote"
         )
     try:
-        data = parse_json(metadata["geoclass"], dict, nan=True)
+        data = parse_json(metadata["geoclass"], dict[str, Any], what="metadata", nan=True)
         arch = data.get("arch")
         if arch not in ARCHS:
             raise ValueError(f"arch must be {' or '.join(ARCHS)}, got {shorten(arch)}")

@@ -12,7 +12,6 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from affine import Affine
 from rasterio.enums import ColorInterp, Interleaving, MaskFlags
 from rasterio.io import DatasetReader
@@ -29,7 +28,7 @@ from geoclass.scene.facts import (
     describe_scaling,
     read_tags,
 )
-from geoclass.scene.gdal import identify_address, open_dataset
+from geoclass.scene.gdal import count_bytes, identify_address, open_dataset
 from geoclass.scene.guard import list_addresses, list_files, list_members
 from geoclass.scene.inputs import find_input
 from geoclass.scene.safe import check_members
@@ -180,9 +179,7 @@ def _check_pixels(shown: str, dataset: DatasetReader) -> None:
         )
     for (rows, columns), dtype in zip(dataset.block_shapes, dataset.dtypes, strict=True):
         together = dataset.count if dataset.interleaving == Interleaving.pixel else 1
-        size = (
-            rows * columns * np.dtype(dtype.replace("complex_int16", "int32")).itemsize * together
-        )
+        size = rows * columns * count_bytes(dtype) * together
         if size > MOST_BLOCK_BYTES:
             raise SceneError(
                 f"{shown} is stored in blocks of {columns}×{rows} pixels, which take "

@@ -123,8 +123,8 @@ def test_damaged_contract(tmp_path: Path, change: dict[str, object], message: st
     ("text", "message"),
     [
         ("{", "Expecting property name"),
-        ("[]", r"it must be an object, got \[\]"),
-        ("null", "it must be an object, got None"),
+        ("[]", "metadata: Expected `object`, got `array`"),
+        ("null", "metadata: Expected `object`, got `null`"),
         ("[" * 100_000, "nested too deep"),
         (f'{{"arch": "tilenet", "contract": {"9" * 5000}}}', "limit"),
     ],
