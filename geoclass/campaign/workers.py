@@ -21,6 +21,8 @@ from multiprocessing.process import BaseProcess
 from types import FrameType
 from typing import TYPE_CHECKING, Any, NoReturn
 
+import torch
+
 from geoclass.campaign.jobs import CampaignSettings, Job, Outcome
 from geoclass.campaign.run import Progress, SceneMapper, fail, make_classifier
 from geoclass.errors import GeoclassError, SettingsError
@@ -198,10 +200,6 @@ def work(pipe: Connection, campaign: CampaignSettings, index: int, count: int) -
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all; the first process decides
     signal.signal(signal.SIGTERM, _leave)
     _die_with_parent()
-    import torch
-
-    from geoclass.campaign.run import SceneMapper, make_classifier
-
     # Before the pools of OpenMP are made.
     torch.set_num_threads(max(1, count_cores() // count))
     if campaign.device is None and torch.cuda.is_available():
@@ -350,8 +348,6 @@ _mappers: dict[str, SceneMapper] = {}
 def map_on_node(model: Model, campaign: CampaignSettings, job: Job, source: SceneSource) -> Outcome:
     """Do a job in a process of Ray's, with a classifier of its own."""
     if model.sha256 not in _mappers:
-        import torch
-
         torch.set_num_threads(1)  # a task has one processor
         classifier = make_classifier(model, campaign)
         _mappers[model.sha256] = SceneMapper(classifier, model.sha256, campaign)

@@ -194,6 +194,7 @@ def command(
 
     def on_plan(plan: TrainingPlan) -> None:
         tiles, split = plan.tiles, plan.split
+        bar.clear()
         options.list_skipped(tiles.skipped)
         warn_of(plan)
         if quiet:

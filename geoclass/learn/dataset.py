@@ -31,6 +31,7 @@ from geoclass.places import NEEDED, Place, parse_places
 from geoclass.products.writing import draft_folder, move_into_place, sweep_drafts
 
 TILE_SIZE = 64
+TILE_SHAPE = (3, TILE_SIZE, TILE_SIZE)
 
 MAX_PIXELS = 50_000_000
 """Larger images are no tiles; some are made to fill the memory."""
@@ -60,7 +61,7 @@ class TileSet:
     names: tuple[str, ...]
     """`<class>/<file>` of each tile, sorted."""
     images: np.ndarray
-    """uint8 (n, 3, tile, tile): red, green, blue."""
+    """uint8 (n, 3, 64, 64): red, green, blue."""
     labels: np.ndarray
     """int64 (n,)."""
     legend: Legend
@@ -77,7 +78,6 @@ class TileSet:
 
 def read_tiles(
     path: Path,
-    tile_size: int = TILE_SIZE,
     *,
     skip_bad: bool = False,
     keep: bool = False,
@@ -100,10 +100,10 @@ def read_tiles(
         names, classes = files.names, files.classes
         legend, told = find_legend(files, known), find_places(files)
         loose = [f"image {entry} stands in no class folder" for entry in files.loose]
-        cache, shape = _name_cache(path, files, tile_size), (len(names), 3, tile_size, tile_size)
+        cache, shape = _name_cache(path, files), (len(names), *TILE_SHAPE)
         images, skipped = _read_cache(cache, shape), dict[int, str]()
         if images is None:
-            images, skipped = _decode_all(files, names, tile_size, skip_bad=skip_bad)
+            images, skipped = _decode_all(files, names, skip_bad=skip_bad)
             if keep and not skipped:
                 _write_cache(cache, images)
     if skipped:
@@ -126,15 +126,15 @@ def read_tiles(
 
 
 def _decode_all(
-    files: TileFiles, names: Sequence[str], tile_size: int, *, skip_bad: bool
+    files: TileFiles, names: Sequence[str], *, skip_bad: bool
 ) -> tuple[np.ndarray, dict[int, str]]:
-    """Uint8 (n, 3, tile, tile), and what is wrong with the images that were left black."""
-    images = np.zeros((len(names), 3, tile_size, tile_size), dtype=np.uint8)
+    """Uint8 (n, 3, 64, 64), and what is wrong with the images that were left black."""
+    images = np.zeros((len(names), *TILE_SHAPE), dtype=np.uint8)
     skipped: dict[int, str] = {}
 
     def decode(i: int) -> None:
         try:
-            images[i] = decode_tile(files.read(names[i]), names[i], tile_size)
+            images[i] = decode_tile(files.read(names[i]), names[i])
         except DatasetError as error:
             if not skip_bad:
                 raise DatasetError(f"{error}{SKIP_ADVICE}") from error
@@ -185,13 +185,13 @@ def find_places(files: TileFiles) -> Mapping[str, Place] | None:
     except (OSError, ValueError) as error:
         raise DatasetError(
             f"{entry} in {files.path} cannot be used ({error}): expected columns "
-            f"{', '.join(NEEDED)}, in degrees; mend or remove it"
+            f"{', '.join(NEEDED)}, in degrees; fix or remove it"
         ) from error
     if places.keys().isdisjoint(files.entries):
         first = next(iter(places), "no tile at all")
         raise DatasetError(
             f"{entry} in {files.path} names none of its images, but {first}: expected names such "
-            f"as {files.names[0]}; mend or remove it"
+            f"as {files.names[0]}; fix or remove it"
         )
     return places
 
@@ -255,19 +255,19 @@ def _stored_mode(image: Image.Image, data: bytes) -> str:
     return image.mode if image.mode != "RGB" or depth == 8 else f"RGB of {depth} bits"
 
 
-def decode_tile(data: bytes, name: str, tile_size: int) -> np.ndarray:
-    """Uint8 (3, tile_size, tile_size); DatasetError for any other image."""
+def decode_tile(data: bytes, name: str) -> np.ndarray:
+    """Uint8 (3, 64, 64); DatasetError for any other image."""
     pixels = decode_image(data, name)
-    check_size(pixels, name, tile_size)
+    check_size(pixels, name)
     return pixels
 
 
-def check_size(pixels: np.ndarray, name: str, tile_size: int) -> None:
+def check_size(pixels: np.ndarray, name: str) -> None:
     """Refuse an image (3, h, w) of another size than tiles have; DatasetError."""
-    if pixels.shape[1:] != (tile_size, tile_size):
+    if pixels.shape != TILE_SHAPE:
         raise DatasetError(
             f"image {name} has {pixels.shape[2]}×{pixels.shape[1]} pixels, "
-            f"expected {tile_size}×{tile_size}: cut, replace or remove it"
+            f"expected {TILE_SIZE}×{TILE_SIZE}: cut, replace or remove it"
         )
 
 
@@ -277,12 +277,12 @@ VERSION = 2
 logger = logging.getLogger(__name__)
 
 
-def _name_cache(path: Path, files: TileFiles, tile_size: int) -> Path:
+def _name_cache(path: Path, files: TileFiles) -> Path:
     """A hidden file beside a data set, named after it and a hash of its content.
 
     What has changed has another name, and is decoded anew.
     """
-    lines = [f"{VERSION} {tile_size}"]
+    lines = [f"{VERSION} {TILE_SIZE}"]
     lines += map(" ".join, zip(files.names, files.identity, strict=True))
     text = "\n".join(lines).encode(errors="surrogatepass")  # file names may not be UTF-8
     place = locate(path)

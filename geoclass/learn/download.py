@@ -105,7 +105,7 @@ def download(
         _check_md5(target, source, advice)
         return target
     if not source.url.startswith(("https://", "http://")):
-        raise DatasetError(f"{source.url!r} is no address: give one with https://")
+        raise DatasetError(f"{source.url!r} is not a URL: give one with https://")
     _fetch(source, partial, on_bytes, pause_s)
     with partial.open("rb") as file:
         is_page = file.read(100).lstrip(b"\xef\xbb\xbf \r\n\t").startswith(b"<")
@@ -158,7 +158,7 @@ def _append(url: str, partial: Path, on_bytes: Callable[[int, int | None], objec
             return  # there is no more
         raise
     except (http.client.InvalidURL, ValueError) as error:
-        raise DatasetError(f"{url!r} is no address ({error}): mend it") from error
+        raise DatasetError(f"{url!r} is not a URL ({error}): fix it") from error
     with response:
         resumes = response.status == http.client.PARTIAL_CONTENT
         have = have if resumes else 0

@@ -13,7 +13,6 @@ import numpy as np
 
 from geoclass.errors import DatasetError
 from geoclass.learn.dataset import (
-    TILE_SIZE,
     check_size,
     decode_image,
     find_legend,
@@ -83,7 +82,7 @@ def inspect_tiles(
                 continue
             size = f"{pixels.shape[2]}×{pixels.shape[1]}"
             sizes[size] += 1
-            unusable += _find_faults(check_size, pixels, name, TILE_SIZE)
+            unusable += _find_faults(check_size, pixels, name)
             by_pixels.setdefault(_hash_pixels(pixels), []).append(name)
             shown = first.setdefault((class_of(name), size), [])
             if len(shown) < samples_each:

@@ -189,7 +189,7 @@ def score_on_tiles(
     device that is not there.
     """
     classifier = Classifier(model, device=device, batch_size=batch_size, symmetries=symmetries)
-    tiles = read_tiles(Path(data), model.contract.tile_size, skip_bad=skip_bad)
+    tiles = read_tiles(Path(data), skip_bad=skip_bad)
     listed = None if lists is None else (Path(lists[0]), Path(lists[1]), Path(lists[2]))
     chosen = choose_part(tiles, model.contract, part, listed)
     names = model.contract.legend.names

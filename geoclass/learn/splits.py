@@ -179,7 +179,7 @@ def split_by_lists(tiles: TileSet, train: Path, validation: Path, test: Path) ->
     parts = [_find_listed(path, index) for path in (train, validation, test)]
     every = np.concatenate(parts)
     if len(np.unique(every)) < len(every):
-        raise DatasetError(f"a tile stands twice in {train}, {validation}, {test}: mend the lists")
+        raise DatasetError(f"a tile stands twice in {train}, {validation}, {test}: fix the lists")
     doubts = []
     if unlisted := len(tiles) - len(every):
         doubts.append(

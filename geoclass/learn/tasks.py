@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from geoclass.learn.dataset import TILE_SIZE, TileSet, read_tiles
+from geoclass.learn.dataset import TileSet, read_tiles
 from geoclass.learn.progress import find_begun, read_state
 from geoclass.learn.recipes import (
     FINE_TUNING_EPOCHS,
@@ -124,7 +124,7 @@ def train_on_tiles(
     few = suit_tiles(settings, len(split.train))
     if fill_memory and (few == settings or begun is not None):
         before = None if begun is None else read_state(begun)["settings"]
-        settings = fit_batch_size(settings, len(tiles.classes), TILE_SIZE, chosen_device, before)
+        settings = fit_batch_size(settings, len(tiles.classes), chosen_device, before)
     elif suit_few or fill_memory:
         settings = few
     on_plan(TrainingPlan(tiles=tiles, split=split, settings=settings, device=chosen_device))

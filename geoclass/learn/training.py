@@ -188,7 +188,7 @@ def check_tiles(tiles: TileSet, split: Split) -> None:
     missing = set(range(len(tiles.classes))) - set(tiles.labels[split.train])
     if missing:
         name = tiles.classes[min(missing)]
-        raise DatasetError(f"class {name} has no tile in the training part: mend the split")
+        raise DatasetError(f"class {name} has no tile in the training part: fix the split")
 
 
 def _check_start(start: Model, tiles: TileSet, split: Split) -> None:

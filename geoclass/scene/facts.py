@@ -138,12 +138,12 @@ def describe_scaling(scales: Triple, offsets: Triple) -> SceneFacts:
     if not all(map(math.isfinite, (*scales, *offsets))) or 0 in scales:
         raise SceneError(
             f"its bands have scales {scales} and offsets {offsets}, expected finite numbers and no "
-            "scale of 0: mend them, or say what the numbers mean with --scale"
+            "scale of 0: fix them, or say what the numbers mean with --scale"
         )
     if all(math.isclose(scale, 1e-4) for scale in scales):
         if 0 in offsets and any(offsets):
             raise SceneError(
-                f"its bands have offsets {offsets}, of which some lack: mend them, for they decide "
+                f"its bands have offsets {offsets}, of which some lack: fix them, for they decide "
                 "what is land and what is water"
             )
         added = {round(offset / s, 6) for s, offset in zip(scales, offsets, strict=True)}
@@ -157,7 +157,7 @@ def check_baseline(shown: str, baseline: str | None) -> str | None:
     if baseline is not None and not _BASELINE.fullmatch(baseline):
         raise SceneError(
             f"the tag PROCESSING_BASELINE of {shown} is {baseline!r}, expected a form like 02.04: "
-            "mend the tag, for it decides whether 1000 is subtracted"
+            "fix the tag, for it decides whether 1000 is subtracted"
         )
     return baseline
 

@@ -170,7 +170,7 @@ def _check_pixels(shown: str, dataset: DatasetReader) -> None:
     # Of files without a CRS some drivers leave it to chance.
     if dataset.crs and not (all(map(math.isfinite, t[:6])) and 1e-20 < abs(t.determinant) < 1e20):
         raise SceneError(
-            f"{shown} has the transform {tuple(t)[:6]}, whose pixels have no size: mend it"
+            f"{shown} has the transform {tuple(t)[:6]}, whose pixels have no size: fix it"
         )
     bits = {dataset.tags(i, ns="IMAGE_STRUCTURE").get("NBITS", "8") for i in dataset.indexes}
     if "1" in bits:

@@ -216,7 +216,7 @@ def _resolve(asset: pystac.Asset, base: str, shown: str) -> str:
     if not is_address(base) and href.startswith("file://"):
         return href.removeprefix("file://")
     raise SceneError(
-        f"{shown} refers to {href}, expected an address of http(s), s3, gs or az: "
+        f"{shown} refers to {href}, expected a URL of http(s), s3, gs or az: "
         "fetch the files and give them as red=…,green=…,blue=…"
     )
 

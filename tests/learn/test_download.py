@@ -202,7 +202,7 @@ def test_missing_file_is_not_asked_for_again(server: Server, tmp_path: Path) -> 
     ["eurosat", "http://[::1", "http://127.0.0.1:port/", "http://a b/", "http://127.0.0.1:1/ä"],
 )
 def test_address_that_is_none(tmp_path: Path, url: str) -> None:
-    with pytest.raises(DatasetError, match="is no address"):
+    with pytest.raises(DatasetError, match="is not a URL"):
         download(Source(url=url, file="tiles.zip", md5=""), tmp_path)
 
 

@@ -543,24 +543,24 @@ def test_largest_batch_that_fits(monkeypatch: pytest.MonkeyPatch) -> None:
         return args[-1] <= 300
 
     monkeypatch.setattr(schedule, "fits", fits)
-    fitted = fit_batch_size(replace(QUICK, batch_size=64), 10, 64, torch.device("cuda"))
+    fitted = fit_batch_size(replace(QUICK, batch_size=64), 10, torch.device("cuda"))
     assert fitted.batch_size == 256
     assert fitted.learning_rate == pytest.approx(2 * QUICK.learning_rate)
-    assert fit_batch_size(QUICK, 10, 64, CPU) == QUICK
+    assert fit_batch_size(QUICK, 10, CPU) == QUICK
     # A run that goes on keeps its size, whatever is free now.
     begun = {"batch_size": 128, "learning_rate": 0.5, "epochs": 9}
-    kept = fit_batch_size(QUICK, 10, 64, torch.device("cuda"), begun)
+    kept = fit_batch_size(QUICK, 10, torch.device("cuda"), begun)
     assert kept == replace(QUICK, batch_size=128, learning_rate=0.5)
 
 
 def test_a_step_is_really_tried(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert schedule.fits(QUICK, 3, 64, CPU, 2)
+    assert schedule.fits(QUICK, 3, CPU, 2)
 
     def build(*_args: object) -> None:
         raise torch.OutOfMemoryError("CUDA out of memory")
 
     monkeypatch.setattr(schedule, "build_network", build)
-    assert not schedule.fits(QUICK, 3, 64, CPU, 2)
+    assert not schedule.fits(QUICK, 3, CPU, 2)
 
 
 def test_full_disk_leaves_the_last_checkpoint(tmp_path: Path, make_tiles: Make) -> None:

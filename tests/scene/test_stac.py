@@ -199,7 +199,7 @@ def test_items_from_the_network_do_not_reach_local_files(href: str) -> None:
         (asset, *_) = read_item(text, "https://example.org/a/item.json", "item").assets
         assert asset.dataset == "/vsicurl/https://example.org/etc/passwd"
         return
-    with pytest.raises(SceneError, match="expected an address of http"):
+    with pytest.raises(SceneError, match="expected a URL of http"):
         read_item(text, "https://example.org/a/item.json", "item")
 
 
