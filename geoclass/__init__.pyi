@@ -22,7 +22,7 @@ from .learn.inspection import Inspection, inspect_tiles
 from .learn.recipes import TrainSettings
 from .learn.scoring import Evaluation, Mistake, ModelScore, score_on_tiles
 from .learn.single import ImageLabel, label_images
-from .learn.tasks import choose_recipe, train_on_tiles
+from .learn.tasks import TrainingPlan, choose_recipe, train_on_tiles
 from .learn.training import EpochReport
 from .legend import Legend
 from .mapping.job import map_scene, plan_scene
@@ -121,6 +121,7 @@ __all__ = [
     "Shard",
     "Summary",
     "TrainSettings",
+    "TrainingPlan",
     "Verdict",
     "ZoneArea",
     "ZoneAreas",

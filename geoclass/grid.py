@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from numbers import Integral
 from reprlib import repr as shorten
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 import pyproj
@@ -22,7 +22,7 @@ from affine import Affine
 from pyproj.exceptions import CRSError
 
 from geoclass.errors import SceneError
-from geoclass.outside import check_form
+from geoclass.outside import convert_json
 
 MOST_PIXELS = 2**31 - 1
 """Of a side, as GDAL has it."""
@@ -259,9 +259,7 @@ class Grid:
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Grid:
         """The grid that `to_json` described; ValueError, which names the field, for any other."""
-        check_form(dict(data), _FORM, "grid")
-        if len(data["transform"]) != 6:
-            raise ValueError(f"grid.transform must be six numbers, got {len(data['transform'])}")
+        convert_json(data, _GridJson, "grid")
         if data["crs"] is not None:
             try:
                 pyproj.CRS.from_wkt(data["crs"])
@@ -270,14 +268,13 @@ class Grid:
         return cls(**{**data, "transform": Affine(*data["transform"])})
 
 
-_FORM = {
-    "height": int,
-    "width": int,
-    "transform": [float],
-    "crs": (str, None),
-    "tile_size": int,
-    "stride": int,
-}
+class _GridJson(TypedDict):
+    height: int
+    width: int
+    transform: tuple[float, float, float, float, float, float]
+    crs: str | None
+    tile_size: int
+    stride: int
 
 
 def _edges(cells: int, stride: int, size: int) -> np.ndarray:

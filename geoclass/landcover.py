@@ -12,7 +12,7 @@ import numpy as np
 from geoclass.contract import Contract, Precision
 from geoclass.grid import Grid
 from geoclass.legend import MASKED, NODATA, STATUS_STYLES, UNKNOWN, Legend
-from geoclass.outside import check_form, redact
+from geoclass.outside import convert_json, redact
 
 FULL_SCALE = 250
 """Stored value of a share or probability of 1: steps of 0.4 %, and 255 stays free for nodata."""
@@ -96,26 +96,12 @@ class Provenance:
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Provenance:
         """The provenance that `to_json` described; ValueError, which names the field."""
-        check_form(dict(data), _PROVENANCE, "provenance")
-        if data["date"] is not None and not _is_day(data["date"]):
-            raise ValueError(f"provenance.date must be YYYY-MM-DD, got {data['date']!r}")
-        masked_by = data.get("masked_by")
-        return cls(
-            **{
-                **data,
-                "bands": tuple(data["bands"]),
-                "masked_by": None if masked_by is None else tuple(masked_by),
-                "warnings": tuple(data.get("warnings", ())),
-            }
-        )
-
-
-_PROVENANCE = {
-    "scene": str, "date": (str, None), "source": dict, "bands": [int], "radiometry": {"name": str},
-    "model": str, "options": dict, "version": str, "command": str, "fingerprint": str,
-    "precision?": str, "request?": str, "masked_by?": (list, None), "warnings?": [str],
-    "mission?": (str, None),
-}  # fmt: skip
+        provenance = convert_json(data, cls, "provenance")
+        if provenance.date is not None and not _is_day(provenance.date):
+            raise ValueError(f"provenance.date must be YYYY-MM-DD, got {provenance.date!r}")
+        if not isinstance(provenance.radiometry.get("name"), str):
+            raise ValueError("provenance.radiometry has no name")  # noqa: TRY004
+        return provenance
 
 
 def _is_day(text: str) -> bool:

@@ -163,7 +163,7 @@ class Legend:
 
         Raises ValueError for text of another form, and for a name that is none of the classes.
         """
-        changes = parse_json(text, {str: {str: str}}, what="the legend")
+        changes = parse_json(text, dict[str, dict[str, str]], what="the legend")
         foreign = sorted(set(changes) - set(self.names))
         if foreign:
             raise ValueError(f"{', '.join(foreign)}: no such class")

@@ -233,20 +233,14 @@ DAMAGE = (
 )  # fmt: skip
 """What code raises that is given a structure of another form than it was made for."""
 
-Form = Any
-"""A type, None, several of these in a tuple, or how each part of a list or object looks.
-
-`[int]` is a list of whole numbers, `{"a": str, "b?": None}` an object that has `a` and perhaps `b`,
-among others, and `{str: int}` one of nothing but whole numbers.
-"""
+Kind = TypeVar("Kind")
 
 
-def parse_json(
-    text: str | bytes, form: Form = object, *, what: str = "it", nan: bool = False
-) -> Any:
-    """JSON of a form; ValueError, which names the field, for any other, too deep or too large.
+def parse_json(text: str | bytes, kind: Any = Any, *, what: str = "it", nan: bool = False) -> Any:
+    """JSON of a type, such as a TypedDict: ValueError, which names the field, for any other.
 
-    `nan` says whether NaN and Infinity are numbers.
+    So it is for JSON that is too deep or too large. `nan` says whether NaN and Infinity are
+    numbers.
     """
     if len(text) > MOST_JSON_BYTES:
         raise ValueError(f"{what} has more than {MOST_JSON_BYTES / 1e6:.0f} MB")
@@ -254,7 +248,8 @@ def parse_json(
         data = json.loads(text, parse_constant=None if nan else _refuse_constant)
     except RecursionError:
         raise ValueError(f"{what} is nested too deep") from None
-    check_form(data, form, what)
+    check_depth(data, what)
+    convert_json(data, kind, what)
     return data
 
 
@@ -262,62 +257,29 @@ def _refuse_constant(name: str) -> None:
     raise ValueError(f"{name} is no number")
 
 
-def check_form(value: Any, form: Form, what: str, level: int = 0) -> None:
-    """ValueError, which names the field, where a value is not of a form; see `Form`."""
+def check_depth(value: Any, what: str, level: int = 0) -> None:
+    """ValueError for what is nested too deep to be copied or printed, or holds half a character."""
     if level > MOST_LEVELS:
         raise ValueError(f"{what} is nested more than {MOST_LEVELS} levels deep")
-    if isinstance(form, dict):
-        _check_object(value, form, what, level)
-    elif isinstance(form, list):
-        _expect(isinstance(value, list | tuple), what, "a list", value)
-        for number, part in enumerate(value):
-            check_form(part, form[0], f"{what}[{number}]", level + 1)
-    elif form is object:  # anything, but not too deep
-        parts = value.values() if isinstance(value, dict) else value
-        for part in parts if isinstance(value, dict | list | tuple) else ():
-            check_form(part, object, what, level + 1)
-        if isinstance(value, str):
-            _expect(not _SURROGATE.search(value), what, "text without halves of characters", value)
-    else:
-        kinds = form if isinstance(form, tuple) else (form,)
-        names = " or ".join("null" if kind is None else _KINDS[kind] for kind in kinds)
-        _expect(any(_is_kind(value, kind) for kind in kinds), what, names, value)
-        check_form(value, object, what, level)
+    if isinstance(value, str) and _SURROGATE.search(value):
+        raise ValueError(f"{what} must be text without halves of characters, got {shorten(value)}")
+    parts = value.values() if isinstance(value, Mapping) else value
+    for part in parts if isinstance(value, Mapping | list | tuple) else ():
+        check_depth(part, what, level + 1)
 
 
 _SURROGATE = re.compile("[\\ud800-\\udfff]")
-_KINDS = {str: "a text", int: "a whole number", float: "a number", dict: "an object",
-          list: "a list", bool: "true or false"}  # fmt: skip
 
 
-def _is_kind(value: Any, kind: type | None) -> bool:
-    if kind is None or value is None:
-        return value is kind
-    if isinstance(value, bool):  # which Python takes for a whole number
-        return kind is bool
-    alike: dict[type, tuple[type, ...]] = {float: (int, float), list: (list, tuple)}
-    return isinstance(value, alike.get(kind, kind))
+def convert_json(data: Any, kind: type[Kind], what: str) -> Kind:
+    """Plain data as a dataclass or another annotated type; ValueError, which names the field."""
+    import msgspec
 
-
-def _check_object(value: Any, form: dict[Any, Form], what: str, level: int) -> None:
-    _expect(isinstance(value, dict), what, "an object", value)
-    if str in form:
-        for key, part in value.items():
-            check_form(part, form[str], f"{what}.{shorten(key)}", level + 1)
-        return
-    for key, part in form.items():
-        name = key.removesuffix("?")
-        if name in value:
-            check_form(value[name], part, f"{what}.{name}", level + 1)
-        elif name == key:
-            raise ValueError(f"{what} has no {name}")
-    for name in value.keys() - {key.removesuffix("?") for key in form}:
-        check_form(value[name], object, f"{what}.{shorten(name)}", level + 1)
-
-
-def _expect(holds: bool, what: str, words: str, value: Any) -> None:
-    if not holds:
-        raise ValueError(f"{what} must be {words}, got {shorten(value)}")
+    try:
+        return msgspec.convert(data, kind)
+    except msgspec.ValidationError as error:
+        said, _, place = str(error).partition(" - at `$")
+        raise ValueError(f"{what}{place.rstrip('`')}: {said}") from None
 
 
 # ---- Time ----

@@ -24,7 +24,7 @@ OF_THE_TRAINING_PART = 8
 
 
 def compare_parts(model: Model, archive: Path) -> None:
-    tiles = read_tiles(archive, model.contract.tile_size)
+    tiles = read_tiles(archive)
     for part in PARTS:
         chosen = choose_part(tiles, model.contract, part, None)
         chosen = chosen[::OF_THE_TRAINING_PART] if part == "train" else chosen

@@ -159,7 +159,7 @@ def prepare(args: argparse.Namespace) -> dict[str, float]:
     from geoclass.model.networks import build_network
 
     model = load_model()
-    tiles = read_tiles(args.eurosat, model.contract.tile_size)
+    tiles = read_tiles(args.eurosat)
     test = tiles.images[choose_part(tiles, model.contract, "test", None)][: args.tiles]
     np.save(args.folder / "tiles.npy", test)
     torch.manual_seed(0)

@@ -63,8 +63,8 @@ SECTIONS = {
         "label_images", "draw_labels", "fetch_dataset", "inspect_tiles", "draw_samples",
         "cut_scene", "choose_recipe", "train_on_tiles", "draw_learning_curve", "score_on_tiles",
         "draw_confusion", "draw_mistakes", "describe_model", "export_onnx",
-        "TrainSettings", "AugmentSettings", "EpochReport", "ModelScore", "Mistake", "Evaluation",
-        "Inspection", "ImageLabel", "CutTiles", "Model", "Contract", "Classifier",
+        "TrainSettings", "AugmentSettings", "TrainingPlan", "EpochReport", "ModelScore", "Mistake",
+        "Evaluation", "Inspection", "ImageLabel", "CutTiles", "Model", "Contract", "Classifier",
     ),
     "Errors": (
         "GeoclassError", "SceneError", "ModelError", "DatasetError", "OutputError",

@@ -26,7 +26,7 @@ def main() -> None:
     parser.add_argument("target", type=Path)
     args = parser.parse_args()
     model = load_model(args.model)
-    tiles = read_tiles(args.data, model.contract.tile_size)
+    tiles = read_tiles(args.data)
     listed = set(args.test.read_text().split())
     chosen = [i for i, name in enumerate(tiles.names) if Path(name).name in listed]
     prediction = Classifier(model).predict(tiles.images[chosen])

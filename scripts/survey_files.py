@@ -107,7 +107,7 @@ def find_unreadable(scene: str) -> str:
     import rasterio
 
     from geoclass.errors import GeoclassError
-    from geoclass.scene.dataset import open_dataset
+    from geoclass.scene.gdal import open_dataset
     from geoclass.scene.source import open_scene
 
     try:

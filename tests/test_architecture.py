@@ -33,6 +33,7 @@ OWNERS = {
     "jinja2": {"report"},
     "lazy_loader": {"__init__"},
     "markupsafe": {"report"},
+    "msgspec": {"contract", "outside"},
     "matplotlib": {"report"},
     "numpy": {
         *{room for row in ROWS for room in row}

@@ -67,7 +67,7 @@ def test_benchmark_scenes_are_level_1c_of_the_size_asked_for(tmp_path: Path, for
     assert module.make_scene(tmp_path, 200, form).stat().st_mtime_ns == made
     source = open_scene(path)
     if form != "jp2":  # which holds no tags
-        assert (source.level, source.baseline) == ("Level-1C", "02.04")
+        assert (source.facts.level, source.facts.baseline) == ("Level-1C", "02.04")
 
 
 def test_benchmark_mosaics_look_like_the_tiles_they_are_made_of(tmp_path: Path) -> None:

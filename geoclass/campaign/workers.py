@@ -21,6 +21,8 @@ from multiprocessing.process import BaseProcess
 from types import FrameType
 from typing import TYPE_CHECKING, Any, NoReturn
 
+import torch
+
 from geoclass.campaign.jobs import Job, Outcome
 from geoclass.campaign.run import Progress, SceneMapper, fail
 from geoclass.errors import GeoclassError, SettingsError
@@ -200,8 +202,6 @@ def work(pipe: Connection, campaign: MapRequest, index: int, count: int) -> None
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all; the first process decides
     signal.signal(signal.SIGTERM, _leave)
     _die_with_parent()
-    import torch
-
     # Before the pools of OpenMP are made.
     torch.set_num_threads(max(1, count_cores() // count))
     if campaign.device is None and torch.cuda.is_available():
@@ -350,8 +350,6 @@ _mappers: dict[str, SceneMapper] = {}
 def map_on_node(model: Model, campaign: MapRequest, job: Job, source: SceneSource) -> Outcome:
     """Do a job in a process of Ray's, with a classifier of its own."""
     if model.sha256 not in _mappers:
-        import torch
-
         torch.set_num_threads(1)  # a task has one processor
         classifier = make_classifier(model, campaign)
         _mappers[model.sha256] = SceneMapper(classifier, campaign)

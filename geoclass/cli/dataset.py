@@ -29,11 +29,11 @@ def command(data: Path, sheet: Path | None, as_json: bool) -> None:
     outside class folders and duplicate images. The exit code is 0 even if there are problems.
     """
     from geoclass.learn.inspection import inspect_tiles
-    from geoclass.learn.samples import make_printable
+    from geoclass.outside import printable
 
     check_pictures([sheet], data)
     found = inspect_tiles(data)
-    text = json.dumps(found.to_json()) if as_json else make_printable(format_inspection(found))
+    text = json.dumps(found.to_json()) if as_json else printable(format_inspection(found))
     click.echo(text)
     if sheet is not None and found.samples:
         from geoclass.report.charts import draw_samples

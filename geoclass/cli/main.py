@@ -125,7 +125,7 @@ def describe_program() -> str:
 
 
 def _describe_gdal() -> str:
-    from geoclass.scene.dataset import describe_gdal
+    from geoclass.scene.gdal import describe_gdal
 
     return describe_gdal()
 

@@ -355,7 +355,7 @@ def list_skipped(reasons: Sequence[str]) -> None:
 def check_pictures(pictures: Sequence[Path | None], *inputs: Path | None) -> None:
     """Refuse pictures that could not be drawn in the end, or would replace what is read."""
     from geoclass.files.writing import check_folder
-    from geoclass.learn.samples import check_outside
+    from geoclass.learn.tile_files import check_outside
     from geoclass.products.formats import check_not_input
     from geoclass.report.charts import check_picture
 

@@ -42,9 +42,9 @@ def command(
     `geoclass map`.
     """
     from geoclass.errors import DatasetError
-    from geoclass.learn.samples import make_printable
     from geoclass.learn.single import label_images
     from geoclass.model.checkpoint import load_model
+    from geoclass.outside import printable
 
     check_pictures([show], model, *images)
     skipped: list[str] = []
@@ -67,7 +67,7 @@ def command(
             place = f" {label.row},{label.col}" if tiles else ""
             doubt = "unlike the training data; likeliest " if label.unknown else ""
             said = f"{label.image}{place}: {doubt}{label.name} {label.confidence:.1%}"
-            click.echo(make_printable(said))
+            click.echo(printable(said))
     if show is not None:
         from geoclass.report.charts import draw_labels
 

@@ -169,9 +169,9 @@ def command(
     """
     from geoclass.errors import OutputError
     from geoclass.files.writing import check_folder
-    from geoclass.learn.progress import find_begun, last_checkpoint, read_epoch
+    from geoclass.learn.progress import find_begun, last_checkpoint, read_state
     from geoclass.learn.recipes import VARIATIONS
-    from geoclass.learn.tasks import choose_recipe, plan_training, run_training
+    from geoclass.learn.tasks import choose_recipe, train_on_tiles
     from geoclass.learn.training import check_hours
     from geoclass.model.checkpoint import load_model
     from geoclass.model.device import describe_device
@@ -189,24 +189,26 @@ def command(
     if vary is not None:
         given["augment"] = VARIATIONS[vary]
     first = None if start is None else load_model(start)
-    plan = plan_training(
-        data,
-        settings=choose_recipe(arch, device=device, start=first, **given),
-        start=first,
-        split_seed=split_seed,
-        lists=lists,
-        unlabelled=unlabelled,
-        device=device,
-        skip_bad=skip_bad,
-        fill_memory=batch_size == AUTO,
-        suit_few=batch_size is None,
-        begun=begun,
-    )
-    tiles, split, settings = plan.tiles, plan.split, plan.settings
-    options.list_skipped(tiles.skipped)
-    warn_of(plan)
-
+    settings = choose_recipe(arch, device=device, start=first, **given)
     bar = open_bar(quiet=quiet, unit="batch", leave=False)
+
+    def on_plan(plan: TrainingPlan) -> None:
+        tiles, split = plan.tiles, plan.split
+        bar.clear()
+        options.list_skipped(tiles.skipped)
+        warn_of(plan)
+        if quiet:
+            return
+        if begun:
+            click.echo(f"resume  after epoch {read_state(begun)['epoch']} of {settings.epochs}")
+        elif resume:
+            click.echo(f"resume  nothing to go on from: no {last_checkpoint(output).name}")
+        click.echo(f"device  {describe_device(plan.device)}")
+        click.echo(
+            f"tiles   {len(split.train)} to train, {len(split.validation)} for validation, "
+            f"{len(split.test)} held out, {len(tiles.classes)} classes"
+            f"{'; split by blocks of ground' * (split.kind == 'ground')}"
+        )
 
     def on_batch(epoch: int, batch: int, batches: int) -> None:
         if batch == 1:
@@ -219,30 +221,31 @@ def command(
             bar.clear()
             click.echo(format_epoch(report, settings.epochs))
 
-    if not quiet:
-        if begun:
-            click.echo(f"resume  after epoch {read_epoch(begun)} of {settings.epochs}")
-        elif resume:
-            click.echo(f"resume  nothing to go on from: no {last_checkpoint(output).name}")
-        click.echo(f"device  {describe_device(plan.device)}")
-        click.echo(
-            f"tiles   {len(split.train)} to train, {len(split.validation)} to choose, "
-            f"{len(split.test)} kept apart, {len(tiles.classes)} classes"
-            f"{'; split by blocks of ground' * (split.kind == 'ground')}"
-        )
     try:
         with bar:
-            model = run_training(
-                plan,
+            model = train_on_tiles(
+                data,
                 output,
+                settings=settings,
+                start=first,
+                split_seed=split_seed,
+                lists=lists,
+                unlabelled=unlabelled,
+                device=device,
+                skip_bad=skip_bad,
+                fill_memory=batch_size == AUTO,
+                suit_few=batch_size is None,
                 resume=resume,
                 max_hours=max_hours,
+                on_plan=on_plan,
                 on_batch=on_batch,
                 on_epoch=on_epoch,
             )
     except (KeyboardInterrupt, OutputError):
         if left := find_begun(output):
-            click.echo(f"\nstopped: --resume goes on after epoch {read_epoch(left)}", err=True)
+            click.echo(
+                f"\nstopped: --resume goes on after epoch {read_state(left)['epoch']}", err=True
+            )
         raise
     if importlib.util.find_spec("matplotlib"):  # an extra: training does not need it
         from geoclass.report.charts import draw_learning_curve
@@ -255,7 +258,7 @@ def command(
         say(f"stopped before {max_hours} hours were over: --resume goes on")
         return
     say(
-        f"test    {scores.accuracy:.2%} of the {scores.tiles} tiles kept apart, macro-F1 "
+        f"test    {scores.accuracy:.2%} of the {scores.tiles} tiles held out, macro-F1 "
         f"{scores.macro_f1:.4f}; more with: {say_evaluate(output, data, lists, skip_bad)}"
     )
 
@@ -266,7 +269,7 @@ FEW_STEPS = 15
 
 def warn_of(plan: TrainingPlan) -> None:
     """Say where the tiles or the recipe promise more than they can keep."""
-    from geoclass.learn.seen import count_leaks
+    from geoclass.learn.splits import count_leaks
     from geoclass.model.device import choose_precision
 
     split, settings = plan.split, plan.settings
@@ -278,7 +281,7 @@ def warn_of(plan: TrainingPlan) -> None:
         )
     if leaks := count_leaks(plan.tiles, split):
         click.echo(
-            f"Warning: {leaks} of the {len(split.test)} tiles kept apart are equal to others, so "
+            f"Warning: {leaks} of the {len(split.test)} tiles held out are equal to others, so "
             "that their score will be too good: geoclass dataset lists duplicates",
             err=True,
         )

@@ -49,21 +49,6 @@ def corrupt_each(change: Callable[[np.ndarray], np.ndarray]) -> Corruption:
     return corrupt
 
 
-def change_gain(factor: float) -> Corruption:
-    """Another exposure."""
-    return corrupt_each(lambda images: images * factor)
-
-
-def change_gamma(exponent: float) -> Corruption:
-    """Another tone curve."""
-    return corrupt_each(lambda images: 255 * (images / 255.0) ** exponent)
-
-
-def add_haze(transmittance: float, airlight: float) -> Corruption:
-    """Some light lost, some added: v·t + a, in grey levels."""
-    return corrupt_each(lambda images: images * transmittance + airlight)
-
-
 @corrupt_each
 def blur(images: np.ndarray) -> np.ndarray:
     """Gaussian of σ = 1 pixel."""
@@ -131,13 +116,13 @@ def swap_channels(images: np.ndarray, _labels: np.ndarray) -> np.ndarray:
 
 
 CORRUPTIONS: Mapping[str, Corruption] = {
-    "gain ×0.7": change_gain(0.7),
-    "gain ×1.4": change_gain(1.4),
-    "gamma 0.7": change_gamma(0.7),
-    "gamma 1.5": change_gamma(1.5),
-    "haze 0.8x + 40": add_haze(0.8, 40),
-    "haze 0.6x + 80": add_haze(0.6, 80),
-    "offset +92": add_haze(1.0, 92),
+    "gain ×0.7": corrupt_each(lambda v: v * 0.7),
+    "gain ×1.4": corrupt_each(lambda v: v * 1.4),
+    "gamma 0.7": corrupt_each(lambda v: 255 * (v / 255.0) ** 0.7),
+    "gamma 1.5": corrupt_each(lambda v: 255 * (v / 255.0) ** 1.5),
+    "haze 0.8x + 40": corrupt_each(lambda v: v * 0.8 + 40),
+    "haze 0.6x + 80": corrupt_each(lambda v: v * 0.6 + 80),
+    "offset +92": corrupt_each(lambda v: v * 1.0 + 92),
     "blur σ 1": blur,
     "noise σ 8": add_noise,
     "JPEG quality 30": compress,
@@ -216,9 +201,11 @@ def mean_accuracy(scores: Sequence[CorruptionScore]) -> float:
 
 def is_seen(name: str, recipe: Mapping[str, Any]) -> bool:
     """Whether training by this recipe varied tiles as the corruption `name` does."""
-    variations = recipe.get("augment") or {}
+    variations = recipe.get("augment")
     settings = _VARIED_BY.get(name, ())
-    if not settings or not all(variations.get(setting) for setting in settings):
+    if not settings or not isinstance(variations, Mapping):
+        return False
+    if not all(variations.get(setting) for setting in settings):
         return False
     plain = min(variations.get("plain_share", 0), variations.get("plain_share_end", 0))
     return name in _OF_PLAIN_TILES or plain < 1

@@ -26,10 +26,12 @@ from PIL.TiffImagePlugin import (
 from geoclass.errors import DatasetError, OutputError
 from geoclass.files.writing import draft_folder, move_into_place, sweep_drafts
 from geoclass.learn.places import NEEDED, Place, parse_places
-from geoclass.learn.samples import Samples, class_of, find_place, make_printable, open_samples
+from geoclass.learn.tile_files import TileFiles, class_of, locate, open_tile_files
 from geoclass.legend import LEGEND_FORM, MAX_CLASSES, Legend
+from geoclass.outside import printable
 
 TILE_SIZE = 64
+TILE_SHAPE = (3, TILE_SIZE, TILE_SIZE)
 
 MAX_PIXELS = 50_000_000
 """Larger images are no tiles; some are made to fill the memory."""
@@ -59,7 +61,7 @@ class TileSet:
     names: tuple[str, ...]
     """`<class>/<file>` of each tile, sorted."""
     images: np.ndarray
-    """uint8 (n, 3, tile, tile): red, green, blue."""
+    """uint8 (n, 3, 64, 64): red, green, blue."""
     labels: np.ndarray
     """int64 (n,)."""
     legend: Legend
@@ -76,7 +78,6 @@ class TileSet:
 
 def read_tiles(
     path: Path,
-    tile_size: int = TILE_SIZE,
     *,
     skip_bad: bool = False,
     keep: bool = False,
@@ -85,27 +86,26 @@ def read_tiles(
     """Read and decode all tiles of a zip or folder.
 
     Images beside the class folders are left out and listed in `skipped`, and with `skip_bad` images
-    and folders that cannot be used, too. With `keep` the decoded tiles are written beside the data
-    set for the next time, where that is possible; tiles that were kept are used if nothing has
-    changed since. Classes that `known` or EuroSAT has look as there, unless `legend.json` says
-    otherwise.
+    and folders that cannot be used, too. With `keep` the decoded tiles are cached beside the data
+    set, where that is possible; cached tiles are used if nothing has changed since. Classes that
+    `known` or EuroSAT has look as there, unless `legend.json` says otherwise.
 
     Raises DatasetError where an image, a class or the whole cannot be used.
     """
-    with open_samples(path) as samples:
-        if samples.faults:
-            raise DatasetError(samples.faults[0])
-        if samples.left_out and not skip_bad:
-            raise DatasetError(f"{samples.left_out[0]}{SKIP_ADVICE}")
-        names, classes = samples.names, samples.classes
-        legend, told = find_legend(samples, known), find_places(samples)
-        loose = [f"image {entry} stands in no class folder" for entry in samples.loose]
-        kept = KeptTiles(path, names, samples.identity, tile_size)
-        images, skipped = kept.read(), dict[int, str]()
+    with open_tile_files(path) as files:
+        if files.faults:
+            raise DatasetError(files.faults[0])
+        if files.left_out and not skip_bad:
+            raise DatasetError(f"{files.left_out[0]}{SKIP_ADVICE}")
+        names, classes = files.names, files.classes
+        legend, told = find_legend(files, known), find_places(files)
+        loose = [f"image {entry} stands in no class folder" for entry in files.loose]
+        cache, shape = _name_cache(path, files), (len(names), *TILE_SHAPE)
+        images, skipped = _read_cache(cache, shape), dict[int, str]()
         if images is None:
-            images, skipped = _decode_all(samples, names, tile_size, skip_bad=skip_bad)
+            images, skipped = _decode_all(files, names, skip_bad=skip_bad)
             if keep and not skipped:
-                kept.write(images)
+                _write_cache(cache, images)
     if skipped:
         used = [i for i in range(len(names)) if i not in skipped]
         names, images = [names[i] for i in used], images[used]
@@ -114,27 +114,27 @@ def read_tiles(
             raise DatasetError(f"no image of class {min(lost)} in {path} can be used: add some")
     labels = np.array([classes.index(class_of(name)) for name in names], dtype=np.int64)
     return TileSet(
-        name=make_printable(find_place(path).name),
+        name=printable(locate(path).name),
         classes=tuple(classes),
         names=tuple(names),
         images=images,
         labels=labels,
         legend=legend,
         places=None if told is None else np.array([told.get(name, UNKNOWN) for name in names]),
-        skipped=(*loose, *samples.left_out, *(skipped[i] for i in sorted(skipped))),
+        skipped=(*loose, *files.left_out, *(skipped[i] for i in sorted(skipped))),
     )
 
 
 def _decode_all(
-    samples: Samples, names: Sequence[str], tile_size: int, *, skip_bad: bool
+    files: TileFiles, names: Sequence[str], *, skip_bad: bool
 ) -> tuple[np.ndarray, dict[int, str]]:
-    """Uint8 (n, 3, tile, tile), and what is wrong with the images that were left black."""
-    images = np.zeros((len(names), 3, tile_size, tile_size), dtype=np.uint8)
+    """Uint8 (n, 3, 64, 64), and what is wrong with the images that were left black."""
+    images = np.zeros((len(names), *TILE_SHAPE), dtype=np.uint8)
     skipped: dict[int, str] = {}
 
     def decode(i: int) -> None:
         try:
-            images[i] = decode_tile(samples.read(names[i]), names[i], tile_size)
+            images[i] = decode_tile(files.read(names[i]), names[i])
         except DatasetError as error:
             if not skip_bad:
                 raise DatasetError(f"{error}{SKIP_ADVICE}") from error
@@ -146,53 +146,52 @@ def _decode_all(
     return images, skipped
 
 
-def find_legend(samples: Samples, known: Legend | None = None) -> Legend:
+def find_legend(files: TileFiles, known: Legend | None = None) -> Legend:
     """The legend that `legend.json` describes: title, color and group by class name.
 
     What it does not say is as `known` or EuroSAT has it, or made up. DatasetError where it is
     wrong, or where there are more classes than a map can show.
     """
-    classes = samples.classes
+    classes = files.classes
     if len(classes) > MAX_CLASSES:
         raise DatasetError(
-            f"{samples.path} has {len(classes)} classes, {MAX_CLASSES} at most are possible: "
+            f"{files.path} has {len(classes)} classes, {MAX_CLASSES} at most are possible: "
             "join or remove some"
         )
     try:
         legend = Legend.for_names(classes, known)
     except ValueError as error:
-        raise DatasetError(f"a folder of {samples.path} cannot be a class: {error}") from error
-    if samples.legend_entry is None:
+        raise DatasetError(f"a folder of {files.path} cannot be a class: {error}") from error
+    if files.legend_entry is None:
         return legend
     try:
-        return legend.described(samples.load(samples.legend_entry))
+        return legend.described(files.load(files.legend_entry))
     except (OSError, ValueError) as error:
         raise DatasetError(
-            f"{samples.legend_entry} in {samples.path} cannot be used ({error}): "
-            f"expected {LEGEND_FORM}"
+            f"{files.legend_entry} in {files.path} cannot be used ({error}): expected {LEGEND_FORM}"
         ) from error
 
 
-def find_places(samples: Samples) -> Mapping[str, Place] | None:
+def find_places(files: TileFiles) -> Mapping[str, Place] | None:
     """Places by `<class>/<file>` as `places.csv` tells them, if there is one.
 
     DatasetError where it cannot be read, or names none of the images.
     """
-    entry = samples.places_entry
+    entry = files.places_entry
     if entry is None:
         return None
     try:
-        places = parse_places(samples.load(entry).decode("utf-8-sig"))
+        places = parse_places(files.load(entry).decode("utf-8-sig"))
     except (OSError, ValueError) as error:
         raise DatasetError(
-            f"{entry} in {samples.path} cannot be used ({error}): expected columns "
-            f"{', '.join(NEEDED)}, in degrees; mend or remove it"
+            f"{entry} in {files.path} cannot be used ({error}): expected columns "
+            f"{', '.join(NEEDED)}, in degrees; fix or remove it"
         ) from error
-    if places.keys().isdisjoint(samples.entries):
+    if places.keys().isdisjoint(files.entries):
         first = next(iter(places), "no tile at all")
         raise DatasetError(
-            f"{entry} in {samples.path} names none of its images, but {first}: expected names such "
-            f"as {samples.names[0]}; mend or remove it"
+            f"{entry} in {files.path} names none of its images, but {first}: expected names such "
+            f"as {files.names[0]}; fix or remove it"
         )
     return places
 
@@ -256,19 +255,19 @@ def _stored_mode(image: Image.Image, data: bytes) -> str:
     return image.mode if image.mode != "RGB" or depth == 8 else f"RGB of {depth} bits"
 
 
-def decode_tile(data: bytes, name: str, tile_size: int) -> np.ndarray:
-    """Uint8 (3, tile_size, tile_size); DatasetError for any other image."""
+def decode_tile(data: bytes, name: str) -> np.ndarray:
+    """Uint8 (3, 64, 64); DatasetError for any other image."""
     pixels = decode_image(data, name)
-    check_size(pixels, name, tile_size)
+    check_size(pixels, name)
     return pixels
 
 
-def check_size(pixels: np.ndarray, name: str, tile_size: int) -> None:
+def check_size(pixels: np.ndarray, name: str) -> None:
     """Refuse an image (3, h, w) of another size than tiles have; DatasetError."""
-    if pixels.shape[1:] != (tile_size, tile_size):
+    if pixels.shape != TILE_SHAPE:
         raise DatasetError(
             f"image {name} has {pixels.shape[2]}×{pixels.shape[1]} pixels, "
-            f"expected {tile_size}×{tile_size}: cut, replace or remove it"
+            f"expected {TILE_SIZE}×{TILE_SIZE}: cut, replace or remove it"
         )
 
 
@@ -278,50 +277,43 @@ VERSION = 2
 logger = logging.getLogger(__name__)
 
 
-class KeptTiles:
-    """A hidden file beside a data set, named after it and its fingerprint.
+def _name_cache(path: Path, files: TileFiles) -> Path:
+    """A hidden file beside a data set, named after it and a hash of its content.
 
-    It is mapped into memory, so that what is not used is not read. What has changed has another
-    name, and is decoded anew.
+    What has changed has another name, and is decoded anew.
     """
+    lines = [f"{VERSION} {TILE_SIZE}"]
+    lines += map(" ".join, zip(files.names, files.identity, strict=True))
+    text = "\n".join(lines).encode(errors="surrogatepass")  # file names may not be UTF-8
+    place = locate(path)
+    return place.with_name(f".{place.name}.{hashlib.sha256(text).hexdigest()[:16]}.npy")
 
-    def __init__(
-        self, path: Path, names: Sequence[str], identity: Sequence[str], tile_size: int
-    ) -> None:
-        """`identity` changes with the content of the image of each of `names`."""
-        self._shape = (len(names), 3, tile_size, tile_size)
-        lines = [f"{VERSION} {tile_size}"]
-        lines += [f"{name} {content}" for name, content in zip(names, identity, strict=True)]
-        text = "\n".join(lines).encode(errors="surrogatepass")  # file names may not be UTF-8
-        digest = hashlib.sha256(text).hexdigest()[:16]
-        place = find_place(path)
-        self._prefix = f".{place.name}."
-        self.file = place.parent / f"{self._prefix}{digest}.npy"
 
-    def read(self) -> np.ndarray | None:
-        """The tiles, uint8 (n, 3, tile, tile); None where they were not kept."""
-        if not self.file.exists():
-            return None
-        try:
-            # Copy on write: torch wants memory that it could write to.
-            images: np.ndarray = np.load(self.file, mmap_mode="c", allow_pickle=False)
-        except (OSError, ValueError):
-            return None
-        return images if images.shape == self._shape and images.dtype == np.uint8 else None
+def _read_cache(file: Path, shape: tuple[int, ...]) -> np.ndarray | None:
+    """The tiles, uint8, mapped into memory; None where they are not cached."""
+    if not file.exists():
+        return None
+    try:
+        # Copy on write: torch wants memory that it could write to.
+        images: np.ndarray = np.load(file, mmap_mode="c", allow_pickle=False)
+    except (OSError, ValueError):
+        return None
+    return images if images.shape == shape and images.dtype == np.uint8 else None
 
-    def write(self, images: np.ndarray) -> None:
-        """Keep the tiles and drop those kept before; where that fails they are not kept."""
-        try:
-            sweep_drafts([self.file])
-            # A draft of our own: another run may decode the same tiles at this moment.
-            with draft_folder(self.file) as folder:
-                draft = Path(folder) / self.file.name
-                np.save(draft, images)
-                # Just these: what `pair.zip` keeps begins as what `pair` does.
-                kept = re.compile(re.escape(self._prefix) + r"[0-9a-f]{16}\.npy")
-                for old in list(self.file.parent.iterdir()):
-                    if kept.fullmatch(old.name):
-                        old.unlink(missing_ok=True)
-                move_into_place(draft, self.file)
-        except (OSError, OutputError) as error:
-            logger.info("decoded tiles are not kept: %s", error)
+
+def _write_cache(file: Path, images: np.ndarray) -> None:
+    """Cache the tiles and drop those cached before; where that fails they are not cached."""
+    try:
+        sweep_drafts([file])
+        # A draft of our own: another run may decode the same tiles at this moment.
+        with draft_folder(file) as folder:
+            draft = Path(folder) / file.name
+            np.save(draft, images)
+            # Just these: what of `pair.zip` is cached begins as what of `pair` is.
+            data = re.escape(file.name[: -len("0123456789abcdef.npy")])
+            for old in list(file.parent.iterdir()):
+                if re.fullmatch(data + r"[0-9a-f]{16}\.npy", old.name):
+                    old.unlink(missing_ok=True)
+            move_into_place(draft, file)
+    except (OSError, OutputError) as error:
+        logger.info("decoded tiles are not cached: %s", error)

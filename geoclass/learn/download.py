@@ -1,11 +1,10 @@
-"""Fetch a data set, whole and unaltered, and unpack it where it cannot do harm."""
+"""Download a data set, check it, and unpack it if asked to."""
 
 from __future__ import annotations
 
 import hashlib
 import http.client
 import re
-import stat
 import tempfile
 import time
 import urllib.error
@@ -13,18 +12,16 @@ import urllib.request
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from geoclass.errors import DatasetError, OutputError
-from geoclass.outside import BAD_ZIP, within_time
+from geoclass.outside import within_time
 
 CHUNK = 1 << 20
 MOST_BYTES = 200_000_000
-"""Of a data set whose size a server does not say; EuroSAT has 95 MB."""
+"""Of a data set, whatever a server says; EuroSAT has 95 MB."""
 TIMEOUT_S = 30
 TRIES = 5
-MAX_UNPACKED_BYTES = 4 * 2**30
-MAX_UNPACKED_FILES = 500_000
 
 _TRANSIENT = (urllib.error.URLError, http.client.HTTPException, TimeoutError, ConnectionError)
 
@@ -58,7 +55,7 @@ def fetch_dataset(
     unpacked: bool = False,
     on_bytes: Callable[[int, int | None], object] = lambda _done, _total: None,
 ) -> Path:
-    """Fetch a data set by its name, check it, and go on where an earlier try stopped.
+    """Download a data set by its name and check it; a stopped download resumes.
 
     `eurosat` is EuroSAT RGB, 27,000 JPEG tiles in 95 MB; `url` names another place to have the
     same file from. The path of the zip, which is all that geoclass needs, or with `unpacked` of
@@ -87,11 +84,11 @@ def download(
     on_bytes: Callable[[int, int | None], object] = lambda _done, _total: None,
     pause_s: float = 1.0,
 ) -> Path:
-    """Fetch a file, or take up where an earlier try stopped; the path of the whole file.
+    """Download a file, or resume an earlier download; the path of the whole file.
 
-    `on_bytes` is told how much there is and how much there will be, if the server says so.
-    Raises DatasetError where it cannot be had or is not what was published, OutputError where
-    it cannot be written.
+    `on_bytes` gets the bytes done and the total, if the server states one. Raises DatasetError
+    if the file cannot be downloaded or is not the published one, OutputError if it cannot be
+    written.
     """
     target = folder / source.file
     partial = folder / f"{source.file}.part"
@@ -108,64 +105,49 @@ def download(
         _check_md5(target, source, advice)
         return target
     if not source.url.startswith(("https://", "http://")):
-        raise DatasetError(f"{source.url!r} is no address: give one with https://")
-    for attempt in range(1, TRIES + 1):
-        try:
-            _fetch_rest(source.url, partial, on_bytes)
-            break
-        except urllib.error.HTTPError as error:
-            if error.code < 500:  # it will not change its mind
-                raise DatasetError(f"{source.url} answers {error.code} {error.reason}") from error
-            _give_up_if(attempt == TRIES, source, error)
-        except _TRANSIENT as error:
-            _give_up_if(attempt == TRIES, source, error)
-        except OSError as error:
-            raise OutputError(f"cannot write {partial}: {error.strerror}") from error
-        time.sleep(pause_s * attempt)
+        raise DatasetError(f"{source.url!r} is not a URL: give one with https://")
+    _fetch(source, partial, on_bytes, pause_s)
+    with partial.open("rb") as file:
+        is_page = file.read(100).lstrip(b"\xef\xbb\xbf \r\n\t").startswith(b"<")
     advice = "it has been removed, download it again"
-    if _is_page(partial):
+    if is_page:  # what servers send for people
         advice = "it is a web page and has been removed: give the --url of the file itself"
     try:
         _check_md5(partial, source, advice)
     except DatasetError:
-        partial.unlink()  # going on from damage leads nowhere
+        partial.unlink()  # resuming from damage leads nowhere
         raise
     partial.replace(target)
     return target
 
 
-def unpack(archive: Path, folder: Path) -> Path:
-    """Unpack a zip into a new folder named after it; the folder's path.
-
-    Raises DatasetError where an entry would land outside, is a link, or the whole is larger
-    than any data set of tiles; OutputError where it cannot be written.
-    """
-    target = folder / archive.stem
-    if target.exists():
-        raise OutputError(f"{target} exists: remove it, or unpack elsewhere")
-    try:
-        with (
-            zipfile.ZipFile(archive) as zipped,
-            tempfile.TemporaryDirectory(prefix=f".{target.name}.", dir=folder) as scratch,
-        ):
-            _check_entries(archive, zipped)
-            # The scratch folder is open to its owner only, what becomes the target must not be.
-            outer = Path(scratch) / "all"
-            outer.mkdir()
-            for entry in zipped.infolist():
-                zipped.extract(entry, outer)
-            inside = [path for path in outer.iterdir() if path.name != "__MACOSX"]
-            # Most archives hold one folder of their own name; two levels of it help nobody.
-            whole = inside[0] if len(inside) == 1 and inside[0].is_dir() else outer
-            whole.rename(target)  # at once, so that half a data set never bears its name
-    except BAD_ZIP as error:
-        raise DatasetError(f"{archive} is damaged ({error}): download it again") from error
-    except OSError as error:
-        raise OutputError(f"cannot unpack into {target}: {error}") from error
-    return target
+def _fetch(
+    source: Source, partial: Path, on_bytes: Callable[[int, int | None], object], pause_s: float
+) -> None:
+    """Append what is missing, in several tries."""
+    for attempt in range(1, TRIES + 1):
+        try:
+            _append(source.url, partial, on_bytes)
+            return
+        except urllib.error.HTTPError as error:
+            error.close()  # it is the response, too
+            if error.code < 500:  # it will not change its mind
+                raise DatasetError(f"{source.url} answers {error.code} {error.reason}") from error
+            failure: Exception = error
+        except _TRANSIENT as error:
+            failure = error
+        except OSError as error:
+            raise OutputError(f"cannot write {partial}: {error.strerror}") from error
+        if attempt < TRIES:
+            time.sleep(pause_s * attempt)
+    reason = getattr(failure, "reason", None) or failure
+    raise DatasetError(
+        f"cannot fetch {source.url} ({reason}): check the network and start again, it goes on "
+        f"where it stopped; or give another --url, or put {source.file} there yourself"
+    ) from failure
 
 
-def _fetch_rest(url: str, partial: Path, on_bytes: Callable[[int, int | None], object]) -> None:
+def _append(url: str, partial: Path, on_bytes: Callable[[int, int | None], object]) -> None:
     """Append what is missing; begin anew where the server cannot send just that."""
     have = partial.stat().st_size if partial.exists() else 0
     try:
@@ -176,38 +158,21 @@ def _fetch_rest(url: str, partial: Path, on_bytes: Callable[[int, int | None], o
             return  # there is no more
         raise
     except (http.client.InvalidURL, ValueError) as error:
-        raise DatasetError(f"{url!r} is no address ({error}): mend it") from error
+        raise DatasetError(f"{url!r} is not a URL ({error}): fix it") from error
     with response:
-        goes_on = response.status == http.client.PARTIAL_CONTENT
-        have = have if goes_on else 0
+        resumes = response.status == http.client.PARTIAL_CONTENT
+        have = have if resumes else 0
         length = response.headers.get("Content-Length")
         total = have + int(length) if length and re.fullmatch("[0-9]{1,18}", length) else None
-        if total is not None and total > MOST_BYTES:
-            raise DatasetError(f"{url} has {total / 1e6:.0f} MB, expected 95: check the address")
-        with partial.open("ab" if goes_on else "wb") as file:
+        with partial.open("ab" if resumes else "wb") as file:
             while chunk := within_time(lambda: response.read(CHUNK)):
                 file.write(chunk)
                 have += len(chunk)
-                if have > (MOST_BYTES if total is None else total):
+                if have > min(total or MOST_BYTES, MOST_BYTES):
                     raise DatasetError(f"{url} sends more than it should ({have} bytes): check it")
                 on_bytes(have, total)
     if total is not None and have < total:
         raise ConnectionError(f"the connection ended after {have} of {total} bytes")
-
-
-def _give_up_if(last: bool, source: Source, error: Exception) -> None:
-    if last:
-        reason = getattr(error, "reason", None) or error
-        raise DatasetError(
-            f"cannot fetch {source.url} ({reason}): check the network and start again, it goes on "
-            f"where it stopped; or give another --url, or put {source.file} there yourself"
-        ) from error
-
-
-def _is_page(path: Path) -> bool:
-    """Whether it is what servers send for people: HTML, or XML."""
-    with path.open("rb") as file:
-        return file.read(100).lstrip(b"\xef\xbb\xbf \r\n\t").startswith(b"<")
 
 
 def _check_md5(path: Path, source: Source, advice: str) -> None:
@@ -217,17 +182,25 @@ def _check_md5(path: Path, source: Source, advice: str) -> None:
         raise DatasetError(f"{path} has the md5 {md5}, published is {source.md5}: {advice}")
 
 
-def _check_entries(archive: Path, zipped: zipfile.ZipFile) -> None:
-    entries = zipped.infolist()
-    size = sum(entry.file_size for entry in entries)
-    if size > MAX_UNPACKED_BYTES or len(entries) > MAX_UNPACKED_FILES:
-        raise DatasetError(
-            f"{archive} would unpack to {len(entries)} files of {size / 2**30:.1f} GiB, "
-            "more than any data set of tiles: it may be made to fill the disk"
-        )
-    for entry in entries:
-        path = PurePosixPath(entry.filename.replace("\\", "/"))
-        if path.is_absolute() or ".." in path.parts or ":" in "".join(path.parts[:1]):
-            raise DatasetError(f"{archive} would unpack {entry.filename} outside its folder")
-        if stat.S_ISLNK(entry.external_attr >> 16):
-            raise DatasetError(f"{archive} holds the link {entry.filename}, expected files only")
+def unpack(archive: Path, folder: Path) -> Path:
+    """Unpack a zip that is as published into a new folder named after it; the folder's path.
+
+    Raises OutputError if it cannot be written.
+    """
+    target = folder / archive.stem
+    if target.exists():
+        raise OutputError(f"{target} exists: remove it, or unpack elsewhere")
+    try:
+        with tempfile.TemporaryDirectory(prefix=f".{target.name}.", dir=folder) as scratch:
+            # The scratch folder is open to its owner only, what becomes the target must not be.
+            outer = Path(scratch) / "all"
+            outer.mkdir()
+            with zipfile.ZipFile(archive) as zipped:
+                zipped.extractall(outer)
+            inside = [path for path in outer.iterdir() if path.name != "__MACOSX"]
+            # Most archives hold one folder of their own name; two levels of it help nobody.
+            whole = inside[0] if len(inside) == 1 and inside[0].is_dir() else outer
+            whole.rename(target)  # at once, so that half a data set never bears its name
+    except OSError as error:
+        raise OutputError(f"cannot unpack into {target}: {error}") from error
+    return target

@@ -8,15 +8,14 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from geoclass.contract import Contract, TrainingRecord
-from geoclass.learn.calibration import fit_temperature
 from geoclass.learn.composed import compute_cells, mix_whole_tiles
 from geoclass.learn.dataset import TileSet
 from geoclass.learn.novelty import fit_novelty
 from geoclass.learn.recipes import TrainSettings
-from geoclass.learn.seen import hash_pixels
-from geoclass.learn.splits import Split
+from geoclass.learn.splits import Split, hash_pixels
 from geoclass.model.checkpoint import Model, save_model
 from geoclass.model.classifier import compute_outputs
 from geoclass.model.networks import DenseTileNet, Network
@@ -112,3 +111,24 @@ def hash_seen(
             return None
         seen = np.concatenate([seen, start.seen.numpy()])
     return torch.from_numpy(np.unique(seen))
+
+
+def fit_temperature(logits: Tensor, labels: Tensor) -> float:
+    """The T that makes softmax(logits / T) likeliest (Guo et al. 2017, "On Calibration").
+
+    `logits` float (n, classes), `labels` int64 (n,), of tiles that were not trained on.
+    The result is kept within 0.05–20, where a network without a single mistake would
+    otherwise push it to 0.
+    """
+    log_t = torch.zeros((), dtype=torch.float64, requires_grad=True)
+    optimizer = torch.optim.LBFGS([log_t], max_iter=100, line_search_fn="strong_wolfe")
+    exact = logits.double()
+
+    def loss() -> Tensor:
+        optimizer.zero_grad()
+        value = F.cross_entropy(exact / log_t.clamp(-3, 3).exp(), labels)
+        value.backward()
+        return value
+
+    optimizer.step(loss)
+    return float(log_t.detach().clamp(-3, 3).exp())

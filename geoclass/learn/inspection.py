@@ -13,14 +13,13 @@ import numpy as np
 
 from geoclass.errors import DatasetError
 from geoclass.learn.dataset import (
-    TILE_SIZE,
     check_size,
     decode_image,
     find_legend,
     find_places,
 )
-from geoclass.learn.samples import class_of, open_samples
 from geoclass.learn.splits import FEWEST_TILES, say_class_count, say_too_few
+from geoclass.learn.tile_files import class_of, open_tile_files
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,24 +65,24 @@ def inspect_tiles(
     unusable: list[str] = []
     by_pixels: dict[str, list[str]] = {}
     first: dict[tuple[str, str], list[str]] = {}
-    with open_samples(Path(path)) as samples:
-        names, classes = samples.names, samples.classes
-        unusable += [*samples.faults, *samples.left_out, *_find_faults(find_legend, samples)]
+    with open_tile_files(Path(path)) as files:
+        names, classes = files.names, files.classes
+        unusable += [*files.faults, *files.left_out, *_find_faults(find_legend, files)]
         try:
-            told = find_places(samples) or {}
+            told = find_places(files) or {}
         except DatasetError as error:
             told = {}
             unusable.append(str(error))
         for place, name in enumerate(names, start=1):
             on_images(place, len(names))
             try:
-                pixels = decode_image(samples.read(name), name)
+                pixels = decode_image(files.read(name), name)
             except DatasetError as error:
                 unusable.append(str(error))
                 continue
             size = f"{pixels.shape[2]}×{pixels.shape[1]}"
             sizes[size] += 1
-            unusable += _find_faults(check_size, pixels, name, TILE_SIZE)
+            unusable += _find_faults(check_size, pixels, name)
             by_pixels.setdefault(_hash_pixels(pixels), []).append(name)
             shown = first.setdefault((class_of(name), size), [])
             if len(shown) < samples_each:
@@ -91,7 +90,7 @@ def inspect_tiles(
         common = sizes.most_common(1)[0][0] if sizes else ""
         # Read again: which size is the commonest was not known, and all would fill the memory.
         pictures = {
-            label: np.stack([decode_image(samples.read(name), name) for name in chosen])
+            label: np.stack([decode_image(files.read(name), name) for name in chosen])
             for label in classes
             if (chosen := first.get((label, common)))
         }
@@ -105,7 +104,7 @@ def inspect_tiles(
         classes={label: counts[label] for label in classes},
         sizes=dict(sizes.most_common()),
         unusable=tuple(unusable),
-        unused=tuple(samples.loose),
+        unused=tuple(files.loose),
         placed=sum(name in told for name in names),
         duplicates=tuple(tuple(group) for group in by_pixels.values() if len(group) > 1),
         samples=pictures,

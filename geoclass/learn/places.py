@@ -68,17 +68,17 @@ def parse_places(table: str) -> Mapping[str, Place]:
     Only the first three columns are needed, in any order and among others. Raises ValueError
     where they lack, hold what is no place, or give a tile two.
     """
-    reader = csv.reader(io.StringIO(table, newline=""), strict=True)
+    reader = csv.DictReader(io.StringIO(table, newline=""), restkey="", restval="", strict=True)
     try:
-        names = [_plain(name) for name in next(reader, [])]
+        names = [_plain(name) for name in reader.fieldnames or ()]
         if missing := [name for name in NEEDED if name not in names]:
             raise ValueError(
                 f"it has no column {missing[0]}, but {', '.join(names) or 'nothing at all'}"
             )
+        reader.fieldnames = names
         places: dict[str, Place] = {}
-        for values in reader:
-            row = dict(zip(names, values, strict=False))
-            if not any(values):
+        for row in reader:
+            if not any(row.values()):
                 continue
             tile, place = row.get("tile", "").replace("\\", "/"), _read_place(row, reader.line_num)
             if not tile:
@@ -86,7 +86,7 @@ def parse_places(table: str) -> Mapping[str, Place]:
             if places.setdefault(tile, place) != place:
                 raise ValueError(f"line {reader.line_num} gives {tile} a second place")
     except csv.Error as error:
-        raise ValueError(f"line {reader.line_num}: {error}") from error
+        raise ValueError(f"line {reader.reader.line_num}: {error}") from error
     return places
 
 

@@ -72,17 +72,10 @@ def read_checkpoint(path: Path) -> Checkpoint:
         return Checkpoint(tensors=tensors, state=_parse_state(path, metadata))
 
 
-def read_epoch(path: Path) -> int:
-    """How many epochs a checkpoint's run has done, its tensors unread; ModelError if it is none."""
+def read_state(path: Path) -> dict[str, Any]:
+    """The `state` of a checkpoint, its tensors unread; ModelError if it is none."""
     with _explained(path):
-        return int(_parse_state(path, read_metadata(path))["epoch"])
-
-
-def read_settings(path: Path) -> dict[str, Any]:
-    """The settings of a checkpoint's run, its tensors unread; ModelError if it is none."""
-    with _explained(path):
-        settings: dict[str, Any] = _parse_state(path, read_metadata(path))["settings"]
-        return settings
+        return _parse_state(path, read_metadata(path))
 
 
 @contextmanager
@@ -113,24 +106,17 @@ def write_log(path: Path, rows: Sequence[Mapping[str, float]]) -> None:
 
 
 def describe_changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """What differs, such as `epochs 30 (now 20)`, by key; tuples and lists are the same thing."""
+    """What differs, such as `epochs 30 (now 20)`, by key; `before` has been JSON."""
+    now = json.loads(json.dumps(now))
     keys = sorted(before.keys() | now.keys())
     return [
         f"{key} {before.get(key)} (now {now.get(key)})"
         if isinstance(now.get(key), int | float) or key in _WORDS
         else f"another {key.replace('_', ' ')}"
         for key in keys
-        if not _same_json(before.get(key), now.get(key))
+        if before.get(key) != now.get(key)
     ]
 
 
 _WORDS = ("arch", "optimizer", "precision", "schedule")
 """Settings that are words, not hashes."""
-
-
-def _same_json(a: object, b: object) -> bool:
-    if isinstance(a, dict) and isinstance(b, dict):
-        return a.keys() == b.keys() and all(_same_json(a[k], b[k]) for k in a)
-    if isinstance(a, (list, tuple)) and isinstance(b, (list, tuple)):
-        return len(a) == len(b) and all(map(_same_json, a, b))
-    return a == b

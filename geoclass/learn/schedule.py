@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from geoclass.learn.dataset import TILE_SHAPE
 from geoclass.learn.recipes import PLATEAU_EPOCHS, PLATEAU_FACTOR, TrainSettings
 from geoclass.model.device import is_out_of_memory
 from geoclass.model.networks import build_network
@@ -169,7 +170,6 @@ MOST_TIMES = 8
 def fit_batch_size(
     settings: TrainSettings,
     classes: int,
-    tile_size: int,
     device: torch.device,
     begun: Mapping[str, Any] | None = None,
 ) -> TrainSettings:
@@ -186,7 +186,7 @@ def fit_batch_size(
     if device.type == "cpu":
         return settings
     size = MOST_TIMES * settings.batch_size
-    while size > 1 and not fits(settings, classes, tile_size, device, size):
+    while size > 1 and not fits(settings, classes, device, size):
         torch.cuda.empty_cache()  # of what the step has left behind
         size //= 2
     torch.cuda.empty_cache()
@@ -194,14 +194,12 @@ def fit_batch_size(
     return replace(settings, batch_size=size, learning_rate=settings.learning_rate * factor)
 
 
-def fits(
-    settings: TrainSettings, classes: int, tile_size: int, device: torch.device, batch_size: int
-) -> bool:
+def fits(settings: TrainSettings, classes: int, device: torch.device, batch_size: int) -> bool:
     """Whether one step of training succeeds, optimiser's state included."""
     try:
         network = build_network(settings.arch, classes).to(device)
         optimizers = build_optimizers(network, settings)
-        x = torch.zeros((batch_size, 3, tile_size, tile_size), device=device)
+        x = torch.zeros((batch_size, *TILE_SHAPE), device=device)
         with torch.autocast(device.type, torch.bfloat16, enabled=settings.precision == "bf16"):
             logits = network(x)
         F.cross_entropy(logits.float(), torch.zeros(batch_size, device=device).long()).backward()

@@ -12,8 +12,7 @@ import numpy as np
 from geoclass.contract import TestScores
 from geoclass.learn.corruptions import CorruptionScore, score_corruptions
 from geoclass.learn.dataset import TileSet, read_tiles
-from geoclass.learn.seen import count_seen
-from geoclass.learn.splits import Lists, Part, choose_part
+from geoclass.learn.splits import Lists, Part, choose_part, count_seen
 from geoclass.learn.training import ignore
 from geoclass.model.checkpoint import Model, save_model
 from geoclass.model.classifier import Classifier, Prediction
@@ -140,7 +139,7 @@ class ModelScore:
     """What was wrong with each image that was left out."""
 
 
-def score_kept_apart(
+def score_held_out(
     classifier: Classifier, images: np.ndarray, labels: np.ndarray, *, corrupt: bool = False
 ) -> TestScores:
     """Score a finished model on uint8 tiles (n, 3, s, s) with labels (n,) that it has never seen.
@@ -190,7 +189,7 @@ def score_on_tiles(
     device that is not there.
     """
     classifier = Classifier(model, device=device, batch_size=batch_size, symmetries=symmetries)
-    tiles = read_tiles(Path(data), model.contract.tile_size, skip_bad=skip_bad)
+    tiles = read_tiles(Path(data), skip_bad=skip_bad)
     listed = None if lists is None else (Path(lists[0]), Path(lists[1]), Path(lists[2]))
     chosen = choose_part(tiles, model.contract, part, listed)
     names = model.contract.legend.names

@@ -1,4 +1,4 @@
-"""Which tiles are trained on, chosen with, and kept apart for one honest score."""
+"""Which tiles are trained on, chosen with, and held out for one honest score."""
 
 from __future__ import annotations
 
@@ -13,15 +13,16 @@ import numpy as np
 from geoclass.contract import Contract, SplitKind, SplitRecord
 from geoclass.errors import DatasetError
 from geoclass.learn.dataset import TileSet
-from geoclass.learn.ground import deal_ground, find_shared, measure_shares
 from geoclass.learn.places import PLACES_FILE
+from geoclass.learn.spatial_split import deal_ground, find_shared, measure_shares
 from geoclass.legend import MAX_CLASSES
+from geoclass.model.checkpoint import Model
 
 PARTS = ("train", "validation", "test")
 Part = Literal["train", "validation", "test", "all"]
 
 Lists = tuple[Path | str, Path | str, Path | str]
-"""Text files that name the tiles to train on, to choose with and to keep apart, one a line."""
+"""Text files that name the tiles to train on, to choose with and to hold out, one a line."""
 
 TEST_SHARE = 0.2
 VALIDATION_SHARE = 0.1
@@ -178,7 +179,7 @@ def split_by_lists(tiles: TileSet, train: Path, validation: Path, test: Path) ->
     parts = [_find_listed(path, index) for path in (train, validation, test)]
     every = np.concatenate(parts)
     if len(np.unique(every)) < len(every):
-        raise DatasetError(f"a tile stands twice in {train}, {validation}, {test}: mend the lists")
+        raise DatasetError(f"a tile stands twice in {train}, {validation}, {test}: fix the lists")
     doubts = []
     if unlisted := len(tiles) - len(every):
         doubts.append(
@@ -188,7 +189,7 @@ def split_by_lists(tiles: TileSet, train: Path, validation: Path, test: Path) ->
         trained = tiles.places[np.concatenate(parts[:2])]
         if shared := int(find_shared(tiles.places[parts[2]], trained).sum()):
             doubts.append(
-                f"{shared} of the {len(parts[2])} tiles kept apart share ground with others, so "
+                f"{shared} of the {len(parts[2])} tiles held out share ground with others, so "
                 f"that their score may be too good: list tiles of one ground in {test} alone"
             )
     return Split(
@@ -273,3 +274,29 @@ def _find_listed(path: Path, index: dict[str, int]) -> np.ndarray:
         name = listed[int(np.argmax(places == AMBIGUOUS))]
         raise DatasetError(f"several classes have a {name}: write <class>/{name} in {path}")
     return np.sort(places)
+
+
+def hash_pixels(images: np.ndarray) -> np.ndarray:
+    """int64 (n,) of uint8 tiles (n, 3, s, s): the first 8 bytes of their SHA-256.
+
+    Tiles are the same wherever they lie and whatever they are called.
+    """
+    digests = b"".join(hashlib.sha256(image.tobytes()).digest()[:8] for image in images)
+    return np.frombuffer(digests, dtype="<i8").astype(np.int64)
+
+
+def count_leaks(tiles: TileSet, split: Split) -> int:
+    """How many tiles of the test part have the pixels of one that is trained on or chosen with."""
+    held_out = hash_pixels(tiles.images[split.test])
+    others = hash_pixels(tiles.images[np.concatenate([split.train, split.validation])])
+    return int(np.isin(held_out, others).sum())
+
+
+def count_seen(model: Model, images: np.ndarray) -> int | None:
+    """How many of uint8 tiles (n, 3, s, s) the model was trained on or chosen with.
+
+    None where it does not remember them, as models of older versions do not.
+    """
+    if model.seen is None:
+        return None
+    return int(np.isin(hash_pixels(images), model.seen.numpy()).sum())

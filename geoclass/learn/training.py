@@ -30,8 +30,7 @@ from geoclass.learn.progress import (
 )
 from geoclass.learn.recipes import TrainSettings
 from geoclass.learn.run import TrainingRun, check_loss
-from geoclass.learn.seen import count_seen
-from geoclass.learn.splits import Split, hash_names, say_class_count
+from geoclass.learn.splits import Split, count_seen, hash_names, say_class_count
 from geoclass.model.checkpoint import Model
 from geoclass.model.device import is_out_of_memory
 
@@ -189,11 +188,11 @@ def check_tiles(tiles: TileSet, split: Split) -> None:
     missing = set(range(len(tiles.classes))) - set(tiles.labels[split.train])
     if missing:
         name = tiles.classes[min(missing)]
-        raise DatasetError(f"class {name} has no tile in the training part: mend the split")
+        raise DatasetError(f"class {name} has no tile in the training part: fix the split")
 
 
 def _check_start(start: Model, tiles: TileSet, split: Split) -> None:
-    """Refuse a beginning that may have seen the tiles kept apart now."""
+    """Refuse a beginning that may have seen the tiles held out now."""
     trained = start.contract.training
     if trained.split.test_sha256 == hash_names(tiles.names[i] for i in split.test):
         return
@@ -205,5 +204,5 @@ def _check_start(start: Model, tiles: TileSet, split: Split) -> None:
     if leaks:
         raise SettingsError(
             f"the model to begin with was trained on another split: it has seen {leaked} that are "
-            "kept apart now; keep others apart by --lists, or begin with another model"
+            "held out now; hold others out by --lists, or begin with another model"
         )

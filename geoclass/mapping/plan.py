@@ -24,7 +24,7 @@ from geoclass.outside import redact
 from geoclass.scene.frame import Frame, FrameDemands, plan_frame
 from geoclass.scene.masks import find_masks
 from geoclass.scene.pixels import DOUBT_SIDE, Sample, find_collar, look_at, read_sample
-from geoclass.scene.place import Place, assign_place, find_place
+from geoclass.scene.place import Footprint, assign_place, find_place
 from geoclass.scene.radiometry import Radiometry, warn
 from geoclass.scene.reader import Looks
 from geoclass.scene.recognition import check_colors, find_candidates
@@ -286,7 +286,7 @@ def _choose_sampled(grid: Grid, region: Region | None) -> tuple[Grid, np.ndarray
     return tiles, inside if inside.any() else np.ones_like(inside)
 
 
-def _doubt_region(place: Place | None, contract: Contract) -> tuple[str, ...]:
+def _doubt_region(place: Footprint | None, contract: Contract) -> tuple[str, ...]:
     name = None if place is None else contract.training.find_away(place.lon, place.lat)
     if name is None:
         return ()

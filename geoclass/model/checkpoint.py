@@ -34,6 +34,7 @@ from geoclass.model.networks import (
     build_network,
 )
 from geoclass.model.novelty import Novelty, tensor_shapes
+from geoclass.outside import parse_json
 
 SHIPPED_WEIGHTS = f"{SHIPPED_ARCH}.safetensors"
 
@@ -56,7 +57,7 @@ class Model:
     """What it takes for a tile to be unknown; None: nothing is."""
     seen: Tensor | None = None
     """int64 (n,), sorted: hashes of the tiles that it was trained on or chosen with, see
-    `geoclass.learn.seen.hash_pixels`; None where nobody has recorded them."""
+    `geoclass.learn.splits.hash_pixels`; None where nobody has recorded them."""
     sha256: str
     """Hash of the file's bytes; names the model in every map made with it."""
 
@@ -225,19 +226,15 @@ def _parse_metadata(path: Path, metadata: Mapping[str, str]) -> tuple[Arch, Cont
             "give a model that `geoclass train` wrote"
         )
     try:
-        data = json.loads(metadata["geoclass"])
-        if not isinstance(data, dict):
-            raise ValueError(f"expected an object, got {shorten(data)}")  # noqa: TRY004
+        data = parse_json(metadata["geoclass"], dict[str, Any], what="metadata", nan=True)
         arch = data.get("arch")
         if arch not in ARCHS:
             raise ValueError(f"arch must be {' or '.join(ARCHS)}, got {shorten(arch)}")
-        # ValueError for half a surrogate pair, which no map can hold and no terminal show.
-        json.dumps(data, ensure_ascii=False).encode()
         contract = Contract.from_json(data.get("contract", {}))
         if contract.cell_temperature is not None and arch not in ARCHS_WITH_CELLS:
             raise ValueError(f"cell_temperature must be null, for {arch} has no cells of its own")
         return arch, contract
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise ModelError(
             f"the contract in {path} cannot be used: {error}; "
             "give a model as `geoclass train` wrote it"

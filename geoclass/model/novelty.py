@@ -46,10 +46,6 @@ class Gaussians:
         away = (x - mean for mean in self.means)
         return torch.stack([((a @ self.precision) * a).sum(dim=1) for a in away]).amin(dim=0)
 
-    def to(self, device: torch.device) -> Gaussians:
-        """The same on another device."""
-        return Gaussians(**{f.name: getattr(self, f.name).to(device) for f in fields(self)})
-
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Neighbours:
@@ -75,10 +71,6 @@ class Neighbours:
         scaled = (x - self.means) / self.deviations
         near = torch.cdist(scaled, self.references) <= limit
         return near.sum(dim=1) < min(NEAREST, len(self.references))
-
-    def to(self, device: torch.device) -> Neighbours:
-        """The same on another device."""
-        return Neighbours(**{f.name: getattr(self, f.name).to(device) for f in fields(self)})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -126,11 +118,7 @@ class Novelty:
 
     def to(self, device: torch.device) -> Novelty:
         """The same on another device."""
-        return Novelty(
-            features=self.features.to(device),
-            pixels=self.pixels.to(device),
-            thresholds=self.thresholds.to(device),
-        )
+        return self.from_tensors({name: part.to(device) for name, part in self.tensors().items()})
 
     def tensors(self) -> dict[str, Tensor]:
         """By name, as `from_tensors` takes them."""

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import Any, NotRequired, TypedDict
 
 import numpy as np
 
@@ -219,7 +219,9 @@ def read_description(path: Path, *, layer: str, item: str, version: int) -> dict
     items = read_layer_items(path, layer)
     if not items or item not in items:
         raise OutputError(f"{path} is no {kind} file: give one that `geoclass {kind}` wrote")
-    described: dict[str, Any] = parse_json(items[item], _FORM, what="the description", nan=True)
+    described: dict[str, Any] = parse_json(
+        items[item], _StackJson, what="the description", nan=True
+    )
     if described["schema_version"] != version:
         raise OutputError(
             f"{path} is a {kind} file of schema version {described['schema_version']}, this "
@@ -228,11 +230,19 @@ def read_description(path: Path, *, layer: str, item: str, version: int) -> dict
     return described
 
 
-_FORM = {
-    "schema_version": int, "grid": dict, "contract": dict, "model": str, "radiometry": str,
-    "dates": [str], "scenes": [str], "fingerprints": [str], "missions?": [(str, None)],
-    "mismatches": [str], "settings": dict, "command?": str,
-}  # fmt: skip
+class _StackJson(TypedDict):
+    schema_version: int
+    grid: dict[str, Any]
+    contract: dict[str, Any]
+    model: str
+    radiometry: str
+    dates: list[str]
+    scenes: list[str]
+    fingerprints: list[str]
+    missions: NotRequired[list[str | None]]
+    mismatches: list[str]
+    settings: dict[str, Any]
+    command: NotRequired[str]
 
 
 def layer_kind(item: str) -> str:

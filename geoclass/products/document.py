@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NotRequired, TypedDict
 
 from geoclass.contract import Contract
 from geoclass.errors import OutputError
@@ -109,7 +109,7 @@ def parse_document(path: str, items: Mapping[str, str] | None) -> Document:
     if not items or "GEOCLASS" not in items:
         raise OutputError(f"{path} is no land-cover map of geoclass: give one that it wrote")
     try:
-        whole = parse_json(items["GEOCLASS"], _FORM, what="the description", nan=True)
+        whole = parse_json(items["GEOCLASS"], _DocumentJson, what="the description", nan=True)
         version = whole["schema_version"]
         if version > SCHEMA_VERSION:
             raise OutputError(
@@ -131,10 +131,9 @@ def parse_document(path: str, items: Mapping[str, str] | None) -> Document:
     return document
 
 
-_FORM = {
-    "schema_version": int,
-    "grid": dict,
-    "detail_stride?": (int, None),
-    "contract": dict,
-    "provenance": dict,
-}
+class _DocumentJson(TypedDict):
+    schema_version: int
+    grid: dict[str, Any]
+    detail_stride: NotRequired[int | None]
+    contract: dict[str, Any]
+    provenance: dict[str, Any]

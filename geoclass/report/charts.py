@@ -14,9 +14,9 @@ import numpy as np
 
 from geoclass.errors import DatasetError, GeoclassError, OutputError
 from geoclass.files.writing import write_whole
-from geoclass.learn.samples import make_printable
 from geoclass.monitor.history import Monitoring
 from geoclass.monitor.tables import sum_areas
+from geoclass.outside import printable
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -181,7 +181,7 @@ def draw_labels(labels: Sequence[ImageLabel], path: Path | str) -> None:
 
 def _fit(text: str, most: int) -> str:
     """The text on one line of so many characters, without its middle where it is longer."""
-    line = " ".join(make_printable(text).split())
+    line = " ".join(printable(text).split())
     if len(line) <= most:
         return line
     kept = most - 1

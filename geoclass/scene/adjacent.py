@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
-import pyproj
 import shapely
 from affine import Affine
 
@@ -47,11 +46,7 @@ def _outline(source: SceneSource, settings: FrameSettings) -> shapely.Geometry |
         place = find_place(assign_place(source, settings))
     except GeoclassError:
         return None
-    if place is None:
-        return None
-    ways = pyproj.Transformer.from_crs(place.crs, WGS84, always_xy=True)
-    x, y = ways.transform(place.x, place.y)
-    return shapely.convex_hull(shapely.multipoints(np.column_stack([x, y])))
+    return None if place is None else place.outline(WGS84)
 
 
 def find_shared_haze(darks: Sequence[np.ndarray | None]) -> Triple | None:

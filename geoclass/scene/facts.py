@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any, Literal
 
 from geoclass.dates import find_day, find_sensing, parse_day
 from geoclass.errors import SceneError
@@ -68,6 +70,30 @@ class SceneFacts:
         return replace(other, **{key: value for key, value in known.items() if value is not None})
 
 
+Kind = Literal["file", "subdataset", "url", "bands", "safe", "stac"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SceneInput:
+    """A scene that has been found, but not looked into."""
+
+    dataset: str
+    """The name under which GDAL opens it: a path, a virtual file, a subdataset or a VRT."""
+    shown: str
+    """What messages call it."""
+    name: str
+    """Short, for titles."""
+    kind: Kind
+    bands: tuple[int, int, int] | None = None
+    """Numbers of red, green and blue, where product metadata say."""
+    files: tuple[Path, ...] = ()
+    """The local files it consists of, as far as they are known yet."""
+    addresses: tuple[dict[str, Any], ...] = ()
+    """What identifies the remote files it consists of."""
+    facts: SceneFacts = field(default_factory=SceneFacts)
+    """What product metadata say, which tags of the raster cannot outdo."""
+
+
 def read_tags(shown: str, tags: Mapping[str, str]) -> SceneFacts:
     """What a raster's tags say; SceneError where a decisive tag makes no sense."""
     return SceneFacts(
@@ -112,12 +138,12 @@ def describe_scaling(scales: Triple, offsets: Triple) -> SceneFacts:
     if not all(map(math.isfinite, (*scales, *offsets))) or 0 in scales:
         raise SceneError(
             f"its bands have scales {scales} and offsets {offsets}, expected finite numbers and no "
-            "scale of 0: mend them, or say what the numbers mean with --scale"
+            "scale of 0: fix them, or say what the numbers mean with --scale"
         )
     if all(math.isclose(scale, 1e-4) for scale in scales):
         if 0 in offsets and any(offsets):
             raise SceneError(
-                f"its bands have offsets {offsets}, of which some lack: mend them, for they decide "
+                f"its bands have offsets {offsets}, of which some lack: fix them, for they decide "
                 "what is land and what is water"
             )
         added = {round(offset / s, 6) for s, offset in zip(scales, offsets, strict=True)}
@@ -136,7 +162,7 @@ def check_baseline(shown: str, baseline: str | None) -> str | None:
     if baseline is not None and not _BASELINE.fullmatch(baseline):
         raise SceneError(
             f"the tag PROCESSING_BASELINE of {shown} is {baseline!r}, expected a form like 02.04: "
-            "mend the tag, for it decides whether 1000 is subtracted"
+            "fix the tag, for it decides whether 1000 is subtracted"
         )
     return baseline
 

@@ -14,7 +14,7 @@ import pyproj
 from affine import Affine
 
 from geoclass.errors import SceneError
-from geoclass.scene.place import WGS84, Place, find_utm, is_metric
+from geoclass.scene.place import WGS84, Footprint, find_utm, is_metric
 from geoclass.scene.region import Region
 from geoclass.scene.settings import FrameSettings, Resampling
 from geoclass.scene.source import SceneSource
@@ -51,7 +51,7 @@ class Frame:
 
 def plan_frame(
     source: SceneSource,
-    place: Place | None,
+    place: Footprint | None,
     settings: FrameSettings,
     demands: FrameDemands,
     region: Region | None,
@@ -92,7 +92,7 @@ def _plan_unplaced(source: SceneSource, settings: FrameSettings, region: Region 
     )
 
 
-def _lay_frame(source: SceneSource, place: Place, target: Target) -> Frame:
+def _lay_frame(source: SceneSource, place: Footprint, target: Target) -> Frame:
     if target.access == "read":
         return Frame(
             height=source.height, width=source.width, transform=source.transform, crs=place.crs
@@ -173,7 +173,7 @@ def _span_cells(
     return int(edges[first]), int(edges[last])
 
 
-def _tell(source: SceneSource, place: Place, frame: Frame, target: Target) -> tuple[str, ...]:
+def _tell(source: SceneSource, place: Footprint, frame: Frame, target: Target) -> tuple[str, ...]:
     if frame.access == "read":
         return ()
     kind = {
@@ -190,7 +190,7 @@ def _tell(source: SceneSource, place: Place, frame: Frame, target: Target) -> tu
     return (note,)
 
 
-def fit_frame(source: SceneSource, place: Place | None, pixels: Frame) -> Frame:
+def fit_frame(source: SceneSource, place: Footprint | None, pixels: Frame) -> Frame:
     """How the pixels of an existing map come from the scene; for another scene, of its ground.
 
     Raises SceneError where the scene has no place to be compared with.
@@ -254,7 +254,7 @@ class Target:
 
 def choose_target(
     source: SceneSource,
-    place: Place,
+    place: Footprint,
     settings: FrameSettings,
     demands: FrameDemands,
     region: Region | None,
@@ -296,7 +296,7 @@ def choose_target(
     )
 
 
-def _choose_side(place: Place, settings: FrameSettings, demands: FrameDemands) -> float:
+def _choose_side(place: Footprint, settings: FrameSettings, demands: FrameDemands) -> float:
     if isinstance(settings.resolution, float):
         return settings.resolution
     if settings.resolution == "native":  # of a scene without rows and columns of its own
@@ -305,7 +305,7 @@ def _choose_side(place: Place, settings: FrameSettings, demands: FrameDemands) -
 
 
 def _check_coarse(
-    source: SceneSource, place: Place, settings: FrameSettings, demands: FrameDemands
+    source: SceneSource, place: Footprint, settings: FrameSettings, demands: FrameDemands
 ) -> None:
     coarsest = COARSEST * demands.gsd_m
     finest = max(place.pixel_m)
@@ -319,7 +319,7 @@ def _check_coarse(
 
 
 def _choose_crs(
-    source: SceneSource, place: Place, region: Region | None
+    source: SceneSource, place: Footprint, region: Region | None
 ) -> tuple[str, np.ndarray, np.ndarray]:
     """The UTM zone of the scene's middle, and the scene's outline there.
 
@@ -344,7 +344,7 @@ def _choose_crs(
     )
 
 
-def doubt_target(place: Place, target: Target, demands: FrameDemands) -> tuple[str, ...]:
+def doubt_target(place: Footprint, target: Target, demands: FrameDemands) -> tuple[str, ...]:
     """What the network may make of such pixels."""
     doubts = []
     coarse, wide = max(place.pixel_m), (1 + GSD_TOLERANCE) * demands.gsd_m

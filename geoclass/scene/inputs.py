@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
 
 from geoclass.errors import SceneError
 from geoclass.outside import MOST_JSON_BYTES, hide_secrets, read_file, redact
 from geoclass.scene.band_files import COLORS, BandFiles, find_band_files
-from geoclass.scene.bands import BandFile, Bands, stack_bands
-from geoclass.scene.dataset import (
+from geoclass.scene.bands import BandFile, stack_bands
+from geoclass.scene.facts import SceneFacts, SceneInput, read_name
+from geoclass.scene.gdal import (
     fetch_page,
     fetch_text,
     find_name,
@@ -21,37 +21,13 @@ from geoclass.scene.dataset import (
     is_address,
     probe_address,
 )
-from geoclass.scene.facts import SceneFacts, read_name
-from geoclass.scene.safe import ProductFiles, find_in_folder, find_in_zip, list_zip, read_product
+from geoclass.scene.safe import find_in_folder, find_in_zip, list_zip, read_product
 from geoclass.scene.stac import StacScene, choose_item, is_stac, looks_like_json, read_item
-
-Kind = Literal["file", "subdataset", "url", "bands", "safe", "stac"]
 
 _DRIVER_PREFIX = re.compile(r"[A-Za-z][A-Za-z0-9_]+:")
 """`NETCDF:file.nc:red` and the like; a single letter would be a drive."""
 _BAND_PART = re.compile(r"(?:^|,)(red|green|blue)=")
 _RASTER_SUFFIXES = (".tif", ".tiff", ".jp2", ".vrt", ".img", ".png", ".jpg", ".nc", ".h5")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SceneInput:
-    """A scene that has been found, but not looked into."""
-
-    dataset: str
-    """The name under which GDAL opens it: a path, a virtual file, a subdataset or a VRT."""
-    shown: str
-    """What messages call it."""
-    name: str
-    """Short, for titles."""
-    kind: Kind
-    bands: Bands | None = None
-    """Numbers of red, green and blue, where product metadata say."""
-    files: tuple[Path, ...] = ()
-    """The local files it consists of, as far as they are known yet."""
-    addresses: tuple[dict[str, Any], ...] = ()
-    """What identifies the remote files it consists of."""
-    facts: SceneFacts = field(default_factory=SceneFacts)
-    """What product metadata say, which tags of the raster cannot outdo."""
 
 
 def find_input(scene: Path | str) -> SceneInput:
@@ -100,7 +76,7 @@ def _exists(path: Path) -> bool:
 def _find_folder(path: Path) -> SceneInput:
     product = find_in_folder(path)
     if product is not None:
-        return _stack_product(product)
+        return read_product(product)
     inside = [child for child in sorted(path.glob("*.SAFE")) if child.is_dir()]
     if len(inside) == 1:
         return _find_folder(inside[0])
@@ -121,16 +97,23 @@ def _find_folder(path: Path) -> SceneInput:
     )
 
 
+def _stack_files(names: Mapping[str, str]) -> str:
+    """A VRT of the files of red, green and blue."""
+    return stack_bands(
+        [
+            BandFile(
+                dataset=find_name(names[color]), shown=hide_secrets(names[color]), description=band
+            )
+            for color, band in zip(COLORS, ("B04", "B03", "B02"), strict=True)
+        ]
+    )
+
+
 def _stack_folder(path: Path, scene: BandFiles) -> SceneInput:
-    named = zip(COLORS, ("B04", "B03", "B02"), strict=True)
-    bands = [
-        BandFile(dataset=str(scene.files[color]), shown=str(scene.files[color]), description=name)
-        for color, name in named
-    ]
-    scl = scene.files.get("scl")
-    facts = SceneFacts(scl=None if scl is None else str(scl))
+    names = {color: str(file) for color, file in scene.files.items()}
+    facts = SceneFacts(scl=names.get("scl"))
     return SceneInput(
-        dataset=stack_bands(bands),
+        dataset=_stack_files(names),
         shown=str(path),
         name=path.absolute().name,
         kind="bands",
@@ -155,7 +138,7 @@ def _find_file(path: Path) -> SceneInput:
     if suffix in (".xml", ".safe"):
         product = find_in_folder(path)
         if product is not None:
-            return _stack_product(product)
+            return read_product(product)
     if looks_like_json(head) and path.stat().st_size <= MOST_JSON_BYTES:
         text = path.read_bytes()
         if is_stac(text):
@@ -177,7 +160,7 @@ def _find_in_collection(path: Path, item_id: str) -> SceneInput:
 def _find_zip(path: Path) -> SceneInput:
     product = find_in_zip(path)
     if product is not None:
-        return _stack_product(product)
+        return read_product(product)
     rasters = [name for name in list_zip(path) if name.lower().endswith(_RASTER_SUFFIXES)]
     if len(rasters) != 1:
         inside = ", ".join(rasters[:4]) or "no raster that geoclass knows by its suffix"
@@ -193,18 +176,6 @@ def _take_raster(dataset: str, path: Path, name: str) -> SceneInput:
         kind="file",
         files=(path,),
         facts=read_name(str(path.absolute()), name),
-    )
-
-
-def _stack_product(files: ProductFiles) -> SceneInput:
-    product = read_product(files)
-    return SceneInput(
-        dataset=stack_bands(product.bands),
-        shown=files.shown,
-        name=files.name,
-        kind="safe",
-        files=tuple(dict.fromkeys(files.local(name) for name in product.names)),
-        facts=product.facts,
     )
 
 
@@ -253,21 +224,11 @@ def _find_bands(text: str) -> SceneInput:
         )
     if any("<" in part[:1] for part in parts.values()):
         raise SceneError(f"{hide_secrets(text)} holds XML, expected red=FILE,green=FILE,blue=FILE")
-    named = zip(("red", "green", "blue"), ("B04", "B03", "B02"), strict=True)
-    files = tuple(
-        BandFile(
-            dataset=find_name(parts[color]),
-            shown=hide_secrets(parts[color]),
-            description=band,
-        )
-        for color, band in named
-    )
-    facts = read_name(parts["red"])
     return SceneInput(
-        dataset=stack_bands(files),
+        dataset=_stack_files(parts),
         shown=hide_secrets(text),
-        name=files[0].shown.rpartition("/")[2],
+        name=hide_secrets(parts["red"]).rpartition("/")[2],
         kind="bands",
         addresses=tuple(identify_address(p) for p in parts.values() if is_address(p)),
-        facts=facts,
+        facts=read_name(parts["red"]),
     )

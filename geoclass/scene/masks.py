@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyproj
 import shapely
 from affine import Affine
 from rasterio.enums import Resampling
@@ -26,11 +25,11 @@ from geoclass.errors import SceneError
 from geoclass.landcover import MASK_REASONS
 from geoclass.outside import hide_secrets
 from geoclass.scene.bands import plain_name
-from geoclass.scene.dataset import find_name, identify_address, open_dataset
 from geoclass.scene.frame import Frame, fit_frame
+from geoclass.scene.gdal import find_name, identify_address, open_dataset
 from geoclass.scene.guard import is_remote, list_addresses, list_files
 from geoclass.scene.pixels import open_pixels
-from geoclass.scene.place import Place, find_place
+from geoclass.scene.place import find_place
 from geoclass.scene.region import Region, read_region, take_shape
 from geoclass.scene.settings import MaskSettings
 from geoclass.scene.source import SceneSource, identify_file
@@ -152,13 +151,11 @@ def _check_overlap(source: SceneSource, masks: Masks) -> Iterator[str]:
     scene = find_place(source)
     if scene is None:
         return
-    whole = _outline(scene)
+    whole = scene.outline()
     for plane in (masks.scl, masks.raster):
         place = None if plane is None or plane.dataset == source.dataset else find_place(plane)
         if plane is not None and place is not None:
-            ways = pyproj.Transformer.from_crs(place.crs, scene.crs, always_xy=True)
-            there = shapely.transform(_outline(place), ways.transform, interleaved=False)
-            share = whole.intersection(there).area / whole.area
+            share = whole.intersection(place.outline(scene.crs)).area / whole.area
             if share == 0:
                 raise _lies_elsewhere(plane.shown, source)
             if share < WHOLE_SHARE:
@@ -169,10 +166,6 @@ def _check_overlap(source: SceneSource, masks: Masks) -> Iterator[str]:
 
 WHOLE_SHARE = 0.98
 """Of a scene that a mask is to cover: pixels of a mask may be coarser."""
-
-
-def _outline(place: Place) -> shapely.Geometry:
-    return shapely.convex_hull(shapely.multipoints(np.column_stack([place.x, place.y])))
 
 
 def _lies_elsewhere(mask: str, source: SceneSource) -> SceneError:
@@ -188,8 +181,8 @@ def _find_scl(source: SceneSource, settings: MaskSettings) -> SceneSource | None
             return _own_band(source, dataset, int(settings.scl))
     if settings.scl is not None:
         return _open_plane(settings.scl, source)
-    if source.scl is not None:
-        return _open_plane(source.scl, source)
+    if source.facts.scl is not None:
+        return _open_plane(source.facts.scl, source)
     with open_dataset(source.dataset, source.shown) as dataset:
         names = [plain_name(name) for name in dataset.descriptions]
         return _own_band(source, dataset, 1 + names.index("scl")) if "scl" in names else None

@@ -18,13 +18,13 @@ from rasterio.warp import reproject
 from rasterio.windows import Window
 
 from geoclass.grid import Grid
-from geoclass.scene.dataset import (
+from geoclass.scene.frame import Frame
+from geoclass.scene.gdal import (
     close_unless_hung,
     open_dataset,
     read_again,
     read_within_time,
 )
-from geoclass.scene.frame import Frame
 from geoclass.scene.guard import is_remote
 from geoclass.scene.place import WGS84, rpc_options
 from geoclass.scene.source import Possible, SceneSource

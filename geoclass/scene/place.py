@@ -8,13 +8,14 @@ from typing import Literal
 
 import numpy as np
 import pyproj
+import shapely
 from affine import Affine
 from pyproj.exceptions import ProjError
 from rasterio.rpc import RPC
 from rasterio.transform import GCPTransformer, RPCTransformer
 
 from geoclass.errors import SceneError
-from geoclass.scene.dataset import open_dataset
+from geoclass.scene.gdal import open_dataset
 from geoclass.scene.region import parse_crs
 from geoclass.scene.settings import FrameSettings
 from geoclass.scene.source import SceneSource
@@ -30,7 +31,7 @@ TRUE_SCALE = 0.05
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Place:
+class Footprint:
     """A scene's outline on Earth."""
 
     method: Method
@@ -46,6 +47,13 @@ class Place:
     lat: float
     pixel_m: tuple[float, float]
     """Width and height of a pixel in the middle, in metres on the ground."""
+
+    def outline(self, crs: str | None = None) -> shapely.Geometry:
+        """A polygon around it, in its own CRS or another one."""
+        x, y = self.x, self.y
+        if crs is not None:
+            x, y = pyproj.Transformer.from_crs(self.crs, crs, always_xy=True).transform(x, y)
+        return shapely.convex_hull(shapely.multipoints(np.column_stack([x, y])))
 
 
 def assign_place(source: SceneSource, settings: FrameSettings) -> SceneSource:
@@ -81,7 +89,7 @@ def _unwrap(source: SceneSource) -> SceneSource:
     return replace(source, crs=crs.to_wkt(), transform=shifted)
 
 
-def find_place(source: SceneSource) -> Place | None:
+def find_place(source: SceneSource) -> Footprint | None:
     """None where nothing tells; SceneError where what tells it makes no sense."""
     method = _find_method(source)
     if method is None:
@@ -103,7 +111,7 @@ def find_place(source: SceneSource) -> Place | None:
         )
     geod = pyproj.Geod(ellps="WGS84")
     _, _, sides = geod.inv(lon[[-3, -3]], lat[[-3, -3]], lon[-2:], lat[-2:])
-    return Place(
+    return Footprint(
         method=method,
         crs=wkt,
         x=x[:-3],

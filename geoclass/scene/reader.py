@@ -18,8 +18,8 @@ from rasterio.windows import Window
 
 from geoclass.grid import Grid
 from geoclass.machine import count_cores, map_ahead
-from geoclass.scene.dataset import gdal_settings
 from geoclass.scene.frame import Frame
+from geoclass.scene.gdal import gdal_settings
 from geoclass.scene.guard import is_remote
 from geoclass.scene.masks import Masks, ReadMask, open_masks
 from geoclass.scene.pixels import ReadPixels, open_pixels

@@ -123,7 +123,7 @@ def _read_bytes(
     if source.facts.radiometry == EUROSAT_NAME and settings.profile == "auto":
         return [read_as_rgb8(f"8-bit values, {EUROSAT_NAME} by their tag")]
     why = "as asked for" if settings.profile == "tci" else "by its name"
-    levels = [source.level] if source.level in TCI_MAX_DN else list(TCI_MAX_DN)
+    levels = [source.facts.level] if source.facts.level in TCI_MAX_DN else list(TCI_MAX_DN)
     found = []
     for level in levels:
         dark = _dark(sample, _whiten(TCI_MAX_DN[str(level)]), ZEROS)
@@ -219,7 +219,7 @@ def _find_levels(
     """Levels and what says so."""
     if settings.profile in ("l1c", "l2a"):
         return [("Level-1C" if settings.profile == "l1c" else "Level-2A", "as asked for")]
-    known = (source.level or "").upper()
+    known = (source.facts.level or "").upper()
     for level in TCI_MAX_DN:
         if level[-2:] in known:
             return [(level, "by its metadata")]

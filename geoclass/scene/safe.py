@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import zipfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from xml.etree.ElementTree import Element, ParseError
@@ -15,8 +15,8 @@ from defusedxml.ElementTree import fromstring
 from geoclass.dates import parse_day
 from geoclass.errors import SceneError
 from geoclass.outside import BAD_ZIP
-from geoclass.scene.bands import BandFile
-from geoclass.scene.facts import SceneFacts, Triple, check_baseline, describe_scaling
+from geoclass.scene.bands import BandFile, stack_bands
+from geoclass.scene.facts import SceneFacts, SceneInput, Triple, check_baseline, describe_scaling
 
 BANDS = {"B04": "3", "B03": "2", "B02": "1"}
 """Red, green, blue → `band_id` in the metadata."""
@@ -37,32 +37,34 @@ class ProductFiles:
 
     shown: str
     name: str
+    root: Path
+    """The folder of the product, or the zip, from `/` on."""
     metadata: str
     """The file that describes the product."""
     names: tuple[str, ...]
     """All files of the product."""
-    read: Callable[[str], bytes]
-    """The first bytes of a file, at most MOST_METADATA_BYTES + 1."""
-    gdal_name: Callable[[str], str]
+    prefix: str = ""
+    """What their names begin with in a zip."""
     granule: str | None = None
     """The folder of the one tile that was asked for."""
-    archive: Path | None = None
-    """The zip, where it is one."""
+
+    def gdal_name(self, name: str) -> str:
+        """The name under which GDAL opens a file."""
+        if self.root.is_dir():
+            return str(self.root / name)
+        return f"/vsizip/{{{self.root}}}/{self.prefix}{name}"
 
     def local(self, name: str) -> Path:
         """The file on disk that holds one of the product's files."""
-        return self.archive or Path(self.gdal_name(name))
+        return self.root / name if self.root.is_dir() else self.root
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SafeProduct:
-    """What a map needs of a product."""
-
-    bands: tuple[BandFile, ...]
-    """Red, green, blue at 10 m."""
-    facts: SceneFacts
-    names: tuple[str, ...]
-    """The files that are read."""
+    def read(self, name: str) -> bytes:
+        """The first bytes of a file, at most MOST_METADATA_BYTES + 1."""
+        if self.root.is_dir():
+            with (self.root / name).open("rb") as file:
+                return file.read(MOST_METADATA_BYTES + 1)
+        with zipfile.ZipFile(self.root) as archive, archive.open(self.prefix + name) as member:
+            return member.read(MOST_METADATA_BYTES + 1)
 
 
 def find_in_folder(path: Path) -> ProductFiles | None:
@@ -81,10 +83,9 @@ def find_in_folder(path: Path) -> ProductFiles | None:
     return ProductFiles(
         shown=str(path),
         name=top.name,
+        root=top,
         metadata=found[0],
         names=names,
-        read=lambda name: _read_file(top / name),
-        gdal_name=lambda name: str(top / name),
         granule=granule,
     )
 
@@ -107,11 +108,10 @@ def find_in_zip(path: Path) -> ProductFiles | None:
     return ProductFiles(
         shown=str(path),
         name=PurePosixPath(root).name if prefix else path.stem,
+        root=path.absolute(),
         metadata=metadata[0].removeprefix(prefix),
         names=tuple(name.removeprefix(prefix) for name in names if name.startswith(prefix)),
-        read=lambda name: _read_member(path, prefix + name),
-        gdal_name=lambda name: f"/vsizip/{{{path.absolute()}}}/{prefix}{name}",
-        archive=path,
+        prefix=prefix,
     )
 
 
@@ -142,8 +142,8 @@ def list_zip(path: Path) -> list[str]:
         raise SceneError(f"{path} is not a whole zip ({error}): fetch it again") from error
 
 
-def read_product(files: ProductFiles) -> SafeProduct:
-    """Bands, facts and the scene classification, by the product's own metadata.
+def read_product(files: ProductFiles) -> SceneInput:
+    """The scene of a product, by its own metadata: red, green and blue at 10 m, and facts.
 
     Raises SceneError for metadata that is broken or hostile, a level without map projection,
     several tiles, and bands that are missing.
@@ -177,7 +177,14 @@ def read_product(files: ProductFiles) -> SafeProduct:
         for band, name in names.items()
     )
     used = (files.metadata, *names.values(), *([scl] if scl else []))
-    return SafeProduct(bands=bands, facts=_find_scaling(files, root).over(facts), names=used)
+    return SceneInput(
+        dataset=stack_bands(bands),
+        shown=files.shown,
+        name=files.name,
+        kind="safe",
+        files=tuple(dict.fromkeys(map(files.local, used))),
+        facts=_find_scaling(files, root).over(facts),
+    )
 
 
 def _parse(files: ProductFiles) -> Element:
@@ -294,13 +301,3 @@ def _elements(root: Element, *names: str) -> Iterator[Element]:
 def _text(root: Element, name: str) -> str | None:
     found = next(_elements(root, name), None)
     return (found.text or "").strip() or None if found is not None else None
-
-
-def _read_file(path: Path) -> bytes:
-    with path.open("rb") as file:
-        return file.read(MOST_METADATA_BYTES + 1)
-
-
-def _read_member(path: Path, name: str) -> bytes:
-    with zipfile.ZipFile(path) as archive, archive.open(name) as file:
-        return file.read(MOST_METADATA_BYTES + 1)

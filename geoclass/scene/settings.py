@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 from geoclass.errors import SettingsError
+from geoclass.outside import convert_json
 
 Resampling = Literal["nearest", "bilinear", "cubic", "lanczos", "average"]
 RESAMPLINGS: tuple[Resampling, ...] = get_args(Resampling)
@@ -55,11 +56,7 @@ class FrameSettings:
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> FrameSettings:
         """The settings that `dataclasses.asdict` described."""
-        known = dict(data)
-        for name in ("bbox", "bounds"):
-            if known.get(name) is not None:
-                known[name] = tuple(known[name])
-        return cls(**known)
+        return convert_json(data, cls, "frame")
 
 
 SclClass = Literal["cloud", "cirrus", "shadow", "snow", "saturated"]

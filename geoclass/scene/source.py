@@ -12,7 +12,6 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from affine import Affine
 from rasterio.enums import ColorInterp, Interleaving, MaskFlags
 from rasterio.io import DatasetReader
@@ -21,11 +20,19 @@ from geoclass.dates import find_days
 from geoclass.errors import SceneError
 from geoclass.outside import hide_secrets, parse_json
 from geoclass.scene.bands import Bands, choose_bands, is_described
-from geoclass.scene.dataset import identify_address, open_dataset
-from geoclass.scene.facts import SceneFacts, Triple, describe_scaling, read_tags
+from geoclass.scene.facts import (
+    Kind,
+    SceneFacts,
+    SceneInput,
+    Triple,
+    describe_scaling,
+    read_tags,
+)
+from geoclass.scene.gdal import count_bytes, identify_address, open_dataset
 from geoclass.scene.guard import list_addresses, list_files, list_members
-from geoclass.scene.inputs import Kind, SceneInput, find_input
+from geoclass.scene.inputs import find_input
 from geoclass.scene.safe import check_members
+from geoclass.scene.stac import ItemsJson
 
 _COLOR_MARK = re.compile("((?:^|,)(?:red|green|blue)=)")
 
@@ -93,34 +100,14 @@ class SceneSource:
     """What is to be taken off all of them, where it is not chosen; None: each for itself."""
 
     @property
-    def level(self) -> str | None:
-        """Sentinel-2 processing level, such as `Level-1C`."""
-        return self.facts.level
-
-    @property
-    def baseline(self) -> str | None:
-        """Sentinel-2 processing baseline, such as `02.04`."""
-        return self.facts.baseline
-
-    @property
     def is_true_color(self) -> bool:
         """Whether its name is that of one of Sentinel-2's true colour images."""
         return "TCI" in self.name.upper().replace(".", "_").split("_")
 
     @property
-    def add_offset(self) -> int | None:
-        """What the product says is to be added to its numbers, such as -1000."""
-        return self.facts.add_offset
-
-    @property
     def date(self) -> str | None:
         """Day of sensing, YYYY-MM-DD."""
         return self.facts.date
-
-    @property
-    def scl(self) -> str | None:
-        """GDAL's name of the scene classification; its pixels may have another size."""
-        return self.facts.scl
 
 
 def open_scene(scene: Path | str, bands: Sequence[int | str] | None = None) -> SceneSource:
@@ -183,7 +170,7 @@ def _check_pixels(shown: str, dataset: DatasetReader) -> None:
     # Of files without a CRS some drivers leave it to chance.
     if dataset.crs and not (all(map(math.isfinite, t[:6])) and 1e-20 < abs(t.determinant) < 1e20):
         raise SceneError(
-            f"{shown} has the transform {tuple(t)[:6]}, whose pixels have no size: mend it"
+            f"{shown} has the transform {tuple(t)[:6]}, whose pixels have no size: fix it"
         )
     bits = {dataset.tags(i, ns="IMAGE_STRUCTURE").get("NBITS", "8") for i in dataset.indexes}
     if "1" in bits:
@@ -192,9 +179,7 @@ def _check_pixels(shown: str, dataset: DatasetReader) -> None:
         )
     for (rows, columns), dtype in zip(dataset.block_shapes, dataset.dtypes, strict=True):
         together = dataset.count if dataset.interleaving == Interleaving.pixel else 1
-        size = (
-            rows * columns * np.dtype(dtype.replace("complex_int16", "int32")).itemsize * together
-        )
+        size = rows * columns * count_bytes(dtype) * together
         if size > MOST_BLOCK_BYTES:
             raise SceneError(
                 f"{shown} is stored in blocks of {columns}×{rows} pixels, which take "
@@ -283,7 +268,7 @@ def _split_item(found: SceneInput) -> tuple[Path | None, str]:
 def _hash_items(collection: Path, _bytes: int, _modified_ns: int) -> dict[str, str]:
     """SHA-256 of each item of a collection, without secrets; kept, as all are asked for."""
     hashes = dict[str, str]()
-    for item in parse_json(collection.read_bytes(), {"features": list})["features"]:
+    for item in parse_json(collection.read_bytes(), ItemsJson)["features"]:
         if isinstance(item, dict) and item.get("id") is not None:
             text = hide_secrets(json.dumps(item, sort_keys=True))
             hashes.setdefault(str(item["id"]), hashlib.sha256(text.encode()).hexdigest())

@@ -8,13 +8,12 @@ import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NotRequired, Required, TypedDict
 
 from geoclass.dates import parse_day
 from geoclass.errors import SceneError
-from geoclass.outside import DAMAGE, check_form, parse_json
+from geoclass.outside import DAMAGE, convert_json, parse_json
 from geoclass.scene.bands import RED_GREEN_BLUE, BandFile, Bands
-from geoclass.scene.dataset import gdal_name, is_address
 from geoclass.scene.facts import (
     SceneFacts,
     Triple,
@@ -22,6 +21,7 @@ from geoclass.scene.facts import (
     describe_scaling,
     read_name,
 )
+from geoclass.scene.gdal import gdal_name, is_address
 
 if TYPE_CHECKING:
     import pystac
@@ -33,17 +33,26 @@ _PICTURES = {"visual", "overview", "thumbnail", "preview", "rendered_preview"}
 """Roles and keys of assets that are stretched for the eye."""
 _COLORS = ("red", "green", "blue")
 
-_BANDS = (None, list)
-_ASSET = {
-    "href": str,
-    "roles?": (None, list),
-    "gsd?": (None, float),
-    "bands?": _BANDS,
-    "eo:bands?": _BANDS,
-    "raster:bands?": _BANDS,
-}
-_ITEM = {"id": (str, int), "properties": dict, "assets": {str: _ASSET}, "links?": [dict]}
-"""As far as it is read; the rest is pystac's."""
+_Bands = list[Any] | None
+_AssetJson = TypedDict("_AssetJson", {
+    "href": Required[str], "roles": list[Any] | None, "gsd": float | None,
+    "bands": _Bands, "eo:bands": _Bands, "raster:bands": _Bands,
+}, total=False)  # fmt: skip
+
+
+class _ItemJson(TypedDict):
+    """As far as it is read; the rest is pystac's."""
+
+    id: str | int
+    properties: dict[str, Any]
+    assets: dict[str, _AssetJson]
+    links: NotRequired[list[dict[str, Any]]]
+
+
+class ItemsJson(TypedDict):
+    """A collection of items."""
+
+    features: list[Any]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,7 +82,7 @@ def is_stac(text: bytes) -> bool:
 def choose_item(text: bytes, item_id: str, shown: str) -> bytes:
     """The JSON of one item of a collection of items; SceneError where it is not there."""
     try:
-        features = parse_json(text, {"features": list}, what="the collection")
+        features = parse_json(text, ItemsJson, what="the collection")
     except ValueError as error:
         raise SceneError(
             f"{shown} is no item of a STAC ItemCollection ({error}): check the file"
@@ -134,13 +143,13 @@ def to_gdal(href: str) -> str:
 def _parse(text: bytes, base: str, shown: str) -> pystac.Item:
     import pystac
 
-    data = parse_json(text, {"type?": str}, what="the item")
+    data = parse_json(text, dict[str, Any], what="the item")
     if data.get("type") == "FeatureCollection":
         raise SceneError(
             f"{shown} is a collection of items: "
             "name one as FILE#ID or ADDRESS#ID, or save it as a file of its own"
         )
-    check_form(data, _ITEM, "the item")
+    convert_json(data, _ItemJson, "the item")
     try:
         with warnings.catch_warnings():
             # Of extensions that say nothing about bands, brought to their newest form.
@@ -207,7 +216,7 @@ def _resolve(asset: pystac.Asset, base: str, shown: str) -> str:
     if not is_address(base) and href.startswith("file://"):
         return href.removeprefix("file://")
     raise SceneError(
-        f"{shown} refers to {href}, expected an address of http(s), s3, gs or az: "
+        f"{shown} refers to {href}, expected a URL of http(s), s3, gs or az: "
         "fetch the files and give them as red=…,green=…,blue=…"
     )
 

@@ -39,7 +39,7 @@ from geoclass.learn.recipes import (
     suit_tiles,
 )
 from geoclass.learn.splits import split_randomly
-from geoclass.learn.tasks import plan_training
+from geoclass.learn.tasks import choose_recipe
 from geoclass.legend import EUROSAT
 from geoclass.model.checkpoint import load_model
 from geoclass.model.networks import ARCHS, SHIPPED_ARCH
@@ -93,7 +93,7 @@ def test_version_says_what_a_report_of_a_bug_needs() -> None:
 
 
 def test_version_of_a_broken_installation(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "geoclass.scene.dataset", None)
+    monkeypatch.setitem(sys.modules, "geoclass.scene.gdal", None)
     lines = run("--version").output.splitlines()
     assert lines[2].startswith("GDAL     cannot be loaded: ")
     assert "device" in lines[3]
@@ -324,16 +324,16 @@ class TestTrainAndEvaluate:
     def train(self, tiles: Path, model: Path, *more: object) -> Result:
         return run("train", tiles, "-o", model, "--epochs", 1, "--batch-size", 8, *more)
 
-    def test_train_then_evaluate_on_what_was_kept_apart(self, tiles: Path, tmp_path: Path) -> None:
+    def test_train_then_evaluate_on_what_was_held_out(self, tiles: Path, tmp_path: Path) -> None:
         model = tmp_path / "m.safetensors"
         out = self.train(tiles, model, "--device", "cpu").output
-        assert "33 to train, 3 to choose, 9 kept apart, 3 classes" in out
+        assert "33 to train, 3 for validation, 9 held out, 3 classes" in out
         with Image.open(model.with_suffix(".png")) as curve:
             assert curve.width > curve.height
         assert re.search(r"epoch   1/1  loss .*waiting for data \d+\.\d%", out)
         result = json.loads(run("evaluate", model, tiles, "--json").output)
         assert result["tiles"] == 9
-        assert f"test    {result['accuracy']:.2%} of the 9 tiles kept apart" in out
+        assert f"test    {result['accuracy']:.2%} of the 9 tiles held out" in out
         card = run("info", model).stdout
         assert f"On the 9 tiles kept apart: accuracy {result['accuracy']:.2%}" in card
         text = run("evaluate", model, tiles, "--confusion", tmp_path / "matrix.png").output
@@ -377,11 +377,11 @@ class TestTrainAndEvaluate:
         given = ("train", tiles, "-o", model, "--epochs", 2, "--batch-size", 8, "--device", "cpu")
         begun = run(*given, "--max-hours", "1e-9").output
         assert "--resume goes on" in begun
-        assert "kept apart, macro-F1" not in begun  # scored once, when it is done
+        assert "held out, macro-F1" not in begun  # scored once, when it is done
         assert "exists: give --resume to go on, or --overwrite to begin anew" in error(*given)
         assert "must be positive, got 0.0" in error("train", "x", "-o", model, "--max-hours", 0)
         out = run(*given, "--resume").output
-        assert "kept apart, macro-F1" in out
+        assert "held out, macro-F1" in out
         assert "epoch   2/2" in out
         assert "--resume" not in out
 
@@ -414,13 +414,13 @@ class TestTrainAndEvaluate:
             "train", tiles, "-o", model, "--overwrite", "--batch-size", -1
         )
 
-    def test_tiles_that_are_kept_apart_and_trained_on_are_told_of(
+    def test_tiles_that_are_held_out_and_trained_on_are_told_of(
         self, tiles: Path, tmp_path: Path
     ) -> None:
         for image in sorted((tiles / "Forest").iterdir()):
             shutil.copy(image, image.with_name(f"copy_{image.name}"))
         said = self.train(tiles, tmp_path / "m.safetensors").stderr
-        found = re.search(r"Warning: (\d+) of the 12 tiles kept apart are equal", said)
+        found = re.search(r"Warning: (\d+) of the 12 tiles held out are equal", said)
         assert found is not None
         assert 1 <= int(found[1]) <= 6
 
@@ -469,7 +469,7 @@ class TestTrainAndEvaluate:
         self.train(tiles, two, "--arch", "tilenet-fine")
         self.train(tiles, three, "--from", two)
         assert load_model(three).arch == "tilenet-fine"
-        assert plan_training(tiles, start=load_model(two)).settings.arch == "tilenet-fine"
+        assert choose_recipe(start=load_model(two)).arch == "tilenet-fine"
 
     @pytest.mark.parametrize(("fast", "warned"), [("fp32", True), ("bf16", False)])
     def test_bf16_is_warned_of_where_it_is_slow(

@@ -16,7 +16,7 @@ import rasterio
 from PIL import Image
 
 from geoclass.errors import DatasetError
-from geoclass.learn import dataset, samples
+from geoclass.learn import dataset, tile_files
 from geoclass.learn.dataset import read_tiles
 from geoclass.learn.splits import hash_names
 
@@ -347,7 +347,7 @@ def test_file_that_would_fill_the_memory(
     (data / "Forest" / "bomb.png").write_bytes(bytes(1_000_001))
     if zipped:
         data = zip_folder(data, tmp_path / "tiles.zip")
-    monkeypatch.setattr(samples, "MAX_BYTES", 1_000_000)
+    monkeypatch.setattr(tile_files, "MAX_BYTES", 1_000_000)
     with pytest.raises(DatasetError, match=r"Forest/bomb.png in .* has 1 MB, expected 1 MB at"):
         read_tiles(data)
     (reason,) = read_tiles(data, skip_bad=True).skipped
@@ -361,7 +361,7 @@ def test_zip_entry_that_holds_more_than_it_says(make_tiles: Make, tmp_path: Path
     said = (50_000_000).to_bytes(4, "little")
     assert path.read_bytes().count(said) == 2
     path.write_bytes(path.read_bytes().replace(said, (5000).to_bytes(4, "little")))
-    with samples.open_samples(path) as listed:
+    with tile_files.open_tile_files(path) as listed:
         tracemalloc.start()
         with pytest.raises(DatasetError, match="damaged"):
             listed.read("Forest/bomb.png")

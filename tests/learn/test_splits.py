@@ -242,7 +242,7 @@ def test_lists_of_tiles_that_share_ground_are_doubted(make_tiles: Make, tmp_path
         lists[-1].write_text("\n".join(names[part::3][:3]))
     (unlisted, shared) = split_by_lists(read_tiles(data), *lists).doubts
     assert unlisted == "3 of the 12 tiles are in none of the lists, and not used"
-    assert shared.startswith("3 of the 3 tiles kept apart share ground with others")
+    assert shared.startswith("3 of the 3 tiles held out share ground with others")
     (data / PLACES_FILE).unlink()
     assert len(split_by_lists(read_tiles(data), *lists).doubts) == 1
 

@@ -30,8 +30,7 @@ from geoclass.learn.progress import Checkpoint, read_checkpoint, write_checkpoin
 from geoclass.learn.recipes import RECIPES, TrainSettings
 from geoclass.learn.run import TrainingRun
 from geoclass.learn.schedule import count_stale, ema, fit_batch_size, is_best, rate_factor
-from geoclass.learn.seen import count_seen
-from geoclass.learn.splits import Split, split_randomly
+from geoclass.learn.splits import Split, count_seen, split_randomly
 from geoclass.learn.training import EpochReport, train_model
 from geoclass.legend import Legend
 from geoclass.model.checkpoint import Model, load_model
@@ -419,7 +418,7 @@ def test_beginning_that_has_seen_the_test_part_is_refused(
     """Whatever the data set is called now."""
     other = split_randomly(tiles.labels, 1)
     moved = replace(tiles, name=name)
-    with pytest.raises(SettingsError, match=r"it has seen \d of the 9 tiles that are kept apart"):
+    with pytest.raises(SettingsError, match=r"it has seen \d of the 9 tiles that are held out"):
         train_model(moved, other, QUICK, tmp_path / "n", device=CPU, start=begun)
 
 
@@ -428,7 +427,7 @@ def test_beginning_that_remembers_names_alone(
 ) -> None:
     old = replace(begun, seen=None)
     other = split_randomly(tiles.labels, 1)
-    with pytest.raises(SettingsError, match="it has seen tiles of tiles that are kept apart now"):
+    with pytest.raises(SettingsError, match="it has seen tiles of tiles that are held out now"):
         train_model(tiles, other, QUICK, tmp_path / "n", device=CPU, start=old)
     output = tmp_path / "m.safetensors"
     train_model(tiles, split, replace(QUICK, epochs=1), output, device=CPU, start=old)
@@ -544,24 +543,24 @@ def test_largest_batch_that_fits(monkeypatch: pytest.MonkeyPatch) -> None:
         return args[-1] <= 300
 
     monkeypatch.setattr(schedule, "fits", fits)
-    fitted = fit_batch_size(replace(QUICK, batch_size=64), 10, 64, torch.device("cuda"))
+    fitted = fit_batch_size(replace(QUICK, batch_size=64), 10, torch.device("cuda"))
     assert fitted.batch_size == 256
     assert fitted.learning_rate == pytest.approx(2 * QUICK.learning_rate)
-    assert fit_batch_size(QUICK, 10, 64, CPU) == QUICK
+    assert fit_batch_size(QUICK, 10, CPU) == QUICK
     # A run that goes on keeps its size, whatever is free now.
     begun = {"batch_size": 128, "learning_rate": 0.5, "epochs": 9}
-    kept = fit_batch_size(QUICK, 10, 64, torch.device("cuda"), begun)
+    kept = fit_batch_size(QUICK, 10, torch.device("cuda"), begun)
     assert kept == replace(QUICK, batch_size=128, learning_rate=0.5)
 
 
 def test_a_step_is_really_tried(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert schedule.fits(QUICK, 3, 64, CPU, 2)
+    assert schedule.fits(QUICK, 3, CPU, 2)
 
     def build(*_args: object) -> None:
         raise torch.OutOfMemoryError("CUDA out of memory")
 
     monkeypatch.setattr(schedule, "build_network", build)
-    assert not schedule.fits(QUICK, 3, 64, CPU, 2)
+    assert not schedule.fits(QUICK, 3, CPU, 2)
 
 
 def test_full_disk_leaves_the_last_checkpoint(tmp_path: Path, make_tiles: Make) -> None:

@@ -104,12 +104,12 @@ def test_foreign_tensors(tmp_path: Path) -> None:
         ({"arch": ["tilenet"]}, "arch must be"),
         ({"contract": {"schema_version": 9}}, "schema version 9"),
         ({"contract": {}}, "cannot be used"),
-        ({"contract": []}, r"contract must be an object, got \[\]"),
-        ({"contract": {**CONTRACT, "gsd_m": float("nan")}}, "gsd_m must be a number from 0.1"),
-        ({"contract": {**CONTRACT, "tile_size": "64"}}, "tile_size must be 64, got '64'"),
+        ({"contract": []}, "contract: Expected `object`, got `array`"),
+        ({"contract": {**CONTRACT, "gsd_m": float("nan")}}, "gsd_m: Expected `float` >= 0.1"),
+        ({"contract": {**CONTRACT, "tile_size": "64"}}, "tile_size: Expected `int`, got `str`"),
         ({"contract": {**CONTRACT, "cell_temperature": 1.0}}, "tilenet has no cells of its own"),
         ({"contract": {**CONTRACT, "\n": 1}}, r"contract has unknown fields: \['\\n'\]"),
-        ({"contract": {**CONTRACT, "radiometry": "\ud800"}}, "surrogates not allowed"),
+        ({"contract": {**CONTRACT, "radiometry": "\ud800"}}, "text without halves of characters"),
     ],
 )
 def test_damaged_contract(tmp_path: Path, change: dict[str, object], message: str) -> None:
@@ -123,9 +123,9 @@ def test_damaged_contract(tmp_path: Path, change: dict[str, object], message: st
     ("text", "message"),
     [
         ("{", "Expecting property name"),
-        ("[]", r"expected an object, got \[\]"),
-        ("null", "expected an object, got None"),
-        ("[" * 100_000, "maximum recursion depth exceeded"),
+        ("[]", "metadata: Expected `object`, got `array`"),
+        ("null", "metadata: Expected `object`, got `null`"),
+        ("[" * 100_000, "nested too deep"),
         (f'{{"arch": "tilenet", "contract": {"9" * 5000}}}', "limit"),
     ],
 )

@@ -11,7 +11,7 @@ import pytest
 from geoclass.campaign.scenes import find_scenes
 from geoclass.errors import SceneError
 from geoclass.scene.band_files import find_band_files
-from geoclass.scene.dataset import open_dataset
+from geoclass.scene.gdal import open_dataset
 from geoclass.scene.masks import find_masks
 from geoclass.scene.settings import MaskSettings
 from geoclass.scene.source import open_scene

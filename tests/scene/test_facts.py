@@ -53,7 +53,11 @@ def test_tags_beat_the_name(make_scene: Make) -> None:
     pixels = np.ones((3, 70, 70), np.uint16)
     path = make_scene(pixels, PRODUCT.replace("SAFE", "tif"), tags={"PROCESSING_BASELINE": "02.09"})
     source = open_scene(path)
-    assert (source.baseline, source.level, source.date) == ("02.09", "Level-1C", "2023-08-23")
+    assert (source.facts.baseline, source.facts.level, source.date) == (
+        "02.09",
+        "Level-1C",
+        "2023-08-23",
+    )
 
 
 @pytest.mark.parametrize(("tag", "baseline"), [("2.04", "02.04"), ("5.1", "05.10")])

@@ -14,7 +14,7 @@ from affine import Affine
 from rasterio.control import GroundControlPoint
 
 from geoclass.errors import SceneError
-from geoclass.scene.dataset import open_dataset
+from geoclass.scene.gdal import open_dataset
 from geoclass.scene.inputs import find_input
 from geoclass.scene.source import SceneSource, open_scene
 from tests.scene.products import make_safe

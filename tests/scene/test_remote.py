@@ -16,14 +16,14 @@ import rasterio.shutil
 from geoclass.errors import SceneError
 from geoclass.grid import Grid
 from geoclass.outside import hide_secrets
-from geoclass.scene.dataset import (
+from geoclass.scene.frame import Frame
+from geoclass.scene.gdal import (
     REMOTE_SETTINGS,
     gdal_name,
     gdal_settings,
     is_address,
     open_dataset,
 )
-from geoclass.scene.frame import Frame
 from geoclass.scene.masks import find_masks
 from geoclass.scene.radiometry import read_as_rgb8
 from geoclass.scene.reader import Looks, read_strips
@@ -92,7 +92,7 @@ def test_dropped_connections_do_not_break_the_map(
     folder: Path, cog: Path, drop_every: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("GDAL_HTTP_RETRY_DELAY", "0.01")
-    monkeypatch.setattr("geoclass.scene.dataset.RETRY_DELAY_S", 0.01)
+    monkeypatch.setattr("geoclass.scene.gdal.RETRY_DELAY_S", 0.01)
     with serve(folder, drop_every=drop_every) as log:
         np.testing.assert_array_equal(read_all(f"{log.address}/scene.tif"), NOISE)
     assert log.dropped > 0

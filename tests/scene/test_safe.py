@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from geoclass.errors import SceneError
-from geoclass.scene.dataset import open_dataset
+from geoclass.scene.gdal import open_dataset
 from geoclass.scene.source import open_scene
 from tests.scene.products import make_safe, write_jp2, zip_safe
 
@@ -37,11 +37,11 @@ def test_bands_and_facts(tmp_path: Path, level: str, old: bool, zipped: bool) ->
     assert (facts.date, facts.tile_id, facts.platform) == ("2023-08-23", "32TPS", "Sentinel-2A")
     assert source.warnings == ()
     if level == "2A":
-        with open_dataset(str(source.scl)) as classification:
+        with open_dataset(str(source.facts.scl)) as classification:
             np.testing.assert_array_equal(classification.read(1), SCL)
             assert classification.transform.a == 20
     else:
-        assert source.scl is None
+        assert source.facts.scl is None
 
 
 def test_files_are_those_read(tmp_path: Path) -> None:

@@ -65,7 +65,11 @@ def test_tags_are_obeyed(make_scene: Make) -> None:
         "DATATAKE_1_DATATAKE_SENSING_START": "2017-02-16T10:21:01Z",
     }
     source = open_scene(make_scene(pixels(3), tags=tags))
-    assert (source.level, source.baseline, source.date) == ("Level-1C", "02.04", "2017-02-16")
+    assert (source.facts.level, source.facts.baseline, source.date) == (
+        "Level-1C",
+        "02.04",
+        "2017-02-16",
+    )
 
 
 def test_senseless_date_is_no_date(make_scene: Make) -> None:

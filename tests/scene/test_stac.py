@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from geoclass.errors import SceneError
-from geoclass.scene.dataset import open_dataset
+from geoclass.scene.gdal import open_dataset
 from geoclass.scene.source import open_scene
 from geoclass.scene.stac import read_item
 
@@ -123,7 +123,7 @@ def test_offsets(
     if style == "1.1":
         told = {"bands": [{f"raster:{key}": value for key, value in scaling.items()}]}
     assets = {k: {"href": h, **told} for k, h in zip(COLORS, files, strict=True)}
-    assert open_scene(write(tmp_path, assets, **properties)).add_offset == offset
+    assert open_scene(write(tmp_path, assets, **properties)).facts.add_offset == offset
 
 
 def test_other_scales_are_kept(tmp_path: Path, files: list[str]) -> None:
@@ -199,7 +199,7 @@ def test_items_from_the_network_do_not_reach_local_files(href: str) -> None:
         (asset, *_) = read_item(text, "https://example.org/a/item.json", "item").assets
         assert asset.dataset == "/vsicurl/https://example.org/etc/passwd"
         return
-    with pytest.raises(SceneError, match="expected an address of http"):
+    with pytest.raises(SceneError, match="expected a URL of http"):
         read_item(text, "https://example.org/a/item.json", "item")
 
 

@@ -14,7 +14,7 @@ import pytest
 from geoclass.errors import DatasetError, GeoclassError, SceneError
 from geoclass.learn.dataset import decode_image
 from geoclass.outside import DRIVERS_VARIABLE
-from geoclass.scene.dataset import open_dataset
+from geoclass.scene.gdal import open_dataset
 from geoclass.scene.region import read_region
 from geoclass.scene.source import open_scene
 from tests.scene.server import serve

@@ -25,7 +25,7 @@ from geoclass.monitor.change import change_maps, read_change, write_change
 from geoclass.monitor.counts import read_table
 from geoclass.monitor.files import read_monitor, write_monitor
 from geoclass.monitor.history import monitor_maps
-from geoclass.outside import check_form, parse_json
+from geoclass.outside import parse_json
 from geoclass.products.files import read_map, write_map
 from geoclass.scene.stac import read_item
 from tests.conftest import make_detailed, make_landcover
@@ -102,14 +102,14 @@ def test_items(item: Any) -> None:
 @pytest.mark.parametrize(
     ("field", "value", "message"),
     [
-        (("assets",), [], "item.assets must be an object"),
-        (("assets", "red"), "x", "item.assets.'red' must be an object"),
-        (("assets", "red", "href"), 5, "item.assets.'red'.href must be a text"),
-        (("assets", "red", "eo:bands"), 5, "eo:bands must be null or a list"),
-        (("assets", "red", "gsd"), "fine", "gsd must be null or a number"),
-        (("properties",), None, "item.properties must be an object"),
-        (("id",), [5], "item.id must be a text or a whole number"),
-        (("id",), "\ud800", "item.'id' must be text without halves"),
+        (("assets",), [], "item.assets: Expected `object`, got `array`"),
+        (("assets", "red"), "x", r"item.assets\[...\]: Expected `object`"),
+        (("assets", "red", "href"), 5, r"item.assets\[...\].href: Expected `str`, got `int`"),
+        (("assets", "red", "eo:bands"), 5, "eo:bands: Expected `array . null`, got `int`"),
+        (("assets", "red", "gsd"), "fine", "gsd: Expected `float . null`, got `str`"),
+        (("properties",), None, "item.properties: Expected `object`, got `null`"),
+        (("id",), [5], "item.id: Expected `.*`, got `array`"),
+        (("id",), "\ud800", "item must be text without halves"),
     ],
 )
 def test_an_items_field_is_named(field: tuple[str, ...], value: Any, message: str) -> None:
@@ -130,7 +130,6 @@ def test_depth_and_size_are_limited() -> None:
         parse_json(b" " * 20_000_001)
     with pytest.raises(ValueError, match="NaN is no number"):
         parse_json("[NaN]")
-    check_form({"a": [1], "c": None}, {"a": [int], "b?": str, "c": (str, None)}, "it")
 
 
 @pytest.fixture(scope="module")
@@ -181,16 +180,16 @@ def test_maps(described: tuple[Path, dict[str, Any]], tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("field", "value", "message"),
     [
-        (("grid", "height"), 1.5, "grid.height must be a whole number"),
+        (("grid", "height"), 1.5, "grid.height: Expected `int`, got `float`"),
         (("grid", "transform"), [1e-300, 0, 0, 0, -1e-300, 0], "pixels of some size"),
-        (("grid", "transform"), [1, 0], "grid.transform must be six numbers"),
+        (("grid", "transform"), [1, 0], "grid.transform: Expected `array` of length 6"),
         (("grid", "crs"), "nowhere", "grid.crs must be WKT"),
         (("grid", "height"), 2**30, "more than the memory here holds|has 6 bytes, expected"),
         (("provenance", "date"), "banana", "provenance.date must be YYYY-MM-DD"),
-        (("provenance", "warnings"), "x", "provenance.warnings must be a list"),
+        (("provenance", "warnings"), "x", "provenance.warnings: Expected `array`"),
         (("provenance", "radiometry"), {}, "provenance.radiometry has no name"),
-        (("contract",), [], "description.contract must be an object"),
-        (("schema_version",), "3", "schema_version must be a whole number"),
+        (("contract",), [], "description.contract: Expected `object`, got `array`"),
+        (("schema_version",), "3", "schema_version: Expected `int`, got `str`"),
     ],
 )
 def test_a_maps_field_is_named(

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path, PurePosixPath
 
 from geoclass.errors import DatasetError, OutputError
@@ -22,7 +23,7 @@ MAX_BYTES = 200_000_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Samples:
+class TileFiles:
     """Labelled images, not yet read."""
 
     path: Path
@@ -73,7 +74,7 @@ class Samples:
 
 
 @contextmanager
-def open_samples(path: Path) -> Iterator[Samples]:
+def open_tile_files(path: Path) -> Iterator[TileFiles]:
     """List the images of a zip or folder.
 
     A class is a folder with images in it, be they of types that are not read, and without folders
@@ -81,48 +82,60 @@ def open_samples(path: Path) -> Iterator[Samples]:
     there is none, or where two have one name.
     """
     if path.is_dir():
-
-        def load_file(name: str) -> bytes:
-            status = (path / name).stat()
-            if not stat.S_ISREG(status.st_mode):  # reading a pipe would never end
-                raise DatasetError(f"{name} in {path} is no regular file: replace or remove it")
-            _check_size(path, name, status.st_size)
-            return (path / name).read_bytes()
-
+        found = [(p, p.relative_to(path).as_posix()) for p in path.rglob("*")]
+        listed = [f"{name}/" if p.is_dir() else name for p, name in found]
         yield _list_samples(
-            path,
-            _list_folder(path),
-            load=load_file,
-            identify=lambda name: _stat(path / name),
+            path, listed, load=partial(_load_file, path), identify=partial(_stat, path)
         )
         return
     if not path.is_file():
         raise DatasetError(f"no data set at {path}: give a zip or a folder of class folders")
-    with _explained_damage(path):
+    try:
         archive = zipfile.ZipFile(path)
-    # Some programs for Windows write its own marks between folders.
-    entries = {entry.replace("\\", "/"): entry for entry in archive.namelist()}
-
-    def load(name: str) -> bytes:
-        size = archive.getinfo(entries[name]).file_size
-        _check_size(path, name, size)
-        # Read to the stated size, as an entry may hold more than it says.
-        try:
-            with archive.open(entries[name]) as file:
-                return file.read(size)
-        except BAD_ZIP as error:
-            raise DatasetError(
-                f"{name} in {path} is damaged ({error}): download the zip again"
-            ) from error
-
+    except BAD_ZIP as error:
+        raise DatasetError(
+            f"{path} is no zip file, or a damaged one ({error}): download it again, "
+            "or give a folder of class folders"
+        ) from error
     # What is raised while the images are worked on is not the archive's.
     with archive:
+        # Some programs for Windows write its own marks between folders.
+        entries = [entry.replace("\\", "/") for entry in archive.namelist()]
+        infos = dict(zip(entries, archive.infolist(), strict=True))
         yield _list_samples(
             path,
-            [entry.replace("\\", "/") for entry in archive.namelist()],
-            load=load,
-            identify=lambda name: f"{archive.getinfo(entries[name]).CRC:08x}",
+            entries,
+            load=lambda name: _load_entry(path, archive, name, infos[name]),
+            identify=lambda name: f"{infos[name].CRC:08x}",
         )
+
+
+def _load_file(path: Path, name: str) -> bytes:
+    status = (path / name).stat()
+    if not stat.S_ISREG(status.st_mode):  # reading a pipe would never end
+        raise DatasetError(f"{name} in {path} is no regular file: replace or remove it")
+    _check_size(path, name, status.st_size)
+    return (path / name).read_bytes()
+
+
+def _load_entry(path: Path, archive: zipfile.ZipFile, name: str, info: zipfile.ZipInfo) -> bytes:
+    _check_size(path, name, info.file_size)
+    try:
+        # Read to the stated size, as an entry may hold more than it says.
+        with archive.open(info) as file:
+            return file.read(info.file_size)
+    except BAD_ZIP as error:
+        raise DatasetError(
+            f"{name} in {path} is damaged ({error}): download the zip again"
+        ) from error
+
+
+def _stat(path: Path, name: str) -> str:
+    try:
+        status = (path / name).stat()
+    except OSError:  # reading it will say what is wrong
+        return "missing"
+    return f"{status.st_size} {status.st_mtime_ns}"
 
 
 def _check_size(path: Path, name: str, size: int) -> None:
@@ -133,18 +146,7 @@ def _check_size(path: Path, name: str, size: int) -> None:
         )
 
 
-@contextmanager
-def _explained_damage(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except BAD_ZIP as error:
-        raise DatasetError(
-            f"{path} is no zip file, or a damaged one ({error}): download it again, "
-            "or give a folder of class folders"
-        ) from error
-
-
-def find_place(path: Path) -> Path:
+def locate(path: Path) -> Path:
     """The absolute path of a data set, with its own name where it was given as `.` or `..`.
 
     A link is not followed: it may have been set for the sake of its name.
@@ -160,50 +162,9 @@ def check_outside(picture: Path, data: Path) -> None:
         )
 
 
-def make_printable(text: str) -> str:
-    """The text, with what no file or terminal takes in names that are not UTF-8 spelt out."""
-    return text.encode(errors="backslashreplace").decode()
-
-
 def class_of(name: str) -> str:
     """The class in `<class>/<file>`."""
     return name.partition("/")[0]
-
-
-def _list_folder(path: Path) -> list[str]:
-    """All paths below a folder as a zip would name them, folders with a slash at the end."""
-    return [p.relative_to(path).as_posix() + ("/" if p.is_dir() else "") for p in path.rglob("*")]
-
-
-def _stat(path: Path) -> str:
-    try:
-        status = path.stat()
-    except OSError:  # reading it will say what is wrong
-        return "missing"
-    return f"{status.st_size} {status.st_mtime_ns}"
-
-
-def _list_samples(
-    path: Path,
-    listed: Sequence[str],
-    *,
-    load: Callable[[str], bytes],
-    identify: Callable[[str], str],
-) -> Samples:
-    found = find_class_folders(path, listed)
-    above = PurePosixPath(next(iter(found.entries.values()))).parent.parent
-    beside = {PurePosixPath(entry): entry for entry in listed if not entry.endswith("/")}
-    return Samples(
-        path=path,
-        entries=found.entries,
-        loose=found.loose,
-        left_out=found.left_out,
-        faults=found.faults,
-        load=load,
-        identify=identify,
-        legend_entry=beside.get(above / LEGEND_FILE),
-        places_entry=beside.get(above / PLACES_FILE),
-    )
 
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".tif", ".tiff"})
@@ -216,21 +177,13 @@ OTHER_IMAGE_SUFFIXES = frozenset({
 """Of pictures that are not read: passing over them would make a data set smaller silently."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ClassFolders:
-    """Images by their class, and what is wrong with the others."""
-
-    entries: dict[str, str]
-    """From `<class>/<file>` to the entry of the zip or folder that holds it."""
-    loose: list[str]
-    """Entries of images that stand beside class folders, in none themselves; sorted."""
-    left_out: list[str]
-    """What is wrong with each folder beside those of classes that cannot be one."""
-    faults: list[str]
-    """What is wrong with names of classes and images, which nothing can be trained with."""
-
-
-def find_class_folders(path: Path, entries: Sequence[str]) -> ClassFolders:
+def _list_samples(
+    path: Path,
+    entries: Sequence[str],
+    *,
+    load: Callable[[str], bytes],
+    identify: Callable[[str], str],
+) -> TileFiles:
     """Find the class folders among all entries of a zip or folder; folders end with a slash.
 
     Raises DatasetError where there is none, or where two have one name.
@@ -268,7 +221,9 @@ def find_class_folders(path: Path, entries: Sequence[str]) -> ClassFolders:
     ]
     beside = (p for p in every if p.parent not in folders and mixed.isdisjoint(p.parents))
     names = sorted(folder.name for folder in folders)
-    return ClassFolders(
+    above = images[0].parent.parent
+    return TileFiles(
+        path=path,
         entries=samples,
         loose=sorted(files[p] for p in beside),
         left_out=left_out,
@@ -292,6 +247,10 @@ def find_class_folders(path: Path, entries: Sequence[str]) -> ClassFolders:
             *_find_twins(path, names),
             *_find_twins(path, samples),
         ],
+        load=load,
+        identify=identify,
+        legend_entry=files.get(above / LEGEND_FILE),
+        places_entry=files.get(above / PLACES_FILE),
     )
 
 

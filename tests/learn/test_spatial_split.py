@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyproj import Geod
 
-from geoclass.learn.ground import (
+from geoclass.learn.spatial_split import (
     TEST,
     TRAIN,
     Parts,
