@@ -56,10 +56,10 @@ STRAY, STRAY_SCALE = 0.01, 4.0
 """Share of standing forest that scatters more widely, and how widely, in standard deviations."""
 MUCH_BRIGHTER = 4.0
 """Standard deviations of the scene's forest: a cell so much brighter is hardly forest."""
-LEAST_LIKENESS = 1 / 3
+LEAST_LIKENESS = 0.25
 """Mean likeness to the scene's forest of a cell that is watched, 0–1. Meadows at the edge of a wood
-and verges, which classes call forest on some dates, stay below 0.26; most forest is above 0.8."""
-WHITE = 0.7
+and verges, which classes call forest on some dates, stay below; most forest is above 0.8."""
+WHITE = 0.8
 """Felling brightens blue at most so much as red; clouds, and their edges that a mask leaves,
 brighten both alike."""
 RESTLESS = 4.0

@@ -12,7 +12,9 @@ from importlib import resources
 from pathlib import Path
 
 import jinja2
+import numpy as np
 from markupsafe import Markup
+from PIL import Image
 
 import geoclass
 from geoclass.errors import OutputError
@@ -194,7 +196,8 @@ class _Watched:
     result: Monitoring | Change
     name: str
     command: str
-    zones: dict[int, str]
+    told: dict[int, tuple[str, np.ndarray | None]]
+    """Zones and picture of each alert."""
 
 
 def read_sheets(paths: Sequence[Path], scenes: Sequence[str] = ()) -> list[Sheet]:
@@ -215,7 +218,7 @@ def read_sheets(paths: Sequence[Path], scenes: Sequence[str] = ()) -> list[Sheet
             sheets.append(build_change_sheet(item.result, pictures, item.name, item.command))
         else:
             sheets.append(
-                build_monitor_sheet(item.result, pictures, item.name, item.command, item.zones)
+                build_monitor_sheet(item.result, pictures, item.name, item.command, item.told)
             )
     pictures.check_all_used()
     return list(_name_apart(sheets))
@@ -252,7 +255,7 @@ def _read(path: Path) -> LandCoverMap | _Watched:
                 result=read_change(path),
                 name=path.stem,
                 command=_read_command(path, "change", change.ITEM, change.SCHEMA_VERSION),
-                zones={},
+                told={},
             )
     if not holds_map(path):
         raise OutputError(
@@ -264,13 +267,29 @@ def _read(path: Path) -> LandCoverMap | _Watched:
 def _read_monitor(path: Path) -> _Watched:
     result = monitor_stack(*read_monitor(path))
     alerts = read_columns(path, "alerts")
-    zones = zip(alerts["alert_id"].tolist(), alerts["zone"].tolist(), strict=True)
+    names = alerts.get("chip", [""] * len(alerts["alert_id"]))  # files of old have none
+    told = {
+        int(number): (zone or "", _read_chip(path.parent, name or ""))
+        for number, zone, name in zip(alerts["alert_id"], alerts["zone"], names, strict=True)
+    }
     return _Watched(
         result=result,
         name=path.stem,
         command=_read_command(path, "series", files.ITEM, files.SCHEMA_VERSION),
-        zones={number: zone or "" for number, zone in zones},
+        told=told,
     )
+
+
+def _read_chip(folder: Path, name: str) -> np.ndarray | None:
+    """The picture of an alert; None where there is none beside the file, whatever it names."""
+    path = (folder / name).resolve()
+    if not name or not path.is_relative_to(folder.resolve()) or path.suffix != ".png":
+        return None
+    try:
+        with Image.open(path) as picture:
+            return np.asarray(picture.convert("RGBA"))
+    except (OSError, ValueError, Image.DecompressionBombError):
+        return None
 
 
 def _read_command(path: Path, layer: str, item: str, version: int) -> str:

@@ -83,9 +83,13 @@ def build_change_sheet(change: Change, pictures: Pictures, name: str, command: s
 
 
 def build_monitor_sheet(
-    result: Monitoring, pictures: Pictures, name: str, command: str, zones: Mapping[int, str]
+    result: Monitoring,
+    pictures: Pictures,
+    name: str,
+    command: str,
+    told: Mapping[int, tuple[str, np.ndarray | None]],
 ) -> Sheet:
-    """All dates of a place, smoothed, and its alerts; `zones` by number of alert."""
+    """All dates of a place, smoothed, and its alerts; `told`: zones and picture of each."""
     stack = result.stack
     entries = (*_list_states(result), *list_statuses())
     steps = []
@@ -114,7 +118,7 @@ def build_monitor_sheet(
         legend=entries,
         steps=tuple(steps),
         observed=list_entries(stack.contract.legend),
-        outlines=_list_outlines(result, zones),
+        outlines=_list_outlines(result, told),
         matrix=_tabulate_series(result, entries),
         curves=_trace_areas(result, entries),
         curves_note=(
@@ -233,7 +237,9 @@ def _trim(caption: str, titles: Sequence[str], hectares: np.ndarray) -> Matrix:
     )
 
 
-def _list_outlines(result: Monitoring, zones: Mapping[int, str]) -> tuple[Outline, ...]:
+def _list_outlines(
+    result: Monitoring, told: Mapping[int, tuple[str, np.ndarray | None]]
+) -> tuple[Outline, ...]:
     to_pixels = ~result.stack.grid.transform
     titles = dict(zip(result.belief.names, (e.title for e in _list_states(result)), strict=True))
     return tuple(
@@ -249,7 +255,8 @@ def _list_outlines(result: Monitoring, zones: Mapping[int, str]) -> tuple[Outlin
             probability=alert.probability,
             confirmations=alert.confirmations,
             area_ha=alert.area_ha,
-            zones=zones.get(alert.alert_id, ""),
+            zones=told[alert.alert_id][0],
+            chip=told[alert.alert_id][1],
         )
         for alert in result.alerts
     )
