@@ -125,7 +125,7 @@ def command(
         write_monitor,
         write_tables,
     )
-    from geoclass.monitor.history import monitor_maps
+    from geoclass.monitor.history import monitor_stack, stack_usable
     from geoclass.monitor.layers import write_alerts
     from geoclass.monitor.tables import read_zones
     from geoclass.products.formats import check_not_input
@@ -160,10 +160,13 @@ def command(
         quiet=quiet,
         left_out=refused,
     )
+    shown = [(item.day, item.landcover.provenance) for item in maps]
     if update is not None:
         result = update_monitor(update, maps, left_out=refused)
     else:
-        result = monitor_maps(maps, settings=settings, left_out=refused)
+        stack = stack_usable(maps, settings, refused)
+        maps.clear()  # the stack holds all of them once more
+        result = monitor_stack(stack, settings)
     for item in result.stack.left_out[known:]:
         click.echo(f"Warning: left out {item}", err=True)
     for mismatch in result.stack.mismatches:
@@ -175,7 +178,7 @@ def command(
     if chips is not None:
         from geoclass.report.chips import draw_alerts
 
-        pictures = draw_alerts(result, maps, chips)
+        pictures = draw_alerts(result, shown, chips)
         say(f"drew {len(pictures)} of {len(result.alerts)} alerts")
         root = target.parent.resolve()
         pictures = {

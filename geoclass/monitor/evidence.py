@@ -6,6 +6,7 @@ date never changes when later ones are added. The model stands in docs/monitor-m
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from datetime import date
 
@@ -122,32 +123,29 @@ def weigh_evidence(stack: Stack, belief: Belief, group: str) -> Evidence:
     rate = float(belief.prior[inside] @ belief.rates[np.ix_(inside, ~inside)].sum(axis=1)) / prior
     members = [c.class_id for c in stack.contract.legend.classes if c.group == group]
     colored = stack.colors is not None and group == FOREST
-    weights = belief.evidence.astype(np.float32)
+    parts = [belief.evidence[part] for part in (inside, ~inside)]
+    if colored:  # all classes that may come after are one; alone, each is followed
+        shares = [belief.prior[part] / belief.prior[part].sum() for part in (inside, ~inside)]
+        parts = [(share @ part)[None] for share, part in zip(shares, parts, strict=True)]
     most = MOST_BESIDE_COLOR if colored else MOST_BY_CLASS
     latitude = find_latitude(stack.grid)
     kinship = relate_dates(stack.dates, latitude) if colored else None
     leaves = find_leaves(stack.dates if colored else (), latitude)
     past = _Past(leaves, shape, np.log((1 - prior) / prior))
-    lasting = np.array([[belief.error_days], [min(COLOR_ERROR_DAYS, belief.error_days)]])
+    lasting = np.array([belief.error_days, min(COLOR_ERROR_DAYS, belief.error_days)], np.float32)
+    lasting = np.maximum(lasting, 1e-6)[:, None]
     ratio, odds = np.zeros((2, dates, cells), np.float16)
     for t, day in enumerate(stack.dates):
         now = np.flatnonzero(stack.observed[t])
-        chosen = stack.probabilities[t].reshape(cells, -1)[now]
-        likely = weights @ chosen.T.astype(np.float32)
-        there, elsewhere = (
-            # Beside colours all classes that may come after are one; alone, each is followed.
-            belief.prior[part] @ likely[part] / belief.prior[part].sum()
-            if colored
-            else likely[part].max(axis=0)
-            for part in (inside, ~inside)
-        )
+        seen = stack.probabilities[t].reshape(cells, -1)[now]
+        there, elsewhere = (_weigh_classes(seen, part.astype(np.float32)) for part in parts)
         by_class = np.log(elsewhere / there).astype(np.float32)
         by_class = np.clip(by_class, -most, most)
         by_color = np.zeros_like(by_class)
         # Not forest, whatever its classes say: it is never sure to stand, and cannot be lost.
         unlike = past.like[now] < LEAST_LIKENESS * past.calm[now]
         if kinship is not None and stack.colors is not None:
-            share = chosen[:, members].sum(axis=1) / np.float32(FULL_SCALE)
+            share = seen[:, members].sum(axis=1) / np.float32(FULL_SCALE)
             own = stack.colors[t].reshape(cells, -1)[now, :4].astype(np.float32)
             by_class = np.minimum(limit_doubt(by_class, past.odds[now]), MOST_DOUBT)
             by_color, veiled = _weigh_colors(t, now, own, share, kinship[t, :t], past)
@@ -156,7 +154,7 @@ def weigh_evidence(stack: Stack, belief: Belief, group: str) -> Evidence:
         between = day.toordinal() - past.last[now]
         # An error that lasts says the same again.
         same = (said > 0) == (past.said[:, now] > 0)
-        weight = np.where(same, -np.expm1(-between / np.maximum(lasting, 1e-6)), 1)
+        weight = np.where(same, -np.expm1(-between / lasting), 1)
         new = (said * weight).sum(axis=0)
         new[unlike] = np.minimum(new[unlike], 0)
         chance = rate * np.clip(between, LEAST_DAYS, DAYS_A_YEAR) / DAYS_A_YEAR
@@ -168,6 +166,16 @@ def weigh_evidence(stack: Stack, belief: Belief, group: str) -> Evidence:
         ratio[t, now], odds[t] = new, past.odds
     brighter = past.brighter if colored else np.zeros((2, *ratio.shape), np.float16)
     return Evidence(ratio=ratio, odds=odds, brighter=brighter)
+
+
+def _weigh_classes(seen: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """float32 (n,): the likelihood of the likeliest state, given class probabilities, uint8 (n, k).
+
+    `rows` are float32 (states, k). Class by class: as one product, all would have to be floats.
+    """
+    states = (sum(weight * seen[:, k] for k, weight in enumerate(row)) for row in rows)
+    likeliest: np.ndarray = functools.reduce(np.maximum, states)
+    return likeliest
 
 
 def limit_doubt(by_class: np.ndarray, odds: np.ndarray) -> np.ndarray:
@@ -196,15 +204,19 @@ def _weigh_colors(
     said: np.ndarray
     score: np.ndarray
     brighter: np.ndarray
+    total: np.ndarray
+    alike: np.ndarray
     said, score, brighter = np.zeros((3, len(now)), np.float32)
     veiled = np.zeros(len(now), dtype=bool)
-    weight = past.trust[:t, now] * kinship.astype(np.float32)[:, None]
-    precise = weight * past.precision[:t, None]
-    total = precise.sum(axis=0)
-    had = np.flatnonzero(total > ANY_SEASON / 100)
     before: np.ndarray = np.zeros_like(own)
-    for s in range(t):
-        before += precise[s][:, None] * past.level[s, now]
+    total, alike = np.zeros((2, len(now)), np.float32)
+    for s, kin in enumerate(kinship.astype(np.float32)):  # date by date: all at once are too large
+        weight = kin * past.trust[s, now]
+        np.maximum(alike, weight, out=alike)
+        weight *= past.precision[s]
+        total += weight
+        before += weight[:, None] * past.level[s, now]
+    had = np.flatnonzero(total > ANY_SEASON / 100)
     before[had] /= total[had, None]
     standing = past.odds[now] < 0
     forest = had[past.odds[now[had]] < SURE]
@@ -224,7 +236,6 @@ def _weigh_colors(
         veiled = (score > VEIL) & (blue > WHITE * red + USUAL_NOISE)
         past.brighter[0, t, now] = score * noise.scale * width
         past.brighter[1, t, now[had]] = (rest[:, 3] - np.median(rest[forest, 3]))[had]
-        alike = weight.max(axis=0)
         said = compare_scores(score, AMPLITUDE / (noise.scale * width)) * (score != 0) * alike
         said[veiled] = 0
         said += np.where(said > 0, ask_neighbours(said, now, past.shape), 0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import date
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +13,7 @@ from PIL import Image, ImageDraw
 
 from geoclass.errors import OutputError, SceneError
 from geoclass.grid import Grid
-from geoclass.landcover import LandCoverMap
-from geoclass.monitor.align import DatedMap
+from geoclass.landcover import LandCoverMap, Provenance
 from geoclass.monitor.history import Alert, Monitoring
 from geoclass.report.quicklook import read_looks
 
@@ -41,10 +41,12 @@ def draw_chips(
     return names
 
 
-def draw_alerts(result: Monitoring, maps: Sequence[DatedMap], folder: Path) -> dict[int, str]:
+def draw_alerts(
+    result: Monitoring, maps: Sequence[tuple[date, Provenance]], folder: Path
+) -> dict[int, str]:
     """Write a PNG of each alert, before and after; their paths beside the folder, by its number.
 
-    `maps` name the scenes that they were made of. Before is the last date that shows most of the
+    `maps` tell the scenes that they were made of. Before is the last date that shows most of the
     cells before any was gone, after the first when all are. Alerts of which either scene is not
     there any more have no picture. Raises OutputError where a file cannot be written.
     """
@@ -55,29 +57,30 @@ def draw_alerts(result: Monitoring, maps: Sequence[DatedMap], folder: Path) -> d
             continue
         cells = np.stack(np.divmod(np.unique(alert.losses.cell), result.stack.grid.cols), axis=1)
         edges, window = _cut_window(result.stack.grid, cells)
-        shown = [(m.landcover.provenance.source["path"], m.landcover.provenance)
-                 for m in (before, after)]  # fmt: skip
         try:
-            looks = read_looks(shown, window)
+            looks = read_looks([(told.source["path"], told) for _, told in (before, after)], window)
         except SceneError:
             continue
-        titles = [f"{m.day}" for m in (before, after)]
-        picture = _draw(list(zip(titles, looks, strict=True)), edges)
+        picture = _draw([(str(before[0]), looks[0]), (str(after[0]), looks[1])], edges)
         names[alert.alert_id] = _save(picture, folder, alert.alert_id)
     return names
 
 
 def _choose_maps(
-    result: Monitoring, alert: Alert, maps: Sequence[DatedMap]
-) -> tuple[DatedMap | None, DatedMap | None]:
+    result: Monitoring, alert: Alert, maps: Sequence[tuple[date, Provenance]]
+) -> tuple[tuple[date, Provenance] | None, tuple[date, Provenance] | None]:
     dates, losses = result.stack.dates, alert.losses
     observed = result.stack.observed.reshape(len(dates), -1)[:, losses.cell].mean(axis=1)
+    clear = [
+        (day, told)
+        for day, told in sorted(maps, key=lambda item: item[0])
+        if day in dates
+        and observed[dates.index(day)] > 0.5
+        and Path(told.source.get("path", "?")).exists()
+    ]
     gone = dates[int(losses.first_gone.max())]
-    clear = [m for m in sorted(maps, key=lambda m: m.day)
-             if m.day in dates and observed[dates.index(m.day)] > 0.5
-             and Path(m.landcover.provenance.source.get("path", "?")).exists()]  # fmt: skip
-    before = [m for m in clear if m.day < alert.first_gone]
-    after = [m for m in clear if m.day >= gone]
+    before = [item for item in clear if item[0] < alert.first_gone]
+    after = [item for item in clear if item[0] >= gone]
     return before[-1] if before else None, after[0] if after else None
 
 

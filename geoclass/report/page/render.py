@@ -30,75 +30,8 @@ from geoclass.products.mosaic import READABLE, find_maps
 from geoclass.products.writing import write_whole
 from geoclass.report.page.maps import build_map_sheets
 from geoclass.report.page.pictures import Pictures
-from geoclass.report.page.sheet import Curve, Sheet, describe_sheets
+from geoclass.report.page.sheet import Sheet, describe_sheets
 from geoclass.report.page.watched import build_change_sheet, build_monitor_sheet
-
-WIDTH, HEIGHT = 300.0, 110.0
-LEFT, RIGHT, TOP, BOTTOM = 6.0, 294.0, 14.0, 88.0
-"""The inside of a drawing, in its own units."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Bar:
-    """Of a histogram."""
-
-    x: float
-    y: float
-    width: float
-    height: float
-    low: int
-    """Percent of confidence."""
-    high: int
-    share: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Line:
-    """A curve."""
-
-    points: str
-    dots: tuple[tuple[float, float], ...]
-    highest: float
-    """Hectares at the top."""
-
-
-def draw_histogram(shares: tuple[float, ...]) -> tuple[Bar, ...]:
-    """Bars that fill the drawing, the highest to the top."""
-    step = (RIGHT - LEFT) / len(shares)
-    highest = max(*shares, 1e-9)
-    bars = []
-    for i, share in enumerate(shares):
-        height = (BOTTOM - TOP) * share / highest
-        bars.append(
-            Bar(
-                x=round(LEFT + i * step + 1, 2),
-                y=round(BOTTOM - height, 2),
-                width=round(step - 2, 2),
-                height=round(height, 2),
-                low=round(100 * i / len(shares)),
-                high=round(100 * (i + 1) / len(shares)),
-                share=share,
-            )
-        )
-    return tuple(bars)
-
-
-def draw_curve(curve: Curve) -> Line:
-    """From zero hectares at the bottom to the highest at the top."""
-    first, last = curve.days[0].toordinal(), curve.days[-1].toordinal()
-    highest = max(*curve.area_ha, 1e-9)
-
-    def locate(i: int, area_ha: float) -> tuple[float, float]:
-        across = (curve.days[i].toordinal() - first) / max(1, last - first)
-        return (
-            round(LEFT + (RIGHT - LEFT) * across, 2),
-            round(BOTTOM - (BOTTOM - TOP) * area_ha / highest, 2),
-        )
-
-    dots = tuple(locate(i, area) for i, area in enumerate(curve.area_ha))
-    points = " ".join(f"{x:g},{y:g}" for x, y in dots)
-    return Line(points=points, dots=dots, highest=highest)
-
 
 ASSETS = resources.files("geoclass.report.page") / "assets"
 
@@ -135,9 +68,7 @@ def render_page(sheets: Sequence[Sheet], title: str | None = None) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(
-        ha=_format_ha, percent=_format_percent, curve=draw_curve, histogram=draw_histogram
-    )
+    environment.filters.update(ha=_format_ha, percent=_format_percent)
     styles, scripts = ([_read_asset(name) for name in names] for names in (STYLES, SCRIPTS))
     return environment.get_template("page.html").render(
         title=title or _name(sheets),

@@ -95,8 +95,7 @@ def build_monitor_sheet(
     steps = []
     for number in range(len(stack.dates)):
         state = result.smoothed.path[number]
-        posterior = result.smoothed.posterior[number]
-        own = np.take_along_axis(posterior, state[None].astype(np.intp), axis=0)[0]
+        own = result.smoothed.probability[number]
         labels = _Labels(
             codes=_spread(result, state, NODATA).astype(np.uint8),
             confidence=_spread(result, own.astype(float), np.nan),
