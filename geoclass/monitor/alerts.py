@@ -71,13 +71,15 @@ class CellLosses:
         return CellLosses(**{f.name: getattr(self, f.name)[chosen] for f in fields(self)})
 
     def find_levels(self, days: Sequence[date]) -> np.ndarray:
-        """int64: 0 low, 1 high (dates 20 days apart or more confirm it), 2 highest.
+        """int64: 0 low, 1 high, 2 highest.
 
-        Highest: three or more confirm, none contradicts, and the probability is .95 or more.
+        High: dates 20 days apart or more confirm it, and fewer contradict. Highest: three or more
+        confirm, none contradicts, and the probability is .95 or more.
         `days` are those of all dates.
         """
         ordinals = np.array([day.toordinal() for day in days])
-        high = ordinals[self.last_gone] - ordinals[self.first_gone] >= HIGH_DAYS
+        apart = ordinals[self.last_gone] - ordinals[self.first_gone]
+        high = (apart >= HIGH_DAYS) & (self.confirmations > self.contradictions)
         highest = (
             (self.confirmations >= HIGHEST_CONFIRMATIONS)
             & (self.contradictions == 0)
@@ -114,9 +116,10 @@ def find_losses(
         },
         became=np.zeros(sum(len(part["cell"]) for part in found), dtype=np.uint8),
     )
-    # One that soon comes back was none, unless it was seen to be gone for long.
+    # One that comes back was none, unless it was seen to be gone for long, on most dates.
     days = np.array([day.toordinal() for day in stack.dates])
     lasting = days[losses.last_gone] - days[losses.first_gone] >= LASTING_DAYS
+    lasting &= losses.confirmations > losses.contradictions
     losses = losses.take((losses.end == len(days) - 1) | lasting)
     losses = replace(losses, became=_find_successors(losses, stack, belief, group))
     return losses.take(np.lexsort((losses.first_gone, losses.cell)))
@@ -138,9 +141,11 @@ def _losses_at(
     observed = observed[:, here]
     stays = np.logical_and.accumulate(gone[t:, here], axis=0)
     end = t + stays.sum(axis=0) - 1
-    # It was seen first where the run of dates that say so begins; those without a look are passed.
+    # It was seen first where the run of dates that say so begins; those without a look are passed,
+    # and those that hint at it, like leaves that turn, do not begin it.
     says_so = np.where(observed[: t + 1], ratio[: t + 1] > 0, True)[::-1]
-    run = np.logical_and.accumulate(says_so, axis=0) & observed[t::-1]
+    run = np.logical_and.accumulate(says_so, axis=0) & (ratio[t::-1] > SAYS)
+    run[0] = True
     first = t - (run.shape[0] - 1 - run[::-1].argmax(axis=0))
     number = np.arange(len(here))
     dates = np.arange(len(odds))[:, None]

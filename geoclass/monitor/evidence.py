@@ -6,6 +6,7 @@ date never changes when later ones are added. The model stands in docs/monitor-m
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from datetime import date
 
@@ -48,12 +49,20 @@ SAME_SEASON = 0.3
 
 AMPLITUDE = 35.0
 """Mean brightening of red by felling, in 8-bit steps: 380 digital numbers."""
+VEIL = 2.0
+"""Standard score from which a cell's brightening may be a cloud's."""
 USUAL_NOISE = 3.0
 """8-bit steps: dates with more count less in the past that later ones are compared with."""
 STRAY, STRAY_SCALE = 0.01, 4.0
 """Share of standing forest that scatters more widely, and how widely, in standard deviations."""
-MUCH_BRIGHTER = 3.0
+MUCH_BRIGHTER = 4.0
 """Standard deviations of the scene's forest: a cell so much brighter is hardly forest."""
+LEAST_LIKENESS = 0.25
+"""Mean likeness to the scene's forest of a cell that is watched, 0–1. Meadows at the edge of a wood
+and verges, which classes call forest on some dates, stay below; most forest is above 0.8."""
+WHITE = 0.8
+"""Felling brightens blue at most so much as red; clouds, and their edges that a mask leaves,
+brighten both alike."""
 RESTLESS = 4.0
 """Looks at the scene's forest that a cell's own restlessness is weighed against."""
 BANDS = np.array([0, 1, 2, 0])
@@ -88,14 +97,17 @@ class Evidence:
 class _Past:
     """What has been seen of each cell so far; arrays are float32 (cells,) unless said otherwise."""
 
-    def __init__(self, dates: int, shape: tuple[int, int], prior_odds: float) -> None:
-        cells = shape[0] * shape[1]
-        self.shape = shape
+    def __init__(self, leaves: np.ndarray, shape: tuple[int, int], prior_odds: float) -> None:
+        dates, cells = len(leaves), shape[0] * shape[1]
+        self.shape, self.leaves = shape, leaves
         self.odds = np.full(cells, prior_odds, np.float32)
         self.last = np.full(cells, -np.inf, np.float32)  # ordinal of the last day seen
         self.said = np.zeros((2, cells), np.float32)  # on that day, by classes and by colours
         self.restless = np.zeros(cells, np.float32)  # sum of squared standard scores
         self.looks = np.zeros(cells, np.float32)  # and their number
+        # Sums of likenesses to the scene's forest and of their weights. A fifth of a look is given,
+        # so that ground felled before any look does not count as never having been forest.
+        self.like, self.calm = np.full((2, cells), 0.2, np.float32)
         self.level = np.zeros((dates, cells, 4), np.float16)  # colours, darkest red, in one light
         self.brighter = np.zeros((2, dates, cells), np.float16)
         self.trust = np.zeros((dates, cells), np.float16)  # that they are those of forest, 0–1
@@ -111,46 +123,59 @@ def weigh_evidence(stack: Stack, belief: Belief, group: str) -> Evidence:
     rate = float(belief.prior[inside] @ belief.rates[np.ix_(inside, ~inside)].sum(axis=1)) / prior
     members = [c.class_id for c in stack.contract.legend.classes if c.group == group]
     colored = stack.colors is not None and group == FOREST
-    weights = belief.evidence.astype(np.float32)
+    parts = [belief.evidence[part] for part in (inside, ~inside)]
+    if colored:  # all classes that may come after are one; alone, each is followed
+        shares = [belief.prior[part] / belief.prior[part].sum() for part in (inside, ~inside)]
+        parts = [(share @ part)[None] for share, part in zip(shares, parts, strict=True)]
     most = MOST_BESIDE_COLOR if colored else MOST_BY_CLASS
-    kinship = relate_dates(stack.dates, find_latitude(stack.grid)) if colored else None
-    past = _Past(dates if colored else 0, shape, np.log((1 - prior) / prior))
-    lasting = np.array([[belief.error_days], [min(COLOR_ERROR_DAYS, belief.error_days)]])
+    latitude = find_latitude(stack.grid)
+    kinship = relate_dates(stack.dates, latitude) if colored else None
+    leaves = find_leaves(stack.dates if colored else (), latitude)
+    past = _Past(leaves, shape, np.log((1 - prior) / prior))
+    lasting = np.array([belief.error_days, min(COLOR_ERROR_DAYS, belief.error_days)], np.float32)
+    lasting = np.maximum(lasting, 1e-6)[:, None]
     ratio, odds = np.zeros((2, dates, cells), np.float16)
     for t, day in enumerate(stack.dates):
         now = np.flatnonzero(stack.observed[t])
-        chosen = stack.probabilities[t].reshape(cells, -1)[now]
-        likely = weights @ chosen.T.astype(np.float32)
-        there, elsewhere = (
-            # Beside colours all classes that may come after are one; alone, each is followed.
-            belief.prior[part] @ likely[part] / belief.prior[part].sum()
-            if colored
-            else likely[part].max(axis=0)
-            for part in (inside, ~inside)
-        )
+        seen = stack.probabilities[t].reshape(cells, -1)[now]
+        there, elsewhere = (_weigh_classes(seen, part.astype(np.float32)) for part in parts)
         by_class = np.log(elsewhere / there).astype(np.float32)
         by_class = np.clip(by_class, -most, most)
         by_color = np.zeros_like(by_class)
+        # Not forest, whatever its classes say: it is never sure to stand, and cannot be lost.
+        unlike = past.like[now] < LEAST_LIKENESS * past.calm[now]
         if kinship is not None and stack.colors is not None:
-            share = chosen[:, members].sum(axis=1) / np.float32(FULL_SCALE)
+            share = seen[:, members].sum(axis=1) / np.float32(FULL_SCALE)
             own = stack.colors[t].reshape(cells, -1)[now, :4].astype(np.float32)
             by_class = np.minimum(limit_doubt(by_class, past.odds[now]), MOST_DOUBT)
-            by_color = _weigh_colors(t, now, own, share, kinship[t, :t], past)
+            by_color, veiled = _weigh_colors(t, now, own, share, kinship[t, :t], past)
+            by_class[veiled] = 0
         said = np.stack([by_class, by_color])
         between = day.toordinal() - past.last[now]
         # An error that lasts says the same again.
         same = (said > 0) == (past.said[:, now] > 0)
-        weight = np.where(same, -np.expm1(-between / np.maximum(lasting, 1e-6)), 1)
+        weight = np.where(same, -np.expm1(-between / lasting), 1)
         new = (said * weight).sum(axis=0)
+        new[unlike] = np.minimum(new[unlike], 0)
         chance = rate * np.clip(between, LEAST_DAYS, DAYS_A_YEAR) / DAYS_A_YEAR
         known = np.logaddexp(past.odds[now], np.log(chance)) + new
-        past.odds[now] = np.clip(known, *FARTHEST)
+        past.odds[now] = np.clip(known, np.where(unlike, SURE + 1, FARTHEST[0]), FARTHEST[1])
         past.last[now], past.said[:, now] = day.toordinal(), said
         if colored:
             past.trust[t, now] *= 1 / (1 + np.exp(past.odds[now]))
         ratio[t, now], odds[t] = new, past.odds
     brighter = past.brighter if colored else np.zeros((2, *ratio.shape), np.float16)
     return Evidence(ratio=ratio, odds=odds, brighter=brighter)
+
+
+def _weigh_classes(seen: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """float32 (n,): the likelihood of the likeliest state, given class probabilities, uint8 (n, k).
+
+    `rows` are float32 (states, k). Class by class: as one product, all would have to be floats.
+    """
+    states = (sum(weight * seen[:, k] for k, weight in enumerate(row)) for row in rows)
+    likeliest: np.ndarray = functools.reduce(np.maximum, states)
+    return likeliest
 
 
 def limit_doubt(by_class: np.ndarray, odds: np.ndarray) -> np.ndarray:
@@ -169,24 +194,31 @@ def limit_doubt(by_class: np.ndarray, odds: np.ndarray) -> np.ndarray:
 
 def _weigh_colors(
     t: int, now: np.ndarray, own: np.ndarray, share: np.ndarray, kinship: np.ndarray, past: _Past
-) -> np.ndarray:
+) -> tuple[np.ndarray, np.ndarray]:
     """Log likelihood ratios, float32 (n,), of the cells `now` that date t shows.
 
-    `own` are their colours, float32 (n, 4): means, and the darkest quarter of red; `share` is
-    their probability of forest. What the date adds to the past is put there.
+    Beside them, bool (n,): which cells a cloud or its edge hides. `own` are their colours, float32
+    (n, 4): means, and the darkest quarter of red; `share` is their probability of forest. What the
+    date adds to the past is put there.
     """
     said: np.ndarray
     score: np.ndarray
     brighter: np.ndarray
+    total: np.ndarray
+    alike: np.ndarray
     said, score, brighter = np.zeros((3, len(now)), np.float32)
-    weight = past.trust[:t, now] * kinship.astype(np.float32)[:, None]
-    precise = weight * past.precision[:t, None]
-    total = precise.sum(axis=0)
-    had = np.flatnonzero(total > ANY_SEASON / 100)
+    veiled = np.zeros(len(now), dtype=bool)
     before: np.ndarray = np.zeros_like(own)
-    for s in range(t):
-        before += precise[s][:, None] * past.level[s, now]
+    total, alike = np.zeros((2, len(now)), np.float32)
+    for s, kin in enumerate(kinship.astype(np.float32)):  # date by date: all at once are too large
+        weight = kin * past.trust[s, now]
+        np.maximum(alike, weight, out=alike)
+        weight *= past.precision[s]
+        total += weight
+        before += weight[:, None] * past.level[s, now]
+    had = np.flatnonzero(total > ANY_SEASON / 100)
     before[had] /= total[had, None]
+    standing = past.odds[now] < 0
     forest = had[past.odds[now[had]] < SURE]
     usual = np.median(share[past.odds[now] < SURE]) if len(forest) >= LEAST_CELLS else 1.0
     forest = forest[:: len(forest) // MOST_CELLS + 1]
@@ -200,20 +232,26 @@ def _weigh_colors(
         restless = (past.restless[now] + RESTLESS) / (past.looks[now] + RESTLESS)
         width = np.sqrt(np.clip(restless, 1, 16))
         score[had] = (noise.score(rest[:, :3]) / width)[had]
+        red, blue = (rest - noise.centre[BANDS])[:, [0, 2]].T
+        veiled = (score > VEIL) & (blue > WHITE * red + USUAL_NOISE)
         past.brighter[0, t, now] = score * noise.scale * width
         past.brighter[1, t, now[had]] = (rest[:, 3] - np.median(rest[forest, 3]))[had]
-        alike = weight.max(axis=0)
         said = compare_scores(score, AMPLITUDE / (noise.scale * width)) * (score != 0) * alike
+        said[veiled] = 0
         said += np.where(said > 0, ask_neighbours(said, now, past.shape), 0)
         if np.median(alike[forest]) >= SAME_SEASON:
             past.precision[t] = min(1.0, (USUAL_NOISE / noise.scale) ** 2)
-        standing = past.odds[now] < 0
         past.restless[now] += np.minimum(score**2, 16) * standing
         past.looks[now] += standing
     past.level[t, now] = own
-    trust = np.minimum(share / usual, 1) ** 2 / (1 + (score / 3) ** 2)
-    past.trust[t, now] = trust / (1 + (brighter / MUCH_BRIGHTER) ** 2)
-    return said.astype(np.float32)
+    surely = np.minimum(share / usual, 1)
+    likeness = surely / (1 + (brighter / MUCH_BRIGHTER) ** 2)
+    calm = ~veiled / (1 + (score / 3) ** 2)
+    past.trust[t, now] = likeness * surely * calm
+    if len(forest) >= LEAST_CELLS and past.leaves[t]:
+        past.like[now] += likeness * calm * standing
+        past.calm[now] += calm * standing
+    return said.astype(np.float32), veiled
 
 
 def compare_scores(score: np.ndarray, amplitude: np.ndarray) -> np.ndarray:
@@ -249,14 +287,21 @@ def relate_dates(days: tuple[date, ...], latitude: float) -> np.ndarray:
     of_year = np.array([day.timetuple().tm_yday for day in days], dtype=float)
     apart = np.abs(of_year[:, None] - of_year)
     apart = np.minimum(apart, 365.25 - apart)
+    leaves = find_leaves(days, latitude)
     alike = np.exp(-0.5 * (apart / SEASON_DAYS) ** 2)
-    if abs(latitude) >= 30:
-        shift = 0 if latitude > 0 else 182.6
-        of_year = (of_year + shift) % 365.25
-        leaves = (of_year >= LEAVES_FROM) & (of_year < LEAVES_UNTIL)
-        alike = np.where(leaves[:, None] == leaves, alike, alike * OTHER_PHASE)
+    alike = np.where(leaves[:, None] == leaves, alike, alike * OTHER_PHASE)
     related: np.ndarray = np.maximum(alike, ANY_SEASON)
     return related
+
+
+def find_leaves(days: tuple[date, ...], latitude: float) -> np.ndarray:
+    """Bool (dates,): whether broad-leaved forest has leaves."""
+    if abs(latitude) < 30:
+        return np.ones(len(days), dtype=bool)
+    of_year = np.array([day.timetuple().tm_yday for day in days], dtype=float)
+    of_year = (of_year + (0 if latitude > 0 else 182.6)) % 365.25
+    leaves: np.ndarray = (of_year >= LEAVES_FROM) & (of_year < LEAVES_UNTIL)
+    return leaves
 
 
 def find_latitude(grid: Grid) -> float:

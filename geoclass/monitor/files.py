@@ -42,9 +42,13 @@ def write_monitor(
     path: Path | str,
     *,
     zones: Mapping[str, np.ndarray] | None = None,
+    chips: Mapping[int, str] | None = None,
     command: str = "geoclass.write_monitor",
 ) -> None:
-    """Write a GeoPackage, whole or not at all; OutputError where that fails."""
+    """Write a GeoPackage, whole or not at all; OutputError where that fails.
+
+    `chips` gives the path of a picture, from the file's folder, by number of an alert.
+    """
     described = {
         "schema_version": SCHEMA_VERSION,
         "command": command,
@@ -52,7 +56,9 @@ def write_monitor(
         **describe_stack(result.stack),
     }
     items = {ITEM: json.dumps(described), "ATTRIBUTION": result.stack.attribution}
-    write_layers(Path(path), build_layers(result, zones), items, collect_arrays(result.stack))
+    write_layers(
+        Path(path), build_layers(result, zones, chips), items, collect_arrays(result.stack)
+    )
 
 
 def write_tables(

@@ -269,14 +269,22 @@ def monitor_maps(
     Raises SettingsError where fewer than two dates are of use, or a map has no date.
     """
     settings = settings or MonitorSettings()
+    return monitor_stack(stack_usable(maps, settings, left_out), settings, on_date)
+
+
+def stack_usable(
+    maps: Sequence[DatedMap | LandCoverMap],
+    settings: MonitorSettings,
+    left_out: Sequence[LeftOut] = (),
+) -> Stack:
+    """The maps that are of use, laid over one another; SettingsError where there are none."""
     kept, others = sift_maps([as_dated(item) for item in maps], settings.align)
     left_out = (*left_out, *others)
     if left_out and not kept:
         raise SettingsError(
             f"no scene or map is of use: {'; '.join(map(str, left_out))}: give others"
         )
-    stack = replace(stack_maps(kept, settings.align), left_out=left_out)
-    return monitor_stack(stack, settings, on_date)
+    return replace(stack_maps(kept, settings.align), left_out=left_out)
 
 
 def monitor_stack(

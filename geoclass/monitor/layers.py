@@ -45,20 +45,26 @@ ALERT_ALIASES = (
     ("area_ha", "Area (ha)"),
     ("cells", "Cells"),
     ("zone", "Zones"),
+    ("chip", "Picture"),
     ("valid_from", "Shown from"),
     ("valid_to", "Shown to"),
 )
 
 
-def build_layers(result: Monitoring, zones: Mapping[str, np.ndarray] | None = None) -> list[Layer]:
+def build_layers(
+    result: Monitoring,
+    zones: Mapping[str, np.ndarray] | None = None,
+    chips: Mapping[int, str] | None = None,
+) -> list[Layer]:
     """Layers `series` and `alerts`, tables `areas`, `transitions`, `history` and `dates`.
 
-    `zones` gives the share of each cell, float (rows · cols,), that lies in each zone.
+    `zones` gives the share of each cell, float (rows · cols,), that lies in each zone, `chips` the
+    path of a picture by number of an alert.
     """
     everywhere = {"all": np.ones(result.area_ha.shape)}
     return [
         build_series(result),
-        build_alerts(result, zones or {}),
+        build_alerts(result, zones or {}, chips or {}),
         Layer(name="areas", columns=sum_areas(result, {**everywhere, **(zones or {})})),
         Layer(name="transitions", columns=list_transitions(result)),
         Layer(name="history", columns=build_history(result)),
@@ -106,7 +112,9 @@ def build_series(result: Monitoring) -> Layer:
     )
 
 
-def build_alerts(result: Monitoring, zones: Mapping[str, np.ndarray]) -> Layer:
+def build_alerts(
+    result: Monitoring, zones: Mapping[str, np.ndarray], chips: Mapping[int, str]
+) -> Layer:
     """One polygon an alert."""
     alerts = result.alerts
     days = result.stack.dates
@@ -125,6 +133,7 @@ def build_alerts(result: Monitoring, zones: Mapping[str, np.ndarray]) -> Layer:
             "area_ha": np.array([round(a.area_ha, 2) for a in alerts], dtype=float),
             "cells": np.array([len(a.losses) for a in alerts], dtype=np.int64),
             "zone": _texts(_zones_of(a, zones) for a in alerts),
+            "chip": _texts(chips.get(a.alert_id, "") for a in alerts),
             "valid_from": as_days([a.first_gone for a in alerts]),
             "valid_to": last,
         },
@@ -136,6 +145,7 @@ def build_alerts(result: Monitoring, zones: Mapping[str, np.ndarray]) -> Layer:
                 column="level",
                 entries=[Category(value=n, label=n, color=c) for n, c in LEVEL_COLORS.items()],
                 aliases=ALERT_ALIASES,
+                picture="chip",
                 span=TimeSpan(start="valid_from", end="valid_to"),
             )
         },

@@ -68,6 +68,11 @@ class Belief:
         matrix: np.ndarray = expm(self.rates * years)
         return matrix
 
+    @property
+    def group_names(self) -> tuple[str, ...]:
+        """Each group once."""
+        return tuple(dict.fromkeys(self.groups))
+
     def inside(self, group: str) -> np.ndarray:
         """Bool (states,): True for states of that group."""
         return np.array([name == group for name in self.groups], dtype=bool)
@@ -168,8 +173,11 @@ class Smoothed:
 
     path: np.ndarray
     """uint8 (dates, cells): the state on the likeliest path (Viterbi)."""
-    posterior: np.ndarray
-    """float16 (dates, states, cells): probability of each state given all dates."""
+    probability: np.ndarray
+    """float16 (dates, cells): of that state, given all dates."""
+    groups: np.ndarray
+    """uint8 (dates, groups, cells): probability of each group of `Belief.group_names` given all
+    dates, in steps of 1/250."""
     flows_ha: np.ndarray
     """float64 (dates - 1, states, states): hectares expected to turn from row to column."""
 
@@ -191,7 +199,9 @@ def smooth_cells(
     observed = stack.observed.reshape(dates, -1)
     steps = transitions_between(stack, belief)
     path = np.zeros((dates, n), dtype=np.uint8)
-    posterior = np.zeros((dates, states, n), dtype=np.float16)
+    probability = np.zeros((dates, n), dtype=np.float16)
+    groups = np.zeros((dates, len(belief.group_names), n), dtype=np.uint8)
+    member = np.array([belief.inside(name) for name in belief.group_names], dtype=np.float32)
     prior = belief.prior.astype(np.float32)
 
     def work(start: int) -> np.ndarray:
@@ -201,7 +211,10 @@ def smooth_cells(
         if forest_gone is not None:
             take_evidence(likelihood, forest_gone[:, chosen], belief.inside(FOREST))
         path[:, span] = find_paths(likelihood, steps, prior)
-        posterior[:, :, span], flows = find_posteriors(likelihood, steps, prior, area_ha[span])
+        posterior, flows = find_posteriors(likelihood, steps, prior, area_ha[span])
+        own = path[:, None, span].astype(np.intp)
+        probability[:, span] = np.take_along_axis(posterior, own, axis=1)[:, 0]
+        groups[:, :, span] = np.rint(np.minimum(member @ posterior, 1) * FULL_SCALE)
         return flows
 
     # numpy lets other threads run while it computes.
@@ -209,7 +222,7 @@ def smooth_cells(
         flows_ha = sum(
             pool.map(work, range(0, n, CHUNK_CELLS)), np.zeros((dates - 1, states, states))
         )
-    return Smoothed(path=path, posterior=posterior, flows_ha=flows_ha)
+    return Smoothed(path=path, probability=probability, groups=groups, flows_ha=flows_ha)
 
 
 def transitions_between(stack: Stack, belief: Belief) -> list[np.ndarray]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 from typing import Literal, get_args
@@ -221,22 +221,20 @@ def _judge(
         first = cells[lost][evidence.gone[cells[lost]].argmin()]
         after, by = dates[evidence.seen[first]], dates[evidence.gone[first]]
         level = LEVELS[int(evidence.level[cells[lost]].max())]
-    observed = float(inside_ha[evidence.observed[cells]].sum()) / total
-    reached = float(inside_ha[evidence.reached[cells]].sum()) / total
-    forest_ha = float(inside_ha[evidence.forest[cells] | lost].sum())
-    facts = _Facts(area_ha, forest_ha, lost_ha, after, by, observed, reached)
-    answer, reason = _answer(place, facts, evidence)
-    return Verdict(
+    verdict = Verdict(
         area_ha=area_ha,
-        forest_ha=forest_ha,
+        forest_ha=float(inside_ha[evidence.forest[cells] | lost].sum()),
         lost_ha=lost_ha,
         loss_after=after,
         loss_by=by,
         level=level,
-        observed_share=min(1.0, observed),
-        answer=answer,
-        reason=reason,
+        observed_share=min(1.0, float(inside_ha[evidence.observed[cells]].sum()) / total),
+        answer="cannot tell",
+        reason="",
     )
+    reached = float(inside_ha[evidence.reached[cells]].sum()) / total
+    answer, reason = _answer(place, verdict, reached, evidence)
+    return replace(verdict, answer=answer, reason=reason)
 
 
 def _find_cells(shape: shapely.Geometry, evidence: _Evidence) -> tuple[np.ndarray, np.ndarray]:
@@ -250,47 +248,37 @@ def _find_cells(shape: shapely.Geometry, evidence: _Evidence) -> tuple[np.ndarra
     return cells, share[row, col] * evidence.area_ha[cells]
 
 
-@dataclass(frozen=True, slots=True)
-class _Facts:
-    """What an answer depends on."""
-
-    area_ha: float
-    forest_ha: float
-    lost_ha: float
-    after: date | None
-    by: date | None
-    observed: float
-    reached: float
-
-
-def _answer(place: shapely.Geometry, facts: _Facts, evidence: _Evidence) -> tuple[Answer, str]:
+def _answer(
+    place: shapely.Geometry, found: Verdict, reached: float, evidence: _Evidence
+) -> tuple[Answer, str]:
+    """What a plot's numbers mean; `reached` is the share of it that the maps show, 0–1."""
     day, end = evidence.day, evidence.result.stack.dates[-1]
-    if facts.reached < NOTHING:
+    if reached < NOTHING:
         return "cannot tell", "the plot lies outside the maps"
     centre = shapely.centroid(place)
     region = evidence.result.stack.contract.training.find_away(centre.x, centre.y)
     if region is not None:
         return "cannot tell", f"the plot lies outside {region}, where the model was trained"
-    is_lost = facts.lost_ha >= LEAST_LOSS_CELLS * min(evidence.cell_ha, facts.area_ha)
-    if facts.area_ha < evidence.least_ha:
-        over = f"; a loss, gone by {facts.by}, lies over it" if is_lost else ""
+    is_lost = found.lost_ha >= LEAST_LOSS_CELLS * min(evidence.cell_ha, found.area_ha)
+    if found.area_ha < evidence.least_ha:
+        over = f"; a loss, gone by {found.loss_by}, lies over it" if is_lost else ""
         return "cannot tell", (
-            f"the plot is too small for this method: {facts.area_ha:.2f} ha, of the "
+            f"the plot is too small for this method: {found.area_ha:.2f} ha, of the "
             f"{evidence.least_ha:.2f} ha that it takes{over}"
         )
     if is_lost:
-        older = facts.after is not None and facts.after <= day
+        older = found.loss_after is not None and found.loss_after <= day
         doubt = f"; some of it may be older than {day}" if older else ""
         return "loss detected", (
-            f"{facts.lost_ha:.2f} ha of forest were lost, the first of it between {facts.after} "
-            f"and {facts.by}{doubt}"
+            f"{found.lost_ha:.2f} ha of forest were lost, the first of it between "
+            f"{found.loss_after} and {found.loss_by}{doubt}"
         )
-    if facts.observed < LEAST_OBSERVED:
-        beyond = f", {1 - facts.reached:.0%} lie outside the maps" if facts.reached < 0.995 else ""
-        seen = f"only {facts.observed:.0%} of the plot were"
-        if facts.observed < NOTHING:
+    if found.observed_share < LEAST_OBSERVED:
+        beyond = f", {1 - reached:.0%} lie outside the maps" if reached < 0.995 else ""
+        seen = f"only {found.observed_share:.0%} of the plot were"
+        if found.observed_share < NOTHING:
             seen = "the plot was never"
         return "cannot tell", f"{seen} seen clearly both until {day} and after it{beyond}"
-    if facts.forest_ha < LEAST_LOSS_CELLS * evidence.cell_ha:
+    if found.forest_ha < LEAST_LOSS_CELLS * evidence.cell_ha:
         return "no loss detected", f"there was no forest on {day}"
     return "no loss detected", f"no loss of its forest was seen from {day} to {end}"

@@ -208,6 +208,7 @@ def write_sample(
         ],
         aliases=ALIASES,
         choices=Choices(column="reference", options=choices),
+        picture="chip",
     )
     layer = Layer(
         name="sample",

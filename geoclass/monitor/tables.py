@@ -11,6 +11,7 @@ import shapely
 
 from geoclass.errors import SettingsError
 from geoclass.grid import Grid
+from geoclass.landcover import FULL_SCALE
 from geoclass.monitor.history import Monitoring
 from geoclass.products.layers import read_polygons
 
@@ -36,14 +37,12 @@ class Periods:
 
 def find_periods(result: Monitoring) -> Periods:
     """The periods of all cells, in order of cell and time."""
-    path, posterior = result.smoothed.path, result.smoothed.posterior
+    path = result.smoothed.path
     dates, n = path.shape
     fresh = np.ones((dates, n), dtype=bool)
     fresh[1:] = path[1:] != path[:-1]
     sums = np.zeros((dates + 1, n), dtype=np.float32)
-    for t in range(dates):
-        own = np.take_along_axis(posterior[t], path[t][None].astype(np.intp), axis=0)[0]
-        sums[t + 1] = sums[t] + own
+    np.cumsum(result.smoothed.probability, axis=0, dtype=np.float32, out=sums[1:])
     number, first = np.nonzero(fresh.T)
     starts_cell = np.append(first[1:] == 0, True)
     last = np.where(starts_cell, dates - 1, np.append(first[1:], 0) - 1)
@@ -64,26 +63,24 @@ def sum_areas(result: Monitoring, weights: Mapping[str, np.ndarray]) -> dict[str
     There are no intervals: errors that many cells share outweigh those of single cells, and only
     a sample of labelled cells tells them.
     """
-    groups = list(dict.fromkeys(result.belief.groups))
-    rows: list[tuple[str, str, str, float, float]] = []
-    for zone, share in weights.items():
-        area = (result.area_ha * share)[result.cells]
-        total = area.sum()
-        for t, day in enumerate(result.stack.dates):
-            for group in groups:
-                inside = result.belief.inside(group)
-                p = result.smoothed.posterior[t][inside].astype(np.float32).sum(axis=0)
-                p = np.clip(p, 0, 1).astype(float)
-                expected = float(area @ p)
-                part = expected / total if total else 0.0
-                rows.append((zone, day.isoformat(), group, expected, part))
-    columns = list(zip(*rows, strict=True)) if rows else [()] * 5
+    dates, groups = result.stack.dates, result.belief.group_names
+    zones = {zone: (result.area_ha * share)[result.cells] for zone, share in weights.items()}
+    area_ha = np.array(
+        [
+            [group.astype(float) @ area / FULL_SCALE for group in day]
+            for area in zones.values()
+            for day in result.smoothed.groups
+        ]
+    ).reshape(len(zones), len(dates) * len(groups))
+    total = np.array([area.sum() for area in zones.values()]).reshape(-1, 1)
+    share = np.divide(area_ha, total, out=np.zeros_like(area_ha), where=total > 0)
+    days = np.array([day.isoformat() for day in dates], dtype="datetime64[D]")
     return {
-        "zone": np.array(columns[0], dtype=object),
-        "date": np.array(columns[1], dtype="datetime64[D]"),
-        "group": np.array(columns[2], dtype=object),
-        "area_ha": np.array(columns[3]).round(2),
-        "share": np.array(columns[4]).round(6),
+        "zone": np.repeat(np.array(list(zones), dtype=object), area_ha.shape[1]),
+        "date": np.tile(days.repeat(len(groups)), len(zones)),
+        "group": np.tile(np.array(groups, dtype=object), len(zones) * len(dates)),
+        "area_ha": area_ha.ravel().round(2),
+        "share": share.ravel().round(6),
     }
 
 

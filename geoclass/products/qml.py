@@ -121,7 +121,7 @@ def format_qml(style: Style) -> str:
 def _draw_vector(style: VectorStyle) -> ET.Element:
     parts = ["Symbology", "Fields"]
     parts += ["Temporal"] if style.span else []
-    parts += ["Forms"] if style.choices else []
+    parts += ["Forms"] if style.choices or style.picture else []
     root = ET.Element("qgis", version=QGIS_VERSION, styleCategories="|".join(parts))
     _add_aliases(root, style.aliases)
     kind = "graduatedSymbol" if isinstance(style.entries[0], Shade) else "categorizedSymbol"
@@ -134,8 +134,11 @@ def _draw_vector(style: VectorStyle) -> ET.Element:
     _add_symbols(renderer, [entry.color for entry in style.entries])
     if style.span is not None:
         _add_span(root, style.span)
+    fields = ET.SubElement(root, "fieldConfiguration")
     if style.choices is not None:
-        _add_choices(root, style.choices)
+        _add_choices(fields, style.choices)
+    if style.picture is not None:
+        _add_picture(fields, style.picture)
     return root
 
 
@@ -196,9 +199,8 @@ def _add_span(root: ET.Element, span: TimeSpan) -> None:
     ET.SubElement(fixed, "end")
 
 
-def _add_choices(root: ET.Element, choices: Choices) -> None:
+def _add_choices(fields: ET.Element, choices: Choices) -> None:
     """A drop-down list in the layer's form."""
-    fields = ET.SubElement(root, "fieldConfiguration")
     item = ET.SubElement(fields, "field", name=choices.column)
     widget = ET.SubElement(item, "editWidget", type="ValueMap")
     config = ET.SubElement(ET.SubElement(widget, "config"), "Option", type="Map")
@@ -206,6 +208,27 @@ def _add_choices(root: ET.Element, choices: Choices) -> None:
     for label, value in choices.options:
         entry = ET.SubElement(listed, "Option", type="Map")
         ET.SubElement(entry, "Option", type="QString", name=label, value=value)
+
+
+_FROM_GIVEN_FOLDER, _AS_IMAGE, _BY_EXPRESSION = "2", "1", "3"
+
+
+def _add_picture(fields: ET.Element, column: str) -> None:
+    """An image in the layer's form; its path counts from the folder of the layer's file."""
+    item = ET.SubElement(fields, "field", name=column)
+    widget = ET.SubElement(item, "editWidget", type="ExternalResource")
+    config = ET.SubElement(ET.SubElement(widget, "config"), "Option", type="Map")
+    ET.SubElement(config, "Option", type="int", name="DocumentViewer", value=_AS_IMAGE)
+    ET.SubElement(config, "Option", type="int", name="RelativeStorage", value=_FROM_GIVEN_FOLDER)
+    depends = ET.SubElement(config, "Option", type="Map", name="PropertyCollection")
+    ET.SubElement(depends, "Option", type="QString", name="name", value="")
+    ET.SubElement(depends, "Option", type="QString", name="type", value="collection")
+    properties = ET.SubElement(depends, "Option", type="Map", name="properties")
+    folder = ET.SubElement(properties, "Option", type="Map", name="propertyRootPath")
+    ET.SubElement(folder, "Option", type="bool", name="active", value="true")
+    ET.SubElement(folder, "Option", type="int", name="type", value=_BY_EXPRESSION)
+    expression = "file_path(layer_property(@layer, 'path'))"
+    ET.SubElement(folder, "Option", type="QString", name="expression", value=expression)
 
 
 def _draw_raster(style: RasterStyle) -> ET.Element:

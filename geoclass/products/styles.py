@@ -75,6 +75,8 @@ class VectorStyle:
     aliases: Aliases = ()
     span: TimeSpan | None = None
     choices: Choices | None = None
+    picture: str | None = None
+    """The column that names a picture, as seen from the file's folder."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,7 +11,7 @@ import pyproj
 
 from geoclass.errors import SceneError
 from geoclass.grid import Grid
-from geoclass.landcover import FULL_SCALE, LandCoverMap
+from geoclass.landcover import FULL_SCALE, LandCoverMap, Provenance
 from geoclass.scene.frame import Frame, fit_frame
 from geoclass.scene.pixels import read_shrunk
 from geoclass.scene.place import assign_place, find_place
@@ -62,6 +62,25 @@ def read_picture(scene: Path | str, grid: Grid, longest_side: int = LONGEST_SIDE
     return _brighten(pixels - np.percentile(pixels[valid], DARKEN), valid)
 
 
+def read_looks(scenes: Sequence[tuple[str, Provenance]], grid: Grid) -> list[np.ndarray]:
+    """Uint8 (h, w, 4) each: scenes on a grid, read as their maps were, all brightened alike.
+
+    Raises SceneError where one cannot be read or lies elsewhere.
+    """
+    looks, bright = [], []
+    for path, provenance in scenes:
+        settings = FrameSettings.from_json(provenance.options.get("frame", {}))
+        size = max(grid.height, grid.width)
+        stored, valid, shown = _read_pixels(path, grid, provenance.bands, settings, size)
+        if not valid.any():
+            raise SceneError(f"{shown} is not where the map is: it was made of {provenance.scene}")
+        radiometry = Radiometry.from_json(provenance.radiometry)
+        pixels = radiometry.apply(stored).transpose(1, 2, 0).astype(np.float32)
+        looks.append((pixels, valid))
+        bright.append(np.percentile(pixels[valid], BRIGHTEN))
+    return [_brighten(pixels, valid, max(bright)) for pixels, valid in looks]
+
+
 def _read_pixels(
     scene: Path | str,
     grid: Grid,
@@ -76,10 +95,11 @@ def _read_pixels(
     return *read_shrunk(source, frame, longest_side), source.shown
 
 
-def _brighten(pixels: np.ndarray, valid: np.ndarray) -> np.ndarray:
+def _brighten(pixels: np.ndarray, valid: np.ndarray, white: float | None = None) -> np.ndarray:
     """Float (h, w, 3) from black to white and bool (h, w), to uint8 (h, w, 4)."""
-    white = max(1.0, float(np.percentile(pixels[valid], BRIGHTEN)))
-    bright = np.clip(pixels / white * 255, 0, 255)
+    if white is None:
+        white = float(np.percentile(pixels[valid], BRIGHTEN))
+    bright = np.clip(pixels / max(1.0, white) * 255, 0, 255)
     return np.dstack([bright, 255 * valid]).astype(np.uint8)
 
 

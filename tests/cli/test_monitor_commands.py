@@ -15,8 +15,11 @@ import shapely
 from affine import Affine
 from PIL import Image
 
+from geoclass.monitor.files import write_monitor
+from geoclass.monitor.history import monitor_maps
 from geoclass.products.files import read_map, write_map
 from geoclass.products.mosaic import merge_maps, write_mosaic
+from geoclass.report.page.render import read_sheets, render_page
 from tests.cli.test_commands import error, run
 from tests.conftest import TRANSFORM, UTM, paint
 from tests.monitor.scenes import CLOUD, CROP, FOREST, WATER, make_map
@@ -251,6 +254,41 @@ class TestPlots:
         assert "must end in" in error("plots", plots, monitor, "-o", tmp_path / "w.shp")
         assert "no monitor file" in error("plots", plots, plots, "-o", tmp_path / "w.csv")
         assert not (tmp_path / "w.csv").exists()
+
+    def test_alerts_have_pictures_before_and_after(self, make_scene: Make, tmp_path: Path) -> None:
+        paths = []
+        for year, codes in zip(range(2015, 2019), ([F, F], [F, F], [C, F], [C, F]), strict=True):
+            scene = make_scene(paint([codes]), f"scene_{year}.tif")
+            told = {"source": {"path": str(scene)}}
+            paths.append(tmp_path / f"map_{year}.tif")
+            write_map(make_map([codes], f"{year}-06-01", provenance=told).landcover, paths[-1])
+        target = tmp_path / "m.gpkg"
+        out = run("monitor", *paths, "-o", target, "--chips", tmp_path / "chips").output
+        assert "drew 1 of 1 alerts" in out
+        (name,) = pyogrio.read_dataframe(target, layer="alerts")["chip"]
+        assert name == "chips/0001.png"
+        with Image.open(tmp_path / name) as chip:
+            pixels = np.asarray(chip.convert("RGB")).astype(int)
+        half = pixels.shape[1] // 2
+        before, after = pixels[60, half // 3], pixels[60, half + half // 3]
+        assert before.tolist() != after.tolist()
+        np.testing.assert_array_equal(pixels[60, half - 10], pixels[60, -5])  # it stands there
+        (sheet,) = read_sheets([target])
+        assert sheet.outlines[0].chip is not None
+        assert "data:image/webp" in render_page([sheet])
+        # A scene that is gone is no picture, and a name that leads elsewhere is not followed.
+        (tmp_path / "scene_2017.tif").unlink()
+        (tmp_path / "scene_2018.tif").unlink()
+        out = run("monitor", *paths, "-o", target, "--chips", tmp_path / "c", "--overwrite").output
+        assert "drew 0 of 1 alerts" in out
+        Image.new("RGB", (9, 9)).save(tmp_path / "private.png")
+        folder = tmp_path / "sent"
+        folder.mkdir()
+        chips = {1: "../private.png"}
+        write_monitor(
+            monitor_maps([read_map(path) for path in paths]), folder / "m.gpkg", chips=chips
+        )
+        assert read_sheets([folder / "m.gpkg"])[0].outlines[0].chip is None
 
 
 class TestSampleAndAssess:

@@ -107,10 +107,10 @@ def make_fields(path: Path, scene: Path) -> None:
 def make_later_scene(folder: Path) -> None:
     """NEW_SCENE.tif: the last of the simulated dates, a year later."""
     target = folder / "NEW_SCENE.tif"
-    shutil.copy(folder / "demo_output" / "havelland_20190226_simulated.tif", target)
+    shutil.copy(folder / "demo_output" / "havelland_20200216_simulated.tif", target)
     with rasterio.open(target, "r+") as scene:
         tags = {
-            key: value.replace("2019-02-26", "2020-02-26") for key, value in scene.tags().items()
+            key: value.replace("2020-02-16", "2021-02-16") for key, value in scene.tags().items()
         }
         scene.update_tags(**tags)
 

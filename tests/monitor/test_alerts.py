@@ -12,7 +12,7 @@ from geoclass.errors import SettingsError
 from geoclass.monitor.alerts import CellLosses, choose_level, group_losses
 from geoclass.monitor.history import monitor_maps
 from geoclass.monitor.layers import code_alerts
-from geoclass.monitor.settings import MonitorSettings
+from geoclass.monitor.settings import MonitorSettings, SeriesSettings
 from tests.monitor.scenes import CLOUD, CROP, FOREST, WATER, make_map, yearly
 
 F, C, W, X = FOREST, CROP, WATER, CLOUD
@@ -103,3 +103,12 @@ def test_the_raster_is_coded_as_gfw_does() -> None:
 def test_one_date_is_refused() -> None:
     with pytest.raises(SettingsError, match=r"all maps are of one date, 2020-06-01"):
         monitor_maps([make_map([[F]])])
+
+
+def test_a_loss_that_most_dates_contradict_is_withdrawn_however_long_ago_it_was_seen() -> None:
+    """Two odd dates lie more than half a year apart; between and after them forest is seen."""
+    days = ("2018-06-01", "2018-07-01", "2019-06-01", "2020-02-01", "2020-06-01", "2021-02-01")
+    maps = [make_map([[code]], day) for day, code in zip(days, (F, F, C, F, C, F), strict=True)]
+    settings = MonitorSettings(series=SeriesSettings(rate=0.3, error_days=0))
+    assert monitor_maps(maps[:3], settings=settings).alerts != ()
+    assert monitor_maps(maps, settings=settings).alerts == ()

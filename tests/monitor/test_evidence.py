@@ -26,22 +26,26 @@ def make_forest(
     felled: dict[str, np.ndarray],
     *,
     haze: dict[str, float] | None = None,
+    brighter: np.ndarray | float = 0.0,
+    bare: tuple[float, float, float] = BARE,
     seed: int = 0,
 ) -> list[DatedMap]:
     """Maps that call everything forest, of forest that is lit and hazy as chance will have it.
 
-    `felled` gives the share of each cell that is bare, float (rows, cols), by the first day.
+    `felled` gives the share of each cell that is bare, float (rows, cols), by the first day, and
+    `brighter` how much brighter a cell is on all dates, in 8-bit steps.
     """
     rng = np.random.default_rng(seed)
     stands = np.array([45.0, 68, 78]) + rng.normal(0, 4, (SIDE, SIDE, 1))
+    stands += np.broadcast_to(brighter, (SIDE, SIDE))[..., None]
     maps = []
     for day in days:
         wisps = (haze or {}).get(day, 0) * rng.normal(0, 1, (SIDE, SIDE, 1)) * (0.8, 0.9, 1.0)
         colors = stands * rng.uniform(0.9, 1.1) + rng.uniform(0, 10) + wisps
         colors = colors + rng.normal(0, 1.5, colors.shape)
-        bare = sum((share for first, share in felled.items() if first <= day), np.zeros((1, 1)))
-        dark = colors - 3 + np.where(bare[..., None] > 0.75, BARE, 0)
-        both = np.concatenate([colors + bare[..., None] * BARE, dark], axis=2)
+        gone = sum((share for first, share in felled.items() if first <= day), np.zeros((1, 1)))
+        dark = colors - 3 + np.where(gone[..., None] > 0.75, bare, 0)
+        both = np.concatenate([colors + gone[..., None] * bare, dark], axis=2)
         stored = np.clip(np.rint(both), 1, 255).astype(np.uint8)
         maps.append(make_map(np.full((SIDE, SIDE), FOREST), day, colors=stored))
     return maps
@@ -113,6 +117,32 @@ def test_leaves_that_fall_are_no_loss() -> None:
     maps[-1] = green[-1]
     assert watch(maps[:5]).alerts == ()
     assert watch(maps).alerts == ()
+
+
+def test_what_never_looked_like_the_forest_is_no_loss_of_it() -> None:
+    """A meadow at the edge of a wood that classes call forest, and that dries in its third year."""
+    meadow = clear(slice(2, 6), slice(2, 6))
+    days = ("2018-06-20", "2018-07-10", "2019-06-20", "2019-07-10", "2020-07-10", "2020-08-01")
+    dry = {"2020-07-10": 0.4 * meadow}
+    assert watch(make_forest(days, dry, brighter=35 * meadow)).alerts == ()
+    assert len(watch(make_forest(days, dry)).alerts) == 1
+
+
+def test_a_cloud_that_no_mask_hides_is_no_loss() -> None:
+    """It brightens blue as much as red; what is below it is as it was."""
+    cloud = clear(slice(5, 8), slice(9, 12))
+    clouded = make_forest(SUMMERS, {"2020-07-10": cloud}, bare=(120.0, 115, 110))
+    clear_days = make_forest(SUMMERS, {})
+    maps = [*clear_days[:2], clouded[2], *clear_days[3:]]
+    assert watch(maps[:3]).alerts == ()
+    assert watch(maps).alerts == ()
+
+
+def test_dates_that_only_hint_at_a_loss_do_not_date_it() -> None:
+    hint, felled = clear(slice(5, 8), slice(9, 12), 0.04), clear(slice(5, 8), slice(9, 12))
+    maps = make_forest(SUMMERS, {"2020-07-10": hint, "2020-07-30": felled - hint})
+    (alert,) = watch(maps).alerts
+    assert alert.first_gone == date(2020, 7, 30)
 
 
 def test_maps_without_colours_are_followed_by_their_classes_alone() -> None:

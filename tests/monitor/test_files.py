@@ -35,7 +35,8 @@ YEARS = yearly(
 
 def assert_equal(one: Monitoring, other: Monitoring) -> None:
     np.testing.assert_array_equal(one.smoothed.path, other.smoothed.path)
-    np.testing.assert_array_equal(one.smoothed.posterior, other.smoothed.posterior)
+    np.testing.assert_array_equal(one.smoothed.probability, other.smoothed.probability)
+    np.testing.assert_array_equal(one.smoothed.groups, other.smoothed.groups)
     np.testing.assert_array_equal(one.smoothed.flows_ha, other.smoothed.flows_ha)
     assert one.history == other.history
     for a, b in zip(one.alerts, other.alerts, strict=True):

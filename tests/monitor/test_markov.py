@@ -169,5 +169,5 @@ def test_cells_are_smoothed_alike_in_one_chunk_or_many() -> None:
     whole = smooth_cells(stack, belief, cells, np.ones(codes.size))
     few = smooth_cells(stack, belief, cells[-50:], np.ones(50))
     np.testing.assert_array_equal(whole.path[:, -50:], few.path)
-    np.testing.assert_allclose(whole.posterior[:, :, -50:], few.posterior, atol=1e-3)
+    np.testing.assert_allclose(whole.probability[:, -50:], few.probability, atol=1e-3)
     assert whole.flows_ha.sum() == pytest.approx(2 * codes.size, rel=1e-4)

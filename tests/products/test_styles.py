@@ -123,3 +123,15 @@ def test_files_without_styles_are_refused(tmp_path: Path) -> None:
     (tmp_path / "text.gpkg").write_text("hello")
     with pytest.raises(OutputError, match=r"text.gpkg holds no styles .*give a map"):
         write_styles(tmp_path / "text.gpkg")
+
+
+def test_alerts_show_their_pictures_from_beside_their_file(tmp_path: Path) -> None:
+    maps = [make_map([[code]], f"{2015 + i}-06-01") for i, code in enumerate([1, 1, 0, 0])]
+    geoclass.write_monitor(geoclass.monitor_maps(maps), tmp_path / "m.gpkg")
+    paths = write_styles(tmp_path / "m.gpkg")
+    (alerts,) = [path for path in paths if "alerts" in path.name and path.suffix == ".qml"]
+    (field,) = ET.parse(alerts).getroot().iter("field")
+    assert field.get("name") == "chip"
+    told = {o.get("name"): o.get("value") for o in field.iter("Option")}
+    assert told["DocumentViewer"] == "1"
+    assert told["expression"] == "file_path(layer_property(@layer, 'path'))"

@@ -12,7 +12,9 @@ from importlib import resources
 from pathlib import Path
 
 import jinja2
+import numpy as np
 from markupsafe import Markup
+from PIL import Image
 
 from geoclass._version import __version__
 from geoclass.errors import OutputError
@@ -28,75 +30,8 @@ from geoclass.products.layers import read_columns, read_layer_items
 from geoclass.products.mosaic import READABLE, find_maps
 from geoclass.report.page.maps import build_map_sheets
 from geoclass.report.page.pictures import Pictures
-from geoclass.report.page.sheet import Curve, Sheet, describe_sheets
+from geoclass.report.page.sheet import Sheet, describe_sheets
 from geoclass.report.page.watched import build_change_sheet, build_monitor_sheet
-
-WIDTH, HEIGHT = 300.0, 110.0
-LEFT, RIGHT, TOP, BOTTOM = 6.0, 294.0, 14.0, 88.0
-"""The inside of a drawing, in its own units."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Bar:
-    """Of a histogram."""
-
-    x: float
-    y: float
-    width: float
-    height: float
-    low: int
-    """Percent of confidence."""
-    high: int
-    share: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Line:
-    """A curve."""
-
-    points: str
-    dots: tuple[tuple[float, float], ...]
-    highest: float
-    """Hectares at the top."""
-
-
-def draw_histogram(shares: tuple[float, ...]) -> tuple[Bar, ...]:
-    """Bars that fill the drawing, the highest to the top."""
-    step = (RIGHT - LEFT) / len(shares)
-    highest = max(*shares, 1e-9)
-    bars = []
-    for i, share in enumerate(shares):
-        height = (BOTTOM - TOP) * share / highest
-        bars.append(
-            Bar(
-                x=round(LEFT + i * step + 1, 2),
-                y=round(BOTTOM - height, 2),
-                width=round(step - 2, 2),
-                height=round(height, 2),
-                low=round(100 * i / len(shares)),
-                high=round(100 * (i + 1) / len(shares)),
-                share=share,
-            )
-        )
-    return tuple(bars)
-
-
-def draw_curve(curve: Curve) -> Line:
-    """From zero hectares at the bottom to the highest at the top."""
-    first, last = curve.days[0].toordinal(), curve.days[-1].toordinal()
-    highest = max(*curve.area_ha, 1e-9)
-
-    def locate(i: int, area_ha: float) -> tuple[float, float]:
-        across = (curve.days[i].toordinal() - first) / max(1, last - first)
-        return (
-            round(LEFT + (RIGHT - LEFT) * across, 2),
-            round(BOTTOM - (BOTTOM - TOP) * area_ha / highest, 2),
-        )
-
-    dots = tuple(locate(i, area) for i, area in enumerate(curve.area_ha))
-    points = " ".join(f"{x:g},{y:g}" for x, y in dots)
-    return Line(points=points, dots=dots, highest=highest)
-
 
 ASSETS = resources.files("geoclass.report.page") / "assets"
 
@@ -133,9 +68,7 @@ def render_page(sheets: Sequence[Sheet], title: str | None = None) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(
-        ha=_format_ha, percent=_format_percent, curve=draw_curve, histogram=draw_histogram
-    )
+    environment.filters.update(ha=_format_ha, percent=_format_percent)
     styles, scripts = ([_read_asset(name) for name in names] for names in (STYLES, SCRIPTS))
     return environment.get_template("page.html").render(
         title=title or _name(sheets),
@@ -194,7 +127,8 @@ class _Watched:
     result: Monitoring | Change
     name: str
     command: str
-    zones: dict[int, str]
+    told: dict[int, tuple[str, np.ndarray | None]]
+    """Zones and picture of each alert."""
 
 
 def read_sheets(paths: Sequence[Path], scenes: Sequence[str] = ()) -> list[Sheet]:
@@ -215,7 +149,7 @@ def read_sheets(paths: Sequence[Path], scenes: Sequence[str] = ()) -> list[Sheet
             sheets.append(build_change_sheet(item.result, pictures, item.name, item.command))
         else:
             sheets.append(
-                build_monitor_sheet(item.result, pictures, item.name, item.command, item.zones)
+                build_monitor_sheet(item.result, pictures, item.name, item.command, item.told)
             )
     pictures.check_all_used()
     return list(_name_apart(sheets))
@@ -252,7 +186,7 @@ def _read(path: Path) -> LandCoverMap | _Watched:
                 result=read_change(path),
                 name=path.stem,
                 command=_read_command(path, "change", change.ITEM, change.SCHEMA_VERSION),
-                zones={},
+                told={},
             )
     if not holds_map(path):
         raise OutputError(
@@ -264,13 +198,29 @@ def _read(path: Path) -> LandCoverMap | _Watched:
 def _read_monitor(path: Path) -> _Watched:
     result = monitor_stack(*read_monitor(path))
     alerts = read_columns(path, "alerts")
-    zones = zip(alerts["alert_id"].tolist(), alerts["zone"].tolist(), strict=True)
+    names = alerts.get("chip", [""] * len(alerts["alert_id"]))  # files of old have none
+    told = {
+        int(number): (zone or "", _read_chip(path.parent, name or ""))
+        for number, zone, name in zip(alerts["alert_id"], alerts["zone"], names, strict=True)
+    }
     return _Watched(
         result=result,
         name=path.stem,
         command=_read_command(path, "series", files.ITEM, files.SCHEMA_VERSION),
-        zones={number: zone or "" for number, zone in zones},
+        told=told,
     )
+
+
+def _read_chip(folder: Path, name: str) -> np.ndarray | None:
+    """The picture of an alert; None where there is none beside the file, whatever it names."""
+    path = (folder / name).resolve()
+    if not name or not path.is_relative_to(folder.resolve()) or path.suffix != ".png":
+        return None
+    try:
+        with Image.open(path) as picture:
+            return np.asarray(picture.convert("RGBA"))
+    except (OSError, ValueError, Image.DecompressionBombError):
+        return None
 
 
 def _read_command(path: Path, layer: str, item: str, version: int) -> str:

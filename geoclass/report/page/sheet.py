@@ -141,6 +141,8 @@ class Outline:
     confirmations: int
     area_ha: float
     zones: str
+    chip: np.ndarray | None = None
+    """uint8 (h, w, 4): before and after."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -247,6 +249,7 @@ def _describe_sheet(sheet: Sheet, pool: Pool) -> dict[str, Any]:
                 "color": item.color,
                 "day": item.first_gone.isoformat(),
                 "rings": [[to_page.locate(col, row) for col, row in ring] for ring in item.rings],
+                "chip": None if item.chip is None else pool.add(encode_picture(item.chip)),
             }
             for item in sheet.outlines
         ],

@@ -83,16 +83,19 @@ def build_change_sheet(change: Change, pictures: Pictures, name: str, command: s
 
 
 def build_monitor_sheet(
-    result: Monitoring, pictures: Pictures, name: str, command: str, zones: Mapping[int, str]
+    result: Monitoring,
+    pictures: Pictures,
+    name: str,
+    command: str,
+    told: Mapping[int, tuple[str, np.ndarray | None]],
 ) -> Sheet:
-    """All dates of a place, smoothed, and its alerts; `zones` by number of alert."""
+    """All dates of a place, smoothed, and its alerts; `told`: zones and picture of each."""
     stack = result.stack
     entries = (*_list_states(result), *list_statuses())
     steps = []
     for number in range(len(stack.dates)):
         state = result.smoothed.path[number]
-        posterior = result.smoothed.posterior[number]
-        own = np.take_along_axis(posterior, state[None].astype(np.intp), axis=0)[0]
+        own = result.smoothed.probability[number]
         labels = _Labels(
             codes=_spread(result, state, NODATA).astype(np.uint8),
             confidence=_spread(result, own.astype(float), np.nan),
@@ -114,7 +117,7 @@ def build_monitor_sheet(
         legend=entries,
         steps=tuple(steps),
         observed=list_entries(stack.contract.legend),
-        outlines=_list_outlines(result, zones),
+        outlines=_list_outlines(result, told),
         matrix=_tabulate_series(result, entries),
         curves=_trace_areas(result, entries),
         curves_note=(
@@ -233,7 +236,9 @@ def _trim(caption: str, titles: Sequence[str], hectares: np.ndarray) -> Matrix:
     )
 
 
-def _list_outlines(result: Monitoring, zones: Mapping[int, str]) -> tuple[Outline, ...]:
+def _list_outlines(
+    result: Monitoring, told: Mapping[int, tuple[str, np.ndarray | None]]
+) -> tuple[Outline, ...]:
     to_pixels = ~result.stack.grid.transform
     titles = dict(zip(result.belief.names, (e.title for e in _list_states(result)), strict=True))
     return tuple(
@@ -249,7 +254,8 @@ def _list_outlines(result: Monitoring, zones: Mapping[int, str]) -> tuple[Outlin
             probability=alert.probability,
             confirmations=alert.confirmations,
             area_ha=alert.area_ha,
-            zones=zones.get(alert.alert_id, ""),
+            zones=told[alert.alert_id][0],
+            chip=told[alert.alert_id][1],
         )
         for alert in result.alerts
     )

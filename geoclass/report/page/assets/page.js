@@ -119,6 +119,14 @@ function tieSheet(section, sheet, data) {
       const first = sheet.steps.findIndex((step) => step.day >= alert.day);
       if (viewer.step.day < alert.day && first >= 0) showStep(first);
       viewer.showAlert(alert);
+      const figure = find(".chip");
+      figure.hidden = alert.chip === null;
+      if (alert.chip !== null) {
+        const said = `Alert ${alert.number}, before and after`;
+        Object.assign(figure.querySelector("img"), { src: data.texts[alert.chip], alt: said });
+        figure.querySelector("figcaption").textContent = said;
+        (find(".readout") ?? figure).after(figure);
+      }
       find(".map").scrollIntoView({ block: "center" });
       find(".map").focus({ preventScroll: true });
     });
