@@ -17,7 +17,7 @@ from geoclass.campaign.run import Execute, Progress, execute_here, run_campaign
 from geoclass.campaign.workers import ExecuteInProcesses
 from geoclass.cli.map_options import CampaignOptions
 from geoclass.cli.one_map import Order, type_command
-from geoclass.cli.progress import open_bar
+from geoclass.cli.progress import open_bar, record, say
 from geoclass.errors import SettingsError
 from geoclass.outside import redact
 from geoclass.products.files import check_form
@@ -76,8 +76,9 @@ def map_and_merge(
     maps = [read_map(outcome.job.output) for outcome in summary.outcomes]
     cells = merge_maps(maps, crs=wishes.map_crs, prefer=wishes.prefer)
     write_mosaic(cells, maps, output, command=type_command())
+    record(output=str(output), merged_cells=len(cells))
     if not order.quiet:
-        click.echo(f"wrote {output}: {len(cells)} cells of {len(maps)} maps")
+        say(f"wrote {output}: {len(cells)} cells of {len(maps)} maps")
 
 
 def run_all(
@@ -87,7 +88,7 @@ def run_all(
     order: Order,
     wishes: CampaignOptions,
 ) -> Summary:
-    """Map all scenes and say how it went; where someone stops it, end the program."""
+    """Map all scenes and print the counts; end the program if it is stopped."""
     campaign = CampaignSettings(
         model=order.model,
         legend=order.legend,
@@ -117,7 +118,7 @@ def run_all(
             bars.close()
             click.echo(
                 f"stopped: {bars.done} of {bars.scenes} scenes are done; "
-                "the same command goes on from there",
+                "run the same command to resume",
                 err=True,
             )
             sys.exit(128 + stop.signum)
@@ -138,15 +139,21 @@ def choose_execute(wishes: CampaignOptions) -> Execute:
 
 
 def report(summary: Summary, file: Target, *, quiet: bool) -> None:
-    """What there is in the end; `file` tells more."""
+    """Print the counts and where the summary is."""
+    outcomes = zip(summary.outcomes, summary.to_json()["outcomes"], strict=True)
+    record(
+        **{key: value for key, value in summary.to_json().items() if key != "outcomes"},
+        summary=str(file),
+        outcomes=[{**told, "map": str(outcome.job.output)} for outcome, told in outcomes],
+    )
     counts = ", ".join(f"{count} {status}" for status, count in summary.counts.items())
-    left = f", {summary.not_done} not come to" if summary.not_done else ""
+    left = f", {summary.not_done} not processed" if summary.not_done else ""
     if not quiet:
-        click.echo(f"{summary.scenes} scenes: {counts}{left}; see {file}")
+        say(f"{summary.scenes} scenes: {counts}{left}; see {file}")
 
 
 class Stopped(BaseException):
-    """Someone wants the program to end; a base exception, so that no scene is blamed for it."""
+    """The program is to end; a base exception, so that no scene is reported as failed for it."""
 
     def __init__(self, signum: int) -> None:
         super().__init__(signum)
@@ -155,11 +162,11 @@ class Stopped(BaseException):
 
 @contextmanager
 def stoppable() -> Iterator[None]:
-    """Ctrl-C and a polite request to end become `Stopped`: drafts are removed on the way out."""
+    """SIGINT and SIGTERM become `Stopped`, so that drafts are removed."""
 
     def stop(signum: int, _frame: FrameType | None) -> NoReturn:
         for kind in kinds:
-            signal.signal(kind, signal.SIG_IGN)  # tidying up is not to be disturbed
+            signal.signal(kind, signal.SIG_IGN)  # nothing interrupts the clean-up
         raise Stopped(signum)
 
     kinds = (signal.SIGINT, signal.SIGTERM)
@@ -174,7 +181,7 @@ def stoppable() -> Iterator[None]:
 class _Bars:
     """On a terminal a bar of scenes, with tiles a second; elsewhere a line a map.
 
-    A failure is said when it happens, wherever.
+    A failure is printed when it happens.
     """
 
     def __init__(self, *, quiet: bool) -> None:
@@ -213,4 +220,4 @@ class _Bars:
         if outcome.status == "failed":
             self._bar.write(f"{count} failed {scene}: {outcome.reason}", file=sys.stderr)
         elif outcome.status == "mapped" and self._bar.disable and not self._quiet:
-            click.echo(f"{count} mapped {scene}: {outcome.cells} cells, {outcome.seconds:.1f} s")
+            say(f"{count} mapped {scene}: {outcome.cells} cells, {outcome.seconds:.1f} s")

@@ -23,25 +23,25 @@ from geoclass.errors import GeoclassError
 
 COMMANDS = {
     "map": ("map_scene", "Map the land cover of one or many scenes."),
-    "preview": ("preview", "Draw a map as a picture."),
-    "report": ("report", "Write an HTML page of maps, change and monitor files."),
-    "style": ("style", "Write style files for QGIS and GeoServer."),
-    "change": ("change", "Compare two maps or scenes of one place."),
+    "preview": ("pages", "Draw a map as a picture."),
+    "report": ("pages", "Write an HTML page of maps, change and monitor files."),
+    "style": ("pages", "Write style files for QGIS and GeoServer."),
+    "change": ("monitor", "Compare two maps or scenes of one place."),
     "monitor": ("monitor", "Follow a place over several dates and report losses."),
-    "plots": ("plots", "Report which plots lost forest since a date."),
-    "sample": ("sample", "Draw a random sample of cells to label by eye."),
-    "assess": ("assess", "Estimate accuracy and areas from a labelled sample."),
+    "plots": ("accuracy", "Report which plots lost forest since a date."),
+    "sample": ("accuracy", "Draw a random sample of cells to label by eye."),
+    "assess": ("accuracy", "Estimate accuracy and areas from a labelled sample."),
     "info": ("info", "Describe a model, map or scene."),
-    "predict": ("predict", "Label single images."),
-    "download": ("download", "Download and verify a data set of labelled tiles."),
+    "predict": ("score", "Label single images."),
+    "download": ("tiles", "Download and verify a data set of labelled tiles."),
     "tiles": ("tiles", "Cut labelled training tiles from a scene."),
-    "dataset": ("dataset", "Check a data set of labelled tiles."),
+    "dataset": ("tiles", "Check a data set of labelled tiles."),
     "train": ("train", "Train a network on labelled tiles."),
-    "evaluate": ("evaluate", "Score a model on held-out tiles."),
-    "export": ("export", "Export a model as ONNX."),
+    "evaluate": ("score", "Score a model on held-out tiles."),
+    "export": ("score", "Export a model as ONNX."),
     "qgis": ("qgis", "Install or uninstall the QGIS plugin."),
     "schema": ("schema", "Describe commands and options as JSON."),
-    "completion": ("completion", "Print shell completion for bash, zsh or fish."),
+    "completion": ("schema", "Print shell completion for bash, zsh or fish."),
 }
 """Name of the command → its module in this room and its line in the help, in order of use."""
 
@@ -58,7 +58,7 @@ class LazyGroup(click.Group):
         if cmd_name not in COMMANDS:
             return None
         module = importlib.import_module(f"geoclass.cli.{COMMANDS[cmd_name][0]}")
-        command: click.Command = module.command
+        command: click.Command = getattr(module, f"{cmd_name}_command")
         return command
 
     def format_commands(self, _ctx: click.Context, formatter: click.HelpFormatter) -> None:

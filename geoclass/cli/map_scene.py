@@ -9,56 +9,50 @@ from pathlib import Path
 
 import click
 
-from geoclass.cli import kinds, map_options, options
-from geoclass.cli.map_options import CampaignOptions, campaign_options
+from geoclass.cli.generated import Kind, Option, command, options_of
+from geoclass.cli.map_options import CampaignOptions
 from geoclass.cli.one_map import Order, map_one
+from geoclass.cli.options import PICTURE, SCENE, access, as_json, output_option
+from geoclass.cli.progress import json_document
 from geoclass.errors import SettingsError
-from geoclass.mapping.settings import MapSettings
-from geoclass.products.formats import FileSettings, MapFormat
+from geoclass.products.formats import FORMAT_NAMES, MapFormat
 from geoclass.products.writing import parse_target
 
+OUTPUT = Kind("text", str, "output", ".gpkg", ".tif", ".parquet", ".fgb", ".geojson")
 
-@click.command("map")
-@click.argument("scenes", metavar="SCENE...", type=kinds.SCENE, nargs=-1, required=True)
-@click.option(
-    "-o",
-    "--output",
-    type=kinds.RoleName("output", ".gpkg", ".tif", ".parquet", ".fgb", ".geojson"),
-    required=True,
-    help=(
-        "Output map: .gpkg, .tif, .parquet, .fgb or .geojson; "
-        "or a folder for many scenes; can be s3://BUCKET/…"
-    ),
+
+@command("map")
+@click.argument("scenes", metavar="SCENE...", type=SCENE, nargs=-1, required=True)
+@output_option(
+    OUTPUT,
+    "Output map: .gpkg, .tif, .parquet, .fgb or .geojson; or a folder for many scenes; can be "
+    "s3://BUCKET/…",
 )
-@map_options.map_format
-@map_options.file_settings
-@click.option("-m", "--model", type=kinds.FILE, help="Model file.  [default: the shipped model]")
-@options.legend
-@options.bands
-@map_options.mapping
-@options.device
-@options.batch_size
-@click.option("--preview", type=kinds.PICTURE, help="Also draw map and scene: .png, .svg or .pdf.")
-@click.option("--overwrite", is_flag=True, help="Replace existing files, whatever they contain.")
+@options_of(Order, "order", hidden={"batch_size"})
+@click.option(
+    "-f",
+    "--format",
+    "map_format",
+    cls=Option,
+    group="Output files",
+    type=click.Choice(tuple(FORMAT_NAMES), case_sensitive=False),
+    callback=lambda _ctx, _param, value: FORMAT_NAMES.get(value),
+    help="Output format; overrides the suffix.",
+)
+@access
+@click.option("--preview", type=PICTURE, help="Also draw map and scene: .png, .svg or .pdf.")
 @click.option("--dry-run", is_flag=True, help="Print the plan and stop.")
-@campaign_options
-@options.quiet
-def command(
+@as_json
+@options_of(CampaignOptions, "campaign")
+def map_command(
     scenes: tuple[str, ...],
     output: str,
     map_format: MapFormat | None,
-    form: FileSettings,
-    model: Path | None,
-    legend: Path | None,
-    bands: Sequence[int | str] | None,
-    settings: MapSettings,
-    device: str | None,
-    batch_size: int | None,
+    order: Order,
     preview: Path | None,
-    overwrite: bool,
     dry_run: bool,
+    as_json: bool,
     campaign: CampaignOptions,
-    quiet: bool,
 ) -> None:
     """Classify every 64×64-pixel tile and smaller cells of SCENE and write a land-cover map.
 
@@ -75,45 +69,38 @@ def command(
     that are up to date are skipped, so a stopped run resumes when you start it again. If the
     output for many scenes is one GeoPackage, their maps are merged into it, each place once.
     """
+    from geoclass.campaign.scenes import find_scenes
+
+    form = order.form
     if form.stac:
         from geoclass.model.checkpoint import find_model_file
 
-        form = replace(form, model_file=find_model_file(model))
-    order = Order(
-        settings=settings,
-        form=form,
-        model=model,
-        legend=legend,
-        bands=bands,
-        device=device,
-        batch_size=batch_size,
-        overwrite=overwrite,
-        quiet=quiet,
-    )
-    from geoclass.campaign.scenes import find_scenes
-
+        form = replace(form, model_file=find_model_file(order.model))
+    order = replace(order, form=form)
     named = scenes if is_folder(output) else find_scenes(scenes)
     if is_folder(output) or len(named) > 1 or is_merged(scenes, named, output, campaign):
         from geoclass.cli.campaign import map_and_merge, map_scenes
 
         if dry_run or preview is not None:
             raise SettingsError("--dry-run and --preview are for one scene and one map of it")
-        if is_folder(output):
-            campaign.refuse_merging(output)
-            map_scenes(scenes, parse_target(output), map_format or "gpkg", order, campaign)
-        else:
-            map_and_merge(named, Path(output), map_format, order, campaign)
+        with json_document(wanted=as_json):
+            if is_folder(output):
+                campaign.refuse_merging(output)
+                map_scenes(scenes, parse_target(output), map_format or "gpkg", order, campaign)
+            else:
+                map_and_merge(named, Path(output), map_format, order, campaign)
         return
     campaign.refuse_any(output)
-    map_one(named[0], parse_target(output), map_format, order, preview, dry_run=dry_run)
+    with json_document(wanted=as_json):
+        map_one(named[0], parse_target(output), map_format, order, preview, dry_run=dry_run)
 
 
 def is_merged(
     scenes: Sequence[str], named: Sequence[str], output: str, campaign: CampaignOptions
 ) -> bool:
-    """Whether one scene is but the first of many that a GeoPackage is to merge.
+    """Whether one scene is only the first of many that are merged into a GeoPackage.
 
-    What holds scenes, such as a folder or a list, may hold more of them tomorrow.
+    A folder or a list of scenes may contain more of them tomorrow.
     """
     if not isinstance(parse_target(output), Path) or not output.lower().endswith(".gpkg"):
         return False
@@ -122,5 +109,5 @@ def is_merged(
 
 
 def is_folder(output: str) -> bool:
-    """Whether maps are to go into a folder: it is there, or its name ends as one's does."""
+    """Whether maps go into a folder: it exists, or the name ends like a folder's."""
     return output.endswith(("/", os.sep)) or Path(output).is_dir()

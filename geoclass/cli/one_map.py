@@ -6,17 +6,23 @@ import math
 import shlex
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from geoclass.cli.progress import open_bar
+from geoclass.cli.progress import in_json, list_areas, open_bar, record, warn
 from geoclass.landcover import AreaRow
 from geoclass.legend import MASKED, NODATA, UNKNOWN
 from geoclass.mapping.settings import MapSettings
-from geoclass.products.formats import FileSettings, MapFormat, check_not_input, find_format
+from geoclass.products.formats import (
+    AS_USUAL,
+    FileSettings,
+    MapFormat,
+    check_not_input,
+    find_format,
+)
 from geoclass.products.writing import Target
 
 if TYPE_CHECKING:
@@ -25,22 +31,30 @@ if TYPE_CHECKING:
 
 
 MUCH_UNKNOWN = 0.5
-"""Of the cells that could be seen; of more, something is wrong with the scene or the model."""
+"""Fraction of the cells with data; above it, something is wrong with the scene or the model."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
-    """What was asked for, whether of one scene or of many."""
+    """Options: what was asked for, whether of one scene or of many."""
 
-    settings: MapSettings
-    form: FileSettings
-    model: Path | None
-    legend: Path | None
-    bands: Sequence[int | str] | None
-    device: str | None
-    batch_size: int | None
-    overwrite: bool
-    quiet: bool
+    model: Path | None = None
+    """Model file. None: the shipped model."""
+    bands: Sequence[int | str] | None = None
+    """Numbers or names of the red, green and blue bands, such as 3,2,1 or B04,B03,B02. None:
+    found by name."""
+    legend: Path | None = None
+    """JSON file with titles, colours and groups for classes."""
+    device: str | None = None
+    """Device: cpu, cuda, cuda:1 … None: cuda if available, else cpu."""
+    batch_size: int | None = None
+    """Tiles per batch. None: depends on the device."""
+    overwrite: bool = False
+    """Replace existing files, whatever they contain."""
+    quiet: bool = False
+    """Print only warnings and errors; no progress bar."""
+    settings: MapSettings = field(default_factory=MapSettings)
+    form: FileSettings = AS_USUAL
 
 
 def type_command() -> str:
@@ -59,7 +73,7 @@ def map_one(
     *,
     dry_run: bool,
 ) -> None:
-    """Map one scene and print what there is to know."""
+    """Map one scene and print plan, areas and paths."""
     from geoclass.campaign.run import is_read
     from geoclass.errors import OutputError
     from geoclass.mapping.pipeline import estimate_bytes, estimate_work, run_map
@@ -69,7 +83,8 @@ def map_one(
     from geoclass.model.device import describe_device
     from geoclass.products.files import check_placed, check_room, check_target, read_map, write_map
 
-    say = (lambda _: None) if order.quiet else click.echo
+    say = (lambda _: None) if order.quiet or in_json() else click.echo
+    record(output=str(output), preview=None if preview is None else str(preview))
     map_format = map_format or find_format(output)
     check_not_input(output, order.model, order.legend)
     if preview is not None:
@@ -102,6 +117,9 @@ def map_one(
     mark = plan.provenance.fingerprint
     if check_target(output, map_format, mark, settings=order.form, overwrite=order.overwrite):
         say(f"{output} is up to date")
+        record(status="up to date")
+        if in_json() and map_format in ("gpkg", "tif"):  # the others are not read back
+            record(areas=list_areas(read_map(output).areas()))
         if preview is not None and not dry_run:
             draw_preview(read_map(output), preview, scene)
             say(f"wrote {preview}")
@@ -109,13 +127,15 @@ def map_one(
     check_placed(plan.grid, map_format, settings=order.form)
     check_room(output, estimate_bytes(plan, map_format, order.form))
     for warning in plan.warnings:
-        click.echo(f"Warning: {warning}", err=True)
+        warn(warning)
+    record(scene=plan.source.name, date=plan.source.date, cells=int(plan.inside.sum()))
     say(describe_plan(plan))
     say(f"model       {loaded.arch} {loaded.sha256[:12]}, {len(loaded.contract.legend)} classes")
     work = f"{classifier.precision}, batches of {classifier.batch_size}"
     say(f"device      {describe_device(classifier.device)}, {work}")
     if dry_run:
         estimate = estimate_work(plan, classifier, map_format, order.form)
+        record(status="dry run", seconds=estimate.seconds, bytes=estimate.output_bytes)
         say(f"time        about {estimate.seconds:.0f} s")
         say(f"output      {output}, about {estimate.output_bytes / 1e6:.1f} MB")
         return
@@ -126,6 +146,7 @@ def map_one(
     for note in landcover.provenance.masked_by or ():
         say(f"masked      {note}")
     areas = landcover.areas()
+    record(status="mapped", areas=list_areas(areas))
     say(format_areas(areas))
     warn_of_unknown(areas)
     say(f"wrote {output}")
@@ -135,20 +156,19 @@ def map_one(
 
 
 def warn_of_unknown(rows: Sequence[AreaRow]) -> None:
-    """Say it where a map shows little but that its model does not know the ground."""
+    """Warn if most cells are unknown to the model."""
     cells = {row.class_id: row.cells for row in rows}
     looked_at = sum(n for class_id, n in cells.items() if class_id not in (MASKED, NODATA))
     if cells.get(UNKNOWN, 0) > MUCH_UNKNOWN * looked_at:
-        click.echo(
-            f"Warning: {cells[UNKNOWN] / looked_at:.0%} of the cells that could be seen are unlike "
-            "the tiles that the model was trained on, so they are unknown: train it on tiles of "
-            "such scenes, or give --keep-unknown to label them all the same",
-            err=True,
+        warn(
+            f"{cells[UNKNOWN] / looked_at:.0%} of the classified cells are out-of-distribution, "
+            "unlike the tiles that the model was trained on, and therefore unknown: train the "
+            "model on tiles of such scenes, or give --keep-unknown to label them anyway"
         )
 
 
 def describe_plan(plan: MapPlan) -> str:
-    """What was decided, a line each."""
+    """The plan of a map, one decision per line."""
     grid, source = plan.grid, plan.source
     pixels = f"pixels of {grid.gsd_m:.1f} m" if grid.crs else "pixels"
     size = f"{source.width}×{source.height} pixels"
@@ -168,7 +188,7 @@ def describe_plan(plan: MapPlan) -> str:
 
 
 def describe_detail(detail: Grid) -> str:
-    """The smaller cells that a map carries with it."""
+    """The smaller cells that are stored with a map."""
     return (
         f"detail      cells of {detail.stride} pixels ({detail.cols} columns × {detail.rows} rows)"
     )
