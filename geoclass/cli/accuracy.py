@@ -5,26 +5,23 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
+import geoclass
 from geoclass.cli.generated import FILE, command, options_of
 from geoclass.cli.options import (
     GEOPACKAGE,
     MAP,
     SCENE,
     as_json,
+    check_output,
     output_option,
     overwrite,
     quiet,
 )
 from geoclass.cli.progress import say, warn
 from geoclass.monitor.settings import PlotSettings, SampleSettings
-
-if TYPE_CHECKING:
-    from geoclass.monitor.area import Assessment
-    from geoclass.monitor.sampling import Sample
 
 
 @command("sample")
@@ -54,21 +51,14 @@ def sample_command(
     Open the output in QGIS and choose the class of each cell in its form. Then run
     `geoclass assess` to estimate accuracy and areas. The layer does not show the map's class.
     """
-    from geoclass.monitor.align import date_map
-    from geoclass.monitor.sampling import sample_map, write_sample
-    from geoclass.products.files import read_map
-    from geoclass.products.formats import check_not_input
-    from geoclass.products.writing import check_new
-
-    check_not_input(output, landcover, since)
-    check_new(output, suffix=".gpkg", overwrite=overwrite)
-    read = read_map(landcover)
+    check_output(output, landcover, since, suffix=".gpkg", overwrite=overwrite)
+    read = geoclass.read_map(landcover)
     if since is None:
-        sample = sample_map(read, settings=settings)
+        sample = geoclass.sample_map(read, settings=settings)
     else:
-        old = date_map(read_map(since), file_name=since.name)
-        new = date_map(read, file_name=landcover.name)
-        sample = sample_map(new, since=old, watch=watch, settings=settings)
+        old = geoclass.date_map(geoclass.read_map(since), file_name=since.name)
+        new = geoclass.date_map(read, file_name=landcover.name)
+        sample = geoclass.sample_map(new, since=old, watch=watch, settings=settings)
     chips: dict[int, str] = {}
     if scene is not None:
         from geoclass.report.preview import draw_chips
@@ -76,12 +66,12 @@ def sample_command(
         folder = output.with_name(f"{output.stem}_chips")
         names = draw_chips(scene, read, sample.rows, sample.cols, folder)
         chips = dict(enumerate(names, start=1))
-    write_sample(sample, output, chips=chips)
+    geoclass.write_sample(sample, output, chips=chips)
     say(format_sample(sample))
     say(f"wrote {output}")
 
 
-def format_sample(sample: Sample) -> str:
+def format_sample(sample: geoclass.Sample) -> str:
     """Strata, their cells and how many were drawn."""
     import numpy as np
 
@@ -121,15 +111,13 @@ def assess_command(sample: Path, partial: bool, as_json: bool) -> None:
     class, with the columns stratum, area_ha, and one column per reference class. Totals are
     checked and not counted.
     """
-    from geoclass.monitor.area import assess_sample
-
-    result = assess_sample(sample, partial=partial)
+    result = geoclass.assess_sample(sample, partial=partial)
     if result.unlabelled:
         warn(f"{result.unlabelled} samples have no label and are ignored")
     click.echo(json.dumps(result.to_json()) if as_json else format_assessment(result))
 
 
-def format_assessment(result: Assessment) -> str:
+def format_assessment(result: geoclass.Assessment) -> str:
     """Accuracies and areas, then the error matrix as fractions of the area."""
     overall = result.overall
     left_out = result.left_out_ha
@@ -171,18 +159,14 @@ def plots_command(
     method, was never seen clearly, or lies outside the maps or the model's region. Damaged plots
     are repaired, with a message, or rejected one by one. The verdicts are no legal determination.
     """
-    from geoclass.monitor.plot_files import DISCLAIMER, check_verdict_file, write_verdicts
-    from geoclass.monitor.plots import assess_plots
-    from geoclass.products.formats import check_not_input
-    from geoclass.products.writing import check_new
+    from geoclass.monitor.plot_files import DISCLAIMER, check_verdict_file
 
-    check_not_input(output, plots, monitor)
     check_verdict_file(output)
-    check_new(output, suffix=output.suffix.lower(), overwrite=overwrite)
-    verdicts = assess_plots(plots, monitor, settings=settings)
+    check_output(output, plots, monitor, overwrite=overwrite)
+    verdicts = geoclass.assess_plots(plots, monitor, settings=settings)
     for message in verdicts.messages:
         warn(message)
-    write_verdicts(verdicts, output)
+    geoclass.write_verdicts(verdicts, output)
     for answer, count in verdicts.counts.items():
         say(f"{answer:<18}{count:>8}")
     say(DISCLAIMER)

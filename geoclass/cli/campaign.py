@@ -15,8 +15,7 @@ import click
 from geoclass.campaign.jobs import CampaignSettings, Outcome, Shard, Summary, name_summary
 from geoclass.campaign.run import Execute, Progress, execute_here, run_campaign
 from geoclass.campaign.workers import ExecuteInProcesses
-from geoclass.cli.map_options import CampaignOptions
-from geoclass.cli.one_map import Order, type_command
+from geoclass.cli.one_map import CampaignOptions, Order, type_command
 from geoclass.cli.progress import open_bar, record, say
 from geoclass.errors import SettingsError
 from geoclass.outside import redact

@@ -8,12 +8,13 @@ becomes the option of that field. The docstring of the class, up to a colon, is 
 from __future__ import annotations
 
 import ast
+import contextlib
 import copy
 import functools
 import inspect
 import re
 import sys
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import MISSING, Field, dataclass, field, fields, is_dataclass
 from datetime import date
 from pathlib import Path
@@ -64,6 +65,14 @@ class Kind(click.types.StringParamType):
 
 FILE = Kind("path", Path, "file")
 DATE = Kind("date", date.fromisoformat)
+
+PLAIN: Mapping[Any, click.ParamType[Any]] = {
+    int: click.INT,
+    float: click.FLOAT,
+    Path: FILE,
+    date: DATE,
+}
+"""Annotation → type of the option, where it is no text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,6 +234,8 @@ def find_flags(field: str) -> tuple[str, ...]:
 
 def find_kind(hint: Any, spelling: Spelling) -> click.ParamType[Any] | None:
     """The type of an option by the annotation of its field; None for a flag."""
+    if "multiple" in spelling.more:
+        hint = get_args(hint)[0]
     members = [member for member in flatten(hint) if member is not NoneType]
     if bool in members:
         return None
@@ -235,15 +246,8 @@ def find_kind(hint: Any, spelling: Spelling) -> click.ParamType[Any] | None:
         return spelling.kind
     if all(get_origin(member) is Literal for member in members):
         return click.Choice([text for member in members for text in get_args(member)])
-    plain: dict[Any, click.ParamType[Any]] = {
-        int: click.INT,
-        float: click.FLOAT,
-        str: click.STRING,
-        Path: FILE,
-        date: DATE,
-    }
-    if len(members) == 1 and members[0] in plain and spelling.role is None:
-        return plain[members[0]]
+    if len(members) == 1 and members[0] in PLAIN:
+        return PLAIN[members[0]]
     return Kind("text", functools.partial(read_value, members), spelling.role)
 
 
@@ -254,13 +258,11 @@ def flatten(hint: Any) -> list[Any]:
     return [hint]
 
 
-def read_value(hints: list[Any], text: str) -> Any:
+def read_value(hints: Sequence[Any], text: str) -> Any:
     """A text as a value of the first annotation that it fits; ValueError where it fits none."""
     for hint in hints:
-        try:
+        with contextlib.suppress(ValueError):
             return _read_one(hint, text)
-        except ValueError:
-            continue
     raise ValueError(text)
 
 
@@ -268,13 +270,24 @@ def _read_one(hint: Any, text: str) -> Any:
     args = get_args(hint)
     if get_origin(hint) is Literal:
         return args[args.index(text)]
-    if get_origin(hint) is tuple and args[-1] is Ellipsis:  # names, which the settings check
-        parts = [] if text == "none" else text.split(",")
-        return tuple(part.strip() for part in parts if part.strip())
-    if get_origin(hint) is tuple:
-        parts = text.replace(",", " ").split()
-        return tuple(read(part) for read, part in zip(args, parts, strict=True))
-    return hint(text)
+    if isinstance(hint, type) and is_dataclass(hint):
+        types = get_type_hints(hint)
+        return hint(**dict(zip(types, _read_parts(tuple(types.values()), text), strict=True)))
+    if get_origin(hint) is not tuple:
+        return hint(text)
+    if args[-1] is not Ellipsis:
+        return tuple(_read_parts(args, text))
+    parts = [] if text == "none" else [part.strip() for part in text.split(",")]
+    numbers = int in flatten(args[0])  # names are checked by the settings
+    return tuple(int(p) if numbers and p.isdecimal() else p for p in parts if p)
+
+
+def _read_parts(hints: Sequence[Any], text: str) -> list[Any]:
+    """As many values: numbers between commas or blanks, others between `=`, `:` or `/`."""
+    parts = re.split(r"[,\s]+" if float is hints[0] else r"[=:/]", text.strip())
+    if not all(parts):
+        raise ValueError(text)
+    return [read(part) for read, part in zip(hints, parts, strict=True)]
 
 
 def find_default(field: Field[Any]) -> dict[str, Any]:
@@ -315,33 +328,6 @@ def read_docstrings(module: str) -> Mapping[str, Mapping[str, str]]:
     }
 
 
-def read_bands(text: str) -> tuple[int | str, ...]:
-    """`3,2,1` → numbers; `B04,B03,B02` → names."""
-    parts = tuple(part.strip() for part in text.split(","))
-    if len(parts) == 1:
-        raise ValueError(text)
-    return tuple(map(int, parts)) if all(part.isdecimal() for part in parts) else parts
-
-
-def read_pair(text: str) -> Any:
-    """`forest:water=0.001` → a PairRate."""
-    from geoclass.monitor.settings import PairRate
-
-    names, _, rate = text.partition("=")
-    old, colon, new = names.partition(":")
-    if not colon:
-        raise ValueError(text)
-    return PairRate(old=old, new=new, rate=float(rate))
-
-
-def read_creation(text: str) -> tuple[str, str]:
-    """`compress=zstd` → (COMPRESS, zstd)."""
-    name, equals, value = text.partition("=")
-    if not (name and equals and value):
-        raise ValueError(text)
-    return name.upper(), value
-
-
 def read_bytes(text: str) -> int:
     """`3GB`, `800 MB`, `3G` or a plain number → bytes."""
     powers = {letter: power for power, letter in enumerate("kmgt", start=1)}
@@ -352,27 +338,19 @@ def read_bytes(text: str) -> int:
     return int(float(found[1]) * base ** powers.get(found[2], 0))
 
 
-def read_shard(text: str) -> tuple[int, int]:
-    """`2/5` → (2, 5)."""
-    index, count = text.split("/")
-    return int(index), int(count)
-
-
 BOX = "W,S,E,N"
 MULTIPLE = {"multiple": True}
 SEED = click.IntRange(0, 2**31 - 1)
 
 SPELLINGS: Mapping[str, Spelling] = {
     "aoi": Spelling(metavar="FILE", role="polygons"),
-    "bands": Spelling(("-b", "--bands"), ("--bidx",), "R,G,B", kind=Kind("text", read_bands)),
+    "bands": Spelling(("-b", "--bands"), ("--bidx",), "R,G,B"),
     "batch_size": Spelling(metavar="N|auto"),
     "bbox": Spelling(metavar=BOX, role="extent"),
     "bounds": Spelling(metavar=BOX),
-    "creation": Spelling(
-        ("--co",), (), "NAME=VALUE", kind=Kind("text", read_creation), more=MULTIPLE
-    ),
+    "creation": Spelling(("--co",), (), "NAME=VALUE", more=MULTIPLE),
     "crs": Spelling(role="crs"),
-    "days": Spelling(("--date",), (), "YYYY-MM-DD", kind=DATE, more=MULTIPLE),
+    "days": Spelling(("--date",), (), "YYYY-MM-DD", more=MULTIPLE),
     "detail": Spelling(metavar="PIXELS|none"),
     "dn_offset": Spelling(metavar="N"),
     "forest_on": Spelling(metavar="YYYY-MM-DD"),
@@ -385,9 +363,7 @@ SPELLINGS: Mapping[str, Spelling] = {
     "min_valid_share": Spelling(("--min-valid",)),
     "model": Spelling(("-m", "--model")),
     "output": Spelling(("-o", "--output")),
-    "pairs": Spelling(
-        ("--rate-of",), (), "OLD:NEW=RATE", kind=Kind("text", read_pair), more=MULTIPLE
-    ),
+    "pairs": Spelling(("--rate-of",), (), "OLD:NEW=RATE", more=MULTIPLE),
     "profile": Spelling(("--radiometry",)),
     "quantification": Spelling(metavar="N"),
     "quiet": Spelling(("-q", "--quiet")),
@@ -398,7 +374,7 @@ SPELLINGS: Mapping[str, Spelling] = {
     "scale": Spelling(metavar="LO,HI"),
     "scl": Spelling(metavar="FILE|BAND", role="file"),
     "seed": Spelling(kind=SEED),
-    "shard": Spelling(metavar="I/N", kind=Kind("text", read_shard)),
+    "shard": Spelling(metavar="I/N"),
     "smooth": Spelling(metavar="STRENGTH"),
     "smooth_window": Spelling(metavar="CELLS"),
     "split_seed": Spelling(kind=SEED),

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import json
 import zipfile
+from dataclasses import asdict
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
+import geoclass
 from geoclass.cli.generated import command
 from geoclass.cli.one_map import format_areas
 from geoclass.cli.options import SCENE, Reading, as_json, reading
 from geoclass.cli.progress import list_areas
 from geoclass.contract import SHIPPED
-from geoclass.errors import SettingsError
-
-if TYPE_CHECKING:
-    from geoclass.landcover import LandCoverMap
+from geoclass.errors import OutputError, SettingsError
+from geoclass.mapping.settings import MapSettings
 
 
 @command("info")
@@ -37,12 +37,11 @@ def info_command(what: str, reading: Reading, as_json: bool, as_stac: bool) -> N
         return
     if as_stac:
         raise SettingsError("--stac is for models: maps get an item by geoclass map --stac")
-    from geoclass.errors import OutputError
-    from geoclass.products.files import holds_map, read_map
+    from geoclass.products.files import holds_map
     from geoclass.products.mosaic import is_mosaic
 
     try:
-        landcover = read_map(path)
+        landcover = geoclass.read_map(path)
     except OutputError:
         # A copy that is not read back, damaged, or merged.
         if holds_map(path) or (path.suffix == ".gpkg" and is_mosaic(path)):
@@ -77,10 +76,9 @@ def _is_pickled(path: Path) -> bool:
 
 
 def _print_model(path: Path, as_json: bool, as_stac: bool) -> None:
-    from geoclass.model.checkpoint import find_model_file, load_model
-
-    model = load_model(path)
+    model = geoclass.load_model(path)
     if as_stac:
+        from geoclass.model.checkpoint import find_model_file
         from geoclass.products.stac import build_model_item
 
         file = find_model_file(path).absolute()
@@ -89,9 +87,7 @@ def _print_model(path: Path, as_json: bool, as_stac: bool) -> None:
         data = {"arch": model.arch, "sha256": model.sha256, "contract": model.contract.to_json()}
         click.echo(json.dumps(data))
     else:
-        from geoclass.report.card import describe_model
-
-        click.echo(describe_model(model))
+        click.echo(geoclass.describe_model(model))
 
 
 def _print(facts: dict[str, Any], as_json: bool) -> None:
@@ -104,7 +100,7 @@ def _print(facts: dict[str, Any], as_json: bool) -> None:
             click.echo(f"{key:<12}{'unknown' if item is None else item}")
 
 
-def describe_map(landcover: LandCoverMap) -> dict[str, Any]:
+def describe_map(landcover: geoclass.LandCoverMap) -> dict[str, Any]:
     """How a map was made, for a reader; options with their defaults are left out."""
     made, grid = landcover.provenance, landcover.grid
     detail = landcover.detail
@@ -129,9 +125,6 @@ def describe_map(landcover: LandCoverMap) -> dict[str, Any]:
 
 def list_changes(options: Any) -> list[str]:
     """Settings of a map that are not the defaults, as NAME=VALUE."""
-    from dataclasses import asdict
-
-    from geoclass.mapping.settings import MapSettings
 
     def flatten(values: Any) -> dict[str, Any]:
         flat: dict[str, Any] = {}
@@ -145,9 +138,7 @@ def list_changes(options: Any) -> list[str]:
 
 def describe_scene(scene: str, reading: Reading) -> dict[str, Any]:
     """What `geoclass map` would decide with the shipped model; its errors are the same."""
-    from geoclass.mapping.pipeline import plan_scene
-
-    plan = plan_scene(scene, settings=reading.settings, bands=reading.bands)
+    plan = geoclass.plan_scene(scene, settings=reading.settings, bands=reading.bands)
     source, grid = plan.source, plan.grid
     return {
         "scene": source.name,

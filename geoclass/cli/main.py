@@ -1,4 +1,4 @@
-"""The command line: which commands there are, and how errors reach a person.
+"""The command line: which commands there are, and how errors are printed.
 
 A command's module is imported when the command runs, so that `geoclass --help` is quick.
 """
@@ -12,7 +12,6 @@ import logging
 import os
 import platform
 import sys
-from collections.abc import Callable
 from typing import Any
 
 import click
@@ -76,10 +75,10 @@ class LazyGroup(click.Group):
         return [*named, *click.Command.shell_complete(self, ctx, incomplete)]
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run a command; an error that a person can put right becomes one line."""
+        """Run a command; an error that a user can fix becomes one line."""
         try:
             result = super().invoke(ctx)
-            sys.stdout.flush()  # a full disk says so at the end
+            sys.stdout.flush()  # a full disk is noticed at the end
             return result
         except OSError as error:
             if error.errno not in (errno.ENOSPC, errno.EIO):
@@ -112,33 +111,21 @@ def show_version(ctx: click.Context, _param: click.Parameter, value: bool) -> No
 
 
 def describe_program() -> str:
-    """The versions of what a map depends on, and the device that it would be made on."""
+    """The versions of what a map depends on, and the device."""
     return "\n".join(
         (
             f"geoclass {geoclass.__version__}",
             f"Python   {platform.python_version()}, {platform.platform()}",
-            f"GDAL     {_try(_describe_gdal)}",
-            f"torch    {_try(_describe_torch)}",
+            f"GDAL     {_describe('geoclass.scene.dataset', 'describe_gdal')}",
+            f"torch    {_describe('geoclass.model.device', 'describe_torch')}",
         )
     )
 
 
-def _describe_gdal() -> str:
-    from geoclass.scene.dataset import describe_gdal
-
-    return describe_gdal()
-
-
-def _describe_torch() -> str:
-    from geoclass.model.device import describe_torch
-
-    return describe_torch()
-
-
-def _try(describe: Callable[[], str]) -> str:
-    """What a library says of itself; a broken one is worth reporting, too."""
+def _describe(module: str, function: str) -> str:
+    """Version of a library; a broken one is worth reporting, too."""
     try:
-        return describe()
+        return str(getattr(importlib.import_module(module), function)())
     except (ImportError, OSError) as error:
         return f"cannot be loaded: {error}"
 
@@ -158,8 +145,8 @@ def _try(describe: Callable[[], str]) -> str:
     type=click.Choice(("bar", "json")),
     default="bar",
     show_default=True,
-    help="A bar, on a terminal; or lines of JSON on the error stream, for programs. These stop the "
-    "work by closing the pipe that is its input.",
+    help="A bar, on a terminal; or lines of JSON on standard error, for programs, which stop the "
+    "work by closing standard input.",
 )
 def main(debug: bool, progress: str) -> None:
     """Land-cover maps from satellite scenes."""
@@ -168,8 +155,8 @@ def main(debug: bool, progress: str) -> None:
 
         stop_at_end_of_input()
     if not debug:
-        # What GDAL has to say reaches a person as part of our own messages.
-        # Its threads, which no handler of rasterio's knows, write to CPL_LOG.
+        # GDAL's messages are part of our own errors.
+        # Its threads, which rasterio's handlers do not know, write to CPL_LOG.
         os.environ.setdefault("CPL_LOG", os.devnull)
         for library in ("rasterio", "pyogrio"):
             logging.getLogger(library).setLevel(logging.CRITICAL)

@@ -10,8 +10,7 @@ from pathlib import Path
 import click
 
 from geoclass.cli.generated import Kind, Option, command, options_of
-from geoclass.cli.map_options import CampaignOptions
-from geoclass.cli.one_map import Order, map_one
+from geoclass.cli.one_map import CampaignOptions, Order, map_one
 from geoclass.cli.options import PICTURE, SCENE, access, as_json, output_option
 from geoclass.cli.progress import json_document
 from geoclass.errors import SettingsError

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import click
 
+import geoclass
 from geoclass.cli.generated import Decorated, Kind, command, options_of
 from geoclass.cli.one_map import type_command
 from geoclass.cli.options import (
@@ -21,21 +22,20 @@ from geoclass.cli.options import (
     SCENE,
     access,
     as_json,
+    check_output,
     output_option,
     overwrite,
     quiet,
 )
 from geoclass.cli.progress import json_document, open_bar, record, say, warn
+from geoclass.dates import find_day
+from geoclass.errors import SceneError, SettingsError
 from geoclass.mapping.settings import MapSettings
 from geoclass.monitor.settings import AlignSettings, MonitorSettings, SeriesSettings
+from geoclass.outside import hide_secrets
 
 if TYPE_CHECKING:
     import numpy as np
-
-    from geoclass.landcover import LandCoverMap
-    from geoclass.monitor.align import DatedMap, LeftOut
-    from geoclass.monitor.change import Change
-    from geoclass.monitor.history import Monitoring
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,18 +61,13 @@ def dated_options(command: Decorated) -> Decorated:
 
 
 def read_dated(
-    inputs: Sequence[str], options: DatedOptions, left_out: list[LeftOut] | None = None
-) -> list[DatedMap]:
+    inputs: Sequence[str], options: DatedOptions, left_out: list[geoclass.LeftOut] | None = None
+) -> list[geoclass.DatedMap]:
     """The maps of all inputs, each with its date; scenes are mapped first.
 
     A folder of maps, or a merged map, stands for all of its maps. Scenes that exist but cannot be
     mapped go to `left_out`; without it, they raise SceneError.
     """
-    from geoclass.errors import SceneError, SettingsError
-    from geoclass.monitor.align import date_map
-    from geoclass.products.files import read_map
-    from geoclass.products.mosaic import find_maps
-
     if options.days and len(options.days) != len(inputs):
         raise SettingsError(
             f"{len(options.days)} dates were given for {len(inputs)} inputs: give --date once for "
@@ -81,8 +76,10 @@ def read_dated(
     maps = []
     with open_bar(total=len(inputs), unit="date", desc="dates", leave=False) as bar:
         for text, day in zip(inputs, options.days or [None] * len(inputs), strict=True):
-            files = find_maps(text)
-            maps += [date_map(read_map(file), day=day, file_name=file.name) for file in files]
+            files = geoclass.find_maps(text)
+            for file in files:
+                landcover = geoclass.read_map(file)
+                maps.append(geoclass.date_map(landcover, day=day, file_name=file.name))
             if not files:
                 try:
                     landcover = _map_first(text, options)
@@ -92,14 +89,14 @@ def read_dated(
                     left_out.append(_leave_out(text, day, error))
                 else:
                     say(f"mapped {landcover.provenance.scene}")
-                    maps.append(date_map(landcover, day=day, file_name=Path(text).name))
+                    name = Path(text).name
+                    maps.append(geoclass.date_map(landcover, day=day, file_name=name))
             bar.update()
     return maps
 
 
 def _exists(scene: str) -> bool:
     """Whether there is such a scene, even if it cannot be mapped; a name may be misspelt."""
-    from geoclass.errors import SceneError
     from geoclass.scene.inputs import find_input
 
     try:
@@ -109,23 +106,19 @@ def _exists(scene: str) -> bool:
     return True
 
 
-def _leave_out(scene: str, day: date | None, error: Exception) -> LeftOut:
-    from geoclass.dates import find_day
-    from geoclass.monitor.align import LeftOut
-    from geoclass.outside import hide_secrets
-
+def _leave_out(scene: str, day: date | None, error: Exception) -> geoclass.LeftOut:
     name = hide_secrets(scene).rstrip("/").rpartition("/")[2]
-    return LeftOut(day=day or find_day(name), scene=name, reason=" ".join(str(error).split()))
+    return geoclass.LeftOut(
+        day=day or find_day(name), scene=name, reason=" ".join(str(error).split())
+    )
 
 
-def _map_first(scene: str, options: DatedOptions) -> LandCoverMap:
-    from geoclass.mapping.pipeline import map_scene
-    from geoclass.model.checkpoint import load_model
-
+def _map_first(scene: str, options: DatedOptions) -> geoclass.LandCoverMap:
     # Cells that begin at whole multiples of their side match those of every other date.
     mapping = options.mapping
     mapping = replace(mapping, frame=replace(mapping.frame, snap=True))
-    return map_scene(scene, load_model(options.model), settings=mapping, device=options.device)
+    model = geoclass.load_model(options.model)
+    return geoclass.map_scene(scene, model, settings=mapping, device=options.device)
 
 
 @command("change")
@@ -157,14 +150,10 @@ def change_command(
     line of the output says in how many. The probability of change accounts for these errors and
     for how rarely land changes.
     """
-    from geoclass.errors import SettingsError
     from geoclass.monitor.align import stack_maps
-    from geoclass.monitor.change import check_order, compare_dates, write_change
-    from geoclass.products.formats import check_not_input
-    from geoclass.products.writing import check_new
+    from geoclass.monitor.change import check_order, compare_dates
 
-    check_not_input(output, Path(old), Path(new))
-    check_new(output, suffix=".gpkg", overwrite=overwrite)
+    check_output(output, Path(old), Path(new), suffix=".gpkg", overwrite=overwrite)
     with json_document(wanted=as_json):
         maps = read_dated([old, new], dated)
         dates = len({item.day for item in maps})
@@ -180,7 +169,7 @@ def change_command(
         told = describe_change(change)
         record(output=str(output), **told)
         say(format_change(change, told))
-        write_change(change, output, command=type_command())
+        geoclass.write_change(change, output, command=type_command())
         say(f"wrote {output}")
 
 
@@ -190,7 +179,7 @@ def list_rows(table: Mapping[str, np.ndarray]) -> list[dict[str, Any]]:
     return [dict(zip(table, row, strict=True)) for row in zip(*columns, strict=True)]
 
 
-def describe_change(change: Change) -> dict[str, Any]:
+def describe_change(change: geoclass.Change) -> dict[str, Any]:
     """The result as plain data."""
     from geoclass.monitor.change import CHANGED, compare_areas
 
@@ -205,7 +194,7 @@ def describe_change(change: Change) -> dict[str, Any]:
     }
 
 
-def format_change(change: Change, told: Mapping[str, Any]) -> str:
+def format_change(change: geoclass.Change, told: Mapping[str, Any]) -> str:
     """The shares of differing labels first, then from class × to class."""
     start, end = told["dates"]
     share = told["changed_cells"] / told["cells"] if told["cells"] else float("nan")
@@ -273,50 +262,41 @@ def monitor_command(
     --snap` before. With --update, new dates are added to a file that this command wrote, with the
     settings of that file.
     """
-    from geoclass.errors import SettingsError
-    from geoclass.monitor.files import read_monitor, update_monitor, write_monitor, write_tables
-    from geoclass.monitor.history import monitor_maps
-    from geoclass.monitor.layers import write_alerts
-    from geoclass.monitor.tables import read_zones
-    from geoclass.products.formats import check_not_input
-    from geoclass.products.writing import check_new
-
     update, target = files.update, files.output or files.update
     if target is None or (files.output and update):
         raise SettingsError("give either -o, a new file, or --update, a file to add dates to")
-    check_not_input(target, *map(Path, inputs), files.zones)
-    check_new(target, suffix=".gpkg", overwrite=files.overwrite or update is not None)
+    replaced = files.overwrite or update is not None
+    check_output(target, *map(Path, inputs), files.zones, suffix=".gpkg", overwrite=replaced)
     # A broken file is reported before scenes are mapped.
-    known = 0 if update is None else len(read_monitor(update)[0].left_out)
+    known = 0 if update is None else len(geoclass.read_monitor(update)[0].left_out)
     with json_document(wanted=as_json):
-        refused: list[LeftOut] = []
+        refused: list[geoclass.LeftOut] = []
         maps = read_dated(inputs, dated, refused)
         if update is not None:
-            result = update_monitor(update, maps, left_out=refused)
+            result = geoclass.update_monitor(update, maps, left_out=refused)
         else:
-            result = monitor_maps(maps, settings=settings, left_out=refused)
+            result = geoclass.monitor_maps(maps, settings=settings, left_out=refused)
         for item in result.stack.left_out[known:]:
             warn(f"skipped {item}")
         for mismatch in result.stack.mismatches:
             warn(f"compared although {mismatch}")
-        shares = None if files.zones is None else read_zones(files.zones, result.stack.grid)
+        zones = files.zones
+        shares = None if zones is None else geoclass.read_zones(zones, result.stack.grid)
         told = describe_monitoring(result)
         record(output=str(target), **told)
         say(format_monitoring(result, told))
         started = time.perf_counter()
-        write_monitor(result, target, zones=shares, command=type_command())
+        geoclass.write_monitor(result, target, zones=shares, command=type_command())
         if files.raster is not None:
-            write_alerts(result, files.raster)
+            geoclass.write_alerts(result, files.raster)
         if files.tables is not None:
-            write_tables(result, files.tables, zones=shares)
+            geoclass.write_tables(result, files.tables, zones=shares)
         if files.chart is not None:
-            from geoclass.report.charts import draw_timeline
-
-            draw_timeline(result, files.chart)
+            geoclass.draw_timeline(result, files.chart)
         say(f"wrote {target} in {time.perf_counter() - started:.1f} s")
 
 
-def describe_monitoring(result: Monitoring) -> dict[str, Any]:
+def describe_monitoring(result: geoclass.Monitoring) -> dict[str, Any]:
     """The result as plain data."""
     from geoclass.monitor.tables import sum_areas
 
@@ -338,7 +318,7 @@ ALERTS_HEAD = (
 )
 
 
-def format_monitoring(result: Monitoring, told: Mapping[str, Any]) -> str:
+def format_monitoring(result: geoclass.Monitoring, told: Mapping[str, Any]) -> str:
     """Dates, observations, areas at both ends, and the alerts."""
     first, last = told["dates"][0], told["dates"][-1]
     lines = [

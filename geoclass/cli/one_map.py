@@ -1,4 +1,4 @@
-"""geoclass map SCENE -o FILE: one scene"""
+"""geoclass map SCENE -o FILE: options of maps, and one scene"""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import click
 
 from geoclass.cli.progress import in_json, list_areas, open_bar, record, warn
+from geoclass.errors import OutputError, SettingsError
 from geoclass.landcover import AreaRow
 from geoclass.legend import MASKED, NODATA, UNKNOWN
 from geoclass.mapping.settings import MapSettings
@@ -20,6 +21,7 @@ from geoclass.products.formats import (
     AS_USUAL,
     FileSettings,
     MapFormat,
+    Preference,
     check_not_input,
     find_format,
 )
@@ -40,7 +42,7 @@ class Order:
 
     model: Path | None = None
     """Model file. None: the shipped model."""
-    bands: Sequence[int | str] | None = None
+    bands: tuple[int | str, ...] | None = None
     """Numbers or names of the red, green and blue bands, such as 3,2,1 or B04,B03,B02. None:
     found by name."""
     legend: Path | None = None
@@ -55,6 +57,44 @@ class Order:
     """Print only warnings and errors; no progress bar."""
     settings: MapSettings = field(default_factory=MapSettings)
     form: FileSettings = AS_USUAL
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CampaignOptions:
+    """Many scenes: how they are worked through, and merged."""
+
+    workers: int = 1
+    """Number of processes."""
+    memory: int | None = None
+    """Memory for all processes, such as 3GB."""
+    redo: bool = False
+    """Map up-to-date scenes again."""
+    fail_fast: bool = False
+    """Stop at the first scene that fails."""
+    shard: tuple[int, int] | None = None
+    """Map only part I of N."""
+    ray: str | None = None
+    """Map on a Ray cluster; without an address, start one on this machine."""
+    map_crs: str | None = None
+    """CRS of a merged map. None: the most common one."""
+    prefer: Preference = "confident"
+    """Which overlapping cell a merged map keeps."""
+
+    def refuse_any(self, output: str) -> None:
+        """SettingsError where one was given for a single map."""
+        if self != CampaignOptions():
+            raise SettingsError(
+                "--redo, --fail-fast, --workers, --memory, --shard, --ray, --map-crs and --prefer "
+                f"are for many scenes: give a folder as output instead of {output}"
+            )
+
+    def refuse_merging(self, output: str) -> None:
+        """SettingsError where maps in a folder were to be merged."""
+        if self.map_crs is not None or self.prefer != "confident":
+            raise SettingsError(
+                "--map-crs and --prefer are for many scenes in one map: give a .gpkg as output "
+                f"instead of the folder {output}"
+            )
 
 
 def type_command() -> str:
@@ -75,7 +115,6 @@ def map_one(
 ) -> None:
     """Map one scene and print plan, areas and paths."""
     from geoclass.campaign.run import is_read
-    from geoclass.errors import OutputError
     from geoclass.mapping.pipeline import estimate_bytes, estimate_work, run_map
     from geoclass.mapping.plan import plan_map
     from geoclass.model.checkpoint import load_model

@@ -15,6 +15,8 @@ from geoclass.cli.progress import be_quiet, warn
 from geoclass.errors import OutputError
 from geoclass.mapping.settings import MapSettings
 from geoclass.outside import DRIVERS_VARIABLE, TIMEOUT_VARIABLE
+from geoclass.products.formats import check_not_input
+from geoclass.products.writing import check_folder, check_new
 from geoclass.scene.settings import FrameSettings, MaskSettings, RadiometrySettings
 
 MAP = Kind("path", Path, "layer")
@@ -98,6 +100,14 @@ def reading(*, hidden: bool = False) -> Callable[[Decorated], Decorated]:
     return lambda command: access(offer(command))
 
 
+def check_output(
+    output: Path, *inputs: Path | None, suffix: str | None = None, overwrite: bool = False
+) -> None:
+    """Refuse to replace an input, or a file without --overwrite, or another suffix."""
+    check_not_input(output, *inputs)
+    check_new(output, suffix=suffix or output.suffix.lower(), overwrite=overwrite)
+
+
 def list_skipped(reasons: Sequence[str]) -> None:
     """Say which images were skipped, and why."""
     for reason in reasons:
@@ -109,8 +119,6 @@ def list_skipped(reasons: Sequence[str]) -> None:
 def check_pictures(pictures: Sequence[Path | None], *inputs: Path | None) -> None:
     """Refuse pictures that could not be drawn in the end, or would replace what is read."""
     from geoclass.learn.samples import check_outside
-    from geoclass.products.formats import check_not_input
-    from geoclass.products.writing import check_folder
     from geoclass.report.charts import check_picture
 
     given = [picture for picture in pictures if picture is not None]

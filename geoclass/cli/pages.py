@@ -7,9 +7,12 @@ from pathlib import Path
 
 import click
 
+import geoclass
 from geoclass.cli.generated import FILE, Kind, command
-from geoclass.cli.options import MAP, SCENE, legend, output_option, overwrite, quiet
+from geoclass.cli.options import MAP, SCENE, check_output, legend, output_option, overwrite, quiet
 from geoclass.cli.progress import say
+from geoclass.outside import offline
+from geoclass.products.formats import check_not_input
 
 
 @command("preview")
@@ -19,15 +22,12 @@ from geoclass.cli.progress import say
 @click.option("--title", help="Title of the picture.  [default: the scene's name]")
 def preview_command(landcover: Path, output: Path, scene: str | None, title: str | None) -> None:
     """Draw MAP, a geoclass land-cover map, with legend, scale bar, north arrow and date."""
-    from geoclass.products.files import read_map
-    from geoclass.products.formats import check_not_input
     from geoclass.report.charts import check_picture
-    from geoclass.report.preview import draw_preview
     from geoclass.scene.inputs import find_input
 
     check_not_input(output, landcover, *(find_input(scene).files if scene else ()))
     check_picture(output)
-    draw_preview(read_map(landcover), output, scene, title=title)
+    geoclass.draw_preview(geoclass.read_map(landcover), output, scene, title=title)
     say(f"wrote {output}")
 
 
@@ -57,17 +57,12 @@ def report_command(
     The page needs no network. It contains the maps with legend and scenes, a slider and a swipe
     for dates, areas, transitions, confidence, provenance and caveats.
     """
-    from geoclass.outside import offline
-    from geoclass.products.formats import check_not_input
-    from geoclass.products.writing import check_new
-    from geoclass.report.page.render import write_report
     from geoclass.scene.inputs import find_input
 
     with offline():
         files = [file for scene in scenes for file in find_input(scene).files]
-    check_not_input(output, *inputs, *files)
-    check_new(output, suffix=".html", overwrite=overwrite)
-    write_report(inputs, output, scenes=scenes, title=title)
+    check_output(output, *inputs, *files, suffix=".html", overwrite=overwrite)
+    geoclass.write_report(inputs, output, scenes=scenes, title=title)
     say(f"wrote {output}, {output.stat().st_size / 1e6:.1f} MB")
 
 
@@ -85,7 +80,5 @@ def style_command(path: Path, folder: Path | None, legend: Path | None, overwrit
     FILE is a map, change, monitor or sample file that geoclass wrote. QGIS reads the styles inside
     FILE; use this command for other programs and layers. --legend changes names and colours.
     """
-    from geoclass.products.style_files import write_styles
-
-    for target in write_styles(path, folder, legend=legend, overwrite=overwrite):
+    for target in geoclass.write_styles(path, folder, legend=legend, overwrite=overwrite):
         say(f"wrote {target}")

@@ -78,13 +78,7 @@ def json_document(*, wanted: bool) -> Iterator[None]:
 
 def list_areas(rows: Sequence[AreaRow]) -> list[dict[str, Any]]:
     """Areas as plain data; unknown ones are None, since JSON has no NaN."""
-    return [
-        {
-            name: None if isinstance(value, float) and math.isnan(value) else value
-            for name, value in asdict(row).items()
-        }
-        for row in rows
-    ]
+    return [asdict(row) | ({"area_ha": None} if math.isnan(row.area_ha) else {}) for row in rows]
 
 
 class _Lines(tqdm):  # type: ignore[misc]  # tqdm has no types

@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
+import geoclass
 from geoclass.cli.generated import FILE, command, options_of
 from geoclass.cli.options import (
     Lists,
     as_json,
+    check_output,
     check_pictures,
     list_skipped,
     output_option,
@@ -23,7 +25,6 @@ from geoclass.cli.progress import say
 
 if TYPE_CHECKING:
     from geoclass.learn.corruptions import CorruptionScore
-    from geoclass.learn.scoring import Evaluation
 
 SHOWN_MISTAKES = 48
 SHOWN_LABELS = 40
@@ -77,11 +78,8 @@ def evaluate_command(
     MODEL is a model file, or the word `shipped`. DATA is a zip or folder of class folders. The
     model's split is repeated and verified, so that only held-out tiles are scored.
     """
-    from geoclass.learn.scoring import score_on_tiles
-    from geoclass.model.checkpoint import load_model
-
     check_pictures([mistakes, confusion], model, data)
-    score = score_on_tiles(load_model(model), data, **options, **network)
+    score = geoclass.score_on_tiles(geoclass.load_model(model), data, **options, **network)
     list_skipped(score.skipped)
     result = score.evaluation
     if as_json:
@@ -95,16 +93,12 @@ def evaluate_command(
         if options["corrupt"]:
             click.echo(format_robustness(score.robustness))
     if confusion is not None:
-        from geoclass.report.charts import draw_confusion
-
-        draw_confusion(result, confusion)
+        geoclass.draw_confusion(result, confusion)
         click.echo(f"wrote {confusion}", err=as_json)
     if mistakes is not None and not len(score.mistakes):
         click.echo(f"no mistakes: {mistakes} is not written", err=True)
     elif mistakes is not None:
-        from geoclass.report.charts import draw_mistakes
-
-        draw_mistakes(score.mistakes[:SHOWN_MISTAKES], mistakes)
+        geoclass.draw_mistakes(score.mistakes[:SHOWN_MISTAKES], mistakes)
         click.echo(f"wrote {mistakes}", err=as_json)
 
 
@@ -121,7 +115,7 @@ def format_robustness(scores: Sequence[CorruptionScore]) -> str:
     return "\n".join(lines)
 
 
-def format_evaluation(result: Evaluation, unknown_share: float, seen: int | None) -> str:
+def format_evaluation(result: geoclass.Evaluation, unknown_share: float, seen: int | None) -> str:
     """Scores, one line per class, and the confusion matrix."""
     lines = [
         f"tiles                {result.tiles}",
@@ -176,24 +170,21 @@ def predict_command(
     The central tile is labelled; --tiles labels all tiles. For georeferenced scenes use
     `geoclass map`.
     """
-    from geoclass.errors import DatasetError
     from geoclass.learn.samples import make_printable
-    from geoclass.learn.single import label_images
-    from geoclass.model.checkpoint import load_model
 
     show = options.show
     check_pictures([show], options.model, *images)
     skipped: list[str] = []
-    labels = label_images(
+    labels = geoclass.label_images(
         images,
-        load_model(options.model),
+        geoclass.load_model(options.model),
         whole=options.tiles,
         on_bad=skipped.append if options.skip_bad else None,
         **network,
     )
     list_skipped(skipped)
     if not labels:
-        raise DatasetError("none of the images can be used")
+        raise geoclass.DatasetError("none of the images can be used")
     if as_json:
         click.echo(json.dumps([label.to_json() for label in labels]))
     for label in [] if as_json else labels:
@@ -202,9 +193,7 @@ def predict_command(
         text = f"{label.image}{place}: {doubt}{label.name} {label.confidence:.1%}"
         click.echo(make_printable(text))
     if show is not None:
-        from geoclass.report.charts import draw_labels
-
-        draw_labels(labels[:SHOWN_LABELS], show)
+        geoclass.draw_labels(labels[:SHOWN_LABELS], show)
         click.echo(f"wrote {show}", err=True)
         if len(labels) > SHOWN_LABELS:
             click.echo(f"{show} shows the first {SHOWN_LABELS} of {len(labels)} tiles", err=True)
@@ -220,10 +209,6 @@ def export_command(model: Path, output: Path, overwrite: bool) -> None:
     MODEL is a model file, or the word `shipped`. The exported model takes tiles as float32
     (n, 3, 64, 64), 0–255, and returns calibrated probabilities.
     """
-    from geoclass.model.checkpoint import load_model
-    from geoclass.model.export import export_onnx
-    from geoclass.products.writing import check_new
-
-    check_new(output, suffix=".onnx", overwrite=overwrite)
-    difference = export_onnx(load_model(model), output)
+    check_output(output, model, suffix=".onnx", overwrite=overwrite)
+    difference = geoclass.export_onnx(geoclass.load_model(model), output)
     say(f"wrote {output}; probabilities differ by {difference:.1g} at most")

@@ -5,17 +5,14 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
+import geoclass
 from geoclass.cli.generated import FILE, command, options_of
 from geoclass.cli.options import SCENE, Reading, as_json, check_pictures, quiet, reading
 from geoclass.cli.progress import open_bar, say, warn
 from geoclass.mapping.settings import MIN_TILE_SHARE
-
-if TYPE_CHECKING:
-    from geoclass.learn.inspection import Inspection
 
 LISTED = 10
 
@@ -40,7 +37,7 @@ def download_command(name: str, output: Path, url: str | None, unpacked: bool) -
 
     eurosat is EuroSAT RGB, 27,000 JPEG tiles in 95 MB, from Zenodo record 7711810.
     """
-    from geoclass.learn.download import SOURCES, fetch_dataset
+    from geoclass.learn.download import SOURCES
 
     with open_bar(unit="B", unit_scale=True, desc=SOURCES[name].file) as bar:
 
@@ -48,7 +45,7 @@ def download_command(name: str, output: Path, url: str | None, unpacked: bool) -
             bar.total = total
             bar.update(done - bar.n)
 
-        path = fetch_dataset(name, output, url=url, unpacked=unpacked, on_bytes=show)
+        path = geoclass.fetch_dataset(name, output, url=url, unpacked=unpacked, on_bytes=show)
     say(f"{path} is complete and has the published checksum")
 
 
@@ -85,11 +82,10 @@ def tiles_command(scene: str, options: TilesOptions, reading: Reading) -> None:
     """
     from geoclass.mapping.cutting import cut_labelled_tiles
     from geoclass.mapping.plan import plan_map
-    from geoclass.model.checkpoint import load_model
     from geoclass.scene.region import read_labels
 
     ground = read_labels(options.labels, options.column, options.layer)
-    model = load_model()
+    model = geoclass.load_model()
     plan = plan_map(scene, model.contract, model.sha256, reading.settings, bands=reading.bands)
     for warning in plan.warnings:
         warn(warning)
@@ -124,20 +120,17 @@ def dataset_command(data: Path, sheet: Path | None, as_json: bool) -> None:
     or are not 64×64 pixels, class folders without images, an invalid legend. It also lists images
     outside class folders and duplicate images. The exit code is 0 even if there are problems.
     """
-    from geoclass.learn.inspection import inspect_tiles
     from geoclass.learn.samples import make_printable
 
     check_pictures([sheet], data)
-    found = inspect_tiles(data)
+    found = geoclass.inspect_tiles(data)
     text = json.dumps(found.to_json()) if as_json else make_printable(format_inspection(found))
     click.echo(text)
     if sheet is not None and found.samples:
-        from geoclass.report.charts import draw_samples
-
-        draw_samples(found.samples, sheet)
+        geoclass.draw_samples(found.samples, sheet)
 
 
-def format_inspection(found: Inspection) -> str:
+def format_inspection(found: geoclass.Inspection) -> str:
     """Counts, then problems, at most ten lines of each kind."""
     lines = [f"images      {found.images} in {len(found.classes)} classes"]
     lines += [f"  {name:<22}{count:>7}" for name, count in found.classes.items()]

@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
+import geoclass
 from geoclass.cli.generated import FILE, command, options_of
 from geoclass.cli.options import Lists, list_skipped, output_option, overwrite, quiet
 from geoclass.cli.progress import open_bar, say, warn
+from geoclass.errors import OutputError
 from geoclass.learn.recipes import (
     FINE_TUNING_EPOCHS,
     RECIPES,
@@ -21,10 +23,10 @@ from geoclass.learn.recipes import (
     Variation,
 )
 from geoclass.model.networks import SHIPPED_ARCH
+from geoclass.products.writing import check_folder
 
 if TYPE_CHECKING:
     from geoclass.learn.tasks import TrainingPlan
-    from geoclass.learn.training import EpochReport
 
 FEW_STEPS = 15
 """After fewer, a network of new classes has learnt little."""
@@ -112,13 +114,10 @@ def train_command(
     the learning curve (.png) and, during training, the checkpoints are written beside the model.
     Decoded tiles are cached beside DATA if that folder is writable.
     """
-    from geoclass.errors import OutputError
     from geoclass.learn.progress import find_begun, last_checkpoint, read_epoch
-    from geoclass.learn.tasks import choose_recipe, plan_training, run_training
+    from geoclass.learn.tasks import plan_training, run_training
     from geoclass.learn.training import check_hours
-    from geoclass.model.checkpoint import load_model
     from geoclass.model.device import describe_device
-    from geoclass.products.writing import check_folder
 
     if output.suffix != ".safetensors":
         raise OutputError(f"the model {output} must end in .safetensors")
@@ -132,10 +131,10 @@ def train_command(
         changes["batch_size"] = options.batch_size
     if options.vary is not None:
         changes["augment"] = VARIATIONS[options.vary]
-    start = None if options.start is None else load_model(options.start)
+    start = None if options.start is None else geoclass.load_model(options.start)
     plan = plan_training(
         data,
-        settings=choose_recipe(device=given["device"], start=start, **changes),
+        settings=geoclass.choose_recipe(device=given["device"], start=start, **changes),
         start=start,
         fill_memory=options.batch_size == "auto",
         suit_few=options.batch_size is None,
@@ -153,7 +152,7 @@ def train_command(
             bar.set_description(f"epoch {epoch}/{settings.epochs}")
         bar.update()
 
-    def on_epoch(report: EpochReport) -> None:
+    def on_epoch(report: geoclass.EpochReport) -> None:
         bar.clear()
         say(format_epoch(report, settings.epochs))
 
@@ -182,9 +181,7 @@ def train_command(
             click.echo(f"\nstopped: --resume continues after epoch {read_epoch(left)}", err=True)
         raise
     if importlib.util.find_spec("matplotlib"):  # an extra: training does not need it
-        from geoclass.report.charts import draw_learning_curve
-
-        draw_learning_curve(output.with_suffix(".csv"), output.with_suffix(".png"))
+        geoclass.draw_learning_curve(output.with_suffix(".csv"), output.with_suffix(".png"))
     say(f"wrote {output}")
     scores = model.contract.scores
     if scores is None:
@@ -201,7 +198,6 @@ def train_command(
 
 def refuse_existing(output: Path, *, resume: bool) -> None:
     """Refuse to replace the files of an earlier run; OutputError says what can be done."""
-    from geoclass.errors import OutputError
     from geoclass.learn.progress import best_checkpoint, find_begun, last_checkpoint
 
     made = map(output.with_suffix, (".safetensors", ".csv", ".png"))
@@ -242,7 +238,7 @@ def warn_of(plan: TrainingPlan) -> None:
         )
 
 
-def format_epoch(report: EpochReport, epochs: int) -> str:
+def format_epoch(report: geoclass.EpochReport, epochs: int) -> str:
     """One line about an epoch."""
     return (
         f"epoch {report.epoch:>3}/{epochs}  loss {report.loss:.4f}  "

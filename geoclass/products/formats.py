@@ -62,6 +62,8 @@ class FileSettings:
     """Path of the model file; with `stac`, the model gets an item, too."""
 
     def __post_init__(self) -> None:
+        creation = tuple((name.upper(), value) for name, value in self.creation)
+        object.__setattr__(self, "creation", creation)
         for name, value in self.creation:
             if name not in CREATION_OPTIONS:
                 raise SettingsError(

@@ -284,7 +284,9 @@ class TestMap:
             assert done.stderr.startswith("Error: ")
 
     def test_unparsable_values_are_usage_errors(self, scene: Path) -> None:
-        assert "R,G,B" in run("map", scene, "-o", "m.tif", "-b", "x", code=2).stderr
+        assert (
+            "native|METRES" in run("map", scene, "-o", "m.tif", "--resolution", "x", code=2).stderr
+        )
         assert "No such option" in run("map", scene, "-o", "m.tif", "--no-such", code=2).stderr
 
     def test_debug_shows_the_traceback(self) -> None:

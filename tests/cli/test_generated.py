@@ -21,8 +21,7 @@ from geoclass.cli.generated import (
     read_docstrings,
 )
 from geoclass.cli.main import COMMANDS, main
-from geoclass.cli.map_options import CampaignOptions
-from geoclass.cli.one_map import Order
+from geoclass.cli.one_map import CampaignOptions, Order
 from geoclass.mapping.settings import MapSettings
 from geoclass.monitor.settings import MonitorSettings, PlotSettings, SampleSettings
 from geoclass.scene.settings import FrameSettings, MaskSettings, RadiometrySettings

@@ -31,6 +31,7 @@ def test_bands_by_name(make_scene: Make, tmp_path: Path, random_model: Path) -> 
         run("map", scene, "-o", tmp_path / output, "-m", random_model, *option)
     names, numbers = (read_map(tmp_path / name) for name in ("names.tif", "numbers.tif"))
     assert names.provenance.bands == numbers.provenance.bands == (3, 2, 1)
+    assert "no band named 'red'" in error("info", scene, "-b", "red")
     assert "no band named 'B04'" in error("info", scene, "--bands", "B04,B03,B02")
     assert json.loads(run("info", scene, "--json", "--bands", "y,x,z").stdout)["bands"] == [2, 1, 3]
 
