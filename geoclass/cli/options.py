@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields
@@ -63,34 +64,28 @@ legend = click.option(
 )
 
 
-def output_option(
-    kind: Kind, text: str, *, required: bool = True
-) -> Callable[[Decorated], Decorated]:
+def output_option(kind: Kind, text: str) -> Callable[[Decorated], Decorated]:
     """The option of what is written."""
-    return click.option("-o", "--output", type=kind, required=required, help=text)
+    return click.option("-o", "--output", type=kind, required=True, help=text)
+
+
+ACCESS = {"timeout": TIMEOUT_VARIABLE, "driver": DRIVERS_VARIABLE}
+"""Option → variable of the environment, which the program's processes share."""
+
+
+def _set_variable(_ctx: click.Context, param: click.Parameter, value: Any) -> None:
+    if value:
+        values = value if isinstance(value, tuple) else (value,)
+        os.environ[ACCESS[str(param.name)]] = ",".join(map(str, values))
 
 
 def access(command: Decorated) -> Decorated:
-    """Options of how scenes are accessed: variables of the environment, for all processes.
-
-    They are not shown: the errors that they help against name them.
-    """
-
-    def keep(variable: str) -> Callable[[click.Context, click.Parameter, Any], None]:
-        def callback(_ctx: click.Context, _param: click.Parameter, value: Any) -> None:
-            if value:
-                names = value if isinstance(value, tuple) else (value,)
-                os.environ[variable] = ",".join(map(str, names))
-
-        return callback
-
-    for flag, variable, how in (
-        ("--timeout", TIMEOUT_VARIABLE, {"type": click.FloatRange(min=0, min_open=True)}),
-        ("--driver", DRIVERS_VARIABLE, {"multiple": True}),
-    ):
-        add = click.option(flag, hidden=True, expose_value=False, callback=keep(variable), **how)
-        command = add(command)
-    return command
+    """Options of how scenes are accessed; not shown, since the errors that they solve name them."""
+    hidden = functools.partial(
+        click.option, hidden=True, expose_value=False, callback=_set_variable
+    )
+    positive = click.FloatRange(min=0, min_open=True)
+    return hidden("--timeout", type=positive)(hidden("--driver", multiple=True)(command))
 
 
 def reading(*, hidden: bool = False) -> Callable[[Decorated], Decorated]:
