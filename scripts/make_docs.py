@@ -15,6 +15,7 @@ import click
 import griffe
 
 import geoclass
+from geoclass.cli.generated import group_options
 from geoclass.cli.main import main as geoclass_command
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -95,11 +96,14 @@ def describe_commands() -> str:
 
 def _describe_command(command: click.Command, context: click.Context) -> str:
     usage = " ".join(command.collect_usage_pieces(context))
-    options = [param for param in command.params if isinstance(param, click.Option)]
-    records = filter(None, [option.get_help_record(context) for option in options])
-    listed = [f"- `{names}`: {text}" for names, text in records]
     help_text = _unwrap(inspect.cleandoc(command.help or ""))
-    return "\n\n".join([f"    {context.command_path} {usage}", help_text, "\n".join(listed)])
+    parts = [f"    {context.command_path} {usage}", help_text]
+    groups = group_options(command, context)
+    for title, records in groups.items():
+        parts += [f"**{title}**"] if len(groups) > 1 else []
+        listed = [f"- `{names}`: {text}" for names, text in records if "--help" not in names]
+        parts.append("\n".join(listed))
+    return "\n\n".join(parts)
 
 
 def describe_names() -> str:

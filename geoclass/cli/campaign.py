@@ -15,8 +15,8 @@ import click
 from geoclass.campaign.jobs import Outcome, Shard, Summary, name_summary
 from geoclass.campaign.run import Execute, Progress, execute_here, run_campaign
 from geoclass.campaign.workers import ExecuteInProcesses
-from geoclass.cli.map_options import CampaignOptions
-from geoclass.cli.progress import open_bar
+from geoclass.cli.one_map import CampaignOptions
+from geoclass.cli.progress import open_bar, record, say
 from geoclass.errors import SettingsError
 from geoclass.files.writing import Target
 from geoclass.mapping.settings import MapRequest
@@ -29,15 +29,13 @@ def map_scenes(
     folder: Target,
     request: MapRequest,
     wishes: CampaignOptions,
-    *,
-    quiet: bool,
 ) -> Summary:
     """Map all scenes and say how it went.
 
     The program ends with exit code 1 where one failed, 128 and the signal's number where stopped.
     """
     shard = None if wishes.shard is None else Shard(*wishes.shard)
-    with _Bars(quiet=quiet) as bars, stoppable():
+    with _Bars() as bars, stoppable():
         try:
             summary = run_campaign(
                 scenes,
@@ -52,14 +50,11 @@ def map_scenes(
             bars.close()
             click.echo(
                 f"stopped: {bars.done} of {bars.scenes} scenes are done; "
-                "the same command goes on from there",
+                "run the same command to resume",
                 err=True,
             )
             sys.exit(128 + stop.signum)
-    counts = ", ".join(f"{count} {status}" for status, count in summary.counts.items())
-    left = f", {summary.not_done} not come to" if summary.not_done else ""
-    if not quiet:
-        click.echo(f"{summary.scenes} scenes: {counts}{left}; see {name_summary(folder, shard)[0]}")
+    report(summary, name_summary(folder, shard)[0])
     if summary.failures or summary.not_done:
         sys.exit(1)
     return summary
@@ -70,8 +65,6 @@ def map_and_merge(
     output: Path,
     request: MapRequest,
     wishes: CampaignOptions,
-    *,
-    quiet: bool,
 ) -> None:
     """Map all scenes into a folder beside the output, and merge the maps into it.
 
@@ -97,15 +90,15 @@ def map_and_merge(
     if wishes.shard is not None:
         raise SettingsError("shards map into one folder: give a folder, and merge in the last run")
     try:
-        summary = map_scenes(scenes, name_scenes_folder(output), request, wishes, quiet=quiet)
+        summary = map_scenes(scenes, name_scenes_folder(output), request, wishes)
     except SystemExit:
         click.echo(f"{output} is not written while scenes are missing", err=True)
         raise
     maps = [read_map(outcome.job.output) for outcome in summary.outcomes]
     cells = merge_maps(maps, crs=wishes.map_crs, prefer=wishes.prefer)
     write_mosaic(cells, maps, output, command=request.command)
-    if not quiet:
-        click.echo(f"wrote {output}: {len(cells)} cells of {len(maps)} maps")
+    record(output=str(output), merged_cells=len(cells))
+    say(f"wrote {output}: {len(cells)} cells of {len(maps)} maps")
 
 
 def choose_execute(wishes: CampaignOptions) -> Execute:
@@ -120,8 +113,21 @@ def choose_execute(wishes: CampaignOptions) -> Execute:
     return ExecuteInProcesses(wishes.workers, wishes.memory) if several else execute_here
 
 
+def report(summary: Summary, file: Target) -> None:
+    """Print the counts and where the summary is."""
+    outcomes = zip(summary.outcomes, summary.to_json()["outcomes"], strict=True)
+    record(
+        **{key: value for key, value in summary.to_json().items() if key != "outcomes"},
+        summary=str(file),
+        outcomes=[{**told, "map": str(outcome.job.output)} for outcome, told in outcomes],
+    )
+    counts = ", ".join(f"{count} {status}" for status, count in summary.counts.items())
+    left = f", {summary.not_done} not processed" if summary.not_done else ""
+    say(f"{summary.scenes} scenes: {counts}{left}; see {file}")
+
+
 class Stopped(BaseException):
-    """Someone wants the program to end; a base exception, so that no scene is blamed for it."""
+    """The program is to end; a base exception, so that no scene is reported as failed for it."""
 
     def __init__(self, signum: int) -> None:
         super().__init__(signum)
@@ -130,11 +136,11 @@ class Stopped(BaseException):
 
 @contextmanager
 def stoppable() -> Iterator[None]:
-    """Ctrl-C and a polite request to end become `Stopped`: drafts are removed on the way out."""
+    """SIGINT and SIGTERM become `Stopped`, so that drafts are removed."""
 
     def stop(signum: int, _frame: FrameType | None) -> NoReturn:
         for kind in kinds:
-            signal.signal(kind, signal.SIG_IGN)  # tidying up is not to be disturbed
+            signal.signal(kind, signal.SIG_IGN)  # nothing interrupts the clean-up
         raise Stopped(signum)
 
     kinds = (signal.SIGINT, signal.SIGTERM)
@@ -149,13 +155,12 @@ def stoppable() -> Iterator[None]:
 class _Bars:
     """On a terminal a bar of scenes, with tiles a second; elsewhere a line a map.
 
-    A failure is said when it happens, wherever.
+    A failure is printed when it happens.
     """
 
-    def __init__(self, *, quiet: bool) -> None:
-        self.scenes = self.done = 0
-        self._quiet, self._cells = quiet, 0
-        self._bar = open_bar(quiet=quiet, unit="scene", desc="scenes")
+    def __init__(self) -> None:
+        self.scenes = self.done = self._cells = 0
+        self._bar = open_bar(unit="scene", desc="scenes")
         self.progress = Progress(
             on_start=self._start, on_outcome=self._finish, on_cells=self._count
         )
@@ -187,5 +192,5 @@ class _Bars:
             self._bar.write(f"Warning: {scene}: {warning}", file=sys.stderr)
         if outcome.status == "failed":
             self._bar.write(f"{count} failed {scene}: {outcome.reason}", file=sys.stderr)
-        elif outcome.status == "mapped" and self._bar.disable and not self._quiet:
-            click.echo(f"{count} mapped {scene}: {outcome.cells} cells, {outcome.seconds:.1f} s")
+        elif outcome.status == "mapped" and self._bar.disable:
+            say(f"{count} mapped {scene}: {outcome.cells} cells, {outcome.seconds:.1f} s")

@@ -4,65 +4,57 @@ from __future__ import annotations
 
 import json
 import zipfile
-from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING
+from typing import Any
 
 import click
 
-from geoclass.cli import kinds, map_options, options
+import geoclass
+from geoclass.cli.generated import command
+from geoclass.cli.one_map import format_areas
+from geoclass.cli.options import SCENE, Reading, as_json, reading
+from geoclass.cli.progress import list_areas
 from geoclass.contract import SHIPPED
-from geoclass.errors import SettingsError
-
-if TYPE_CHECKING:
-    from geoclass.landcover import Provenance
-    from geoclass.mapping.settings import MapSettings
-    from geoclass.model.checkpoint import Model
+from geoclass.errors import OutputError, SettingsError
+from geoclass.mapping.settings import MapSettings
 
 
-@click.command("info")
-@click.argument("what", metavar="MODEL|MAP|SCENE", type=kinds.SCENE)
-@options.bands
-@map_options.reading
-@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")
+@command("info")
+@click.argument("what", metavar="MODEL|MAP|SCENE", type=SCENE)
+@reading(hidden=True)
+@as_json
 @click.option("--stac", "as_stac", is_flag=True, help="Print a model as a STAC item.")
-def command(
-    what: str,
-    bands: Sequence[int | str] | None,
-    settings: MapSettings,
-    as_json: bool,
-    as_stac: bool,
-) -> None:
-    """Describe a file: a model's card, how a map was made, or how a scene would be read.
+def info_command(what: str, reading: Reading, as_json: bool, as_stac: bool) -> None:
+    """Describe a file: the card of a model, a map, or how a scene would be read.
 
-    `shipped` is the model in the package.
+    `shipped` is the model in the package. For a scene, the options of `geoclass map` about area,
+    masks and radiometry are accepted.
     """
     path = Path(what)
     if what == SHIPPED or path.suffix == ".safetensors" or _is_pickled(path):
-        from geoclass.model.checkpoint import load_model  # which says why not, where it is pickled
-
-        model = load_model(path)
-        if as_stac:
-            _print_item(model, path)
-        else:
-            _print_model(model, as_json)
+        _print_model(path, as_json, as_stac)
         return
     if as_stac:
         raise SettingsError("--stac is for models: maps get an item by geoclass map --stac")
-    from geoclass.errors import OutputError
-    from geoclass.products.files import holds_map, read_map
+    from geoclass.products.files import holds_map
     from geoclass.products.mosaic import is_mosaic
 
     try:
-        provenance = read_map(path).provenance
+        landcover = geoclass.read_map(path)
     except OutputError:
         # A copy that is not read back, damaged, or merged.
         if holds_map(path) or (path.suffix == ".gpkg" and is_mosaic(path)):
             raise
         # No map, so perhaps a scene; its own error says more.
-        _print_scene(what, bands, settings, as_json)
+        _print(describe_scene(what, reading), as_json)
     else:
-        _print_map(provenance, as_json)
+        if as_json:
+            areas = list_areas(landcover.areas())
+            click.echo(json.dumps({**landcover.provenance.to_json(), "areas": areas}))
+            return
+        _print(describe_map(landcover), as_json)
+        click.echo(f"\n{format_areas(landcover.areas())}")
 
 
 def _is_pickled(path: Path) -> bool:
@@ -83,42 +75,72 @@ def _is_pickled(path: Path) -> bool:
     return head.startswith(PICKLE_HEADS)
 
 
-def _print_model(model: Model, as_json: bool) -> None:
-    from geoclass.report.card import describe_model
+def _print_model(path: Path, as_json: bool, as_stac: bool) -> None:
+    model = geoclass.load_model(path)
+    if as_stac:
+        from geoclass.model.checkpoint import find_model_file
+        from geoclass.products.stac import build_model_item
 
-    if as_json:
+        file = find_model_file(path).absolute()
+        click.echo(json.dumps(build_model_item(model.contract, model.sha256, file, file.as_uri())))
+    elif as_json:
         data = {"arch": model.arch, "sha256": model.sha256, "contract": model.contract.to_json()}
         click.echo(json.dumps(data))
-        return
-    click.echo(describe_model(model))
+    else:
+        click.echo(geoclass.describe_model(model))
 
 
-def _print_item(model: Model, path: Path) -> None:
-    from geoclass.model.checkpoint import find_model_file
-    from geoclass.products.stac import build_model_item
-
-    file = find_model_file(path).absolute()
-    click.echo(json.dumps(build_model_item(model.contract, model.sha256, file, file.as_uri())))
-
-
-def _print_map(provenance: Provenance, as_json: bool) -> None:
-    data = provenance.to_json()
+def _print(facts: dict[str, Any], as_json: bool) -> None:
+    """Facts as JSON, or one per line; lists take a line for each item."""
     if as_json:
-        click.echo(json.dumps(data))
+        click.echo(json.dumps(facts))
         return
-    for key, value in data.items():
-        click.echo(f"{key:<12}{json.dumps(value, ensure_ascii=False)}")
+    for key, value in facts.items():
+        for item in value if isinstance(value, (list, tuple)) else [value]:
+            click.echo(f"{key:<12}{'unknown' if item is None else item}")
 
 
-def _print_scene(
-    scene: str, bands: Sequence[int | str] | None, settings: MapSettings, as_json: bool
-) -> None:
-    """What `geoclass map` would decide with the model that ships; its errors are the same."""
-    from geoclass.mapping.job import plan_scene
+def describe_map(landcover: geoclass.LandCoverMap) -> dict[str, Any]:
+    """How a map was made, for a reader; options with their defaults are left out."""
+    made, grid = landcover.provenance, landcover.grid
+    detail = landcover.detail
+    return {
+        "scene": made.scene,
+        "date": made.date,
+        "map": f"{grid.cols} columns × {grid.rows} rows, cells of {grid.stride} pixels",
+        "detail": "none" if detail is None else f"cells of {detail.grid.stride} pixels",
+        "bands": f"{', '.join(map(str, made.bands))} as red, green, blue",
+        "radiometry": f"{made.radiometry.get('name')}: {made.radiometry.get('reason')}",
+        "masked": made.masked_by or "none",
+        "options": list_changes(made.options) or "defaults",
+        "model": made.model,
+        "precision": made.precision,
+        "geoclass": made.version,
+        "command": made.command,
+        "fingerprint": made.fingerprint,
+        "attribution": made.attribution or "none",
+        "warnings": made.warnings or "none",
+    }
 
-    plan = plan_scene(scene, settings=settings, bands=bands)
+
+def list_changes(options: Any) -> list[str]:
+    """Settings of a map that are not the defaults, as NAME=VALUE."""
+
+    def flatten(values: Any) -> dict[str, Any]:
+        flat: dict[str, Any] = {}
+        for name, value in values.items():
+            flat |= flatten(value) if isinstance(value, dict) else {name: value}
+        return flat
+
+    usual = json.loads(json.dumps(flatten(asdict(MapSettings()))))
+    return [f"{k}={v}" for k, v in flatten(options).items() if usual.get(k) != v]
+
+
+def describe_scene(scene: str, reading: Reading) -> dict[str, Any]:
+    """What `geoclass map` would decide with the shipped model; its errors are the same."""
+    plan = geoclass.plan_scene(scene, settings=reading.settings, bands=reading.bands)
     source, grid = plan.source, plan.grid
-    data = {
+    return {
         "scene": source.name,
         "size": f"{source.width}×{source.height} pixels",
         "warp": list(plan.frame.notes),
@@ -134,9 +156,3 @@ def _print_scene(
         "radiometry": f"{plan.radiometry.name}: {plan.radiometry.reason}",
         "warnings": list(plan.warnings),
     }
-    if as_json:
-        click.echo(json.dumps(data))
-        return
-    for key, value in data.items():
-        text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-        click.echo(f"{key:<12}{text}")

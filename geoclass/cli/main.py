@@ -1,4 +1,4 @@
-"""The command line: which commands there are, and how errors reach a person.
+"""The command line: which commands there are, and how errors are printed.
 
 A command's module is imported when the command runs, so that `geoclass --help` is quick.
 """
@@ -12,7 +12,6 @@ import logging
 import os
 import platform
 import sys
-from collections.abc import Callable
 from typing import Any
 
 import click
@@ -23,26 +22,26 @@ from geoclass.errors import GeoclassError
 
 COMMANDS = {
     "map": ("map_scene", "Map the land cover of one or many scenes."),
-    "preview": ("preview", "Draw a map as a picture."),
-    "report": ("report", "Write an HTML page of maps, change and monitor files."),
-    "style": ("style", "Write style files for QGIS and GeoServer."),
-    "change": ("change", "Compare two maps or scenes of one place."),
+    "preview": ("pages", "Draw a map as a picture."),
+    "report": ("pages", "Write an HTML page of maps, change and monitor files."),
+    "style": ("pages", "Write style files for QGIS and GeoServer."),
+    "change": ("monitor", "Compare two maps or scenes of one place."),
     "monitor": ("monitor", "Follow a place over several dates and report losses."),
-    "plots": ("plots", "Report which plots lost forest since a date."),
-    "sample": ("sample", "Draw a random sample of cells to label by eye."),
-    "assess": ("assess", "Estimate accuracy and areas from a labelled sample."),
-    "areas": ("areas", "Sum areas by zone and group."),
+    "plots": ("accuracy", "Report which plots lost forest since a date."),
+    "sample": ("accuracy", "Draw a random sample of cells to label by eye."),
+    "assess": ("accuracy", "Estimate accuracy and areas from a labelled sample."),
+    "areas": ("accuracy", "Sum areas by zone and group."),
     "info": ("info", "Describe a model, map or scene."),
-    "predict": ("predict", "Label single images."),
-    "download": ("download", "Download and verify a data set of labelled tiles."),
+    "predict": ("score", "Label single images."),
+    "download": ("tiles", "Download and verify a data set of labelled tiles."),
     "tiles": ("tiles", "Cut labelled training tiles from a scene."),
-    "dataset": ("dataset", "Check a data set of labelled tiles."),
+    "dataset": ("tiles", "Check a data set of labelled tiles."),
     "train": ("train", "Train a network on labelled tiles."),
-    "evaluate": ("evaluate", "Score a model on held-out tiles."),
-    "export": ("export", "Export a model as ONNX."),
+    "evaluate": ("score", "Score a model on held-out tiles."),
+    "export": ("score", "Export a model as ONNX."),
     "qgis": ("qgis", "Install or uninstall the QGIS plugin."),
     "schema": ("schema", "Describe commands and options as JSON."),
-    "completion": ("completion", "Print shell completion for bash, zsh or fish."),
+    "completion": ("schema", "Print shell completion for bash, zsh or fish."),
 }
 """Name of the command → its module in this room and its line in the help, in order of use."""
 
@@ -59,7 +58,7 @@ class LazyGroup(click.Group):
         if cmd_name not in COMMANDS:
             return None
         module = importlib.import_module(f"geoclass.cli.{COMMANDS[cmd_name][0]}")
-        command: click.Command = module.command
+        command: click.Command = getattr(module, f"{cmd_name}_command")
         return command
 
     def format_commands(self, _ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -77,10 +76,10 @@ class LazyGroup(click.Group):
         return [*named, *click.Command.shell_complete(self, ctx, incomplete)]
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run a command; an error that a person can put right becomes one line."""
+        """Run a command; an error that a user can fix becomes one line."""
         try:
             result = super().invoke(ctx)
-            sys.stdout.flush()  # a full disk says so at the end
+            sys.stdout.flush()  # a full disk is noticed at the end
             return result
         except OSError as error:
             if error.errno not in (errno.ENOSPC, errno.EIO):
@@ -113,33 +112,21 @@ def show_version(ctx: click.Context, _param: click.Parameter, value: bool) -> No
 
 
 def describe_program() -> str:
-    """The versions of what a map depends on, and the device that it would be made on."""
+    """The versions of what a map depends on, and the device."""
     return "\n".join(
         (
             f"geoclass {__version__}",
             f"Python   {platform.python_version()}, {platform.platform()}",
-            f"GDAL     {_try(_describe_gdal)}",
-            f"torch    {_try(_describe_torch)}",
+            f"GDAL     {_describe('geoclass.scene.gdal', 'describe_gdal')}",
+            f"torch    {_describe('geoclass.model.device', 'describe_torch')}",
         )
     )
 
 
-def _describe_gdal() -> str:
-    from geoclass.scene.gdal import describe_gdal
-
-    return describe_gdal()
-
-
-def _describe_torch() -> str:
-    from geoclass.model.device import describe_torch
-
-    return describe_torch()
-
-
-def _try(describe: Callable[[], str]) -> str:
-    """What a library says of itself; a broken one is worth reporting, too."""
+def _describe(module: str, function: str) -> str:
+    """Version of a library; a broken one is worth reporting, too."""
     try:
-        return describe()
+        return str(getattr(importlib.import_module(module), function)())
     except (ImportError, OSError) as error:
         return f"cannot be loaded: {error}"
 
@@ -159,8 +146,8 @@ def _try(describe: Callable[[], str]) -> str:
     type=click.Choice(("bar", "json")),
     default="bar",
     show_default=True,
-    help="A bar, on a terminal; or lines of JSON on the error stream, for programs. These stop the "
-    "work by closing the pipe that is its input.",
+    help="A bar, on a terminal; or lines of JSON on standard error, for programs, which stop the "
+    "work by closing standard input.",
 )
 def main(debug: bool, progress: str) -> None:
     """Land-cover maps from satellite scenes."""
@@ -169,8 +156,8 @@ def main(debug: bool, progress: str) -> None:
 
         stop_at_end_of_input()
     if not debug:
-        # What GDAL has to say reaches a person as part of our own messages.
-        # Its threads, which no handler of rasterio's knows, write to CPL_LOG.
+        # GDAL's messages are part of our own errors.
+        # Its threads, which rasterio's handlers do not know, write to CPL_LOG.
         os.environ.setdefault("CPL_LOG", os.devnull)
         for library in ("rasterio", "pyogrio"):
             logging.getLogger(library).setLevel(logging.CRITICAL)

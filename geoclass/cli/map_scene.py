@@ -9,60 +9,51 @@ from pathlib import Path
 
 import click
 
-from geoclass.cli import kinds, map_options, options
-from geoclass.cli.map_options import CampaignOptions, campaign_options
-from geoclass.cli.one_map import map_one, type_command
+from geoclass.cli.generated import Kind, Option, command, options_of
+from geoclass.cli.one_map import CampaignOptions, map_one, type_command
+from geoclass.cli.options import PICTURE, SCENE, access, as_json, output_option, quiet
+from geoclass.cli.progress import json_document
 from geoclass.errors import SettingsError
 from geoclass.files.writing import parse_target
-from geoclass.mapping.settings import MapRequest, MapSettings
-from geoclass.products.formats import FileSettings, MapFormat, find_format
+from geoclass.mapping.settings import MapRequest
+from geoclass.products.formats import FORMAT_NAMES, MapFormat, find_format
+
+OUTPUT = Kind("text", str, "output", ".gpkg", ".tif", ".parquet", ".fgb", ".geojson")
 
 
-@click.command("map")
-@click.argument("scenes", metavar="SCENE...", type=kinds.SCENE, nargs=-1, required=True)
-@click.option(
-    "-o",
-    "--output",
-    type=kinds.RoleName("output", ".gpkg", ".tif", ".parquet", ".fgb", ".geojson"),
-    required=True,
-    help=(
-        "Output map: .gpkg, .tif, .parquet, .fgb or .geojson; "
-        "or a folder for many scenes; can be s3://, gs:// or az://BUCKET/…"
-    ),
+@command("map")
+@click.argument("scenes", metavar="SCENE...", type=SCENE, nargs=-1, required=True)
+@output_option(
+    OUTPUT,
+    "Output map: .gpkg, .tif, .parquet, .fgb or .geojson; or a folder for many scenes; can be "
+    "s3://, gs:// or az://BUCKET/…",
 )
-@map_options.map_format
-@map_options.file_settings
-@click.option("-m", "--model", type=kinds.FILE, help="Model file.  [default: the shipped model]")
-@options.legend
-@options.bands
-@map_options.mapping
-@options.device
-@options.batch_size
-@click.option("--preview", type=kinds.PICTURE, help="Also draw map and scene: .png, .svg or .pdf.")
+@options_of(MapRequest, "request", hidden={"batch_size"})
 @click.option(
-    "--overwrite",
-    is_flag=True,
-    help="Replace existing files, whatever they contain, except maps that are up to date.",
+    "-f",
+    "--format",
+    "map_format",
+    cls=Option,
+    group="Output files",
+    type=click.Choice(tuple(FORMAT_NAMES), case_sensitive=False),
+    callback=lambda _ctx, _param, value: FORMAT_NAMES.get(value),
+    help="Output format; overrides the suffix.",
 )
+@access
+@quiet
+@click.option("--preview", type=PICTURE, help="Also draw map and scene: .png, .svg or .pdf.")
 @click.option("--dry-run", is_flag=True, help="Print the plan and stop.")
-@campaign_options
-@options.quiet
-def command(
+@as_json
+@options_of(CampaignOptions, "campaign")
+def map_command(
     scenes: tuple[str, ...],
     output: str,
     map_format: MapFormat | None,
-    form: FileSettings,
-    model: Path | None,
-    legend: Path | None,
-    bands: Sequence[int | str] | None,
-    settings: MapSettings,
-    device: str | None,
-    batch_size: int | None,
+    request: MapRequest,
     preview: Path | None,
-    overwrite: bool,
     dry_run: bool,
+    as_json: bool,
     campaign: CampaignOptions,
-    quiet: bool,
 ) -> None:
     """Classify every 64×64-pixel tile and smaller cells of SCENE and write a land-cover map.
 
@@ -81,47 +72,42 @@ def command(
     """
     from geoclass.campaign.scenes import find_scenes
 
+    form = request.form
     if form.stac:
         from geoclass.model.checkpoint import find_model_file
 
-        form = replace(form, model_file=find_model_file(model))
+        form = replace(form, model_file=find_model_file(request.model))
     named = scenes if is_folder(output) else find_scenes(scenes)
     many = is_folder(output) or len(named) > 1 or is_merged(scenes, named, output, campaign)
-    request = MapRequest(
-        model=model,
-        legend=legend,
-        settings=settings,
-        bands=None if bands is None else tuple(bands),
-        device=device,
-        batch_size=batch_size,
-        map_format=map_format or ("gpkg" if many else find_format(parse_target(output))),
+    request = replace(
+        request,
         form=form,
-        redo=campaign.redo,
-        overwrite=overwrite,
+        map_format=map_format or ("gpkg" if many else find_format(parse_target(output))),
         command=type_command(),
     )
     if not many:
         campaign.refuse_any(output)
-        target = parse_target(output)
-        map_one(named[0], target, request, preview=preview, dry_run=dry_run, quiet=quiet)
+        with json_document(wanted=as_json):
+            map_one(named[0], parse_target(output), request, preview=preview, dry_run=dry_run)
         return
     from geoclass.cli.campaign import map_and_merge, map_scenes
 
     if dry_run or preview is not None:
         raise SettingsError("--dry-run and --preview are for one scene and one map of it")
-    if is_folder(output):
-        campaign.refuse_merging(output)
-        map_scenes(scenes, parse_target(output), request, campaign, quiet=quiet)
-    else:
-        map_and_merge(named, Path(output), request, campaign, quiet=quiet)
+    with json_document(wanted=as_json):
+        if is_folder(output):
+            campaign.refuse_merging(output)
+            map_scenes(scenes, parse_target(output), request, campaign)
+        else:
+            map_and_merge(named, Path(output), request, campaign)
 
 
 def is_merged(
     scenes: Sequence[str], named: Sequence[str], output: str, campaign: CampaignOptions
 ) -> bool:
-    """Whether one scene is but the first of many that a GeoPackage is to merge.
+    """Whether one scene is only the first of many that are merged into a GeoPackage.
 
-    What holds scenes, such as a folder or a list, may hold more of them tomorrow.
+    A folder or a list of scenes may contain more of them tomorrow.
     """
     if not isinstance(parse_target(output), Path) or not output.lower().endswith(".gpkg"):
         return False
@@ -130,5 +116,5 @@ def is_merged(
 
 
 def is_folder(output: str) -> bool:
-    """Whether maps are to go into a folder: it is there, or its name ends as one's does."""
+    """Whether maps go into a folder: it exists, or the name ends like a folder's."""
     return output.endswith(("/", os.sep)) or Path(output).is_dir()

@@ -1,235 +1,375 @@
-"""geoclass monitor"""
+"""geoclass change and monitor"""
 
 from __future__ import annotations
 
+import os
 import time
-from collections.abc import Sequence
-from datetime import datetime
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import date
 from os.path import relpath
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated, Any
 
 import click
 
-from geoclass.cli import kinds, options
-from geoclass.cli.dated import dated_options, read_dated
+import geoclass
+from geoclass.cli.generated import Decorated, Kind, command, options_of
 from geoclass.cli.one_map import type_command
-from geoclass.mapping.settings import MapSettings
-from geoclass.monitor.settings import (
-    STATES,
-    AlignSettings,
-    MonitorSettings,
-    SeriesSettings,
+from geoclass.cli.options import (
+    GEOPACKAGE,
+    PICTURE,
+    READING,
+    SCENE,
+    access,
+    as_json,
+    check_output,
+    output_option,
+    overwrite,
+    quiet,
 )
+from geoclass.cli.progress import json_document, open_bar, record, say, warn
+from geoclass.dates import find_day
+from geoclass.errors import SceneError, SettingsError
+from geoclass.mapping.settings import MapRequest, MapSettings
+from geoclass.monitor.settings import AlignSettings, MonitorSettings, SeriesSettings
+from geoclass.outside import hide_secrets
 
 if TYPE_CHECKING:
-    from geoclass.monitor.align import LeftOut
-    from geoclass.monitor.history import Monitoring
+    import numpy as np
 
-DEFAULTS = MonitorSettings()
-
-
-def parse_watch(_ctx: click.Context, _param: click.Parameter, value: str) -> tuple[str, ...]:
-    """`forest,water` → ("forest", "water")."""
-    return tuple(part.strip() for part in value.split(",") if part.strip())
+    from geoclass.landcover import Provenance
+    from geoclass.model.classifier import Classifier
 
 
-@click.command("monitor")
-@click.argument("inputs", metavar="DATED…", type=kinds.SCENE, nargs=-1)
-@click.option("-o", "--output", type=kinds.GEOPACKAGE, help="GeoPackage to write.")
-@click.option("--update", type=kinds.FILE, help="Add the dates to this monitor file.")
-@click.option(
-    "--watch",
-    default=",".join(DEFAULTS.watch),
-    show_default=True,
-    callback=parse_watch,
-    help="Groups whose losses are reported, with commas between.",
-)
-@click.option(
-    "--min-area",
-    "min_area_ha",
-    type=float,
-    default=DEFAULTS.min_area_ha,
-    show_default=True,
-    metavar="HA",
-    help="Leave out alerts whose cells cover fewer hectares.",
-)
-@click.option(
-    "--min-probability",
-    type=float,
-    default=DEFAULTS.min_probability,
-    show_default=True,
-    help="Leave out losses less probable.",
-)
-@click.option(
-    "--states",
-    type=click.Choice(STATES),
-    default=DEFAULTS.series.states,
-    show_default=True,
-    help="What is followed over time.",
-)
-@click.option("--zones", type=kinds.POLYGONS, help="Polygons for areas and alerts by zone.")
-@click.option("--tables", type=kinds.FOLDER, metavar="DIR", help="Write tables as CSV, too.")
-@click.option("--chart", type=kinds.PICTURE, help="Draw areas over time: .png, .svg or .pdf.")
-@click.option(
-    "--alerts",
-    "raster",
-    type=kinds.FileName("output", ".tif"),
-    help="Alerts as GeoTIFF in GFW's coding.",
-)
-@click.option(
-    "--chips",
-    type=kinds.FOLDER,
-    metavar="DIR",
-    help="Write images of each alert, before and after.",
-)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DatedOptions:
+    """Scenes: how inputs that are not yet maps are mapped."""
+
+    days: tuple[date, ...] = ()
+    """Date of an input; give it once for each, in their order."""
+    model: Path | None = None
+    """Model file for scenes. None: the shipped model."""
+    device: str | None = None
+    """Device: cpu, cuda, cuda:1 … None: cuda if available, else cpu."""
+    mapping: MapSettings = field(default_factory=MapSettings)
+
+
+def dated_options(command: Decorated) -> Decorated:
+    """Options of `DatedOptions`, as one argument, `dated`.
+
+    How scenes are read is not shown: whoever needs it maps them first.
+    """
+    fields = {"days", "model", "device", "stride", "detail", *READING}
+    return access(options_of(DatedOptions, "dated", only=fields, hidden=READING)(command))
+
+
+def read_dated(
+    inputs: Sequence[str], options: DatedOptions, left_out: list[geoclass.LeftOut] | None = None
+) -> list[geoclass.DatedMap]:
+    """The maps of all inputs, each with its date; scenes are mapped first.
+
+    A folder of maps, or a merged map, stands for all of its maps. Scenes that exist but cannot be
+    mapped go to `left_out`; without it, they raise SceneError.
+    """
+    from geoclass.mapping.job import map_job
+
+    if options.days and len(options.days) != len(inputs):
+        raise SettingsError(
+            f"{len(options.days)} dates were given for {len(inputs)} inputs: give --date once for "
+            "each, or not at all"
+        )
+    maps, prepared = [], None
+    with open_bar(total=len(inputs), unit="date", desc="dates", leave=False) as bar:
+        for text, day in zip(inputs, options.days or [None] * len(inputs), strict=True):
+            files = geoclass.find_maps(text)
+            for file in files:
+                landcover = geoclass.read_map(file)
+                maps.append(geoclass.date_map(landcover, day=day, file_name=file.name))
+            if not files:
+                try:
+                    prepared = prepared or _prepare(options)
+                    landcover = map_job(text, None, *prepared)
+                except SceneError as error:
+                    if left_out is None or not _exists(text):
+                        raise
+                    left_out.append(_leave_out(text, day, error))
+                else:
+                    say(f"mapped {landcover.provenance.scene}")
+                    name = Path(text).name
+                    maps.append(geoclass.date_map(landcover, day=day, file_name=name))
+            bar.update()
+    return maps
+
+
+def _exists(scene: str) -> bool:
+    """Whether there is such a scene, even if it cannot be mapped; a name may be misspelt."""
+    from geoclass.scene.inputs import find_input
+
+    try:
+        find_input(scene)
+    except SceneError:
+        return os.path.exists(scene)  # noqa: PTH110 of whatever text
+    return True
+
+
+def _leave_out(scene: str, day: date | None, error: Exception) -> geoclass.LeftOut:
+    name = hide_secrets(scene).rstrip("/").rpartition("/")[2]
+    return geoclass.LeftOut(
+        day=day or find_day(name), scene=name, reason=" ".join(str(error).split())
+    )
+
+
+def _prepare(options: DatedOptions) -> tuple[MapRequest, Classifier]:
+    """What maps the scenes among the inputs, once for all of them."""
+    from geoclass.mapping.job import make_classifier
+
+    # Cells that begin at whole multiples of their side match those of every other date.
+    mapping = options.mapping
+    mapping = replace(mapping, frame=replace(mapping.frame, snap=True))
+    request = MapRequest(model=options.model, settings=mapping, device=options.device)
+    return request, make_classifier(geoclass.load_model(options.model), request)
+
+
+@command("change")
+@click.argument("old", type=SCENE)
+@click.argument("new", type=SCENE)
+@output_option(GEOPACKAGE, "GeoPackage to write.")
 @dated_options
-@click.option("--overwrite", is_flag=True, help="Replace the output, whatever it is.")
-@options.quiet
-def command(
-    inputs: Sequence[str],
-    output: Path | None,
-    update: Path | None,
-    watch: tuple[str, ...],
-    min_area_ha: float,
-    min_probability: float,
-    zones: Path | None,
-    tables: Path | None,
-    chart: Path | None,
-    raster: Path | None,
-    chips: Path | None,
-    days: Sequence[datetime],
+@options_of(SeriesSettings, "series", only=("rate", "pairs", "doubt", "error_days"))
+@options_of(AlignSettings, "align")
+@overwrite
+@as_json
+@quiet
+def change_command(
+    old: str,
+    new: str,
+    output: Path,
+    dated: DatedOptions,
     series: SeriesSettings,
     align: AlignSettings,
-    model: Path | None,
-    mapping: MapSettings,
-    device: str | None,
     overwrite: bool,
-    quiet: bool,
+    as_json: bool,
 ) -> None:
-    """Follow one place over the dates of several maps or scenes, and report what was lost.
+    """Compare OLD and NEW, two maps or scenes of one place, cell by cell.
 
-    Errors of single dates are smoothed away; a loss is an alert, whose level says how many
-    observations confirm it. Scenes that cannot be mapped, maps without a classified cell and
-    maps that cannot be compared with most others are left out, with the reason; maps of one day
-    are put together, each cell as the clearest of them shows it.
+    Either may be a folder of maps of one day, which are merged. Scenes are mapped first; for
+    other options of mapping, map them with `geoclass map --snap` before.
 
-    A folder of maps, or one map of many scenes as `geoclass map` merges it, stands for all of its
-    maps. With --update, new dates are added to a file that this command wrote, by the settings
-    that it was written with.
+    Two maps differ in many unchanged cells, because both contain classification errors. The first
+    line of the output says in how many. The probability of change accounts for these errors and
+    for how rarely land changes.
     """
-    from geoclass.errors import SettingsError
-    from geoclass.files.writing import check_new
-    from geoclass.monitor.files import (
-        read_monitor,
-        update_monitor,
-        write_monitor,
-        write_tables,
-    )
-    from geoclass.monitor.history import monitor_stack, stack_usable
-    from geoclass.monitor.layers import write_alerts
-    from geoclass.monitor.tables import read_zones
-    from geoclass.products.formats import check_not_input
+    from geoclass.monitor.align import stack_maps
+    from geoclass.monitor.change import check_order, compare_dates
 
-    say = (lambda _: None) if quiet else click.echo
-    if (output is None) == (update is None):
-        raise SettingsError("give either -o, a new file, or --update, a file to add dates to")
-    target = output or update
-    assert target is not None
-    check_not_input(target, *map(Path, inputs), zones)
-    check_new(target, suffix=".gpkg", overwrite=overwrite or update is not None)
-    settings = MonitorSettings(
-        watch=watch,
-        min_area_ha=min_area_ha,
-        min_probability=min_probability,
-        series=series,
-        align=align,
-    )
-
-    known = 0
-    if update is not None:  # what is wrong with it is told before scenes are mapped
-        known = len(read_monitor(update)[0].left_out)
-    refused: list[LeftOut] = []
-    maps = read_dated(
-        inputs,
-        days,
-        model=model,
-        settings=mapping,
-        device=device,
-        say=say,
-        quiet=quiet,
-        left_out=refused,
-    )
-    shown = [(item.day, item.landcover.provenance) for item in maps]
-    if update is not None:
-        result = update_monitor(update, maps, left_out=refused)
-    else:
-        stack = stack_usable(maps, settings, refused)
-        maps.clear()  # the stack holds all of them once more
-        result = monitor_stack(stack, settings)
-    for item in result.stack.left_out[known:]:
-        click.echo(f"Warning: left out {item}", err=True)
-    for mismatch in result.stack.mismatches:
-        click.echo(f"Warning: compared although {mismatch}", err=True)
-    shares = None if zones is None else read_zones(zones, result.stack.grid)
-    say(format_monitoring(result))
-    started = time.perf_counter()
-    pictures: dict[int, str] = {}
-    if chips is not None:
-        from geoclass.report.chips import draw_alerts
-
-        pictures = draw_alerts(result, shown, chips)
-        say(f"drew {len(pictures)} of {len(result.alerts)} alerts")
-        root = target.parent.resolve()
-        pictures = {
-            number: relpath(chips.parent.resolve() / name, root)
-            for number, name in pictures.items()
-        }
-    write_monitor(result, target, zones=shares, chips=pictures, command=type_command())
-    if raster is not None:
-        write_alerts(result, raster)
-    if tables is not None:
-        write_tables(result, tables, zones=shares)
-    if chart is not None:
-        from geoclass.report.charts import draw_timeline
-
-        draw_timeline(result, chart)
-    say(f"wrote {target} in {time.perf_counter() - started:.1f} s")
+    check_output(output, Path(old), Path(new), suffix=".gpkg", overwrite=overwrite)
+    with json_document(wanted=as_json):
+        maps = read_dated([old, new], dated)
+        dates = len({item.day for item in maps})
+        if dates > 2:
+            raise SettingsError(
+                f"{old} and {new} hold maps of {dates} dates: compare two, or give all to geoclass "
+                "monitor"
+            )
+        check_order(maps[0], maps[-1])
+        change = compare_dates(stack_maps(maps, align), series)
+        for mismatch in change.stack.mismatches:
+            warn(f"compared although {mismatch}")
+        told = describe_change(change)
+        record(output=str(output), **told)
+        say(format_change(change, told))
+        geoclass.write_change(change, output, command=type_command())
+        say(f"wrote {output}")
 
 
-def format_monitoring(result: Monitoring) -> str:
-    """Dates, what can be seen, areas at both ends, and the alerts."""
-    from geoclass.monitor.tables import sum_areas
+def list_rows(table: Mapping[str, np.ndarray]) -> list[dict[str, Any]]:
+    """A table of columns as rows of plain values."""
+    columns = (column.tolist() for column in table.values())
+    return [dict(zip(table, row, strict=True)) for row in zip(*columns, strict=True)]
 
-    stack = result.stack
+
+def describe_change(change: geoclass.Change) -> dict[str, Any]:
+    """The result as plain data."""
+    from geoclass.monitor.change import CHANGED, compare_areas
+
+    changed = change.probability[change.compared] > CHANGED
+    return {
+        "dates": change.stack.dates,
+        "cells": changed.size,
+        "changed_cells": int(changed.sum()),
+        "differing_share": float(change.raw_share),
+        "expected_differing_share": float(change.expected_share),
+        "areas": list_rows(compare_areas(change)),
+    }
+
+
+def format_change(change: geoclass.Change, told: Mapping[str, Any]) -> str:
+    """The shares of differing labels first, then from class × to class."""
+    start, end = told["dates"]
+    share = told["changed_cells"] / told["cells"] if told["cells"] else float("nan")
     lines = [
-        f"dates       {', '.join(str(day) for day in stack.dates)}",
-        *([f"left out    {len(stack.left_out)} scenes or maps"] if stack.left_out else []),
-        f"cells       {len(result.cells)} seen, {stack.observed.sum()} observations",
-        "",
-        f"{'group':<16}{stack.dates[0]!s:>14}{stack.dates[-1]!s:>14}",
+        (
+            f"labels differ in {told['differing_share']:.1%} of {told['cells']} cells; "
+            f"misclassification alone would make {told['expected_differing_share']:.1%} differ"
+        ),
+        f"{start} to {end}: {told['changed_cells']} cells ({share:.1%}) probably changed",
+        f"{'from':<24}{'to':<24}{'cells':>7}{'hectares':>12}{'likely':>12}",
     ]
-    areas = sum_areas(result, {"all": 1 + 0 * result.area_ha})
-    for group in dict.fromkeys(result.belief.groups):
-        mine = areas["group"] == group
-        first, last = (f"{ha:,.0f} ha" for ha in areas["area_ha"][mine][[0, -1]])
-        lines.append(f"{group:<16}{first:>14}{last:>14}")
-    lines += ["", *_format_alerts(result)]
+    titles = {c.name: c.title for c in change.stack.contract.legend.classes}
+    lines += [
+        f"{titles[row['from_class']]:<24}{titles[row['to_class']]:<24}{row['cells']:>7}"
+        f"{row['area_ha']:>12,.1f}{row['likely_ha']:>12,.1f}"
+        for row in sorted(told["areas"], key=lambda row: -row["area_ha"])
+        if row["from_class"] != row["to_class"]
+    ]
     return "\n".join(lines)
 
 
-def _format_alerts(result: Monitoring) -> list[str]:
-    if not result.alerts:
-        return [f"no loss of {', '.join(result.settings.watch)}"]
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MonitorFiles:
+    """Options: files that are read and written."""
+
+    output: Annotated[Path, GEOPACKAGE] | None = None
+    """GeoPackage to write."""
+    update: Path | None = None
+    """Add the dates to this monitor file."""
+    zones: Annotated[Path, Kind("path", Path, "polygons")] | None = None
+    """Polygons for areas and alerts by zone."""
+    tables: Annotated[Path, Kind("path", Path, "folder")] | None = None
+    """Folder for tables as CSV."""
+    chart: Annotated[Path, PICTURE] | None = None
+    """Draw areas over time: .png, .svg or .pdf."""
+    raster: Annotated[Path, Kind("path", Path, "output", ".tif")] | None = None
+    """Alerts as GeoTIFF in GFW's coding."""
+    chips: Annotated[Path, Kind("path", Path, "folder")] | None = None
+    """Folder for images of each alert, before and after."""
+    overwrite: bool = False
+    """Replace existing files, whatever they contain."""
+
+
+@command("monitor")
+@click.argument("inputs", metavar="DATED…", type=SCENE, nargs=-1)
+@options_of(MonitorFiles, "files")
+@options_of(MonitorSettings, "settings")
+@dated_options
+@as_json
+@quiet
+def monitor_command(
+    inputs: Sequence[str],
+    files: MonitorFiles,
+    settings: MonitorSettings,
+    dated: DatedOptions,
+    as_json: bool,
+) -> None:
+    """Follow one place over the dates of several maps or scenes, and report losses.
+
+    Errors of single dates are smoothed; a loss is an alert, whose level says how many observations
+    confirm it. Scenes that cannot be mapped, maps without a classified cell and maps that cannot
+    be compared with most others are skipped, with the reason. Maps of one day are merged: each
+    cell is taken from the clearest of them.
+
+    A folder of maps, or one map of many scenes as merged by `geoclass map`, stands for all of its
+    maps. Scenes are mapped first; for other options of mapping, map them with `geoclass map
+    --snap` before. With --update, new dates are added to a file that this command wrote, with the
+    settings of that file.
+    """
+    from geoclass.monitor.history import monitor_stack, stack_usable
+
+    update, target = files.update, files.output or files.update
+    if target is None or (files.output and update):
+        raise SettingsError("give either -o, a new file, or --update, a file to add dates to")
+    replaced = files.overwrite or update is not None
+    check_output(target, *map(Path, inputs), files.zones, suffix=".gpkg", overwrite=replaced)
+    # A broken file is reported before scenes are mapped.
+    known = 0 if update is None else len(geoclass.read_monitor(update)[0].left_out)
+    with json_document(wanted=as_json):
+        refused: list[geoclass.LeftOut] = []
+        maps = read_dated(inputs, dated, refused)
+        shown = [(item.day, item.landcover.provenance) for item in maps]
+        if update is not None:
+            result = geoclass.update_monitor(update, maps, left_out=refused)
+        else:
+            stack = stack_usable(maps, settings, refused)
+            maps.clear()  # the stack holds all of them once more
+            result = monitor_stack(stack, settings)
+        for item in result.stack.left_out[known:]:
+            warn(f"skipped {item}")
+        for mismatch in result.stack.mismatches:
+            warn(f"compared although {mismatch}")
+        zones = files.zones
+        shares = None if zones is None else geoclass.read_zones(zones, result.stack.grid)
+        told = describe_monitoring(result)
+        record(output=str(target), **told)
+        say(format_monitoring(result, told))
+        started = time.perf_counter()
+        chips = {} if files.chips is None else draw_chips(result, shown, files.chips, target)
+        geoclass.write_monitor(result, target, zones=shares, chips=chips, command=type_command())
+        if files.raster is not None:
+            geoclass.write_alerts(result, files.raster)
+        if files.tables is not None:
+            geoclass.write_tables(result, files.tables, zones=shares)
+        if files.chart is not None:
+            geoclass.draw_timeline(result, files.chart)
+        say(f"wrote {target} in {time.perf_counter() - started:.1f} s")
+
+
+def draw_chips(
+    result: geoclass.Monitoring,
+    shown: Sequence[tuple[date, Provenance]],
+    folder: Path,
+    target: Path,
+) -> dict[int, str]:
+    """Draw each alert, before and after; number of the alert → picture, relative to `target`."""
+    from geoclass.report.chips import draw_alerts
+
+    pictures = draw_alerts(result, shown, folder)
+    say(f"drew {len(pictures)} of {len(result.alerts)} alerts")
+    root, beside = target.parent.resolve(), folder.parent.resolve()
+    return {number: relpath(beside / name, root) for number, name in pictures.items()}
+
+
+def describe_monitoring(result: geoclass.Monitoring) -> dict[str, Any]:
+    """The result as plain data."""
+    from geoclass.monitor.tables import sum_areas
+
+    alerts = ("alert_id", "group", "level", "last_seen", "first_gone", "became", "area_ha",
+              "probability")  # fmt: skip
+    return {
+        "dates": result.stack.dates,
+        "skipped": [str(item) for item in result.stack.left_out],
+        "cells": len(result.cells),
+        "observations": int(result.stack.observed.sum()),
+        "areas": list_rows(sum_areas(result, {"all": 1 + 0 * result.area_ha})),
+        "alerts": [{name: getattr(each, name) for name in alerts} for each in result.alerts],
+    }
+
+
+ALERTS_HEAD = (
+    f"{'alert':>6} {'lost':<10}{'level':<9}{'last seen':<12}{'gone by':<12}{'became':<24}"
+    f"{'hectares':>10}{'prob.':>7}"
+)
+
+
+def format_monitoring(result: geoclass.Monitoring, told: Mapping[str, Any]) -> str:
+    """Dates, observations, areas at both ends, and the alerts."""
+    first, last = told["dates"][0], told["dates"][-1]
     lines = [
-        (
-            f"{'alert':>6} {'lost':<10}{'level':<9}{'last seen':<12}{'gone by':<12}{'became':<24}"
-            f"{'hectares':>10}{'prob.':>7}"
-        )
+        f"dates       {', '.join(map(str, told['dates']))}",
+        *([f"skipped     {len(told['skipped'])} scenes or maps"] if told["skipped"] else []),
+        f"cells       {told['cells']} seen, {told['observations']} observations",
+        "",
+        f"{'group':<16}{first!s:>14}{last!s:>14}",
     ]
+    for group in dict.fromkeys(result.belief.groups):
+        mine = [row["area_ha"] for row in told["areas"] if row["group"] == group]
+        lines.append(f"{group:<16}{f'{mine[0]:,.0f} ha':>14}{f'{mine[-1]:,.0f} ha':>14}")
+    if not told["alerts"]:
+        return "\n".join([*lines, "", f"no loss of {', '.join(result.settings.watch)}"])
+    lines += ["", ALERTS_HEAD]
     lines += [
         f"{a.alert_id:>6} {a.group:<10}{a.level:<9}{a.last_seen!s:<12}{a.first_gone!s:<12}"
         f"{a.became:<24}{a.area_ha:>10,.1f}{a.probability:>7.2f}"
         for a in result.alerts
     ]
-    return lines
+    return "\n".join(lines)

@@ -1,18 +1,84 @@
-"""How progress is told: a bar on terminals, or JSON lines to programs."""
+"""What commands print: results, warnings, a JSON document, and progress."""
 
 from __future__ import annotations
 
 import atexit
 import json
+import math
 import os
 import signal
 import stat
 import sys
 import threading
-from typing import Any
+from collections.abc import Iterator, MutableMapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
 
 import click
 from tqdm import tqdm
+
+if TYPE_CHECKING:
+    from geoclass.landcover import AreaRow
+
+QUIET, JSON = "geoclass.quiet", "geoclass.json"
+WARNINGS, FACTS = "geoclass.warnings", "geoclass.facts"
+
+
+def _memory() -> MutableMapping[str, Any]:
+    """What is remembered until the command ends."""
+    context = click.get_current_context(silent=True)
+    return {} if context is None else context.meta
+
+
+def be_quiet(_ctx: click.Context, _param: click.Parameter, value: bool) -> bool:
+    """The callback of --quiet."""
+    _memory()[QUIET] = value
+    return value
+
+
+def say(text: str) -> None:
+    """Print a result, unless --quiet or --json was given."""
+    if not (_memory().get(QUIET) or in_json()):
+        click.echo(text)
+
+
+def warn(text: str) -> None:
+    """Print a warning; it becomes part of the JSON document, too."""
+    click.echo(f"Warning: {text}", err=True)
+    _memory().setdefault(WARNINGS, []).append(text)
+
+
+def in_json() -> bool:
+    """Whether a JSON document is printed in the end."""
+    return bool(_memory().get(JSON))
+
+
+def record(**facts: Any) -> None:
+    """Add facts to the JSON document, if one is printed."""
+    _memory().setdefault(FACTS, {}).update(facts)
+
+
+@contextmanager
+def json_document(*, wanted: bool) -> Iterator[None]:
+    """Print all that is recorded as one document, even if the command then exits with code 1."""
+    memory = _memory()
+    memory[JSON] = wanted
+    failed: SystemExit | None = None
+    try:
+        yield
+    except SystemExit as exit_:
+        failed = exit_
+    if wanted:
+        document = {**memory.get(FACTS, {}), "warnings": memory.get(WARNINGS, [])}
+        click.echo(json.dumps(document, ensure_ascii=False, default=str))
+    if failed is not None:
+        raise failed
+
+
+def list_areas(rows: Sequence[AreaRow]) -> list[dict[str, Any]]:
+    """Areas as plain data; unknown ones are None, since JSON has no NaN."""
+    return [asdict(row) | ({"area_ha": None} if math.isnan(row.area_ha) else {}) for row in rows]
 
 
 class _Lines(tqdm):  # type: ignore[misc]  # tqdm has no types
@@ -37,8 +103,9 @@ class _Lines(tqdm):  # type: ignore[misc]  # tqdm has no types
         self.disable = True
 
 
-def open_bar(*, quiet: bool, **how: Any) -> Any:
+def open_bar(*, quiet: bool = False, **how: Any) -> Any:
     """A bar on a terminal, lines after `--progress json`, else nothing; `how` is tqdm's."""
+    quiet = quiet or bool(_memory().get(QUIET))
     context = click.get_current_context(silent=True)
     if context is not None and context.find_root().params.get("progress") == "json":
         return _Lines(disable=quiet, **how)

@@ -1,34 +1,45 @@
-"""geoclass qgis"""
+"""geoclass qgis: the plugin for QGIS, in a profile or as a zip"""
 
 from __future__ import annotations
 
+import configparser
+import os
+import shutil
+import sys
+import sysconfig
+import tempfile
+import zipfile
 from pathlib import Path
 
 import click
 
-from geoclass.cli import kinds
+from geoclass._version import __version__
+from geoclass.cli.generated import Kind, command
+from geoclass.cli.schema import write_schema
+from geoclass.errors import OutputError, SettingsError
+from geoclass.files.writing import write_whole
 
-ACTIONS = ("install", "uninstall", "zip")
+NAME = "geoclass_qgis"
+"""The plugin's folder; not the package's name, which other plugins may import."""
+
+SOURCE = Path(__file__).parents[1] / "qgis"
 
 
-@click.command("qgis")
-@click.argument("action", type=click.Choice(ACTIONS))
+@command("qgis")
+@click.argument("action", type=click.Choice(["install", "uninstall", "zip"]))
 @click.option(
     "--profile", metavar="NAME", help="Profile of QGIS.  [default: the one that QGIS starts with]"
 )
 @click.option(
-    "-o", "--output", type=kinds.FileName("output", ".zip"), help="File to write, with zip."
+    "-o", "--output", type=Kind("path", Path, "output", ".zip"), help="File to write, with zip."
 )
-def command(action: str, profile: str | None, output: Path | None) -> None:
+def qgis_command(action: str, profile: str | None, output: Path | None) -> None:
     """Put geoclass's algorithms into QGIS: Processing toolbox, models, batch, qgis_process.
 
     install copies the plugin into a profile of QGIS, switches it on, and notes where this program
     is, which the algorithms run. uninstall removes it. zip writes the plugin as a file for another
     machine: Plugins > Install from ZIP there, and the program is then chosen in the settings.
     """
-    from geoclass.cli.qgis_files import find_profiles, install, uninstall, write_zip
-    from geoclass.errors import SettingsError
-
     if (output is not None) != (action == "zip"):
         raise SettingsError(
             "-o, the file to write, goes with zip: geoclass qgis zip -o geoclass.zip"
@@ -45,3 +56,120 @@ def command(action: str, profile: str | None, output: Path | None) -> None:
             click.echo(f"removed {removed}" if removed else f"there is no plugin in {folder}")
     if action == "install":
         click.echo("start QGIS anew: Processing > Toolbox > geoclass")
+
+
+def find_profiles(name: str | None) -> list[Path]:
+    """Folders of a profile, one for each major version of QGIS that has been started here.
+
+    Where QGIS has never been started, it is where version 3 will look.
+    """
+    homes = [home for version in (3, 4) if (home := _find_home(version)).is_dir()]
+    if not homes:
+        homes = [_find_home(3)]
+    found = [home / "profiles" / (name or _find_default(home)) for home in homes]
+    if name is None:
+        return found
+    there = [profile for profile in found if profile.is_dir()]
+    if not there:
+        known = sorted({p.name for home in homes for p in home.glob("profiles/*") if p.is_dir()})
+        raise SettingsError(
+            f"QGIS has no profile {name}: give one of {', '.join(known) or 'those that it has'}, "
+            "or make it in QGIS, Settings > User Profiles"
+        )
+    return there
+
+
+def _find_home(version: int) -> Path:
+    """Where QGIS keeps its profiles."""
+    if custom := os.environ.get("QGIS_CUSTOM_CONFIG_PATH"):
+        return Path(custom)
+    if sys.platform == "win32":
+        data = Path(os.environ["APPDATA"])
+    elif sys.platform == "darwin":
+        data = Path.home() / "Library" / "Application Support"
+    else:
+        data = Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share")
+    return data / "QGIS" / f"QGIS{version}"
+
+
+def _find_default(home: Path) -> str:
+    file = configparser.ConfigParser(interpolation=None, strict=False)
+    file.read(home / "profiles" / "profiles.ini", encoding="utf-8")
+    return file.get("core", "defaultProfile", fallback="default")
+
+
+def build_plugin(folder: Path) -> None:
+    """Write the plugin's files into a new folder: its code, its version and the schema."""
+    ignore = shutil.ignore_patterns("__pycache__")
+    shutil.copytree(SOURCE, folder, ignore=ignore)
+    with (folder / "metadata.txt").open("a", encoding="utf-8") as metadata:
+        metadata.write(f"version={__version__}\n")
+    (folder / "schema.json").write_text(write_schema(), encoding="utf-8")
+
+
+def install(profile: Path) -> Path:
+    """Put the plugin into a profile, in place of an older one; OutputError where that fails."""
+    plugins = profile / "python" / "plugins"
+    try:
+        plugins.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=plugins, prefix=f".{NAME}") as draft:
+            build_plugin(Path(draft) / NAME)
+            (Path(draft) / NAME / "program.txt").write_text(str(find_self()), encoding="utf-8")
+            uninstall(profile)
+            (Path(draft) / NAME).rename(plugins / NAME)
+        kept = list(profile.glob("QGIS/QGIS[0-9].ini"))
+        switch_on(kept[0] if kept else profile / "QGIS" / f"{version_of(profile)}.ini")
+    except OSError as error:
+        raise OutputError(f"the plugin cannot be written into {plugins}: {error}") from error
+    return plugins / NAME
+
+
+def version_of(profile: Path) -> str:
+    """QGIS3 or QGIS4, by the folder of its profiles."""
+    return "QGIS4" if profile.parents[1].name == "QGIS4" else "QGIS3"
+
+
+def uninstall(profile: Path) -> Path | None:
+    """Remove the plugin from a profile; its folder, None where there was none."""
+    folder = profile / "python" / "plugins" / NAME
+    if not folder.exists():
+        return None
+    try:
+        shutil.rmtree(folder)
+    except OSError as error:
+        raise OutputError(f"{folder} cannot be removed: {error}: close QGIS first") from error
+    return folder
+
+
+def find_self() -> Path:
+    """The program geoclass of this environment."""
+    name = "geoclass.exe" if sys.platform == "win32" else "geoclass"
+    program = Path(sysconfig.get_path("scripts")) / name
+    if not program.exists():
+        raise SettingsError(
+            f"there is no {program}, which QGIS would run: install geoclass with pip or uv first"
+        )
+    return program
+
+
+def switch_on(settings: Path) -> None:
+    """Let QGIS load the plugin when it starts; every other line of its settings stays."""
+    section, entry = "[PythonPlugins]", f"{NAME}=true"
+    lines = settings.read_text(encoding="utf-8").splitlines() if settings.exists() else []
+    lines = [line for line in lines if not line.startswith(f"{NAME}=")]
+    if section not in lines:
+        lines += ["", section]
+    lines.insert(lines.index(section) + 1, entry)
+    settings.parent.mkdir(parents=True, exist_ok=True)
+    write_whole(settings, ("\n".join(lines) + "\n").encode())
+
+
+def write_zip(output: Path) -> None:
+    """The plugin as a zip, for QGIS's Install from ZIP; OutputError if it cannot be written."""
+    with tempfile.TemporaryDirectory() as draft:
+        build_plugin(Path(draft) / NAME)
+        packed = Path(draft) / "plugin.zip"
+        with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+            for file in sorted((Path(draft) / NAME).rglob("*")):
+                archive.write(file, file.relative_to(draft))
+        write_whole(output, packed.read_bytes())

@@ -1,4 +1,4 @@
-"""geoclass schema"""
+"""geoclass schema and completion"""
 
 from __future__ import annotations
 
@@ -6,20 +6,25 @@ import json
 from typing import Any
 
 import click
+from click.shell_completion import get_completion_class
+
+from geoclass.cli.generated import command
+
+SHELLS = ("bash", "zsh", "fish")
 
 
-@click.command("schema")
-@click.option("--json", "as_json", is_flag=True, help="As JSON, the only form there is.")
-def command(as_json: bool) -> None:  # noqa: ARG001  # for those who ask for it
+@command("schema")
+@click.option("--json", "as_json", is_flag=True, help="As JSON, which is the only form.")
+def schema_command(as_json: bool) -> None:  # noqa: ARG001  # for those who ask for it
     """Print commands and options for programs that offer them, such as the QGIS plugin.
 
-    An option has names, type, default, help, and, where it is about data, a role and suffixes.
+    An option has names, type, default, help, group, and, if it is about data, a role and suffixes.
     """
     click.echo(write_schema())
 
 
 def write_schema() -> str:
-    """Version, and each command as click describes it, with the metavar of each parameter."""
+    """Version, and each command as click describes it, with metavar and group of each option."""
     from geoclass._version import __version__
     from geoclass.cli.main import main
 
@@ -30,7 +35,25 @@ def write_schema() -> str:
         assert found is not None
         told = found.to_info_dict(click.Context(found, parent=context))
         params = zip(found.get_params(context), told["params"], strict=True)
-        told["params"] = [{**info, "metavar": param.metavar} for param, info in params]
+        told["params"] = [
+            {**info, "metavar": param.metavar, "group": getattr(param, "group", None)}
+            for param, info in params
+        ]
         commands[name] = told
     schema = {"version": __version__, "commands": commands}
     return json.dumps(schema, ensure_ascii=False, default=str)  # paths as text
+
+
+@command("completion")
+@click.argument("shell", type=click.Choice(SHELLS))
+def completion_command(shell: str) -> None:
+    """Print the script that completes geoclass commands, options and files in SHELL.
+
+    In ~/.bashrc: eval "$(geoclass completion bash)". In ~/.zshrc: eval "$(geoclass completion
+    zsh)". For fish: geoclass completion fish > ~/.config/fish/completions/geoclass.fish
+    """
+    from geoclass.cli.main import main
+
+    completion = get_completion_class(shell)
+    assert completion is not None  # click knows all three
+    click.echo(completion(main, {}, "geoclass", "_GEOCLASS_COMPLETE").source())

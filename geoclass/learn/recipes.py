@@ -35,21 +35,31 @@ class UnlabelledSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainSettings:
-    """A recipe; the defaults are those of the network that ships."""
+    """Recipe: settings of training; the defaults are those of the shipped network."""
 
     arch: Arch = SHIPPED_ARCH
+    """Network. tilenet-dense, the shipped one, also classifies 4×4-pixel cells; tilenet-fine and
+    tilenet classify whole tiles only; customnet is the tutorial's."""
     epochs: int = 80
+    """Passes over the tiles."""
     batch_size: int = 256
-    """Tiles, or canvases, a step."""
+    """Tiles per step, or canvases for networks with cells."""
     drop_partial_batch: bool = True
     optimizer: Optimizer = "muon"
-    """`muon` is for convolutions; what it does not move is moved by AdamW at the same rate."""
+    """Optimiser.
+
+    `muon` is for convolutions; what it does not move is moved by AdamW at the same rate.
+    """
     learning_rate: float = 1e-2
+    """Maximum learning rate."""
     weight_decay: float = 0.05
     schedule: Schedule = "one-cycle"
-    """`plateau` lowers the rate after `PLATEAU_EPOCHS` that are no better on validation."""
+    """Schedule of the learning rate.
+
+    `plateau` lowers the rate after `PLATEAU_EPOCHS` that are no better on validation.
+    """
     patience: int | None = None
-    """Stop after so many epochs that are no better on validation; None: never."""
+    """Stop after this many epochs without a better validation score. None: never."""
     label_smoothing: float = 0.05
     ema_decay: float | None = 0.998
     """Average the weights over some 1/(1 − decay) steps; None: take them as they are."""
@@ -63,10 +73,11 @@ class TrainSettings:
     start: str | None = None
     """SHA-256 of the model whose weights training begins with; None: random weights."""
     seed: int = 0
-    """Of initialisation, order, variations and dropout; the split has its own."""
+    """Seed of weights, order, augmentation and dropout; the split has its own."""
     precision: Literal["fp32", "bf16"] = "fp32"
+    """Precision of the network."""
     compile: bool = False
-    """Let torch.compile fuse the network's small layers; needs a C++ compiler."""
+    """Use torch.compile, which fuses small layers; needs a C++ compiler."""
 
     def __post_init__(self) -> None:
         if self.epochs < 1 or self.batch_size < 1:

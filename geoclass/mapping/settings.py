@@ -24,14 +24,17 @@ MIN_TILE_SHARE = 0.8
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CalmSettings:
-    """What is done about speckle."""
+    """Post-processing: how speckle is removed."""
 
     min_area_ha: float | None = None
-    """Patches of a class that are smaller are given to their largest neighbour; None: none is."""
+    """Merge patches smaller than this into their largest neighbour."""
     smooth: float | None = None
-    """Strength of the smoothing of neighbouring probabilities: a variance of logits; None: none."""
+    """Smooth neighbouring probabilities with this strength (empirical Bayes, as in sits); try 20.
+
+    It is a variance of logits.
+    """
     smooth_window: int = 7
-    """Cells a side of the square that is smoothed over."""
+    """Side of the square for `smooth`, in cells; an odd number."""
 
     def __post_init__(self) -> None:
         for name, value in (("least area", self.min_area_ha), ("strength", self.smooth)):
@@ -46,32 +49,32 @@ class CalmSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MapSettings:
-    """Choices that can change a label."""
+    """Cells and classes: settings that can change a label."""
 
-    min_valid_share: float = 0.5
-    """A cell with a smaller share of valid pixels, in itself or in its tile, is nodata."""
-    keep_unknown: bool = False
-    """Give unknown cells their likeliest class."""
-    symmetries: bool = False
-    """Look at each tile in the eight ways that a square can lie."""
-    precision: Precision | None = None
-    """Of the network's products; None takes bf16 where the device multiplies it faster."""
     stride: int | None = None
-    """Pixels a side of a cell: 64, 32, 16, 8 or 4; None is the tile's side, 64.
+    """Cell size in pixels: 64, 32, 16, 8 or 4; the run time is about the same. None: 64, a tile.
 
     Cells smaller than a tile are means of the network's own cells, of 4 pixels a side.
     """
     detail: Detail = None
-    """Pixels a side of the smaller cells that the map carries with it, less than the stride; None
-    takes 4, 8 or 16, by the size of the scene."""
-    calm: CalmSettings = field(default_factory=CalmSettings)
-    """What is done about speckle."""
+    """Size of the smaller cells stored with the map, below the `stride`; none: no such cells.
+    None: 4, 8 or 16, by map size."""
+    keep_unknown: bool = False
+    """Give out-of-distribution cells, which are unknown otherwise, their top-1 class."""
+    min_valid_share: float = 0.5
+    """Minimum valid fraction of a cell, and of its tile; with less a cell is nodata."""
+    symmetries: bool = False
+    """Test-time augmentation: average eight rotations and mirrors; takes eight times as long."""
+    precision: Precision | None = None
+    """Precision of the network's products. None: bf16 if the device is faster with it."""
     frame: FrameSettings = field(default_factory=FrameSettings)
-    """Which ground is mapped, on which pixels."""
+    """Which area is mapped, on which pixels."""
+    calm: CalmSettings = field(default_factory=CalmSettings)
+    """How speckle is removed."""
     masks: MaskSettings = field(default_factory=MaskSettings)
-    """Which pixels are not looked at."""
+    """Which pixels are not used."""
     radiometry: RadiometrySettings = field(default_factory=RadiometrySettings)
-    """What the scene's numbers mean."""
+    """What the pixel values mean."""
 
     def __post_init__(self) -> None:
         if not 0 < self.min_valid_share <= 1:

@@ -1,4 +1,4 @@
-"""What a person may choose about change and monitoring; light enough for the command line."""
+"""Settings of change and monitoring; light enough for the command line to read."""
 
 from __future__ import annotations
 
@@ -40,29 +40,31 @@ class PairRate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AlignSettings:
-    """Which differences between maps are borne."""
+    """Maps that differ: which differences between maps are allowed."""
 
     allow_mismatch: bool = False
-    """Compare maps of other models or radiometries all the same, and say so."""
+    """Compare maps of different models or radiometries, with a warning."""
     resample: bool = False
-    """Bring maps of other grids to the first one's, by the nearest cell."""
+    """Resample maps of other grids to the first map's grid, by the nearest cell."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SeriesSettings:
-    """What is believed of the land and of the classifier before a map is seen."""
+    """Change model: priors for the land and for the errors of the classifier."""
 
     rate: float = 0.0125
-    """Changes of class a year and cell."""
+    """Prior rate of class changes per cell and year."""
     pairs: tuple[PairRate, ...] = ()
-    """Exceptions from `rate`."""
+    """Another rate for a pair of classes or groups; can be repeated."""
     doubt: float = 0.005
-    """Share of what the network says that is spread as validation confuses classes."""
+    """Fraction of the class probabilities that is spread by the validation confusion matrix."""
     error_days: float = 120.0
-    """How long errors of the classifier last: an observation Δ days after the one before counts
-    1 − exp(−Δ / error_days); 0 where each date errs for itself."""
+    """How many days classification errors last; closer dates count less; 0: errors are independent.
+
+    An observation Δ days after the one before counts 1 − exp(−Δ / error_days).
+    """
     states: States = "classes"
-    """What is followed over time; classes within a group may change freely among groups."""
+    """Follow classes or groups over time; within a group, classes may change freely."""
 
     def __post_init__(self) -> None:
         if not 0 < self.rate < 1:
@@ -79,14 +81,14 @@ class SeriesSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MonitorSettings:
-    """Choices that can change an alert."""
+    """Alerts: settings that can change an alert."""
 
     watch: tuple[str, ...] = ("forest",)
-    """Groups whose losses are reported."""
+    """Groups whose losses are reported, separated by commas."""
     min_area_ha: float = 0.5
-    """Events whose cells cover less are left out."""
+    """Minimum area of an alert, in hectares."""
     min_probability: float = 0.4
-    """An alert below it is left out."""
+    """Minimum probability of an alert."""
     series: SeriesSettings = SeriesSettings()
     align: AlignSettings = AlignSettings()
 
@@ -105,15 +107,15 @@ CUT_OFF = date(2020, 12, 31)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlotSettings:
-    """What is asked about plots of land."""
+    """Plots: what is asked about plots of land."""
 
     forest_on: date = CUT_OFF
-    """The day whose forest counts, and after which its loss does."""
+    """Reference day: forest on this day that is lost later counts as deforestation."""
     radius_m: float | None = None
-    """A plot that is a point is the circle around it."""
+    """Radius of the circle that stands for a plot given as a point."""
     id_column: str | None = None
-    """The column that names a plot; None takes external_id, id, plot_id, ProductionPlace or name,
-    the first that there is."""
+    """Column with the name of a plot. None: the first of external_id, id, plot_id,
+    ProductionPlace and name."""
 
     def __post_init__(self) -> None:
         if self.radius_m is not None and not 0 < self.radius_m < math.inf:
@@ -122,12 +124,14 @@ class PlotSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SampleSettings:
-    """How cells are drawn."""
+    """Sample: how cells are drawn."""
 
     per_class: int = 50
-    """Cells a stratum; other allocations share as many cells in all."""
+    """Cells per stratum; other allocations have the same total."""
     allocation: Allocation = "equal"
+    """Allocation of cells to strata."""
     seed: int = 0
+    """Seed of the random sample."""
 
     def __post_init__(self) -> None:
         if self.per_class < LEAST_A_STRATUM:

@@ -48,20 +48,23 @@ _LOSSLESS = ("NONE", "LZW", "DEFLATE", "ZSTD", "LZMA", "LERC", "LERC_DEFLATE", "
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileSettings:
-    """How a map is written, whatever it shows."""
+    """Output files: how a map is written."""
 
     probabilities: bool = False
-    """A column a class in files of polygons; a GeoTIFF always has a band a class."""
+    """Add a probability column per class to polygon files; GeoTIFF always has such bands."""
     dissolve: bool | None = None
-    """Neighbouring cells of one class and status as one polygon; None: as the format has it."""
+    """Merge neighbouring cells of one class into one polygon. None: in a GeoPackage of more than
+    250,000 cells."""
     creation: tuple[tuple[str, str], ...] = ()
-    """Options of GDAL's COG driver, (name, value), for a GeoTIFF."""
+    """Creation option of GDAL's COG driver, for GeoTIFF; can be repeated."""
     stac: bool = False
-    """Beside the map an item of STAC."""
+    """Also write STAC items of map and model."""
     model_file: Path | None = None
-    """Where the map's model lies; with `stac`, it gets an item of its own."""
+    """Path of the model file; with `stac`, the model gets an item, too."""
 
     def __post_init__(self) -> None:
+        creation = tuple((name.upper(), value) for name, value in self.creation)
+        object.__setattr__(self, "creation", creation)
         for name, value in self.creation:
             if name not in CREATION_OPTIONS:
                 raise SettingsError(

@@ -1,4 +1,4 @@
-"""What a person may say about a scene; light enough for the command line to read."""
+"""What a user may say about a scene; light enough for the command line to read."""
 
 from __future__ import annotations
 
@@ -18,26 +18,30 @@ Bounds = tuple[float, float, float, float]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FrameSettings:
-    """Which ground is mapped, on which pixels."""
+    """Area and grid: which area is mapped, on which pixels."""
 
-    resolution: float | Literal["native"] | None = None
-    """Metres; `native` keeps the scene's own pixels; None warps to the model's where needed."""
-    resampling: Resampling | None = None
-    """How pixels are made from others; None averages when coarsening, else cubic."""
-    crs: str | None = None
-    """The coordinate reference system of a scene that has none, or a wrong one."""
-    bounds: Bounds | None = None
-    """The scene's outer edges in its coordinate reference system, if its file says nothing."""
     bbox: Bounds | None = None
-    """Map only this rectangle; west of east, or else it crosses the antimeridian."""
+    """Map only this box: west, south, east, north.
+
+    If west is greater than east, it crosses the antimeridian.
+    """
     bbox_crs: str = "EPSG:4326"
-    """Of `bbox`; longitude and latitude, in this order, for the default."""
+    """CRS of `bbox`; longitude before latitude, for the default."""
     aoi: str | None = None
-    """Map only the polygons of this file."""
+    """Map only the polygons in this vector file."""
     snap: bool = False
-    """Begin cells at whole multiples of their side, so that maps of many dates match."""
+    """Align cells to multiples of their size, so that dates match."""
+    resolution: float | Literal["native"] | None = None
+    """Pixel size of the map in metres; native: the scene's own pixels. None: the model's if the
+    scene's differs by over 10 %."""
+    resampling: Resampling | None = None
+    """Resampling of warped scenes. None: average when coarsening, else cubic."""
+    crs: str | None = None
+    """CRS of a scene with no or a wrong CRS, such as EPSG:32632."""
+    bounds: Bounds | None = None
+    """Bounds of a scene without georeferencing, in its CRS."""
     force: bool = False
-    """Map what is refused for being too coarse or too strange."""
+    """Map scenes that are refused as too coarse or out of range."""
 
     def __post_init__(self) -> None:
         if isinstance(self.resolution, float) and not 0 < self.resolution < float("inf"):
@@ -65,18 +69,18 @@ SCL_CLASSES: tuple[SclClass, ...] = get_args(SclClass)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MaskSettings:
-    """Which pixels are not looked at, beside those that the scene marks as missing."""
+    """Masks: pixels that are not used, besides those that the scene marks as nodata."""
 
     nodata: float | None = None
-    """The number that means: nothing here; None is what the file says."""
+    """Pixel value that means nodata. None: what the file says."""
     scl: str | None = None
-    """Sen2Cor's scene classification: a file, or a band's number; None is the product's own."""
+    """Sen2Cor's scene classification: a file, or the number of a band. None: the product's own."""
     masked_classes: tuple[SclClass, ...] = SCL_CLASSES
-    """What the scene classification masks."""
+    """Classes that the scene classification masks; none: no class."""
     mask: str | None = None
-    """A raster whose pixels other than 0 are masked, or a vector file whose polygons are."""
+    """Mask the pixels of this raster that are not 0, or the polygons of this vector file."""
     mask_above: float | None = None
-    """Of the raster, only pixels with larger numbers are masked; fractions need it."""
+    """Mask only the pixels of the raster `mask` above this value; fractions need it."""
 
     def __post_init__(self) -> None:
         unknown = set(self.masked_classes) - set(SCL_CLASSES)
@@ -104,19 +108,23 @@ MOST_HAZE_DN = 1800.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RadiometrySettings:
-    """What the scene's numbers mean, where a person knows better."""
+    """Radiometry: what the pixel values mean, where metadata and pixels do not tell."""
 
     profile: Profile = "auto"
-    """`auto` asks tags and pixels; see `geoclass.scene.radiometry` for the others."""
+    """Kind of the pixel values: Sentinel-2 L1C or L2A, true-colour image (tci), or 8 bits with
+    EuroSAT's stretch (rgb8); auto: by metadata and pixels."""
     scale: tuple[float, float] | None = None
-    """The numbers that are to be black and white, 1 and 255 of EuroSAT's stretch."""
+    """Pixel values of black and white, which become 1 and 255."""
     quantification: float | None = None
-    """The stored number that stands for a reflectance of 1, 10000 in Sentinel-2's products."""
+    """Pixel value of a reflectance of 1, such as 10000, 1000 or 255."""
     dn_offset: float | None = None
-    """Subtracted from the numbers as they are stored."""
+    """Subtract this from the pixel values first."""
     haze: Haze = "auto"
-    """What haze adds, by the scene's darkest pixels, is taken off (`remove`), left (`keep`), or
-    taken off where it is much; or so much is taken off. See `geoclass.scene.recognition`."""
+    """Haze, estimated from the darkest pixels: remove it, keep it, or remove it where there is
+    much (auto); three numbers (reflectance × 10000) say how much there is.
+
+    See `geoclass.scene.recognition`.
+    """
 
     @property
     def tells_nothing(self) -> bool:

@@ -26,8 +26,8 @@ from geoclass.campaign import workers
 from geoclass.campaign.jobs import Outcome, Shard, Summary
 from geoclass.campaign.run import Execute, Progress, execute_here, run_campaign
 from geoclass.campaign.workers import ExecuteInProcesses
+from geoclass.cli.generated import SPELLINGS
 from geoclass.cli.main import main
-from geoclass.cli.map_options import parse_bytes
 from geoclass.errors import Cancelled, GeoclassError, OutputError, SettingsError
 from geoclass.files.writing import draft_folder
 from geoclass.landcover import LandCoverMap
@@ -40,6 +40,8 @@ from tests.scene.test_stac import describe
 
 Make = Callable[..., Path]
 TIF = MapRequest(map_format="tif")
+MEMORY = SPELLINGS["memory"].kind
+assert MEMORY is not None
 
 
 @pytest.fixture
@@ -238,13 +240,13 @@ def test_drafts_of_summaries_are_swept(scenes: Path, tmp_path: Path) -> None:
     ("text", "expected"), [("3GB", 3e9), ("3G", 3e9), ("800 mb", 8e8), ("1GiB", 2**30), ("7", 7)]
 )
 def test_memory_is_given_as_people_write_it(text: str, expected: float) -> None:
-    assert parse_bytes(None, None, text) == expected
+    assert MEMORY.convert(text, None, None) == expected
 
 
 @pytest.mark.parametrize("text", ["", "3X", "G", "1.2.3GB", "9" * 400])
 def test_memory_that_means_nothing_is_refused(text: str) -> None:
     with pytest.raises(click.BadParameter, match="is not of the form"):
-        parse_bytes(None, None, text)
+        MEMORY.convert(text, None, None)
 
 
 def test_maps_never_replace_their_scenes(scenes: Path) -> None:
@@ -460,7 +462,7 @@ def test_polite_end_leaves_whole_maps_and_says_how_to_go_on(
     if process.returncode == 1:
         pytest.skip("it was done before the signal came")
     assert process.returncode == 128 + signum, err
-    assert "the same command goes on from there" in err
+    assert "run the same command to resume" in err
     assert not [path for path in out.iterdir() if path.name.startswith(".")]
     assert json.loads((out / "summary.json").read_text())["not_done"] > 0
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from geoclass.cli.completion import SHELLS
 from geoclass.cli.main import COMMANDS
+from geoclass.cli.schema import SHELLS
 from tests.cli.test_commands import run
 from tests.conftest import ROOT
 

@@ -24,12 +24,15 @@ PIXELS = paint([[0, 1], [2, 3]])
 
 def test_bands_by_name(make_scene: Make, tmp_path: Path, random_model: Path) -> None:
     scene = make_scene(PIXELS, descriptions=("x", "y", "z"), photometric="minisblack")
-    for output, option in (("names.tif", ("--bands", "z,y,x")), ("numbers.tif", ("-b", "3,2,1"))):
+    for output, option in (
+        ("names.tif", ("--bands", "z,y,x")),
+        ("numbers.tif", ("--bidx", "3,2,1")),
+    ):
         run("map", scene, "-o", tmp_path / output, "-m", random_model, *option)
     names, numbers = (read_map(tmp_path / name) for name in ("names.tif", "numbers.tif"))
     assert names.provenance.bands == numbers.provenance.bands == (3, 2, 1)
+    assert "no band named 'red'" in error("info", scene, "-b", "red")
     assert "no band named 'B04'" in error("info", scene, "--bands", "B04,B03,B02")
-    assert "both -b and --bands" in error("info", scene, "--bands", "x,y,z", "-b", "1,2,3")
     assert json.loads(run("info", scene, "--json", "--bands", "y,x,z").stdout)["bands"] == [2, 1, 3]
 
 

@@ -71,13 +71,13 @@ def test_scene_without_a_place(nowhere: Path, random_model: Path, tmp_path: Path
     run("preview", target, "--scene", nowhere, "-o", tmp_path / "placed.png")
 
 
-def test_much_that_is_unknown_is_told_of(make_scene: Callable[..., Path], tmp_path: Path) -> None:
+def test_mostly_unknown_map_is_warned_of(make_scene: Callable[..., Path], tmp_path: Path) -> None:
     """Noise is no ground that the model which ships has seen."""
     noise = np.random.default_rng(0).integers(1, 255, (3, 128, 192)).astype(np.uint8)
     given = ("map", make_scene(noise), "-o", tmp_path / "map.tif")
     said = run(*given).stderr
-    assert "Warning: 100% of the cells that could be seen are unlike the tiles" in said
-    assert "unlike" not in run(*given, "--keep-unknown", "--overwrite").stderr
+    assert "Warning: 100% of the classified cells are out-of-distribution" in said
+    assert "out-of-dist" not in run(*given, "--keep-unknown", "--overwrite").stderr
 
 
 def test_disk_that_cannot_hold_the_map_is_refused_before_the_work(

@@ -197,15 +197,15 @@ class TestMonitor:
         options = ("-m", dense_model, "--detail", "none")
         target = tmp_path / "m.gpkg"
         out = run("monitor", *scenes, "-o", target, *options)
-        assert "left out    2 scenes or maps" in out.output
+        assert "skipped     2 scenes or maps" in out.output
         overcast, broken = out.stderr.splitlines()
-        assert overcast.startswith("Warning: left out b_20200601.tif of 2020-06-01 (")
+        assert overcast.startswith("Warning: skipped b_20200601.tif of 2020-06-01 (")
         assert "overcast" in overcast
-        assert broken.startswith("Warning: left out d_20210601.tif of 2021-06-01 (")
+        assert broken.startswith("Warning: skipped d_20210601.tif of 2021-06-01 (")
         # The file remembers them, and an update tells of its own alone.
         later = make_scene(np.full_like(ground, 245), "e_20220101.tif")
         out = run("monitor", "--update", target, later, *options)
-        assert out.stderr.startswith("Warning: left out e_20220101.tif of 2022-01-01 (")
+        assert out.stderr.startswith("Warning: skipped e_20220101.tif of 2022-01-01 (")
         table = pyogrio.read_dataframe(target, layer="dates")
         assert table["status"].tolist() == ["used"] * 2 + ["left out"] * 3
         assert "overcast" in error("change", scenes[0], scenes[1], "-o", tmp_path / "c.gpkg",

@@ -11,7 +11,7 @@ import numpy as np
 import pyogrio
 import pytest
 
-from geoclass.cli.assess import format_assessment
+from geoclass.cli.accuracy import format_assessment
 from geoclass.errors import OutputError, SettingsError
 from geoclass.landcover import LandCoverMap
 from geoclass.legend import MASKED, UNKNOWN

@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from geoclass.cli import options
 from geoclass.cli.main import main
+from geoclass.cli.options import access
 from geoclass.errors import DatasetError, OutputError, SceneError, SettingsError
 from geoclass.learn.download import MOST_BYTES, Source, download
 from geoclass.legend import EUROSAT, read_legend
@@ -24,7 +24,6 @@ from geoclass.monitor.counts import read_table
 from geoclass.outside import DRIVERS_VARIABLE, TIMEOUT_VARIABLE, find_timeout, within_time
 from geoclass.products.layers import write_csv
 from geoclass.scene.region import read_region
-from geoclass.scene.settings import FrameSettings
 from geoclass.scene.source import open_scene
 from tests.security.listener import listen
 
@@ -81,8 +80,8 @@ def test_time_and_drivers_are_options(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv(name, "")  # so that it is taken back
 
     @click.command()
-    @options.frame
-    def show(frame: FrameSettings) -> None:
+    @access
+    def show() -> None:
         click.echo(f"{find_timeout()} {os.environ[DRIVERS_VARIABLE]}")
 
     arguments = ["--timeout", "1.5", "--driver", "PNM", "--driver", "ERS"]
