@@ -22,6 +22,9 @@ SHIPPED = "shipped"
 Precision = Literal["fp32", "bf16"]
 """Of a network's products; sums, features and probabilities are float32 in either."""
 
+Arch = Literal["customnet", "tilenet", "tilenet-fine", "tilenet-dense"]
+SHIPPED_ARCH: Arch = "tilenet-dense"
+
 SplitKind = Literal["random", "ground", "lists"]
 
 
