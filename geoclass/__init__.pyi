@@ -15,12 +15,12 @@ from .errors import (
 )
 from .grid import Grid
 from .landcover import AreaRow, LandCoverMap, Provenance
-from .learn.augment import AugmentSettings
 from .learn.cutting import CutTiles, cut_scene
 from .learn.download import fetch_dataset
 from .learn.inspection import Inspection, inspect_tiles
 from .learn.recipes import TrainSettings
 from .learn.scoring import Evaluation, Mistake, ModelScore, score_on_tiles
+from .learn.settings import AugmentSettings
 from .learn.single import ImageLabel, label_images
 from .learn.tasks import TrainingPlan, choose_recipe, train_on_tiles
 from .learn.training import EpochReport

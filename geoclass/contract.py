@@ -24,6 +24,9 @@ SHIPPED = "shipped"
 Precision = Literal["fp32", "bf16"]
 """Of a network's products; sums, features and probabilities are float32 in either."""
 
+Arch = Literal["customnet", "tilenet", "tilenet-fine", "tilenet-dense"]
+SHIPPED_ARCH: Arch = "tilenet-dense"
+
 SplitKind = Literal["random", "ground", "lists"]
 
 # `from_json` holds data against these types.

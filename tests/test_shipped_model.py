@@ -16,6 +16,7 @@ import rasterio
 from click.testing import CliRunner
 
 from geoclass.cli.main import main
+from geoclass.contract import SHIPPED_ARCH
 from geoclass.learn.dataset import TileSet, read_tiles
 from geoclass.learn.splits import hash_names, split_randomly
 from geoclass.legend import EUROSAT, UNKNOWN
@@ -23,7 +24,6 @@ from geoclass.mapping.job import map_scene
 from geoclass.mapping.settings import MapSettings
 from geoclass.model.checkpoint import SHIPPED_WEIGHTS, Model, load_model
 from geoclass.model.classifier import Classifier
-from geoclass.model.networks import SHIPPED_ARCH
 from geoclass.products.files import read_map
 from tests.conftest import ROOT, SAMPLE_SCENE, TRANSFORM, UTM
 

@@ -163,7 +163,8 @@ def options_of(
     ]
     if usual is not None:
         for option in offered:
-            text = f"{option['help']}  [default: {usual[option['param_decls'][0]]}]"
+            text = option["help"].partition("  [default: ")[0]
+            text += f"  [default: {usual[option['param_decls'][0]]}]"
             option.update(default=None, show_default=False, help=text)
 
     def decorate(command: Decorated) -> Decorated:
@@ -356,6 +357,7 @@ SPELLINGS: Mapping[str, Spelling] = {
     "forest_on": Spelling(metavar="YYYY-MM-DD"),
     "haze": Spelling(metavar="auto|keep|remove|R,G,B"),
     "id_column": Spelling(("--id",), metavar="COLUMN"),
+    "lists": Spelling(metavar="TRAIN VALIDATION TEST"),
     "mask": Spelling(metavar="FILE", role="layer"),
     "mask_above": Spelling(metavar="N"),
     "masked_classes": Spelling(("--mask-classes",), metavar="NAMES"),

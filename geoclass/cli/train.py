@@ -14,6 +14,7 @@ import geoclass
 from geoclass.cli.generated import FILE, command, options_of
 from geoclass.cli.options import Lists, list_skipped, output_option, overwrite, quiet
 from geoclass.cli.progress import open_bar, say, warn
+from geoclass.contract import SHIPPED_ARCH
 from geoclass.errors import OutputError
 from geoclass.files.writing import check_folder
 from geoclass.learn.recipes import (
@@ -23,7 +24,6 @@ from geoclass.learn.recipes import (
     TrainSettings,
     Variation,
 )
-from geoclass.model.networks import SHIPPED_ARCH
 
 if TYPE_CHECKING:
     from geoclass.learn.tasks import TrainingPlan

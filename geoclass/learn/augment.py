@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -20,53 +19,8 @@ from geoclass.learn.degrade import (
     join_tiles,
     path_radiance,
 )
+from geoclass.learn.settings import AugmentSettings
 from geoclass.model.device import constant, send
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AugmentSettings:
-    """How far tiles are varied. Shares are of tiles, drawn for each kind on its own."""
-
-    symmetries: bool = True
-    """Turn and mirror: land has no preferred direction."""
-    shift: int = 6
-    """Move by up to so many pixels; the border is mirrored."""
-    join_share: float = 0.1
-    """Joined to another tile of their class, as a map's cells lie across borders."""
-    mix_share: float = 0.5
-    """Beside a part of any other tile, of whose class the label takes a share, when training
-    begins, and in even steps none when it ends."""
-    plain_share: float = 0.4
-    """Neither relit nor degraded, the tile as it is, when training begins …"""
-    plain_share_end: float = 0.7
-    """… and when it ends, in even steps: nearer and nearer to clean tiles."""
-    gain: float = 0.4
-    """Brightness factor between 1/(1+gain) and 1+gain: slopes, seasons, soils."""
-    channel_gain: float = 0.08
-    """The same for each channel alone."""
-    gamma: float = 0.3
-    """Exponent between 1/(1+gamma) and 1+gamma: how shadows and lights are spread."""
-    relief: float = 0.5
-    """Standard deviation of the logarithm of the sun's light over a tile, up to this: ground
-    that faces the sun is bright, ground that does not is dark …"""
-    relief_share: float = 0.5
-    """… in so many tiles."""
-    path_radiance: float = 0.05
-    """Standard deviation of the light added by the air in the blue band, as a share of white;
-    less in green and red."""
-    corrected_share: float = 0.3
-    """Seen as if corrected for the air (Level-2A)."""
-    veil: float = 0.45
-    """Up to such a share of a tile's light comes from thin cloud or smoke …"""
-    veil_share: float = 0.2
-    """… in so many tiles."""
-    offset: float = 0.4
-    """Up to such a share of white is added to all channels …"""
-    offset_share: float = 0.1
-    """… in so many tiles."""
-    degrade_share: float = 0.08
-    """Blurred; and as many coarsened; and as many noisy; and as many compressed."""
-
 
 RAYLEIGH = (0.295, 0.586, 1.0)
 """Scattering in red, green and blue relative to blue: λ⁻⁴ at 665, 560 and 490 nm."""

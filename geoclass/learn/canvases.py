@@ -7,104 +7,21 @@ border; canvases give it borders of all kinds without a single label more.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from geoclass.learn.augment import AugmentSettings, degrade, relight
-from geoclass.learn.clouds import CloudSettings, paint_clouds
+from geoclass.learn.augment import degrade, relight
+from geoclass.learn.clouds import paint_clouds
 from geoclass.learn.degrade import blur_tiles
+from geoclass.learn.settings import AugmentSettings, CanvasSettings, Roles
 from geoclass.model.device import send
 from geoclass.model.networks import CELL
 
 _PATCH = 16
 """Pixels a side of a patch of one color, more or less: a field has some."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CanvasSettings:
-    """How canvases are composed. Shares are of canvases."""
-
-    size: int = 96
-    """Pixels a side, a multiple of 16."""
-    tiles: int = 4
-    """Of so many tiles at most."""
-    single_share: float = 0.33
-    """Of one tile alone."""
-    parcels: int = 14
-    """Regions at most; several may be filled by one tile, as fields of one crop are."""
-    straight_share: float = 0.5
-    """With straight borders between regions; of the others borders are warped."""
-    warp: float = 7.0
-    """Standard deviation of the warp, up to so many pixels."""
-    stretch: float = 3.0
-    """Regions are up to so many times as long as wide."""
-    turn_share: float = 0.5
-    """Of tiles: turned by any angle and scaled, which blurs them a little; the others are turned
-    by right angles, mirrored and moved by whole pixels."""
-    scale: float = 0.2
-    """Tiles are scaled by 1/(1+scale) to 1+scale."""
-    psf: tuple[float, float] = (0.4, 0.9)
-    """Standard deviation of the instrument's point spread function at borders, in pixels."""
-    clouds: CloudSettings = field(default_factory=CloudSettings)
-    line_classes: tuple[str, ...] = ("Highway", "River")
-    """Classes of tiles that a line crosses: most of such a tile is something else."""
-    line_share: float = 1 / 6
-    """Of a region of such a class, so much is required to be of it: the cells that are likeliest;
-    the others may be anything."""
-    town_classes: tuple[str, ...] = ("Industrial", "Residential")
-    """Classes of tiles that hold parks, trees and fields among what gives them their name."""
-    town_share: float = 0.5
-    """The same of those."""
-
-    field_classes: tuple[str, ...] = ("AnnualCrop",)
-    """Classes whose parcels are fields, each in a color of its own …"""
-    field_colors: tuple[str, ...] = ("AnnualCrop", "Pasture", "PermanentCrop")
-    """… taken from a tile of one of these: a green field among bare ones is still a crop."""
-    field_share: float = 0.5
-    """Of canvases of several tiles have fields in other colors: half of their parcels."""
-    water_class: str = "SeaLake"
-    """Class of tiles that are water all over, and dark blue in EuroSAT: real lakes are more than
-    that, muddy, shallow, frozen or under haze …"""
-    water_share: float = 0.3
-    """… so that so many have another color."""
-    band_class: str = "River"
-    """Class of bands of water that cross other land."""
-    band_share: float = 0.15
-    """Of canvases are crossed by a band of water."""
-    band_width: tuple[float, float] = (2.5, 20.0)
-    """Pixels."""
-
-    def find_roles(self, names: Sequence[str]) -> Roles:
-        """What canvases of these classes need to know of each."""
-        shares = dict.fromkeys(self.line_classes, self.line_share)
-        shares |= dict.fromkeys(self.town_classes, self.town_share)
-        rivers = self.water_class in names and self.band_class in names
-        return Roles(
-            required=tuple(shares.get(name, 1.0) for name in names),
-            fields=tuple(name in self.field_classes for name in names),
-            colors=tuple(name in self.field_colors for name in names),
-            water=names.index(self.water_class) if rivers else None,
-            band=names.index(self.band_class) if rivers else None,
-        )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Roles:
-    """What canvases know of the classes, each tuple by class."""
-
-    required: tuple[float, ...]
-    """Of a region of the class, the share that is required to be of it, 0–1."""
-    fields: tuple[bool, ...]
-    """Whether parcels of the class are fields …"""
-    colors: tuple[bool, ...]
-    """… and whether its tiles give them their colors."""
-    water: int | None
-    """The class of water …"""
-    band: int | None
-    """… and of bands of it; None: there are none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

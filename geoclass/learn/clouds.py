@@ -2,37 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from geoclass.learn.settings import CloudSettings
 from geoclass.model.device import send
 from geoclass.model.networks import CELL
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CloudSettings:
-    """How often clouds are painted, and of what kind."""
-
-    share: float = 0.25
-    """Of canvases."""
-    opacity: tuple[float, float] = (0.4, 1.0)
-    """Of the densest part of a cloud."""
-    brightness: tuple[float, float] = (0.6, 1.5)
-    """Of cloud, as a share of white: what exceeds white is clipped, as in scenes."""
-    tint: float = 0.04
-    """Standard deviation of each channel's share of that: haze that is taken off colors clouds."""
-    roughness: tuple[float, float] = (0.3, 0.6)
-    """Amplitude of each finer scale of a cloud, as a share of that of the coarser one."""
-    stretch: int = 3
-    """Clouds are up to so many times as long as wide."""
-    shadow: tuple[float, float] = (0.35, 0.8)
-    """Light that is left in a shadow, as a factor."""
-    distance: int = 32
-    """Pixels between a cloud and its shadow, at most, along each axis."""
-
 
 CLEAR, HIDDEN = 0.12, 0.35
 """A cell below the first opacity has its class still; one above the second has none."""

@@ -9,12 +9,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from geoclass.learn.augment import AugmentSettings
-from geoclass.learn.canvases import Canvases, CanvasSettings, compose_canvases
-from geoclass.learn.clouds import CloudSettings
+from geoclass.learn.canvases import Canvases, compose_canvases
 from geoclass.learn.companions import find_companions
 from geoclass.learn.dataset import TileSet
 from geoclass.learn.recipes import TrainSettings
+from geoclass.learn.settings import AugmentSettings, CanvasSettings, CloudSettings
 from geoclass.model.classifier import normalise
 from geoclass.model.device import send
 from geoclass.model.networks import DenseTileNet

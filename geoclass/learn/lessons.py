@@ -11,10 +11,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from geoclass.learn.augment import AugmentSettings, augment, degrade, relight
-from geoclass.learn.canvases import Canvases, Roles, compose_canvases
+from geoclass.learn.augment import augment, degrade, relight
+from geoclass.learn.canvases import Canvases, compose_canvases
 from geoclass.learn.degrade import mix_tiles
 from geoclass.learn.recipes import TrainSettings, UnlabelledSettings
+from geoclass.learn.settings import AugmentSettings, Roles
 from geoclass.model.classifier import normalise
 from geoclass.model.device import send
 from geoclass.model.networks import CELL, DenseTileNet

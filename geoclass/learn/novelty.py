@@ -9,7 +9,8 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from geoclass.learn.augment import AugmentSettings, augment
+from geoclass.learn.augment import augment
+from geoclass.learn.settings import AugmentSettings
 from geoclass.model.classifier import compute_outputs
 from geoclass.model.networks import Network
 from geoclass.model.novelty import Gaussians, Neighbours, Novelty, describe_pixels

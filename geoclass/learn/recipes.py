@@ -6,10 +6,9 @@ import math
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
+from geoclass.contract import SHIPPED_ARCH, Arch
 from geoclass.errors import SettingsError
-from geoclass.learn.augment import AugmentSettings
-from geoclass.learn.canvases import CanvasSettings
-from geoclass.model.networks import SHIPPED_ARCH, Arch
+from geoclass.learn.settings import AugmentSettings, CanvasSettings
 
 Optimizer = Literal["adam", "adamw", "muon"]
 Schedule = Literal["constant", "one-cycle", "plateau"]

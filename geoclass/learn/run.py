@@ -14,6 +14,7 @@ from torch.nn import functional as F
 from torch.nn.utils.memory_format import convert_conv2d_weight_memory_format
 from torch.optim.swa_utils import AveragedModel
 
+from geoclass.contract import Arch
 from geoclass.errors import GeoclassError, SettingsError
 from geoclass.learn.companions import Companions, find_companions
 from geoclass.learn.dataset import TileSet
@@ -25,7 +26,7 @@ from geoclass.learn.splits import PARTS, Split, hash_names
 from geoclass.model.checkpoint import Model
 from geoclass.model.classifier import compute_outputs
 from geoclass.model.device import send
-from geoclass.model.networks import Arch, DenseTileNet, Network, build_network, copy_weights
+from geoclass.model.networks import DenseTileNet, Network, build_network, copy_weights
 
 
 def check_loss(loss: float, epoch: int) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 
+from geoclass.contract import SHIPPED_ARCH, Arch
 from geoclass.learn.dataset import TileSet, read_tiles
 from geoclass.learn.progress import find_begun, read_state
 from geoclass.learn.recipes import (
@@ -28,7 +29,6 @@ from geoclass.learn.unlabelled import read_unlabelled
 from geoclass.model.checkpoint import Model, load_model
 from geoclass.model.classifier import Classifier
 from geoclass.model.device import find_device, has_bf16
-from geoclass.model.networks import SHIPPED_ARCH, Arch
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

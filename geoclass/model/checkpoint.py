@@ -21,15 +21,13 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from geoclass.contract import SHIPPED, Contract
+from geoclass.contract import SHIPPED, SHIPPED_ARCH, Arch, Contract
 from geoclass.errors import ModelError
 from geoclass.files.writing import drafted
 from geoclass.legend import Legend, read_legend
 from geoclass.model.networks import (
     ARCHS,
     ARCHS_WITH_CELLS,
-    SHIPPED_ARCH,
-    Arch,
     Network,
     build_network,
 )

@@ -7,18 +7,17 @@ class probabilities.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import ClassVar, Literal, get_args
+from typing import ClassVar, get_args
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from geoclass.contract import Arch
 from geoclass.errors import ModelError
 
-Arch = Literal["customnet", "tilenet", "tilenet-fine", "tilenet-dense"]
 ARCHS: tuple[Arch, ...] = get_args(Arch)
 ARCHS_WITH_CELLS: tuple[Arch, ...] = ("tilenet-dense",)
-SHIPPED_ARCH: Arch = "tilenet-dense"
 """Of the model in the package, and what is trained where no other is named."""
 
 

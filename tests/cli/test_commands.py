@@ -28,6 +28,7 @@ from PIL import Image
 import geoclass
 from geoclass.cli.main import COMMANDS, main
 from geoclass.cli.train import train_command
+from geoclass.contract import SHIPPED_ARCH
 from geoclass.learn.dataset import read_tiles
 from geoclass.learn.places import PLACES_FILE, Place, PlacedTile, add_places
 from geoclass.learn.recipes import (
@@ -42,7 +43,7 @@ from geoclass.learn.splits import split_randomly
 from geoclass.learn.tasks import choose_recipe
 from geoclass.legend import EUROSAT
 from geoclass.model.checkpoint import load_model
-from geoclass.model.networks import ARCHS, SHIPPED_ARCH
+from geoclass.model.networks import ARCHS
 from geoclass.products.files import read_map, write_map
 from tests.conftest import make_landcover, paint
 
@@ -76,6 +77,15 @@ def test_help_is_quick_and_loads_no_torch() -> None:
     assert time.perf_counter() - started < 10  # a hang, not a benchmark
     assert out.stdout.endswith("set()\n")
     assert all(name in out.stdout for name in COMMANDS)
+
+
+def test_describing_all_commands_loads_no_torch() -> None:
+    code = (
+        "import sys; from geoclass.cli.schema import write_schema\n"
+        "print(len(write_schema()) > 1000, 'torch' in sys.modules)"
+    )
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert out.stdout == "True False\n"
 
 
 @pytest.mark.parametrize("name", COMMANDS)

@@ -178,6 +178,13 @@ def test_names_that_are_no_longer_shown_still_work(name: str, old: str) -> None:
     assert f"{old} " not in found.get_help(context)
 
 
+def test_no_option_tells_two_defaults() -> None:
+    for name in COMMANDS:
+        text = CliRunner().invoke(main, [name, "--help"]).output
+        records = re.split(r"\n  (?=-)", text)
+        assert [r for r in records if r.count("[default:") > 1] == []
+
+
 def test_choices_are_those_of_the_annotation() -> None:
     found = main.get_command(click.Context(main), "sample")
     assert found is not None

@@ -4,7 +4,8 @@ import pytest
 import torch
 
 import geoclass.learn.augment as module
-from geoclass.learn.augment import AugmentSettings, augment
+from geoclass.learn.augment import augment
+from geoclass.learn.settings import AugmentSettings
 
 PLAIN = AugmentSettings(
     symmetries=False,

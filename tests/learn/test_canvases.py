@@ -5,17 +5,15 @@ from dataclasses import replace
 import pytest
 import torch
 
-from geoclass.learn.augment import AugmentSettings
 from geoclass.learn.canvases import (
     Canvases,
-    CanvasSettings,
     compose_canvases,
     draw_bands,
     draw_parcels,
     extend_tiles,
 )
-from geoclass.learn.clouds import CloudSettings
 from geoclass.learn.lessons import cell_loss, tile_loss
+from geoclass.learn.settings import AugmentSettings, CanvasSettings, CloudSettings
 from geoclass.legend import EUROSAT
 
 CLEAR = CanvasSettings(

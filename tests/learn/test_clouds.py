@@ -2,7 +2,8 @@
 
 import torch
 
-from geoclass.learn.clouds import CloudSettings, paint_clouds
+from geoclass.learn.clouds import paint_clouds
+from geoclass.learn.settings import CloudSettings
 
 
 def test_without_clouds_nothing_changes() -> None:

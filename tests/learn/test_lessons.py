@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from geoclass.errors import DatasetError, SettingsError
-from geoclass.learn.canvases import CanvasSettings
 from geoclass.learn.lessons import CanvasLesson, consistency_loss, draw_crops
 from geoclass.learn.recipes import RECIPES, UnlabelledSettings
+from geoclass.learn.settings import CanvasSettings
 from geoclass.learn.unlabelled import read_unlabelled
 from geoclass.legend import EUROSAT
 from geoclass.model.networks import DenseTileNet

@@ -24,12 +24,12 @@ from geoclass.errors import (
     SettingsError,
 )
 from geoclass.learn import lessons, run, schedule
-from geoclass.learn.canvases import CanvasSettings
 from geoclass.learn.dataset import TileSet, read_tiles
 from geoclass.learn.progress import Checkpoint, read_checkpoint, write_checkpoint
 from geoclass.learn.recipes import RECIPES, TrainSettings
 from geoclass.learn.run import TrainingRun
 from geoclass.learn.schedule import count_stale, ema, fit_batch_size, is_best, rate_factor
+from geoclass.learn.settings import CanvasSettings
 from geoclass.learn.splits import Split, count_seen, split_randomly
 from geoclass.learn.training import EpochReport, train_model
 from geoclass.legend import Legend

@@ -4,7 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from geoclass.model.networks import Arch, CustomNet, FineTileNet, TileNet, build_network
+from geoclass.contract import Arch
+from geoclass.model.networks import CustomNet, FineTileNet, TileNet, build_network
 
 
 def count(network: nn.Module) -> int:

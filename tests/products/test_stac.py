@@ -22,9 +22,9 @@ from referencing import Registry, Resource
 from referencing.jsonschema import DRAFT7
 
 from geoclass.cli.main import main
+from geoclass.contract import SHIPPED_ARCH
 from geoclass.errors import OutputError
 from geoclass.legend import EUROSAT, LandClass, Legend
-from geoclass.model.networks import SHIPPED_ARCH
 from geoclass.products.files import check_target, write_map
 from geoclass.products.formats import MAP_FORMATS, FileSettings
 from geoclass.products.stac import build_classes
