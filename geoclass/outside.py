@@ -12,7 +12,7 @@ import re
 import threading
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar, copy_context
 from pathlib import Path
@@ -49,6 +49,15 @@ def _escape(character: str) -> str:
     return (
         quote(character, errors="surrogateescape") if "\udc80" <= character <= "\udcff" else escaped
     )
+
+
+def find_twins(names: Iterable[str]) -> Iterator[tuple[str, str]]:
+    """Names that are one and the same on Windows and macOS, which do not tell cases apart."""
+    first: dict[str, str] = {}
+    for name in sorted(names):
+        other = first.setdefault(name.casefold(), name)
+        if other != name:
+            yield other, name
 
 
 # ---- Vector files ----

@@ -5,7 +5,7 @@ from __future__ import annotations
 import stat
 import zipfile
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -14,7 +14,7 @@ from pathlib import Path, PurePosixPath
 from geoclass.errors import DatasetError, OutputError
 from geoclass.learn.places import PLACES_FILE
 from geoclass.legend import MOST_LETTERS, STATUSES
-from geoclass.outside import BAD_ZIP, has_controls
+from geoclass.outside import BAD_ZIP, find_twins, has_controls
 
 LEGEND_FILE = "legend.json"
 
@@ -244,8 +244,10 @@ def _list_samples(
                 for entry, times in Counter(entries).items()
                 if times > 1 and not entry.endswith("/")
             ),
-            *_find_twins(path, names),
-            *_find_twins(path, samples),
+            *(
+                f"{path} holds {one} and {other}, which differ only in case: rename one"
+                for one, other in (*find_twins(names), *find_twins(samples))
+            ),
         ],
         load=load,
         identify=identify,
@@ -271,15 +273,6 @@ def _part_folders(
         {folder for folder in folders if mixed.isdisjoint(folder.parents)},
         {folder for folder in mixed if mixed.isdisjoint(folder.parents)},
     )
-
-
-def _find_twins(path: Path, names: Iterable[str]) -> Iterator[str]:
-    """Say which names are one and the same on Windows and macOS."""
-    first: dict[str, str] = {}
-    for name in sorted(names):
-        other = first.setdefault(name.casefold(), name)
-        if other != name:
-            yield f"{path} holds {other} and {name}, which differ only in case: rename one"
 
 
 def _empty_class_folders(entries: Sequence[str], folders: set[PurePosixPath]) -> list[str]:

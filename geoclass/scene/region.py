@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from pyogrio.errors import DataLayerError, DataSourceError, FeatureError
 from pyproj.exceptions import CRSError, ProjError
 
 from geoclass.errors import SceneError, SettingsError
-from geoclass.outside import vector_name
+from geoclass.outside import find_twins, vector_name
 from geoclass.scene.settings import Bounds, FrameSettings
 
 EDGE_POINTS = 21
@@ -236,7 +236,11 @@ def read_labels(path: Path, column: str, layer: str | None = None) -> LabelledGr
     """
     polygons, values, crs = read_polygons(path, column, layer)
     names = np.array([_name_class(path, value) for value in values])
-    _check_case(path, np.unique(names).tolist())
+    for one, other in find_twins(np.unique(names).tolist()):
+        raise SceneError(
+            f"polygons in {path} are of classes {one} and {other}, which differ only in case: "
+            "give all of them one name"
+        )
     return LabelledGround(
         shapes={str(name): shapely.union_all(polygons[names == name]) for name in np.unique(names)},
         crs=crs,
@@ -253,15 +257,3 @@ def _name_class(path: Path, value: object) -> str:
             "give every polygon a plain name"
         )
     return name
-
-
-def _check_case(path: Path, names: Iterable[str]) -> None:
-    """Refuse classes whose folders are one and the same on Windows and macOS."""
-    first: dict[str, str] = {}
-    for name in names:
-        other = first.setdefault(name.casefold(), name)
-        if other != name:
-            raise SceneError(
-                f"polygons in {path} are of classes {other} and {name}, which differ only in case: "
-                "give all of them one name"
-            )
