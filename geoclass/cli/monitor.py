@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from datetime import datetime
-from os.path import relpath
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -178,13 +177,8 @@ def command(
     if chips is not None:
         from geoclass.report.chips import draw_alerts
 
-        pictures = draw_alerts(result, shown, chips)
+        pictures = draw_alerts(result, shown, chips, beside=target)
         say(f"drew {len(pictures)} of {len(result.alerts)} alerts")
-        root = target.parent.resolve()
-        pictures = {
-            number: relpath(chips.parent.resolve() / name, root)
-            for number, name in pictures.items()
-        }
     write_monitor(result, target, zones=shares, chips=pictures, command=type_command())
     if raster is not None:
         write_alerts(result, raster)
