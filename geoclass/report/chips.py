@@ -116,7 +116,8 @@ def _draw(looks: Sequence[tuple[str, np.ndarray]], boxes: np.ndarray) -> Image.I
     )
     edges = _find_edges(boxes)
     for number, (title, look) in enumerate(looks):
-        part = Image.fromarray(look[..., :3]).resize((width * scale, height * scale), 0)
+        shown = look[..., :3] * (look[..., 3:] > 0)  # black where the scene has no data
+        part = Image.fromarray(shown).resize((width * scale, height * scale), 0)
         pen = ImageDraw.Draw(part)
         for edge in edges:
             pen.line([scale * v for v in edge], fill=OUTLINE, width=2)
