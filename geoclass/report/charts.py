@@ -190,14 +190,14 @@ def _fit(text: str, most: int) -> str:
 
 def draw_timeline(result: Monitoring, path: Path | str) -> None:
     """Draw hectares of each group over time: PNG, SVG or PDF; OutputError."""
-    dates = result.stack.dates
+    days = np.array(result.stack.dates, dtype="datetime64[D]")
     colors = {c.group: c.color for c in reversed(result.stack.contract.legend.classes)}
     table = sum_areas(result, {"all": np.ones(result.area_ha.shape)})
-    areas = table["area_ha"].reshape(len(dates), -1).T
+    areas = table["area_ha"].reshape(len(days), -1).T
     figure = new_figure(8, 4.2)
     axes = figure.subplots()
     for group, area_ha in zip(result.belief.group_names, areas, strict=True):
-        axes.plot(list(dates), area_ha, color=colors[group], marker="o", ms=3, label=group)
+        axes.plot(days, area_ha, color=colors[group], marker="o", ms=3, label=group)
     axes.set(ylabel="hectares", ylim=(0, None))
     axes.set_title("Area by group, as mapped", size=10)
     axes.grid(alpha=0.3)
