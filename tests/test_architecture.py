@@ -12,7 +12,8 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "geoclass"
 
 ROWS = (
-    ("__init__", "cli"),
+    ("cli",),
+    ("__init__",),
     ("report",),
     ("campaign", "learn"),
     ("mapping", "monitor"),

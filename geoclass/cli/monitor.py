@@ -7,7 +7,6 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
-from os.path import relpath
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -323,10 +322,9 @@ def draw_chips(
     """Draw each alert, before and after; number of the alert → picture, relative to `target`."""
     from geoclass.report.chips import draw_alerts
 
-    pictures = draw_alerts(result, shown, folder)
+    pictures = draw_alerts(result, shown, folder, beside=target)
     say(f"drew {len(pictures)} of {len(result.alerts)} alerts")
-    root, beside = target.parent.resolve(), folder.parent.resolve()
-    return {number: relpath(beside / name, root) for number, name in pictures.items()}
+    return pictures
 
 
 def describe_monitoring(result: geoclass.Monitoring) -> dict[str, Any]:

@@ -277,14 +277,10 @@ def list_areas(change: Change) -> dict[str, np.ndarray]:
     """Hectares by group and date, of the cells compared."""
     stack, both = change.stack, change.compared
     area = stack.grid.areas_ha()[both]
-    groups = list(dict.fromkeys(c.group for c in stack.contract.legend.classes))
-    member = np.array(
-        [groups.index(c.group) for c in stack.contract.legend.classes], dtype=np.int64
-    )
-    sums = [
-        np.bincount(member[labels], weights=area, minlength=len(groups))
-        for labels in stack.class_id[:, both]
-    ]
+    classes = stack.contract.legend.classes
+    groups = list(dict.fromkeys(c.group for c in classes))
+    member = np.array([groups.index(c.group) for c in classes], dtype=np.int64)
+    sums = [np.bincount(member[labels], area, len(groups)) for labels in stack.class_id[:, both]]
     return {
         "date": np.repeat(as_days(stack.dates), len(groups)),
         "group": np.array(groups * 2, dtype=object),

@@ -99,7 +99,8 @@ def update_monitor(
     joined = stack
     if kept or not news:
         joined = stack_maps(add_dates(stack, kept), settings.align)
-    joined = replace(carry_mismatches(joined, stack.mismatches), left_out=(*stack.left_out, *news))
+    borne = tuple(dict.fromkeys((*stack.mismatches, *joined.mismatches)))
+    joined = replace(joined, mismatches=borne, left_out=(*stack.left_out, *news))
     return monitor_stack(joined, settings, on_date=on_date)
 
 
@@ -178,11 +179,6 @@ def _unstack(stack: Stack) -> list[DatedMap]:
     return maps
 
 
-def carry_mismatches(stack: Stack, known: Sequence[str]) -> Stack:
-    """The stack with the differences that were borne before."""
-    return replace(stack, mismatches=tuple(dict.fromkeys((*known, *stack.mismatches))))
-
-
 def describe_stack(stack: Stack) -> dict[str, Any]:
     """All of a stack but its arrays, as plain data."""
     return {
@@ -221,7 +217,7 @@ def read_description(path: Path, *, layer: str, item: str, version: int) -> dict
     Raises OutputError for any other file, and for one of another version; ValueError, KeyError
     or TypeError where it is damaged.
     """
-    kind = layer_kind(item)
+    kind = item.removeprefix("GEOCLASS_").lower()
     items = read_layer_items(path, layer)
     if not items or item not in items:
         raise OutputError(f"{path} is no {kind} file: give one that `geoclass {kind}` wrote")
@@ -249,11 +245,6 @@ class _StackJson(TypedDict):
     mismatches: list[str]
     settings: dict[str, Any]
     command: NotRequired[str]
-
-
-def layer_kind(item: str) -> str:
-    """`GEOCLASS_MONITOR` → monitor."""
-    return item.removeprefix("GEOCLASS_").lower()
 
 
 def read_stack(path: Path, described: Mapping[str, Any]) -> Stack:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from datetime import date
 from pathlib import Path
 
@@ -123,17 +123,17 @@ def build_alerts(
         name="alerts",
         columns={
             "alert_id": np.array([a.alert_id for a in alerts], dtype=np.int64),
-            "group": _texts(a.group for a in alerts),
-            "level": _texts(a.level for a in alerts),
+            "group": as_texts(a.group for a in alerts),
+            "level": as_texts(a.level for a in alerts),
             "last_seen": as_days([a.last_seen for a in alerts]),
             "first_gone": as_days([a.first_gone for a in alerts]),
-            "became": _texts(a.became for a in alerts),
+            "became": as_texts(a.became for a in alerts),
             "probability": np.array([round(a.probability, 4) for a in alerts], dtype=float),
             "confirmations": np.array([a.confirmations for a in alerts], dtype=np.int64),
             "area_ha": np.array([round(a.area_ha, 2) for a in alerts], dtype=float),
             "cells": np.array([len(a.losses) for a in alerts], dtype=np.int64),
-            "zone": _texts(_zones_of(a, zones) for a in alerts),
-            "chip": _texts(chips.get(a.alert_id, "") for a in alerts),
+            "zone": as_texts(_zones_of(a, zones) for a in alerts),
+            "chip": as_texts(chips.get(a.alert_id, "") for a in alerts),
             "valid_from": as_days([a.first_gone for a in alerts]),
             "valid_to": last,
         },
@@ -158,8 +158,8 @@ def build_history(result: Monitoring) -> dict[str, np.ndarray]:
     return {
         "alert_id": np.array([r.alert_id for r in rows], dtype=np.int64),
         "date": as_days([r.day for r in rows]),
-        "step": _texts(r.step for r in rows),
-        "level": _texts(r.level for r in rows),
+        "step": as_texts(r.step for r in rows),
+        "level": as_texts(r.level for r in rows),
         "area_ha": np.array([round(r.area_ha, 2) for r in rows], dtype=float),
         "into_alert": np.array([r.into or 0 for r in rows], dtype=np.int64),
     }
@@ -186,13 +186,14 @@ def outline(result: Monitoring, alert: Alert) -> object:
     return joined
 
 
-def as_days(days: Sequence[date]) -> np.ndarray:
-    """datetime64[D] (n,)."""
-    return np.array([day.isoformat() for day in days], dtype="datetime64[D]")
+def as_days(days: Iterable[date | None]) -> np.ndarray:
+    """datetime64[D] (n,); NaT for None."""
+    return np.array([str(day or "NaT") for day in days], dtype="datetime64[D]")
 
 
-def _texts(values: object) -> np.ndarray:
-    return np.array(list(values), dtype=object)  # type: ignore[call-overload]
+def as_texts(values: Iterable[str]) -> np.ndarray:
+    """Object (n,)."""
+    return np.array(list(values), dtype=object)
 
 
 def _zones_of(alert: Alert, zones: Mapping[str, np.ndarray]) -> str:

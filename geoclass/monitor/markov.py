@@ -1,8 +1,7 @@
 """A hidden Markov model for each of many cells at once (Rabiner 1989).
 
 Cells stand in the last axis, so that every operation runs along memory. Probabilities are
-brought to a sum of one at each date, which is as safe as logarithms and faster; the best path
-adds logarithms.
+brought to a sum of one at each date, which is as safe as logarithms and faster.
 """
 
 from __future__ import annotations
@@ -172,7 +171,7 @@ class Smoothed:
     """What all dates together say of each."""
 
     path: np.ndarray
-    """uint8 (dates, cells): the state on the likeliest path (Viterbi)."""
+    """uint8 (dates, cells): the likeliest state on each date, given all dates."""
     probability: np.ndarray
     """float16 (dates, cells): of that state, given all dates."""
     groups: np.ndarray
@@ -210,10 +209,9 @@ def smooth_cells(
         likelihood = find_likelihoods(flat[:, chosen], observed[:, chosen], stack.dates, belief)
         if forest_gone is not None:
             take_evidence(likelihood, forest_gone[:, chosen], belief.inside(FOREST))
-        path[:, span] = find_paths(likelihood, steps, prior)
         posterior, flows = find_posteriors(likelihood, steps, prior, area_ha[span])
-        own = path[:, None, span].astype(np.intp)
-        probability[:, span] = np.take_along_axis(posterior, own, axis=1)[:, 0]
+        path[:, span] = posterior.argmax(axis=1)
+        probability[:, span] = posterior.max(axis=1)
         groups[:, :, span] = np.rint(np.minimum(member @ posterior, 1) * FULL_SCALE)
         return flows
 
@@ -276,30 +274,6 @@ def _discount_repeats(
         weight = -np.expm1((last - day.toordinal()) / error_days)
         likelihood[t] **= weight.astype(np.float32)
         last[observed[t]] = day.toordinal()
-
-
-def find_paths(
-    likelihood: np.ndarray, steps: Sequence[np.ndarray], prior: np.ndarray
-) -> np.ndarray:
-    """Uint8 (dates, cells): the likeliest path of states (Viterbi 1967)."""
-    dates, states, n = likelihood.shape
-    logs = np.log(likelihood)
-    score = logs[0] + np.log(np.maximum(prior, TINY))[:, None]
-    came_from = np.zeros((dates, states, n), dtype=np.uint8)
-    for t in range(1, dates):
-        step = np.log(np.maximum(steps[t - 1], TINY))
-        best = score[0] + step[0][:, None]
-        for old in range(1, states):
-            rival = score[old] + step[old][:, None]
-            better = rival > best
-            np.copyto(best, rival, where=better)
-            came_from[t][better] = old
-        score = best + logs[t]
-    path = np.empty((dates, n), dtype=np.uint8)
-    path[-1] = score.argmax(axis=0)
-    for t in range(dates - 1, 0, -1):
-        path[t - 1] = np.take_along_axis(came_from[t], path[t][None].astype(np.intp), axis=0)[0]
-    return path
 
 
 def find_posteriors(

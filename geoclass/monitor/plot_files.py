@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import date
 from pathlib import Path
 
 import numpy as np
 import shapely
 
 from geoclass.errors import OutputError
+from geoclass.monitor.layers import as_days, as_texts
 from geoclass.monitor.plot_shapes import WGS84, split_at_180
 from geoclass.monitor.plots import ANSWERS, PlotVerdicts
 from geoclass.products.features import FEATURE_SUFFIXES, write_features
@@ -78,32 +78,26 @@ def build_plots(verdicts: PlotVerdicts) -> Layer:
     centres = shapely.centroid(np.array([plot.shape for plot in plots], dtype=object))
     lon = (shapely.get_x(centres) + 180) % 360 - 180
 
-    def texts(values: list[str]) -> np.ndarray:
-        return np.array(values, dtype=object)
-
-    def days(values: list[date | None]) -> np.ndarray:
-        return np.array([str(value or "NaT") for value in values], dtype="datetime64[D]")
-
     return Layer(
         name="plots",
         columns={
             "plotId": np.arange(1, len(plots) + 1),
-            "external_id": texts([plot.external_id for plot in plots]),
-            "verdict": texts([row.answer for row in rows]),
-            "reason": texts([row.reason for row in rows]),
+            "external_id": as_texts(plot.external_id for plot in plots),
+            "verdict": as_texts(row.answer for row in rows),
+            "reason": as_texts(row.reason for row in rows),
             "Area": np.array([row.area_ha for row in rows]).round(4),
             "Unit": np.full(len(plots), "ha", dtype=object),
-            "forest_on": days([verdicts.settings.forest_on] * len(plots)),
+            "forest_on": as_days([verdicts.settings.forest_on] * len(plots)),
             "forest_ha": np.array([row.forest_ha for row in rows]).round(4),
             "lost_ha": np.array([row.lost_ha for row in rows]).round(4),
-            "loss_after": days([row.loss_after for row in rows]),
-            "loss_by": days([row.loss_by for row in rows]),
-            "level": texts([row.level for row in rows]),
+            "loss_after": as_days(row.loss_after for row in rows),
+            "loss_by": as_days(row.loss_by for row in rows),
+            "level": as_texts(row.level for row in rows),
             "observed_share": np.array([row.observed_share for row in rows]).round(4),
-            "Geometry_type": texts([plot.kind for plot in plots]),
+            "Geometry_type": as_texts(plot.kind for plot in plots),
             "Centroid_lon": lon.round(6),
             "Centroid_lat": shapely.get_y(centres).round(6),
-            "note": texts(["; ".join(plot.notes) for plot in plots]),
+            "note": as_texts("; ".join(plot.notes) for plot in plots),
         },
         polygons=shapes,
         crs=WGS84,

@@ -65,15 +65,14 @@ class MapsBox:
     @classmethod
     def around(cls, grid: Grid) -> MapsBox:
         """The rectangle that holds a grid's edges; longitudes may pass 180°."""
-        row, col = (np.linspace(0, n, EDGE_POINTS).astype(int) for n in (grid.rows, grid.cols))
-        first, last = np.zeros_like(row), np.ones_like(row)
-        rows = np.concatenate([row, row, first, last * grid.rows])
-        cols = np.concatenate([first, last * grid.cols, col, col])
+        row, col = np.array([0, grid.rows]), np.array([0, grid.cols])
+        x, y = grid.corners(np.repeat(row, 2), np.tile(col, 2)).T
         to_degrees = pyproj.Transformer.from_crs(grid.crs, WGS84, always_xy=True)
-        lon, lat = to_degrees.transform(*grid.corners(rows, cols).T)
-        lon = _bring_near(np.asarray(lon), lon[0])
-        box = shapely.box(lon.min(), lat.min(), lon.max(), lat.max())
-        return cls(box, float(lon.min() + lon.max()) / 2)
+        west, south, east, north = to_degrees.transform_bounds(
+            x.min(), y.min(), x.max(), y.max(), densify_pts=EDGE_POINTS
+        )
+        east += 360 * (east < west)
+        return cls(shapely.box(west, south, east, north), (west + east) / 2)
 
 
 @dataclass(frozen=True, slots=True)

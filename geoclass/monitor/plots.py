@@ -39,22 +39,22 @@ LEAST_LOSS_CELLS = 0.5
 class Verdict:
     """What is told of one plot."""
 
-    area_ha: float
+    area_ha: float = np.nan
     """On the ground; NaN where the plot was rejected."""
-    forest_ha: float
+    forest_ha: float = np.nan
     """Forest on the day that counts, as far as it was seen; NaN where the plot was rejected."""
-    lost_ha: float
+    lost_ha: float = np.nan
     """Of it, what was lost since; NaN where the plot was rejected."""
-    loss_after: date | None
+    loss_after: date | None = None
     """Of the earliest loss: last day on which the forest was seen."""
-    loss_by: date | None
+    loss_by: date | None = None
     """Of the earliest loss: first day on which it was seen to be gone."""
-    level: str
+    level: str = ""
     """The highest of the alerts; empty where there is none."""
-    observed_share: float
+    observed_share: float = 0.0
     """Of the plot, what was seen clearly both until the day that counts and later, 0–1."""
-    answer: Answer
-    reason: str
+    answer: Answer = "cannot tell"
+    reason: str = ""
     """In words."""
 
 
@@ -178,7 +178,7 @@ def _judge_all(plots: Sequence[Plot], evidence: _Evidence) -> list[Verdict]:
     to_maps = pyproj.Transformer.from_crs(WGS84, evidence.result.stack.grid.crs, always_xy=True)
     there = shapely.transform(shapes, to_maps.transform, interleaved=False)
     return [
-        _reject(plot.rejected)
+        Verdict(reason=f"the plot was rejected: {plot.rejected}")
         if plot.rejected is not None
         else _judge(plot.shape, shape, float(area), evidence)
         for plot, shape, area in zip(plots, there, areas, strict=True)
@@ -197,13 +197,6 @@ def _find_areas(shapes: np.ndarray) -> np.ndarray:
     flat = shapely.transform(shapes, equal_area.transform, interleaved=False)
     areas: np.ndarray = np.where(shapely.is_missing(shapes), np.nan, shapely.area(flat) / 1e4)
     return areas
-
-
-def _reject(reason: str) -> Verdict:
-    return Verdict(
-        area_ha=np.nan, forest_ha=np.nan, lost_ha=np.nan, loss_after=None, loss_by=None, level="",
-        observed_share=0.0, answer="cannot tell", reason=f"the plot was rejected: {reason}",
-    )  # fmt: skip
 
 
 def _judge(
@@ -229,8 +222,6 @@ def _judge(
         loss_by=by,
         level=level,
         observed_share=min(1.0, float(inside_ha[evidence.observed[cells]].sum()) / total),
-        answer="cannot tell",
-        reason="",
     )
     reached = float(inside_ha[evidence.reached[cells]].sum()) / total
     answer, reason = _answer(place, verdict, reached, evidence)

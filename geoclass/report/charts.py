@@ -190,22 +190,14 @@ def _fit(text: str, most: int) -> str:
 
 def draw_timeline(result: Monitoring, path: Path | str) -> None:
     """Draw hectares of each group over time: PNG, SVG or PDF; OutputError."""
+    days = np.array(result.stack.dates, dtype="datetime64[D]")
     colors = {c.group: c.color for c in reversed(result.stack.contract.legend.classes)}
-    draw_areas(sum_areas(result, {"all": np.ones(result.area_ha.shape)}), colors, Path(path))
-
-
-def draw_areas(areas: Mapping[str, np.ndarray], colors: Mapping[str, str], path: Path) -> None:
-    """Draw the table `areas` of a monitor file: hectares of each group by date.
-
-    `colors` gives `#rrggbb` by group. Raises OutputError where it cannot be written.
-    """
+    table = sum_areas(result, {"all": np.ones(result.area_ha.shape)})
+    areas = table["area_ha"].reshape(len(days), -1).T
     figure = new_figure(8, 4.2)
     axes = figure.subplots()
-    inside = areas["zone"] == "all"
-    for group in dict.fromkeys(areas["group"][inside]):
-        rows = inside & (areas["group"] == group)
-        days = areas["date"][rows].astype("datetime64[D]")
-        axes.plot(days, areas["area_ha"][rows], color=colors[group], marker="o", ms=3, label=group)
+    for group, area_ha in zip(result.belief.group_names, areas, strict=True):
+        axes.plot(days, area_ha, color=colors[group], marker="o", ms=3, label=group)
     axes.set(ylabel="hectares", ylim=(0, None))
     axes.set_title("Area by group, as mapped", size=10)
     axes.grid(alpha=0.3)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import date
@@ -42,9 +43,9 @@ def draw_chips(
 
 
 def draw_alerts(
-    result: Monitoring, maps: Sequence[tuple[date, Provenance]], folder: Path
+    result: Monitoring, maps: Sequence[tuple[date, Provenance]], folder: Path, *, beside: Path
 ) -> dict[int, str]:
-    """Write a PNG of each alert, before and after; their paths beside the folder, by its number.
+    """Write a PNG of each alert, before and after; their paths as seen from a file, by its number.
 
     `maps` tell the scenes that they were made of. Before is the last date that shows most of the
     cells before any was gone, after the first when all are. Alerts of which either scene is not
@@ -62,7 +63,8 @@ def draw_alerts(
         except SceneError:
             continue
         picture = _draw([(str(before[0]), looks[0]), (str(after[0]), looks[1])], edges)
-        names[alert.alert_id] = _save(picture, folder, alert.alert_id)
+        name = folder.parent / _save(picture, folder, alert.alert_id)
+        names[alert.alert_id] = Path(os.path.relpath(name, beside.parent)).as_posix()
     return names
 
 
@@ -90,9 +92,11 @@ def _cut_window(grid: Grid, cells: np.ndarray) -> tuple[np.ndarray, Grid]:
     Beside them the window's grid, which the cells' surroundings are in.
     """
     (row, col), rows, cols = cells.T, grid.row_edges, grid.col_edges
-    top, left = max(0, rows[row.min()] - AROUND_PX), max(0, cols[col.min()] - AROUND_PX)
-    bottom = min(grid.height, rows[row.max() + 1] + AROUND_PX)
-    right = min(grid.width, cols[col.max() + 1] + AROUND_PX)
+    least = grid.tile_size  # no grid is smaller
+    top = max(0, min(rows[row.min()] - AROUND_PX, grid.height - least))
+    left = max(0, min(cols[col.min()] - AROUND_PX, grid.width - least))
+    bottom = min(grid.height, max(rows[row.max() + 1] + AROUND_PX, top + least))
+    right = min(grid.width, max(cols[col.max() + 1] + AROUND_PX, left + least))
     window = replace(
         grid,
         height=int(bottom - top),
@@ -112,7 +116,8 @@ def _draw(looks: Sequence[tuple[str, np.ndarray]], boxes: np.ndarray) -> Image.I
     )
     edges = _find_edges(boxes)
     for number, (title, look) in enumerate(looks):
-        part = Image.fromarray(look[..., :3]).resize((width * scale, height * scale), 0)
+        shown = look[..., :3] * (look[..., 3:] > 0)  # black where the scene has no data
+        part = Image.fromarray(shown).resize((width * scale, height * scale), 0)
         pen = ImageDraw.Draw(part)
         for edge in edges:
             pen.line([scale * v for v in edge], fill=OUTLINE, width=2)

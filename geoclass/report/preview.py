@@ -54,16 +54,9 @@ def draw_preview(
     cells_size = (grid.cols * grid.stride, grid.rows * grid.stride)
     _show(axes[-1], draw_classes(landcover), grid, cells_size)
     _add_scale(axes[-1], grid)
-    shown_title = figure.suptitle(title or provenance.scene, fontsize=13)
-    # A dollar sign in a name is no formula.
-    shown_title.set_parse_math(False)
-    legend = figure.legend(
-        handles=_handles(landcover), loc="outside lower center", ncols=5, frameon=False
-    )
-    for text in legend.get_texts():
-        text.set_parse_math(False)
-    note = axes[-1].set_xlabel(_describe(landcover), fontsize=8, color=EDGE)
-    note.set_parse_math(False)
+    figure.suptitle(title or provenance.scene, fontsize=13)
+    figure.legend(handles=_handles(landcover), loc="outside lower center", ncols=5, frameon=False)
+    axes[-1].set_xlabel(_describe(landcover), fontsize=8, color=EDGE)
     save_figure(figure, path)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,15 +40,10 @@ def read_quicklook(
 
     Raises SceneError where it cannot be read or lies elsewhere.
     """
-    provenance = landcover.provenance
-    settings = FrameSettings.from_json(provenance.options.get("frame", {}))
-    stored, valid, shown = _read_pixels(
-        scene, landcover.grid, provenance.bands, settings, longest_side
-    )
-    if not valid.any() or valid.mean() < 0.5 * (landcover.valid_share / FULL_SCALE).mean():
-        raise SceneError(f"{shown} is not where the map is: it was made of {provenance.scene}")
-    radiometry = Radiometry.from_json(provenance.radiometry)
-    return _brighten(radiometry.apply(stored).transpose(1, 2, 0).astype(np.float32), valid)
+    seen = float((landcover.valid_share / FULL_SCALE).mean())
+    shown = [(scene, landcover.provenance)]
+    (look,) = read_looks(shown, landcover.grid, longest_side, least_seen=0.5 * seen)
+    return look
 
 
 def read_picture(scene: Path | str, grid: Grid, longest_side: int = LONGEST_SIDE) -> np.ndarray:
@@ -59,26 +55,31 @@ def read_picture(scene: Path | str, grid: Grid, longest_side: int = LONGEST_SIDE
     if valid.mean() < LEAST_SEEN:
         raise SceneError(f"{shown} is not where the map is: give a scene of the same ground")
     pixels = stored.transpose(1, 2, 0).astype(np.float32)
-    return _brighten(pixels - np.percentile(pixels[valid], DARKEN), valid)
+    black, white = np.percentile(pixels[valid], (DARKEN, BRIGHTEN))
+    return _brighten(pixels - black, valid, float(white - black))
 
 
-def read_looks(scenes: Sequence[tuple[str, Provenance]], grid: Grid) -> list[np.ndarray]:
+def read_looks(
+    scenes: Sequence[tuple[Path | str, Provenance]],
+    grid: Grid,
+    longest_side: int = LONGEST_SIDE,
+    *,
+    least_seen: float = 0.0,
+) -> list[np.ndarray]:
     """Uint8 (h, w, 4) each: scenes on a grid, read as their maps were, all brightened alike.
 
-    Raises SceneError where one cannot be read or lies elsewhere.
+    Raises SceneError where one cannot be read, or shows less than a share of the grid.
     """
-    looks, bright = [], []
+    looks = []
     for path, provenance in scenes:
         settings = FrameSettings.from_json(provenance.options.get("frame", {}))
-        size = max(grid.height, grid.width)
-        stored, valid, shown = _read_pixels(path, grid, provenance.bands, settings, size)
-        if not valid.any():
+        stored, valid, shown = _read_pixels(path, grid, provenance.bands, settings, longest_side)
+        if not valid.any() or valid.mean() < least_seen:
             raise SceneError(f"{shown} is not where the map is: it was made of {provenance.scene}")
         radiometry = Radiometry.from_json(provenance.radiometry)
-        pixels = radiometry.apply(stored).transpose(1, 2, 0).astype(np.float32)
-        looks.append((pixels, valid))
-        bright.append(np.percentile(pixels[valid], BRIGHTEN))
-    return [_brighten(pixels, valid, max(bright)) for pixels, valid in looks]
+        looks.append((radiometry.apply(stored).transpose(1, 2, 0).astype(np.float32), valid))
+    white = max(float(np.percentile(pixels[valid], BRIGHTEN)) for pixels, valid in looks)
+    return [_brighten(pixels, valid, white) for pixels, valid in looks]
 
 
 def _read_pixels(
@@ -95,10 +96,8 @@ def _read_pixels(
     return *read_shrunk(source, frame, longest_side), source.shown
 
 
-def _brighten(pixels: np.ndarray, valid: np.ndarray, white: float | None = None) -> np.ndarray:
+def _brighten(pixels: np.ndarray, valid: np.ndarray, white: float) -> np.ndarray:
     """Float (h, w, 3) from black to white and bool (h, w), to uint8 (h, w, 4)."""
-    if white is None:
-        white = float(np.percentile(pixels[valid], BRIGHTEN))
     bright = np.clip(pixels / max(1.0, white) * 255, 0, 255)
     return np.dstack([bright, 255 * valid]).astype(np.uint8)
 
@@ -137,12 +136,8 @@ def measure_ground(grid: Grid) -> Ground | None:
 
 def choose_bar(width_m: float) -> float:
     """The longest of 1, 2 or 5 times a power of ten metres that is at most `width_m`, above 0."""
-    power = 10.0 ** len(str(int(width_m)))
-    while True:
-        for digit in (5.0, 2.0, 1.0):
-            if digit * power <= width_m:
-                return digit * power
-        power /= 10
+    power = 10.0 ** math.floor(math.log10(width_m))
+    return max(digit * power for digit in (1.0, 2.0, 5.0) if digit * power <= width_m)
 
 
 def format_length(length_m: float) -> str:

@@ -21,8 +21,8 @@ from geoclass.cli.generated import (
     read_docstrings,
 )
 from geoclass.cli.main import COMMANDS, main
-from geoclass.cli.one_map import CampaignOptions, Order
-from geoclass.mapping.settings import MapSettings
+from geoclass.cli.one_map import CampaignOptions
+from geoclass.mapping.settings import MapRequest, MapSettings
 from geoclass.monitor.settings import MonitorSettings, PlotSettings, SampleSettings
 from geoclass.scene.settings import FrameSettings, MaskSettings, RadiometrySettings
 
@@ -132,7 +132,7 @@ def leaves(settings: type[Any]) -> Iterator[tuple[type[Any], str]]:
 @pytest.mark.parametrize(
     ("name", "settings"),
     [
-        ("map", Order), ("map", CampaignOptions), ("monitor", MonitorSettings),
+        ("map", MapRequest), ("map", CampaignOptions), ("monitor", MonitorSettings),
         ("plots", PlotSettings), ("sample", SampleSettings), ("tiles", FrameSettings),
         ("info", MaskSettings), ("change", RadiometrySettings),
     ],

@@ -15,7 +15,6 @@ from geoclass.monitor.history import monitor_maps
 from geoclass.monitor.markov import (
     CHUNK_CELLS,
     find_likelihoods,
-    find_paths,
     find_posteriors,
     form_belief,
     smooth_cells,
@@ -49,15 +48,6 @@ def enumerate_paths(
             p = p * steps[t - 1][path[t - 1], path[t]] * likelihood[t, path[t]]
         joint[path] = p
     return joint
-
-
-def test_the_path_is_the_likeliest_of_all(
-    chain: tuple[np.ndarray, list[np.ndarray], np.ndarray],
-) -> None:
-    joint = enumerate_paths(chain)
-    paths = list(joint)
-    best = np.array(list(joint.values())).argmax(axis=0)
-    np.testing.assert_array_equal(find_paths(*chain).T, [paths[i] for i in best])
 
 
 def test_posteriors_and_flows_sum_over_all_paths(

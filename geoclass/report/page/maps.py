@@ -221,16 +221,29 @@ def trace_groups(steps: Sequence[Step], entries: Sequence[Entry]) -> tuple[Curve
     dated = [(step.day, step) for step in steps if step.day is not None]
     if len({day for day, _ in dated}) < 2:
         return ()
-    days: tuple[date, ...] = tuple(day for day, _ in dated)
-    curves = []
-    for group in dict.fromkeys(entry.group for entry in entries if entry.group):
-        areas = tuple(
-            sum(line.area_ha for b in step.areas if b.group == group for line in b.lines)
+    groups = list(dict.fromkeys(entry.group for entry in entries if entry.group))
+    areas = [
+        [
+            sum(n.area_ha for b in step.areas if b.group == group for n in b.lines)
             for _, step in dated
-        )
-        color = next(entry.color for entry in entries if entry.group == group)
-        curves.append(Curve(title=name_group(group), color=color, days=days, area_ha=areas))
-    return tuple(curves)
+        ]
+        for group in groups
+    ]
+    return draw_groups(groups, areas, [day for day, _ in dated], entries)
+
+
+def draw_groups(
+    groups: Sequence[str],
+    areas: Sequence[Sequence[float]],
+    days: Sequence[date],
+    entries: Sequence[Entry],
+) -> tuple[Curve, ...]:
+    """Curves of hectares by group and day, each in the colour of the group's first entry."""
+    colors = {entry.group: entry.color for entry in reversed(entries)}
+    return tuple(
+        Curve(title=name_group(group), color=colors[group], days=tuple(days), area_ha=tuple(own))
+        for group, own in zip(groups, areas, strict=True)
+    )
 
 
 NARROW = ("Highway", "River")

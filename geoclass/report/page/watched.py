@@ -20,6 +20,7 @@ from geoclass.report.page.maps import (
     bin_confidence,
     describe_grid,
     doubt_model,
+    draw_groups,
     group_areas,
     list_entries,
     list_statuses,
@@ -181,18 +182,8 @@ def _list_states(result: Monitoring) -> list[Entry]:
 
 def _trace_areas(result: Monitoring, entries: Sequence[Entry]) -> tuple[Curve, ...]:
     table = sum_areas(result, {"all": np.ones(result.area_ha.shape)})
-    curves = []
-    for group in dict.fromkeys(result.belief.groups):
-        mine = table["group"] == group
-        curves.append(
-            Curve(
-                title=name_group(group),
-                color=next(entry.color for entry in entries if entry.group == group),
-                days=result.stack.dates,
-                area_ha=tuple(table["area_ha"][mine].tolist()),
-            )
-        )
-    return tuple(curves)
+    areas = table["area_ha"].reshape(len(result.stack.dates), -1).T.tolist()
+    return draw_groups(result.belief.group_names, areas, result.stack.dates, entries)
 
 
 def _tabulate_series(result: Monitoring, entries: Sequence[Entry]) -> Matrix:
