@@ -94,7 +94,7 @@ class MapSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MapRequest:
-    """What is asked for, whether of one scene or of many."""
+    """Options: what is asked for, of one scene or of many."""
 
     model: Path | None = None
     """Model file. None: the shipped model."""
