@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-r"""Write pictures without labels as one NumPy file, for `geoclass train --unlabelled`.
+r"""Write pictures without labels as one NumPy file, for scripts/label_unlabelled.
 
     .venv/bin/python scripts/cut_unlabelled.py FOLDER pictures.npy --level 2A
 

@@ -76,8 +76,8 @@ class DataOptions:
     lists: Lists | None = None
     """Three text files, one tile file name per line, instead of a random split."""
     unlabelled: Path | None = None
-    """Unlabelled images for networks with cells to train on as well: a NumPy file, uint8 (images,
-    3, height, width), red, green, blue, with EuroSAT's stretch."""
+    """Images with pseudo-labels for networks with cells to train on as well: a file (.npz) of
+    scripts/label_unlabelled."""
     device: str | None = None
     """Device: cpu, cuda, cuda:1 … None: cuda if available, else cpu."""
     skip_bad: bool = False

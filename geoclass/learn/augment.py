@@ -26,6 +26,8 @@ RAYLEIGH = (0.295, 0.586, 1.0)
 """Scattering in red, green and blue relative to blue: λ⁻⁴ at 665, 560 and 490 nm."""
 
 VEIL_BRIGHTNESS = 0.8
+EVEN_VEILS = 0.4
+"""Share of veils that are as dense everywhere."""
 BLUR_SIGMA = (0.5, 1.2)
 """Pixels."""
 NOISE_SIGMA = (2.0, 10.0)
@@ -91,7 +93,17 @@ def relight(x: Tensor, settings: AugmentSettings, generator: torch.Generator) ->
     x[corrected] = correct_atmosphere(x[corrected], sun, aerosol)
     x = x**gamma * gain
     x = x + path * (1 - x)  # towards white, or away from it
+    veil = veil * send(_draw_veil(n, x.shape[2], generator), x.device)
     return x + veil * (VEIL_BRIGHTNESS - x) + offset
+
+
+def _draw_veil(n: int, size: int, generator: torch.Generator) -> Tensor:
+    """Float (n, 1, size, size), 0 to 1.3: density of veils; some are even, others drift."""
+    knots = int(torch.randint(2, 6, (1,), generator=generator))
+    drifts = (1.5 * torch.randn((n, 1, knots, knots), generator=generator)).clamp(-3, 3)
+    drifts = 1.3 * F.interpolate(drifts, size=size, mode="bicubic").sigmoid()
+    even = torch.rand((n, 1, 1, 1), generator=generator) < EVEN_VEILS
+    return torch.where(even, 1.0, drifts)
 
 
 def _shade(x: Tensor, settings: AugmentSettings, generator: torch.Generator) -> Tensor:

@@ -13,13 +13,14 @@ from torch.nn import functional as F
 
 from geoclass.learn.augment import augment, degrade, relight
 from geoclass.learn.canvases import Canvases, compose_canvases
+from geoclass.learn.clouds import paint_clouds
 from geoclass.learn.degrade import mix_tiles
 from geoclass.learn.recipes import TrainSettings, UnlabelledSettings
 from geoclass.learn.settings import AugmentSettings, Roles
+from geoclass.learn.unlabelled import PseudoLabelled
 from geoclass.model.classifier import normalise
 from geoclass.model.device import send
 from geoclass.model.networks import CELL, DenseTileNet
-from geoclass.model.survey import WAYS, turn, turn_back
 
 TILE = 64
 """Pixels a side of a tile."""
@@ -29,10 +30,6 @@ FEATURE = 8
 
 TILE_WEIGHT = 0.5
 """Of the loss of tiles beside that of cells."""
-
-WARM_UP = 0.2
-"""Share of training after which pseudo-labels have their full weight: the first are poor."""
-
 
 AS_THEY_ARE = AugmentSettings(plain_share=1, plain_share_end=1)
 """Canvases are composed, but their light is that of their tiles."""
@@ -79,21 +76,19 @@ class TileLesson:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class CanvasLesson:
-    """Canvases composed of tiles; where there are some, unlabelled pictures beside them."""
+    """Canvases composed of tiles; where there are some, unlabelled images beside them."""
 
     network: DenseTileNet
-    teacher: DenseTileNet
-    """Averaged weights, which label the pictures (Tarvainen and Valpola 2017, mean teacher)."""
     roles: Roles
     """Of the classes, see `CanvasSettings.find_roles`."""
     settings: TrainSettings
-    unlabelled: Tensor | None = None
-    """uint8 (m, 3, h, w), on the CPU."""
+    unlabelled: PseudoLabelled | None = None
+    """Images that older models have labelled (Xie et al. 2020, noisy student), on the CPU."""
 
     def compute_loss(
         self, images: Tensor, labels: Tensor, progress: float, generator: torch.Generator
     ) -> Tensor:
-        """Cross entropy of cells and tiles, and of cells of pictures against pseudo-labels."""
+        """Cross entropy of cells and tiles, and of cells of images against pseudo-labels."""
         settings = self.settings
         assert settings.canvases is not None
         look = settings.augment or AS_THEY_ARE
@@ -102,18 +97,15 @@ class CanvasLesson:
         )
         x, pseudo = canvases.pixels, None
         if self.unlabelled is not None and settings.unlabelled is not None:
-            pictures, pseudo = self._label_pictures(len(x), settings.unlabelled, generator)
-            x = torch.cat([x, pictures])
+            images, pseudo = self._draw_unlabelled(len(x), settings.unlabelled, generator)
+            x = torch.cat([x, images])
         with _autocast(settings, x.device):
             cells, deep = self.network.survey(normalise(x, settings.mean, settings.std))
         n = len(canvases.pixels)
         loss = cell_loss(cells[:n], canvases)
         loss = loss + TILE_WEIGHT * self._tile_loss(deep[:n], canvases, generator)
         if pseudo is not None and settings.unlabelled is not None:
-            weight = settings.unlabelled.weight * min(1, progress / WARM_UP)
-            loss = loss + weight * consistency_loss(
-                cells[n:], pseudo, settings.unlabelled.threshold
-            )
+            loss = loss + settings.unlabelled.weight * soft_loss(cells[n:], pseudo)
         return loss
 
     def _tile_loss(self, deep: Tensor, canvases: Canvases, generator: torch.Generator) -> Tensor:
@@ -128,35 +120,32 @@ class CanvasLesson:
         window = tuple(slice(finer * i, finer * (i + side)) for i in (row, col))
         return tile_loss(self.network.decide(pooled), canvases, (window[0], window[1]))
 
-    def _label_pictures(
+    def _draw_unlabelled(
         self, canvases: int, settings: UnlabelledSettings, generator: torch.Generator
     ) -> tuple[Tensor, Tensor]:
-        """Pictures in strong light and what the teacher says of them as they are.
+        """Images in other light and under clouds, and what is known of their cells.
 
-        Float (m, 3, s, s), 0–255, and probabilities (m, classes + 1, s / 4, s / 4). The teacher
-        looks in two ways: the mean of two is right more often than one.
+        Float (m, 3, s, s), 0–255, and (m, classes + 1, s / 4, s / 4): probabilities of models that
+        saw them as they are, moved to the last class where a cloud was painted; 0 where a cell is
+        neither hidden nor clear.
         """
         assert self.unlabelled is not None
         assert self.settings.canvases is not None
         count = max(1, round(settings.share * canvases))
-        crops = draw_crops(self.unlabelled, count, self.settings.canvases.size, generator)
-        x = send(crops, next(self.network.parameters()).device).float()
-        weak = normalise(x, self.settings.mean, self.settings.std)
-        another = 1 + int(torch.randint(len(WAYS) - 1, (1,), generator=generator))
-        likely = [self._ask_teacher(weak, *way) for way in (WAYS[0], WAYS[another])]
-        pseudo = torch.stack(likely).mean(dim=0)
+        drawn, likely = self.unlabelled.draw(count, self.settings.canvases.size, generator)
+        device = next(self.network.parameters()).device
+        x, likely = send(drawn, device).float(), send(likely, device)
         look = self.settings.augment or AS_THEY_ARE
-        strong = relight(x / 255, look, generator).clamp(0, 1) * 255
-        strong = degrade(strong, look, generator).clamp(0, 255)
-        return strong, pseudo
-
-    def _ask_teacher(self, x: Tensor, turns: int, mirrored: bool) -> Tensor:
-        """Probabilities of cells of pictures that are looked at in one of `WAYS`."""
-        with torch.inference_mode(), _autocast(self.settings, x.device):
-            turned = turn(x, turns, mirrored=mirrored).contiguous(memory_format=torch.channels_last)
-            logits, _ = self.teacher.eval().survey(turned)
-            likely = logits.float().softmax(dim=1)
-        return turn_back(likely, turns, mirrored=mirrored).clone()
+        varied = torch.rand(count, generator=generator) >= settings.plain_share
+        there = send(varied.nonzero()[:, 0], device)
+        x[there] = relight(x[there] / 255, look, generator).clamp(0, 1) * 255
+        x, obscured = paint_clouds(x, self.settings.canvases.clouds, generator)
+        x[there] = degrade(x[there], look, generator)
+        hidden = obscured.nan_to_num(0)[:, None]
+        likely = torch.cat(
+            [likely[:, :-1] * (1 - hidden), likely[:, -1:] * (1 - hidden) + hidden], 1
+        )
+        return x.clamp(0, 255), likely * ~obscured.isnan()[:, None]
 
 
 def cell_loss(logits: Tensor, canvases: Canvases) -> Tensor:
@@ -207,30 +196,12 @@ def tile_loss(logits: Tensor, canvases: Canvases, window: tuple[slice, slice]) -
     return (loss * clear).sum() / clear.sum().clamp(min=1)
 
 
-def draw_crops(pictures: Tensor, count: int, size: int, generator: torch.Generator) -> Tensor:
-    """Uint8 (m, 3, h, w) to squares out of some of them, (count, 3, size, size), turned anyhow."""
-    chosen = torch.randint(len(pictures), (count,), generator=generator).tolist()
-    crops = []
-    for i in chosen:
-        rows, cols = (pictures.shape[k] - size + 1 for k in (2, 3))
-        row = int(torch.randint(rows, (1,), generator=generator))
-        col = int(torch.randint(cols, (1,), generator=generator))
-        turns = int(torch.randint(4, (1,), generator=generator))
-        crop = torch.rot90(pictures[i, :, row : row + size, col : col + size], turns, (1, 2))
-        mirrored = torch.rand(1, generator=generator) < 0.5
-        crops.append(crop.flip(2) if mirrored else crop)
-    return torch.stack(crops)
+def soft_loss(logits: Tensor, likely: Tensor) -> Tensor:
+    """Mean cross entropy of cells, logits (m, k, h, w), against probabilities of that shape.
 
-
-def consistency_loss(logits: Tensor, pseudo: Tensor, threshold: float) -> Tensor:
-    """Cross entropy of cells, logits (m, k, h, w), against probabilities of the same shape.
-
-    Cells count where the teacher is sure, at least by `threshold` (Sohn et al. 2020, FixMatch);
-    its probabilities are kept as they are, not made sure, so that doubt between classes remains.
+    Probabilities stay what they are, not made sure, so that doubt between classes remains.
     """
-    sure = (pseudo.amax(dim=1) >= threshold).float()
-    likely = F.log_softmax(logits.float(), dim=1)
-    return -((pseudo * likely).sum(dim=1) * sure).mean()
+    return -(likely * F.log_softmax(logits.float(), dim=1)).sum(dim=1).mean()
 
 
 def _autocast(settings: TrainSettings, device: torch.device) -> AbstractContextManager[None]:

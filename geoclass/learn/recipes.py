@@ -20,16 +20,16 @@ PLATEAU_FACTOR = 1 / 3
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UnlabelledSettings:
-    """Self-training on pictures without labels: strong light must not change what is seen."""
+    """Training on images that older models have labelled (noisy student)."""
 
     name: str
-    """Of the file that the pictures came from."""
-    share: float = 0.33
-    """Pictures in a step, for each canvas."""
+    """Of the file that the images came from."""
+    share: float = 0.5
+    """Images in a step, for each canvas."""
     weight: float = 1.0
     """Of their loss beside that of canvases."""
-    threshold: float = 0.7
-    """Cells count whose pseudo-label has at least this probability."""
+    plain_share: float = 0.3
+    """Of images keep their light."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -23,6 +23,7 @@ from geoclass.learn.progress import Checkpoint, describe_changes
 from geoclass.learn.recipes import TrainSettings
 from geoclass.learn.schedule import build_optimizers, count_stale, ema, is_best, rate_factor
 from geoclass.learn.splits import PARTS, Split, hash_names
+from geoclass.learn.unlabelled import PseudoLabelled
 from geoclass.model.checkpoint import Model
 from geoclass.model.classifier import compute_outputs
 from geoclass.model.device import send
@@ -48,7 +49,7 @@ class TrainingRun:
         device: torch.device,
         start: Model | None,
         build: Callable[[Arch, int], Network] = build_network,
-        unlabelled: Tensor | None = None,
+        unlabelled: PseudoLabelled | None = None,
     ) -> None:
         self._tiles, self._split, self._settings, self._device = tiles, split, settings, device
         torch.manual_seed(settings.seed)
@@ -80,15 +81,12 @@ class TrainingRun:
         self.data_seconds = 0.0
         """Of the last epoch: spent on fetching tiles."""
 
-    def _plan_lesson(self, unlabelled: Tensor | None) -> Lesson:
+    def _plan_lesson(self, unlabelled: PseudoLabelled | None) -> Lesson:
         """What a step teaches: canvases, where the network has cells; else tiles."""
         settings, network, classes = self._settings, self._network, self._tiles.classes
         if isinstance(network, DenseTileNet) and settings.canvases is not None:
-            teacher = self._averaged.module if self._averaged is not None else network
-            assert isinstance(teacher, DenseTileNet)
             return CanvasLesson(
                 network=network,
-                teacher=teacher,
                 roles=settings.canvases.find_roles(classes),
                 settings=settings,
                 unlabelled=unlabelled,

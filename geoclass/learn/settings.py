@@ -41,7 +41,7 @@ class AugmentSettings:
     """Seen as if corrected for the air (Level-2A)."""
     veil: float = 0.45
     """Up to such a share of a tile's light comes from thin cloud or smoke …"""
-    veil_share: float = 0.2
+    veil_share: float = 0.3
     """… in so many tiles."""
     offset: float = 0.4
     """Up to such a share of white is added to all channels …"""

@@ -25,7 +25,7 @@ from geoclass.learn.schedule import fit_batch_size
 from geoclass.learn.scoring import keep_scores, score_held_out
 from geoclass.learn.splits import Lists, Split, split_by_lists, split_freely
 from geoclass.learn.training import EpochReport, check_tiles, ignore, train_model
-from geoclass.learn.unlabelled import read_unlabelled
+from geoclass.learn.unlabelled import read_pseudo_labelled
 from geoclass.model.checkpoint import Model, load_model
 from geoclass.model.classifier import Classifier
 from geoclass.model.device import find_device, has_bf16
@@ -95,11 +95,11 @@ def train_on_tiles(
     model (`model.contract.scores`); a tenth of the rest chooses the best epoch; `split_seed` draws
     them, or `lists` name them. Where `places.csv` beside the class folders says where tiles lie,
     as `cut_scene` writes it, the parts share no ground, and are about as large. `unlabelled` names
-    a NumPy file of pictures to train on without labels, see `read_unlabelled`. With `skip_bad`
-    images that cannot be used are left out. With `suit_few`, and without `settings`, batches are
-    smaller where tiles are few; with `fill_memory` a step takes as many tiles as a GPU holds,
-    unless they are few. Where `max_hours` would not hold another epoch, the best so far becomes
-    the model, without a score, and `resume` goes on from there.
+    a file of images with pseudo-labels, see `read_pseudo_labelled`. With `skip_bad` images that
+    cannot be used are left out. With `suit_few`, and without `settings`, batches are smaller where
+    tiles are few; with `fill_memory` a step takes as many tiles as a GPU holds, unless they are
+    few. Where `max_hours` would not hold another epoch, the best so far becomes the model, without
+    a score, and `resume` goes on from there.
 
     `on_plan` gets all that was decided, before training; `on_batch` epoch, batch and batches;
     `on_epoch` how an epoch went. What one of them raises ends the training; checkpoints beside
@@ -110,10 +110,7 @@ def train_on_tiles(
     begun = find_begun(output) if resume else None
     suit_few = suit_few or settings is None
     settings = settings or choose_recipe(device=device, start=start)
-    chosen_device, pictures = find_device(device), None
-    if unlabelled is not None:
-        pictures = read_unlabelled(Path(unlabelled), settings)
-        settings = replace(settings, unlabelled=UnlabelledSettings(name=Path(unlabelled).name))
+    chosen_device, pseudo_labelled = find_device(device), None
     known = None if start is None else start.contract.legend
     tiles = read_tiles(Path(data), skip_bad=skip_bad, keep=True, known=known)
     if lists is None:
@@ -121,6 +118,10 @@ def train_on_tiles(
     else:
         split = split_by_lists(tiles, *map(Path, lists))
     check_tiles(tiles, split)
+    if unlabelled is not None:
+        path = Path(unlabelled)
+        pseudo_labelled = read_pseudo_labelled(path, settings, len(tiles.classes))
+        settings = replace(settings, unlabelled=UnlabelledSettings(name=path.name))
     few = suit_tiles(settings, len(split.train))
     if fill_memory and (few == settings or begun is not None):
         before = None if begun is None else read_state(begun)["settings"]
@@ -135,7 +136,7 @@ def train_on_tiles(
         output,
         device=chosen_device,
         start=start,
-        unlabelled=pictures,
+        unlabelled=pseudo_labelled,
         resume=resume,
         max_hours=max_hours,
         on_batch=on_batch,

@@ -13,7 +13,6 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-import numpy as np
 import torch
 
 from geoclass.errors import DatasetError, SettingsError
@@ -31,6 +30,7 @@ from geoclass.learn.progress import (
 from geoclass.learn.recipes import TrainSettings
 from geoclass.learn.run import TrainingRun, check_loss
 from geoclass.learn.splits import Split, count_seen, hash_names, say_class_count
+from geoclass.learn.unlabelled import PseudoLabelled
 from geoclass.model.checkpoint import Model
 from geoclass.model.device import is_out_of_memory
 
@@ -65,7 +65,7 @@ def train_model(
     *,
     device: torch.device,
     start: Model | None = None,
-    unlabelled: np.ndarray | None = None,
+    unlabelled: PseudoLabelled | None = None,
     resume: bool = False,
     max_hours: float | None = None,
     on_batch: Callable[[int, int, int], object] = ignore,
@@ -75,8 +75,8 @@ def train_model(
 
     Beside `output` stand, while it runs, the last and best checkpoints, and for good the log
     (CSV). With `start` training begins with that model's weights, but for the last layer where
-    the classes are others. `unlabelled` are pictures to train on without labels, uint8
-    (m, 3, h, w), see `UnlabelledSettings`. With `resume` a run goes on from the last checkpoint,
+    the classes are others. `unlabelled` are images with pseudo-labels to
+    train on beside the tiles. With `resume` a run goes on from the last checkpoint,
     if there is one. Where `max_hours` would not hold another epoch, the best so far becomes the
     model and the checkpoints stay, so that the run can go on. The test part is not looked at.
 
@@ -96,8 +96,7 @@ def train_model(
         _repeatable(device),
     ):
         began = time.perf_counter()
-        pictures = None if unlabelled is None else torch.from_numpy(unlabelled)
-        run = TrainingRun(tiles, split, settings, device, start, unlabelled=pictures)
+        run = TrainingRun(tiles, split, settings, device, start, unlabelled=unlabelled)
         if resume and last.exists():
             done = run.restore(read_checkpoint(last))
             write_log(log, run.log)  # the run may have ended before it was written

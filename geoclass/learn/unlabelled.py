@@ -1,35 +1,126 @@
-"""Pictures without labels, to train on beside labelled tiles."""
+"""Images without labels, and what older models say of them: training beside labelled tiles."""
 
 from __future__ import annotations
 
+import zipfile
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
 
 from geoclass.errors import DatasetError, SettingsError
 from geoclass.learn.recipes import TrainSettings
+from geoclass.model.checkpoint import Model
+from geoclass.model.classifier import normalise
+from geoclass.model.networks import CELL, DenseTileNet
+from geoclass.model.survey import HALO, WAYS, turn, turn_back
+
+FULL_SCALE = 255
+"""Stored value of a probability of 1."""
+
+_AT_ONCE = 16
 
 
-def read_unlabelled(path: Path, settings: TrainSettings) -> np.ndarray:
-    """Uint8 (m, 3, h, w) of a NumPy file (.npy): red, green, blue, stretched as EuroSAT is.
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class PseudoLabelled:
+    """Images and the classes that models give to their cells."""
 
-    Raises DatasetError for any other file, and for pictures smaller than a canvas; SettingsError
-    where the network does not learn from canvases.
+    images: Tensor
+    """uint8 (m, 3, h, w): red, green, blue, with EuroSAT's stretch."""
+    likely: Tensor
+    """uint8 (m, classes + 1, h / 4, w / 4): probabilities, the last of obscured; 255 is 1."""
+
+    def draw(self, count: int, size: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Squares out of some images, turned and mirrored at random.
+
+        uint8 (count, 3, size, size) and float (count, classes + 1, size / 4, size / 4), whose sums
+        over classes are 1.
+        """
+        side = size // CELL
+        images, labels = [], []
+        for i in torch.randint(len(self.images), (count,), generator=generator).tolist():
+            row, col = (
+                int(torch.randint(cells - side + 1, (1,), generator=generator))
+                for cells in self.likely.shape[2:]
+            )
+            way = WAYS[int(torch.randint(len(WAYS), (1,), generator=generator))]
+            top, left = CELL * row, CELL * col
+            image = self.images[i, :, top : top + size, left : left + size]
+            label = self.likely[i, :, row : row + side, col : col + side]
+            images.append(turn(image, way[0], mirrored=way[1]))
+            labels.append(turn(label, way[0], mirrored=way[1]))
+        likely = torch.stack(labels).float()
+        return torch.stack(images), likely / likely.sum(dim=1, keepdim=True).clamp(min=1)
+
+
+def label_images(models: Sequence[Model], images: np.ndarray) -> np.ndarray:
+    """Probabilities of cells, the mean of several models in eight orientations.
+
+    `images` are uint8 (m, 3, h, w); sides are cut to multiples of 4. Returns uint8 (m, classes +
+    1, h / 4, w / 4), 255 is 1. Raises SettingsError for a model without cells.
+    """
+    height, width = (side // CELL * CELL for side in images.shape[2:])
+    parts = []
+    for first in range(0, len(images), _AT_ONCE):
+        x = torch.from_numpy(images[first : first + _AT_ONCE, :, :height, :width]).float()
+        # Cells at the border see mirrored land, and sides must be multiples of 16 pixels.
+        x = F.pad(x, (HALO, HALO + -width % 16, HALO, HALO + -height % 16), mode="reflect")
+        likely = torch.stack([_survey(model, x) for model in models]).mean(dim=0)
+        edge = HALO // CELL
+        inner = likely[:, :, edge : edge + height // CELL, edge : edge + width // CELL]
+        parts.append((inner * FULL_SCALE).round().to(torch.uint8).numpy())
+    return np.concatenate(parts)
+
+
+def _survey(model: Model, x: Tensor) -> Tensor:
+    """Float (n, 3, h, w), 0–255, to probabilities (n, classes + 1, h / 4, w / 4)."""
+    network, contract = model.network.eval(), model.contract
+    if not isinstance(network, DenseTileNet):
+        raise SettingsError(f"{model.arch} has no cells: label images with tilenet-dense models")
+    looks = []
+    with torch.inference_mode():
+        for turns, mirrored in WAYS:
+            turned = turn(normalise(x, contract.mean, contract.std), turns, mirrored=mirrored)
+            logits, _ = network.survey(turned.contiguous(memory_format=torch.channels_last))
+            looks.append(turn_back(logits.float().softmax(dim=1), turns, mirrored=mirrored))
+        return torch.stack(looks).mean(dim=0)
+
+
+def write_pseudo_labelled(path: Path, images: np.ndarray, likely: np.ndarray) -> None:
+    """Write both as one NumPy file (.npz), which `read_pseudo_labelled` reads."""
+    np.savez_compressed(path, images=images, likely=likely)
+
+
+def read_pseudo_labelled(path: Path, settings: TrainSettings, classes: int) -> PseudoLabelled:
+    """Read what `write_pseudo_labelled` wrote.
+
+    Raises DatasetError for any other file, for images smaller than a canvas, and for labels of
+    another number of classes; SettingsError where the network does not learn from canvases.
     """
     if settings.canvases is None:
         raise SettingsError(
-            f"{settings.arch} learns from whole tiles, not from pictures without labels: "
+            f"{settings.arch} learns from whole tiles, not from images without labels: "
             "train tilenet-dense, or leave out --unlabelled"
         )
     try:
-        pictures = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise DatasetError(f"cannot read {path} as a NumPy file of pictures: {error}") from error
-    size = settings.canvases.size
-    shape = pictures.shape
-    if pictures.dtype != np.uint8 or len(shape) != 4 or shape[1] != 3 or min(shape[2:]) < size:
+        with np.load(path, allow_pickle=False) as file:
+            images, likely = file["images"], file["likely"]
+    except (OSError, ValueError, EOFError, KeyError, TypeError, zipfile.BadZipFile) as error:
         raise DatasetError(
-            f"{path} holds {pictures.dtype} {shape}, expected uint8 (pictures, 3, height, width) "
-            f"of {size} pixels a side or more"
+            f"cannot read {path} as images with pseudo-labels: {error}; make it with "
+            "scripts/label_unlabelled"
+        ) from error
+    size = settings.canvases.size
+    wanted = (len(images), classes + 1, *(side // CELL for side in images.shape[2:]))
+    fits = images.ndim == 4 and images.shape[1] == 3 and min(images.shape[2:]) >= size
+    if not fits or {images.dtype, likely.dtype} != {np.dtype(np.uint8)} or likely.shape != wanted:
+        raise DatasetError(
+            f"{path} holds images {images.dtype} {images.shape} and labels {likely.dtype} "
+            f"{likely.shape}, expected uint8 (images, 3, height, width) of {size} pixels a side or "
+            f"more, and uint8 (images, {classes + 1}, height / {CELL}, width / {CELL})"
         )
-    return np.array(pictures)  # a copy: torch wants to be able to write
+    return PseudoLabelled(images=torch.from_numpy(images), likely=torch.from_numpy(likely))

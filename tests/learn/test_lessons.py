@@ -1,32 +1,46 @@
 """What a step teaches: canvases, and pictures without labels."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
 from geoclass.errors import DatasetError, SettingsError
-from geoclass.learn.lessons import CanvasLesson, consistency_loss, draw_crops
+from geoclass.learn.lessons import CanvasLesson, soft_loss
 from geoclass.learn.recipes import RECIPES, UnlabelledSettings
 from geoclass.learn.settings import CanvasSettings
-from geoclass.learn.unlabelled import read_unlabelled
+from geoclass.learn.unlabelled import (
+    PseudoLabelled,
+    label_images,
+    read_pseudo_labelled,
+    write_pseudo_labelled,
+)
 from geoclass.legend import EUROSAT
-from geoclass.model.networks import DenseTileNet
+from geoclass.model.checkpoint import load_model
+from geoclass.model.networks import DenseTileNet, build_network
 
-SETTINGS = replace(RECIPES["tilenet-dense"], unlabelled=UnlabelledSettings(name="pictures.npy"))
+SETTINGS = replace(RECIPES["tilenet-dense"], unlabelled=UnlabelledSettings(name="labelled.npz"))
 
 
-def make_lesson(unlabelled: torch.Tensor | None = None) -> CanvasLesson:
+def make_lesson(unlabelled: PseudoLabelled | None = None) -> CanvasLesson:
     torch.manual_seed(0)
-    network, teacher = DenseTileNet(10), DenseTileNet(10)
     return CanvasLesson(
-        network=network,
-        teacher=teacher,
+        network=DenseTileNet(10),
         roles=CanvasSettings().find_roles(EUROSAT.names),
         settings=SETTINGS,
         unlabelled=unlabelled,
     )
+
+
+def make_images(count: int = 3) -> PseudoLabelled:
+    """Random pixels of 112 by 128, each cell surely of the class that its first pixel says."""
+    generator = torch.Generator().manual_seed(1)
+    images = torch.randint(0, 255, (count, 3, 112, 128), generator=generator).to(torch.uint8)
+    classes = images[:, 0, ::4, ::4].long() % 11
+    likely = 255 * torch.nn.functional.one_hot(classes, 11).permute(0, 3, 1, 2)
+    return PseudoLabelled(images=images, likely=likely.to(torch.uint8))
 
 
 def compute(lesson: CanvasLesson, progress: float) -> torch.Tensor:
@@ -40,45 +54,69 @@ def test_all_weights_learn_from_canvases() -> None:
     lesson = make_lesson()
     compute(lesson, 0.5).backward()
     assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in lesson.network.parameters())
-    assert all(p.grad is None for p in lesson.teacher.parameters())
 
 
-def test_pictures_without_labels_add_to_the_loss_as_training_goes_on() -> None:
-    pictures = torch.randint(0, 255, (3, 3, 100, 110)).to(torch.uint8)
-    lesson = make_lesson(pictures)
-    low = replace(SETTINGS, unlabelled=UnlabelledSettings(name="pictures.npy", threshold=0.0))
-    lesson = replace(lesson, settings=low)
-    none, some = compute(lesson, 0.0).detach(), compute(lesson, 0.2).detach()
+def test_images_without_labels_add_to_the_loss() -> None:
+    none = compute(make_lesson(), 0.0).detach()
+    some = compute(make_lesson(make_images()), 0.0).detach()
     assert float(some) > float(none) > 0
 
 
-def test_crops_are_parts_of_pictures_however_turned() -> None:
-    pictures = torch.arange(2 * 3 * 5 * 6).reshape(2, 3, 5, 6).to(torch.uint8)
-    crops = draw_crops(pictures, 50, 4, torch.Generator().manual_seed(0))
-    assert crops.shape == (50, 3, 4, 4)
-    values = set(pictures.flatten().tolist())
-    assert all(len(set(crop.flatten().tolist()) & values) == 48 for crop in crops)
+def test_labels_stay_with_their_pixels_however_turned() -> None:
+    pixels, likely = make_images().draw(40, 96, torch.Generator().manual_seed(0))
+    assert pixels.shape == (40, 3, 96, 96)
+    assert likely.shape == (40, 11, 24, 24)
+    torch.testing.assert_close(likely.sum(dim=1), torch.ones(40, 24, 24))
+    # Turned, the first pixel of a cell is one of its corners.
+    corners = [pixels[:, 0, i::4, j::4].long() % 11 for i in (0, 3) for j in (0, 3)]
+    hits = torch.stack([corner == likely.argmax(dim=1) for corner in corners])
+    assert bool(hits.flatten(2).all(dim=2).any(dim=0).all())
 
 
-def test_doubtful_pseudo_labels_do_not_count() -> None:
-    pseudo = torch.tensor([[0.6, 0.4], [0.9, 0.1]])[:, :, None, None]
-    logits = torch.zeros(2, 2, 1, 1)
-    loss = consistency_loss(logits, pseudo, 0.7)
-    assert float(loss) == pytest.approx(np.log(2) / 2)
+def test_cross_entropy_keeps_doubt() -> None:
+    likely = torch.tensor([[0.6, 0.4], [0.0, 0.0]])[:, :, None, None]
+    logits = torch.tensor([[2.0, 0.0], [5.0, 0.0]])[:, :, None, None]
+    expected = -(0.6 * np.log(1 / (1 + np.exp(-2))) + 0.4 * np.log(1 / (1 + np.exp(2)))) / 2
+    assert float(soft_loss(logits, likely)) == pytest.approx(expected)
 
 
-def test_files_that_hold_no_pictures_are_refused(tmp_path) -> None:
-    path = tmp_path / "pictures.npy"
+def test_older_models_label_images_as_a_map_would(tmp_path: Path) -> None:
+    """The mean of eight orientations of each model; turned images get turned labels."""
+    models = [load_model()]
+    images = make_images(2).images.numpy()
+    likely = label_images(models, images)
+    assert likely.shape == (2, 11, 28, 32)
+    assert abs(likely.sum(axis=1).astype(int) - 255).max() <= 6  # each of 11 is rounded
+    turned = label_images(models, np.ascontiguousarray(np.rot90(images, axes=(2, 3))))
+    difference = np.rot90(likely, axes=(2, 3)).astype(int) - turned
+    assert abs(difference).mean() < 2
+    path = tmp_path / "labelled.npz"
+    write_pseudo_labelled(path, images, likely)
+    read = read_pseudo_labelled(path, SETTINGS, 10)
+    np.testing.assert_array_equal(read.images, images)
+    np.testing.assert_array_equal(read.likely, likely)
+    fine = replace(models[0], arch="tilenet-fine", network=build_network("tilenet-fine", 10))
+    with pytest.raises(SettingsError, match="tilenet-fine has no cells"):
+        label_images([fine], images)
+
+
+def test_files_that_hold_no_labelled_images_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "labelled.npz"
+    images, likely = np.zeros((2, 3, 96, 100), np.uint8), np.zeros((2, 11, 24, 25), np.uint8)
     with pytest.raises(DatasetError, match="cannot read"):
-        read_unlabelled(path, SETTINGS)
-    for wrong in (np.zeros((2, 3, 95, 96), np.uint8), np.zeros((2, 3, 96, 96), np.float32)):
-        np.save(path, wrong)
+        read_pseudo_labelled(path, SETTINGS, 10)
+    np.savez(path, images=images)
+    with pytest.raises(DatasetError, match="cannot read .* scripts/label_unlabelled"):
+        read_pseudo_labelled(path, SETTINGS, 10)
+    np.savez(path, images=np.array([{}], dtype=object), likely=likely)
+    with pytest.raises(DatasetError, match="cannot read"):
+        read_pseudo_labelled(path, SETTINGS, 10)
+    for wrong in (images[:, :, :92], images.astype(np.float32), images[:, :2], images[:1]):
+        write_pseudo_labelled(path, wrong, likely)
         with pytest.raises(DatasetError, match="expected uint8"):
-            read_unlabelled(path, SETTINGS)
-    np.save(path, np.array([{}], dtype=object), allow_pickle=True)
-    with pytest.raises(DatasetError, match="cannot read"):
-        read_unlabelled(path, SETTINGS)
-    np.save(path, np.zeros((2, 3, 96, 97), np.uint8))
-    assert read_unlabelled(path, SETTINGS).shape == (2, 3, 96, 97)
+            read_pseudo_labelled(path, SETTINGS, 10)
+    write_pseudo_labelled(path, images, likely)
+    with pytest.raises(DatasetError, match=r"uint8 \(images, 13, height / 4"):
+        read_pseudo_labelled(path, SETTINGS, 12)
     with pytest.raises(SettingsError, match="learns from whole tiles"):
-        read_unlabelled(path, RECIPES["tilenet-fine"])
+        read_pseudo_labelled(path, RECIPES["tilenet-fine"], 10)
