@@ -106,8 +106,8 @@ def write_log(path: Path, rows: Sequence[Mapping[str, float]]) -> None:
 
 
 def describe_changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """What differs, such as `epochs 30 (now 20)`, by key; `before` has been JSON."""
-    now = json.loads(json.dumps(now))
+    """What differs, such as `epochs 30 (now 20)`, by key; tuples and lists are the same."""
+    before, now = (json.loads(json.dumps(state)) for state in (before, now))
     keys = sorted(before.keys() | now.keys())
     return [
         f"{key} {before.get(key)} (now {now.get(key)})"
