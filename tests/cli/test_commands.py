@@ -347,7 +347,7 @@ class TestTrainAndEvaluate:
         assert result["tiles"] == 9
         assert f"test    accuracy {result['accuracy']:.2%} on the 9 held-out tiles" in out
         card = run("info", model).stdout
-        assert f"On the 9 tiles kept apart: accuracy {result['accuracy']:.2%}" in card
+        assert f"On the 9 tiles held out: accuracy {result['accuracy']:.2%}" in card
         text = run("evaluate", model, tiles, "--confusion", tmp_path / "matrix.png").output
         with Image.open(tmp_path / "matrix.png") as matrix:
             assert matrix.width == matrix.height

@@ -31,7 +31,7 @@ def card(contract: Contract, *, knows_unknown: bool = True) -> str:
 
 def test_scores_stand_in_the_card() -> None:
     text = card(make_contract(scores=SCORES))
-    assert "On the 1,234 tiles kept apart: accuracy 98.70%, macro-F1 0.9812" in text
+    assert "On the 1,234 tiles held out: accuracy 98.70%, macro-F1 0.9812" in text
     assert "calibration error 0.51%" in text
     assert "1.02% of them called unknown" in text
     assert "| blur σ 1 | 95.00% | no |" in text
