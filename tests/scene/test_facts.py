@@ -65,7 +65,7 @@ def test_baselines_that_were_read_as_numbers_are_known(
     make_scene: Make, tag: str, baseline: str
 ) -> None:
     path = make_scene(np.ones((3, 70, 70), np.uint16), tags={"PROCESSING_BASELINE": tag})
-    assert open_scene(path).baseline == baseline
+    assert open_scene(path).facts.baseline == baseline
 
 
 def test_scales_and_offsets_of_bands_are_kept(make_scene: Make) -> None:
