@@ -131,6 +131,6 @@ def test_one_odd_scene_ends_no_campaign(
     reasons = [outcome.reason for outcome in summary.failures]
     assert any("there are 2 items" in reason and "twice" in reason for reason in reasons)
     assert any("is not UTF-8" in reason for reason in reasons)
-    assert any("properties must be an object" in reason for reason in reasons)
+    assert any("the item.assets: Expected `object`" in reason for reason in reasons)
     assert not any("unexpected" in reason for reason in reasons)
     assert "\\udcff" in (tmp_path / "maps" / "failures.csv").read_text()

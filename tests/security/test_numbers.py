@@ -14,6 +14,7 @@ from affine import Affine
 from hypothesis import given
 from hypothesis import strategies as st
 
+from geoclass.contract import Contract
 from geoclass.errors import ModelError, SceneError
 from geoclass.grid import Grid
 from geoclass.mapping.job import map_scene
@@ -87,8 +88,8 @@ def test_overflowing_weights_label_nothing(random_model: Path) -> None:
 
 
 def test_a_pixel_size_that_no_model_has() -> None:
-    with pytest.raises(ValueError, match="gsd_m must be a number from 0.1 to 1000"):
-        make_contract(gsd_m=0.01)
+    with pytest.raises(ValueError, match=r"contract.gsd_m: Expected `float` >= 0\.1"):
+        Contract.from_json({**make_contract().to_json(), "gsd_m": 0.01})
 
 
 def test_a_map_without_one_cell_is_none(make_scene: Make, random_model: Path) -> None:
