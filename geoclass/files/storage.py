@@ -61,7 +61,7 @@ class StoredPath:
         return replace(self, key=self.key.with_name(name))
 
     def exists(self) -> bool:
-        """Whether there is such a file; OutputError where nobody says."""
+        """Whether there is such a file; OutputError where the storage does not tell."""
         return self.read_note() is not None
 
     def read_note(self) -> str | None:
@@ -166,7 +166,7 @@ def _explained(deed: str) -> Iterator[None]:
     except OutputError:
         raise
     except Exception as error:  # obstore's own, ValueError, OSError and what boto3 raises
-        # What obstore says goes on for pages after its first line.
+        # obstore's messages continue for pages after the first line.
         reason = " ".join(str(error).partition("\n")[0].split())
         if isinstance(error, FileNotFoundError) or " 404 " in reason:
             reason = "there is none of that name: create it first"

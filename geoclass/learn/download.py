@@ -142,8 +142,8 @@ def _fetch(
             time.sleep(pause_s * attempt)
     reason = getattr(failure, "reason", None) or failure
     raise DatasetError(
-        f"cannot fetch {source.url} ({reason}): check the network and start again, it goes on "
-        f"where it stopped; or give another --url, or put {source.file} there yourself"
+        f"cannot fetch {source.url} ({reason}): check the network and start again, the "
+        f"download resumes; or give another --url, or put {source.file} there yourself"
     ) from failure
 
 

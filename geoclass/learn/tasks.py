@@ -99,11 +99,11 @@ def train_on_tiles(
     cannot be used are left out. With `suit_few`, and without `settings`, batches are smaller where
     tiles are few; with `fill_memory` a step takes as many tiles as a GPU holds, unless they are
     few. Where `max_hours` would not hold another epoch, the best so far becomes the model, without
-    a score, and `resume` goes on from there.
+    a score, and `resume` continues from there.
 
     `on_plan` gets all that was decided, before training; `on_batch` epoch, batch and batches;
     `on_epoch` how an epoch went. What one of them raises ends the training; checkpoints beside
-    `output` stay, and `resume` goes on from them to the same weights. Raises DatasetError,
+    `output` stay, and `resume` continues from them to the same weights. Raises DatasetError,
     SettingsError, ModelError, OutputError.
     """
     output = Path(output)

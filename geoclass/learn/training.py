@@ -76,7 +76,7 @@ def train_model(
     Beside `output` stand, while it runs, the last and best checkpoints, and for good the log
     (CSV). With `start` training begins with that model's weights, but for the last layer where
     the classes are others. `unlabelled` are images with pseudo-labels to
-    train on beside the tiles. With `resume` a run goes on from the last checkpoint,
+    train on beside the tiles. With `resume` a run continues from the last checkpoint,
     if there is one. Where `max_hours` would not hold another epoch, the best so far becomes the
     model and the checkpoints stay, so that the run can go on. The test part is not looked at.
 

@@ -122,8 +122,7 @@ def weigh_zones(grid: Grid, polygons: Sequence[tuple[str, object]]) -> dict[str,
     none touches the map.
     """
     weights: dict[str, np.ndarray] = {}
-    for name in dict.fromkeys(name for name, _ in polygons):
-        zone = shapely.make_valid(shapely.union_all([p for other, p in polygons if other == name]))
+    for name, zone in join_zones(polygons).items():
         weights[name] = np.zeros((grid.rows, grid.cols))
         rows, cols, share = weigh_cells(zone, grid)
         weights[name][rows, cols] = share
@@ -131,6 +130,14 @@ def weigh_zones(grid: Grid, polygons: Sequence[tuple[str, object]]) -> dict[str,
     if not any(share.any() for share in weights.values()):
         raise SettingsError("none of the zones touches the maps: check their places")
     return weights
+
+
+def join_zones(polygons: Sequence[tuple[str, object]]) -> dict[str, shapely.Geometry]:
+    """Zone by name: the union of all polygons of that name, valid."""
+    parts: dict[str, list[object]] = {}
+    for name, polygon in polygons:
+        parts.setdefault(name, []).append(polygon)
+    return {name: shapely.make_valid(shapely.union_all(each)) for name, each in parts.items()}
 
 
 def weigh_cells(zone: shapely.Geometry, grid: Grid) -> tuple[slice, slice, np.ndarray]:

@@ -16,7 +16,7 @@ from geoclass.landcover import LandCoverMap
 from geoclass.legend import NODATA, STATUS_STYLES
 from geoclass.monitor.area import Estimate, estimate_shares, read_counts
 from geoclass.monitor.counts import SampleCounts
-from geoclass.monitor.tables import weigh_cells
+from geoclass.monitor.tables import join_zones, weigh_cells
 from geoclass.products.layers import Layer, read_polygons, write_csv, write_layers
 
 WHOLE = "map"
@@ -76,7 +76,10 @@ def measure_zones(
         raise SettingsError("the map has no place on Earth, so its areas are not known")
     counts = None if sample is None else read_counts(Path(sample))[0]
     hectares = grid.areas_ha()
-    polygons = {WHOLE: _outline(grid)} if zones is None else _join_zones(Path(zones), str(grid.crs))
+    if zones is None:
+        polygons = {WHOLE: _outline(grid)}
+    else:
+        polygons = join_zones(read_polygons(Path(zones), str(grid.crs)))
     rows: list[ZoneArea] = []
     for name, zone in polygons.items():
         within = weigh_cells(zone, grid)
@@ -92,13 +95,6 @@ def measure_zones(
 def _outline(grid: Grid) -> shapely.Geometry:
     rows, cols = np.array([0, 0, grid.rows, grid.rows]), np.array([0, grid.cols, grid.cols, 0])
     return shapely.Polygon(grid.corners(rows, cols))
-
-
-def _join_zones(path: Path, crs: str) -> dict[str, shapely.Geometry]:
-    parts: dict[str, list[object]] = {}
-    for name, polygon in read_polygons(path, crs):
-        parts.setdefault(name, []).append(polygon)
-    return {name: shapely.make_valid(shapely.union_all(each)) for name, each in parts.items()}
 
 
 def _list_groups(
