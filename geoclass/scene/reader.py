@@ -7,7 +7,7 @@ some strips are in memory at a time, whatever the height of the scene.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import CancelledError, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from queue import SimpleQueue
@@ -95,12 +95,15 @@ def read_strips(
         ThreadPoolExecutor(max_workers=count) as threads,
     ):
         # GDAL's data sets are not for two threads at once: each reader is in one hand at a time.
-        readers: SimpleQueue[_Reader] = SimpleQueue()
+        readers: SimpleQueue[_Reader | None] = SimpleQueue()
         for _ in range(count):
             readers.put(stack.enter_context(_open_reader(source, frame, looks.masks)))
+        stack.callback(_take_back, readers, count)
 
         def read(span: tuple[int, int]) -> Strip:
             reader = readers.get()
+            if reader is None:
+                raise CancelledError
             try:
                 # An environment of this thread's own: without, GDAL prints what it has to say,
                 # and does not know how often to ask a server again.
@@ -112,6 +115,17 @@ def read_strips(
         for strip in map_ahead(threads, read, spans, count + 1):
             looks.masks.count(strip.reason, strip.valid)
             yield strip
+
+
+def _take_back(readers: SimpleQueue[_Reader | None], count: int) -> None:
+    """Wait until no thread uses a reader, and let none use one from now on.
+
+    The executor does not wait for a thread whose start was interrupted, as by Ctrl-C.
+    """
+    for _ in range(count):
+        readers.get()
+    for _ in range(count):
+        readers.put(None)
 
 
 @contextmanager

@@ -112,8 +112,12 @@ def test_truncated_file(make_scene: Make) -> None:
         read_all(path, 1)
 
 
-def test_reading_may_stop_at_any_moment(make_scene: Make) -> None:
-    """In a process of its own: closing a data set that is being read would end it."""
+@pytest.mark.parametrize("waits", [True, False])
+def test_reading_may_stop_at_any_moment(make_scene: Make, waits: bool) -> None:
+    """In a process of its own: closing a data set that is being read would end it.
+
+    The executor does not wait for a thread if Ctrl-C arrives while the thread starts.
+    """
     path = make_scene(noise(1500, 1500), compress="deflate", blockysize=64)
     code = f"""
 import time
@@ -125,6 +129,11 @@ from geoclass.scene.masks import find_masks
 from geoclass.scene.reader import Looks, read_strips
 from geoclass.scene.settings import MaskSettings
 from geoclass.scene.source import open_scene
+from geoclass.scene import reader
+class Threads(reader.ThreadPoolExecutor):
+    def __exit__(self, *error):
+        self.shutdown(wait={waits})
+reader.ThreadPoolExecutor = Threads
 s = open_scene(Path({str(path)!r}))
 grid = Grid(height=s.height, width=s.width, transform=s.transform, crs=s.crs)
 looks = Looks(radiometry=read_as_rgb8("test"), masks=find_masks(s, MaskSettings()))
