@@ -25,6 +25,7 @@ from geoclass.contract import Contract, SplitRecord, TrainingRecord
 from geoclass.grid import Grid
 from geoclass.landcover import LandCoverMap, Provenance
 from geoclass.legend import EUROSAT, MASKED
+from geoclass.monitor.alerts import find_levels
 from geoclass.monitor.align import DatedMap
 from geoclass.monitor.history import Monitoring, monitor_maps
 from geoclass.monitor.settings import MonitorSettings
@@ -242,7 +243,7 @@ def score(world: World, maps: Sequence[DatedMap], result: Monitoring) -> Score:
     high = set()
     for alert in result.alerts:
         losses = alert.losses
-        levels = losses.find_levels(result.stack.dates)
+        levels = find_levels(losses, result.stack.dates)
         for cell, first, level in zip(
             losses.cell.tolist(), losses.first_gone.tolist(), levels.tolist(), strict=True
         ):

@@ -78,7 +78,7 @@ def format_sample(sample: geoclass.Sample) -> str:
     strata = sample.strata
     n = len(strata.names)
     drawn = np.bincount(strata.stratum[sample.rows, sample.cols], minlength=n)
-    cells = np.bincount(strata.stratum[strata.stratum >= 0], minlength=n)
+    cells = strata.cells
     lines = [f"{'stratum':<28}{'cells':>9}{'drawn':>8}"]
     lines += [
         f"{title:<28}{all_:>9}{some:>8}"
@@ -88,8 +88,7 @@ def format_sample(sample: geoclass.Sample) -> str:
     if single:
         lines.append(f"{', '.join(single)}: a single cell, which is always drawn")
     if strata.left_out_ha:
-        sampled = float(strata.grid.areas_ha()[strata.stratum >= 0].sum())
-        lines.append(describe_left_out(sampled, strata.left_out_ha))
+        lines.append(describe_left_out(float(strata.area_ha.sum()), strata.left_out_ha))
     return "\n".join(lines)
 
 
@@ -156,8 +155,9 @@ def plots_command(
 
     PLOTS are polygons or points of any vector file. Each gets a verdict, with the reason in
     words: no loss detected, loss detected, or cannot tell, where the plot is too small for the
-    method, was never seen clearly, or lies outside the maps or the model's region. Damaged plots
-    are repaired, with a message, or rejected one by one. The verdicts are no legal determination.
+    method, was not observed clearly, or lies outside the maps or the model's region. Faulty plots
+    are repaired, with a message, or rejected one by one. The verdicts are not a legal
+    determination.
     """
     from geoclass.monitor.plot_files import DISCLAIMER, check_verdict_file
 

@@ -1,9 +1,8 @@
-"""Losses: where a watched group is no longer believed to be in a cell, and what confirms it."""
+"""Losses of a watched group in single cells, their confirmation, and their grouping to events."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
 from datetime import date
 from typing import Literal, get_args
 
@@ -18,159 +17,135 @@ from geoclass.monitor.markov import Belief
 Level = Literal["low", "high", "highest"]
 LEVELS: tuple[Level, ...] = get_args(Level)
 GFW_DIGITS: dict[Level, int] = {"low": 2, "high": 3, "highest": 4}
-"""The digit that Global Forest Watch puts before the days."""
+"""Digit of Global Forest Watch before the days."""
 
 HIGH_DAYS = 20
-"""Between dates that confirm a loss, so that one spell of weather does not."""
+"""Between confirming dates, so that one period of weather is not enough."""
 ESTABLISHED = -2.0
-"""Log odds that a group is gone, below which it is surely there."""
-SAYS = 1.0
-"""Log likelihood ratio with which a date confirms a loss, or contradicts it."""
+"""Log odds of a loss below which the group is certainly present."""
+SIGNIFICANT = 1.0
+"""Log likelihood ratio with which a date confirms or contradicts a loss."""
 WHOLE = 0.5
-"""Of a cell's brightening, that of its darkest quarter where nothing stands any more."""
+"""Brightening of the darkest quarter over that of the cell from which all of it is felled."""
 LARGEST_PART = 0.8
-"""How much is felled of the cell that brightened most, where none is felled as a whole."""
+"""Felled fraction of the cell that brightened most, if no cell is felled as a whole."""
 LASTING_DAYS = 180
-"""Between dates that confirm a loss, so that it stays one where the group comes back."""
+"""Between confirming dates, so that a loss remains an alert if the group comes back."""
 HIGHEST_CONFIRMATIONS = 3
 HIGHEST_PROBABILITY = 0.95
 
+LOSS = np.dtype(
+    [
+        ("cell", np.int64),  # index into the flat grid
+        ("last_seen", np.int64),  # number of the last date with the group
+        ("first_gone", np.int64),  # number of the first date without it
+        ("last_gone", np.int64),  # number of the last date that confirms the loss
+        ("end", np.int64),  # number of the last date on which it is probable
+        ("became", np.uint8),  # most probable state afterwards
+        ("probability", np.float64),  # of the loss at the end, 0–1
+        ("confirmations", np.int64),  # observations of another group
+        ("contradictions", np.int64),  # observations of the old group
+        ("brighter", np.float64),  # mean brightening of red over the confirming dates
+        ("dark_brighter", np.float64),  # the same of the darkest quarter
+    ]
+)
+"""One row for each cell and loss."""
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class CellLosses:
-    """One row a cell and loss; all arrays (n,)."""
 
-    cell: np.ndarray
-    """int64: index into the flat grid."""
-    last_seen: np.ndarray
-    """int64: number of the last date on which the group was seen."""
-    first_gone: np.ndarray
-    """int64: number of the first date on which it was seen to be gone."""
-    last_gone: np.ndarray
-    """int64: number of the last date that confirms it."""
-    end: np.ndarray
-    """int64: number of the last date on which it is believed."""
-    became: np.ndarray
-    """uint8: the likeliest state since."""
-    probability: np.ndarray
-    """float64: that the group is gone at the end, 0–1."""
-    confirmations: np.ndarray
-    """int64: observations since that show another group."""
-    contradictions: np.ndarray
-    """int64: observations since that show the old group."""
-    brighter: np.ndarray
-    """float32: mean brightening of red over the dates that confirm it, see `Evidence`."""
-    dark_brighter: np.ndarray
-    """float32: the same of the darkest quarter."""
+def find_levels(losses: np.recarray, days: Sequence[date]) -> np.ndarray:
+    """int64 (n,): 0 low, 1 high, 2 highest; `days` are those of all dates.
 
-    def __len__(self) -> int:
-        return len(self.cell)
-
-    def take(self, chosen: np.ndarray) -> CellLosses:
-        """Some rows, by a mask or by index."""
-        return CellLosses(**{f.name: getattr(self, f.name)[chosen] for f in fields(self)})
-
-    def find_levels(self, days: Sequence[date]) -> np.ndarray:
-        """int64: 0 low, 1 high, 2 highest.
-
-        High: dates 20 days apart or more confirm it, and fewer contradict. Highest: three or more
-        confirm, none contradicts, and the probability is .95 or more.
-        `days` are those of all dates.
-        """
-        ordinals = np.array([day.toordinal() for day in days])
-        apart = ordinals[self.last_gone] - ordinals[self.first_gone]
-        high = (apart >= HIGH_DAYS) & (self.confirmations > self.contradictions)
-        highest = (
-            (self.confirmations >= HIGHEST_CONFIRMATIONS)
-            & (self.contradictions == 0)
-            & (self.probability >= HIGHEST_PROBABILITY)
-        )
-        levels: np.ndarray = high.astype(np.int64) + (high & highest)
-        return levels
+    High: dates 20 days apart or more confirm the loss, and fewer contradict it. Highest: three or
+    more confirm it, none contradicts it, and the probability is .95 or more.
+    """
+    ordinals = np.array([day.toordinal() for day in days])
+    apart = ordinals[losses.last_gone] - ordinals[losses.first_gone]
+    high = (apart >= HIGH_DAYS) & (losses.confirmations > losses.contradictions)
+    highest = (
+        (losses.confirmations >= HIGHEST_CONFIRMATIONS)
+        & (losses.contradictions == 0)
+        & (losses.probability >= HIGHEST_PROBABILITY)
+    )
+    levels: np.ndarray = high.astype(np.int64) + (high & highest)
+    return levels
 
 
 def find_losses(
     stack: Stack, belief: Belief, group: str, evidence: Evidence, min_probability: float
-) -> CellLosses:
-    """All losses of a group: where the odds that it is gone rise above those of a probability.
+) -> np.recarray:
+    """LOSS rows of a group: where the odds of a loss rise above those of a probability.
 
-    A group that comes back and goes again is lost twice. A cell counts from when the group was
-    surely there on.
+    A group that comes back and disappears again is lost twice. A cell counts only after the group
+    was certainly present.
     """
     odds = evidence.odds.astype(np.float32)
-    there = np.logical_or.accumulate(odds <= ESTABLISHED, axis=0)
-    gone = there & (odds >= np.log(min_probability / (1 - min_probability)))
+    present = np.logical_or.accumulate(odds <= ESTABLISHED, axis=0)
+    gone = present & (odds >= np.log(min_probability / (1 - min_probability)))
     cells = np.flatnonzero(gone.any(axis=0))
     observed = stack.observed.reshape(len(stack.dates), -1)[:, cells]
-    ratio, odds, gone = evidence.ratio[:, cells].astype(np.float32), odds[:, cells], gone[:, cells]
-    brighter = evidence.brighter[:, :, cells].astype(np.float32)
+    arrays = [
+        plane[:, cells].astype(np.float32)
+        for plane in (evidence.ratio, evidence.odds, *evidence.brighter)
+    ]
     found = [
-        _losses_at(t, cells, gone, (ratio, odds, *brighter), observed)
+        _find_losses_at(t, cells, gone[:, cells], arrays, observed)
         for t in range(1, len(stack.dates))
     ]
-    losses = CellLosses(
-        **{
-            f.name: np.concatenate([part[f.name] for part in found])
-            for f in fields(CellLosses)
-            if f.name != "became"
-        },
-        became=np.zeros(sum(len(part["cell"]) for part in found), dtype=np.uint8),
-    )
-    # One that comes back was none, unless it was seen to be gone for long, on most dates.
+    losses = np.concatenate(found).view(np.recarray)
+    # A group that comes back was not lost, except after a long loss that most dates confirm.
     days = np.array([day.toordinal() for day in stack.dates])
     lasting = days[losses.last_gone] - days[losses.first_gone] >= LASTING_DAYS
     lasting &= losses.confirmations > losses.contradictions
-    losses = losses.take((losses.end == len(days) - 1) | lasting)
-    losses = replace(losses, became=_find_successors(losses, stack, belief, group))
-    return losses.take(np.lexsort((losses.first_gone, losses.cell)))
+    losses = losses[(losses.end == len(days) - 1) | lasting]
+    losses.became = _find_successors(losses, stack, belief, group)
+    return losses[np.lexsort((losses.first_gone, losses.cell))]
 
 
-def _losses_at(
+def _find_losses_at(
     t: int,
     cells: np.ndarray,
     gone: np.ndarray,
-    said: tuple[np.ndarray, ...],
+    arrays: Sequence[np.ndarray],
     observed: np.ndarray,
-) -> dict[str, np.ndarray]:
-    """Fields of losses that are believed from date t on; arrays are (dates, cells).
+) -> np.recarray:
+    """LOSS rows that begin at date t; arrays are (dates, cells).
 
-    `said` are the ratios, odds and brightenings of `Evidence`.
+    `arrays` are ratio, odds and the two brightenings of `Evidence`.
     """
     here = np.flatnonzero(gone[t] & ~gone[t - 1])
-    ratio, odds, brighter, dark_brighter = (plane[:, here] for plane in said)
+    ratio, odds, brighter, dark_brighter = (plane[:, here] for plane in arrays)
     observed = observed[:, here]
-    stays = np.logical_and.accumulate(gone[t:, here], axis=0)
-    end = t + stays.sum(axis=0) - 1
-    # It was seen first where the run of dates that say so begins; those without a look are passed,
-    # and those that hint at it, like leaves that turn, do not begin it.
-    says_so = np.where(observed[: t + 1], ratio[: t + 1] > 0, True)[::-1]
-    run = np.logical_and.accumulate(says_so, axis=0) & (ratio[t::-1] > SAYS)
+    count = len(odds)
+    losses = np.zeros(len(here), LOSS).view(np.recarray)
+    losses.cell = cells[here]
+    losses.end = t - 1 + np.logical_and.accumulate(gone[t:, here], axis=0).sum(axis=0)
+    # The first date is where the run of dates with a positive ratio begins. Dates without an
+    # observation do not interrupt it; those that only hint at a loss do not begin it.
+    positive = np.where(observed[: t + 1], ratio[: t + 1] > 0, True)[::-1]
+    run = np.logical_and.accumulate(positive, axis=0) & (ratio[t::-1] > SIGNIFICANT)
     run[0] = True
-    first = t - (run.shape[0] - 1 - run[::-1].argmax(axis=0))
-    number = np.arange(len(here))
-    dates = np.arange(len(odds))[:, None]
-    before = observed & (dates < first)
-    last_seen = np.where(before.any(axis=0), len(odds) - 1 - before[::-1].argmax(axis=0), first - 1)
-    since = observed & (dates >= first) & (dates <= end)
-    confirming = since & (ratio > SAYS)
-    times = np.maximum(confirming.sum(axis=0), 1)
-    last = len(odds) - 1 - confirming[::-1].argmax(axis=0)
-    return {
-        "cell": cells[here],
-        "last_seen": np.maximum(last_seen, 0),
-        "first_gone": first,
-        "last_gone": np.where(confirming.any(axis=0), last, first),
-        "end": end,
-        "probability": 1 / (1 + np.exp(-odds[end, number].astype(np.float64))),
-        "confirmations": confirming.sum(axis=0),
-        "contradictions": (since & (ratio < -SAYS)).sum(axis=0),
-        "brighter": (brighter * confirming).sum(axis=0) / times,
-        "dark_brighter": (dark_brighter * confirming).sum(axis=0) / times,
-    }
+    losses.first_gone = run[::-1].argmax(axis=0)
+    dates = np.arange(count)[:, None]
+    before = observed & (dates < losses.first_gone)
+    last_seen = count - 1 - before[::-1].argmax(axis=0)
+    last_seen = np.where(before.any(axis=0), last_seen, losses.first_gone - 1)
+    losses.last_seen = np.maximum(last_seen, 0)
+    since = observed & (dates >= losses.first_gone) & (dates <= losses.end)
+    confirming = since & (ratio > SIGNIFICANT)
+    last = count - 1 - confirming[::-1].argmax(axis=0)
+    losses.last_gone = np.where(confirming.any(axis=0), last, losses.first_gone)
+    final_odds = odds[losses.end, np.arange(len(here))].astype(np.float64)
+    losses.probability = 1 / (1 + np.exp(-final_odds))
+    losses.confirmations = confirming.sum(axis=0)
+    losses.contradictions = (since & (ratio < -SIGNIFICANT)).sum(axis=0)
+    times = np.maximum(losses.confirmations, 1)
+    losses.brighter = (brighter * confirming).sum(axis=0) / times
+    losses.dark_brighter = (dark_brighter * confirming).sum(axis=0) / times
+    return losses
 
 
-def _find_successors(losses: CellLosses, stack: Stack, belief: Belief, group: str) -> np.ndarray:
-    """uint8 (n,): the likeliest state of other groups while the group is gone."""
+def _find_successors(losses: np.recarray, stack: Stack, belief: Belief, group: str) -> np.ndarray:
+    """uint8 (n,): the most probable state of other groups while the group is gone."""
     inside = np.array([c.group == group for c in stack.contract.legend.classes])
     total = np.zeros((len(losses), len(inside)))
     for t in range(len(stack.dates)):
@@ -184,11 +159,11 @@ def _find_successors(losses: CellLosses, stack: Stack, belief: Belief, group: st
     return successors
 
 
-def group_losses(losses: CellLosses, cols: int) -> np.ndarray:
-    """int64 (n,): number of the event that each loss belongs to, in order of its first loss.
+def group_losses(losses: np.recarray, cols: int) -> np.ndarray:
+    """int64 (n,): number of the event of each loss, in order of its first loss.
 
-    Two losses are of one event where their cells touch, also at a corner, and the times in
-    which they may have happened overlap.
+    Two losses are one event if their cells touch, also at a corner, and the times in which they
+    may have happened overlap.
     """
     n = len(losses)
     pairs = [np.zeros((2, 0), dtype=np.int64)]
@@ -198,7 +173,7 @@ def group_losses(losses: CellLosses, cols: int) -> np.ndarray:
     for row_step, col_step in ((0, 1), (1, -1), (1, 0), (1, 1)):
         inside = (col + col_step >= 0) & (col + col_step < cols)
         wanted = losses.cell + row_step * cols + col_step
-        # A cell may be lost more than once, so there may be several neighbours in one place.
+        # A cell can be lost more than once, so a neighbouring cell can have several rows.
         start = np.searchsorted(sorted_cells, wanted, side="left")
         stop = np.where(inside, np.searchsorted(sorted_cells, wanted, side="right"), start)
         for extra in range(int((stop - start).max(initial=0))):
@@ -216,12 +191,12 @@ def group_losses(losses: CellLosses, cols: int) -> np.ndarray:
     return numbers
 
 
-def share_felled(losses: CellLosses) -> np.ndarray:
-    """float64 (n,), 0–1: how much of each cell of an event is felled, as its brightness tells.
+def share_felled(losses: np.recarray) -> np.ndarray:
+    """float64 (n,), 0–1: felled fraction of each cell of an event, from its brightening.
 
-    A cell whose darkest quarter brightened, too, is felled as a whole, for where a quarter of it
-    stands that would stay dark. The others are felled as far as they brightened towards those.
-    Without colours cells are felled as a whole.
+    A cell is felled as a whole if its darkest quarter brightened too: a remaining quarter would
+    stay dark. The fraction of other cells is their brightening relative to that of such cells.
+    Without colors cells are felled as a whole.
     """
     known = losses.brighter > 0
     whole = known & (losses.dark_brighter >= WHOLE * losses.brighter)
@@ -235,7 +210,7 @@ def share_felled(losses: CellLosses) -> np.ndarray:
 
 
 def choose_level(levels: np.ndarray, area_ha: np.ndarray) -> Level:
-    """The highest level that at least half of an event's area reaches."""
+    """The highest level that half of an event's area reaches."""
     total = area_ha.sum()
     for level in range(len(LEVELS) - 1, 0, -1):
         if area_ha[levels >= level].sum() >= total / 2:
@@ -244,6 +219,6 @@ def choose_level(levels: np.ndarray, area_ha: np.ndarray) -> Level:
 
 
 def most_common(states: np.ndarray, area_ha: np.ndarray, names: Sequence[str]) -> str:
-    """The name of the state that covers most."""
+    """The name of the state with the largest area."""
     covered = np.bincount(states, weights=area_ha, minlength=len(names))
     return names[int(covered.argmax())]

@@ -1,4 +1,4 @@
-"""Maps of several dates laid over one another, where they may be compared at all."""
+"""Maps of several dates on one grid: which can be compared, and the stack of their cells."""
 
 from __future__ import annotations
 
@@ -15,17 +15,33 @@ from geoclass.contract import Contract
 from geoclass.dates import find_days
 from geoclass.errors import SettingsError
 from geoclass.grid import Grid
-from geoclass.landcover import COLORS, LandCoverMap, credit
+from geoclass.landcover import COLORS, STATUS_NAMES, LandCoverMap, credit
 from geoclass.legend import MASKED, NODATA, UNKNOWN
 from geoclass.monitor.settings import AlignSettings
 
 TOLERANCE_PX = 0.01
-"""Grids whose cells lie this close together coincide: float rounding, not a shift."""
+"""Cells that are this close coincide; the difference is float rounding."""
+
+LABEL_OPTIONS = {
+    "calm": "different --smooth or --min-area",
+    "keep_unknown": "and without --keep-unknown",
+}
+"""Options of mapping that change labels → how the maps differ."""
+
+EMPTY = {
+    "class_id": NODATA,
+    "best_class": NODATA,
+    "valid_share": 0,
+    "mask_reason": 0,
+    "probabilities": 0,
+    "colors": 0,
+}
+"""Arrays of a map → value of a cell without data."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DatedMap:
-    """A map and the day that it shows."""
+    """A map and its date."""
 
     day: date
     landcover: LandCoverMap
@@ -33,116 +49,201 @@ class DatedMap:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LeftOut:
-    """A map or scene that a series does without."""
+    """A map or scene that is not part of a series."""
 
     day: date | None
-    """None where it is unknown."""
+    """None if unknown."""
     scene: str
     """File name."""
     reason: str
-    """For people."""
+    """For users."""
 
     def __str__(self) -> str:
         return f"{self.scene}{f' of {self.day}' if self.day else ''} ({self.reason})"
 
 
-LABEL_OPTIONS = {
-    "calm": "different --smooth or --min-area",
-    "keep_unknown": "and without --keep-unknown",
-}
-"""Options of mapping that give other labels to the same ground → how they differ."""
-
-
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Stack:
-    """What was seen in each cell at each date."""
+    """The maps of all dates on one grid."""
 
     grid: Grid
-    """Holds the cells of all maps."""
+    """Contains the cells of all maps."""
     contract: Contract
     model: str
-    """SHA-256 of the model file that all maps were made with."""
+    """SHA-256 of the model file of the maps."""
     radiometry: str
-    """Name of the profile of all maps."""
+    """Name of the radiometry of the maps."""
     dates: tuple[date, ...]
-    """Ascending, each once."""
+    """Ascending, without duplicates."""
     scenes: tuple[str, ...]
-    """Of each date, file names, with commas between."""
+    """File names of each date, separated by commas."""
     fingerprints: tuple[str, ...]
-    """Of the maps of each date, likewise."""
+    """Fingerprints of the maps of each date, separated by commas."""
     missions: tuple[str | None, ...]
-    """Of each date: whose data the maps are of, if known."""
+    """Mission of each date, if known."""
     probabilities: np.ndarray
-    """uint8 (dates, rows, cols, classes): 250 is certainty; 0 where nothing was seen."""
+    """uint8 (dates, rows, cols, classes): 250 is 1; 0 where not observed."""
     class_id: np.ndarray
-    """uint8 (dates, rows, cols): as in the maps; 255 where a map does not reach."""
+    """uint8 (dates, rows, cols): codes of the maps; 255 outside a map."""
     mismatches: tuple[str, ...]
-    """Differences between the maps that were borne."""
+    """Differences between the maps that were allowed."""
     left_out: tuple[LeftOut, ...] = ()
-    """What was of no use."""
     colors: np.ndarray | None = None
-    """uint8 (dates, rows, cols, 6): as in the maps; 0 where nothing was seen. None where no map
-    has any."""
+    """uint8 (dates, rows, cols, 6): colors of the maps; 0 where not observed. None if no map has
+    colors."""
 
     @property
     def attribution(self) -> str:
-        """What is to be said of the sources wherever results are shown; may be empty."""
+        """Credit that the licence of the images requires; may be empty."""
         return credit(zip(self.missions, map(str, self.dates), strict=True))
 
     @property
     def observed(self) -> np.ndarray:
-        """Bool (dates, rows, cols): True where the map claims a class."""
+        """Bool (dates, rows, cols): True where the map has a class."""
         seen: np.ndarray = self.class_id < len(self.contract.legend)
         return seen
 
     def until(self, count: int) -> Stack:
-        """The first `count` dates alone."""
-        return replace(
-            self,
-            dates=self.dates[:count],
-            scenes=self.scenes[:count],
-            fingerprints=self.fingerprints[:count],
-            missions=self.missions[:count],
-            probabilities=self.probabilities[:count],
-            class_id=self.class_id[:count],
-            colors=None if self.colors is None else self.colors[:count],
-        )
+        """The first `count` dates."""
+        names = ["dates", "scenes", "fingerprints", "missions", "probabilities", "class_id"]
+        names += [] if self.colors is None else ["colors"]
+        return replace(self, **{name: getattr(self, name)[:count] for name in names})
 
 
 def stack_maps(maps: Sequence[DatedMap], settings: AlignSettings | None = None) -> Stack:
-    """Lay the finest cells of maps over one another.
+    """Combine the finest cells of maps on one grid.
 
-    Maps of one date are put together: each cell is that of the map that saw most of it, by its
-    share of valid pixels and then by its confidence.
-
-    Raises SettingsError where model, radiometry, legend or cells differ.
+    Where maps of one date overlap, each cell is taken from the map with the larger valid share,
+    then with the larger confidence. Raises SettingsError if model, radiometry, legend or cells
+    differ.
     """
     settings = settings or AlignSettings()
     if not maps:
         raise SettingsError("no maps were given: give those of two dates or more")
-    maps = [replace(item, landcover=item.landcover.finest) for item in maps]
-    maps.sort(key=lambda item: item.day)
-    first = maps[0].landcover
-    landcovers = [item.landcover for item in maps]
-    check_places(landcovers)
-    mismatches = tuple(
-        dict.fromkeys(text for item in maps[1:] for text in find_mismatches(first, item.landcover))
+    maps = sorted(
+        (replace(item, landcover=item.landcover.finest) for item in maps), key=lambda m: m.day
     )
+    first = maps[0].landcover
+    for item in maps:
+        check_comparable(first, item.landcover, settings)
+    mismatches = [text for item in maps for text in find_mismatches(first, item.landcover)]
+    layers = [_fit(item.landcover, first.grid) for item in maps]
+    offsets = np.array([find_offset(first.grid, layer.grid) for layer in layers])
+    ends = offsets + [(layer.grid.height, layer.grid.width) for layer in layers]
+    top, left = offsets.min(axis=0).tolist()
+    bottom, right = ends.max(axis=0).tolist()
+    grid = replace(
+        first.grid,
+        height=bottom - top,
+        width=right - left,
+        transform=first.grid.transform @ Affine.translation(left, top),
+    )
+    days = tuple(dict.fromkeys(item.day for item in maps))
+    arrays: dict[str, Any] = _merge_layers(
+        [days.index(item.day) for item in maps], layers, grid, offsets - [top, left]
+    )
+    sources = [[m.landcover.provenance for m in maps if m.day == day] for day in days]
+    return Stack(
+        grid=grid,
+        contract=first.contract,
+        model=first.provenance.model,
+        radiometry=str(first.provenance.radiometry.get("name")),
+        dates=days,
+        scenes=tuple(", ".join(p.scene for p in of_day) for of_day in sources),
+        fingerprints=tuple(", ".join(p.fingerprint for p in of_day) for of_day in sources),
+        missions=tuple(next((p.mission for p in s if p.mission), None) for s in sources),
+        mismatches=tuple(dict.fromkeys(mismatches)),
+        **arrays,
+    )
+
+
+def _merge_layers(
+    places: Sequence[int], layers: Sequence[LandCoverMap], grid: Grid, offsets: np.ndarray
+) -> dict[str, np.ndarray]:
+    """Arrays of a stack by name; `places` are the numbers of the layers' dates, ascending."""
+    names = ["class_id", "probabilities"]
+    names += ["colors"] if any(layer.colors is not None for layer in layers) else []
+    size = {"class_id": (), "probabilities": (len(layers[0].legend),), "colors": (len(COLORS),)}
+    dates, cells = places[-1] + 1, (grid.rows, grid.cols)
+    stacked = {
+        name: np.full((dates, *cells, *size[name]), EMPTY[name], dtype=np.uint8) for name in names
+    }
+    best = np.zeros((dates, *cells), dtype=np.uint32)
+    for place, layer, offset in zip(places, layers, offsets.tolist(), strict=True):
+        here, own = _overlap(layer.grid, grid, offset)
+        rank = _rank_clearness(layer)[own]
+        clearer = rank > best[place][here]
+        np.copyto(best[place][here], rank, where=clearer)
+        for name, whole in stacked.items():
+            values = getattr(layer, name)
+            if values is not None:
+                where = clearer if values.ndim == 2 else clearer[:, :, None]
+                np.copyto(whole[place][here], values[own], where=where)
+    return stacked
+
+
+def _rank_clearness(landcover: LandCoverMap) -> np.ndarray:
+    """uint32 (rows, cols): 0 is nodata; higher values are clearer observations."""
+    codes = landcover.class_id
+    status = np.full(codes.shape, 3, dtype=np.uint32)
+    for rank, code in enumerate((NODATA, MASKED, UNKNOWN)):
+        status[codes == code] = rank
+    rank = status << 16 | landcover.valid_share.astype(np.uint32) << 8 | landcover.best_probability
+    return np.where(codes == NODATA, np.uint32(0), rank)
+
+
+def _overlap(
+    part: Grid, whole: Grid, offset: Sequence[int]
+) -> tuple[tuple[slice, ...], tuple[slice, ...]]:
+    """The cells of a part: rows and columns in the whole, and in the part itself.
+
+    The last row or column is left out where it is cut off in the part only: it covers other
+    ground.
+    """
+    here, own = [], []
+    for edges, all_edges, shift in (
+        (part.row_edges, whole.row_edges, offset[0]),
+        (part.col_edges, whole.col_edges, offset[1]),
+    ):
+        start, count = shift // whole.stride, len(edges) - 1
+        count -= int(edges[-1] + shift != all_edges[start + count])
+        here.append(slice(start, start + count))
+        own.append(slice(count))
+    return tuple(here), tuple(own)
+
+
+def check_comparable(first: LandCoverMap, other: LandCoverMap, settings: AlignSettings) -> None:
+    """SettingsError if the cells of two maps cannot be compared."""
+    for item in (first, other):
+        if not item.grid.crs:
+            raise SettingsError(
+                f"{item.provenance.scene} has no coordinate reference system: map it with --crs "
+                "and --bounds"
+            )
+    mismatches = find_mismatches(first, other)
     if mismatches and not settings.allow_mismatch:
         raise SettingsError(
-            f"the maps cannot be compared: {'; '.join(mismatches)}: map all scenes with the same "
-            "model, radiometry and options, or give --allow-mismatch"
+            f"{'; '.join(mismatches)}: map all scenes with the same model, radiometry and options, "
+            "or give --allow-mismatch"
         )
-    check_legends(landcovers)
-    if settings.resample:
-        maps = [_fit(item, first) for item in maps]
-    offsets = [find_offset(first, item.landcover) for item in maps]
-    grid, offsets = _unite(first.grid, [m.landcover.grid for m in maps], offsets)
-    return _lay(maps, grid, offsets, mismatches)
+    known, found = ([(c.name, c.group) for c in m.legend.classes] for m in (first, other))
+    if found != known:
+        lacking = sorted(set(first.legend.names) ^ set(other.legend.names))
+        what = f"only one contains {', '.join(lacking)}" if lacking else "order or groups"
+        raise SettingsError(
+            f"the legends of {first.provenance.scene} and {other.provenance.scene} differ "
+            f"({what}): map all scenes with one model and legend"
+        )
+    if not settings.resample and find_offset(first.finest.grid, other.finest.grid) is None:
+        raise SettingsError(
+            f"the cells of {first.provenance.scene} and {other.provenance.scene} do not coincide "
+            f"({describe_difference(first.finest.grid, other.finest.grid)}): map the scenes with "
+            "--snap, or give --resample to take the nearest cell"
+        )
 
 
 def find_mismatches(one: LandCoverMap, other: LandCoverMap) -> list[str]:
-    """What makes labels of two maps differ although the ground does not."""
+    """Differences in mapping that change labels where the ground does not change."""
     a, b = one.provenance, other.provenance
     found = []
     if a.model != b.model:
@@ -153,64 +254,14 @@ def find_mismatches(one: LandCoverMap, other: LandCoverMap) -> list[str]:
     found += [
         f"{a.scene} and {b.scene} were mapped with {text}"
         for name, text in LABEL_OPTIONS.items()
-        # Maps of old do not tell.
+        # Maps of earlier versions do not contain the option.
         if name in a.options and name in b.options and a.options[name] != b.options[name]
     ]
     return found
 
 
-def check_places(maps: Sequence[LandCoverMap]) -> None:
-    """Refuse maps without a place on Earth; SettingsError."""
-    nowhere = [m.provenance.scene for m in maps if not m.grid.crs]
-    if nowhere:
-        raise SettingsError(
-            f"{', '.join(nowhere)} does not say where on Earth it lies: map it with --crs and "
-            "--bounds"
-        )
-
-
-def check_legends(maps: Sequence[LandCoverMap]) -> None:
-    """Classes and groups must be the same; how they are called and coloured need not.
-
-    Raises SettingsError where they are not.
-    """
-    first = maps[0]
-    known = [(c.name, c.group) for c in first.legend.classes]
-    for other in maps[1:]:
-        found = [(c.name, c.group) for c in other.legend.classes]
-        if found == known:
-            continue
-        lacking = sorted(set(first.legend.names) ^ set(other.legend.names))
-        what = f"{', '.join(lacking)} stands in one only" if lacking else "order or groups"
-        raise SettingsError(
-            f"the legends of {first.provenance.scene} and {other.provenance.scene} differ "
-            f"({what}): map all scenes with one model and legend"
-        )
-
-
-def _fit(item: DatedMap, first: LandCoverMap) -> DatedMap:
-    """The map itself where its cells coincide with the first one's, else resampled."""
-    if _try_offset(first.grid, item.landcover.grid) is not None:
-        return item
-    return replace(item, landcover=resample_map(item.landcover, first.grid))
-
-
-def find_offset(first: LandCoverMap, other: LandCoverMap) -> tuple[int, int]:
-    """(rows, columns) of pixels from the first map's corner to the other's, whole cells.
-
-    Raises SettingsError where cells do not coincide.
-    """
-    offset = _try_offset(first.grid, other.grid)
-    if offset is None:
-        raise SettingsError(
-            f"the cells of {first.provenance.scene} and {other.provenance.scene} do not coincide "
-            f"({describe_difference(first.grid, other.grid)}): map the scenes with --snap, or "
-            "give --resample to take the nearest cell"
-        )
-    return offset
-
-
-def _try_offset(grid: Grid, other: Grid) -> tuple[int, int] | None:
+def find_offset(grid: Grid, other: Grid) -> tuple[int, int] | None:
+    """(rows, columns) of pixels from one corner to the other; None if cells do not coincide."""
     t, o = grid.transform, other.transform
     same_pixels = np.allclose(t[:2] + t[3:5], o[:2] + o[3:5], rtol=1e-6, atol=0)
     sizes = (grid.stride, grid.tile_size) == (other.stride, other.tile_size)
@@ -224,9 +275,9 @@ def _try_offset(grid: Grid, other: Grid) -> tuple[int, int] | None:
 
 
 def describe_difference(grid: Grid, other: Grid) -> str:
-    """In what two grids differ, for people."""
+    """How two grids differ, for users."""
     if not grid.has_same_crs(other):
-        return "other coordinate reference systems"
+        return "different coordinate reference systems"
     if (grid.stride, grid.tile_size) != (other.stride, other.tile_size):
         return f"cells of {grid.stride} and {other.stride} pixels"
     sides = grid.gsd_m, other.gsd_m
@@ -234,164 +285,114 @@ def describe_difference(grid: Grid, other: Grid) -> str:
         return f"pixels of {sides[0]:.3f} and {sides[1]:.3f} m"
     col, row = ~grid.transform @ (other.transform.c, other.transform.f)
     return (
-        f"shifted by {row % grid.stride:.2f} rows and {col % grid.stride:.2f} columns of pixels "
-        f"against cells of {grid.stride}"
+        f"shifted by {row % grid.stride:.2f} rows and {col % grid.stride:.2f} columns of pixels; "
+        f"cells have {grid.stride}"
     )
 
 
-def _unite(
-    first: Grid, grids: Sequence[Grid], offsets: Sequence[tuple[int, int]]
-) -> tuple[Grid, list[tuple[int, int]]]:
-    """The smallest grid that holds all, and each one's offset in it."""
-    top = min(row for row, _ in offsets)
-    left = min(col for _, col in offsets)
-    bottom = max(row + grid.height for (row, _), grid in zip(offsets, grids, strict=True))
-    right = max(col + grid.width for (_, col), grid in zip(offsets, grids, strict=True))
-    whole = replace(
-        first,
-        height=bottom - top,
-        width=right - left,
-        transform=first.transform @ Affine.translation(left, top),
-    )
-    return whole, [(row - top, col - left) for row, col in offsets]
+def _fit(landcover: LandCoverMap, grid: Grid) -> LandCoverMap:
+    """The map, resampled if its cells do not coincide with those of the grid.
 
-
-def _lay(
-    maps: Sequence[DatedMap],
-    grid: Grid,
-    offsets: Sequence[tuple[int, int]],
-    mismatches: tuple[str, ...],
-) -> Stack:
-    first = maps[0].landcover
-    days = tuple(sorted({item.day for item in maps}))
-    shape = (len(days), grid.rows, grid.cols)
-    class_id = np.full(shape, NODATA, dtype=np.uint8)
-    probabilities = np.zeros((*shape, len(first.legend)), dtype=np.uint8)
-    colored = any(item.landcover.colors is not None for item in maps)
-    colors = np.zeros((*shape, len(COLORS)), dtype=np.uint8) if colored else None
-    place, clearest = -1, np.empty(0)
-    for item, offset in zip(maps, offsets, strict=True):
-        if days.index(item.day) != place:  # maps come in order of dates
-            place, clearest = days.index(item.day), np.zeros(shape[1:], dtype=np.uint32)
-        rows, cols, mine = _place(item.landcover.grid, grid, offset)
-        codes = item.landcover.class_id[mine]
-        target = np.ix_(np.array([place]), rows, cols)
-        clearness = _rank_clearness(item.landcover)[mine]
-        news = clearness > clearest[np.ix_(rows, cols)]
-        clearest[np.ix_(rows, cols)] = np.where(news, clearness, clearest[np.ix_(rows, cols)])
-        class_id[target] = np.where(news, codes, class_id[target][0])
-        seen = news[:, :, None]
-        probabilities[target] = np.where(
-            seen, item.landcover.probabilities[mine], probabilities[target][0]
-        )
-        if colors is not None and item.landcover.colors is not None:
-            colors[target] = np.where(seen, item.landcover.colors[mine], colors[target][0])
-    named = [[m.landcover.provenance for m in maps if m.day == day] for day in days]
-    return Stack(
-        grid=grid,
-        contract=first.contract,
-        model=first.provenance.model,
-        radiometry=str(first.provenance.radiometry.get("name")),
-        dates=days,
-        scenes=tuple(", ".join(p.scene for p in items) for items in named),
-        fingerprints=tuple(", ".join(p.fingerprint for p in items) for items in named),
-        missions=tuple(next((p.mission for p in ps if p.mission), None) for ps in named),
-        probabilities=probabilities,
-        class_id=class_id,
-        mismatches=mismatches,
-        colors=colors,
-    )
-
-
-def _rank_clearness(landcover: LandCoverMap) -> np.ndarray:
-    """uint32 (rows, cols): 0 is nodata; the higher, the better was the cell seen."""
-    codes = landcover.class_id
-    status = np.full(codes.shape, 3, dtype=np.uint32)
-    for rank, code in enumerate((NODATA, MASKED, UNKNOWN)):
-        status[codes == code] = rank
-    rank = status << 16 | landcover.valid_share.astype(np.uint32) << 8 | landcover.best_probability
-    return np.where(codes == NODATA, np.uint32(0), rank)
-
-
-def _place(
-    part: Grid, whole: Grid, offset: tuple[int, int]
-) -> tuple[np.ndarray, np.ndarray, tuple[np.ndarray, ...]]:
-    """Rows and columns of the whole that the part fills, and an index to the part's own.
-
-    A cell that the part's edge cuts off, but not the whole's, is another cell: left out.
-    """
-    places, mine = [], []
-    for axis, (own, all_edges) in enumerate(
-        ((part.row_edges, whole.row_edges), (part.col_edges, whole.col_edges))
-    ):
-        start = offset[axis] // whole.stride
-        moved = own + offset[axis]
-        same = (moved[:-1] == all_edges[start : start + len(own) - 1]) & (
-            moved[1:] == all_edges[start + 1 : start + len(own)]
-        )
-        kept = np.flatnonzero(same)
-        mine.append(kept)
-        places.append(kept + start)
-    return places[0], places[1], np.ix_(*mine)
-
-
-def resample_map(landcover: LandCoverMap, grid: Grid) -> LandCoverMap:
-    """The map on another grid: each cell takes what the map says at its middle.
-
-    A label may come from up to half a cell away; cells whose middle the map does not reach are
-    nodata.
+    Each cell takes the values of the map at its centre; cells with a centre outside the map are
+    nodata. A label can come from up to half a cell away.
     """
     own = landcover.grid
+    if find_offset(grid, own) is not None:
+        return landcover
     to_own = pyproj.Transformer.from_crs(grid.crs, own.crs, always_xy=True)
-    x, y = to_own.transform(*grid.centres())
-    col, row = ~own.transform @ (x, y)
+    col, row = ~own.transform @ to_own.transform(*grid.centres())
     inside = (row >= 0) & (col >= 0) & (row < own.height) & (col < own.width)
-    rows = np.where(inside, row // own.stride, 0).astype(np.int64)
-    cols = np.where(inside, col // own.stride, 0).astype(np.int64)
-    planes: dict[str, Any] = {
-        name: np.where(inside, getattr(landcover, name)[rows, cols], empty).astype(np.uint8)
-        for name, empty in (
-            ("class_id", NODATA),
-            ("best_class", NODATA),
-            ("valid_share", 0),
-            ("mask_reason", 0),
-        )
-    }
-    for name in ("probabilities", "colors"):
+    rows, cols = (np.where(inside, v // own.stride, 0).astype(np.int64) for v in (row, col))
+    arrays: dict[str, Any] = {}
+    for name, empty in EMPTY.items():
         values = getattr(landcover, name)
         if values is not None:
-            planes[name] = np.where(inside[:, :, None], values[rows, cols], np.uint8(0))
-    return replace(landcover, grid=grid, **planes)
+            mask = inside if values.ndim == 2 else inside[:, :, None]
+            arrays[name] = np.where(mask, values[rows, cols], np.uint8(empty))
+    return replace(landcover, grid=grid, **arrays)
+
+
+def sift_maps(
+    maps: Sequence[DatedMap], settings: AlignSettings, like: LandCoverMap | None = None
+) -> tuple[list[DatedMap], list[LeftOut]]:
+    """The maps that contain classes and can be compared, and the others with the reason.
+
+    The reference is the map `like`, or the first map of the largest group of comparable maps.
+    """
+    classified = [item for item in maps if not _describe_empty(item.landcover)]
+    if like is None and classified:
+        like = _choose_reference(classified, settings)
+    kept, left_out = [], []
+    for item in maps:
+        reason = _describe_empty(item.landcover)
+        if not reason and like is not None:
+            reason = _find_difference(like, item.landcover, settings)
+        if reason:
+            scene = item.landcover.provenance.scene
+            left_out.append(LeftOut(day=item.day, scene=scene, reason=reason))
+        else:
+            kept.append(item)
+    return kept, left_out
+
+
+def _describe_empty(landcover: LandCoverMap) -> str:
+    """Why a map has no classes; empty if it has."""
+    codes = landcover.finest.class_id
+    if (codes < len(landcover.legend)).any():
+        return ""
+    kinds = ((name, (codes == code).mean()) for code, name in STATUS_NAMES.items())
+    shares = ", ".join(f"{share:.0%} {name}" for name, share in kinds if share)
+    return f"no cell could be classified ({shares})"
+
+
+def _choose_reference(maps: Sequence[DatedMap], settings: AlignSettings) -> LandCoverMap:
+    """The first map of the group of comparable maps with the most dates."""
+    groups: list[list[DatedMap]] = []
+    for item in maps:
+        for group in groups:
+            if not _find_difference(group[0].landcover, item.landcover, settings):
+                group.append(item)
+                break
+        else:
+            groups.append([item])
+    return max(groups, key=lambda group: len({item.day for item in group}))[0].landcover
+
+
+def _find_difference(first: LandCoverMap, other: LandCoverMap, settings: AlignSettings) -> str:
+    """Why two maps cannot be compared; empty if they can."""
+    try:
+        check_comparable(first, other, settings)
+    except SettingsError as error:
+        return str(error)
+    return ""
 
 
 def date_map(landcover: LandCoverMap, *, day: date | None = None, file_name: str = "") -> DatedMap:
-    """A map with its day: as given, else as its product or tags say, else by a file name.
+    """A map with its date: as given, or from its metadata, or from a file name.
 
-    Looks into the scene's name, then into `file_name`, the map's own. Raises SettingsError where
-    neither says, or several days are possible.
+    The scene's name is searched first, then `file_name`, the map's own. Raises SettingsError if
+    neither contains a date, or several are possible.
     """
     provenance = landcover.provenance
     if day is None and provenance.date:
         day = date.fromisoformat(provenance.date)
-    if day is None:
-        day = _choose_day(provenance.scene, file_name)
-    return DatedMap(day=day, landcover=landcover)
+    return DatedMap(day=day or _choose_day(provenance.scene, file_name), landcover=landcover)
 
 
 def _choose_day(scene: str, file_name: str) -> date:
     possible = [days for days in map(find_days, (scene, file_name)) if days]
-    told = next((days[0] for days in possible if len(days) == 1), None)
-    if told is not None:
-        return told
-    doubt = "its tags and its name do not say"
+    for days in possible:
+        if len(days) == 1:
+            return days[0]
+    doubt = "its tags and its name do not contain it"
     if possible:
         doubt = f"its name may mean {' or '.join(map(str, possible[0]))}"
     raise SettingsError(
-        f"the day of {scene} is unknown: {doubt}; give --date YYYY-MM-DD once for each input, or "
-        "put the one day into the map's name"
+        f"the date of {scene} is unknown: {doubt}; give --date YYYY-MM-DD once for each input, or "
+        "put one date into the map's name"
     )
 
 
 def as_dated(item: DatedMap | LandCoverMap) -> DatedMap:
-    """The map with its day; as `date_map` finds it where it has none yet."""
+    """The map with its date, from `date_map` if it has none."""
     return item if isinstance(item, DatedMap) else date_map(item)

@@ -1,8 +1,8 @@
 """Accuracy and areas from a stratified random sample, with standard errors.
 
-Where the strata are the map's classes, these are eqs 1 to 11 of Olofsson et al. 2014 (Remote
-Sensing of Environment 148, 42-57); for any other strata, the estimators of Stehman 2014
-(International Journal of Remote Sensing 35, 4923-4939), of which they are a special case.
+If the strata are the map's classes, these are eqs 1 to 11 of Olofsson et al. 2014 (Remote
+Sensing of Environment 148, 42-57). For other strata they are the estimators of Stehman 2014
+(International Journal of Remote Sensing 35, 4923-4939), which contain the former as a special case.
 """
 
 from __future__ import annotations
@@ -16,21 +16,25 @@ import numpy as np
 
 from geoclass.errors import OutputError, SettingsError
 from geoclass.monitor.counts import SampleCounts, read_table
+from geoclass.monitor.settings import MIN_PER_STRATUM
 from geoclass.products.layers import has_layer, read_columns
 
 SD_95 = 1.96
-"""Standard errors on both sides of an estimate that make a 95 % interval."""
+"""Half the width of a 95 % interval, in standard errors."""
 
-LEAST_SAMPLES = 2
-"""A stratum of one sample has no variance that could be estimated."""
+TABLES = (".csv", ".tsv", ".txt")
+"""Suffixes of tables of counts."""
+
+LEFT_OUT = "left_out"
+"""Table in the file of a sample: areas that were not sampled."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Estimate:
-    """A number and how unsure it is."""
+    """An estimate and its uncertainty."""
 
     value: float
-    """NaN where nothing was found that it could be estimated from."""
+    """NaN if it cannot be estimated."""
     error: float
     """Standard error."""
 
@@ -40,41 +44,41 @@ class Estimate:
         return SD_95 * self.error
 
     def times(self, factor: float) -> Estimate:
-        """The same in another unit."""
+        """The estimate in another unit."""
         return Estimate(value=self.value * factor, error=self.error * factor)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClassAssessment:
-    """What the sample says of one class."""
+    """Accuracy and area of one class."""
 
     name: str
     users: Estimate
-    """Of the area mapped so, the share that is so."""
+    """User's accuracy, 0–1."""
     producers: Estimate
-    """Of the area that is so, the share mapped so."""
+    """Producer's accuracy, 0–1."""
     area_ha: Estimate
-    """Area that is so, whatever the map says."""
+    """Area by the reference."""
     mapped_ha: float
-    """Area that the map calls so."""
+    """Area by the map."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Assessment:
-    """What a sample says of a map."""
+    """Accuracy of a map and areas of its classes."""
 
     samples: int
     overall: Estimate
-    """Share of the area that is mapped right."""
+    """Overall accuracy, 0–1."""
     classes: tuple[ClassAssessment, ...]
     matrix: tuple[tuple[float, ...], ...]
-    """Shares of the total area: row = map, column = reference."""
+    """Fractions of the total area: row = map, column = reference."""
     area_ha: float
-    """Of the strata, for which all this holds."""
+    """Total area of the strata, for which the estimates are valid."""
     unlabelled: int = 0
-    """Samples that were left out because nobody has labelled them."""
+    """Samples without a label, which are ignored."""
     left_out_ha: Mapping[str, float] = field(default_factory=dict)
-    """Area of the map for which it does not hold, by what the map says of it."""
+    """Area of the map that was not sampled, by status."""
 
     def to_json(self) -> dict[str, Any]:
         """Plain data."""
@@ -82,14 +86,13 @@ class Assessment:
 
 
 def assess_counts(sample: SampleCounts) -> Assessment:
-    """Error matrix in area shares, accuracies and areas, with standard errors.
+    """Error matrix in fractions of the area, accuracies and areas, with standard errors.
 
-    Raises SettingsError where a stratum that has an area has fewer than two samples.
+    Raises SettingsError if a stratum with an area has fewer than two samples.
     """
     _check(sample)
     n = len(sample.names)
     estimator = _Estimator(sample)
-    agreed = np.eye(n)
     classes = []
     for k, name in enumerate(sample.names):
         mapped, real = np.zeros((n, n)), np.zeros((n, n))
@@ -106,7 +109,7 @@ def assess_counts(sample: SampleCounts) -> Assessment:
         )
     return Assessment(
         samples=int(sample.counts.sum()),
-        overall=estimator.mean(agreed),
+        overall=estimator.mean(np.eye(n)),
         classes=tuple(classes),
         matrix=tuple(map(tuple, estimator.matrix().tolist())),
         area_ha=estimator.total,
@@ -116,19 +119,19 @@ def assess_counts(sample: SampleCounts) -> Assessment:
 def estimate_shares(
     sample: SampleCounts, area_ha: Mapping[str, float], groups: Mapping[str, str]
 ) -> dict[str, Estimate]:
-    """Share of each group in a part of the map, by the error matrix of the whole.
+    """Fraction of each group in a part of the map, from the error matrix of the whole.
 
-    `area_ha` are hectares of the part by class, `groups` the group of each class. The sample's
-    strata are reweighted by these areas (a synthetic estimate: errors are taken to be as frequent
-    in the part as in the whole). Raises SettingsError where a class of the part has no stratum.
+    `area_ha` is the area of the part by class, `groups` the group of each class. The strata are
+    reweighted by these areas (a synthetic estimate: error rates in the part are assumed to be those
+    of the whole). Raises SettingsError if a class of the part has no stratum.
     """
     lacking = sorted(
         name for name, area in area_ha.items() if area > 0 and name not in sample.strata
     )
     if lacking:
         raise SettingsError(
-            f"the sample has no stratum {', '.join(lacking)}, which the map has: give the sample "
-            "of this map"
+            f"the sample has no stratum {', '.join(lacking)}, which the map has: give a sample of "
+            "this map"
         )
     part = replace(
         sample, area_ha=np.array([area_ha.get(name, 0.0) for name in sample.strata]), cells=None
@@ -144,7 +147,7 @@ def estimate_shares(
 
 
 class _Estimator:
-    """Means and ratios of what is 0 or 1 for each pair of map and reference class."""
+    """Means and ratios of variables that are 0 or 1 for each pair of map and reference class."""
 
     def __init__(self, sample: SampleCounts) -> None:
         kept = sample.area_ha > 0
@@ -156,21 +159,21 @@ class _Estimator:
         self._share = counts / self._n[:, None, None]
         self._rest = np.ones(len(area))
         if sample.cells is not None:
-            # What is left unseen of a finite stratum (Stehman 2014, eq. 25).
+            # Finite population correction (Stehman 2014, eq. 25).
             self._rest = np.clip(1 - self._n / sample.cells[kept], 0, 1)
 
     def matrix(self) -> np.ndarray:
-        """float64 (map, reference): shares of the total area."""
+        """float64 (map, reference): fractions of the total area."""
         shares: np.ndarray = np.einsum("h,hij->ij", self._weight, self._share)
         return shares
 
     def mean(self, y: np.ndarray) -> Estimate:
-        """The share of the area for which y is 1 (Stehman 2014, eqs 3 and 25)."""
+        """Fraction of the area with y = 1 (Stehman 2014, eqs 3 and 25)."""
         value = float((self.matrix() * y).sum())
         return Estimate(value=value, error=self._error(y, np.zeros_like(y), 0.0, 1.0))
 
     def ratio(self, y: np.ndarray, x: np.ndarray) -> Estimate:
-        """The share of x for which y is 1 (Stehman 2014, eqs 27 and 28)."""
+        """Fraction of the area with x = 1 that has y = 1 (Stehman 2014, eqs 27 and 28)."""
         below = self.mean(x).value
         if below == 0:
             return Estimate(value=float("nan"), error=float("nan"))
@@ -181,8 +184,7 @@ class _Estimator:
         residual = y - ratio * x
         mean = (self._share * residual).sum(axis=(1, 2))
         square = (self._share * residual**2).sum(axis=(1, 2))
-        # s²/n of the residuals; the sample variance has n - 1 below the line.
-        # A stratum of one cell, which is sampled whole, has none.
+        # s²/n of the residuals. A stratum of one cell, which is sampled completely, has none.
         variance = np.maximum(square - mean**2, 0) / np.maximum(self._n - 1, 1)
         return float(np.sqrt((self._weight**2 * self._rest * variance).sum()) / below)
 
@@ -193,8 +195,8 @@ def _check(sample: SampleCounts) -> None:
     if not (np.isfinite(sample.area_ha).all() and (sample.area_ha >= 0).all()):
         raise SettingsError("the strata's areas must be hectares of at least 0")
     counts = sample.counts.sum(axis=(1, 2))
-    least = np.full(len(counts), LEAST_SAMPLES)
-    if sample.cells is not None:  # what is sampled whole has no error of sampling
+    least = np.full(len(counts), MIN_PER_STRATUM)
+    if sample.cells is not None:  # a stratum that is sampled completely has no sampling error
         least = np.minimum(least, np.maximum(sample.cells, 1))
     few = [
         f"{name} has {n}"
@@ -203,18 +205,18 @@ def _check(sample: SampleCounts) -> None:
     ]
     if few:
         raise SettingsError(
-            f"each stratum needs two labelled samples at least, for its variance: "
-            f"{', '.join(few)}: label more, or join strata"
+            f"each stratum needs at least two labelled samples, for its variance: "
+            f"{', '.join(few)}: label more, or merge strata"
         )
 
 
 def assess_sample(path: Path | str, *, partial: bool = False) -> Assessment:
-    """Accuracies and areas, with 95 % intervals, from a sample that has been labelled.
+    """Accuracies and areas, with 95 % intervals, from a labelled sample.
 
-    The file is what `write_sample` wrote, labelled in QGIS, or a CSV table of counts: one row a
-    class of the map, with the columns stratum, area_ha, and one for each class on the ground.
-    With `partial` samples without a label are left out. Raises OutputError for another file,
-    SettingsError where labels are missing, foreign or too few.
+    The file is an output of `write_sample`, labelled in QGIS, or a CSV table of counts: one row for
+    each class of the map, with the columns stratum, area_ha, and one for each reference class.
+    With `partial` samples without a label are ignored. Raises OutputError for other files,
+    SettingsError if labels are missing, unknown or too few.
     """
     path = Path(path)
     counts, empty = read_counts(path, partial=partial)
@@ -225,26 +227,18 @@ def assess_sample(path: Path | str, *, partial: bool = False) -> Assessment:
     return replace(assess_counts(counts), unlabelled=empty, left_out_ha=left_out)
 
 
-TABLES = (".csv", ".tsv", ".txt")
-"""Suffixes of tables of counts."""
-
-
 def read_counts(path: Path, *, partial: bool = False) -> tuple[SampleCounts, int]:
-    """Counts of a labelled sample or of a table, and how many samples are not labelled."""
+    """Counts of a labelled sample or of a table, and the number of samples without a label."""
     if path.suffix.lower() in TABLES:
         return read_table(path), 0
     return read_sample(path, partial=partial)
 
 
-LEFT_OUT = "left_out"
-"""The table of a sample's file that says which area was not sampled."""
-
-
 def read_sample(path: Path | str, *, partial: bool = False) -> tuple[SampleCounts, int]:
-    """The counts of a labelled sample, and how many samples are not labelled.
+    """Counts of a labelled sample, and the number of samples without a label.
 
-    Raises OutputError where the file is no sample, SettingsError where it has labels that none
-    of its classes bears, or, unless `partial`, rows without a label.
+    Raises OutputError for other files, SettingsError for labels that are not a class of the
+    sample and, unless `partial`, for samples without a label.
     """
     path = Path(path)
     if not path.is_file():
@@ -258,20 +252,19 @@ def read_sample(path: Path | str, *, partial: bool = False) -> tuple[SampleCount
         area = strata["area_ha"].astype(float)
     except KeyError as error:
         raise OutputError(
-            f"{path} is no sample of geoclass: it lacks the column {error}"
+            f"{path} is not a sample of geoclass: the column {error} is missing"
         ) from error
     given = {i: label for i, label in labels.items() if isinstance(label, str) and label.strip()}
-    foreign = sorted({label for label in given.values() if label.strip() not in names})
-    if foreign:
+    unknown = sorted({label for label in given.values() if label.strip() not in names})
+    if unknown:
         raise SettingsError(
-            f"{path} has labels that are no class of it: {', '.join(foreign)}; "
-            f"known are {', '.join(names)}"
+            f"{path} has unknown labels: {', '.join(unknown)}; classes are {', '.join(names)}"
         )
     empty = sum(i not in given for i, _, _ in drawn)
     if empty and not partial:
         raise SettingsError(
             f"{empty} of {len(drawn)} samples in {path} are not labelled: label them, or give "
-            "--partial to go on without them"
+            "--partial to ignore them"
         )
     counts = np.zeros((len(names),) * 3, dtype=np.int64)
     for number, stratum, mapped in drawn:

@@ -1,74 +1,53 @@
-"""Two maps compared: what changed in each cell, how sure, and how much of it is error."""
+"""Comparison of two maps: probability of change of each cell, and the effect of errors."""
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from geoclass.errors import OutputError, SettingsError
+from geoclass.errors import SettingsError
 from geoclass.landcover import FULL_SCALE, LandCoverMap
 from geoclass.legend import NODATA, STATUS_STYLES
 from geoclass.monitor.align import DatedMap, Stack, as_dated, stack_maps
-from geoclass.monitor.files import (
-    collect_arrays,
-    describe_stack,
-    parse_series_settings,
-    read_description,
-    read_stack,
-)
-from geoclass.monitor.layers import as_days, find_firsts, outline_cells
+from geoclass.monitor.layers import build_layer, outline_cells
 from geoclass.monitor.markov import Belief, find_likelihoods, form_belief, transitions_between
 from geoclass.monitor.settings import AlignSettings, SeriesSettings
-from geoclass.outside import DAMAGE
-from geoclass.products.layers import Layer, write_layers
+from geoclass.monitor.stack_files import StackFile, read_stack, write_stack
+from geoclass.monitor.tables import as_days, as_texts
+from geoclass.products.layers import Layer
 from geoclass.products.styles import Category, VectorStyle, list_classes, list_shares
 
-SCHEMA_VERSION = 1
-"""Raised when a reader of the old files would misunderstand a new one."""
-
-ITEM = "GEOCLASS_CHANGE"
-
 CHANGED = 0.5
-"""A cell is called changed where the probability is above."""
+"""A cell with a higher probability of change is called changed."""
 
 PROBABILITY_EDGES = (0.0, 0.1, CHANGED, 0.9, 1.0)
 PROBABILITY_COLORS = ("#f7f7f7", "#fddbc7", "#ef8a62", "#b2182b")
 """ColorBrewer's RdGy, its red half."""
 
-ALIASES = (
-    ("old_class", "Old class"),
-    ("old_group", "Old group"),
-    ("new_class", "New class"),
-    ("new_group", "New group"),
-    ("probability", "Probability of change (0–1)"),
-    ("status", "Status"),
-    ("area_ha", "Area (ha)"),
-    ("row", "Row"),
-    ("col", "Column"),
-)
+STATUS_COLORS = {"changed": "#b2182b", "no change": "#e0e0e0", "no claim": "#bdbdbd"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Change:
-    """What two maps tell of the cells that both have."""
+    """Comparison of the cells of two maps."""
 
     stack: Stack
     settings: SeriesSettings
     belief: Belief
     probability: np.ndarray
-    """float32 (rows, cols): that the class changed, given both; NaN where either claims none."""
+    """float32 (rows, cols): probability that the class changed; NaN without a class in both."""
     raw_share: float
-    """Share of compared cells whose two labels differ, 0–1."""
+    """Fraction of compared cells whose two labels differ, 0–1."""
     expected_share: float
-    """Share of cells whose labels would differ by misclassification alone, 0–1."""
+    """Fraction of cells whose labels would differ by misclassification alone, 0–1."""
 
     @property
     def compared(self) -> np.ndarray:
-        """Bool (rows, cols): both maps claim a class."""
-        return _seen_in_both(self.stack)
+        """Bool (rows, cols): both maps have a class."""
+        both: np.ndarray = np.all(self.stack.observed, axis=0)
+        return both
 
 
 def change_maps(
@@ -78,11 +57,11 @@ def change_maps(
     settings: SeriesSettings | None = None,
     align: AlignSettings | None = None,
 ) -> Change:
-    """Compare two maps of one place cell by cell; `geoclass.date_map` gives one another date.
+    """Compare two maps of one place cell by cell; `geoclass.date_map` sets another date.
 
-    The probability of change weighs both dates' class probabilities against how seldom land
-    changes in the years between (two dates of the hidden Markov model that `monitor_maps` uses).
-    Raises SettingsError where the maps cannot be compared, or do not overlap.
+    The probability of change combines the class probabilities of both dates with the prior rate
+    of change (two dates of the hidden Markov model of `monitor_maps`). Raises SettingsError if
+    the maps cannot be compared or do not overlap.
     """
     old, new = as_dated(old), as_dated(new)
     check_order(old, new)
@@ -90,7 +69,7 @@ def change_maps(
 
 
 def check_order(old: DatedMap, new: DatedMap) -> None:
-    """Refuse an old map that is not the older one; SettingsError."""
+    """SettingsError unless the old map is older."""
     if old.day >= new.day:
         raise SettingsError(
             f"the old map is of {old.day}, the new one of {new.day}: give the older one first"
@@ -98,9 +77,9 @@ def check_order(old: DatedMap, new: DatedMap) -> None:
 
 
 def compare_dates(stack: Stack, settings: SeriesSettings) -> Change:
-    """Compare the two dates of a stack; SettingsError where no cell is classified on both."""
+    """Compare the two dates of a stack; SettingsError if no cell is classified on both."""
     belief = form_belief(stack.contract, settings)
-    both = _seen_in_both(stack)
+    both: np.ndarray = np.all(stack.observed, axis=0)
     if not both.any():
         raise SettingsError(
             f"{stack.scenes[0]} and {stack.scenes[1]} have no cell in common that is classified "
@@ -117,12 +96,6 @@ def compare_dates(stack: Stack, settings: SeriesSettings) -> Change:
     )
 
 
-def _seen_in_both(stack: Stack) -> np.ndarray:
-    observed = stack.observed
-    both: np.ndarray = observed[0] & observed[1]
-    return both
-
-
 def _find_probability(stack: Stack, belief: Belief, both: np.ndarray) -> np.ndarray:
     observed = np.ones((2, int(both.sum())), dtype=bool)
     likelihood = find_likelihoods(stack.probabilities[:, both], observed, stack.dates, belief)
@@ -136,10 +109,10 @@ def _find_probability(stack: Stack, belief: Belief, both: np.ndarray) -> np.ndar
 
 
 def expect_difference(probabilities: np.ndarray) -> float:
-    """Share of cells whose labels would differ if nothing changed, from uint8 (2, n, classes).
+    """Fraction of cells whose labels would differ without change, from uint8 (2, n, classes).
 
-    A calibrated label is wrong as often as its confidence says. Two labels differ where one is
-    wrong, or both are wrong in different ways; the dates' errors are taken as independent.
+    Confidences are calibrated, so a label is wrong with probability 1 - confidence. Errors of the
+    two dates are assumed to be independent.
     """
     right = probabilities.max(axis=2).astype(float) / FULL_SCALE
     wrong = 1 - right
@@ -150,29 +123,23 @@ def expect_difference(probabilities: np.ndarray) -> float:
 
 
 def compare_areas(change: Change) -> dict[str, np.ndarray]:
-    """Hectares from class × to class, by label and weighed by the probability of change."""
-    stack = change.stack
+    """Hectares from class × to class, by label and weighted by the probability of change."""
+    stack, both = change.stack, change.compared
     legend = stack.contract.legend
-    both = change.compared
     old, new = stack.class_id[:, both].astype(np.int64)
     area = stack.grid.areas_ha()[both]
+    likely = np.where(old == new, area, area * change.probability[both])
     n = len(legend)
-    weighed = np.where(old == new, area, area * change.probability[both])
-    pair = old * n + new
-    hectares = np.bincount(pair, weights=area, minlength=n * n)
-    likely = np.bincount(pair, weights=weighed, minlength=n * n)
-    cells = np.bincount(pair, minlength=n * n)
-    found = np.flatnonzero(cells)
-    names = np.array(legend.names, dtype=object)
-    groups = np.array([c.group for c in legend.classes], dtype=object)
+    found, pair, cells = np.unique(old * n + new, return_inverse=True, return_counts=True)
+    names, groups = as_texts(legend.names), as_texts(c.group for c in legend.classes)
     return {
         "from_class": names[found // n],
         "from_group": groups[found // n],
         "to_class": names[found % n],
         "to_group": groups[found % n],
-        "cells": cells[found],
-        "area_ha": hectares[found].round(2),
-        "likely_ha": likely[found].round(2),
+        "cells": cells,
+        "area_ha": np.bincount(pair, weights=area).round(2),
+        "likely_ha": np.bincount(pair, weights=likely).round(2),
     }
 
 
@@ -180,17 +147,9 @@ def write_change(
     change: Change, path: Path | str, *, command: str = "geoclass.write_change"
 ) -> None:
     """Write layers `change`, `transitions` and `areas` as a GeoPackage; OutputError."""
-    described = {
-        "schema_version": SCHEMA_VERSION,
-        "command": command,
-        "settings": asdict(change.settings),
-        **describe_stack(change.stack),
-    }
     items = {
-        ITEM: json.dumps(described),
-        "GEOCLASS_SCENES": f"{change.stack.scenes[0]} -> {change.stack.scenes[1]}",
+        "GEOCLASS_SCENES": " -> ".join(change.stack.scenes),
         "GEOCLASS_COMMAND": command,
-        "ATTRIBUTION": change.stack.attribution,
         "GEOCLASS_MISMATCHES": "; ".join(change.stack.mismatches) or "none",
     }
     layers = [
@@ -198,30 +157,22 @@ def write_change(
         Layer(name="transitions", columns=compare_areas(change)),
         Layer(name="areas", columns=list_areas(change)),
     ]
-    write_layers(Path(path), layers, items, collect_arrays(change.stack))
+    content = StackFile(stack=change.stack, settings=change.settings, command=command)
+    write_stack(Path(path), "change", layers, content, items)
 
 
 def read_change(path: Path | str) -> Change:
-    """The comparison in a file that `write_change` wrote, done anew.
-
-    Raises OutputError for any other file, and for one of another version.
-    """
-    path = Path(path)
-    try:
-        described = read_description(path, layer="change", item=ITEM, version=SCHEMA_VERSION)
-        stack = read_stack(path, described)
-        settings = parse_series_settings(described["settings"])
-    except DAMAGE as error:
-        raise OutputError(f"{path} is damaged ({error}): make it anew from its maps") from error
-    return compare_dates(stack, settings)
+    """Repeat the comparison of a file of `write_change`; OutputError for other files."""
+    file = read_stack(path, "change", SeriesSettings)
+    return compare_dates(file.stack, file.settings)
 
 
 def build_cells(change: Change) -> Layer:
-    """A polygon a cell; of large maps one for neighbours of the same classes and status."""
+    """A polygon for each cell; in large maps, neighbours with the same values share one."""
     stack = change.stack
     grid, legend = stack.grid, stack.contract.legend
     cell = np.flatnonzero((stack.class_id != NODATA).any(axis=0))
-    names, groups = np.full(256, None, dtype=object), np.full(256, None, dtype=object)
+    names, groups = np.full((2, 256), None, dtype=object)
     for item in legend.classes:
         names[item.class_id], groups[item.class_id] = item.name, item.group
     for style in STATUS_STYLES:
@@ -229,52 +180,37 @@ def build_cells(change: Change) -> Layer:
     old, new = stack.class_id.reshape(2, -1)[:, cell]
     probability = change.probability.ravel()[cell].astype(float)
     status = np.where(np.isnan(probability), 0, np.where(probability > CHANGED, 2, 1))
-    place, polygons = outline_cells(grid, cell, (status << 8 | old) << 8 | new)
-    first, area = find_firsts(place), grid.areas_ha().ravel()[cell]
-    area_ha = np.bincount(place, area)
-    old, new, status = old[first], new[first], status[first]
-    rows, cols = np.divmod(cell[first], grid.cols)
-    kinds = (("changed", "#b2182b"), ("no change", "#e0e0e0"), ("no claim", "#bdbdbd"))
-    return Layer(
-        name="change",
-        columns={
-            "old_class": names[old],
-            "old_group": groups[old],
-            "new_class": names[new],
-            "new_group": groups[new],
-            "probability": (np.bincount(place, area * probability) / area_ha).round(4),
-            "status": np.array(["no claim", "no change", "changed"], dtype=object)[status],
-            "area_ha": area_ha.round(4),
-            "row": rows.astype(np.int32),
-            "col": cols.astype(np.int32),
-        },
-        polygons=polygons,
-        crs=str(grid.crs),
-        styles={
-            "Probability of change": VectorStyle(
-                title="How probable it is that the class changed",
-                column="probability",
-                entries=list_shares(PROBABILITY_EDGES, PROBABILITY_COLORS),
-                aliases=ALIASES,
-            ),
-            "Status": VectorStyle(
-                title="Which cells probably changed",
-                column="status",
-                entries=[Category(value=k, label=k, color=c) for k, c in kinds],
-                aliases=ALIASES,
-            ),
-            "New class": VectorStyle(
-                title="Classes of the later map",
-                column="new_class",
-                entries=list_classes(legend),
-                aliases=ALIASES,
-            ),
-        },
-    )
+    outlines = outline_cells(grid, cell, (status << 8 | old) << 8 | new)
+    old, new, status = (codes[outlines.first] for codes in (old, new, status))
+    columns = {
+        "old_class": ("Old class", names[old]),
+        "old_group": ("Old group", groups[old]),
+        "new_class": ("New class", names[new]),
+        "new_group": ("New group", groups[new]),
+        "probability": ("Probability of change (0–1)", outlines.average(probability).round(4)),
+        "status": ("Status", as_texts(("no claim", "no change", "changed"))[status]),
+        **outlines.columns,
+    }
+    styles = {
+        "Probability of change": VectorStyle(
+            title="Probability that the class changed",
+            column="probability",
+            entries=list_shares(PROBABILITY_EDGES, PROBABILITY_COLORS),
+        ),
+        "Status": VectorStyle(
+            title="Cells that probably changed",
+            column="status",
+            entries=[Category(value=k, label=k, color=c) for k, c in STATUS_COLORS.items()],
+        ),
+        "New class": VectorStyle(
+            title="Classes of the later map", column="new_class", entries=list_classes(legend)
+        ),
+    }
+    return build_layer("change", columns, outlines.polygons, str(grid.crs), styles)
 
 
 def list_areas(change: Change) -> dict[str, np.ndarray]:
-    """Hectares by group and date, of the cells compared."""
+    """Hectares of the compared cells by group and date."""
     stack, both = change.stack, change.compared
     area = stack.grid.areas_ha()[both]
     classes = stack.contract.legend.classes
@@ -283,7 +219,7 @@ def list_areas(change: Change) -> dict[str, np.ndarray]:
     sums = [np.bincount(member[labels], area, len(groups)) for labels in stack.class_id[:, both]]
     return {
         "date": np.repeat(as_days(stack.dates), len(groups)),
-        "group": np.array(groups * 2, dtype=object),
+        "group": as_texts(groups * 2),
         "area_ha": np.concatenate(sums).round(2),
         "share": (np.concatenate(sums) / area.sum()).round(6),
     }

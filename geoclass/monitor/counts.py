@@ -1,4 +1,4 @@
-"""Counts of a labelled sample, and tables of them as spreadsheets write them."""
+"""Counts of a labelled sample, and tables of counts from spreadsheets."""
 
 from __future__ import annotations
 
@@ -14,12 +14,14 @@ import numpy as np
 from geoclass.errors import OutputError, SettingsError
 from geoclass.outside import read_file
 
-MOST_TABLE_BYTES = 200_000_000
+MAX_TABLE_BYTES = 200_000_000
+FIXED = ("stratum", "area_ha")
+"""Columns of a table that are not counts."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class SampleCounts:
-    """How many samples of each stratum are of each map and reference class."""
+    """Number of samples by stratum, map class and reference class."""
 
     names: tuple[str, ...]
     """Of the classes."""
@@ -29,7 +31,7 @@ class SampleCounts:
     counts: np.ndarray
     """int64 (strata, map classes, reference classes)."""
     cells: np.ndarray | None = None
-    """int64 (strata,): all cells, where the sample is a sizeable part of them."""
+    """int64 (strata,): number of all cells, for the finite population correction."""
 
 
 def count_table(
@@ -45,28 +47,23 @@ def count_table(
         )
     counts = np.zeros((n, n, n), dtype=np.int64)
     counts[np.arange(n), np.arange(n)] = matrix
-    return SampleCounts(
-        names=tuple(names),
-        strata=tuple(names),
-        area_ha=np.asarray(area_ha, dtype=float),
-        counts=counts,
-    )
+    area = np.asarray(area_ha, dtype=float)
+    return SampleCounts(names=tuple(names), strata=tuple(names), area_ha=area, counts=counts)
 
 
 def read_table(path: Path | str) -> SampleCounts:
-    """Counts from a CSV: columns stratum, area_ha, and one for each class on the ground.
+    """Counts from a CSV: columns stratum, area_ha, and one for each reference class.
 
     Commas, semicolons or tabs, UTF-8 or UTF-16; rows and columns of totals are checked and left
-    out. Raises OutputError where it cannot be read, SettingsError where it is no such table.
+    out. Raises OutputError if the file is unreadable, SettingsError if it is not such a table.
     """
     path = Path(path)
-    rows, separator = _read_rows(path)
-    header, *body = rows
-    header = [name.lower() if name.lower() in ("stratum", "area_ha") else name for name in header]
-    lacking = {"stratum", "area_ha"} - set(header)
-    if lacking:
+    (header, *body), separator = _read_rows(path)
+    header = [name.lower() if name.lower() in FIXED else name for name in header]
+    missing = sorted(set(FIXED) - set(header))
+    if missing:
         raise SettingsError(
-            f"{path} lacks the column {', '.join(sorted(lacking))}, its first line, split at "
+            f"{path} lacks the column {', '.join(missing)}; its first line, split at "
             f"{separator!r}, is {', '.join(header)}: give stratum, area_ha and one column of "
             "counts for each class"
         )
@@ -76,55 +73,45 @@ def read_table(path: Path | str) -> SampleCounts:
                 f"line {number} of {path}, split at {separator!r}, has {len(row)} columns, "
                 f"expected {len(header)}"
             )
-    at = {name: header.index(name) for name in header}
-    if len(at) != len(header):
-        raise SettingsError(f"{path} has two columns of one name ({', '.join(header)})")
-    names = [row[at["stratum"]] for row in body]
-    if len(set(names)) != len(names):
-        raise SettingsError(f"{path} has two rows of one name ({', '.join(names)})")
-    classes = [name for name in header if name not in ("stratum", "area_ha")]
+    columns = dict(zip(header, zip(*body, strict=True), strict=True)) if body else {}
+    names, classes = list(columns.get("stratum", ())), [n for n in header if n not in FIXED]
+    for kind, found in (("columns", header), ("rows", names)):
+        if len(set(found)) != len(found):
+            raise SettingsError(f"{path} has two {kind} of one name ({', '.join(found)})")
     try:
-        area = [_parse_number(row[at["area_ha"]], separator) for row in body]
-        table = np.array(
-            [[_parse_count(row[at[name]], separator) for name in classes] for row in body],
-            dtype=np.int64,
-        ).reshape(len(body), len(classes))
-    except ValueError as error:
-        raise SettingsError(f"{path} holds what is no number: {error}") from error
-    kept_rows = _leave_out_margin(path, "row", names, np.column_stack([area, table]))
-    kept_cols = _leave_out_margin(path, "column", classes, table[kept_rows].T)
-    names, classes = [names[i] for i in kept_rows], [classes[i] for i in kept_cols]
-    if sorted(classes) != sorted(names):
+        area = [_parse_number(text, separator) for text in columns.get("area_ha", ())]
+        counts = [[_parse_count(t, separator) for t in columns.get(n, ())] for n in classes]
+        table = np.array(counts, dtype=np.int64).reshape(len(classes), len(names)).T
+    except (ValueError, OverflowError) as error:
+        raise SettingsError(f"{path} contains a value that is not a number: {error}") from error
+    rows = _find_classes(path, "row", names, np.column_stack([area, table]))
+    cols = _find_classes(path, "column", classes, table[rows].T)
+    names, place = [names[i] for i in rows], {classes[i]: i for i in cols}
+    if sorted(place) != sorted(names):
         raise SettingsError(
-            f"the columns of {path} are {', '.join(classes)}, its rows {', '.join(names)}: "
+            f"the columns of {path} are {', '.join(place)}, its rows {', '.join(names)}: "
             "expected the same classes"
         )
-    order = [kept_cols[classes.index(name)] for name in names]
-    return count_table(names, [area[i] for i in kept_rows], table[np.ix_(kept_rows, order)])
+    order = [place[name] for name in names]
+    return count_table(names, [area[i] for i in rows], table[np.ix_(rows, order)])
 
 
 def _read_rows(path: Path) -> tuple[list[list[str]], str]:
-    """Lines that are not empty, cut into stripped fields, and what separates them."""
+    """Non-empty lines, split into stripped fields, and the separator."""
     try:
-        data = read_file(path, MOST_TABLE_BYTES)
-    except (OSError, ValueError) as error:
-        raise OutputError(f"cannot read {path} as a table: {error}") from error
-    text = None
-    marked = data.startswith((b"\xff\xfe", b"\xfe\xff"))
-    for encoding in ("utf-16",) if marked else ("utf-8-sig", "cp1252"):
+        data = read_file(path, MAX_TABLE_BYTES)
+        encoding = "utf-16" if data.startswith((b"\xff\xfe", b"\xfe\xff")) else "utf-8-sig"
         try:
             text = data.decode(encoding)
-            break
         except UnicodeDecodeError:
-            continue
-    if text is None or "\0" in text:
-        raise OutputError(f"cannot read {path} as a table: save it as CSV in UTF-8")
-    lines = text.splitlines()
-    first = next((line for line in lines if line.strip()), "")
-    separator = max(",;\t|", key=first.count)
-    try:
+            text = data.decode("cp1252")
+        if "\0" in text:
+            raise ValueError("it is not text: save it as CSV in UTF-8")
+        lines = text.splitlines()
+        first = next((line for line in lines if line.strip()), "")
+        separator = max(",;\t|", key=first.count)
         rows = [[field.strip() for field in row] for row in csv.reader(lines, delimiter=separator)]
-    except csv.Error as error:
+    except (OSError, ValueError, csv.Error) as error:
         raise OutputError(f"cannot read {path} as a table: {error}") from error
     rows = [row for row in rows if any(row)]
     if not rows:
@@ -137,9 +124,9 @@ _GROUPED = re.compile(r"[+-]?\d{1,3}(?:([., '’\u00a0\u202f])\d{3})+(?:([.,])\d
 
 
 def _parse_number(text: str, separator: str) -> float:
-    """A number with a decimal point or comma, and with or without marks of thousands.
+    """A number with a decimal point or comma, with or without thousands separators.
 
-    ValueError where `1,200` may be either.
+    ValueError if `1,200` is ambiguous.
     """
     if _PLAIN.fullmatch(text):
         whole, comma, rest = text.partition(",")
@@ -148,8 +135,7 @@ def _parse_number(text: str, separator: str) -> float:
         return float(f"{whole}.{rest}" if comma else text)
     found = _GROUPED.fullmatch(text)
     if found and found[1] != found[2]:
-        plain = text.replace(found[1], "")
-        return float(plain.replace(",", "."))
+        return float(text.replace(found[1], "").replace(",", "."))
     value = float(text)
     if not math.isfinite(value):
         raise ValueError(text)
@@ -170,27 +156,27 @@ _TOTAL = re.compile(
 )
 
 
-def _leave_out_margin(path: Path, kind: str, names: Sequence[str], values: np.ndarray) -> list[int]:
-    """Numbers of the rows that are no totals; `values` are float (rows, columns).
+def _find_classes(path: Path, kind: str, names: Sequence[str], values: np.ndarray) -> list[int]:
+    """Numbers of the rows that are not totals; `values` are float (rows, columns).
 
-    SettingsError for a row of totals that are none, or that has the name of a class.
+    SettingsError for a row of wrong totals, or one of totals without such a name.
     """
-    kept = []
+    found = []
     for number, name in enumerate(names):
         others = np.delete(values, number, axis=0)
-        named = _TOTAL.fullmatch(name) is not None
-        # Of two classes, each may well be the sum of all others.
+        is_named = _TOTAL.fullmatch(name) is not None
+        # With two classes, each can be the sum of all others by chance.
         is_sum = bool(
-            len(others) >= (1 if named else 2)
+            len(others) >= (1 if is_named else 2)
             and values[number].any()
             and np.allclose(values[number], others.sum(axis=0), rtol=1e-3, atol=0.02)
         )
-        if named != is_sum:
-            what = "has the name of a total, but is not" if named else "is"
+        if is_named != is_sum:
+            what = "has the name of a total, but is not" if is_named else "is"
             raise SettingsError(
                 f"the {kind} {name} of {path} {what} the sum of the others: leave totals out, "
                 "and give each class its own name"
             )
-        if not named:
-            kept.append(number)
-    return kept
+        if not is_named:
+            found.append(number)
+    return found

@@ -1,15 +1,15 @@
-"""Alerts as they were issued: what was known after each date, and what became of it.
+"""Alerts and their history: what was known after each date.
 
-The dates are gone through one after the other, each with what was seen until then. So an alert
-has the same number and the same history whether its dates came one by one or all at once.
+Each date is processed with the dates until then. An alert therefore has the same number and
+history whether dates are added one by one or all at once.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
-from functools import cached_property
 from typing import Literal
 
 import numpy as np
@@ -18,15 +18,15 @@ from geoclass.errors import SettingsError
 from geoclass.landcover import LandCoverMap
 from geoclass.monitor.alerts import (
     LEVELS,
-    CellLosses,
     Level,
     choose_level,
+    find_levels,
     find_losses,
     group_losses,
     most_common,
     share_felled,
 )
-from geoclass.monitor.align import DatedMap, LeftOut, Stack, as_dated, stack_maps
+from geoclass.monitor.align import DatedMap, LeftOut, Stack, as_dated, sift_maps, stack_maps
 from geoclass.monitor.evidence import Evidence, weigh_evidence
 from geoclass.monitor.markov import (
     FOREST,
@@ -37,7 +37,6 @@ from geoclass.monitor.markov import (
     smooth_cells,
 )
 from geoclass.monitor.settings import MonitorSettings
-from geoclass.monitor.usable import check_dates, sift_maps
 
 Step = Literal["issued", "raised", "lowered", "resized", "merged", "withdrawn"]
 
@@ -47,38 +46,38 @@ class Alert:
     """Neighbouring cells that lost a group in one event."""
 
     alert_id: int
-    """Counted from 1, and kept when dates are added."""
+    """Number from 1; does not change when dates are added."""
     group: str
-    """What was lost."""
+    """The lost group."""
     last_seen: date
-    """Last day on which the group was seen in any of the cells."""
+    """Last date on which the group was observed in any of the cells."""
     first_gone: date
-    """First day on which any of the cells was seen without it."""
+    """First date on which any of the cells was observed without it."""
     became: str
-    """Name of the class that most of the area turned into."""
+    """Name of the class that covers most of the area afterwards."""
     probability: float
     """Mean over the area, 0–1."""
     confirmations: int
-    """Observations that show another group: of the median cell."""
+    """Observations of another group: median of the cells."""
     level: Level
     area_ha: float
-    """Of what was lost: of cells at its edge a part, as their brightness tells."""
-    losses: CellLosses
-    """The cells."""
+    """Lost area; edge cells count in part, depending on their brightness."""
+    losses: np.recarray
+    """LOSS rows of `geoclass.monitor.alerts`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HistoryRow:
-    """Something that happened to an alert."""
+    """A change of an alert."""
 
     alert_id: int
     day: date
-    """The date whose maps brought it about."""
+    """Date of the maps that caused it."""
     step: Step
     level: Level
     area_ha: float
     into: int | None = None
-    """The alert that took this one up, if it was merged."""
+    """The alert that this one was merged into."""
 
 
 def follow_alerts(
@@ -89,21 +88,21 @@ def follow_alerts(
     area_ha: np.ndarray,
     on_date: Callable[[date], object] = lambda _: None,
 ) -> tuple[list[Alert], list[HistoryRow]]:
-    """The alerts after the last date, and all that happened until then.
+    """The alerts after the last date, and all changes until then.
 
-    `area_ha` is float (rows · cols,); `on_date` is told each date that has been followed.
+    `area_ha` is float (rows · cols,); `on_date` is called with each date that was processed.
     """
     alerts: list[Alert] = []
-    retired: list[Alert] = []
+    withdrawn: list[Alert] = []
     history: list[HistoryRow] = []
     for count in range(2, len(stack.dates) + 1):
         known = stack.until(count)
-        said = {group: whole.until(count) for group, whole in evidence.items()}
-        found = find_events(known, belief, said, settings, area_ha)
-        news, rows = match_alerts(alerts, retired, found, known.dates[-1])
-        kept = {alert.alert_id for alert in news}
-        retired = [a for a in (*alerts, *retired) if a.alert_id not in kept]
-        alerts = news
+        until_now = {group: whole.until(count) for group, whole in evidence.items()}
+        found = find_events(known, belief, until_now, settings, area_ha)
+        current, rows = match_alerts(alerts, withdrawn, found, known.dates[-1])
+        kept = {alert.alert_id for alert in current}
+        withdrawn = [a for a in (*alerts, *withdrawn) if a.alert_id not in kept]
+        alerts = current
         history += rows
         on_date(known.dates[-1])
     return alerts, history
@@ -116,23 +115,23 @@ def find_events(
     settings: MonitorSettings,
     area_ha: np.ndarray,
 ) -> list[Alert]:
-    """The losses that all dates of the stack tell of, as alerts without a number (0)."""
+    """The losses until the last date of the stack, as alerts with number 0."""
     found = []
-    for group, said in evidence.items():
-        losses = find_losses(stack, belief, group, said, settings.min_probability)
+    for group, of_group in evidence.items():
+        losses = find_losses(stack, belief, group, of_group, settings.min_probability)
         if not len(losses):
             continue
         events = group_losses(losses, stack.grid.cols)
         order = np.argsort(events, kind="stable")
         for rows in np.split(order, np.flatnonzero(np.diff(events[order])) + 1):
-            alert = _describe(losses.take(rows), group, stack, belief, area_ha)
+            alert = _describe(losses[rows], group, stack, belief, area_ha)
             if area_ha[alert.losses.cell].sum() >= settings.min_area_ha:
                 found.append(alert)
     return found
 
 
 def _describe(
-    losses: CellLosses, group: str, stack: Stack, belief: Belief, area_ha: np.ndarray
+    losses: np.recarray, group: str, stack: Stack, belief: Belief, area_ha: np.ndarray
 ) -> Alert:
     covered = area_ha[losses.cell] * share_felled(losses)
     return Alert(
@@ -143,75 +142,74 @@ def _describe(
         became=most_common(losses.became, covered, belief.names),
         probability=float(np.average(losses.probability, weights=covered)),
         confirmations=int(np.median(losses.confirmations)),
-        level=choose_level(losses.find_levels(stack.dates), covered),
+        level=choose_level(find_levels(losses, stack.dates), covered),
         area_ha=float(covered.sum()),
         losses=losses,
     )
 
 
 def match_alerts(
-    alerts: Sequence[Alert], retired: Sequence[Alert], found: Sequence[Alert], day: date
+    alerts: Sequence[Alert], withdrawn: Sequence[Alert], found: Sequence[Alert], day: date
 ) -> tuple[list[Alert], list[HistoryRow]]:
-    """Give the events that were found the numbers of the alerts that they continue.
+    """Assign the numbers of known alerts to the events found, and list the changes.
 
-    An event continues the alert with which it shares most cells; a withdrawn alert that comes
+    An event continues the alert with which it shares most cells. A withdrawn alert that comes
     back keeps its number too.
     """
-    standing = {a.alert_id: a for a in alerts}
-    past = {a.alert_id: a for a in retired}
-    shared = _count_shared([*alerts, *retired], found)
-    # Standing alerts first, then by cells shared; equal cases in order of number and place.
+    active = {a.alert_id: a for a in alerts}
+    past = {a.alert_id for a in withdrawn}
+    shared = _count_shared([*alerts, *withdrawn], found)
+    # Active alerts first, then by shared cells; ties in order of number and event.
     order = sorted(shared, key=lambda pair: (pair[0] in past, -shared[pair], *pair))
     number_of: dict[int, int] = {}
+    best_event: dict[int, int] = {}
     taken: set[int] = set()
-    heirs: dict[int, int] = {}
-    for number, place in order:
-        heirs.setdefault(number, place)
-        if place not in number_of and number not in taken:
-            number_of[place] = number
+    for number, event in order:
+        best_event.setdefault(number, event)
+        if event not in number_of and number not in taken:
+            number_of[event] = number
             taken.add(number)
-    following = max([0, *standing, *past]) + 1
-    news, rows = [], []
-    for place, event in enumerate(found):
-        number = number_of.get(place, following)
+    following = max([0, *active, *past]) + 1
+    current, rows = [], []
+    for event, alert in enumerate(found):
+        number = number_of.get(event, following)
         following += number == following
-        event = replace(event, alert_id=number)  # noqa: PLW2901 the same event, now with its number
-        news.append(event)
-        step = _compare(standing.get(number), event)
+        current.append(replace(alert, alert_id=number))
+        step = _compare(active.get(number), alert)
         if step is not None:
-            rows.append(_row(event, day, step))
-    for number, alert in standing.items():
-        if number in taken:
-            continue
-        into = news[heirs[number]].alert_id if number in heirs else None
-        rows.append(_row(alert, day, "withdrawn" if into is None else "merged", into))
-    return sorted(news, key=lambda alert: alert.alert_id), rows
+            rows.append(_row(current[-1], day, step))
+    for number, alert in active.items():
+        if number not in taken:
+            into = current[best_event[number]].alert_id if number in best_event else None
+            rows.append(_row(alert, day, "withdrawn" if into is None else "merged", into))
+    return sorted(current, key=lambda alert: alert.alert_id), rows
 
 
-def _count_shared(alerts: Iterable[Alert], found: Sequence[Alert]) -> dict[tuple[int, int], int]:
-    """Cells shared by an alert's number and an event's place, of the same group and time."""
-    owners: dict[tuple[str, int], list[tuple[int, int, int]]] = {}
-    for place, event in enumerate(found):
-        losses = event.losses
-        for cell, last, first in zip(
-            losses.cell.tolist(), losses.last_seen.tolist(), losses.first_gone.tolist(), strict=True
-        ):
-            owners.setdefault((event.group, cell), []).append((place, last, first))
-    shared: dict[tuple[int, int], int] = {}
+def _count_shared(alerts: Sequence[Alert], found: Sequence[Alert]) -> Counter[tuple[int, int]]:
+    """Shared cells by (number of the alert, event): of one group, lost in overlapping times."""
+    owners: dict[tuple[str, int], list[tuple[int, int, int]]] = defaultdict(list)
+    for event, alert in enumerate(found):
+        for cell, last, first in _list_cells(alert):
+            owners[alert.group, cell].append((event, last, first))
+    shared: Counter[tuple[int, int]] = Counter()
     for alert in alerts:
-        losses = alert.losses
-        for cell, last, first in zip(
-            losses.cell.tolist(), losses.last_seen.tolist(), losses.first_gone.tolist(), strict=True
-        ):
-            for place, other_last, other_first in owners.get((alert.group, cell), ()):
+        for cell, last, first in _list_cells(alert):
+            for event, other_last, other_first in owners.get((alert.group, cell), ()):
                 if last < other_first and other_last < first:
-                    pair = alert.alert_id, place
-                    shared[pair] = shared.get(pair, 0) + 1
+                    shared[alert.alert_id, event] += 1
     return shared
 
 
+def _list_cells(alert: Alert) -> Iterator[tuple[int, int, int]]:
+    """Cell, last date with the group and first date without it."""
+    losses = alert.losses
+    return zip(
+        losses.cell.tolist(), losses.last_seen.tolist(), losses.first_gone.tolist(), strict=True
+    )
+
+
 def _compare(before: Alert | None, now: Alert) -> Step | None:
-    """What happened to an alert; None if nothing did."""
+    """How an alert changed; None if it did not."""
     if before is None:
         return "issued"
     change = LEVELS.index(now.level) - LEVELS.index(before.level)
@@ -231,26 +229,23 @@ def _row(alert: Alert, day: date, step: Step, into: int | None = None) -> Histor
     )
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Monitoring:
-    """What several dates tell of one place."""
+    """Result of monitoring one place over several dates."""
 
     stack: Stack
     settings: MonitorSettings
     belief: Belief
+    area_ha: np.ndarray
+    """float64 (rows · cols,): hectares of each cell of the grid."""
     cells: np.ndarray
-    """int64 (n,): the cells that were seen at least once, as indices into the flat grid."""
+    """int64 (n,): cells observed at least once, as indices into the flat grid."""
     smoothed: Smoothed
     """Of `cells`."""
     alerts: tuple[Alert, ...]
     """In order of their numbers."""
     history: tuple[HistoryRow, ...]
     """In order of dates."""
-
-    @cached_property
-    def area_ha(self) -> np.ndarray:
-        """float64 (rows · cols,): hectares of each cell of the grid."""
-        return self.stack.grid.areas_ha().ravel()
 
 
 def monitor_maps(
@@ -260,13 +255,12 @@ def monitor_maps(
     left_out: Sequence[LeftOut] = (),
     on_date: Callable[[date], object] = lambda _: None,
 ) -> Monitoring:
-    """Watch what several maps of one place show, in any order of their dates.
+    """Monitor one place with maps of several dates, in any order.
 
-    A map's date is the day that its scene tells; `geoclass.date_map` gives it another. Maps that
-    show nothing, or cannot be compared with most others, are left out: `stack.left_out` says why,
-    after `left_out`, what the caller has left out before. `on_date` is told each date up to which
-    the alerts have been followed, the first excepted.
-    Raises SettingsError where fewer than two dates are of use, or a map has no date.
+    The date of a map is that of its scene; `geoclass.date_map` sets another. Maps without classes,
+    or not comparable with most others, are skipped; `stack.left_out` lists them after `left_out`,
+    the scenes that the caller skipped. `on_date` is called with each processed date, except the
+    first. Raises SettingsError if fewer than two dates are usable, or a map has no date.
     """
     settings = settings or MonitorSettings()
     return monitor_stack(stack_usable(maps, settings, left_out), settings, on_date)
@@ -277,12 +271,12 @@ def stack_usable(
     settings: MonitorSettings,
     left_out: Sequence[LeftOut] = (),
 ) -> Stack:
-    """The maps that are of use, laid over one another; SettingsError where there are none."""
+    """The stack of all usable maps; SettingsError if there is none."""
     kept, others = sift_maps([as_dated(item) for item in maps], settings.align)
     left_out = (*left_out, *others)
     if left_out and not kept:
         raise SettingsError(
-            f"no scene or map is of use: {'; '.join(map(str, left_out))}: give others"
+            f"no scene or map is usable: {'; '.join(map(str, left_out))}: give others"
         )
     return replace(stack_maps(kept, settings.align), left_out=left_out)
 
@@ -292,8 +286,14 @@ def monitor_stack(
     settings: MonitorSettings,
     on_date: Callable[[date], object] = lambda _: None,
 ) -> Monitoring:
-    """Smooth all cells and follow the alerts through the dates."""
-    check_dates(stack)
+    """Smooth all cells and find the alerts of each date; SettingsError for a single date."""
+    if len(stack.dates) < 2:
+        reasons = "; ".join(map(str, stack.left_out))
+        raise SettingsError(
+            f"all maps are of one date, {stack.dates[0]}"
+            + (f", after skipping {reasons}" if reasons else "")
+            + ": give two dates or more, or set the dates with --date"
+        )
     check_groups(settings.watch, stack.contract.legend)
     belief = form_belief(stack.contract, settings.series)
     evidence = {group: weigh_evidence(stack, belief, group) for group in settings.watch}
@@ -308,6 +308,7 @@ def monitor_stack(
         stack=stack,
         settings=settings,
         belief=belief,
+        area_ha=area_ha,
         cells=cells,
         smoothed=smoothed,
         alerts=tuple(alerts),

@@ -1,8 +1,9 @@
-"""The layers of a monitor file: what QGIS shows of a series."""
+"""The layers of a monitor file, and alerts as a raster."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 
@@ -10,45 +11,42 @@ import numpy as np
 import shapely
 
 from geoclass.grid import Grid
-from geoclass.monitor.alerts import GFW_DIGITS, LEVELS
+from geoclass.monitor.alerts import GFW_DIGITS, LEVELS, find_levels
 from geoclass.monitor.history import Alert, Monitoring
-from geoclass.monitor.tables import find_periods, list_transitions, sum_areas
-from geoclass.monitor.usable import list_dates
+from geoclass.monitor.tables import as_days, as_texts, find_periods, list_transitions, sum_areas
 from geoclass.products.formats import DISSOLVED_FROM
 from geoclass.products.geotiff import write_codes
 from geoclass.products.layers import Layer
 from geoclass.products.patches import OUTSIDE, find_patches
 from geoclass.products.styles import Category, TimeSpan, VectorStyle
 
-# ColorBrewer's YlOrRd: the surer, the darker.
+# ColorBrewer's YlOrRd: higher levels are darker.
 LEVEL_COLORS = dict(zip(LEVELS, ("#fecc5c", "#fd8d3c", "#bd0026"), strict=True))
 
-SERIES_ALIASES = (
-    ("class_name", "Class"),
-    ("group", "Group"),
-    ("probability", "Probability (0–1)"),
-    ("valid_from", "From"),
-    ("valid_to", "To"),
-    ("area_ha", "Area (ha)"),
-    ("row", "Row"),
-    ("col", "Column"),
-)
-ALERT_ALIASES = (
-    ("alert_id", "Number"),
-    ("group", "Lost"),
-    ("level", "Level"),
-    ("last_seen", "Last seen"),
-    ("first_gone", "First seen gone"),
-    ("became", "Became"),
-    ("probability", "Probability (0–1)"),
-    ("confirmations", "Observations that confirm"),
-    ("area_ha", "Area (ha)"),
-    ("cells", "Cells"),
-    ("zone", "Zones"),
-    ("chip", "Picture"),
-    ("valid_from", "Shown from"),
-    ("valid_to", "Shown to"),
-)
+GFW_EPOCH = date(2014, 12, 31)
+"""Day 0 of GFW's integrated alerts."""
+CODING = "confidence digit (2 low, 3 high, 4 highest), days since 2014-12-31"
+
+Columns = Mapping[str, tuple[str, np.ndarray]]
+"""Name of a column → (label in QGIS, values)."""
+
+
+def build_layer(
+    name: str,
+    columns: Columns,
+    polygons: np.ndarray,
+    crs: str,
+    styles: Mapping[str, VectorStyle],
+) -> Layer:
+    """A layer of polygons whose styles show the columns by their labels."""
+    labels = [(column, label) for column, (label, _) in columns.items()]
+    return Layer(
+        name=name,
+        columns={column: values for column, (_, values) in columns.items()},
+        polygons=polygons,
+        crs=crs,
+        styles={title: replace(style, aliases=labels) for title, style in styles.items()},
+    )
 
 
 def build_layers(
@@ -58,8 +56,8 @@ def build_layers(
 ) -> list[Layer]:
     """Layers `series` and `alerts`, tables `areas`, `transitions`, `history` and `dates`.
 
-    `zones` gives the share of each cell, float (rows · cols,), that lies in each zone, `chips` the
-    path of a picture by number of an alert.
+    `zones` contains the fraction of each cell in each zone, float (rows · cols,), `chips` the path
+    of an image by number of the alert.
     """
     everywhere = {"all": np.ones(result.area_ha.shape)}
     return [
@@ -67,158 +65,175 @@ def build_layers(
         build_alerts(result, zones or {}, chips or {}),
         Layer(name="areas", columns=sum_areas(result, {**everywhere, **(zones or {})})),
         Layer(name="transitions", columns=list_transitions(result)),
-        Layer(name="history", columns=build_history(result)),
-        Layer(name="dates", columns=list_dates(result.stack)),
+        Layer(name="history", columns=list_history(result)),
+        Layer(name="dates", columns=list_dates(result)),
     ]
 
 
 def build_series(result: Monitoring) -> Layer:
-    """One polygon a cell and period of one smoothed class; of large maps, neighbours share them."""
-    grid, belief = result.stack.grid, result.belief
-    periods = find_periods(result)
+    """A polygon for each cell and period of one smoothed class; dissolved for large maps."""
+    belief, periods = result.belief, find_periods(result)
     days = as_days(result.stack.dates)
     kind = (periods.first * len(days) + periods.last) * len(belief.names) + periods.state
-    place, polygons = outline_cells(grid, periods.cell, kind)
-    chosen, area = find_firsts(place), result.area_ha[periods.cell]
-    area_ha = np.bincount(place, area)
-    probability = np.bincount(place, area * periods.probability) / area_ha
-    rows, cols = np.divmod(periods.cell[chosen], grid.cols)
-    state = periods.state[chosen]
-    # A period lasts until the day before the next begins, so that no two are shown at once.
+    outlines = outline_cells(result.stack.grid, periods.cell, kind)
+    state = periods.state[outlines.first]
+    # A period lasts until the day before the next begins, so that only one is shown at a time.
     following = np.append(days[1:] - 1, days[-1])
-    return Layer(
-        name="series",
-        columns={
-            "class_name": np.array(belief.names, dtype=object)[state],
-            "group": np.array(belief.groups, dtype=object)[state],
-            "probability": probability.round(4),
-            "valid_from": days[periods.first[chosen]],
-            "valid_to": following[periods.last[chosen]],
-            "area_ha": area_ha.round(4),
-            "row": rows.astype(np.int32),
-            "col": cols.astype(np.int32),
-        },
-        polygons=polygons,
-        crs=str(grid.crs),
-        styles={
-            "Class over time": VectorStyle(
-                title="The smoothed class of each period",
-                column="class_name",
-                entries=state_categories(result),
-                aliases=SERIES_ALIASES,
-                span=TimeSpan(start="valid_from", end="valid_to"),
-            )
-        },
+    columns = {
+        "class_name": ("Class", np.array(belief.names, dtype=object)[state]),
+        "group": ("Group", np.array(belief.groups, dtype=object)[state]),
+        "probability": ("Probability (0–1)", outlines.average(periods.probability).round(4)),
+        "valid_from": ("From", days[periods.first[outlines.first]]),
+        "valid_to": ("To", following[periods.last[outlines.first]]),
+        **outlines.columns,
+    }
+    style = VectorStyle(
+        title="The smoothed class of each period",
+        column="class_name",
+        entries=state_categories(result),
+        span=TimeSpan(start="valid_from", end="valid_to"),
     )
+    crs = str(result.stack.grid.crs)
+    return build_layer("series", columns, outlines.polygons, crs, {"Class over time": style})
 
 
 def build_alerts(
     result: Monitoring, zones: Mapping[str, np.ndarray], chips: Mapping[int, str]
 ) -> Layer:
-    """One polygon an alert."""
+    """One polygon for each alert."""
     alerts = result.alerts
-    days = result.stack.dates
-    last = np.full(len(alerts), days[-1].isoformat(), dtype="datetime64[D]")
-    return Layer(
-        name="alerts",
-        columns={
-            "alert_id": np.array([a.alert_id for a in alerts], dtype=np.int64),
-            "group": as_texts(a.group for a in alerts),
-            "level": as_texts(a.level for a in alerts),
-            "last_seen": as_days([a.last_seen for a in alerts]),
-            "first_gone": as_days([a.first_gone for a in alerts]),
-            "became": as_texts(a.became for a in alerts),
-            "probability": np.array([round(a.probability, 4) for a in alerts], dtype=float),
-            "confirmations": np.array([a.confirmations for a in alerts], dtype=np.int64),
-            "area_ha": np.array([round(a.area_ha, 2) for a in alerts], dtype=float),
-            "cells": np.array([len(a.losses) for a in alerts], dtype=np.int64),
-            "zone": as_texts(_zones_of(a, zones) for a in alerts),
-            "chip": as_texts(chips.get(a.alert_id, "") for a in alerts),
-            "valid_from": as_days([a.first_gone for a in alerts]),
-            "valid_to": last,
-        },
-        polygons=np.array([outline(result, a) for a in alerts], dtype=object),
-        crs=str(result.stack.grid.crs),
-        styles={
-            "Level": VectorStyle(
-                title="How sure a loss is",
-                column="level",
-                entries=[Category(value=n, label=n, color=c) for n, c in LEVEL_COLORS.items()],
-                aliases=ALERT_ALIASES,
-                picture="chip",
-                span=TimeSpan(start="valid_from", end="valid_to"),
-            )
-        },
+    columns = {
+        "alert_id": ("Number", np.array([a.alert_id for a in alerts], dtype=np.int64)),
+        "group": ("Lost", as_texts(a.group for a in alerts)),
+        "level": ("Level", as_texts(a.level for a in alerts)),
+        "last_seen": ("Last seen", as_days(a.last_seen for a in alerts)),
+        "first_gone": ("First seen gone", as_days(a.first_gone for a in alerts)),
+        "became": ("Became", as_texts(a.became for a in alerts)),
+        "probability": ("Probability (0–1)", np.array([a.probability for a in alerts]).round(4)),
+        "confirmations": (
+            "Observations that confirm",
+            np.array([a.confirmations for a in alerts], dtype=np.int64),
+        ),
+        "area_ha": ("Area (ha)", np.array([a.area_ha for a in alerts]).round(2)),
+        "cells": ("Cells", np.array([len(a.losses) for a in alerts], dtype=np.int64)),
+        "zone": ("Zones", as_texts(_list_zones(a, zones) for a in alerts)),
+        "chip": ("Picture", as_texts(chips.get(a.alert_id, "") for a in alerts)),
+        "valid_from": ("Shown from", as_days(a.first_gone for a in alerts)),
+        "valid_to": ("Shown to", as_days(result.stack.dates[-1] for _ in alerts)),
+    }
+    style = VectorStyle(
+        title="Confidence level of a loss",
+        column="level",
+        entries=[Category(value=n, label=n, color=c) for n, c in LEVEL_COLORS.items()],
+        picture="chip",
+        span=TimeSpan(start="valid_from", end="valid_to"),
     )
+    polygons = np.array([outline(result, a) for a in alerts], dtype=object)
+    return build_layer("alerts", columns, polygons, str(result.stack.grid.crs), {"Level": style})
 
 
-def build_history(result: Monitoring) -> dict[str, np.ndarray]:
-    """One row a step in the life of an alert."""
+def list_history(result: Monitoring) -> dict[str, np.ndarray]:
+    """One row for each change of an alert."""
     rows = result.history
     return {
         "alert_id": np.array([r.alert_id for r in rows], dtype=np.int64),
-        "date": as_days([r.day for r in rows]),
+        "date": as_days(r.day for r in rows),
         "step": as_texts(r.step for r in rows),
         "level": as_texts(r.level for r in rows),
-        "area_ha": np.array([round(r.area_ha, 2) for r in rows], dtype=float),
+        "area_ha": np.array([r.area_ha for r in rows], dtype=float).round(2),
         "into_alert": np.array([r.into or 0 for r in rows], dtype=np.int64),
     }
 
 
+def list_dates(result: Monitoring) -> dict[str, np.ndarray]:
+    """One row for each date that is used, and for each scene that was skipped."""
+    stack, skipped = result.stack, result.stack.left_out
+    used = len(stack.dates)
+    shares = np.append(stack.observed.mean(axis=(1, 2)), np.zeros(len(skipped)))
+    return {
+        "date": as_days([*stack.dates, *(item.day for item in skipped)]),
+        "scene": as_texts([*stack.scenes, *(item.scene for item in skipped)]),
+        "status": as_texts(["used"] * used + ["left out"] * len(skipped)),
+        "reason": as_texts([""] * used + [item.reason for item in skipped]),
+        "observed_share": shares.round(4),
+    }
+
+
 def state_categories(result: Monitoring) -> list[Category]:
-    """Name, title and colour of each state; a group has the colour of its first class."""
+    """Name, title and color of each state; a group has the color of its first class."""
     classes = result.stack.contract.legend.classes
-    by_name = {c.name: c for c in classes}
+    known = {c.group: (c.group, c.color) for c in reversed(classes)}
+    if result.settings.series.states == "classes":
+        known = {c.name: (c.title, c.color) for c in classes}
     return [
-        Category(value=name, label=by_name[name].title, color=by_name[name].color)
-        if result.settings.series.states == "classes"
-        else Category(
-            value=name, label=name, color=next(c.color for c in classes if c.group == name)
-        )
+        Category(value=name, label=known[name][0], color=known[name][1])
         for name in result.belief.names
     ]
 
 
-def outline(result: Monitoring, alert: Alert) -> object:
+def outline(result: Monitoring, alert: Alert) -> shapely.Geometry:
     """The polygon of an alert's cells."""
     rows, cols = np.divmod(np.unique(alert.losses.cell), result.stack.grid.cols)
-    joined: object = shapely.union_all(result.stack.grid.polygons(rows, cols))
-    return joined
+    return shapely.union_all(result.stack.grid.polygons(rows, cols))
 
 
-def as_days(days: Iterable[date | None]) -> np.ndarray:
-    """datetime64[D] (n,); NaT for None."""
-    return np.array([str(day or "NaT") for day in days], dtype="datetime64[D]")
-
-
-def as_texts(values: Iterable[str]) -> np.ndarray:
-    """Object (n,)."""
-    return np.array(list(values), dtype=object)
-
-
-def _zones_of(alert: Alert, zones: Mapping[str, np.ndarray]) -> str:
-    """Names of the zones that hold some of the alert, the largest part first."""
+def _list_zones(alert: Alert, zones: Mapping[str, np.ndarray]) -> str:
+    """Names of the zones that the alert touches, in descending order of area."""
     cells = np.unique(alert.losses.cell)
     parts = {name: float(share[cells].sum()) for name, share in zones.items()}
     return ", ".join(sorted((n for n, part in parts.items() if part > 0), key=lambda n: -parts[n]))
 
 
-def outline_cells(grid: Grid, cell: np.ndarray, kind: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The polygon of each row, int (rows,), and the polygons.
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Outlines:
+    """Polygons of rows that each describe one cell."""
 
-    `cell` is int (rows,), indices into the flat grid in ascending order; a cell may have several
-    rows, one after the other. `kind` is an integer (rows,), 0 or more: of large maps, neighbours
-    of one kind share a polygon where they are at the same turn in their cells.
+    polygons: np.ndarray
+    first: np.ndarray
+    """int64 (polygons,): the first row of each."""
+    columns: Columns
+    """Area, row and column of each."""
+    place: np.ndarray
+    """int64 (rows,): number of the polygon of each row."""
+    area_ha: np.ndarray
+    """float64 (rows,): of the cell."""
+
+    def average(self, values: np.ndarray) -> np.ndarray:
+        """float64 (polygons,): mean over the area, of float (rows,)."""
+        total = np.bincount(self.place, self.area_ha)
+        mean: np.ndarray = np.bincount(self.place, self.area_ha * values) / total
+        return mean
+
+
+def outline_cells(grid: Grid, cell: np.ndarray, kind: np.ndarray) -> Outlines:
+    """Draw cells, int (rows,), indices into the flat grid in ascending order.
+
+    A cell can have several rows, one after the other. In large maps, neighbours of one `kind`,
+    int (rows,), 0 or more, share a polygon if they are at the same position in their cells.
     """
+    place, polygons = _find_polygons(grid, cell, kind)
+    _, first = np.unique(place, return_index=True)
+    area_ha = grid.areas_ha().ravel()[cell]
+    rows, cols = np.divmod(cell[first], grid.cols)
+    columns: Columns = {
+        "area_ha": ("Area (ha)", np.bincount(place, area_ha).round(4)),
+        "row": ("Row", rows.astype(np.int32)),
+        "col": ("Column", cols.astype(np.int32)),
+    }
+    return Outlines(polygons=polygons, first=first, columns=columns, place=place, area_ha=area_ha)
+
+
+def _find_polygons(grid: Grid, cell: np.ndarray, kind: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Number of the polygon of each row, int64 (rows,), and the polygons."""
     fresh = np.diff(cell, prepend=-1) != 0
     starts = np.flatnonzero(fresh)
     if len(starts) <= DISSOLVED_FROM["gpkg"]:
         squares = grid.polygons(*np.divmod(cell[starts], grid.cols))
         return np.arange(len(cell)), squares[fresh.cumsum() - 1]
-    turn = np.arange(len(cell)) - np.repeat(starts, np.diff(np.append(starts, len(cell))))
+    position = np.arange(len(cell)) - starts[fresh.cumsum() - 1]
     place, polygons = np.empty(len(cell), dtype=np.int64), [np.empty(0, dtype=object)]
-    for number in range(int(turn.max()) + 1):
-        own = np.flatnonzero(turn == number)
+    for number in range(int(position.max()) + 1):
+        own = np.flatnonzero(position == number)
         kinds = np.full((grid.rows, grid.cols), OUTSIDE, dtype=np.int64)
         kinds.ravel()[cell[own]] = kind[own]
         patches = find_patches(kinds, kinds != OUTSIDE, grid)
@@ -227,31 +242,17 @@ def outline_cells(grid: Grid, cell: np.ndarray, kind: np.ndarray) -> tuple[np.nd
     return place, np.concatenate(polygons)
 
 
-def find_firsts(place: np.ndarray) -> np.ndarray:
-    """int64 (polygons,): the first row of each polygon."""
-    firsts = np.empty(place.max(initial=-1) + 1, dtype=np.int64)
-    firsts[place[::-1]] = np.arange(len(place))[::-1]
-    return firsts
-
-
-GFW_EPOCH = date(2014, 12, 31)
-"""Day 0 of GFW's integrated alerts."""
-
-
-CODING = "confidence digit (2 low, 3 high, 4 highest), days since 2014-12-31"
-
-
 def write_alerts(result: Monitoring, path: Path | str) -> None:
-    """Write the alerts as GeoTIFF, uint16 a cell, coded as `code_alerts` says; OutputError."""
+    """Write the alerts as GeoTIFF, uint16 a cell, coded as `code_alerts` does; OutputError."""
     tags = {"CODING": CODING, "TIFFTAG_COPYRIGHT": result.stack.attribution}
     write_codes(Path(path), code_alerts(result), result.stack.grid, tags)
 
 
 def code_alerts(result: Monitoring) -> np.ndarray:
-    """uint16 (rows, cols): confidence digit, then days since 2014-12-31; 0 for none.
+    """uint16 (rows, cols): level digit, then days since 2014-12-31; 0 without an alert.
 
     The digit is 2 for low, 3 for high, 4 for highest; the day is the first on which the cell was
-    seen without the group. A cell that was lost twice shows the later loss.
+    observed without the group. A cell that was lost twice has the later loss.
     """
     codes = np.zeros(result.area_ha.shape, dtype=np.uint16)
     days = np.array([(day - GFW_EPOCH).days for day in result.stack.dates])
@@ -259,7 +260,7 @@ def code_alerts(result: Monitoring) -> np.ndarray:
     for alert in result.alerts:
         losses = alert.losses
         since = np.clip(days[losses.first_gone], 0, 9999)
-        own = (digits[losses.find_levels(result.stack.dates)] * 10_000 + since).astype(np.uint16)
+        own = (digits[find_levels(losses, result.stack.dates)] * 10_000 + since).astype(np.uint16)
         later = own % 10_000 >= codes[losses.cell] % 10_000
         codes[losses.cell[later]] = own[later]
     return codes.reshape(result.stack.grid.rows, result.stack.grid.cols)

@@ -1,7 +1,7 @@
-"""A hidden Markov model for each of many cells at once (Rabiner 1989).
+"""A hidden Markov model of many cells at once (Rabiner 1989).
 
-Cells stand in the last axis, so that every operation runs along memory. Probabilities are
-brought to a sum of one at each date, which is as safe as logarithms and faster.
+Cells are the last axis, so that operations are contiguous in memory. Probabilities are normalised
+at each date, which is as stable as logarithms and faster.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import date
+from itertools import pairwise
 
 import numpy as np
 from scipy.linalg import expm
@@ -22,48 +23,46 @@ from geoclass.machine import count_cores
 from geoclass.monitor.align import Stack
 from geoclass.monitor.settings import PairRate, SeriesSettings
 
-DAYS_A_YEAR = 365.25
-LEAST_DAYS = 30
-"""Dates closer together change as often as if they were so far apart: a loss must have a chance
-to be believed in when it is first seen."""
+DAYS_PER_YEAR = 365.25
+MIN_DAYS = 30
+"""Minimum time between dates in the rate of change: a loss must be detectable on its first date."""
 
 FOREST = "forest"
-"""The group whose loss colours are evidence of."""
+"""The group whose loss is detected by colors too."""
 
-ONE_OF_EACH = 1.0
-"""Added to each count of the confusion matrix: what was not seen once may still happen."""
+PSEUDO_COUNT = 1.0
+"""Added to each count of the confusion matrix: errors that were not observed are possible."""
 
+UNIFORM = 0.1
+"""Fraction of the doubt that is spread evenly instead of by the confusion matrix."""
 
-BLIND = 0.1
-"""Share of the doubt that knows nothing of the confusion matrix."""
+CHUNK_CELLS = 32_768
+"""Cells at a time, so that one date of them fits into the processor's cache."""
+
+TINY = np.float32(1e-30)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Belief:
-    """The parts of the hidden Markov model that do not depend on the cell."""
+    """The parameters of the hidden Markov model, equal for all cells."""
 
     names: tuple[str, ...]
     """Of the states: class names, or group names."""
     groups: tuple[str, ...]
     """The group of each state."""
     prior: np.ndarray
-    """float64 (states,): probability of each state before anything is seen."""
+    """float64 (states,): prior probability of each state."""
     rates: np.ndarray
-    """float64 (states, states): changes a year from row to column; rows sum to 0."""
+    """float64 (states, states): changes per year from row to column; rows sum to 0."""
     evidence: np.ndarray
-    """float64 (states, classes): times a cell's class probabilities, the likelihood of each state.
-
-    Up to a factor that is the same for all states.
-    """
+    """float64 (states, classes): its product with class probabilities is the likelihood of each
+    state, up to a common factor."""
     error_days: float
-    """How long errors of the classifier last; 0 where each date errs for itself."""
+    """Duration of classification errors; 0 if the errors of different dates are independent."""
 
     def transition(self, start: date, end: date) -> np.ndarray:
-        """float64 (states, states): probability of each state at `end` (column) given `start`.
-
-        The matrix exponential of the rates times the years between.
-        """
-        years = max((end - start).days, LEAST_DAYS) / DAYS_A_YEAR
+        """float64 (states, states): probability of each state at `end` (column) given `start`."""
+        years = max((end - start).days, MIN_DAYS) / DAYS_PER_YEAR
         matrix: np.ndarray = expm(self.rates * years)
         return matrix
 
@@ -73,12 +72,12 @@ class Belief:
         return tuple(dict.fromkeys(self.groups))
 
     def inside(self, group: str) -> np.ndarray:
-        """Bool (states,): True for states of that group."""
+        """Bool (states,): True for states of the group."""
         return np.array([name == group for name in self.groups], dtype=bool)
 
 
 def form_belief(contract: Contract, settings: SeriesSettings) -> Belief:
-    """The model of land and classifier; SettingsError where it names what the legend lacks."""
+    """The model of land and classifier; SettingsError for unknown classes or groups."""
     legend = contract.legend
     if settings.states == "classes":
         names, groups = tuple(legend.names), tuple(c.group for c in legend.classes)
@@ -89,7 +88,7 @@ def form_belief(contract: Contract, settings: SeriesSettings) -> Belief:
     shares = np.asarray(contract.class_shares, dtype=float)
     shares = np.maximum(shares, 1e-6) / np.maximum(shares, 1e-6).sum()
     prior = member @ shares
-    within = member * shares / prior[:, None]  # of a state's land, how much is of each class
+    within = member * shares / prior[:, None]  # fraction of each class in a state
     return Belief(
         names=names,
         groups=groups,
@@ -101,17 +100,16 @@ def form_belief(contract: Contract, settings: SeriesSettings) -> Belief:
 
 
 def weigh_evidence(contract: Contract, doubt: float) -> np.ndarray:
-    """float64 (true classes, classes): what a class probability says for each true class.
+    """float64 (true classes, classes): likelihood of each true class per class probability.
 
-    A calibrated probability over the class's share in training is the likelihood of what the
-    network saw. `doubt` of it is spread over the true classes as validation's confusion matrix
-    spreads its labels (row = true class), half of that over all alike: validation is easier than
-    new ground.
+    A calibrated probability over the class's fraction in training is the likelihood of the pixels.
+    The fraction `doubt` of it is spread over the true classes by the validation confusion matrix
+    (row = true class), and a tenth of that evenly: validation is easier than new places.
     """
-    counts = np.asarray(contract.confusion, dtype=float) + ONE_OF_EACH
+    counts = np.asarray(contract.confusion, dtype=float) + PSEUDO_COUNT
     n = len(counts)
     confused = counts / counts.sum(axis=1, keepdims=True)
-    spread = (1 - BLIND) * confused + BLIND / n
+    spread = (1 - UNIFORM) * confused + UNIFORM / n
     shares = np.maximum(np.asarray(contract.class_shares, dtype=float), 1e-6)
     weights: np.ndarray = ((1 - doubt) * np.eye(n) + doubt * spread) / shares
     return weights
@@ -120,7 +118,7 @@ def weigh_evidence(contract: Contract, doubt: float) -> np.ndarray:
 def form_rates(
     prior: np.ndarray, settings: SeriesSettings, pairs: Sequence[tuple[int, int, float]]
 ) -> np.ndarray:
-    """float64 (states, states): each state is left at `rate`, for others by their prior."""
+    """float64 (states, states): each state changes with `rate` to others, by their prior."""
     targets = prior / (1 - prior)[:, None]
     rates: np.ndarray = settings.rate * targets
     for old, new, rate in pairs:
@@ -133,7 +131,7 @@ def form_rates(
 def _find_pairs(
     pairs: Sequence[PairRate], names: Sequence[str], groups: Sequence[str]
 ) -> list[tuple[int, int, float]]:
-    """(old state, new state, rate); the rate to a group is shared by its classes."""
+    """(old state, new state, rate); the rate to a group is divided among its classes."""
     found = []
     for pair in pairs:
         old, new = (_find_states(name, names, groups) for name in (pair.old, pair.new))
@@ -146,39 +144,32 @@ def _find_states(name: str, names: Sequence[str], groups: Sequence[str]) -> list
     found = found or [i for i, g in enumerate(groups) if g == name]
     if not found:
         known = ", ".join(dict.fromkeys((*names, *groups)))
-        raise SettingsError(f"{name} is no class or group of the maps, which know: {known}")
+        raise SettingsError(f"{name} is not a class or group of the maps, which are: {known}")
     return found
 
 
 def check_groups(watch: Sequence[str], legend: Legend) -> None:
-    """Refuse groups that the legend does not have."""
+    """SettingsError for groups that the legend does not contain."""
     known = list(dict.fromkeys(c.group for c in legend.classes))
-    foreign = [name for name in watch if name not in known]
-    if foreign:
+    unknown = [name for name in watch if name not in known]
+    if unknown:
         raise SettingsError(
-            f"{', '.join(foreign)} is no group of the maps, which know: {', '.join(known)}"
+            f"{', '.join(unknown)} is not a group of the maps, which are: {', '.join(known)}"
         )
-
-
-CHUNK_CELLS = 32_768
-"""Cells at a time: what one date needs of them stays in a processor's cache."""
-
-TINY = np.float32(1e-30)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Smoothed:
-    """What all dates together say of each."""
+    """Posteriors of cells, given all dates."""
 
     path: np.ndarray
-    """uint8 (dates, cells): the likeliest state on each date, given all dates."""
+    """uint8 (dates, cells): the most probable state on each date."""
     probability: np.ndarray
-    """float16 (dates, cells): of that state, given all dates."""
+    """float16 (dates, cells): of that state."""
     groups: np.ndarray
-    """uint8 (dates, groups, cells): probability of each group of `Belief.group_names` given all
-    dates, in steps of 1/250."""
+    """uint8 (dates, groups, cells): probability of each group of `Belief.group_names`; 250 is 1."""
     flows_ha: np.ndarray
-    """float64 (dates - 1, states, states): hectares expected to turn from row to column."""
+    """float64 (dates - 1, states, states): expected hectares that change from row to column."""
 
 
 def smooth_cells(
@@ -188,10 +179,10 @@ def smooth_cells(
     area_ha: np.ndarray,
     forest_gone: np.ndarray | None = None,
 ) -> Smoothed:
-    """Smooth some cells, int (n,) into the flat grid; `area_ha` is float (n,).
+    """Smooth cells, int (n,), indices into the flat grid; `area_ha` is float (n,).
 
-    `forest_gone`, float16 (dates, rows · cols), are log likelihood ratios that tell forest from
-    the rest better than the classes do.
+    `forest_gone`, float16 (dates, rows · cols), are log likelihood ratios of forest loss, which
+    replace those of the classes.
     """
     dates, states, n = len(stack.dates), len(belief.names), len(cells)
     flat = stack.probabilities.reshape(dates, -1, stack.probabilities.shape[-1])
@@ -208,14 +199,14 @@ def smooth_cells(
         chosen = cells[span]
         likelihood = find_likelihoods(flat[:, chosen], observed[:, chosen], stack.dates, belief)
         if forest_gone is not None:
-            take_evidence(likelihood, forest_gone[:, chosen], belief.inside(FOREST))
+            apply_ratios(likelihood, forest_gone[:, chosen], belief.inside(FOREST))
         posterior, flows = find_posteriors(likelihood, steps, prior, area_ha[span])
         path[:, span] = posterior.argmax(axis=1)
         probability[:, span] = posterior.max(axis=1)
         groups[:, :, span] = np.rint(np.minimum(member @ posterior, 1) * FULL_SCALE)
         return flows
 
-    # numpy lets other threads run while it computes.
+    # numpy releases the GIL.
     with ThreadPoolExecutor(max_workers=min(4, count_cores())) as pool:
         flows_ha = sum(
             pool.map(work, range(0, n, CHUNK_CELLS)), np.zeros((dates - 1, states, states))
@@ -224,18 +215,17 @@ def smooth_cells(
 
 
 def transitions_between(stack: Stack, belief: Belief) -> list[np.ndarray]:
-    """Float32 (states, states) for each pair of neighbouring dates."""
-    pairs = zip(stack.dates[:-1], stack.dates[1:], strict=True)
-    return [belief.transition(start, end).astype(np.float32) for start, end in pairs]
+    """Float32 (states, states) for each pair of consecutive dates."""
+    return [belief.transition(*pair).astype(np.float32) for pair in pairwise(stack.dates)]
 
 
 def find_likelihoods(
     probabilities: np.ndarray, observed: np.ndarray, days: Sequence[date], belief: Belief
 ) -> np.ndarray:
-    """Float32 (dates, states, cells): of what was seen; 1 where nothing was.
+    """Float32 (dates, states, cells): likelihood of each state; 1 where not observed.
 
     `probabilities` is uint8 (dates, cells, classes) in steps of 1/250, `observed` bool
-    (dates, cells); `days` ascend.
+    (dates, cells); `days` are ascending.
     """
     weights = (belief.evidence / FULL_SCALE).astype(np.float32)
     dates, n, _ = probabilities.shape
@@ -247,11 +237,10 @@ def find_likelihoods(
     return likelihood
 
 
-def take_evidence(likelihood: np.ndarray, loss: np.ndarray, forest: np.ndarray) -> None:
-    """Let log likelihood ratios, (dates, cells), tell forest from the rest, in place.
+def apply_ratios(likelihood: np.ndarray, loss: np.ndarray, forest: np.ndarray) -> None:
+    """Replace the likelihood ratio of forest to the rest by log ratios, (dates, cells), in place.
 
-    What the classes say stays as it is among the states of forest, bool (states,), and among the
-    others.
+    Ratios within the states of `forest`, bool (states,), and within the others remain.
     """
     for t, ratio in enumerate(loss):
         for inside, share in ((forest, -0.5), (~forest, 0.5)):
@@ -262,10 +251,10 @@ def take_evidence(likelihood: np.ndarray, loss: np.ndarray, forest: np.ndarray) 
 def _discount_repeats(
     likelihood: np.ndarray, observed: np.ndarray, days: Sequence[date], error_days: float
 ) -> None:
-    """Take from `likelihood`, in place, what an observation only says again.
+    """Reduce the weight of repeated observations in `likelihood`, in place.
 
-    One that follows Δ days after the cell's last one counts 1 − exp(−Δ / error_days): the haze or
-    season that deceived the classifier then deceives it still.
+    An observation Δ days after the cell's last one counts 1 − exp(−Δ / error_days): the cause of an
+    error, for example haze or season, lasts.
     """
     if error_days == 0:
         return
@@ -281,8 +270,8 @@ def find_posteriors(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Posteriors float32 (dates, states, cells), and flows float64 (dates - 1, states, states).
 
-    The forward-backward recursions; the flows are the sums over cells of the probability of
-    each pair of neighbouring states, times `weight`, float (cells,).
+    The forward-backward algorithm. The flows are sums over cells of the probability of each pair
+    of consecutive states, times `weight`, float (cells,).
     """
     dates, states, _ = likelihood.shape
     forward = np.empty_like(likelihood)
@@ -290,7 +279,7 @@ def find_posteriors(
     for t in range(1, dates):
         forward[t] = _normalise((steps[t - 1].T @ forward[t - 1]) * likelihood[t])
     flows = np.zeros((max(0, dates - 1), states, states))
-    posterior = forward  # filled from the end, where it is no longer needed
+    posterior = forward  # overwritten from the end, where it is no longer needed
     backward = np.ones_like(likelihood[0])
     for t in range(dates - 2, -1, -1):
         ahead = likelihood[t + 1] * backward

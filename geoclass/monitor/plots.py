@@ -1,4 +1,4 @@
-"""Forest and its loss on plots of land: what a monitor file tells of each, or why it cannot."""
+"""Forest loss on plots of land, from a monitor file."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ from geoclass.legend import NODATA
 from geoclass.monitor.alerts import LEVELS
 from geoclass.monitor.files import read_monitor
 from geoclass.monitor.history import Monitoring, monitor_stack
-from geoclass.monitor.plot_shapes import WGS84, Plot, mend_plots
+from geoclass.monitor.markov import FOREST
+from geoclass.monitor.plot_shapes import WGS84, Plot, repair_plots
 from geoclass.monitor.settings import PlotSettings
 from geoclass.monitor.tables import weigh_cells
 from geoclass.products.features import read_features
@@ -26,250 +27,240 @@ from geoclass.products.features import read_features
 Answer = Literal["no loss detected", "loss detected", "cannot tell"]
 ANSWERS: tuple[Answer, ...] = get_args(Answer)
 
-FOREST = "forest"
-LEAST_OBSERVED = 0.9
-"""Share of a plot that must have been seen before and after the day to say: no loss."""
-NOTHING = 0.005
-"""A smaller share of a plot is rounding."""
-LEAST_LOSS_CELLS = 0.5
-"""Less of a loss than this part of a cell is its edge, which may lie beside the plot."""
+MIN_OBSERVED = 0.9
+"""Fraction of a plot that must be observed before and after the date for `no loss detected`."""
+NEGLIGIBLE = 0.005
+"""Smaller fractions of a plot are rounding errors."""
+MIN_LOSS_CELLS = 0.5
+"""Smaller losses, in cells, may lie beside the plot."""
+MAX_LISTED = 5
+TO_EQUAL_AREA = pyproj.Transformer.from_pipeline(
+    "+proj=pipeline +step +proj=unitconvert +xy_in=deg +xy_out=rad "
+    "+step +proj=cea +ellps=WGS84 +over"
+)
+"""From degrees; longitudes can exceed 180°."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """What is told of one plot."""
+    """The result for one plot."""
 
     area_ha: float = np.nan
-    """On the ground; NaN where the plot was rejected."""
+    """On the ground; NaN if the plot was rejected."""
     forest_ha: float = np.nan
-    """Forest on the day that counts, as far as it was seen; NaN where the plot was rejected."""
+    """Observed forest on the reference date; NaN if the plot was rejected."""
     lost_ha: float = np.nan
-    """Of it, what was lost since; NaN where the plot was rejected."""
+    """Part of this forest that was lost later; NaN if the plot was rejected."""
     loss_after: date | None = None
-    """Of the earliest loss: last day on which the forest was seen."""
+    """Last date with forest, of the earliest loss."""
     loss_by: date | None = None
-    """Of the earliest loss: first day on which it was seen to be gone."""
+    """First date without forest, of the earliest loss."""
     level: str = ""
-    """The highest of the alerts; empty where there is none."""
+    """Highest level of the alerts; empty without an alert."""
     observed_share: float = 0.0
-    """Of the plot, what was seen clearly both until the day that counts and later, 0–1."""
+    """Fraction observed clearly both up to the reference date and after it, 0–1."""
     answer: Answer = "cannot tell"
     reason: str = ""
-    """In words."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class PlotVerdicts:
-    """Plots in the order of their file, and what is told of each."""
+    """Plots in the order of their file, with their verdicts."""
 
     plots: tuple[Plot, ...]
     verdicts: tuple[Verdict, ...]
     settings: PlotSettings
     attribution: str
-    """What is to be said of the sources; may be empty."""
+    """Credit that the licence of the images requires; may be empty."""
 
     @property
     def counts(self) -> dict[Answer, int]:
-        """How many plots have each answer."""
+        """Number of plots with each answer."""
         found = Counter(verdict.answer for verdict in self.verdicts)
         return {answer: found[answer] for answer in ANSWERS}
 
     @property
     def messages(self) -> list[str]:
-        """What was put right and what was rejected, a line each kind, with numbers of plots."""
+        """Repairs and rejections: one line for each kind, with the numbers of the plots."""
         numbers: dict[str, list[int]] = {}
         for number, plot in enumerate(self.plots, start=1):
-            for note in plot.notes:
-                numbers.setdefault(note, []).append(number)
-            if plot.rejected is not None:
-                numbers.setdefault(f"was rejected: {plot.rejected}", []).append(number)
+            rejected = [] if plot.rejected is None else [f"was rejected: {plot.rejected}"]
+            for text in (*plot.notes, *rejected):
+                numbers.setdefault(text, []).append(number)
         return [
-            f"{len(found)} plot{'s' * (len(found) > 1)} ({_list(found)}): {text}"
+            f"{len(found)} plot{'s' * (len(found) > 1)} (plotId "
+            f"{', '.join(map(str, found[:MAX_LISTED]))}{' …' * (len(found) > MAX_LISTED)}): {text}"
             for text, found in numbers.items()
         ]
-
-
-MOST_LISTED = 5
-
-
-def _list(numbers: Sequence[int]) -> str:
-    shown = ", ".join(map(str, numbers[:MOST_LISTED]))
-    return f"plotId {shown}{' …' if len(numbers) > MOST_LISTED else ''}"
 
 
 def assess_plots(
     plots: Path | str, monitor: Path | str | Monitoring, *, settings: PlotSettings | None = None
 ) -> PlotVerdicts:
-    """Say for each plot of a vector file whether its forest was lost since a day.
+    """Check for each plot of a vector file whether its forest was lost after a date.
 
-    `monitor` is a file of `geoclass.write_monitor`, or what it was written from. Plots are
-    polygons or points; what is wrong with one is put right or makes it rejected, by itself, and
-    `messages` says so. Raises OutputError where a file cannot be read, SettingsError where the
-    monitor does not watch forest, or has not seen it both until and after the day.
+    `monitor` is a file of `geoclass.write_monitor`, or its content. Plots are polygons or points.
+    Faulty plots are repaired or rejected one by one; `messages` lists both. Raises OutputError for
+    an unreadable file, SettingsError if the monitor does not watch forest, or has no dates up to
+    the reference date or after it.
     """
     settings = settings or PlotSettings()
     features = read_features(Path(plots))
     if not isinstance(monitor, Monitoring):
         monitor = monitor_stack(*read_monitor(monitor))
-    evidence = _Evidence(monitor, settings.forest_on)
-    grid = monitor.stack.grid
-    mended = mend_plots(features, grid, radius_m=settings.radius_m, id_column=settings.id_column)
+    cells = _summarise_cells(monitor, settings.forest_on)
+    repaired = repair_plots(features, monitor.stack.grid, settings)
     return PlotVerdicts(
-        plots=tuple(mended),
-        verdicts=tuple(_judge_all(mended, evidence)),
+        plots=tuple(repaired),
+        verdicts=tuple(_assess_all(repaired, cells)),
         settings=settings,
         attribution=monitor.stack.attribution,
     )
 
 
-class _Evidence:
-    """What a monitor has seen of each cell, before and after a day; arrays are (cells,)."""
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Cells:
+    """State of all cells before and after a date; arrays are (cells,)."""
 
-    def __init__(self, result: Monitoring, day: date) -> None:
-        stack = result.stack
-        if FOREST not in result.settings.watch:
-            raise SettingsError(
-                f"the monitor file watches {', '.join(result.settings.watch)}, not {FOREST}: make "
-                f"one with --watch {FOREST}"
-            )
-        if not stack.dates[0] <= day < stack.dates[-1]:
-            raise SettingsError(
-                f"the monitor file has dates from {stack.dates[0]} to {stack.dates[-1]}, so it "
-                f"cannot tell what became of the forest of {day}: give --forest-on between these, "
-                "or monitor more dates"
-            )
-        self.result, self.day = result, day
-        self.area_ha = result.area_ha
-        self.cell_ha = float(np.nanmedian(result.area_ha))
-        self.least_ha = max(self.cell_ha, result.settings.min_area_ha)
-        self.last = int(np.searchsorted(np.array(stack.dates, dtype="datetime64[D]"),
-                                        np.datetime64(day), side="right")) - 1  # fmt: skip
-        observed = stack.observed.reshape(len(stack.dates), -1)
-        split = self.last + 1
-        self.reached: np.ndarray = (stack.class_id != NODATA).any(axis=0).ravel()
-        before, after = observed[:split].any(axis=0), observed[split:].any(axis=0)
-        self.observed: np.ndarray = np.logical_and(before, after)
-        self.forest = np.zeros(len(self.area_ha), dtype=bool)
-        inside = result.belief.inside(FOREST)
-        self.forest[result.cells] = inside[result.smoothed.path[self.last]]
-        # Of each cell, the earliest loss after the day: numbers of dates, and the alert's level.
-        never = len(stack.dates)
-        self.gone = np.full(len(self.area_ha), never)
-        self.seen = np.full(len(self.area_ha), never)
-        self.level = np.full(len(self.area_ha), -1)
-        for alert in result.alerts:
-            losses = alert.losses
-            if alert.group != FOREST:
-                continue
-            earlier = (losses.first_gone > self.last) & (losses.first_gone < self.gone[losses.cell])
-            # Of a cell that was lost twice, the first loss is written last.
-            chosen = np.flatnonzero(earlier)[::-1]
-            cells = losses.cell[chosen]
-            self.gone[cells] = losses.first_gone[chosen]
-            self.seen[cells] = losses.last_seen[chosen]
-            self.level[cells] = LEVELS.index(alert.level)
-        self.lost: np.ndarray = self.gone < never
+    result: Monitoring
+    day: date
+    cell_ha: float
+    reached: np.ndarray
+    """bool: inside a map."""
+    observed: np.ndarray
+    """bool: both up to the date and after it."""
+    forest: np.ndarray
+    """bool: on the last observed date up to the date."""
+    loss: np.ndarray
+    """int64 (3, cells): first date without forest, last date with it, and level of the earliest
+    loss after the date; the number of all dates if there is none."""
+
+    @property
+    def lost(self) -> np.ndarray:
+        """Bool (cells,)."""
+        lost: np.ndarray = self.loss[0] < len(self.result.stack.dates)
+        return lost
 
 
-def _judge_all(plots: Sequence[Plot], evidence: _Evidence) -> list[Verdict]:
-    """The verdicts; what can be asked of all plots together is."""
+def _summarise_cells(result: Monitoring, day: date) -> _Cells:
+    stack = result.stack
+    if FOREST not in result.settings.watch:
+        raise SettingsError(
+            f"the monitor file watches {', '.join(result.settings.watch)}, not {FOREST}: make "
+            f"one with --watch {FOREST}"
+        )
+    if not stack.dates[0] <= day < stack.dates[-1]:
+        raise SettingsError(
+            f"the monitor file has dates from {stack.dates[0]} to {stack.dates[-1]}, which do not "
+            f"show losses after {day}: give --forest-on between these, or monitor more dates"
+        )
+    known = sum(each <= day for each in stack.dates)
+    observed = stack.observed.reshape(len(stack.dates), -1)
+    forest = np.zeros(len(result.area_ha), dtype=bool)
+    forest[result.cells] = result.belief.inside(FOREST)[result.smoothed.path[known - 1]]
+    loss = np.full((3, len(forest)), len(stack.dates))
+    for alert in result.alerts:
+        losses = alert.losses
+        if alert.group != FOREST:
+            continue
+        earlier = (losses.first_gone >= known) & (losses.first_gone < loss[0, losses.cell])
+        # The first loss of a cell that was lost twice is written last.
+        chosen = np.flatnonzero(earlier)[::-1]
+        loss[0, losses.cell[chosen]] = losses.first_gone[chosen]
+        loss[1, losses.cell[chosen]] = losses.last_seen[chosen]
+        loss[2, losses.cell[chosen]] = LEVELS.index(alert.level)
+    return _Cells(
+        result=result,
+        day=day,
+        cell_ha=float(np.nanmedian(result.area_ha)),
+        reached=np.any(stack.class_id != NODATA, axis=0).ravel(),
+        observed=np.any(observed[:known], axis=0) & np.any(observed[known:], axis=0),
+        forest=forest,
+        loss=loss,
+    )
+
+
+def _assess_all(plots: Sequence[Plot], cells: _Cells) -> list[Verdict]:
+    to_maps = pyproj.Transformer.from_crs(WGS84, cells.result.stack.grid.crs, always_xy=True)
     shapes = np.array([plot.shape for plot in plots], dtype=object)
-    areas = _find_areas(shapes)
-    to_maps = pyproj.Transformer.from_crs(WGS84, evidence.result.stack.grid.crs, always_xy=True)
-    there = shapely.transform(shapes, to_maps.transform, interleaved=False)
+    projected = shapely.transform(shapes, to_maps.transform, interleaved=False)
     return [
         Verdict(reason=f"the plot was rejected: {plot.rejected}")
         if plot.rejected is not None
-        else _judge(plot.shape, shape, float(area), evidence)
-        for plot, shape, area in zip(plots, there, areas, strict=True)
+        else _assess(plot.shape, shape, cells)
+        for plot, shape in zip(plots, projected, strict=True)
     ]
 
 
-def _find_areas(shapes: np.ndarray) -> np.ndarray:
-    """float64 (n,): hectares on the ground, NaN where there is no shape."""
-    bounds = shapely.total_bounds(shapes)
-    if not np.isfinite(bounds).all():
-        return np.full(len(shapes), np.nan)
-    middle = (bounds[0] + bounds[2]) / 2
-    equal_area = pyproj.Transformer.from_crs(
-        WGS84, f"+proj=cea +ellps=WGS84 +lon_0={middle}", always_xy=True
-    )
-    flat = shapely.transform(shapes, equal_area.transform, interleaved=False)
-    areas: np.ndarray = np.where(shapely.is_missing(shapes), np.nan, shapely.area(flat) / 1e4)
-    return areas
-
-
-def _judge(
-    place: shapely.Geometry, shape: shapely.Geometry, area_ha: float, evidence: _Evidence
-) -> Verdict:
-    """`place` is the plot in degrees, `shape` the same in the CRS of the maps."""
-    cells, inside_ha = _find_cells(shape, evidence)
+def _assess(shape: shapely.Geometry, projected: shapely.Geometry, cells: _Cells) -> Verdict:
+    """`shape` is the plot in degrees, `projected` the same in the CRS of the maps."""
+    index, inside_ha = _find_cells(projected, cells.result)
+    flat = shapely.transform(shape, TO_EQUAL_AREA.transform, interleaved=False)
+    area_ha = shapely.area(flat) / 1e4
     total = max(area_ha, float(inside_ha.sum()))
-    lost: np.ndarray = evidence.lost[cells]
-    lost_ha = float(inside_ha[lost].sum())
-    dates = evidence.result.stack.dates
-    after = by = None
-    level = ""
-    if lost_ha:
-        first = cells[lost][evidence.gone[cells[lost]].argmin()]
-        after, by = dates[evidence.seen[first]], dates[evidence.gone[first]]
-        level = LEVELS[int(evidence.level[cells[lost]].max())]
+
+    def measure(mask: np.ndarray) -> float:
+        return float(inside_ha[mask[index]].sum())
+
     verdict = Verdict(
         area_ha=area_ha,
-        forest_ha=float(inside_ha[evidence.forest[cells] | lost].sum()),
-        lost_ha=lost_ha,
-        loss_after=after,
-        loss_by=by,
-        level=level,
-        observed_share=min(1.0, float(inside_ha[evidence.observed[cells]].sum()) / total),
+        forest_ha=measure(cells.forest | cells.lost),
+        lost_ha=measure(cells.lost),
+        observed_share=min(1.0, measure(cells.observed) / total),
     )
-    reached = float(inside_ha[evidence.reached[cells]].sum()) / total
-    answer, reason = _answer(place, verdict, reached, evidence)
+    if verdict.lost_ha:
+        dates = cells.result.stack.dates
+        lost = cells.loss[:, index[cells.lost[index]]]
+        gone, seen, _ = lost[:, lost[0].argmin()]
+        level = LEVELS[int(lost[2].max())]
+        verdict = replace(verdict, loss_after=dates[seen], loss_by=dates[gone], level=level)
+    answer, reason = _answer(shape, verdict, measure(cells.reached) / total, cells)
     return replace(verdict, answer=answer, reason=reason)
 
 
-def _find_cells(shape: shapely.Geometry, evidence: _Evidence) -> tuple[np.ndarray, np.ndarray]:
-    """int64 (n,): the cells that a plot touches, and float64 (n,): its hectares in each."""
-    grid = evidence.result.stack.grid
+def _find_cells(shape: shapely.Geometry, result: Monitoring) -> tuple[np.ndarray, np.ndarray]:
+    """int64 (n,): the cells that a plot intersects, and float64 (n,): its hectares in each."""
+    grid = result.stack.grid
     if not np.isfinite(shapely.bounds(shape)).all():
         return np.zeros(0, dtype=np.int64), np.zeros(0)
     rows, cols, share = weigh_cells(shape, grid)
     row, col = np.nonzero(share)
-    cells = (row + rows.start) * grid.cols + col + cols.start
-    return cells, share[row, col] * evidence.area_ha[cells]
+    index = (row + rows.start) * grid.cols + col + cols.start
+    return index, share[row, col] * result.area_ha[index]
 
 
 def _answer(
-    place: shapely.Geometry, found: Verdict, reached: float, evidence: _Evidence
+    shape: shapely.Geometry, found: Verdict, reached: float, cells: _Cells
 ) -> tuple[Answer, str]:
-    """What a plot's numbers mean; `reached` is the share of it that the maps show, 0–1."""
-    day, end = evidence.day, evidence.result.stack.dates[-1]
-    if reached < NOTHING:
+    """The verdict and its reason; `reached` is the fraction of the plot on the maps, 0–1."""
+    day, stack = cells.day, cells.result.stack
+    if reached < NEGLIGIBLE:
         return "cannot tell", "the plot lies outside the maps"
-    centre = shapely.centroid(place)
-    region = evidence.result.stack.contract.training.find_away(centre.x, centre.y)
+    centre = shapely.centroid(shape)
+    region = stack.contract.training.find_away(centre.x, centre.y)
     if region is not None:
         return "cannot tell", f"the plot lies outside {region}, where the model was trained"
-    is_lost = found.lost_ha >= LEAST_LOSS_CELLS * min(evidence.cell_ha, found.area_ha)
-    if found.area_ha < evidence.least_ha:
-        over = f"; a loss, gone by {found.loss_by}, lies over it" if is_lost else ""
+    is_lost = found.lost_ha >= MIN_LOSS_CELLS * min(cells.cell_ha, found.area_ha)
+    min_ha = max(cells.cell_ha, cells.result.settings.min_area_ha)
+    if found.area_ha < min_ha:
+        over = f"; a loss by {found.loss_by} overlaps it" if is_lost else ""
         return "cannot tell", (
-            f"the plot is too small for this method: {found.area_ha:.2f} ha, of the "
-            f"{evidence.least_ha:.2f} ha that it takes{over}"
+            f"the plot is too small: {found.area_ha:.2f} ha, expected at least {min_ha:.2f} "
+            f"ha{over}"
         )
     if is_lost:
         older = found.loss_after is not None and found.loss_after <= day
-        doubt = f"; some of it may be older than {day}" if older else ""
+        doubt = f"; part of it may be older than {day}" if older else ""
         return "loss detected", (
-            f"{found.lost_ha:.2f} ha of forest were lost, the first of it between "
-            f"{found.loss_after} and {found.loss_by}{doubt}"
+            f"{found.lost_ha:.2f} ha of forest were lost, first between {found.loss_after} and "
+            f"{found.loss_by}{doubt}"
         )
-    if found.observed_share < LEAST_OBSERVED:
-        beyond = f", {1 - reached:.0%} lie outside the maps" if reached < 0.995 else ""
-        seen = f"only {found.observed_share:.0%} of the plot were"
-        if found.observed_share < NOTHING:
-            seen = "the plot was never"
-        return "cannot tell", f"{seen} seen clearly both until {day} and after it{beyond}"
-    if found.forest_ha < LEAST_LOSS_CELLS * evidence.cell_ha:
+    if found.observed_share < MIN_OBSERVED:
+        outside = f", and {1 - reached:.0%} lies outside the maps" if reached < 0.995 else ""
+        part = f"only {found.observed_share:.0%} of the plot was observed"
+        if found.observed_share < NEGLIGIBLE:
+            part = "the plot was not observed"
+        return "cannot tell", f"{part} clearly both up to {day} and after it{outside}"
+    if found.forest_ha < MIN_LOSS_CELLS * cells.cell_ha:
         return "no loss detected", f"there was no forest on {day}"
-    return "no loss detected", f"no loss of its forest was seen from {day} to {end}"
+    return "no loss detected", f"no loss of forest was detected from {day} to {stack.dates[-1]}"

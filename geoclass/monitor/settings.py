@@ -1,4 +1,4 @@
-"""Settings of change and monitoring; light enough for the command line to read."""
+"""Settings of change and monitoring; imports little, because the command line reads them."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ STATES: tuple[States, ...] = get_args(States)
 Allocation = Literal["equal", "proportional", "neyman"]
 ALLOCATIONS: tuple[Allocation, ...] = get_args(Allocation)
 
-LEAST_A_STRATUM = 2
-"""A variance needs two."""
+MIN_PER_STRATUM = 2
+"""Needed to estimate a variance."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PairRate:
-    """How often one class or group turns into another, in place of the general rate."""
+    """Rate of change from one class or group to another, instead of the general rate."""
 
     old: str
-    """Name of a class, or of a group: then of each of its classes."""
+    """Name of a class, or of a group: then for each of its classes."""
     new: str
-    """Likewise."""
+    """Name of a class or group."""
     rate: float
-    """Changes a year and cell of the old class."""
+    """Changes per year and cell of the old class."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.rate < 1:
@@ -96,23 +96,25 @@ class MonitorSettings:
         if not self.watch:
             raise SettingsError("name at least one group to watch, for example forest")
         if self.min_area_ha < 0:
-            raise SettingsError(f"the least area must not be negative, got {self.min_area_ha}")
+            raise SettingsError(f"the minimum area must not be negative, got {self.min_area_ha}")
         if not 0 <= self.min_probability < 1:
-            raise SettingsError(f"the least probability must be 0 … 1, got {self.min_probability}")
+            raise SettingsError(
+                f"the minimum probability must be 0 … 1, got {self.min_probability}"
+            )
 
 
 CUT_OFF = date(2020, 12, 31)
-"""Land counts as deforested where its forest was cut after this day (EU) 2023/1115, article 2."""
+"""Land whose forest was cut after this date counts as deforested: (EU) 2023/1115, article 2."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlotSettings:
-    """Plots: what is asked about plots of land."""
+    """Plots: settings of the assessment of plots."""
 
     forest_on: date = CUT_OFF
     """Reference day: forest on this day that is lost later counts as deforestation."""
     radius_m: float | None = None
-    """Radius of the circle that stands for a plot given as a point."""
+    """Radius of the circle around a plot given as a point."""
     id_column: str | None = None
     """Column with the name of a plot. None: the first of external_id, id, plot_id,
     ProductionPlace and name."""
@@ -124,7 +126,7 @@ class PlotSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SampleSettings:
-    """Sample: how cells are drawn."""
+    """Sample: selection of the cells."""
 
     per_class: int = 50
     """Cells per stratum; other allocations have the same total."""
@@ -134,9 +136,9 @@ class SampleSettings:
     """Seed of the random sample."""
 
     def __post_init__(self) -> None:
-        if self.per_class < LEAST_A_STRATUM:
+        if self.per_class < MIN_PER_STRATUM:
             raise SettingsError(
-                f"a stratum needs {LEAST_A_STRATUM} samples at least, for its variance; "
+                f"a stratum needs at least {MIN_PER_STRATUM} samples, for its variance; "
                 f"got {self.per_class}"
             )
         if self.allocation not in ALLOCATIONS:

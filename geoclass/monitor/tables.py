@@ -1,9 +1,10 @@
-"""What a series says in numbers: periods, areas and transitions."""
+"""Numbers of a series (periods, areas and transitions), and zones."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 
 import numpy as np
@@ -15,13 +16,23 @@ from geoclass.landcover import FULL_SCALE
 from geoclass.monitor.history import Monitoring
 from geoclass.products.layers import read_polygons
 
-LEAST_FLOW_HA = 0.005
-"""Transitions that would be printed as 0.00 ha are left out."""
+MIN_FLOW_HA = 0.005
+"""Smaller transitions are left out: they would be printed as 0.00 ha."""
+
+
+def as_days(days: Iterable[date | None]) -> np.ndarray:
+    """datetime64[D] (n,); NaT for None."""
+    return np.array([str(day or "NaT") for day in days], dtype="datetime64[D]")
+
+
+def as_texts(values: Iterable[str]) -> np.ndarray:
+    """Object (n,)."""
+    return np.array(list(values), dtype=object)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Periods:
-    """One row a cell and time in which its smoothed class stays; all arrays (n,)."""
+    """One row for each cell and period of one smoothed class; all arrays (n,)."""
 
     cell: np.ndarray
     """int64: index into the flat grid."""
@@ -36,7 +47,7 @@ class Periods:
 
 
 def find_periods(result: Monitoring) -> Periods:
-    """The periods of all cells, in order of cell and time."""
+    """The periods of all cells, ordered by cell and time."""
     path = result.smoothed.path
     dates, n = path.shape
     fresh = np.ones((dates, n), dtype=bool)
@@ -44,8 +55,8 @@ def find_periods(result: Monitoring) -> Periods:
     sums = np.zeros((dates + 1, n), dtype=np.float32)
     np.cumsum(result.smoothed.probability, axis=0, dtype=np.float32, out=sums[1:])
     number, first = np.nonzero(fresh.T)
-    starts_cell = np.append(first[1:] == 0, True)
-    last = np.where(starts_cell, dates - 1, np.append(first[1:], 0) - 1)
+    following = np.append(first[1:], 0)
+    last = np.where(following == 0, dates, following) - 1
     probability = (sums[last + 1, number] - sums[first, number]) / (last - first + 1)
     return Periods(
         cell=result.cells[number],
@@ -57,11 +68,10 @@ def find_periods(result: Monitoring) -> Periods:
 
 
 def sum_areas(result: Monitoring, weights: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Hectares of each group at each date, expected from the posteriors.
+    """Expected hectares of each group at each date, from the posterior probabilities.
 
-    `weights` gives, by name of a zone, the share of each cell (rows · cols,) that lies in it.
-    There are no intervals: errors that many cells share outweigh those of single cells, and only
-    a sample of labelled cells tells them.
+    `weights` contains the fraction of each cell, (rows · cols,), in each zone. There are no
+    intervals: errors are correlated between cells, and only a labelled sample measures them.
     """
     dates, groups = result.stack.dates, result.belief.group_names
     zones = {zone: (result.area_ha * share)[result.cells] for zone, share in weights.items()}
@@ -74,23 +84,22 @@ def sum_areas(result: Monitoring, weights: Mapping[str, np.ndarray]) -> dict[str
     ).reshape(len(zones), len(dates) * len(groups))
     total = np.array([area.sum() for area in zones.values()]).reshape(-1, 1)
     share = np.divide(area_ha, total, out=np.zeros_like(area_ha), where=total > 0)
-    days = np.array([day.isoformat() for day in dates], dtype="datetime64[D]")
     return {
-        "zone": np.repeat(np.array(list(zones), dtype=object), area_ha.shape[1]),
-        "date": np.tile(days.repeat(len(groups)), len(zones)),
-        "group": np.tile(np.array(groups, dtype=object), len(zones) * len(dates)),
+        "zone": np.repeat(as_texts(zones), area_ha.shape[1]),
+        "date": np.tile(as_days(dates).repeat(len(groups)), len(zones)),
+        "group": np.tile(as_texts(groups), len(zones) * len(dates)),
         "area_ha": area_ha.ravel().round(2),
         "share": share.ravel().round(6),
     }
 
 
 def list_transitions(result: Monitoring) -> dict[str, np.ndarray]:
-    """Hectares expected to turn from one class into another between neighbouring dates."""
+    """Expected hectares that change from one class to another between consecutive dates."""
     flows = result.smoothed.flows_ha.copy()
-    names, groups = (np.array(v, dtype=object) for v in (result.belief.names, result.belief.groups))
+    names, groups = as_texts(result.belief.names), as_texts(result.belief.groups)
     flows[:, np.arange(len(names)), np.arange(len(names))] = 0
-    step, old, new = np.nonzero(flows >= LEAST_FLOW_HA)
-    days = np.array([day.isoformat() for day in result.stack.dates], dtype="datetime64[D]")
+    step, old, new = np.nonzero(flows >= MIN_FLOW_HA)
+    days = as_days(result.stack.dates)
     return {
         "start": days[step],
         "end": days[step + 1],
@@ -103,37 +112,36 @@ def list_transitions(result: Monitoring) -> dict[str, np.ndarray]:
 
 
 BLOCK = 32
-"""Cells a side of the squares that are looked at first."""
+"""Cells a side of the largest square whose cells are intersected with a zone one by one."""
 
 
 def read_zones(path: Path | str, grid: Grid) -> dict[str, np.ndarray]:
-    """Polygons of a vector file, as `weigh_zones` lays them on a grid.
+    """The zones in a vector file, as `weigh_zones` returns them.
 
-    A zone is named by the first column of texts, or numbered. Raises OutputError for a file that
-    holds no polygons, SettingsError where none touches the map.
+    The first text column names a zone; without one, zones are numbered. Raises OutputError for a
+    file without polygons, SettingsError if no zone intersects the map.
     """
     return weigh_zones(grid, read_polygons(Path(path), str(grid.crs)))
 
 
 def weigh_zones(grid: Grid, polygons: Sequence[tuple[str, object]]) -> dict[str, np.ndarray]:
-    """float64 (rows · cols,) by name: the share of each cell's area inside the zone.
+    """float64 (rows · cols,) by name: the fraction of each cell in the zone.
 
-    `polygons` are in the grid's CRS; those of one name are one zone. Raises SettingsError where
-    none touches the map.
+    `polygons` are in the grid's CRS; those with the same name are one zone. Raises SettingsError
+    if none intersects the map.
     """
-    weights: dict[str, np.ndarray] = {}
+    weights = {}
     for name, zone in join_zones(polygons).items():
         weights[name] = np.zeros((grid.rows, grid.cols))
         rows, cols, share = weigh_cells(zone, grid)
         weights[name][rows, cols] = share
-        weights[name] = weights[name].ravel()
     if not any(share.any() for share in weights.values()):
-        raise SettingsError("none of the zones touches the maps: check their places")
-    return weights
+        raise SettingsError("none of the zones intersects the maps: check their coordinates")
+    return {name: share.ravel() for name, share in weights.items()}
 
 
 def join_zones(polygons: Sequence[tuple[str, object]]) -> dict[str, shapely.Geometry]:
-    """Zone by name: the union of all polygons of that name, valid."""
+    """Zone by name: the valid union of all polygons with this name."""
     parts: dict[str, list[object]] = {}
     for name, polygon in polygons:
         parts.setdefault(name, []).append(polygon)
@@ -141,58 +149,48 @@ def join_zones(polygons: Sequence[tuple[str, object]]) -> dict[str, shapely.Geom
 
 
 def weigh_cells(zone: shapely.Geometry, grid: Grid) -> tuple[slice, slice, np.ndarray]:
-    """Rows and columns around a zone, and float64 (rows, cols): the share of each cell inside.
-
-    Squares of many cells are looked at first, and only those that its border crosses cell by
-    cell, with what the zone has there: cells of a large map are too many to be polygons, and a
-    border may have many corners.
-    """
-    rows, cols = _find_window(zone, grid)
-    share = np.zeros((max(0, rows.stop - rows.start), max(0, cols.stop - cols.start)))
-    shapely.prepare(zone)
-    top, left = (np.arange(part.start, part.stop, BLOCK) for part in (rows, cols))
-    tops, lefts = (part.ravel() for part in np.meshgrid(top, left, indexing="ij"))
-    bottoms, rights = np.minimum(tops + BLOCK, rows.stop), np.minimum(lefts + BLOCK, cols.stop)
-    ring = [
-        grid.corners(r, c)
-        for r, c in ((tops, lefts), (tops, rights), (bottoms, rights), (bottoms, lefts))
-    ]
-    blocks = shapely.polygons(np.stack(ring, axis=1))
-    inside, touched = shapely.covers(zone, blocks), shapely.intersects(zone, blocks)
-    for number in np.flatnonzero(touched):
-        r, c = slice(tops[number], bottoms[number]), slice(lefts[number], rights[number])
-        here = (
-            slice(r.start - rows.start, r.stop - rows.start),
-            slice(c.start - cols.start, c.stop - cols.start),
-        )
-        part = zone if len(blocks) == 1 else shapely.intersection(zone, blocks[number])
-        share[here] = 1.0 if inside[number] else _weigh_block(part, grid, r, c)
+    """Rows and columns around a zone, and float64 (rows, cols): fraction of each cell inside."""
+    west, south, east, north = shapely.bounds(zone)
+    corners = np.array([west, east, east, west]), np.array([south, south, north, north])
+    sizes = ((grid.height, grid.rows), (grid.width, grid.cols))
+    spans = []
+    for pixels, (size, cells) in zip((~grid.transform @ corners)[::-1], sizes, strict=True):
+        first, last = np.clip([pixels.min(), pixels.max()], 0, size) / grid.stride
+        start, stop = int(first), min(int(np.ceil(last)), cells)
+        spans.append(slice(start, max(start, stop)))
+    rows, cols = spans
+    share = np.zeros((rows.stop - rows.start, cols.stop - cols.start))
+    _weigh_part(share, zone, grid, rows.start, cols.start)
     return rows, cols, share
 
 
-def _find_window(zone: shapely.Geometry, grid: Grid) -> tuple[slice, slice]:
-    """The rows and columns of cells that the zone's rectangle touches."""
-    west, south, east, north = shapely.bounds(zone)
-    x, y = np.array([west, east, east, west]), np.array([south, south, north, north])
-    spans = []
-    for pixels, size, cells in zip(
-        (~grid.transform @ (x, y))[::-1],
-        (grid.height, grid.width),
-        (grid.rows, grid.cols),
-        strict=True,
-    ):
-        first, last = np.clip([pixels.min(), pixels.max()], 0, size) / grid.stride
-        spans.append(slice(int(first), min(int(np.ceil(last)), cells)))
-    return spans[0], spans[1]
+def _weigh_part(share: np.ndarray, zone: shapely.Geometry, grid: Grid, row: int, col: int) -> None:
+    """Fill in the fractions of the cells from a row and column on.
 
-
-def _weigh_block(zone: shapely.Geometry, grid: Grid, rows: slice, cols: slice) -> np.ndarray:
-    """float64 (rows, cols) of some cells."""
-    row, col = np.mgrid[rows, cols]
-    cells = grid.polygons(row.ravel(), col.ravel())
+    Large parts are halved, and the zone is clipped to each half: cells of a large map are too many
+    to be polygons, and a border can have many vertices.
+    """
+    height, width = share.shape
+    if not share.size or zone.is_empty:
+        return
+    if max(height, width) > BLOCK:
+        bottom, right = row + height, col + width
+        corners = np.array([row, row, bottom, bottom]), np.array([col, right, right, col])
+        box = shapely.Polygon(grid.corners(*corners))
+        if shapely.covers(zone, box):
+            share[:] = 1
+            return
+        zone = shapely.intersection(zone, box)
+        axis = int(width > height)
+        half = share.shape[axis] // 2
+        first, second = np.split(share, [half], axis=axis)
+        _weigh_part(first, zone, grid, row, col)
+        _weigh_part(second, zone, grid, *((row + half, col) if axis == 0 else (row, col + half)))
+        return
+    rows, cols = np.divmod(np.arange(share.size), width)
+    cells = grid.polygons(rows + row, cols + col)
     shapely.prepare(zone)
-    share = shapely.covers(zone, cells).astype(np.float64)
-    cut = np.flatnonzero(shapely.intersects(zone, cells) & (share == 0))
-    share[cut] = shapely.area(shapely.intersection(cells[cut], zone)) / shapely.area(cells[cut])
-    weighed: np.ndarray = share.reshape(row.shape)
-    return weighed
+    inside = shapely.covers(zone, cells).astype(np.float64)
+    cut = np.flatnonzero(shapely.intersects(zone, cells) & (inside == 0))
+    inside[cut] = shapely.area(shapely.intersection(cells[cut], zone)) / shapely.area(cells[cut])
+    share[:] = inside.reshape(share.shape)

@@ -1,4 +1,4 @@
-"""Areas by zone and group: those of a map, and, with a labelled sample, estimates with errors."""
+"""Areas by zone and group: those of a map and, with a labelled sample, estimates with errors."""
 
 from __future__ import annotations
 
@@ -11,29 +11,28 @@ import numpy as np
 import shapely
 
 from geoclass.errors import SettingsError
-from geoclass.grid import Grid
 from geoclass.landcover import LandCoverMap
 from geoclass.legend import NODATA, STATUS_STYLES
 from geoclass.monitor.area import Estimate, estimate_shares, read_counts
 from geoclass.monitor.counts import SampleCounts
-from geoclass.monitor.tables import join_zones, weigh_cells
+from geoclass.monitor.tables import as_texts, join_zones, weigh_cells
 from geoclass.products.layers import Layer, read_polygons, write_csv, write_layers
 
 WHOLE = "map"
-"""Name of the zone that is all of the map."""
+"""Name of the zone that is the whole map."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ZoneArea:
-    """How much of a zone one group covers, or one status without a class."""
+    """Area of one group, or of one status without a class, in a zone."""
 
     zone: str
     group: str
     """Or `unknown`, `masked`."""
     area_ha: float
-    """As mapped."""
+    """In the map."""
     share: float
-    """Of the mapped area of the zone, nodata left out, 0–1."""
+    """Fraction of the zone's area with data, 0–1."""
     estimate_ha: Estimate | None
     """Area corrected by the error matrix of a sample, in hectares of the classified area; None
     without a sample, and for a status."""
@@ -45,7 +44,7 @@ class ZoneArea:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class ZoneAreas:
-    """Areas of all zones, and where these lie."""
+    """Areas of all zones, and their polygons."""
 
     rows: tuple[ZoneArea, ...]
     """By zone, then by group."""
@@ -59,42 +58,36 @@ def measure_zones(
     zones: Path | str | None = None,
     sample: Path | str | None = None,
 ) -> ZoneAreas:
-    """Hectares and shares of each group in each zone, from the finest cells of a map.
+    """Hectares and fractions of each group in each zone, from the finest cells of a map.
 
-    `zones` is a vector file of polygons, named by its first column of texts, or numbered; polygons
-    of one name are one zone, and None is the whole map. Cells count by the part that lies inside.
-    `sample` is a labelled sample of this map or a table of counts, as `assess_sample` takes: its
-    error matrix corrects the areas of each zone, under the assumption that errors are as frequent
-    in the zone as in all of the map.
+    `zones` is a vector file of polygons, named by its first text column, or numbered; polygons with
+    the same name are one zone. None is the whole map. Cells count by their part inside the zone.
+    `sample` is a labelled sample of this map or a table of counts, as for `assess_sample`: its
+    error matrix corrects the areas of each zone, assuming the same error rates in all zones.
 
-    Raises OutputError where a file cannot be read, SettingsError for a map without a place on
-    Earth, where no zone touches it, or where the sample lacks a class of it.
+    Raises OutputError for unreadable files, SettingsError for a map without a coordinate reference
+    system, if no zone intersects it, or if the sample lacks a class of the map.
     """
     finest = landcover.finest
     grid = finest.grid
     if grid.crs is None:
-        raise SettingsError("the map has no place on Earth, so its areas are not known")
+        raise SettingsError("the map has no coordinate reference system, so areas are unknown")
     counts = None if sample is None else read_counts(Path(sample))[0]
     hectares = grid.areas_ha()
     if zones is None:
-        polygons = {WHOLE: _outline(grid)}
+        row, col = np.array([0, 0, grid.rows, grid.rows]), np.array([0, grid.cols, grid.cols, 0])
+        polygons = {WHOLE: shapely.Polygon(grid.corners(row, col))}
     else:
         polygons = join_zones(read_polygons(Path(zones), str(grid.crs)))
-    rows: list[ZoneArea] = []
+    found: list[ZoneArea] = []
     for name, zone in polygons.items():
-        within = weigh_cells(zone, grid)
-        part = within[:2]
-        codes, area = finest.class_id[part].ravel(), (hectares[part] * within[2]).ravel()
-        by_code = np.bincount(codes, weights=area, minlength=256)
-        rows.extend(_list_groups(name, by_code, landcover, counts))
-    if not any(row.area_ha for row in rows):
-        raise SettingsError(f"none of the zones of {zones} touches the map: check their places")
-    return ZoneAreas(rows=tuple(rows), polygons=polygons, crs=str(grid.crs))
-
-
-def _outline(grid: Grid) -> shapely.Geometry:
-    rows, cols = np.array([0, 0, grid.rows, grid.rows]), np.array([0, grid.cols, grid.cols, 0])
-    return shapely.Polygon(grid.corners(rows, cols))
+        rows, cols, share = weigh_cells(zone, grid)
+        area = (hectares[rows, cols] * share).ravel()
+        by_code = np.bincount(finest.class_id[rows, cols].ravel(), weights=area, minlength=256)
+        found += _list_groups(name, by_code, landcover, counts)
+    if not any(row.area_ha for row in found):
+        raise SettingsError(f"none of the zones of {zones} intersects the map: check their CRS")
+    return ZoneAreas(rows=tuple(found), polygons=polygons, crs=str(grid.crs))
 
 
 def _list_groups(
@@ -103,15 +96,12 @@ def _list_groups(
     """Rows of one zone; `by_code` is float64 (256,), hectares."""
     classes = landcover.legend.classes
     groups = {c.name: c.group for c in classes}
-    total = float(by_code[:NODATA].sum())
+    area = {c.name: float(by_code[c.class_id]) for c in classes}
     mapped = dict.fromkeys(groups.values(), 0.0)
-    for item in classes:
-        mapped[item.group] += float(by_code[item.class_id])
-    estimates: Mapping[str, Estimate] = {}
-    classified = sum(mapped.values())
-    if counts is not None and classified:
-        area = {c.name: float(by_code[c.class_id]) for c in classes}
-        estimates = estimate_shares(counts, area, groups)
+    for name, group in groups.items():
+        mapped[group] += area[name]
+    total, classified = float(by_code[:NODATA].sum()), sum(mapped.values())
+    estimates = estimate_shares(counts, area, groups) if counts and classified else {}
     mapped |= {s.name: float(by_code[s.code]) for s in STATUS_STYLES}
     return [
         ZoneArea(
@@ -128,9 +118,9 @@ def _list_groups(
 def write_zone_areas(areas: ZoneAreas, path: Path | str) -> None:
     """Write a table with a row for each zone and group (.csv), or the zones (.gpkg).
 
-    In the GeoPackage each zone has a column of hectares and of the share of each group, and with a
-    sample the estimate and half the width of its 95 % interval. Raises OutputError where the file
-    cannot be written, SettingsError for another suffix.
+    In the GeoPackage each zone has columns of hectares and fraction of each group, and with a
+    sample the estimate and half the width of its 95 % interval. Raises OutputError if the file
+    cannot be written, SettingsError for other suffixes.
     """
     path = Path(path)
     if path.suffix.lower() == ".csv":
@@ -143,29 +133,26 @@ def write_zone_areas(areas: ZoneAreas, path: Path | str) -> None:
 
 def _make_table(rows: Sequence[ZoneArea]) -> dict[str, np.ndarray]:
     columns = {
-        "zone": np.array([row.zone for row in rows], dtype=object),
-        "group": np.array([row.group for row in rows], dtype=object),
+        "zone": as_texts(row.zone for row in rows),
+        "group": as_texts(row.group for row in rows),
         "area_ha": np.array([row.area_ha for row in rows]).round(2),
         "share": np.array([row.share for row in rows]).round(6),
     }
     estimates = [row.estimate_ha for row in rows]
     if any(estimate is not None for estimate in estimates):
-        value, margin = (
-            np.array([np.nan if e is None else getattr(e, name) for e in estimates]).round(2)
-            for name in ("value", "margin")
-        )
-        columns |= {"estimate_ha": value, "margin_ha": margin}
+        for column, name in (("estimate_ha", "value"), ("margin_ha", "margin")):
+            values = [np.nan if e is None else getattr(e, name) for e in estimates]
+            columns[column] = np.array(values).round(2)
     return columns
 
 
 def _make_layer(areas: ZoneAreas) -> Layer:
-    zones = list(areas.polygons)
-    columns = {"zone": np.array(zones, dtype=object)}
+    columns = {"zone": as_texts(areas.polygons)}
     table = _make_table(areas.rows)
     for group in dict.fromkeys(row.group for row in areas.rows):
         of_group = table["group"] == group
         for name, values in table.items():
             if name not in ("zone", "group") and not np.isnan(values[of_group]).all():
                 columns[f"{group}_{name.removeprefix('area_')}"] = values[of_group]
-    polygons = np.array([areas.polygons[zone] for zone in zones], dtype=object)
+    polygons = np.array(list(areas.polygons.values()), dtype=object)
     return Layer(name="zones", columns=columns, polygons=polygons, crs=areas.crs)

@@ -1,4 +1,4 @@
-"""A model card: what a model was trained on, what it demands, and what it cannot do."""
+"""Model card: training data, input requirements, accuracy and limits."""
 
 from __future__ import annotations
 

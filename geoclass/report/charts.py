@@ -1,4 +1,4 @@
-"""Numbers as pictures."""
+"""Charts."""
 
 from __future__ import annotations
 
@@ -26,28 +26,28 @@ if TYPE_CHECKING:
 
 
 PICTURES = (".png", ".jpg", ".jpeg", ".svg", ".pdf")
-"""Suffixes of the pictures that are drawn."""
+"""Suffixes of picture files."""
 
 SHOWN_CLASSES = 5
 MISTAKES_A_ROW = 6
 TILES_A_ROW = 10
 INK = "#2c7fb8"
 
-# Characters that stand beside and above tiles without touching what is next to them.
+# Characters that fit beside and above tiles.
 MISTAKE_NAME = 24
 MISTAKE_CLASS = 20
 LABEL_NAME = 28
 LABEL_CLASS = 28
 SAMPLES_CLASS = 70
 
-# Names in scripts that matplotlib's font lacks become boxes; a warning for each of their letters
-# helps nobody. The filter is set once, as filters belong to all threads, and comes last, so that
-# those of who uses the library go first.
+# Glyphs that matplotlib's font lacks become boxes; a warning for each of them is not useful. The
+# filter is set once, because filters apply to all threads, and appended, so that filters of the
+# calling program take precedence.
 warnings.filterwarnings("ignore", r"Glyph \d+ .*missing from", UserWarning, append=True)
 
 
 def new_figure(width_in: float, height_in: float) -> Figure:
-    """An empty figure; GeoclassError where matplotlib is not installed."""
+    """An empty figure; GeoclassError if matplotlib is not installed."""
     _check_matplotlib()
     from matplotlib.figure import Figure
 
@@ -55,14 +55,14 @@ def new_figure(width_in: float, height_in: float) -> Figure:
 
 
 def save_figure(figure: Figure, path: Path | str) -> None:
-    """Write a PNG, SVG or PDF, whole or not at all; OutputError where that fails."""
+    """Write a PNG, SVG or PDF atomically; OutputError if that fails."""
     from matplotlib import rc_context
     from matplotlib.text import Text
 
     path = Path(path)
     check_picture(path)
     content = io.BytesIO()
-    # Names of files and classes are no formulas, whatever they hold; ticks are made while drawn.
+    # Names of files and classes are not formulas; tick labels are created during drawing.
     for text in figure.findobj(Text):
         text.set_parse_math(False)
     with rc_context({"text.parse_math": False}):
@@ -78,10 +78,7 @@ def _check_matplotlib() -> None:
 
 
 def check_picture(path: Path) -> None:
-    """Refuse a file name whose suffix is no picture's; OutputError.
-
-    GeoclassError where matplotlib is not installed.
-    """
+    """OutputError for other suffixes; GeoclassError if matplotlib is not installed."""
     _check_matplotlib()
     if path.suffix.lower() not in PICTURES:
         raise OutputError(
@@ -91,7 +88,7 @@ def check_picture(path: Path) -> None:
 
 
 def draw_confusion(result: Evaluation, path: Path | str) -> None:
-    """Draw a confusion matrix: shares of the true class as shades, counts as numbers."""
+    """Draw a confusion matrix: fractions of the true class as shades, counts as numbers."""
     names = [c.name for c in result.classes]
     counts = np.array(result.confusion)
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
@@ -117,10 +114,10 @@ def draw_learning_curve(log: Path | str, path: Path | str) -> None:
         columns = {name: [float(row[name]) for row in rows] for name in rows[0]}
         epochs, accuracy = columns["epoch"], columns["validation_accuracy"]
     except (OSError, ValueError, KeyError, IndexError, TypeError) as error:
-        raise DatasetError(f"{log} is no log of a training run: {error}") from error
+        raise DatasetError(f"{log} is not a log of a training run: {error}") from error
     figure = new_figure(8, 3.5)
     left, right = figure.subplots(1, 2)
-    left.plot(epochs, columns["loss"], label="training, varied tiles", color="#a1dab4")
+    left.plot(epochs, columns["loss"], label="training, augmented tiles", color="#a1dab4")
     left.plot(epochs, columns["validation_loss"], label="validation", color=INK)
     left.set(xlabel="epoch", ylabel="loss", ylim=(0, None))
     left.legend(frameon=False)
@@ -133,7 +130,7 @@ def draw_learning_curve(log: Path | str, path: Path | str) -> None:
 
 
 def draw_samples(samples: Mapping[str, np.ndarray], path: Path | str) -> None:
-    """Draw uint8 tiles (n, 3, s, s) by class, a row of ten under the name of each."""
+    """Draw uint8 tiles (n, 3, s, s) by class, one row of ten each."""
     from geoclass.learn.figures import arrange_tiles
 
     figure = new_figure(5.6, 0.3 + 0.85 * len(samples))
@@ -146,7 +143,7 @@ def draw_samples(samples: Mapping[str, np.ndarray], path: Path | str) -> None:
 
 
 def draw_mistakes(mistakes: Sequence[Mistake], path: Path | str) -> None:
-    """Draw tiles with the class they are of, the one they were called, and how surely."""
+    """Draw misclassified tiles with true class, predicted class and confidence."""
     rows = -(-len(mistakes) // MISTAKES_A_ROW)
     figure = new_figure(1.75 * MISTAKES_A_ROW, 2.3 * rows)
     axes = figure.subplots(rows, MISTAKES_A_ROW, squeeze=False).ravel()
@@ -162,7 +159,7 @@ def draw_mistakes(mistakes: Sequence[Mistake], path: Path | str) -> None:
 
 
 def draw_labels(labels: Sequence[ImageLabel], path: Path | str) -> None:
-    """Draw tiles with the probabilities of their likeliest classes, one a row."""
+    """Draw tiles with their highest class probabilities, one in each row."""
     figure = new_figure(7, 0.4 + 1.6 * len(labels))
     axes = figure.subplots(len(labels), 2, squeeze=False, width_ratios=(1, 2.4))
     for (picture, bars), label in zip(axes, labels, strict=True):
@@ -180,7 +177,7 @@ def draw_labels(labels: Sequence[ImageLabel], path: Path | str) -> None:
 
 
 def _fit(text: str, most: int) -> str:
-    """The text on one line of so many characters, without its middle where it is longer."""
+    """The text on one line of at most so many characters; the middle of long texts is cut."""
     line = " ".join(printable(text).split())
     if len(line) <= most:
         return line
@@ -189,7 +186,7 @@ def _fit(text: str, most: int) -> str:
 
 
 def draw_timeline(result: Monitoring, path: Path | str) -> None:
-    """Draw hectares of each group over time: PNG, SVG or PDF; OutputError."""
+    """Draw the hectares of each group over time as PNG, SVG or PDF; OutputError."""
     days = np.array(result.stack.dates, dtype="datetime64[D]")
     colors = {c.group: c.color for c in reversed(result.stack.contract.legend.classes)}
     table = sum_areas(result, {"all": np.ones(result.area_ha.shape)})
@@ -199,7 +196,7 @@ def draw_timeline(result: Monitoring, path: Path | str) -> None:
     for group, area_ha in zip(result.belief.group_names, areas, strict=True):
         axes.plot(days, area_ha, color=colors[group], marker="o", ms=3, label=group)
     axes.set(ylabel="hectares", ylim=(0, None))
-    axes.set_title("Area by group, as mapped", size=10)
+    axes.set_title("Mapped area by group", size=10)
     axes.grid(alpha=0.3)
     figure.autofmt_xdate()
     figure.legend(loc="outside lower center", ncols=5, frameon=False)

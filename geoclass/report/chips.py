@@ -1,4 +1,4 @@
-"""Small pictures for judging by eye: cells of a sample, and alerts before and after."""
+"""Image chips for visual interpretation: cells of a sample, and alerts before and after."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from geoclass.errors import OutputError, SceneError
 from geoclass.grid import Grid
 from geoclass.landcover import LandCoverMap, Provenance
 from geoclass.monitor.history import Alert, Monitoring
-from geoclass.report.quicklook import read_looks
+from geoclass.report.quicklook import read_views
 
 AROUND_PX = 32
-"""Pixels of surroundings on each side: what a cell or an alert is shows in where it lies."""
+"""Pixels of surroundings on each side."""
 SIDE_PX = 360
-"""Of a picture's longer side, at least."""
+"""Minimum of a chip's longer side."""
 OUTLINE = (255, 255, 0)
 MARGIN_PX = 8
 
@@ -29,67 +29,66 @@ MARGIN_PX = 8
 def draw_chips(
     scene: str, landcover: LandCoverMap, rows: np.ndarray, cols: np.ndarray, folder: Path
 ) -> list[str]:
-    """Write a PNG of each cell, outlined in its surroundings; their paths beside the folder.
+    """Write a PNG of each cell with its outline; their paths relative to the folder's parent.
 
-    Raises SceneError where the scene cannot be read, OutputError where a file cannot be written.
+    Raises SceneError if the scene is unreadable, OutputError if a file cannot be written.
     """
     landcover = landcover.finest
     names = []
     for number, cell in enumerate(zip(rows.tolist(), cols.tolist(), strict=True), start=1):
-        edges, window = _cut_window(landcover.grid, np.array([cell]))
-        (look,) = read_looks([(scene, landcover.provenance)], window)
-        names.append(_save(_draw([("", look)], edges), folder, number))
+        boxes, window = _cut_window(landcover.grid, np.array([cell]))
+        (view,) = read_views([(scene, landcover.provenance)], window)
+        names.append(_save(_draw([("", view)], boxes), folder, number))
     return names
 
 
 def draw_alerts(
     result: Monitoring, maps: Sequence[tuple[date, Provenance]], folder: Path, *, beside: Path
 ) -> dict[int, str]:
-    """Write a PNG of each alert, before and after; their paths as seen from a file, by its number.
+    """Write a PNG of each alert, before and after; paths relative to a file, by number.
 
-    `maps` tell the scenes that they were made of. Before is the last date that shows most of the
-    cells before any was gone, after the first when all are. Alerts of which either scene is not
-    there any more have no picture. Raises OutputError where a file cannot be written.
+    `maps` contain the paths of the scenes. Before is the last date before the loss on which most of
+    the cells are observed, after the first date on which all of them are lost. Alerts without
+    these scenes have no picture. Raises OutputError if a file cannot be written.
     """
     names = {}
     for alert in result.alerts:
-        before, after = _choose_maps(result, alert, maps)
-        if before is None or after is None:
-            continue
+        chosen = _choose_maps(result, alert, maps)
         cells = np.stack(np.divmod(np.unique(alert.losses.cell), result.stack.grid.cols), axis=1)
-        edges, window = _cut_window(result.stack.grid, cells)
+        boxes, window = _cut_window(result.stack.grid, cells)
         try:
-            looks = read_looks([(told.source["path"], told) for _, told in (before, after)], window)
+            views = read_views([(source.source["path"], source) for _, source in chosen], window)
         except SceneError:
             continue
-        picture = _draw([(str(before[0]), looks[0]), (str(after[0]), looks[1])], edges)
-        name = folder.parent / _save(picture, folder, alert.alert_id)
-        names[alert.alert_id] = Path(os.path.relpath(name, beside.parent)).as_posix()
+        if len(views) == 2:
+            titled = [(str(day), view) for (day, _), view in zip(chosen, views, strict=True)]
+            name = folder.parent / _save(_draw(titled, boxes), folder, alert.alert_id)
+            names[alert.alert_id] = Path(os.path.relpath(name, beside.parent)).as_posix()
     return names
 
 
 def _choose_maps(
     result: Monitoring, alert: Alert, maps: Sequence[tuple[date, Provenance]]
-) -> tuple[tuple[date, Provenance] | None, tuple[date, Provenance] | None]:
+) -> list[tuple[date, Provenance]]:
+    """The maps before and after a loss; empty unless both scenes exist."""
     dates, losses = result.stack.dates, alert.losses
     observed = result.stack.observed.reshape(len(dates), -1)[:, losses.cell].mean(axis=1)
     clear = [
-        (day, told)
-        for day, told in sorted(maps, key=lambda item: item[0])
+        (day, source)
+        for day, source in sorted(maps, key=lambda item: item[0])
         if day in dates
         and observed[dates.index(day)] > 0.5
-        and Path(told.source.get("path", "?")).exists()
+        and Path(source.source.get("path", "?")).exists()
     ]
-    gone = dates[int(losses.first_gone.max())]
     before = [item for item in clear if item[0] < alert.first_gone]
-    after = [item for item in clear if item[0] >= gone]
-    return before[-1] if before else None, after[0] if after else None
+    after = [item for item in clear if item[0] >= dates[int(losses.first_gone.max())]]
+    return [before[-1], after[0]] if before and after else []
 
 
 def _cut_window(grid: Grid, cells: np.ndarray) -> tuple[np.ndarray, Grid]:
-    """Cells, int (n, 2), as boxes, int (n, 4), of left, top, right and bottom pixel in a window.
+    """Cells, int (n, 2), as boxes, int (n, 4): left, top, right and bottom pixel in a window.
 
-    Beside them the window's grid, which the cells' surroundings are in.
+    The second value is the grid of the window, which contains the surroundings of the cells.
     """
     (row, col), rows, cols = cells.T, grid.row_edges, grid.col_edges
     least = grid.tile_size  # no grid is smaller
@@ -107,16 +106,16 @@ def _cut_window(grid: Grid, cells: np.ndarray) -> tuple[np.ndarray, Grid]:
     return boxes - np.array([left, top, left, top]), window
 
 
-def _draw(looks: Sequence[tuple[str, np.ndarray]], boxes: np.ndarray) -> Image.Image:
-    """Titled looks, uint8 (h, w, 4), side by side; the outer edges of the boxes are drawn."""
-    height, width = looks[0][1].shape[:2]
+def _draw(views: Sequence[tuple[str, np.ndarray]], boxes: np.ndarray) -> Image.Image:
+    """Titled views, uint8 (h, w, 4), side by side, with the outer edges of the boxes."""
+    height, width = views[0][1].shape[:2]
     scale = max(1, -(-SIDE_PX // max(height, width)))
     whole = Image.new(
-        "RGB", ((width * scale + MARGIN_PX) * len(looks) - MARGIN_PX, height * scale), "white"
+        "RGB", ((width * scale + MARGIN_PX) * len(views) - MARGIN_PX, height * scale), "white"
     )
     edges = _find_edges(boxes)
-    for number, (title, look) in enumerate(looks):
-        shown = look[..., :3] * (look[..., 3:] > 0)  # black where the scene has no data
+    for number, (title, view) in enumerate(views):
+        shown = view[..., :3] * (view[..., 3:] > 0)  # black without data
         part = Image.fromarray(shown).resize((width * scale, height * scale), 0)
         pen = ImageDraw.Draw(part)
         for edge in edges:
@@ -127,7 +126,7 @@ def _draw(looks: Sequence[tuple[str, np.ndarray]], boxes: np.ndarray) -> Image.I
 
 
 def _find_edges(boxes: np.ndarray) -> list[tuple[int, ...]]:
-    """Sides of boxes that no two of them share, as (x, y, x, y)."""
+    """Sides of single boxes, not shared by two, as (x, y, x, y)."""
     sides = [
         side
         for left, top, right, bottom in boxes.tolist()

@@ -1,4 +1,4 @@
-"""A map as one picture for a paper or an e-mail, beside its scene if wanted."""
+"""A map as one picture, with its scene if wanted."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
 PANEL_WIDTH_IN = 5.5
 BAR_SHARE = 0.25
-"""The scale bar's part of the map's width, at most."""
+"""Maximum length of the scale bar, as a fraction of the map's width."""
 ARROW_SHARE = 0.09
-"""The north arrow's part of the map's height."""
+"""Length of the north arrow, as a fraction of the map's height."""
 EDGE = "#444444"
 
 
@@ -35,8 +35,8 @@ def draw_preview(
 ) -> None:
     """Write a PNG, SVG or PDF: map in its finest cells, legend, scale bar, north, title and date.
 
-    The scene is drawn beside the map if it is given; the title is its name if none is. Raises
-    OutputError where the picture cannot be written, SceneError where the scene cannot be read.
+    A given scene is drawn beside the map; the default title is its name. Raises OutputError if the
+    picture cannot be written, SceneError if the scene is unreadable.
     """
     landcover = landcover.finest
     grid, provenance = landcover.grid, landcover.provenance
@@ -61,7 +61,7 @@ def draw_preview(
 
 
 def draw_classes(landcover: LandCoverMap) -> np.ndarray:
-    """Uint8 (rows, cols, 4): the legend's colours, transparent where nodata."""
+    """Uint8 (rows, cols, 4): the legend's colors; nodata is transparent."""
     table = np.zeros((256, 4), dtype=np.uint8)
     for item in landcover.legend.classes:
         table[item.class_id] = (*item.rgb, 255)
@@ -84,14 +84,14 @@ def _describe(landcover: LandCoverMap) -> str:
 
 
 def _show(axes: Axes, image: np.ndarray, grid: Grid, size: tuple[int, int]) -> None:
-    """Draw an image of `size`, width and height in pixels of the scene, cut where the map ends."""
+    """Draw an image of `size`, width and height in pixels of the scene, clipped to the map."""
     right, bottom = size
     axes.imshow(image, extent=(0, right, bottom, 0), interpolation="nearest")
     axes.set(xlim=(0, grid.width), ylim=(grid.height, 0), xticks=[], yticks=[])
 
 
 def _add_scale(axes: Axes, grid: Grid) -> None:
-    """A scale bar and a north arrow in the map's lower corners, on white to be read anywhere."""
+    """A scale bar and a north arrow in the map's lower corners, on a white background."""
     ground = measure_ground(grid)
     if ground is None:
         return
@@ -129,7 +129,7 @@ def _add_scale(axes: Axes, grid: Grid) -> None:
 
 
 def _handles(landcover: LandCoverMap) -> list[object]:
-    """What stands in the legend: only what stands in the map."""
+    """Legend entries of the classes and statuses in the map."""
     from matplotlib.patches import Patch
 
     present = set(np.unique(landcover.class_id)) - {NODATA}

@@ -1,4 +1,4 @@
-"""A scene at a size for the eye, on the pixels of its map, and how those lie on the ground."""
+"""Views of a scene on the grid of a map, and the scale and orientation of a grid."""
 
 from __future__ import annotations
 
@@ -21,65 +21,69 @@ from geoclass.scene.settings import FrameSettings
 from geoclass.scene.source import open_scene
 
 LONGEST_SIDE = 1600
-"""Pixels of the quicklook; more would not be seen."""
+"""Pixels."""
 
 BRIGHTEN = 98.0
-"""The percentile of the quicklook that is drawn white: EuroSAT's stretch is dark to the eye."""
+"""Percentile that is drawn white: EuroSAT's stretch is dark."""
 
 DARKEN = 1.0
-"""The percentile that is drawn black where it is not known what a scene's numbers mean."""
+"""Percentile that is drawn black if the radiometry of the scene is unknown."""
 
-LEAST_SEEN = 0.05
-"""Share of a grid that a scene must cover to be its picture."""
+MIN_COVERED = 0.05
+"""Fraction of a grid that a scene must cover."""
 
 
 def read_quicklook(
     scene: Path | str, landcover: LandCoverMap, longest_side: int = LONGEST_SIDE
 ) -> np.ndarray:
-    """Uint8 (h, w, 4): the map's scene, read as the map was, and brightened; clear where missing.
+    """Uint8 (h, w, 4): the map's scene with the map's radiometry; transparent without data.
 
-    Raises SceneError where it cannot be read or lies elsewhere.
+    Raises SceneError if it is unreadable or shows another place.
     """
-    seen = float((landcover.valid_share / FULL_SCALE).mean())
-    shown = [(scene, landcover.provenance)]
-    (look,) = read_looks(shown, landcover.grid, longest_side, least_seen=0.5 * seen)
-    return look
+    covered = float((landcover.valid_share / FULL_SCALE).mean())
+    sources = [(scene, landcover.provenance)]
+    (view,) = read_views(sources, landcover.grid, longest_side, min_covered=0.5 * covered)
+    return view
 
 
 def read_picture(scene: Path | str, grid: Grid, longest_side: int = LONGEST_SIDE) -> np.ndarray:
-    """Uint8 (h, w, 4): a scene on the ground of a grid, stretched for the eye; clear where missing.
+    """Uint8 (h, w, 4): a scene on a grid with stretched contrast; transparent without data.
 
-    Raises SceneError where it cannot be read or lies elsewhere.
+    Raises SceneError if it is unreadable or shows another place.
     """
     stored, valid, shown = _read_pixels(scene, grid, None, FrameSettings(), longest_side)
-    if valid.mean() < LEAST_SEEN:
-        raise SceneError(f"{shown} is not where the map is: give a scene of the same ground")
+    if valid.mean() < MIN_COVERED:
+        raise SceneError(f"{shown} does not cover the map: give a scene of the same place")
     pixels = stored.transpose(1, 2, 0).astype(np.float32)
     black, white = np.percentile(pixels[valid], (DARKEN, BRIGHTEN))
     return _brighten(pixels - black, valid, float(white - black))
 
 
-def read_looks(
+def read_views(
     scenes: Sequence[tuple[Path | str, Provenance]],
     grid: Grid,
     longest_side: int = LONGEST_SIDE,
     *,
-    least_seen: float = 0.0,
+    min_covered: float = 0.0,
 ) -> list[np.ndarray]:
-    """Uint8 (h, w, 4) each: scenes on a grid, read as their maps were, all brightened alike.
+    """Uint8 (h, w, 4) each: scenes on a grid with the radiometry of their maps, equally brightened.
 
-    Raises SceneError where one cannot be read, or shows less than a share of the grid.
+    Raises SceneError if one is unreadable, or covers less than a fraction of the grid.
     """
-    looks = []
+    views = []
     for path, provenance in scenes:
         settings = FrameSettings.from_json(provenance.options.get("frame", {}))
         stored, valid, shown = _read_pixels(path, grid, provenance.bands, settings, longest_side)
-        if not valid.any() or valid.mean() < least_seen:
-            raise SceneError(f"{shown} is not where the map is: it was made of {provenance.scene}")
+        if not valid.any() or valid.mean() < min_covered:
+            raise SceneError(
+                f"{shown} does not cover the map, which was made of {provenance.scene}"
+            )
         radiometry = Radiometry.from_json(provenance.radiometry)
-        looks.append((radiometry.apply(stored).transpose(1, 2, 0).astype(np.float32), valid))
-    white = max(float(np.percentile(pixels[valid], BRIGHTEN)) for pixels, valid in looks)
-    return [_brighten(pixels, valid, white) for pixels, valid in looks]
+        views.append((radiometry.apply(stored).transpose(1, 2, 0).astype(np.float32), valid))
+    if not views:
+        return []
+    white = max(float(np.percentile(pixels[valid], BRIGHTEN)) for pixels, valid in views)
+    return [_brighten(pixels, valid, white) for pixels, valid in views]
 
 
 def _read_pixels(
@@ -89,7 +93,7 @@ def _read_pixels(
     settings: FrameSettings,
     longest_side: int,
 ) -> tuple[np.ndarray, np.ndarray, str]:
-    """Stored numbers (3, h, w), bool (h, w) where there are any, and what to call the scene."""
+    """Stored values (3, h, w), their mask, bool (h, w), and the scene's name."""
     source = assign_place(open_scene(scene, bands), settings)
     wanted = Frame(height=grid.height, width=grid.width, transform=grid.transform, crs=grid.crs)
     frame = fit_frame(source, find_place(source), wanted)
@@ -104,16 +108,16 @@ def _brighten(pixels: np.ndarray, valid: np.ndarray, white: float) -> np.ndarray
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ground:
-    """Measured in the middle of a map, on the ellipsoid of its CRS."""
+    """Measured at the centre of a map, on the ellipsoid of its CRS."""
 
     pixel_width_m: float
     pixel_height_m: float
     north_deg: float
-    """Where north is: degrees clockwise from the top of the map, -180 to 180."""
+    """Direction of north: degrees clockwise from the top of the map, -180 to 180."""
 
 
 def measure_ground(grid: Grid) -> Ground | None:
-    """Pixel size and north; None where the map has no place on Earth."""
+    """Pixel size and north; None without a CRS."""
     if grid.crs is None:
         return None
     crs = pyproj.CRS.from_wkt(grid.crs)

@@ -684,7 +684,7 @@ class TestPreview:
         picture = tmp_path / "none" / "m.png"
         other = make_scene(paint([[0]]))
         wrong = ("preview", tmp_path / "map.gpkg", "--scene", other, "-o", tmp_path / "m.png")
-        assert "is not where the map is" in error(*wrong)
+        assert "does not cover the map" in error(*wrong)
         assert "cannot write" in error("preview", tmp_path / "map.gpkg", "-o", picture)
         picture = tmp_path / "m.bmp"
         assert "is none of .png" in error("preview", tmp_path / "map.gpkg", "-o", picture)

@@ -172,7 +172,7 @@ class TestMonitor:
         twice = ("--date", "2020-01-01", "--date", "2020-01-01")
         assert "all maps are of one date" in error("monitor", *maps[:2], *twice, "-o", target)
         assert "no scene at" in error("monitor", *maps, tmp_path / "none.tif", "-o", target)
-        assert "wood is no group" in error("monitor", *maps, "-o", target, "--watch", "wood")
+        assert "wood is not a group" in error("monitor", *maps, "-o", target, "--watch", "wood")
         assert "below 1 change a year" in error("monitor", *maps, "-o", target, "--rate", "2")
         other = make_map([[F, F, F]], "2019-01-01", provenance={"model": "ef" * 32}).landcover
         write_map(other, tmp_path / "other.tif")
@@ -242,7 +242,7 @@ class TestPlots:
         out = run("plots", plots, monitor, "-o", target, *asked)
         lines = out.stdout.splitlines()
         assert [line.split()[-1] for line in lines[:3]] == ["1", "1", "1"]
-        assert "no legal determination" in lines[3]
+        assert "not a legal determination" in lines[3]
         assert lines[4] == f"wrote {target}"
         assert out.stderr == "Warning: 1 plot (plotId 3): was rejected: it has no geometry\n"
         found = gpd.read_file(target).set_index("external_id")

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
 from datetime import date
 
 import numpy as np
 import pytest
 
 from geoclass.errors import SettingsError
-from geoclass.monitor.alerts import CellLosses, choose_level, group_losses
+from geoclass.monitor.alerts import LOSS, choose_level, group_losses
 from geoclass.monitor.history import monitor_maps
 from geoclass.monitor.layers import code_alerts
 from geoclass.monitor.settings import MonitorSettings, SeriesSettings
@@ -57,7 +56,7 @@ def test_watched_groups_are_followed_each_for_itself() -> None:
         ("forest", [0]),
         ("water", [1]),
     ]
-    with pytest.raises(SettingsError, match=r"wood is no group of the maps, which know: crops"):
+    with pytest.raises(SettingsError, match=r"wood is not a group of the maps, which are: crops"):
         monitor_maps(yearly(*rows(F, C)), settings=MonitorSettings(watch=("wood",)))
 
 
@@ -72,10 +71,10 @@ def test_neighbours_of_one_time_are_one_event_and_others_are_not() -> None:
 
 
 def test_touching_at_a_corner_is_touching_but_not_across_the_edge() -> None:
-    def losses(*cells: int) -> CellLosses:
-        n = len(cells)
-        same = dict.fromkeys((f.name for f in fields(CellLosses)), np.ones(n, int))
-        return CellLosses(**{**same, "cell": np.array(cells), "last_seen": np.zeros(n, int)})
+    def losses(*cells: int) -> np.recarray:
+        rows = np.ones(len(cells), LOSS).view(np.recarray)
+        rows.cell, rows.last_seen = cells, 0
+        return rows
 
     assert group_losses(losses(0, 5), cols=4).tolist() == [0, 0]
     assert group_losses(losses(3, 4), cols=4).tolist() == [0, 1]

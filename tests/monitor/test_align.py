@@ -81,7 +81,7 @@ def test_maps_in_another_projection_are_resampled() -> None:
     other = replace(
         later, landcover=replace(later.landcover, grid=replace(grid, transform=degrees, crs=wgs))
     )
-    with pytest.raises(SettingsError, match="other coordinate reference systems"):
+    with pytest.raises(SettingsError, match="different coordinate reference systems"):
         stack_maps([first, other])
     stack = stack_maps([first, other], AlignSettings(resample=True))
     np.testing.assert_array_equal(stack.class_id[1], stack.class_id[0])
@@ -122,7 +122,7 @@ def test_a_class_missing_in_one_legend_is_named() -> None:
     legend = Legend.for_names(names)
     contract: Contract = make_contract(legend=legend)
     other = make_map([[CROP]], "2021-01-01", contract=contract)
-    with pytest.raises(SettingsError, match=r"legends .* differ .*Other0.*stands in one only"):
+    with pytest.raises(SettingsError, match=r"legends .* differ .*only one contains .*Other0"):
         stack_maps([make_map([[FOREST]], "2020-01-01"), other])
 
 

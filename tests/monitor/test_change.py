@@ -105,10 +105,10 @@ def test_days_come_from_tags_names_or_the_caller() -> None:
     assert date_map(known).day.isoformat() == "2020-06-01"
     assert date_map(named).day.isoformat() == "2021-02-03"
     assert date_map(unnamed, file_name="map_2019-12-31.gpkg").day.isoformat() == "2019-12-31"
-    with pytest.raises(SettingsError, match=r"the day of x.tif is unknown.*--date"):
+    with pytest.raises(SettingsError, match=r"the date of x.tif is unknown.*--date"):
         date_map(unnamed)
     tiled = replace(known, provenance=replace(known.provenance, date=None, scene="t_1024_1024.tif"))
-    with pytest.raises(SettingsError, match=r"the day of t_1024_1024.tif is unknown"):
+    with pytest.raises(SettingsError, match=r"the date of t_1024_1024.tif is unknown"):
         date_map(tiled)
 
 

@@ -14,7 +14,6 @@ import pytest
 
 from geoclass.errors import OutputError, SettingsError
 from geoclass.monitor.files import (
-    ITEM,
     add_dates,
     read_monitor,
     update_monitor,
@@ -117,7 +116,7 @@ def test_earlier_and_known_dates_cannot_be_added(tmp_path: Path) -> None:
     write_monitor(monitor_maps(YEARS[:3]), tmp_path / "m.gpkg")
     stack, _ = read_monitor(tmp_path / "m.gpkg")
     for item in (YEARS[0], YEARS[2], make_map([[F] * 4], "2016-01-01")):
-        with pytest.raises(SettingsError, match=r"reaches 2017-06-01 already"):
+        with pytest.raises(SettingsError, match=r"already reaches 2017-06-01"):
             add_dates(stack, [item])
     with pytest.raises(SettingsError, match="no new scenes"):
         add_dates(stack, [])
@@ -133,7 +132,7 @@ def test_other_files_and_other_versions_are_refused(tmp_path: Path) -> None:
     write_monitor(monitor_maps(YEARS[:3]), path)
     with closing(sqlite3.connect(path)) as database, database:
         (text,) = database.execute(
-            "SELECT metadata FROM gpkg_metadata WHERE metadata LIKE ?", (f"%{ITEM}%",)
+            "SELECT metadata FROM gpkg_metadata WHERE metadata LIKE ?", ("%GEOCLASS_MONITOR%",)
         ).fetchone()
         newer = text.replace('"schema_version": 1', '"schema_version": 9', 1)
         newer = newer.replace("&quot;schema_version&quot;: 1", "&quot;schema_version&quot;: 9", 1)
@@ -155,4 +154,4 @@ def test_damaged_observations_are_an_error(tmp_path: Path) -> None:
 def test_the_description_travels_as_json(tmp_path: Path) -> None:
     write_monitor(monitor_maps(YEARS[:3]), tmp_path / "m.gpkg", command="geoclass monitor a b")
     items = pyogrio.read_info(tmp_path / "m.gpkg", layer="series")["layer_metadata"]
-    assert json.loads(items[ITEM])["command"] == "geoclass monitor a b"
+    assert json.loads(items["GEOCLASS_MONITOR"])["command"] == "geoclass monitor a b"

@@ -10,7 +10,6 @@ import pytest
 
 from geoclass.errors import SettingsError
 from geoclass.monitor.align import stack_maps
-from geoclass.monitor.files import parse_series_settings
 from geoclass.monitor.history import monitor_maps
 from geoclass.monitor.markov import (
     CHUNK_CELLS,
@@ -20,6 +19,7 @@ from geoclass.monitor.markov import (
     smooth_cells,
 )
 from geoclass.monitor.settings import PairRate, SeriesSettings
+from geoclass.monitor.stack_files import parse_settings
 from tests.conftest import make_contract
 from tests.monitor.scenes import CROP, FOREST, make_map
 
@@ -82,7 +82,7 @@ def test_rates_of_pairs_are_obeyed_and_shared_by_a_groups_classes() -> None:
     belief = form_belief(make_contract(), SeriesSettings(pairs=pairs))
     assert belief.rates[FOREST, [8, 9]].tolist() == [0.002, 0.002]
     np.testing.assert_allclose(belief.rates.sum(axis=1), 0, atol=1e-12)
-    with pytest.raises(SettingsError, match=r"Wald is no class or group"):
+    with pytest.raises(SettingsError, match=r"Wald is not a class or group"):
         form_belief(
             make_contract(),
             SeriesSettings(pairs=(PairRate(old="Wald", new="water", rate=0.1),)),
@@ -145,8 +145,8 @@ def test_impossible_error_days_are_refused(days: float) -> None:
 
 
 def test_files_of_old_take_each_date_for_itself() -> None:
-    told = {"rate": 0.01, "doubt": 0.1, "states": "classes", "pairs": []}
-    assert parse_series_settings(told) == SeriesSettings(rate=0.01, doubt=0.1, error_days=0)
+    old = {"rate": 0.01, "doubt": 0.1, "states": "classes", "pairs": []}
+    assert parse_settings(old, SeriesSettings) == SeriesSettings(rate=0.01, doubt=0.1, error_days=0)
 
 
 def test_cells_are_smoothed_alike_in_one_chunk_or_many() -> None:

@@ -132,16 +132,16 @@ def test_what_was_lost_by_the_day_does_not_count(
 @pytest.mark.parametrize(
     ("shape", "answer", "reason"),
     [
-        (square(0, 0, 2, 2), "no loss detected", "no loss of its forest was seen from 2020-12-31"),
+        (square(0, 0, 2, 2), "no loss detected", "no loss of forest was detected from 2020-12-31"),
         (square(0, 5), "no loss detected", "there was no forest on 2020-12-31"),
-        (square(5, 5), "cannot tell", "the plot was never seen clearly"),
-        (square(4, 4, 2, 2), "cannot tell", "only 75% of the plot were seen clearly"),
-        (square(0, 3, 1, 6), "cannot tell", "50% lie outside the maps"),
+        (square(5, 5), "cannot tell", "the plot was not observed clearly"),
+        (square(4, 4, 2, 2), "cannot tell", "only 75% of the plot was observed clearly"),
+        (square(0, 3, 1, 6), "cannot tell", "50% lies outside the maps"),
         (square(20, 20), "cannot tell", "lies outside the maps"),
-        (square(0, 0, 0.5, 0.5), "cannot tell", "too small for this method: 10.24 ha"),
-        (square(2.2, 2.2, 0.5, 0.5), "cannot tell", "a loss, gone by 2021-06-01, lies over it"),
+        (square(0, 0, 0.5, 0.5), "cannot tell", "too small: 10.24 ha"),
+        (square(2.2, 2.2, 0.5, 0.5), "cannot tell", "a loss by 2021-06-01 overlaps it"),
         # Only the edge of a cell that was felled lies in it.
-        (square(1, 2, 1.01, 2), "no loss detected", "no loss of its forest was seen"),
+        (square(1, 2, 1.01, 2), "no loss detected", "no loss of forest was detected"),
     ],
 )  # fmt: skip
 def test_other_verdicts_have_their_reason(
@@ -187,10 +187,10 @@ def test_plots_are_put_right_with_a_message(tmp_path: Path, monitor: geoclass.Mo
     mixed = shapely.GeometryCollection([plain, shapely.LineString(ring[:2])])
     found = judge(tmp_path, monitor, plain, turn(plain), raised, bow, mixed)
     assert found.messages == [
-        "1 plot (plotId 2): has its axes swapped, latitude before longitude; swapped back",
-        "1 plot (plotId 3): has heights (Z), which were left out",
-        "1 plot (plotId 4): crosses or overlaps itself; put right, no ground counts twice",
-        "1 plot (plotId 5): holds lines or points beside its polygons, which were left out",
+        "1 plot (plotId 2): has swapped axes (latitude before longitude); repaired",
+        "1 plot (plotId 3): has heights (Z); they are ignored",
+        "1 plot (plotId 4): intersects or overlaps itself; repaired, no area counts twice",
+        "1 plot (plotId 5): contains lines or points beside its polygons; they are ignored",
     ]
     first = found.verdicts[0]
     for number in (1, 2, 4):
@@ -211,9 +211,9 @@ def test_plots_are_rejected_one_by_one(tmp_path: Path, monitor: geoclass.Monitor
     assert reasons[:2] == ["it has no geometry"] * 2
     assert reasons[2] == "it is a LineString: give a polygon or a point"
     assert reasons[3] is not None
-    assert "such as 500100, 5400000, are no degrees" in reasons[3]
-    assert reasons[4] == "it covers nothing"
-    assert reasons[5] == "it is 170° wide, more than any plot"
+    assert "for example 500100, 5400000, are not degrees" in reasons[3]
+    assert reasons[4] == "it has no area"
+    assert reasons[5] == "it is 170° wide, expected at most 10°"
     assert reasons[6] is None
     assert [verdict.answer for verdict in found.verdicts] == ["cannot tell"] * 6 + ["loss detected"]
     assert "2 plots (plotId 1, 2): was rejected: it has no geometry" in found.messages
@@ -238,11 +238,11 @@ def test_plots_with_one_id_are_told_apart(tmp_path: Path, monitor: geoclass.Moni
     found = geoclass.assess_plots(path, monitor)
     assert [plot.external_id for plot in found.plots] == ["7", "7", ""]
     assert found.messages == [
-        "1 plot (plotId 2): has the id of another plot; plotId tells them apart"
+        "1 plot (plotId 2): has the id of another plot; plotId distinguishes them"
     ]
     named = geoclass.assess_plots(path, monitor, settings=PlotSettings(id_column="farm"))
     assert [plot.external_id for plot in named.plots] == ["A", "A", "B"]
-    with pytest.raises(SettingsError, match="no column 'plot', but"):
+    with pytest.raises(SettingsError, match="no column 'plot'; columns are"):
         geoclass.assess_plots(path, monitor, settings=PlotSettings(id_column="plot"))
 
 
@@ -255,13 +255,13 @@ def test_plots_in_another_crs_or_in_none(tmp_path: Path, monitor: geoclass.Monit
     (tmp_path / "none.prj").unlink()
     found = geoclass.assess_plots(tmp_path / "none.shp", monitor)
     assert found.messages == [
-        "1 plot (plotId 1): has no coordinate reference system, taken for WGS 84"
+        "1 plot (plotId 1): has no coordinate reference system; WGS 84 is assumed"
     ]
     assert found.verdicts[0].lost_ha == pytest.approx(40.96, rel=1e-3)
     frame.to_crs(UTM).to_file(tmp_path / "metres.shp")
     (tmp_path / "metres.prj").unlink()
     (metres,) = geoclass.assess_plots(tmp_path / "metres.shp", monitor).plots
-    assert "are no degrees" in (metres.rejected or "")
+    assert "are not degrees" in (metres.rejected or "")
 
 
 def test_plots_across_180_degrees(tmp_path: Path) -> None:
@@ -289,9 +289,7 @@ def test_plots_across_180_degrees(tmp_path: Path) -> None:
         assert verdict.answer == "loss detected"
         assert verdict.area_ha == pytest.approx(2 * 40.96, rel=2e-3)
         assert verdict.lost_ha == pytest.approx(40.96, rel=2e-3)
-    assert found.messages == [
-        "2 plots (plotId 1, 3): crosses 180°; its two sides were put together"
-    ]
+    assert found.messages == ["2 plots (plotId 1, 3): crosses 180°; the two sides are joined"]
     geoclass.write_verdicts(found, tmp_path / "v.geojson")
     written = gpd.read_file(tmp_path / "v.geojson")
     for shape in written.geometry:
@@ -340,7 +338,7 @@ def test_files_have_the_columns_of_whisp_and_say_what_they_are(
     assert items["DISCLAIMER"] == DISCLAIMER
     assert "Copernicus Sentinel data" in items["ATTRIBUTION"]
     described = json.loads((tmp_path / "v.geojson").read_text())["description"]
-    assert described.startswith("The verdicts are no legal determination")
+    assert described.startswith("The verdicts are not a legal determination")
     with pytest.raises(OutputError, match="must end in .geojson, .gpkg, .csv"):
         geoclass.write_verdicts(found, tmp_path / "v.shp")
 

@@ -53,7 +53,7 @@ def test_a_map_unlike_most_is_left_out_even_the_first() -> None:
     assert [day.year for day in result.stack.dates] == [2015, 2016, 2017]
     (left,) = result.stack.left_out
     assert left.scene == "other_2014-06-01.tif"
-    assert "of efefefefefef: map it as the others are, or give --allow-mismatch" in left.reason
+    assert "of efefefefefef: map all scenes with the same model" in left.reason
     borne = MonitorSettings(align=AlignSettings(allow_mismatch=True))
     assert monitor_maps(maps, settings=borne).stack.left_out == ()
 
@@ -74,11 +74,11 @@ def test_shifted_cells_are_left_out_unless_resampled() -> None:
 
 
 def test_too_few_dates_of_use_are_refused_with_the_reasons() -> None:
-    with pytest.raises(SettingsError, match=r"one date, 2015-06-01, after leaving out cloud_"):
+    with pytest.raises(SettingsError, match=r"one date, 2015-06-01, after skipping cloud_"):
         monitor_maps([*yearly(WOOD), overcast("2016-07-01")])
-    with pytest.raises(SettingsError, match=r"no scene or map is of use: cloud_.*; cloud_"):
+    with pytest.raises(SettingsError, match=r"no scene or map is usable: cloud_.*; cloud_"):
         monitor_maps([overcast("2016-07-01"), overcast("2017-07-01")])
-    with pytest.raises(SettingsError, match=r"after leaving out other_.*--allow-mismatch"):
+    with pytest.raises(SettingsError, match=r"after skipping other_.*--allow-mismatch"):
         monitor_maps([*yearly(WOOD), strange("2016-06-01")])
 
 

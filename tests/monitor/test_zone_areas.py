@@ -50,7 +50,9 @@ def test_cells_count_by_the_part_within_a_zone(tmp_path: Path) -> None:
     assert shares["forest"] == pytest.approx(2 / 3, rel=1e-3)
     assert all(row.estimate_ha is None for row in areas.rows)
     far = write_zones(tmp_path / "far.geojson", far=shapely.box(X0 - 9000, Y0, X0 - 1000, Y0 + 1))
-    with pytest.raises(SettingsError, match=r"none of the zones of .*far.geojson touches the map"):
+    with pytest.raises(
+        SettingsError, match=r"none of the zones of .*far.geojson intersects the map"
+    ):
         measure_zones(landcover, far)
 
 

@@ -38,7 +38,7 @@ def test_zones_in_degrees_weigh_cells_by_the_part_inside(tmp_path: Path) -> None
     assert areas["area_ha"].reshape(4, -1).sum(axis=1) == pytest.approx([61.44] * 4, abs=0.1)
     assert build_alerts(result, zones, {}).columns["zone"].tolist() == ["west"]
     far = shapely.box(0, 0, 1, 1)
-    with pytest.raises(SettingsError, match="none of the zones touches"):
+    with pytest.raises(SettingsError, match="none of the zones intersects"):
         weigh_zones(result.stack.grid, [("far", far)])
 
 

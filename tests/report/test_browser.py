@@ -220,7 +220,7 @@ def test_what_a_pointer_sees_is_what_the_map_holds(
             assert f"confidence {round(100 * landcover.confidence[row, col])} %" in text
         else:
             assert text.startswith(
-                {(0, 0): "Unknown · likeliest", (0, 1): "Masked · because of cloud"}[row, col]
+                {(0, 0): "Unknown · most probable", (0, 1): "Masked · because of cloud"}[row, col]
             )
 
 
@@ -306,7 +306,7 @@ def test_a_cell_tells_what_the_days_map_said(look: Callable[..., Opened], watche
     box = opened.page.locator("canvas.cells").bounding_box()
     assert box is not None
     opened.page.mouse.move(box["x"] + 0.9 * box["width"], box["y"] + 0.8 * box["height"])
-    assert "that day's map said Masked" in opened.readout
+    assert "map of this date: Masked" in opened.readout
 
 
 def test_change_is_a_colour_of_its_own(look: Callable[..., Opened], changed: Path) -> None:

@@ -33,7 +33,7 @@ def test_scores_stand_in_the_card() -> None:
     text = card(make_contract(scores=SCORES))
     assert "On the 1,234 tiles held out: accuracy 98.70%, macro-F1 0.9812" in text
     assert "calibration error 0.51%" in text
-    assert "1.02% of them called unknown" in text
+    assert "1.02% unknown" in text
     assert "| blur σ 1 | 95.00% | no |" in text
     assert "| **mean** of all but blue, green, red | 96.00% |" in text
 
@@ -73,9 +73,9 @@ def test_scores_travel_with_the_contract() -> None:
 
 
 def test_model_without_scores_says_how_to_get_them() -> None:
-    assert "For tiles that had no say: `geoclass evaluate`" in card(make_contract())
+    assert "Test accuracy: run `geoclass evaluate`" in card(make_contract())
 
 
 def test_model_that_knows_nothing_unknown_says_so() -> None:
-    assert "calls no tile unknown" in card(make_contract(), knows_unknown=False)
-    assert "calls no tile unknown" not in card(make_contract())
+    assert "has no unknown class" in card(make_contract(), knows_unknown=False)
+    assert "has no unknown class" not in card(make_contract())

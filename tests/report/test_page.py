@@ -24,7 +24,7 @@ from geoclass.legend import EUROSAT, MASKED, UNKNOWN, Legend
 from geoclass.monitor.files import write_monitor
 from geoclass.monitor.history import monitor_maps
 from geoclass.products.files import write_map
-from geoclass.report.page.maps import BINS, bin_confidence, build_map_sheets
+from geoclass.report.page.maps import build_map_sheets
 from geoclass.report.page.pictures import ALL_PIXELS, Pictures
 from geoclass.report.page.render import (
     ASSETS,
@@ -33,7 +33,7 @@ from geoclass.report.page.render import (
     render_page,
     write_report,
 )
-from geoclass.report.page.sheet import Picture, Sheet
+from geoclass.report.page.sheet import BINS, Picture, Sheet, Step
 from tests.conftest import TRANSFORM, make_detailed, make_landcover, paint
 from tests.monitor.scenes import make_map, yearly
 
@@ -116,12 +116,20 @@ def test_numbers_are_those_of_the_map() -> None:
 
 
 def test_confidence_of_nothing_is_not_known() -> None:
-    shares, mean = bin_confidence(np.full((2, 2), np.nan))
-    assert shares == (0.0,) * BINS
-    assert np.isnan(mean)
-    shares, mean = bin_confidence(np.array([0.05, 1.0]))
-    assert shares[0] == shares[-1] == 0.5
-    assert mean == pytest.approx(0.525)
+    grid = make_map([[0, 1]]).landcover.grid
+
+    def show(confidence: list[list[float]]) -> Step:
+        codes = np.zeros((1, 2), np.uint8)
+        return Step(
+            label="", day=None, grid=grid, entries=(), codes=codes, confidence=np.array(confidence)
+        )
+
+    nothing = show([[np.nan, np.nan]])
+    assert nothing.histogram == (0.0,) * BINS
+    assert np.isnan(nothing.mean_confidence)
+    step = show([[0.05, 1.0]])
+    assert step.histogram[0] == step.histogram[-1] == 0.5
+    assert step.mean_confidence == pytest.approx(0.525)
 
 
 def test_places_are_told_apart() -> None:
@@ -150,9 +158,9 @@ def test_caveats_stand_in_the_page() -> None:
     told = replace(base.provenance, masked_by=(), warnings=("the scene is dark",))
     (sheet,) = build(replace(base, provenance=told))
     assert sheet.steps[0].caveats[0] == "The scene is dark."
-    assert "without a scene classification" in sheet.steps[0].caveats[1]
+    assert "no scene classification" in sheet.steps[0].caveats[1]
     assert "A cell of class Highway or River is a square of 41 ha that" in sheet.caveats[0]
-    assert "is right on 90.0% of" in sheet.caveats[1]
+    assert "Validation accuracy of the model on" in sheet.caveats[1]
     (plain,) = build(make_map([[0, 1], [0, 1]]).landcover)
     assert not any("Highway" in text for text in plain.caveats)
 
@@ -205,13 +213,13 @@ def test_a_series_has_alerts_zones_and_transitions(tmp_path: Path) -> None:
     write_monitor(monitor_maps(years), tmp_path / "m.gpkg", zones=zones)
     (sheet,) = read_sheets([tmp_path / "m.gpkg"])
     (alert,) = sheet.outlines
-    assert (alert.group, alert.became, alert.zones) == ("Forest", "Annual crop", "west")
+    assert (alert.alert.group, alert.became, alert.zones) == ("forest", "Annual crop", "west")
     assert set(alert.rings[0]) == {(0, 0), (64, 0), (64, 64), (0, 64)}
     assert sheet.matrix is not None
     assert sheet.matrix.titles == ("Annual crop", "Forest")
     np.testing.assert_allclose(sheet.matrix.hectares, [[0, 0], [40.96, 40.96]], rtol=1e-3)
     page = render_page([sheet])
-    assert "1 alert of lost forest, 41 ha in all." in page
+    assert "1 alert of lost forest, 41 ha in total." in page
     assert "Show alert 1 on the map" in page
 
 

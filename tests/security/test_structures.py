@@ -128,7 +128,7 @@ def test_depth_and_size_are_limited() -> None:
             parse_json(text)
     with pytest.raises(ValueError, match="more than 20 MB"):
         parse_json(b" " * 20_000_001)
-    with pytest.raises(ValueError, match="NaN is no number"):
+    with pytest.raises(ValueError, match="NaN is not a number"):
         parse_json("[NaN]")
 
 

@@ -1,4 +1,4 @@
-"""Land-cover maps to sheets: those of one place together, in order of time."""
+"""Sheets of land-cover maps: maps of one place in order of time."""
 
 from __future__ import annotations
 
@@ -13,29 +13,29 @@ from geoclass.contract import Contract
 from geoclass.dates import find_day
 from geoclass.grid import Grid
 from geoclass.landcover import LandCoverMap, credit
-from geoclass.legend import EUROSAT, NODATA, STATUS_STYLES, Legend
+from geoclass.legend import EUROSAT, STATUS_STYLES, Legend
 from geoclass.report.page.pictures import Pictures
-from geoclass.report.page.sheet import AreaBlock, AreaLine, Curve, Entry, Fact, Sheet, Step
+from geoclass.report.page.sheet import Curve, Entry, Fact, Sheet, Step, name_group
 
 SAME_PLACE = 0.5
-"""Maps show one place where they share such a part of the smaller one."""
+"""Maps show one place if they share this fraction of the smaller one."""
 
-TURN = 1e-6
-"""Of a pixel a pixel: less is no rotation."""
+MAX_SHEAR = 1e-6
+"""Pixels per pixel; less is no rotation."""
+
+NARROW = ("Highway", "River")
+"""EuroSAT's classes whose tiles consist mostly of other land."""
 
 
 def build_map_sheets(maps: Sequence[LandCoverMap], pictures: Pictures) -> list[Sheet]:
-    """A sheet for each place, of the finest cells.
-
-    Raises SceneError where a scene that was asked for cannot be read.
-    """
+    """A sheet for each place, of the finest cells; SceneError if a given scene is unreadable."""
     return [_build_sheet(group, pictures) for group in _group_places([m.finest for m in maps])]
 
 
 def find_map_day(landcover: LandCoverMap) -> date | None:
-    """The day that a map shows, as its scene or the scene's name says."""
-    said = landcover.provenance.date
-    return date.fromisoformat(said) if said else find_day(landcover.provenance.scene)
+    """The date of a map, from its metadata or the name of its scene."""
+    known = landcover.provenance.date
+    return date.fromisoformat(known) if known else find_day(landcover.provenance.scene)
 
 
 def _group_places(maps: Sequence[LandCoverMap]) -> list[list[LandCoverMap]]:
@@ -43,9 +43,9 @@ def _group_places(maps: Sequence[LandCoverMap]) -> list[list[LandCoverMap]]:
     for landcover in maps:
         for group in groups:
             first = group[0]
-            # Whatever their colours: those of the first are shown.
-            alike = first.legend.names == landcover.legend.names
-            if alike and share_place(first.grid, landcover.grid):
+            # Colors may differ: those of the first map are shown.
+            same_classes = first.legend.names == landcover.legend.names
+            if same_classes and share_place(first.grid, landcover.grid):
                 group.append(landcover)
                 break
         else:
@@ -54,11 +54,11 @@ def _group_places(maps: Sequence[LandCoverMap]) -> list[list[LandCoverMap]]:
 
 
 def share_place(one: Grid, other: Grid) -> bool:
-    """Whether two grids lie over one another, in one CRS and not turned against each other."""
+    """Whether two grids overlap, in one CRS and without rotation to each other."""
     if one.crs is None or not one.has_same_crs(other):
         return False
     between = ~one.transform @ other.transform
-    if max(abs(between.b), abs(between.d)) > TURN:
+    if max(abs(between.b), abs(between.d)) > MAX_SHEAR:
         return False
     right, bottom = between @ (other.width, other.height)
     width = min(one.width, right) - max(0.0, between.c)
@@ -74,7 +74,7 @@ def _build_sheet(maps: Sequence[LandCoverMap], pictures: Pictures) -> Sheet:
     cell_ha = float(first.grid.areas_ha().max())
     codes = np.concatenate([landcover.class_id.ravel() for landcover in maps])
     contracts = {landcover.provenance.model: landcover.contract for landcover in maps}
-    caveats = [text for c in contracts.values() for text in doubt_model(c, codes, cell_ha)]
+    caveats = [text for c in contracts.values() for text in list_model_caveats(c, codes, cell_ha)]
     scenes = list(dict.fromkeys(landcover.provenance.scene for landcover in maps))
     return Sheet(
         title=scenes[0] if len(scenes) == 1 else f"{scenes[0]} and {len(scenes) - 1} more",
@@ -83,8 +83,8 @@ def _build_sheet(maps: Sequence[LandCoverMap], pictures: Pictures) -> Sheet:
         steps=steps,
         curves=trace_groups(steps, entries),
         curves_note=(
-            "Hectares by group as each map says: errors of single maps are in them. "
-            "geoclass monitor takes them out."
+            "Hectares by group in each map, including the errors of single maps. geoclass monitor "
+            "reduces them."
         ),
         attribution=credit([(m.provenance.mission, m.provenance.date) for m in maps]),
         caveats=tuple(dict.fromkeys(caveats)),
@@ -93,24 +93,17 @@ def _build_sheet(maps: Sequence[LandCoverMap], pictures: Pictures) -> Sheet:
 
 def _build_step(landcover: LandCoverMap, entries: Sequence[Entry], pictures: Pictures) -> Step:
     day = find_map_day(landcover)
-    provenance = landcover.provenance
-    histogram, mean = bin_confidence(landcover.confidence)
     return Step(
-        label=str(day) if day else provenance.scene,
+        label=str(day) if day else landcover.provenance.scene,
         day=day,
         grid=landcover.grid,
-        planes={
-            "class": landcover.class_id,
-            "confidence": as_percent(landcover.confidence),
-            "best": landcover.best_class,
-            "reason": landcover.mask_reason,
-        },
-        areas=group_areas(landcover.class_id, entries, landcover.grid),
-        histogram=histogram,
-        mean_confidence=mean,
+        entries=entries,
+        codes=landcover.class_id,
+        confidence=landcover.confidence,
+        more={"best": landcover.best_class, "reason": landcover.mask_reason},
         facts=tuple(_list_facts(landcover)),
-        caveats=find_caveats(landcover),
-        picture=pictures.find_for_map(landcover, day),
+        caveats=tuple(_list_caveats(landcover)),
+        picture=pictures.find(landcover.grid, [landcover.provenance.scene], day, landcover),
     )
 
 
@@ -130,19 +123,12 @@ def _list_facts(landcover: LandCoverMap) -> Iterator[Fact]:
 
 
 def describe_grid(grid: Grid) -> Iterator[Fact]:
-    """Cells and coordinate system."""
+    """Cells and coordinate reference system."""
     side_m = grid.stride * grid.gsd_m
     side = f"{grid.stride} pixels" if math.isnan(side_m) else f"{side_m:.0f} m"
     yield "Cells", f"{grid.cols} columns × {grid.rows} rows, {side} a side"
     if grid.crs is not None:
         yield "Coordinates", pyproj.CRS.from_wkt(grid.crs).name
-
-
-BINS = 10
-"""Of the histogram of confidence, each as wide."""
-
-NO_PERCENT = 255
-"""Stands in a plane of percents where a cell has none."""
 
 
 def list_entries(legend: Legend) -> tuple[Entry, ...]:
@@ -158,73 +144,15 @@ def list_statuses() -> list[Entry]:
     return [Entry(code=s.code, title=s.title, color=s.color, group="") for s in STATUS_STYLES]
 
 
-def name_group(group: str) -> str:
-    """`built_up` → Built up."""
-    return group.replace("_", " ").capitalize() if group.islower() else group
-
-
-def as_percent(values: np.ndarray) -> np.ndarray:
-    """Float of any shape, 0–1 or NaN, to uint8 percents, 255 for NaN."""
-    percents = np.rint(100 * np.nan_to_num(values))
-    chosen: np.ndarray = np.where(np.isnan(values), NO_PERCENT, percents).astype(np.uint8)
-    return chosen
-
-
-def bin_confidence(confidence: np.ndarray) -> tuple[tuple[float, ...], float]:
-    """Shares of BINS equal bins, and the mean, of float confidences of any shape, 0–1 or NaN."""
-    known = confidence[~np.isnan(confidence)]
-    if not len(known):
-        return (0.0,) * BINS, float("nan")
-    counts, _ = np.histogram(known, bins=BINS, range=(0, 1))
-    return tuple((counts / len(known)).tolist()), float(known.mean())
-
-
-def group_areas(
-    class_id: np.ndarray, entries: Sequence[Entry], grid: Grid
-) -> tuple[AreaBlock, ...]:
-    """Areas of codes, uint8 (rows, cols): by group and class, and of the statuses that occur."""
-    area_ha = grid.areas_ha()
-    weights = area_ha if grid.crs is not None else grid.pixel_counts()
-    total = float(weights[class_id != NODATA].sum())
-
-    def measure(entry: Entry) -> AreaLine:
-        inside = class_id == entry.code
-        return AreaLine(
-            title=entry.title,
-            color=entry.color,
-            cells=int(inside.sum()),
-            area_ha=float(area_ha[inside].sum()),
-            share=float(weights[inside].sum()) / total if total else 0.0,
-        )
-
-    blocks = []
-    for group in dict.fromkeys(entry.group for entry in entries if entry.group):
-        lines = tuple(measure(entry) for entry in entries if entry.group == group)
-        head = _sum_lines(group, lines) if len(lines) > 1 else None
-        blocks.append(AreaBlock(group=group, head=head, lines=lines))
-    statuses = tuple(line for e in entries if not e.group if (line := measure(e)).cells)
-    return (*blocks, AreaBlock(group="", head=None, lines=statuses)) if statuses else tuple(blocks)
-
-
-def _sum_lines(group: str, lines: Sequence[AreaLine]) -> AreaLine:
-    return AreaLine(
-        title=name_group(group),
-        color=None,
-        cells=sum(line.cells for line in lines),
-        area_ha=sum(line.area_ha for line in lines),
-        share=sum(line.share for line in lines),
-    )
-
-
 def trace_groups(steps: Sequence[Step], entries: Sequence[Entry]) -> tuple[Curve, ...]:
-    """The area of each group at each dated step; none where fewer than two have a date."""
+    """The area of each group at each dated step; empty for fewer than two dates."""
     dated = [(step.day, step) for step in steps if step.day is not None]
     if len({day for day, _ in dated}) < 2:
         return ()
     groups = list(dict.fromkeys(entry.group for entry in entries if entry.group))
     areas = [
         [
-            sum(n.area_ha for b in step.areas if b.group == group for n in b.lines)
+            sum(line.area_ha for b in step.areas if b.group == group for line in b.lines)
             for _, step in dated
         ]
         for group in groups
@@ -238,7 +166,7 @@ def draw_groups(
     days: Sequence[date],
     entries: Sequence[Entry],
 ) -> tuple[Curve, ...]:
-    """Curves of hectares by group and day, each in the colour of the group's first entry."""
+    """Curves of hectares by group and date, each in the color of the group's first entry."""
     colors = {entry.group: entry.color for entry in reversed(entries)}
     return tuple(
         Curve(title=name_group(group), color=colors[group], days=tuple(days), area_ha=tuple(own))
@@ -246,72 +174,51 @@ def draw_groups(
     )
 
 
-NARROW = ("Highway", "River")
-"""EuroSAT's classes whose tiles hold more of other land than of their own."""
-
-
-def find_caveats(landcover: LandCoverMap) -> tuple[str, ...]:
-    """Of one map."""
+def _list_caveats(landcover: LandCoverMap) -> Iterator[str]:
+    """Caveats of one map."""
     provenance = landcover.provenance
-    found = [_as_sentence(warning) for warning in provenance.warnings]
+    for warning in provenance.warnings:
+        ended = warning if warning.endswith((".", "!", "?")) else f"{warning}."
+        yield ended[:1].upper() + ended[1:]
     if provenance.masked_by == ():
-        found.append(
-            "The scene came without a scene classification or another mask: clouds and snow are "
-            "unknown only where the model notices them, shadows and thin veils are labelled like "
-            "everything else. Look at the scene beside the map."
+        yield (
+            "The scene has no scene classification and no other mask: clouds and snow are unknown "
+            "only where the model detects them; shadows and thin clouds get a class like any "
+            "other surface. Compare the map with the scene."
         )
     if provenance.masked_by is None:
-        found.append(
-            "It is not noted in this map whether clouds were masked: look at the scene beside it."
-        )
+        yield "The map does not contain whether clouds were masked: compare it with the scene."
     if provenance.options.get("keep_unknown"):
-        found.append("Cells unlike anything trained on were given their likeliest class.")
+        yield "Out-of-distribution cells have their most probable class."
     if landcover.grid.crs is None:
-        found.append("The scene does not say where it lies, so that areas are unknown.")
-    return tuple(found)
+        yield "The scene has no coordinate reference system, so areas are unknown."
 
 
-def doubt_model(contract: Contract, class_id: np.ndarray, cell_ha: float) -> tuple[str, ...]:
-    """Of all that a model labels: codes, uint8 of any shape, on cells of `cell_ha` hectares.
+def list_model_caveats(contract: Contract, class_id: np.ndarray, cell_ha: float) -> Iterator[str]:
+    """Caveats of all labels of a model: codes, uint8 of any shape, of cells of `cell_ha` hectares.
 
-    NaN hectares are not told.
+    `cell_ha` can be NaN.
     """
-    found = []
-    present = {
-        contract.legend[code].name for code in np.unique(class_id) if code < len(contract.legend)
-    }
+    legend, training, scores = contract.legend, contract.training, contract.scores
+    present = {legend[code].name for code in np.unique(class_id) if code < len(legend)}
     narrow = [EUROSAT[EUROSAT.names.index(n)].title for n in NARROW if n in present]
-    if narrow and contract.legend.names == EUROSAT.names:
+    if narrow and legend.names == EUROSAT.names:
         size = "" if np.isnan(cell_ha) else f" of {cell_ha:.3g} ha"
-        found.append(
-            f"A cell of class {' or '.join(narrow)} is a square{size} that such a line runs "
-            "through; most of it is other land. Compare areas by group."
+        yield (
+            f"A cell of class {' or '.join(narrow)} is a square{size} that contains such a line; "
+            "most of it is other land. Compare areas by group."
         )
-    found += [
-        _tell_scores(contract),
-        (
-            "Confidence is calibrated on tiles like those that the model was trained on; on other "
-            "places and days it is too high, and labels are wrong more often."
-        ),
-    ]
-    return tuple(found)
-
-
-def _tell_scores(contract: Contract) -> str:
-    training = contract.training
-    if contract.scores is None:
-        return (
-            f"The model, trained on {training.data_set}, is right on "
-            f"{training.validation_accuracy:.1%} of the tiles that its training was judged by."
+    if scores is None:
+        yield (
+            f"Validation accuracy of the model on {training.data_set}: "
+            f"{training.validation_accuracy:.1%}."
         )
-    return (
-        f"The model, trained on {training.data_set}, is right on {contract.scores.accuracy:.1%} of "
-        f"{contract.scores.tiles:,} tiles of that data set that it had never seen "
-        f"(macro-F1 {contract.scores.macro_f1:.3f})."
+    else:
+        yield (
+            f"Test accuracy of the model on {training.data_set}: {scores.accuracy:.1%} of "
+            f"{scores.tiles:,} held-out tiles (macro-F1 {scores.macro_f1:.3f})."
+        )
+    yield (
+        "Confidence is calibrated on tiles like the training data. In other places and on other "
+        "dates it is too high, and labels are wrong more often."
     )
-
-
-def _as_sentence(text: str) -> str:
-    """`the scene is …` → The scene is …."""
-    ended = text if text.endswith((".", "!", "?")) else f"{text}."
-    return ended[:1].upper() + ended[1:]

@@ -1,4 +1,4 @@
-"""Which scene lies behind which map."""
+"""Scenes as pictures below the maps."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from geoclass.report.quicklook import read_picture, read_quicklook
 from geoclass.scene.source import open_scene
 
 ALL_PIXELS = 9e6
-"""Of all pictures of a page together, so that it stays below 5 MB."""
+"""Of all pictures of a page together, so that the page stays below 5 MB."""
 
-LEAST_SIDE = 480
-"""Pixels of the longer side of a picture, however many there are."""
+MIN_SIDE = 480
+"""Pixels of the longer side of a picture."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,74 +28,67 @@ class _Scene:
     name: str
     day: date | None
 
+    @property
+    def label(self) -> str:
+        return (
+            f"{self.name}, {self.day}" if self.day and str(self.day) not in self.name else self.name
+        )
+
 
 class Pictures:
-    """Finds and reads them among the scenes given, and nowhere else: a map may name anything."""
+    """Reads the given scenes, and no others: a map can name any file."""
 
     def __init__(self, scenes: Sequence[str], steps: int) -> None:
-        """`steps` is the number of pictures to come: many are smaller. SceneError."""
-        self._scenes = [_look_at(path) for path in scenes]
+        """`steps` is the number of pictures on the page: many are smaller. SceneError."""
+        self._scenes = list(map(_inspect, scenes))
         self._unused = {scene.path: scene for scene in self._scenes}
-        self._side = max(LEAST_SIDE, round((ALL_PIXELS / max(1, steps)) ** 0.5))
+        self._side = max(MIN_SIDE, round((ALL_PIXELS / max(1, steps)) ** 0.5))
         self._read: dict[tuple[str, str], np.ndarray] = {}
 
-    def find_for_map(self, landcover: LandCoverMap, day: date | None) -> Picture | None:
-        """The scene of a map; None where there is none that can be read."""
-        scene, certain = self._choose([landcover.provenance.scene], day)
-        if scene is None:
-            return None
-        return self._take(scene, landcover.grid, certain=certain, landcover=landcover)
+    def find(
+        self,
+        grid: Grid,
+        names: Sequence[str],
+        day: date | None,
+        landcover: LandCoverMap | None = None,
+    ) -> Picture | None:
+        """The scene with one of the file names, of the date, or nearest in time.
 
-    def find_for_grid(self, grid: Grid, names: Sequence[str], day: date) -> Picture | None:
-        """The scene of a day of which only the names of files are known."""
-        scene, certain = self._choose(names, day)
-        return None if scene is None else self._take(scene, grid, certain=certain)
+        None if there is no scene; SceneError if the scene of the name or date is unreadable. With
+        `landcover`, the scene is read like the map.
+        """
+        exact = [scene for scene in self._scenes if scene.name in names]
+        exact += [scene for scene in self._scenes if day is not None and scene.day == day]
+        wanted = day or date.min
+        nearest = sorted(self._scenes, key=lambda s: abs(((s.day or date.max) - wanted).days))
+        if not self._scenes:
+            return None
+        scene = [*exact, *nearest][0]
+        key = (scene.path, repr(grid.to_json()))
+        try:
+            if key not in self._read:
+                self._read[key] = (
+                    read_quicklook(scene.path, landcover, self._side)
+                    if exact and landcover is not None
+                    else read_picture(scene.path, grid, self._side)
+                )
+        except SceneError:
+            if exact:
+                raise
+            return None
+        self._unused.pop(scene.path, None)
+        return Picture(pixels=self._read[key], label=scene.label)
 
     def check_all_used(self) -> None:
-        """Refuse scenes that were given for nothing; SceneError."""
+        """SceneError if a given scene shows none of the maps."""
         if self._unused:
             paths = ", ".join(self._unused)
             raise SceneError(
                 f"{paths} shows none of the maps: give the scenes that they were made of"
             )
 
-    def _choose(self, names: Sequence[str], day: date | None) -> tuple[_Scene | None, bool]:
-        """The best scene, and whether it is certainly the one that was asked for."""
-        for scene in self._scenes:
-            if scene.name in names:
-                return scene, True
-        for scene in self._scenes:
-            if day is not None and scene.day == day:
-                return scene, True
-        if not self._scenes:
-            return None, False
-        wanted = day or date.min
-        return min(self._scenes, key=lambda s: abs(((s.day or date.max) - wanted).days)), False
 
-    def _take(
-        self, scene: _Scene, grid: Grid, *, certain: bool, landcover: LandCoverMap | None = None
-    ) -> Picture | None:
-        key = (scene.path, repr(grid.to_json()))
-        try:
-            if key not in self._read:
-                self._read[key] = (
-                    read_quicklook(scene.path, landcover, self._side)
-                    if certain and landcover is not None
-                    else read_picture(scene.path, grid, self._side)
-                )
-        except SceneError:
-            if certain:
-                raise
-            return None
-        self._unused.pop(scene.path, None)
-        return Picture(pixels=self._read[key], label=_say(scene.name, scene.day))
-
-
-def _look_at(path: str) -> _Scene:
+def _inspect(path: str) -> _Scene:
     source = open_scene(path)
     day = None if source.date is None else date.fromisoformat(source.date)
     return _Scene(path=path, name=source.name, day=day)
-
-
-def _say(name: str, day: date | None) -> str:
-    return f"{name}, {day}" if day and str(day) not in name else name

@@ -1,4 +1,4 @@
-"""Sheets to one self-contained page."""
+"""One self-contained HTML page from sheets."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import hashlib
 import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from importlib import resources
 from pathlib import Path
 
@@ -20,18 +20,18 @@ from geoclass._version import __version__
 from geoclass.errors import OutputError
 from geoclass.files.writing import write_whole
 from geoclass.landcover import LandCoverMap
-from geoclass.monitor import change, files
-from geoclass.monitor.change import Change, read_change
-from geoclass.monitor.files import read_description, read_monitor
-from geoclass.monitor.history import Monitoring, monitor_stack
+from geoclass.monitor.change import compare_dates
+from geoclass.monitor.history import monitor_stack
+from geoclass.monitor.settings import MonitorSettings, SeriesSettings
+from geoclass.monitor.stack_files import find_kind, read_stack
 from geoclass.outside import offline
 from geoclass.products.files import holds_map, read_map
-from geoclass.products.layers import read_columns, read_layer_items
+from geoclass.products.layers import read_columns
 from geoclass.products.mosaic import READABLE, find_maps
 from geoclass.report.page.maps import build_map_sheets
 from geoclass.report.page.pictures import Pictures
-from geoclass.report.page.sheet import Sheet, describe_sheets
-from geoclass.report.page.watched import build_change_sheet, build_monitor_sheet
+from geoclass.report.page.sheet import Sheet, describe_sheets, name_group
+from geoclass.report.page.watched import Watched, build_watched_sheet
 
 ASSETS = resources.files("geoclass.report.page") / "assets"
 
@@ -48,11 +48,11 @@ def write_report(
     scenes: Sequence[str] = (),
     title: str | None = None,
 ) -> None:
-    """Write a page of maps, change and monitor files, whole or not at all.
+    """Write a page of maps, change and monitor files atomically.
 
-    `scenes` lie behind the maps; what maps say they were made of is not opened, and no network is
-    asked. Raises OutputError for files that geoclass did not write and where the page cannot be
-    written, SceneError for scenes that cannot be read, lie on a network or show none of the maps.
+    `scenes` are shown below the maps. Scenes that only a map names are not opened, and the network
+    is not used. Raises OutputError for files of other programs and if the page cannot be written,
+    SceneError for scenes that are unreadable, remote, or show none of the maps.
     """
     with offline():
         sheets = read_sheets([Path(path) for path in paths], scenes)
@@ -60,7 +60,7 @@ def write_report(
 
 
 def render_page(sheets: Sequence[Sheet], title: str | None = None) -> str:
-    """The page as HTML, which asks for nothing from outside."""
+    """The page as HTML; it loads no other files."""
     environment = jinja2.Environment(
         loader=jinja2.FunctionLoader(_read_asset),
         autoescape=True,
@@ -68,7 +68,7 @@ def render_page(sheets: Sequence[Sheet], title: str | None = None) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(ha=_format_ha, percent=_format_percent)
+    environment.filters.update(ha=_format_ha, percent=_format_percent, title_of=name_group)
     styles, scripts = ([_read_asset(name) for name in names] for names in (STYLES, SCRIPTS))
     return environment.get_template("page.html").render(
         title=title or _name(sheets),
@@ -89,12 +89,12 @@ def _name(sheets: Sequence[Sheet]) -> str:
 
 def _read_asset(name: str) -> str:
     text = (ASSETS / name).read_text(encoding="utf-8")
-    # Leaflet's last line names a file that lies beside it elsewhere.
+    # Leaflet's last line names a source map, which is not shipped.
     return text.partition("//# sourceMappingURL=")[0]
 
 
 def _write_policy(styles: Sequence[str], scripts: Sequence[str]) -> str:
-    """A Content-Security-Policy that lets in these very texts, and nothing from any network."""
+    """A Content-Security-Policy that allows exactly these texts, and no network."""
     return "; ".join(
         (
             "default-src 'none'",
@@ -122,41 +122,25 @@ def _format_percent(share: float) -> str:
     return "–" if math.isnan(share) else f"{share:.1%}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class _Watched:
-    result: Monitoring | Change
-    name: str
-    command: str
-    told: dict[int, tuple[str, np.ndarray | None]]
-    """Zones and picture of each alert."""
-
-
 def read_sheets(paths: Sequence[Path], scenes: Sequence[str] = ()) -> list[Sheet]:
-    """Maps by place, then change and monitor files, each with its scenes where they are found.
+    """Maps by place, then change and monitor files, each with its scenes if they are found.
 
-    A folder, or a file that maps were merged in, stands for all of them. Raises OutputError for a
-    file that geoclass did not write, SceneError for a scene that cannot be read or shows none of
-    the maps.
+    A folder, or a merged map, stands for all its maps. Raises OutputError for files of other
+    programs, SceneError for a scene that is unreadable or shows none of the maps.
     """
     found = [_read(file) for path in paths for file in _expand(path)]
     maps = [item for item in found if isinstance(item, LandCoverMap)]
-    watched = [item for item in found if isinstance(item, _Watched)]
+    watched = [item for item in found if isinstance(item, Watched)]
     steps = len(maps) + sum(len(item.result.stack.dates) for item in watched)
     pictures = Pictures(scenes, steps)
     sheets = build_map_sheets(maps, pictures)
-    for item in watched:
-        if isinstance(item.result, Change):
-            sheets.append(build_change_sheet(item.result, pictures, item.name, item.command))
-        else:
-            sheets.append(
-                build_monitor_sheet(item.result, pictures, item.name, item.command, item.told)
-            )
+    sheets += [build_watched_sheet(item, pictures) for item in watched]
     pictures.check_all_used()
-    return list(_name_apart(sheets))
+    return list(_number_titles(sheets))
 
 
-def _name_apart(sheets: Sequence[Sheet]) -> Iterator[Sheet]:
-    """The sheets, those of one title numbered."""
+def _number_titles(sheets: Sequence[Sheet]) -> Iterator[Sheet]:
+    """The sheets; a title that occurs again gets a number."""
     counts: Counter[str] = Counter()
     for sheet in sheets:
         counts[sheet.title] += 1
@@ -165,54 +149,47 @@ def _name_apart(sheets: Sequence[Sheet]) -> Iterator[Sheet]:
 
 
 def _expand(path: Path) -> list[Path]:
-    """The maps that a path stands for, or the file itself."""
+    """The maps in a folder or merged map, or the file itself."""
     maps = find_maps(path)
     if path.is_dir() and not maps:
         raise OutputError(
-            f"no map of geoclass in the folder {path}: give one that holds some, as "
+            f"no map of geoclass in the folder {path}: give a folder with maps as "
             f"{' or '.join(READABLE)}"
         )
     return maps or [path]
 
 
-def _read(path: Path) -> LandCoverMap | _Watched:
+def _read(path: Path) -> LandCoverMap | Watched:
     if not path.is_file():
         raise OutputError(f"no file at {path}: check the path")
-    if path.suffix.lower() == ".gpkg":
-        if files.ITEM in (read_layer_items(path, "series") or {}):
-            return _read_monitor(path)
-        if change.ITEM in (read_layer_items(path, "change") or {}):
-            return _Watched(
-                result=read_change(path),
-                name=path.stem,
-                command=_read_command(path, "change", change.ITEM, change.SCHEMA_VERSION),
-                told={},
-            )
-    if not holds_map(path):
-        raise OutputError(
-            f"{path} is no map, change or monitor file of geoclass: give one that it wrote"
+    kind = find_kind(path) if path.suffix.lower() == ".gpkg" else None
+    if kind == "monitor":
+        file = read_stack(path, kind, MonitorSettings)
+        result = monitor_stack(file.stack, file.settings)
+        return Watched(
+            result=result, name=path.stem, command=file.command, alerts=_read_alerts(path)
         )
+    if kind == "change":
+        compared = read_stack(path, kind, SeriesSettings)
+        change = compare_dates(compared.stack, compared.settings)
+        return Watched(result=change, name=path.stem, command=compared.command, alerts={})
+    if not holds_map(path):
+        raise OutputError(f"{path} is no map, change or monitor file: give an output of geoclass")
     return read_map(path)
 
 
-def _read_monitor(path: Path) -> _Watched:
-    result = monitor_stack(*read_monitor(path))
+def _read_alerts(path: Path) -> dict[int, tuple[str, np.ndarray | None]]:
+    """Zones and picture of each alert of a monitor file, by number."""
     alerts = read_columns(path, "alerts")
-    names = alerts.get("chip", [""] * len(alerts["alert_id"]))  # files of old have none
-    told = {
+    names = alerts.get("chip", [""] * len(alerts["alert_id"]))  # missing in files of old
+    return {
         int(number): (zone or "", _read_chip(path.parent, name or ""))
         for number, zone, name in zip(alerts["alert_id"], alerts["zone"], names, strict=True)
     }
-    return _Watched(
-        result=result,
-        name=path.stem,
-        command=_read_command(path, "series", files.ITEM, files.SCHEMA_VERSION),
-        told=told,
-    )
 
 
 def _read_chip(folder: Path, name: str) -> np.ndarray | None:
-    """The picture of an alert; None where there is none beside the file, whatever it names."""
+    """The picture of an alert; None if there is none below the file's folder."""
     path = (folder / name).resolve()
     if not name or not path.is_relative_to(folder.resolve()) or path.suffix != ".png":
         return None
@@ -221,7 +198,3 @@ def _read_chip(folder: Path, name: str) -> np.ndarray | None:
             return np.asarray(picture.convert("RGBA"))
     except (OSError, ValueError, Image.DecompressionBombError):
         return None
-
-
-def _read_command(path: Path, layer: str, item: str, version: int) -> str:
-    return str(read_description(path, layer=layer, item=item, version=version)["command"])

@@ -1,4 +1,4 @@
-"""Change and monitor files to sheets."""
+"""Sheets of change and monitor files."""
 
 from __future__ import annotations
 
@@ -16,58 +16,58 @@ from geoclass.monitor.history import Monitoring
 from geoclass.monitor.layers import LEVEL_COLORS, outline, state_categories
 from geoclass.monitor.tables import sum_areas
 from geoclass.report.page.maps import (
-    as_percent,
-    bin_confidence,
     describe_grid,
-    doubt_model,
     draw_groups,
-    group_areas,
     list_entries,
+    list_model_caveats,
     list_statuses,
-    name_group,
     trace_groups,
 )
 from geoclass.report.page.pictures import Pictures
-from geoclass.report.page.sheet import Curve, Entry, Fact, Matrix, Outline, Sheet, Step
+from geoclass.report.page.sheet import Entry, Fact, Matrix, Outline, Sheet, Step, as_percent
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class _Labels:
-    """What is shown of one date; arrays are (rows, cols)."""
+class Watched:
+    """Contents of a change or monitor file."""
 
-    codes: np.ndarray
-    """uint8: of `entries`."""
-    confidence: np.ndarray
-    """float, 0–1 or NaN."""
-    entries: Sequence[Entry]
-    seen: np.ndarray | None = None
-    """uint8: what the map of the date itself said, where that is something else."""
+    result: Monitoring | Change
+    name: str
+    """Of the place."""
+    command: str
+    """Command line that wrote the file."""
+    alerts: Mapping[int, tuple[str, np.ndarray | None]]
+    """Zones and picture by number of the alert."""
 
 
-def build_change_sheet(change: Change, pictures: Pictures, name: str, command: str) -> Sheet:
-    """Two dates of one place, and the probability that a cell changed between.
+def build_watched_sheet(watched: Watched, pictures: Pictures) -> Sheet:
+    """Two dates and the probability of change, or a smoothed series and its alerts."""
+    if isinstance(watched.result, Change):
+        return _build_change_sheet(watched.result, watched, pictures)
+    return _build_monitor_sheet(watched.result, watched, pictures)
 
-    `name` is what the place is called, `command` how the comparison was made.
-    """
+
+def _build_change_sheet(change: Change, watched: Watched, pictures: Pictures) -> Sheet:
     stack = change.stack
     entries = list_entries(stack.contract.legend)
-    steps = []
-    for number in range(len(stack.dates)):
-        codes, confidence = stack.class_id[number], _find_confidence(stack, number)
-        labels = _Labels(codes=codes, confidence=confidence, entries=entries)
-        steps.append(_build_step(stack, number, pictures, labels))
+    highest = stack.probabilities.max(axis=3) / FULL_SCALE
+    confidence = np.where(stack.observed, highest, np.nan)
+    steps = [
+        _build_step(stack, number, pictures, entries, stack.class_id[number], confidence[number])
+        for number in range(len(stack.dates))
+    ]
     changed = change.probability[change.compared] > CHANGED
     start, end = stack.dates
     return Sheet(
-        title=f"{name}, {start} to {end}",
+        title=f"{watched.name}, {start} to {end}",
         kind="Change between two dates",
         legend=entries,
         steps=tuple(steps),
         change=as_percent(change.probability),
         matrix=_tabulate_change(change),
         curves=trace_groups(steps, entries),
-        curves_note="Hectares by group as each of the two maps says, errors included.",
-        facts=_list_facts(stack, command),
+        curves_note="Hectares by group in each of the two maps, including errors.",
+        facts=_list_facts(stack, watched.command),
         attribution=stack.attribution,
         findings=(
             (
@@ -83,92 +83,72 @@ def build_change_sheet(change: Change, pictures: Pictures, name: str, command: s
     )
 
 
-def build_monitor_sheet(
-    result: Monitoring,
-    pictures: Pictures,
-    name: str,
-    command: str,
-    told: Mapping[int, tuple[str, np.ndarray | None]],
-) -> Sheet:
-    """All dates of a place, smoothed, and its alerts; `told`: zones and picture of each."""
-    stack = result.stack
-    entries = (*_list_states(result), *list_statuses())
+def _build_monitor_sheet(result: Monitoring, watched: Watched, pictures: Pictures) -> Sheet:
+    stack, smoothed = result.stack, result.smoothed
+    states = _list_states(result)
+    entries = (*states, *list_statuses())
     steps = []
     for number in range(len(stack.dates)):
-        state = result.smoothed.path[number]
-        own = result.smoothed.probability[number]
-        labels = _Labels(
-            codes=_spread(result, state, NODATA).astype(np.uint8),
-            confidence=_spread(result, own.astype(float), np.nan),
-            entries=entries,
-            seen=stack.class_id[number],
-        )
-        steps.append(_build_step(stack, number, pictures, labels))
-    watched = ", ".join(result.settings.watch)
+        codes = np.full(stack.class_id[number].shape, NODATA, dtype=np.uint8)
+        confidence = np.full(codes.shape, np.nan)
+        codes.ravel()[result.cells] = smoothed.path[number]
+        confidence.ravel()[result.cells] = smoothed.probability[number]
+        more = {"seen": stack.class_id[number]}
+        steps.append(_build_step(stack, number, pictures, entries, codes, confidence, more))
+    group_names = ", ".join(result.settings.watch)
     lost_ha = sum(alert.area_ha for alert in result.alerts)
     count = len(result.alerts)
     found = (
-        f"{count} alert{'s' * (count > 1)} of lost {watched}, {lost_ha:,.0f} ha in all."
+        f"{count} alert{'s' * (count > 1)} of lost {group_names}, {lost_ha:,.0f} ha in total."
         if count
-        else f"No loss of {watched} was found."
+        else f"No loss of {group_names} was detected."
     )
+    table = sum_areas(result, {"all": np.ones(result.area_ha.shape)})
+    areas = table["area_ha"].reshape(len(stack.dates), -1).T.tolist()
     return Sheet(
-        title=f"{name}, {stack.dates[0]} to {stack.dates[-1]}",
+        title=f"{watched.name}, {stack.dates[0]} to {stack.dates[-1]}",
         kind=f"A place over {len(stack.dates)} dates",
         legend=entries,
         steps=tuple(steps),
         observed=list_entries(stack.contract.legend),
-        outlines=_list_outlines(result, told),
-        matrix=_tabulate_series(result, entries),
-        curves=_trace_areas(result, entries),
+        outlines=_list_outlines(result, states, watched),
+        matrix=_tabulate_series(result, states),
+        curves=draw_groups(result.belief.group_names, areas, stack.dates, entries),
         curves_note=(
-            "Hectares by group, as mapped. For hectares to defend, draw a sample (geoclass "
-            "sample), label it, and let geoclass assess do the sums."
+            "Mapped hectares by group. For estimates with intervals, draw a sample (geoclass "
+            "sample), label it, and run geoclass assess."
         ),
-        facts=_list_facts(stack, command),
+        facts=_list_facts(stack, watched.command),
         attribution=stack.attribution,
         findings=(found,),
         caveats=(
-            (
-                "Classes are smoothed over time: what a single date's map said can be read from "
-                "each cell."
-            ),
+            "Classes are smoothed over time. A cell also shows the class in the map of the date.",
             *_list_caveats(stack),
         ),
     )
 
 
-def _build_step(stack: Stack, number: int, pictures: Pictures, labels: _Labels) -> Step:
+def _build_step(
+    stack: Stack,
+    number: int,
+    pictures: Pictures,
+    entries: Sequence[Entry],
+    codes: np.ndarray,
+    confidence: np.ndarray,
+    more: Mapping[str, np.ndarray] | None = None,
+) -> Step:
     day, scenes = stack.dates[number], stack.scenes[number]
-    histogram, mean = bin_confidence(labels.confidence)
-    planes = {"class": labels.codes, "confidence": as_percent(labels.confidence)}
-    if labels.seen is not None:
-        planes["seen"] = labels.seen
     return Step(
         label=str(day),
         day=day,
         grid=stack.grid,
-        planes=planes,
-        areas=group_areas(labels.codes, labels.entries, stack.grid),
-        histogram=histogram,
-        mean_confidence=mean,
+        entries=entries,
+        codes=codes,
+        confidence=confidence,
+        more=more or {},
         facts=(("Scene", scenes), ("Date", str(day)), ("Fingerprint", stack.fingerprints[number])),
-        picture=pictures.find_for_grid(stack.grid, scenes.split(", "), day),
+        picture=pictures.find(stack.grid, scenes.split(", "), day),
     )
-
-
-def _find_confidence(stack: Stack, number: int) -> np.ndarray:
-    highest = stack.probabilities[number].max(axis=2) / FULL_SCALE
-    confidence: np.ndarray = np.where(stack.observed[number], highest, np.nan)
-    return confidence
-
-
-def _spread(result: Monitoring, values: np.ndarray, fill: float) -> np.ndarray:
-    """Values of the cells that were seen, (n,), on the grid, (rows, cols)."""
-    grid = result.stack.grid
-    plane = np.full(grid.rows * grid.cols, fill)
-    plane[result.cells] = values
-    return plane.reshape(grid.rows, grid.cols)
 
 
 def _list_states(result: Monitoring) -> list[Entry]:
@@ -180,45 +160,32 @@ def _list_states(result: Monitoring) -> list[Entry]:
     ]
 
 
-def _trace_areas(result: Monitoring, entries: Sequence[Entry]) -> tuple[Curve, ...]:
-    table = sum_areas(result, {"all": np.ones(result.area_ha.shape)})
-    areas = table["area_ha"].reshape(len(result.stack.dates), -1).T.tolist()
-    return draw_groups(result.belief.group_names, areas, result.stack.dates, entries)
-
-
-def _tabulate_series(result: Monitoring, entries: Sequence[Entry]) -> Matrix:
+def _tabulate_series(result: Monitoring, states: Sequence[Entry]) -> Matrix:
     """From the first date to the last, by smoothed class."""
     first, last = (result.smoothed.path[i].astype(np.int64) for i in (0, -1))
-    n = len(result.belief.names)
+    n = len(states)
     area = result.area_ha[result.cells]
     hectares = np.bincount(first * n + last, weights=area, minlength=n * n).reshape(n, n)
-    dates = result.stack.dates
-    return _trim(
-        f"Hectares from class (row, {dates[0]}) to class (column, {dates[-1]})",
-        [entry.title for entry in entries[:n]],
-        hectares,
-    )
+    start, *_, end = result.stack.dates
+    caption = f"Hectares from class (row, {start}) to class (column, {end})"
+    return _trim(caption, [state.title for state in states], hectares)
 
 
 def _tabulate_change(change: Change) -> Matrix:
     legend, (start, end) = change.stack.contract.legend, change.stack.dates
     table = compare_areas(change)
-    places = {name: i for i, name in enumerate(legend.names)}
+    old, new = ([legend.names.index(n) for n in table[f"{way}_class"]] for way in ("from", "to"))
     hectares = np.zeros((len(legend), len(legend)))
-    for old, new, likely in zip(
-        table["from_class"], table["to_class"], table["likely_ha"], strict=True
-    ):
-        hectares[places[old], places[new]] = likely
-    return _trim(
-        f"Likely hectares from class (row, {start}) to class (column, {end}), each cell weighed "
-        "by its probability of change",
-        [item.title for item in legend.classes],
-        hectares,
+    hectares[old, new] = table["likely_ha"]
+    caption = (
+        f"Likely hectares from class (row, {start}) to class (column, {end}); cells are weighted "
+        "by their probability of change"
     )
+    return _trim(caption, [item.title for item in legend.classes], hectares)
 
 
 def _trim(caption: str, titles: Sequence[str], hectares: np.ndarray) -> Matrix:
-    """Without the classes that neither date has."""
+    """Without the classes that occur on neither date."""
     kept = np.flatnonzero(hectares.sum(axis=0) + hectares.sum(axis=1)).tolist()
     return Matrix(
         caption=caption,
@@ -228,32 +195,28 @@ def _trim(caption: str, titles: Sequence[str], hectares: np.ndarray) -> Matrix:
 
 
 def _list_outlines(
-    result: Monitoring, told: Mapping[int, tuple[str, np.ndarray | None]]
+    result: Monitoring, states: Sequence[Entry], watched: Watched
 ) -> tuple[Outline, ...]:
     to_pixels = ~result.stack.grid.transform
-    titles = dict(zip(result.belief.names, (e.title for e in _list_states(result)), strict=True))
-    return tuple(
-        Outline(
-            number=alert.alert_id,
-            rings=_trace(outline(result, alert), to_pixels),
-            color=LEVEL_COLORS[alert.level],
-            level=alert.level,
-            group=name_group(alert.group),
-            became=titles[alert.became],
-            last_seen=alert.last_seen,
-            first_gone=alert.first_gone,
-            probability=alert.probability,
-            confirmations=alert.confirmations,
-            area_ha=alert.area_ha,
-            zones=told[alert.alert_id][0],
-            chip=told[alert.alert_id][1],
+    titles = dict(zip(result.belief.names, (e.title for e in states), strict=True))
+    outlines = []
+    for alert in result.alerts:
+        zones, chip = watched.alerts[alert.alert_id]
+        outlines.append(
+            Outline(
+                alert=alert,
+                became=titles[alert.became],
+                color=LEVEL_COLORS[alert.level],
+                rings=_trace(outline(result, alert), to_pixels),
+                zones=zones,
+                chip=chip,
+            )
         )
-        for alert in result.alerts
-    )
+    return tuple(outlines)
 
 
 def _trace(shape: object, to_pixels: Affine) -> tuple[tuple[tuple[float, float], ...], ...]:
-    """All rings of a polygon or several, in pixels of the grid."""
+    """All rings of polygons, in pixels of the grid."""
     described = shape.__geo_interface__  # type: ignore[attr-defined]
     parts = described["coordinates"]
     polygons = parts if described["type"] == "MultiPolygon" else [parts]
@@ -274,6 +237,6 @@ def _list_facts(stack: Stack, command: str) -> tuple[Fact, ...]:
 
 
 def _list_caveats(stack: Stack) -> tuple[str, ...]:
-    mismatches = tuple(f"Compared although {text}." for text in stack.mismatches)
+    mismatches = (f"Compared although {text}." for text in stack.mismatches)
     cell_ha = float(stack.grid.areas_ha().max())
-    return (*mismatches, *doubt_model(stack.contract, stack.class_id, cell_ha))
+    return (*mismatches, *list_model_caveats(stack.contract, stack.class_id, cell_ha))

@@ -1,6 +1,6 @@
 "use strict";
 
-// The map of one place: what is drawn where, and what a cell has to say.
+// The map of one place and the description of its cells.
 
 const THUMB = 22; // half of the swipe handle, as in page.css
 
@@ -9,7 +9,7 @@ class Viewer {
     this.sheet = sheet;
     this.data = data;
     this.step = sheet.steps[sheet.steps.length - 1];
-    this.other = null; // what is left of the divider: a step, "picture", or nothing
+    this.other = null; // shown left of the divider: a step, "picture", or null
     this.mode = "class";
     this.hidden = new Set();
     this.selected = null;
@@ -69,7 +69,7 @@ class Viewer {
     return control;
   }
 
-  /** Draw everything anew. */
+  /** Redraw everything. */
   draw() {
     const left = this.other !== null && this.other !== "picture" ? this.other : null;
     this.setPicture("pictureRight", this.step);
@@ -120,7 +120,7 @@ class Viewer {
     this.map.fitBounds(L.latLngBounds(points).pad(1));
   }
 
-  /** Where the divider stands, in pixels from the map's left edge. */
+  /** Position of the divider, in pixels from the map's left edge. */
   get dividerX() {
     return THUMB + this.share * (this.map.getSize().x - 2 * THUMB);
   }
@@ -139,14 +139,14 @@ class Viewer {
     this.onDivider(this.dividerX);
   }
 
-  /** The step that is seen at a place of the map. */
+  /** The step shown at a position of the map. */
   stepAt(latlng) {
     const isLeft = this.other !== null && this.other !== "picture" &&
       this.map.latLngToContainerPoint(latlng).x < this.dividerX;
     return isLeft ? this.other : this.step;
   }
 
-  /** Color and words of a cell, or null where there is none. */
+  /** Color and description of a cell, or null without a cell. */
   describe(step, cell) {
     const code = cell === null ? NONE : step.planes.class[cell];
     if (code === NONE) return null;
@@ -155,15 +155,15 @@ class Viewer {
     const words = [];
     if (reason && reason[cell]) words.push(`because of ${this.data.reasons[reason[cell]]}`);
     if (best && best[cell] !== code && best[cell] !== NONE) {
-      words.push(`likeliest ${this.titles.get(best[cell])}`);
+      words.push(`most probable ${this.titles.get(best[cell])}`);
     }
     if (confidence[cell] !== NONE) words.push(`confidence ${confidence[cell]} %`);
     if (this.sheet.change && this.sheet.change[cell] !== NONE) {
       words.push(`probability of change ${this.sheet.change[cell]} %`);
     }
-    if (seen && seen[cell] === NONE) words.push("not seen that day");
+    if (seen && seen[cell] === NONE) words.push("not observed on this date");
     else if (seen && this.observed.get(seen[cell]) !== entry.title) {
-      words.push(`that day's map said ${this.observed.get(seen[cell])}`);
+      words.push(`map of this date: ${this.observed.get(seen[cell])}`);
     }
     if (this.sheet.metric) words.push(`${step.weights[cell].toFixed(1)} ha`);
     words.push(`row ${Math.floor(cell / step.cols)}, column ${cell % step.cols}`);
@@ -183,7 +183,7 @@ class Viewer {
     return this.selected && this.describeAt(this.selected);
   }
 
-  /** Go from the selected cell by so many rows and columns; begin in the middle. */
+  /** Move the selection by rows and columns; start at the centre. */
   move(rows, cols) {
     if (this.selected === null) return this.select(this.map.getCenter());
     const step = this.stepAt(this.selected);
@@ -218,7 +218,7 @@ class Viewer {
     this.map.fitBounds(this.bounds, { padding: [8, 8] });
   }
 
-  /** Scene, cells and alerts as one picture of the whole place, for paper. */
+  /** Scene, cells and alerts as one picture of the whole place, for printing. */
   drawPicture() {
     const [left, top, right, bottom] = this.step.extent;
     const scale = 1600 / Math.max(right - left, bottom - top);
