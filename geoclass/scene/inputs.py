@@ -94,7 +94,7 @@ def _find_folder(path: Path) -> SceneInput:
         )
     raise SceneError(
         f"{path} is a folder: give a raster file such as a GeoTIFF, a .SAFE folder, or one with a "
-        "file for each of red, green and blue"
+        "file for each of red, green and blue (red.tif …, or B04.tif …)"
     )
 
 
