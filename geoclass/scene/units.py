@@ -36,6 +36,7 @@ PICTURE_GAIN = 2.5
 """What browsers multiply reflectance by, for the eye."""
 _PICTURE_NAME = re.compile(r"true.?colou?r|visual", re.IGNORECASE)
 
+MOST_BYTE = 255.0
 BYTE_DN = 10.0
 """About what a step of an 8-bit picture is."""
 
@@ -64,8 +65,12 @@ def find_units(source: SceneSource, settings: RadiometrySettings, sample: Sample
             "black and white"
         )
     found = [(_every(1.0), "reflectance × 10000" if is_float else "")]
-    if facts.add_offset is None and facts.baseline is None and _may_be_thousandths(sample):
-        found.append((_every(10.0), "reflectance × 1000, as its darkness would fit"))
+    if facts.add_offset is None and facts.baseline is None:
+        if _may_be_thousandths(sample):
+            found.append((_every(10.0), "reflectance × 1000, as its darkness would fit"))
+        top = sample.percentile(100)
+        if top is not None and float(top.max()) <= MOST_BYTE:
+            found.append((_every(1e4 / MOST_BYTE), "reflectance × 255, as none is above 255"))
     return found
 
 

@@ -113,6 +113,17 @@ def test_thousandths_are_one_of_two_readings(read: Read) -> None:
 
 
 @pytest.mark.parametrize("level", ["Level-1C", "Level-2A"])
+def test_numbers_up_to_255_that_are_stored_in_more_bits_are_one_of_two_readings(
+    read: Read, level: str
+) -> None:
+    stored = np.rint(draw_ground(level).clip(0, 1) * 255).astype(np.uint16)
+    assert "reflectance × 255, as none is above 255" in tell(read(stored)[1])
+    assert "× 255" not in tell(read(stored, baseline="02.04")[1])
+    asked = read(stored, RadiometrySettings(quantification=255))[1]
+    assert "255 for a reflectance of 1, as asked for" in tell(asked)
+
+
+@pytest.mark.parametrize("level", ["Level-1C", "Level-2A"])
 def test_ten_thousandths_have_one_reading(read: Read, level: str) -> None:
     (reading,) = read(np.rint(draw_ground(level) * 1e4).astype(np.uint16))[1]
     assert reading.name == {"Level-1C": "l1c", "Level-2A": "l2a"}[level]
