@@ -43,7 +43,7 @@ class SplitRecord:
 
     kind: SplitKind
     """`random`: tile by tile in each class; `ground`: by blocks of ground, so that parts share
-    none; `lists`: given as lists of file names."""
+    none; `lists`: given as lists of file names, or by the data set's folders."""
     seed: Count | None
     """What the first two are drawn by; None for lists."""
     test_sha256: str

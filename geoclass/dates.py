@@ -89,14 +89,22 @@ def _list_calendar(name: str) -> Iterator[date]:
             yield day
         if length == 8:
             yield from _list_orders(run[:2], run[2:4], run[4:])
-    for found in _PARTED.finditer(name):
-        # Tiles are numbered NAME_2020_1_2.
-        if "_" in (found["mark"], found["sign"]) and found.start() and len(found[0]) < 10:
-            continue
-        if found["year"] is None:
-            yield from _list_orders(found["one"], found["two"], found["last"])
-        elif day := _read(f"{found['year']} {found['month']} {found['day']}", "%Y %m %d"):
-            yield day
+    at = 0
+    while found := _PARTED.search(name, at):
+        days = list(_list_parted(found))
+        yield from days
+        # What is no day may begin one: a time and a date, 00_00_2025-03-02.
+        at = found.end() if days else found.start() + 1
+
+
+def _list_parted(found: re.Match[str]) -> Iterator[date]:
+    # Tiles are numbered NAME_2020_1_2.
+    if "_" in (found["mark"], found["sign"]) and found.start() and len(found[0]) < 10:
+        return
+    if found["year"] is None:
+        yield from _list_orders(found["one"], found["two"], found["last"])
+    elif day := _read(f"{found['year']} {found['month']} {found['day']}", "%Y %m %d"):
+        yield day
 
 
 def _list_orders(one: str, two: str, year: str) -> Iterator[date]:

@@ -34,6 +34,8 @@ PRODUCTS = {
 """Names of products with more than one day, or with none that is plain to see."""
 
 PLAIN = {
+    "2025-03-02-00_00_2025-03-02-23_59_Sentinel-2_L2A_B04_(Raw).tiff": "2025-03-02",
+    "15-06-2023-10-15.tif": "2023-06-15",
     "pisa_20180211.tif": "2018-02-11",
     "S2A_20230615T102021_T33UUU.tif": "2023-06-15",
     "20230615102021_B4.tif": "2023-06-15",
@@ -94,6 +96,7 @@ def test_no_day_is_after_next_year() -> None:
         ("5-6-2023.tif", ["2023-05-06", "2023-06-05"]),
         ("composite_20190101_20191231.tif", ["2019-01-01", "2019-12-31"]),
         ("Sentinel2_2015-06-23_to_2015-09-30_median.tif", ["2015-06-23", "2015-09-30"]),
+        ("2025-02-28-00_00_2025-03-02-23_59_Sentinel-2_L2A.tiff", ["2025-02-28", "2025-03-02"]),
     ],
 )
 def test_all_days_are_told_where_several_are_possible(name: str, days: list[str]) -> None:

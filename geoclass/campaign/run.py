@@ -33,7 +33,7 @@ from geoclass.model.checkpoint import Model, load_model
 from geoclass.model.classifier import Classifier
 from geoclass.outside import redact
 from geoclass.products.files import check_form
-from geoclass.scene.adjacent import find_shared_haze, group_adjacent, read_dark
+from geoclass.scene.adjacent import find_repeated, find_shared_haze, group_adjacent, read_dark
 from geoclass.scene.guard import is_remote
 from geoclass.scene.source import SceneSource, is_unchanged
 
@@ -107,6 +107,19 @@ def join_adjacent(opened: Opened, settings: MapSettings) -> dict[Job, SceneSourc
                 others = tuple(scenes[other][1] for other in group if other != i)
                 joined[job] = replace(source, adjacent=others)
     return joined
+
+
+def note_repeated(opened: Opened, settings: MapSettings) -> dict[Job, str]:
+    """What to say of scenes that show the ground of another one on the same day."""
+    found = [(job, source) for job, source in opened.items() if isinstance(source, SceneSource)]
+    repeated = find_repeated([source for _, source in found], settings.frame)
+    return {
+        found[i][0]: (
+            f"it shows the ground of {found[first][1].name} on the same day, {found[i][1].date}; "
+            "geoclass monitor, and map with one .gpkg for all scenes, take both maps as one"
+        )
+        for i, first in repeated.items()
+    }
 
 
 def share_haze(
@@ -237,12 +250,15 @@ def run_campaign(
     jobs = [Job(scene=s, output=o) for s, o in zip(scenes, outputs, strict=True)]
     opened = {job: attempt(job, open_job, job.scene, job.output, request) for job in jobs}
     opened = join_adjacent(opened, request.settings)
+    notes = note_repeated(opened, request.settings)
     if shard is not None:
         sizes = [(job, _count_pixels(found)) for job, found in opened.items()]
         opened = {job: opened[job] for job in choose_shard(sizes, shard)}
     outcomes: dict[Job, Outcome] = {}
 
     def collect(outcome: Outcome) -> None:
+        if outcome.status == "mapped" and (note := notes.get(outcome.job)):
+            outcome = replace(outcome, warnings=(*outcome.warnings, note))
         outcomes[outcome.job] = outcome
         progress.on_outcome(outcome)
         if fail_fast and outcome.status == "failed":

@@ -109,7 +109,7 @@ def _expand_pattern(text: str) -> list[str]:
 
 
 def _is_folder_of_scenes(path: Path) -> bool:
-    if not path.is_dir() or path.suffix.upper() == ".SAFE":
+    if not path.is_dir() or _is_product(path):
         return False
     # Some put a product into a folder of its name; and of old products a granule may be meant.
     if len(list(path.glob("*.SAFE"))) == len(list(path.iterdir())) == 1:
@@ -141,9 +141,14 @@ def _list_folder(path: Path, *, may_be_empty: bool) -> list[str]:
     return [name for child in sorted(items) for name in items[child]]
 
 
+def _is_product(folder: Path) -> bool:
+    """Of ESA; Zarr stores are not read, but whoever opens one is told what to do."""
+    return folder.suffix.upper() in (".SAFE", ".ZARR")
+
+
 def _is_raster(child: Path) -> bool:
     if child.is_dir():
-        return child.suffix.upper() == ".SAFE" or len(find_band_files(child)) == 1
+        return _is_product(child) or len(find_band_files(child)) == 1
     return child.suffix.lower() in SCENE_SUFFIXES and child.suffix.lower() != ".json"
 
 

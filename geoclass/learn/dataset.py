@@ -23,13 +23,17 @@ from PIL.TiffImagePlugin import (
     TiffImageFile,
 )
 
-from geoclass.errors import DatasetError, OutputError
+from geoclass.errors import DatasetError, OutputError, SceneError
 from geoclass.files.writing import draft_folder, move_into_place, sweep_drafts
 from geoclass.learn.places import NEEDED, Place, parse_places
 from geoclass.learn.tile_files import TileFiles, class_of, locate, open_tile_files
 from geoclass.legend import LEGEND_FORM, MAX_CLASSES, Legend
 from geoclass.outside import printable
+from geoclass.scene.arrays import read_bands
+from geoclass.scene.radiometry import BASELINE_OFFSET, stretch
 
+SENTINEL_2_RGB = (4, 3, 2)
+"""Of the 13 bands: B01, B02, B03, B04 … come first in each order that is in use."""
 TILE_SIZE = 64
 TILE_SHAPE = (3, TILE_SIZE, TILE_SIZE)
 
@@ -39,7 +43,9 @@ MAX_PIXELS = 50_000_000
 IMAGE_FORMATS = ("JPEG", "PNG", "TIFF")
 """All that Pillow may try: others start programs, such as Ghostscript."""
 
-RGB_TIFF = "3 bands of 8 bits"
+RGB_TIFF, ALL_BANDS = "3 bands of 8 bits", "13 bands of 16 bits"
+LEAST_WITH_OFFSET = int(stretch(np.array(BASELINE_OFFSET)))
+"""Of 8 bits, what numbers with the offset of newer baselines do not fall below."""
 SKIP_ADVICE = "; --skip-bad leaves out what cannot be used, `geoclass dataset` lists it all"
 UNKNOWN = Place(math.nan, math.nan, math.nan)
 SCENE_ADVICE = "; for scenes there are `geoclass map` and `geoclass tiles`"
@@ -130,11 +136,14 @@ def _decode_all(
 ) -> tuple[np.ndarray, dict[int, str]]:
     """Uint8 (n, 3, 64, 64), and what is wrong with the images that were left black."""
     images = np.zeros((len(names), *TILE_SHAPE), dtype=np.uint8)
+    measured = np.zeros(len(names), dtype=bool)
     skipped: dict[int, str] = {}
 
     def decode(i: int) -> None:
         try:
-            images[i] = decode_tile(files.read(names[i]), names[i])
+            data = files.read(names[i])
+            images[i] = decode_tile(data, names[i])
+            measured[i] = _describe_tiff(data) == ALL_BANDS
         except DatasetError as error:
             if not skip_bad:
                 raise DatasetError(f"{error}{SKIP_ADVICE}") from error
@@ -143,6 +152,11 @@ def _decode_all(
     with ThreadPoolExecutor() as pool:
         for _ in pool.map(decode, range(len(names))):
             pass
+    if measured.any() and images[measured, 0].min() >= LEAST_WITH_OFFSET:
+        raise DatasetError(
+            f"no pixel of the tiles of 13 bands in {files.path} is darker than 1000 in red, so "
+            "their numbers contain the offset of baseline 04.00 and later: subtract 1000"
+        )
     return images, skipped
 
 
@@ -197,7 +211,12 @@ def find_places(files: TileFiles) -> Mapping[str, Place] | None:
 
 
 def decode_image(data: bytes, name: str) -> np.ndarray:
-    """Uint8 (3, h, w) of an encoded 8-bit RGB image; DatasetError for any other."""
+    """Uint8 (3, h, w) of an encoded 8-bit RGB image, or of all 13 bands of Sentinel-2's Level-1C.
+
+    DatasetError for any other.
+    """
+    if _describe_tiff(data) == ALL_BANDS:
+        return _decode_all_bands(data, name)
     try:
         with Image.open(io.BytesIO(data), formats=IMAGE_FORMATS) as image:
             if image.width * image.height > MAX_PIXELS:
@@ -224,6 +243,21 @@ def decode_image(data: bytes, name: str) -> np.ndarray:
             f"{'' if _describe_tiff(data) is None else SCENE_ADVICE}"
         )
     return pixels.transpose(2, 0, 1)
+
+
+def _decode_all_bands(data: bytes, name: str) -> np.ndarray:
+    """Red, green and blue of a tile with all bands, in their order, stretched as EuroSAT's are."""
+    try:
+        stored = read_bands(data, SENTINEL_2_RGB, MAX_PIXELS)
+    except SceneError as error:
+        raise DatasetError(
+            f"image {name} cannot be decoded ({error}): replace or remove it"
+        ) from error
+    if stored.dtype != np.uint16:
+        raise DatasetError(
+            f"image {name} has 13 bands of {stored.dtype}, expected uint16: convert or remove it"
+        )
+    return stretch(stored)
 
 
 def _describe_tiff(data: bytes) -> str | None:

@@ -133,11 +133,40 @@ def split_by_ground(tiles: TileSet, seed: int = 0) -> Split:
     return Split(kind="ground", seed=seed, **parts._asdict(), doubts=tuple(doubts))
 
 
-def split_freely(tiles: TileSet, seed: int = 0) -> Split:
-    """Split by ground where the data set says where its tiles lie, else tile by tile.
+def split_by_folders(tiles: TileSet) -> Split | None:
+    """The split of a data set whose class folders lie in `train`, `test` and the like, if so.
 
-    Raises DatasetError for a class with fewer than three tiles.
+    Where only two parts are given, a tenth of `train` becomes validation, and the other part is
+    held out. Raises DatasetError for a class that would be missing from a part.
     """
+    told = [name.split("/")[1] if name.count("/") == 2 else "" for name in tiles.names]
+    if not all(told):
+        return None
+    parts = {part: np.flatnonzero(np.array(told) == part) for part in PARTS}
+    doubts: tuple[str, ...] = ()
+    if not (len(parts["validation"]) and len(parts["test"])):
+        if not len(parts["test"]):
+            parts["test"] = parts["validation"]
+            doubts = (f"{tiles.name} has no folder test: its folder of validation is held out",)
+        drawn = split_randomly(tiles.labels[parts["train"]], classes=tiles.classes)
+        parts["validation"] = parts["train"][drawn.validation]
+        parts["train"] = np.setdiff1d(parts["train"], parts["validation"])
+    for part, chosen in parts.items():
+        if lacking := set(range(len(tiles.classes))) - set(tiles.labels[chosen].tolist()):
+            raise DatasetError(
+                f"{tiles.name} has no tile of class {tiles.classes[min(lacking)]} for {part}: "
+                "add some to that folder, or put all class folders into one folder"
+            )
+    return Split(kind="lists", seed=None, **parts, doubts=doubts)
+
+
+def split_freely(tiles: TileSet, seed: int = 0) -> Split:
+    """Split by the data set's own folders, else by ground where it says where its tiles lie.
+
+    Else tile by tile. Raises DatasetError for a class with fewer than three tiles.
+    """
+    if (given := split_by_folders(tiles)) is not None:
+        return given
     if tiles.places is None:
         return split_randomly(tiles.labels, seed, classes=tiles.classes)
     return split_by_ground(tiles, seed)
@@ -221,8 +250,11 @@ def choose_part(
     if part == "all":
         return np.arange(len(tiles))
     record = contract.training.split
+    given = split_by_folders(tiles)
     if lists is not None:
         split = split_by_lists(tiles, *lists)
+    elif given is not None:
+        split = given
     elif record.kind == "lists" or record.seed is None:
         raise DatasetError("the model's split was given as lists: give them with --lists")
     elif record.kind == "ground":

@@ -28,7 +28,8 @@ class TileFiles:
 
     path: Path
     entries: Mapping[str, str]
-    """From `<class>/<file>` to the entry of the zip or folder that holds it."""
+    """From `<class>/<file>` to the entry of the zip or folder that holds it; where the data set
+    is split by its folders, from `<class>/<part>/<file>`."""
     loose: Sequence[str]
     """Entries of images that stand beside class folders, in none themselves; sorted."""
     left_out: Sequence[str]
@@ -200,10 +201,12 @@ def _list_samples(
             f"{path} holds no class folders with images "
             f"({', '.join(sorted(IMAGE_SUFFIXES))}): expected <class>/<image>"
         )
-    samples = {f"{p.parent.name}/{p.name}": files[p] for p in images}
-    if len(samples) < len(images) or len({f.name for f in folders}) < len(folders):
+    parts = _find_parts(folders)
+    samples = {f"{p.parent.name}/{parts[p.parent]}{p.name}": files[p] for p in images}
+    if len({(f.name, parts[f]) for f in folders}) < len(folders):
         raise DatasetError(
-            f"{path} holds two folders of one class name: give one folder with one folder a class"
+            f"{path} holds two folders of one class name: give one folder with one folder a class, "
+            "or the folders train, val and test with one folder a class each"
         )
     left_out = [
         f"folder {folder} in {path} holds images and folders of images "
@@ -220,8 +223,9 @@ def _list_samples(
         for name in _empty_class_folders(entries, folders | mixed)
     ]
     beside = (p for p in every if p.parent not in folders and mixed.isdisjoint(p.parents))
-    names = sorted(folder.name for folder in folders)
+    names = sorted({folder.name for folder in folders})
     above = images[0].parent.parent
+    above = above.parent if parts[images[0].parent] else above
     return TileFiles(
         path=path,
         entries=samples,
@@ -273,6 +277,24 @@ def _part_folders(
         {folder for folder in folders if mixed.isdisjoint(folder.parents)},
         {folder for folder in mixed if mixed.isdisjoint(folder.parents)},
     )
+
+
+PART_FOLDERS = {
+    "train": "train", "training": "train", "test": "test", "testing": "test",
+    "val": "validation", "valid": "validation", "validation": "validation",
+}  # fmt: skip
+"""Names of folders that hold class folders each → the part of a split that they are."""
+
+
+def _find_parts(folders: set[PurePosixPath]) -> dict[PurePosixPath, str]:
+    """From each class folder to `train/`, `validation/` or `test/`, where all lie in such folders.
+
+    Else to an empty text.
+    """
+    parts = {folder: PART_FOLDERS.get(folder.parent.name.lower(), "") for folder in folders}
+    is_split = all(parts.values()) and len(set(parts.values())) > 1
+    beside = len({folder.parent.parent for folder in folders}) == 1
+    return {f: f"{part}/" if is_split and beside else "" for f, part in parts.items()}
 
 
 def _empty_class_folders(entries: Sequence[str], folders: set[PurePosixPath]) -> list[str]:

@@ -319,9 +319,16 @@ def choose_radiometry(
     Raises SceneError where the readings give too many tiles another class.
     """
     known = [c for c in candidates if (m := _find_middle(c, sample)) is None or _is_known(m)]
+    likeliest = candidates[0]
     first, *others = candidates = known or candidates
-    if not others:
+    if not others and first is likeliest:
         return first
+    if not others:
+        return warn(
+            first,
+            f"its numbers would be far too dark or too bright as {likeliest.reason}, "
+            f"so they are read as {first.reason}",
+        )
     listed = "; ".join(f"{c.name}: {c.reason}" for c in candidates)
     if predict is None or not _find_full(sample).any():
         return warn(

@@ -40,6 +40,31 @@ def group_adjacent(scenes: Sequence[SceneSource], settings: FrameSettings) -> li
     return [members for members, _ in groups]
 
 
+def find_repeated(scenes: Sequence[SceneSource], settings: FrameSettings) -> dict[int, int]:
+    """Indices of scenes that show the ground of an earlier one on the same day → that one's.
+
+    So do both parts of a product that was delivered in two, and two processings of one product.
+    """
+    placed = [
+        (i, scene.date, outline)
+        for i, scene in enumerate(scenes)
+        if scene.date and (outline := _outline(scene, settings)) is not None
+    ]
+    outlines = np.array([outline for _, _, outline in placed], dtype=object)
+    pairs = shapely.STRtree(outlines).query(outlines, predicate="intersects").T
+    repeated: dict[int, int] = {}
+    for later, earlier in pairs.tolist():
+        (i, day, one), (first, other_day, other) = placed[later], placed[earlier]
+        least = min(one.area, other.area)
+        if i > first and day == other_day and one.intersection(other).area > SAME_GROUND * least:
+            repeated[i] = min(first, repeated.get(i, first))
+    return repeated
+
+
+SAME_GROUND = 0.5
+"""Of the smaller scene: neighbouring tiles share 2 to 20 % of theirs, two parts of a tile all."""
+
+
 def _outline(source: SceneSource, settings: FrameSettings) -> shapely.Geometry | None:
     """In degrees; None where the scene has no place on Earth."""
     try:

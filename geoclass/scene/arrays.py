@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
+import numpy as np
 import rasterio
 import rasterio.io
 import rasterio.shutil
@@ -15,6 +16,7 @@ import rasterio.vrt
 from rasterio.errors import RasterioError
 
 from geoclass.errors import SceneError
+from geoclass.scene.gdal import open_dataset, read_within_time
 
 if TYPE_CHECKING:
     import xarray
@@ -46,6 +48,18 @@ def give_path(scene: Scene) -> Iterator[Path | str]:
                 path = Path(folder) / f"{_find_name(scene)}.tif"
                 _write_array(scene, path)
             yield path
+
+
+def read_bands(data: bytes, bands: Sequence[int], most_pixels: int) -> np.ndarray:
+    """Bands of a GeoTIFF in memory, (bands, rows, columns) as they are stored.
+
+    SceneError where it is damaged, or has more pixels than `most_pixels`.
+    """
+    with rasterio.MemoryFile(data, ext=".tif") as memory, open_dataset(memory.name) as dataset:
+        if dataset.width * dataset.height > most_pixels:
+            raise SceneError(f"it has {dataset.width}×{dataset.height} pixels")
+        stored: np.ndarray = read_within_time(memory.name, lambda: dataset.read(list(bands)))
+    return stored
 
 
 def _is_virtual(scene: rasterio.io.DatasetReaderBase) -> bool:

@@ -9,10 +9,12 @@ from pathlib import Path
 
 _SUFFIXES = (".tif", ".tiff", ".jp2", ".vrt", ".img")
 _BANDS = {"red": "red", "b04": "red", "b4": "red", "green": "green", "b03": "green", "b3": "green",
-          "blue": "blue", "b02": "blue", "b2": "blue", "scl": "scl"}  # fmt: skip
-_NAME = re.compile(
-    rf"(?P<scene>.*?)(?:^|[_.-])(?P<band>{'|'.join(_BANDS)})(?:_(?P<gsd>[126]0)m)?", re.IGNORECASE
+          "blue": "blue", "b02": "blue", "b2": "blue", "scl": "scl", "b1": "violet"}  # fmt: skip
+_TOKEN = re.compile(
+    rf"(?<![a-z0-9])({'|'.join(_BANDS)})(?:_([126]0)m)?(?![a-z0-9])(?![ _.-]?edge)", re.IGNORECASE
 )
+_OF_SENTINEL_2 = re.compile(r"(?<![a-z0-9])b(0\d|1\d|8a?|9)(?![a-z0-9])|(?<![a-z])scl(?![a-z])")
+"""Names of bands that other sensors do not have."""
 COLORS = ("red", "green", "blue")
 
 
@@ -35,20 +37,24 @@ def find_band_files(folder: Path) -> list[BandFiles]:
     """Scenes in a folder whose red, green and blue are files of one name but for the band.
 
     Of a band in several pixel sizes the finest is taken. Files of other bands, and pictures for
-    the eye, are passed over; a folder without such files has no such scene.
+    the eye, are passed over; a folder without such files has no such scene. Where the bands are
+    only called B1 to B4, as by sensors whose B4 is near infrared, they are none, too.
     """
     found: dict[str, dict[str, tuple[str, Path]]] = defaultdict(dict)
-    for path in sorted(folder.iterdir()):
-        match = _NAME.fullmatch(path.stem)
-        if match is None or path.suffix.lower() not in _SUFFIXES or not path.is_file():
+    files = [path for path in sorted(folder.iterdir()) if path.suffix.lower() in _SUFFIXES]
+    for path in files:
+        tokens = _TOKEN.findall(path.stem)
+        named = {_BANDS[band.lower()] for band, _ in tokens}
+        if len(named) != 1 or not path.is_file():
             continue
-        bands, band = found[match["scene"]], _BANDS[match["band"].lower()]
-        one = (match["gsd"] or "10", path)
+        bands, band = found[_TOKEN.sub("", path.stem).strip("_.- ()")], named.pop()
+        one = (max(gsd for _, gsd in tokens) or "10", path)
         bands[band] = min(bands.get(band, one), one)
+    is_sentinel_2 = any(_OF_SENTINEL_2.search(path.stem.lower()) for path in files)
     return [
         BandFiles(
             name=scene or folder.name, files={band: path for band, (_, path) in bands.items()}
         )
         for scene, bands in sorted(found.items())
-        if set(COLORS) <= set(bands)
+        if set(COLORS) <= set(bands) and (is_sentinel_2 or "violet" not in bands)
     ]

@@ -27,7 +27,10 @@ _GENERIC_NAME = re.compile(r"(band|layer|channel|sample|gr[ae]y|raster)?[ ._-]*(
 """Names that say nothing, where the number is the band's own."""
 _BAND_NUMBER = re.compile(r"(?<![a-z0-9])b(?:and)?[ ._-]*(\d{1,2}a?)(?![a-z0-9])")
 """`B4_median`, `SR_B4`, `Band 4`, `T33UUU_B04_10m` → 4 or 04."""
-_COLOR_WORD = re.compile(r"(?<![a-z])(red|green|blue)(?![a-z])(?![ ._-]?edge)")
+_OTHER_COLOR = re.compile(
+    r"infra[ ._-]?red|(red[ ._-]?edge|green[ ._-]?i)(?![a-z])|(coastal|ultra|deep)[ ._-]?blue"
+)
+_COLOR_WORD = re.compile(r"(?<![a-z])(red|green|blue)(?![a-z])")
 _NO_REFLECTANCE = re.compile(r"(?<![a-z])(std(dev)?|var(iance)?|count|n?obs)(?![a-z])")
 _NAMED_NM = re.compile(r"(\d{3,4}(?:\.\d+)?) ?nm")
 
@@ -143,6 +146,8 @@ def _color_of_name(name: str | None) -> int | None:
     """0, 1, 2 for a name of red, green or blue."""
     text = (name or "").strip().lower()
     if _NO_REFLECTANCE.search(text):
+        return None
+    if _OTHER_COLOR.search(text):
         return None
     words = set(_COLOR_WORD.findall(text)) or {text} & {"r", "g", "b"}
     if len(words) == 1:

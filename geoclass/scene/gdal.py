@@ -191,6 +191,11 @@ def _explain(error: BaseException, name: str, shown: str) -> str:
     """GDAL's own words, which rasterio keeps in the error's cause; without VRTs and secrets."""
     lines = str(error.__cause__ or error).replace(name, shown).strip().splitlines()
     if lines and "not recognized as being in a supported file format" in lines[0]:
+        if name.startswith("/vsicurl/") and not probe_address(name[len("/vsicurl/") :]).in_parts:
+            return (
+                "its server sends whole files only, not the parts that are needed: download the "
+                "file and give its path"
+            )
         return (
             "its format is none that is opened here (docs/scenes.md lists them): give a GeoTIFF, "
             "or name its GDAL driver with --driver"
@@ -274,6 +279,8 @@ class Probe:
     """Its first bytes."""
     identity: dict[str, Any]
     """Address without secrets, and bytes, ETag and time of last change as far as told."""
+    in_parts: bool = True
+    """False where the server answered with the whole file."""
 
 
 def _check_online(shown: str) -> None:
@@ -302,7 +309,11 @@ def probe_address(address: str) -> Probe:
         "etag": headers.get("ETag"),
         "modified": headers.get("Last-Modified"),
     }
-    return Probe(head=head, identity=identity | {k: v for k, v in told.items() if v})
+    return Probe(
+        head=head,
+        identity=identity | {k: v for k, v in told.items() if v},
+        in_parts="Content-Range" in headers,
+    )
 
 
 def identify_address(address: str) -> dict[str, Any]:

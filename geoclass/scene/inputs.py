@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from geoclass.errors import SceneError
 from geoclass.outside import MOST_JSON_BYTES, hide_secrets, read_file, redact
@@ -83,6 +83,7 @@ def _find_folder(path: Path) -> SceneInput:
     if inside or path.suffix.upper() == ".SAFE":
         what = f"{len(inside)} products" if inside else "no metadata (MTD_MSIL1C.xml …)"
         raise SceneError(f"{path} holds {what}: give the folder of one whole .SAFE product")
+    _refuse_zarr(str(path.absolute()), str(path))
     scenes = find_band_files(path)
     if len(scenes) == 1:
         return _stack_folder(path, scenes[0])
@@ -93,7 +94,7 @@ def _find_folder(path: Path) -> SceneInput:
         )
     raise SceneError(
         f"{path} is a folder: give a raster file such as a GeoTIFF, a .SAFE folder, or one with a "
-        "file for each of red, green and blue"
+        "file for each of red, green and blue (red.tif …, or B04.tif …)"
     )
 
 
@@ -161,7 +162,10 @@ def _find_zip(path: Path) -> SceneInput:
     product = find_in_zip(path)
     if product is not None:
         return read_product(product)
-    rasters = [name for name in list_zip(path) if name.lower().endswith(_RASTER_SUFFIXES)]
+    members = list_zip(path)
+    rasters = [name for name in members if name.lower().endswith(_RASTER_SUFFIXES)]
+    if not rasters and any(PurePosixPath(name).name in _ZARR_FILES for name in members):
+        raise SceneError(f"{path} is a Zarr store, {_ZARR_ADVICE}")
     if len(rasters) != 1:
         inside = ", ".join(rasters[:4]) or "no raster that geoclass knows by its suffix"
         raise SceneError(f"{path} holds {inside}: unpack it, or name one as /vsizip/{path}/NAME")
@@ -179,8 +183,23 @@ def _take_raster(dataset: str, path: Path, name: str) -> SceneInput:
     )
 
 
+_ZARR = re.compile(r"\.zarr(?:\.zip)?(?:/|$)", re.IGNORECASE)
+_ZARR_FILES = (".zgroup", ".zarray", ".zmetadata", "zarr.json")
+_ZARR_ADVICE = (
+    "as ESA's EOPF products are, which is not opened: download the product as .SAFE, or convert "
+    "its red, green and blue bands to GeoTIFF and give them as red=FILE,green=FILE,blue=FILE"
+)
+
+
+def _refuse_zarr(name: str, shown: str) -> None:
+    """SceneError for a path or address of a Zarr store, or of what lies in one."""
+    if _ZARR.search(name.partition("?")[0].partition("#")[0]):
+        raise SceneError(f"{shown} is in a Zarr store, {_ZARR_ADVICE}")
+
+
 def _find_address(address: str) -> SceneInput:
     shown = redact(address)
+    _refuse_zarr(address, shown)
     collection, _, item = address.partition("#")
     if item:
         text = choose_item(fetch_page(collection), item, shown)
@@ -199,6 +218,8 @@ def _find_address(address: str) -> SceneInput:
 
 
 def _stack_item(item: StacScene, shown: str, files: tuple[Path, ...] = ()) -> SceneInput:
+    for href in item.hrefs:
+        _refuse_zarr(href, shown)
     remote = [href for href in item.hrefs if is_address(href)]
     local = [Path(href) for href in item.hrefs if not is_address(href)]
     return SceneInput(

@@ -30,7 +30,7 @@ from geoclass.scene.radiometry import (
 )
 from geoclass.scene.settings import Haze, RadiometrySettings
 from geoclass.scene.source import SceneSource
-from geoclass.scene.units import BYTE_ADVICE, find_units
+from geoclass.scene.units import BYTE_ADVICE, FRACTION_GAIN, MOST_DARK_BLUE, find_units
 
 L1C_DARKEST_BLUE = 450.0
 """Above the air, dark pixels are brighter than this: of EuroSAT's tiles all, at 570 and more."""
@@ -148,10 +148,6 @@ def _read_bytes(
     return found
 
 
-MOST_DARK_BLUE = 1350.0
-"""Above the air, of the haziest of 25 scenes: 1232. A stretch that makes more is another one."""
-
-
 def _whiten(white: float) -> Triple:
     return (white / 255,) * 3
 
@@ -199,6 +195,9 @@ def _find_offsets(
         low = f"numbers down to {darkest.min():.0f}"
         return [_subtract(0, f"{why}, but {low}: its offset has been subtracted before")]
     found = [(told, why if facts.offsets is not None else _tell(told[0], why))]
+    if min(gain) >= FRACTION_GAIN and any(told) and facts.add_offset is not None:
+        # What has made fractions of numbers may have subtracted their offset, too.
+        found.append(_subtract(0, f"{why}, but subtracted when fractions were made"))
     if source.kind == "stac" and told == ZEROS and not is_dark:
         # Items say so of whole collections, and of some pixels it is not true.
         found.append(_subtract(BASELINE_OFFSET, f"{why}, but bright as with an offset"))

@@ -262,7 +262,7 @@ _BASELINE = re.compile(r"\d{1,2}\.\d{2}")
 
 def _read_scaling(item: pystac.Item, keys: Sequence[str], bands: Bands | None) -> SceneFacts:
     """What is added to the numbers, as far as the item says."""
-    if item.properties.get("earthsearch:boa_offset_applied") is True:
+    if any(item.properties.get(key) is True for key in _OFFSET_APPLIED):
         # Earth Search has subtracted 1000 from the pixels, but left raster:bands as it was.
         return SceneFacts(add_offset=0)
     if bands is None:
@@ -271,11 +271,17 @@ def _read_scaling(item: pystac.Item, keys: Sequence[str], bands: Bands | None) -
         told = [_raster_band(item.assets[keys[0]], number - 1) for number in bands]
     if not any(told):
         return SceneFacts()
-    if not all(told):
+    if len({tuple(band) for band in told}) > 1:
         raise ValueError("some of its bands have scale and offset, others do not")
-    scales = [float(band["scale"]) for band in told]
-    offsets = [float(band["offset"]) for band in told]
-    return describe_scaling(_triple(scales), _triple(offsets))
+    scales = [float(band.get("scale", 1)) for band in told]
+    offsets = [float(band.get("offset", 0)) for band in told]
+    scaling = describe_scaling(_triple(scales), _triple(offsets))
+    # Where an item has the scale alone, the baseline says more of the offset.
+    is_silent = scaling.add_offset == 0 and "offset" not in told[0]
+    return SceneFacts() if is_silent else scaling
+
+
+_OFFSET_APPLIED = ("earthsearch:boa_offset_applied", "sentinel:boa_offset_applied")
 
 
 def _triple(values: Sequence[float]) -> Triple:
@@ -283,16 +289,16 @@ def _triple(values: Sequence[float]) -> Triple:
     return red, green, blue
 
 
-def _raster_band(asset: pystac.Asset, index: int) -> Mapping[str, Any]:
+def _raster_band(asset: pystac.Asset, index: int) -> dict[str, float]:
     """Scale and offset of a band, or of the asset, in STAC 1.1 or with the raster extension."""
-    for key in ("raster:bands", "bands"):
-        found = asset.extra_fields.get(key) or []
-        if index < len(found) and isinstance(found[index], dict):
-            told = {
-                name: found[index].get(name, found[index].get(f"raster:{name}"))
-                for name in ("scale", "offset")
-            }
-            if told["scale"] is not None and told["offset"] is not None:
-                return told
-    names = {f"raster:{name}": name for name in ("scale", "offset")}
-    return {names[key]: told for key, told in asset.extra_fields.items() if key in names}
+    lists = (asset.extra_fields.get(key) or [] for key in ("raster:bands", "bands"))
+    listed = [bands[index] for bands in lists if index < len(bands)]
+    for place in (*listed, asset.extra_fields):
+        found = {
+            name: place.get(name, place.get(f"raster:{name}"))
+            for name in ("scale", "offset")
+            if isinstance(place, dict)
+        }
+        if told := {name: number for name, number in found.items() if number is not None}:
+            return told
+    return {}

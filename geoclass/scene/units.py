@@ -36,6 +36,7 @@ PICTURE_GAIN = 2.5
 """What browsers multiply reflectance by, for the eye."""
 _PICTURE_NAME = re.compile(r"true.?colou?r|visual", re.IGNORECASE)
 
+MOST_BYTE = 255.0
 BYTE_DN = 10.0
 """About what a step of an 8-bit picture is."""
 
@@ -53,9 +54,11 @@ def find_units(source: SceneSource, settings: RadiometrySettings, sample: Sample
         if not (is_fraction and max(facts.scales) < LEAST_FRACTION_SCALE):
             red, green, blue = (1e4 * scale for scale in facts.scales)
             return [((red, green, blue), "")]
-        return [(_every(1e4), "fractions of 1, the scale of its bands is in them already")]
+        return [
+            (_every(FRACTION_GAIN), "fractions of 1, the scale of its bands is in them already")
+        ]
     if is_fraction:
-        return [(_every(1e4), "fractions of 1"), *_find_picture(source, sample)]
+        return [(_every(FRACTION_GAIN), "fractions of 1"), *_find_picture(source, sample)]
     if is_float and middle is not None and float(middle.max()) < LEAST_NUMBER:
         raise SceneError(
             f"{source.shown} holds {source.dtype} with medians of {middle.max():.3g}, neither "
@@ -64,11 +67,17 @@ def find_units(source: SceneSource, settings: RadiometrySettings, sample: Sample
             "black and white"
         )
     found = [(_every(1.0), "reflectance × 10000" if is_float else "")]
-    if facts.add_offset is None and facts.baseline is None and _may_be_thousandths(sample):
-        found.append((_every(10.0), "reflectance × 1000, as its darkness would fit"))
+    if facts.add_offset is None and facts.baseline is None:
+        if _may_be_thousandths(sample):
+            found.append((_every(10.0), "reflectance × 1000, as its darkness would fit"))
+        top = sample.percentile(100)
+        if top is not None and float(top.max()) <= MOST_BYTE:
+            found.append((_every(1e4 / MOST_BYTE), "reflectance × 255, as none is above 255"))
     return found
 
 
+FRACTION_GAIN = 1e4
+"""Digital numbers that a fraction of 1 stands for."""
 MOST_FRACTION, LEAST_NUMBER = 2.0, 100.0
 """Medians: fractions of 1 lie below, numbers above; in between per cent, bytes or thousandths."""
 LEAST_FRACTION_SCALE = 0.01
@@ -82,16 +91,22 @@ def _every(gain: float) -> Triple:
 def _find_picture(source: SceneSource, sample: Sample) -> list[Unit]:
     """What fractions are that were made brighter for the eye, where they may have been."""
     dark, middle = sample.percentile(2), sample.percentile(50)
-    gain = 1e4 / PICTURE_GAIN
-    named = _PICTURE_NAME.search(source.name) is not None
-    if dark is None or middle is None or (source.described and not named):
+    gain = FRACTION_GAIN / PICTURE_GAIN
+    if dark is None or middle is None:
         return []
+    facts = source.facts
+    told = facts.baseline is not None or facts.add_offset is not None
+    sure = _PICTURE_NAME.search(source.name) is not None
+    sure |= not told and dark[2] * FRACTION_GAIN > MOST_DARK_BLUE
     # Above the air, unlike in such pictures, the dark is brightest in blue.
-    if named or (dark[1] > dark[2] and middle[1] * gain > LEAST_LAND_DN):
+    fits = dark[1] > dark[2] and middle[1] * gain > LEAST_LAND_DN
+    if sure or (fits and not source.described):
         return [(_every(gain), "fractions of 1 made 2.5 times brighter, as pictures are")]
     return []
 
 
+MOST_DARK_BLUE = 1350.0
+"""Above the air, of the haziest of 25 scenes: 1232. A stretch that makes more is another one."""
 LEAST_LAND_DN = 250.0
 """Of 230 Level-2A scenes of land none had a darker median in green."""
 
@@ -122,7 +137,7 @@ def find_missing(
     # Whatever the numbers are, somebody has said what to make of them.
     if settings.scale is not None or source.facts.radiometry is not None:
         return source, sample
-    if source.dtype == "uint8" and settings.tells_nothing and not source.is_true_color:
+    if settings.tells_nothing and not source.is_true_color:
         _check_clipped(source, sample)
     absurd = (np.abs(sample.stored.astype(np.float64)) >= ABSURD).any(axis=0)
     absurd |= (sample.stored == 0).any(axis=0)
@@ -161,18 +176,25 @@ BYTE_ADVICE = (
     "are), or with --quantification N which value a reflectance of 1 would have (255: plain; "
     "637.5: gain 2.5; 850: 0–0.3 stretched), or with --scale LO,HI what is black and white"
 )
+SCALE_ADVICE = "say with --scale LO,HI what is black and white"
 CLIPPED_SHARE = 1.0
 """Per cent of the pixels, at either end, in each band: a viewer's stretch, which cuts 2 % off."""
 
 
 def _check_clipped(source: SceneSource, sample: Sample) -> None:
-    """Refuse pictures of 8 bits that a viewer has stretched, band by band; SceneError."""
+    """Refuse 8 bits, and floats from 0 to 1, that a viewer stretched band by band; SceneError."""
     low, high = sample.percentile(CLIPPED_SHARE), sample.percentile(100 - CLIPPED_SHARE)
-    if low is not None and high is not None and low.max() <= 1 and high.min() >= 254:
+    top = sample.percentile(100)
+    if low is None or high is None or top is None:
+        return
+    is_byte, is_float = source.dtype == "uint8", source.dtype.startswith("float")
+    white = 255.0 if is_byte else 1.0
+    is_picture = is_byte or (is_float and float(top.max()) == white)
+    if is_picture and low.max() <= white / 255 and high.min() >= white * 254 / 255:
         raise SceneError(
-            f"{source.shown} stores 8-bit values of which many are black and many white in each "
-            "band, as in pictures that a viewer has stretched: what they were before is lost; give "
-            f"the product's own numbers, or {BYTE_ADVICE}"
+            f"{source.shown} stores {source.dtype} values of which many are black and many white "
+            "in each band, as in pictures that a viewer has stretched: what they were before is "
+            f"lost; give the product's own numbers, or {BYTE_ADVICE if is_byte else SCALE_ADVICE}"
         )
 
 

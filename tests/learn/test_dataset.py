@@ -8,6 +8,7 @@ import sys
 import tracemalloc
 import zipfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,8 @@ from PIL import Image
 from geoclass.errors import DatasetError
 from geoclass.learn import dataset, tile_files
 from geoclass.learn.dataset import read_tiles
-from geoclass.learn.splits import hash_names
+from geoclass.learn.splits import choose_part, hash_names, split_freely
+from tests.conftest import TRANSFORM, UTM, make_contract
 
 Make = Callable[..., Path]
 
@@ -207,6 +209,94 @@ def test_a_zip_made_on_windows_may_have_backslashes(make_tiles: Make, tmp_path: 
     assert one.names == other.names
     assert one.classes == other.classes
     np.testing.assert_array_equal(one.images, other.images)
+
+
+def write_all_bands(path: Path, stored: np.ndarray) -> None:
+    """A tile as EuroSAT's multispectral edition has it; `stored` is red, green, blue."""
+    bands = np.full((13, 64, 64), 4000, stored.dtype)
+    bands[[3, 2, 1]] = stored
+    path.parent.mkdir(exist_ok=True)
+    with rasterio.open(
+        path, "w", driver="GTiff", count=13, height=64, width=64, dtype=stored.dtype, crs=UTM,
+        transform=TRANSFORM,
+    ) as target:  # fmt: skip
+        target.write(bands)
+
+
+def test_of_tiles_with_13_bands_the_visible_ones_are_read(tmp_path: Path) -> None:
+    generator = np.random.default_rng(0)
+    tiles = {name: generator.integers(200, 3000, (3, 64, 64)) for name in ("Forest", "River")}
+    for name, stored in tiles.items():
+        write_all_bands(tmp_path / name / f"{name}_1.tif", stored.astype(np.uint16))
+    found = read_tiles(tmp_path)
+    assert found.classes == ("Forest", "River")
+    for image, stored in zip(found.images, tiles.values(), strict=True):
+        expected = np.floor(1 + np.clip(stored, 0, 2750) * 254 / 2750 + 0.5)
+        np.testing.assert_array_equal(image, expected)
+    for name, stored in tiles.items():
+        write_all_bands(tmp_path / name / f"{name}_1.tif", (stored + 1000).astype(np.uint16))
+    with pytest.raises(DatasetError, match=r"offset of baseline 04\.00 and later: subtract 1000"):
+        read_tiles(tmp_path)
+    write_all_bands(tmp_path / "River" / "River_1.tif", tiles["River"].astype(np.int16))
+    with pytest.raises(DatasetError, match="13 bands of int16, expected uint16"):
+        read_tiles(tmp_path)
+    path = tmp_path / "River" / "River_1.tif"
+    path.write_bytes(path.read_bytes()[:-30000])
+    with pytest.raises(DatasetError, match=r"River_1\.tif cannot be decoded"):
+        read_tiles(tmp_path)
+
+
+def split_folder(folder: Path, into: Path, counts: dict[str, int]) -> Path:
+    """The tiles of class folders, dealt to folders of parts under equal names in each."""
+    for label in folder.iterdir():
+        files = iter(sorted(label.iterdir()))
+        for part, count in counts.items():
+            (into / part / label.name).mkdir(parents=True)
+            for number in range(count):
+                shutil.copy(next(files), into / part / label.name / f"{number}.png")
+    return into
+
+
+@pytest.mark.parametrize(
+    ("counts", "expected"),
+    [
+        ({"train": 12, "val": 3, "test": 5}, (12, 3, 5)),
+        ({"Train": 12, "Validation": 3, "Testing": 5}, (12, 3, 5)),
+        ({"training": 15, "test": 5}, (14, 1, 5)),
+        ({"train": 15, "valid": 5}, (14, 1, 5)),
+    ],
+)
+def test_folders_of_parts_are_the_split(
+    make_tiles: Make, tmp_path: Path, counts: dict[str, int], expected: tuple[int, int, int]
+) -> None:
+    data = split_folder(make_tiles(classes=3), tmp_path / "data", counts)
+    (data / "legend.json").write_text('{"Forest": {"title": "Woods"}}')
+    tiles = read_tiles(data)
+    zipped = read_tiles(zip_folder(data, tmp_path / "data.zip"))
+    assert tiles.classes == ("AnnualCrop", "Forest", "HerbaceousVegetation")
+    assert tiles.names == zipped.names
+    assert tiles.legend[1].title == "Woods"
+    split = split_freely(tiles, seed=5)
+    parts = (split.train, split.validation, split.test)
+    assert tuple(len(part) for part in parts) == tuple(3 * count for count in expected)
+    assert sorted(np.concatenate(parts).tolist()) == list(range(60))
+    held_out = {tiles.names[i].split("/")[1] for i in split.test}
+    assert held_out == {"test" if any(p.lower()[:4] == "test" for p in counts) else "validation"}
+    assert len(split.doubts) == (held_out == {"validation"})
+    contract = make_contract(
+        legend=tiles.legend,
+        confusion=((1,) * 3,) * 3,
+        class_shares=(1 / 3,) * 3,
+        training=replace(make_contract().training, split=split.record(tiles.names)),
+    )
+    np.testing.assert_array_equal(choose_part(zipped, contract, "test"), split.test)
+
+
+def test_a_class_that_a_part_lacks(make_tiles: Make, tmp_path: Path) -> None:
+    data = split_folder(make_tiles(classes=3), tmp_path / "data", {"train": 15, "test": 5})
+    shutil.rmtree(data / "test" / "Forest")
+    with pytest.raises(DatasetError, match="data has no tile of class Forest for test: add some"):
+        split_freely(read_tiles(data))
 
 
 @pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")

@@ -54,6 +54,16 @@ def test_readings_that_do_not_matter_are_chosen_between_with_a_warning(
     assert "0% of a sample's labels depend on it" in warning
 
 
+def test_a_reading_left_because_the_likelier_one_is_too_bright_is_told(
+    make_scene: Make, classifier: FakeClassifier
+) -> None:
+    pixels = np.random.default_rng(0).integers(2900, 3300, (3, 64, 512)).astype(np.uint16)
+    chosen = plan(make_scene(pixels, photometric="rgb", tags=LEVEL), classifier)
+    assert chosen.radiometry.bias == (-1000,) * 3
+    (warning,) = (w for w in chosen.warnings if "too bright as" in w)
+    assert "read as uint16 Level-1C (by its metadata), offset 1000 subtracted" in warning
+
+
 def test_without_a_full_tile_the_first_is_taken(
     make_scene: Make, classifier: FakeClassifier
 ) -> None:

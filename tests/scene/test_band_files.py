@@ -25,6 +25,16 @@ NAMES = {
     + tuple(f"T33UUU_20250302T095029_{b}" for b in ("SCL_20m", "B08_10m", "TCI_10m")),
     "numbers": ("B4", "B3", "B2", "SCL", "B8", "QA60"),
     "prefixes": tuple(f"S2A_20250302_0_L2A-{b}" for b in ("B04", "B03", "B02", "scl", "B05", "x")),
+    "Copernicus Browser": tuple(
+        f"2025-03-02-00_00_2025-03-02-23_59_Sentinel-2_L2A_{b}_(Raw)"
+        for b in ("B04", "B03", "B02", "SCL", "B08", "True_color")
+    ),
+    "HLS": tuple(
+        f"HLS.S30.T33UUU.2025061T095029.v2.0.{b}"
+        for b in ("B04", "B03", "B02", "SCL", "B8A", "B11")
+    ),
+    "both": ("Red (B04)", "Green (B03)", "Blue (B02)", "SCL", "Red edge (B05)", "NIR (B08)"),
+    "words": ("20250302_Red", "20250302_green", "20250302_BLUE", "20250302_SCL", "x_red_edge", "y"),
 }
 
 
@@ -78,8 +88,20 @@ def test_the_finest_pixels_of_a_band_are_taken(tmp_path: Path, make_scene: Make)
     assert {path.stem for path in scene.files.values()} == set(names[:3])
 
 
+@pytest.mark.parametrize("more", ["B5", "x"])
+def test_bands_that_may_be_another_sensors_are_none(
+    tmp_path: Path, make_scene: Make, more: str
+) -> None:
+    folder = fill(make_scene, tmp_path / "x", ("B4", "B3", "B2", "B1", more))
+    assert find_band_files(folder) == []
+    with pytest.raises(SceneError, match=r"red.tif …, or B04.tif …"):
+        open_scene(folder)
+    fill(make_scene, folder, ("B4", "B3", "B2", "B8A"))
+    assert len(find_band_files(folder)) == 1
+
+
 def test_files_that_are_no_bands_are_none(tmp_path: Path, make_scene: Make) -> None:
-    names = ("redwood", "greenland", "blueprint", "infrared")
+    names = ("redwood", "greenland", "blueprint", "infrared", "red-edge", "B04_and_B03")
     folder = fill(make_scene, tmp_path / "x", names)
     assert find_band_files(folder) == []
     with pytest.raises(SceneError, match="a file for each of red, green and blue"):

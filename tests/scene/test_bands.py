@@ -130,11 +130,30 @@ def test_names_with_colours_in_them_decide(
     assert source.warnings == ()
 
 
+@pytest.mark.parametrize(
+    ("names", "bands"),
+    [
+        (("coastal_blue", "blue", "green_i", "green", "yellow", "red", "rededge"), (6, 4, 2)),
+        (("Ultra Blue", "Blue", "Green", "Red", "Near Infra-Red"), (4, 3, 2)),
+        (("blue", "green", "red", "red edge", "nir"), (3, 2, 1)),
+        (("Coastal aerosol", "Deep blue", "Blue (B2)", "Green (B3)", "Red (B4)"), (5, 4, 3)),
+    ],
+)
+def test_colours_that_are_nearly_those_are_passed_over(
+    make_scene: Make, names: tuple[str, ...], bands: tuple[int, int, int]
+) -> None:
+    assert open_scene(make_scene(pixels(len(names)), descriptions=names)).bands == bands
+
+
 STRANGE = {
     "radar and an index": ("VV", "VH", "NDVI"),
     "dates of one band": ("2020-01-01", "2021-01-01", "2022-01-01"),
     "near infrared first": ("NIR1", "RED_mean", "GREEN_mean"),
     "red edge": ("red edge", "green", "blue"),
+    "numbered red edge": ("Red edge 1 (B05)", "green", "blue"),
+    "infrared": ("Near infra-red", "Green", "Blue"),
+    "infrared in one word": ("near_infrared (B4)", "green", "blue"),
+    "violet": ("red", "green", "coastal blue"),
     "a ratio": ("B4_B8", "B3", "B2"),
     "how many there were": ("B4_count", "B3", "B2"),
 }

@@ -13,6 +13,7 @@ import rasterio
 from affine import Affine
 from rasterio.control import GroundControlPoint
 
+from geoclass.campaign.scenes import find_scenes
 from geoclass.errors import SceneError
 from geoclass.scene.gdal import open_dataset
 from geoclass.scene.inputs import find_input
@@ -223,3 +224,30 @@ def test_names_that_are_not_utf_8_are_refused_in_words_that_can_be_printed() -> 
     with pytest.raises(SceneError, match=r"the name /data/sc\\udce8ne.tif is not UTF-8") as caught:
         find_input(name)
     str(caught.value).encode()
+
+
+def test_zarr_stores_are_refused_with_advice(tmp_path: Path) -> None:
+    store = tmp_path / "S2B_MSIL2A_20250302T095029_N0511_R079_T33UUU_20250302T104753.zarr"
+    band = store / "measurements" / "reflectance" / "r10m" / "b04"
+    band.mkdir(parents=True)
+    (store / ".zmetadata").write_text("{}")
+    packed = tmp_path / "product.zip"
+    with zipfile.ZipFile(packed, "w") as archive:
+        archive.write(store / ".zmetadata", ".zmetadata")
+    address = f"https://example.org/eopf/{store.name}"
+    names = (store, band, packed, address, f"{address}/measurements?sig=SECRET", f"s3://b/{store}")
+    for name in names:
+        with pytest.raises(SceneError, match=r"Zarr store.*as \.SAFE, or convert.*red=F") as error:
+            open_scene(name)
+        assert "SECRET" not in str(error.value)
+    assert find_scenes([str(tmp_path)]) == (str(store), str(packed))
+    assert find_scenes([str(store)]) == (str(store),)
+    item = tmp_path / "item.json"
+    assets = {f"B0{i}_10m": {"href": f"{address}/measurements/b0{i}"} for i in (2, 3, 4)}
+    item.write_text(json.dumps(describe(assets)))
+    with pytest.raises(SceneError, match=r"item.json is in a Zarr store"):
+        open_scene(item)
+
+
+def test_a_file_may_be_called_like_a_zarr_store(make_scene: Make) -> None:
+    np.testing.assert_array_equal(read(open_scene(make_scene(PIXELS, "bands.zarr"))), PIXELS)

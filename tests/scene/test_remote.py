@@ -100,8 +100,20 @@ def test_dropped_connections_do_not_break_the_map(
 
 def test_server_without_ranges(folder: Path, cog: Path) -> None:
     """GDAL fetches a whole file for no one."""
-    with serve(folder, ranges=False) as log, pytest.raises(SceneError, match="cannot read"):
-        read_all(f"{log.address}/scene.tif")
+    bands = ",".join(f"{c}={{0}}/scene.tif" for c in ("red", "green", "blue"))
+    for scene in ("{0}/scene.tif", "{0}/scene.tif?sig=SECRET", bands):
+        with (
+            serve(folder, ranges=False) as log,
+            pytest.raises(SceneError, match="whole files only.*: download the file") as error,
+        ):
+            open_scene(scene.format(log.address))
+        assert "SECRET" not in str(error.value)
+
+
+def test_a_file_that_is_no_raster_is_not_blamed_on_its_server(folder: Path) -> None:
+    (folder / "page.html").write_text("<html>" + "x" * 5000)
+    with serve(folder) as log, pytest.raises(SceneError, match="its format is none"):
+        open_scene(f"{log.address}/page.html")
 
 
 def test_identity_is_the_servers_word(folder: Path, cog: Path) -> None:

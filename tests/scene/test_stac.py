@@ -273,3 +273,162 @@ def test_level_and_baseline_under_the_names_that_archives_use(
     path.write_text(json.dumps(item))
     facts = open_scene(path).facts
     assert (facts.level, facts.baseline) == (level, baseline)
+
+
+@pytest.mark.parametrize(
+    ("told", "properties", "scaling"),
+    [
+        ({"raster:scale": 1e-4}, {"s2:processing_baseline": "05.09"}, (None, None)),
+        ({"raster:bands": [{"scale": 1e-4}]}, {}, (None, None)),
+        ({"raster:bands": [{"scale": 1e-3}]}, {}, (None, (1e-3,) * 3)),
+        ({"raster:bands": [{}], "raster:scale": 1e-4, "raster:offset": -0.1}, {}, (-1000, None)),
+        ({"raster:bands": [None]}, {}, (None, None)),
+        ({"raster:bands": [{"offset": -0.1}]}, {}, (None, (1.0,) * 3)),
+    ],
+)
+def test_scale_or_offset_alone(
+    tmp_path: Path, files: list[str], told: dict, properties: dict, scaling: tuple
+) -> None:
+    assets = {key: {"href": href, **told} for key, href in zip(COLORS, files, strict=True)}
+    facts = open_scene(write(tmp_path, assets, **properties)).facts
+    assert (facts.add_offset, facts.scales) == scaling
+
+
+def test_scaling_of_some_bands_alone(tmp_path: Path, files: list[str]) -> None:
+    assets: dict[str, Any] = {k: {"href": h} for k, h in zip(COLORS, files, strict=True)}
+    assets["red"] |= {"raster:scale": 1e-4, "raster:offset": -0.1}
+    with pytest.raises(SceneError, match="some of its bands have scale and offset, others do not"):
+        open_scene(write(tmp_path, assets))
+
+
+PRODUCT = "S2B_MSIL2A_20250302T095029_N0511_R079_T33UUU_20250302T104753"
+BANDS = {"B02": ("blue", 0.49), "B03": ("green", 0.56), "B04": ("red", 0.665)}
+
+
+def describe_cdse() -> dict[str, Any]:
+    """An item of the Copernicus Data Space (stac.dataspace.copernicus.eu/v1, sentinel-2-l2a)."""
+    granule = "GRANULE/L2A_T33UUU_A041713_20250302T095028/IMG_DATA"
+    base = f"s3://eodata/Sentinel-2/MSI/L2A/2025/03/02/{PRODUCT}.SAFE/{granule}"
+    stem = "T33UUU_20250302T095029"
+    assets: dict[str, Any] = {
+        f"{band}_{gsd}m": {
+            "href": f"{base}/R{gsd}m/{stem}_{band}_{gsd}m.jp2",
+            "type": "image/jp2",
+            "roles": ["data", "reflectance"],
+            "gsd": gsd,
+            "bands": [{"name": band, "eo:common_name": color, "eo:center_wavelength": wave}],
+            "nodata": 0,
+            "data_type": "uint16",
+            "raster:scale": 0.0001,
+            "raster:offset": -0.1,
+            "alternate": {"https": {"href": "https://download.dataspace.copernicus.eu/x/$value"}},
+        }
+        for gsd in (60, 20, 10)
+        for band, (color, wave) in BANDS.items()
+    }
+    assets["SCL_20m"] = {"href": f"{base}/R20m/{stem}_SCL_20m.jp2", "roles": ["data"]}
+    assets["TCI_10m"] = {
+        "href": f"{base}/R10m/{stem}_TCI_10m.jp2",
+        "roles": ["visual"],
+        "bands": [{"name": band, "eo:common_name": BANDS[band][0]} for band in reversed(BANDS)],
+    }
+    assets["Product"] = {"href": "https://download.dataspace.copernicus.eu/p", "roles": ["data"]}
+    properties = {
+        "platform": "sentinel-2b",
+        "constellation": "sentinel-2",
+        "processing:level": "L2",
+        "processing:version": "05.11",
+        "product:type": "S2MSI2A",
+        "grid:code": "MGRS-33UUU",
+    }
+    return describe(assets) | {"id": PRODUCT, "stac_version": "1.1.0", "properties": properties}
+
+
+def describe_earth_search(applied: str = "earthsearch:boa_offset_applied") -> dict[str, Any]:
+    """An item of Earth Search (earth-search.aws.element84.com/v1, sentinel-2-l2a)."""
+    host = "https://sentinel-cogs.s3.us-west-2.amazonaws.com/sentinel-s2-l2a-cogs/33/U/UU"
+    base = f"{host}/2025/3/S2B_33UUU_20250302_0_L2A"
+    raster = {"nodata": 0, "data_type": "uint16", "scale": 0.0001, "offset": -0.1}
+    assets: dict[str, Any] = {
+        f"{color}{kind}": {
+            "href": f"{base}/{band}{'.tif' if not kind else '.jp2'}",
+            "roles": ["data", "reflectance"],
+            "gsd": 10,
+            "eo:bands": [{"name": color, "common_name": color, "center_wavelength": wave}],
+            "raster:bands": [raster],
+        }
+        for kind in ("-jp2", "")
+        for band, (color, wave) in BANDS.items()
+    }
+    assets["rededge1"] = {"href": f"{base}/B05.tif", "eo:bands": [{"common_name": "rededge"}]}
+    assets["scl"] = {"href": f"{base}/SCL.tif", "roles": ["data", "reflectance"]}
+    assets["visual"] = {
+        "href": f"{base}/TCI.tif",
+        "roles": ["visual"],
+        "eo:bands": [{"common_name": BANDS[band][0]} for band in reversed(BANDS)],
+    }
+    properties = {
+        "platform": "sentinel-2b",
+        "grid:code": "MGRS-33UUU",
+        "s2:product_type": "S2MSI2A",
+        "s2:processing_baseline": "05.11",
+        "s2:product_uri": f"{PRODUCT}.SAFE",
+        applied: True,
+    }
+    return describe(assets) | {"id": "S2B_33UUU_20250302_0_L2A", "properties": properties}
+
+
+def describe_planetary_computer() -> dict[str, Any]:
+    """An item of the Planetary Computer (sentinel-2-l2a), whose addresses are signed."""
+    base = "https://sentinel2l2a01.blob.core.windows.net/sentinel2-l2/33/U/UU/2025/03/02"
+    assets: dict[str, Any] = {
+        band: {
+            "href": f"{base}/T33UUU_20250302T095029_{band}_10m.tif?st=2025&sig=SECRET",
+            "roles": ["data"],
+            "gsd": 10.0,
+            "eo:bands": [{"name": band, "common_name": color, "center_wavelength": wave}],
+        }
+        for band, (color, wave) in BANDS.items()
+    }
+    assets["SCL"] = {"href": f"{base}/T33UUU_20250302T095029_SCL_20m.tif?sig=SECRET", "gsd": 20.0}
+    assets["visual"] = {
+        "href": f"{base}/T33UUU_20250302T095029_TCI_10m.tif?sig=SECRET",
+        "roles": ["data"],
+        "eo:bands": [{"name": band, "common_name": BANDS[band][0]} for band in reversed(BANDS)],
+    }
+    properties = {
+        "platform": "Sentinel-2B",
+        "s2:mgrs_tile": "33UUU",
+        "s2:product_type": "S2MSI2A",
+        "s2:processing_baseline": "05.11",
+    }
+    return describe(assets) | {"id": PRODUCT.replace("_N0511", ""), "properties": properties}
+
+
+@pytest.mark.parametrize(
+    ("item", "offset", "place"),
+    [
+        (describe_cdse(), -1000, "/vsis3/eodata/Sentinel-2/MSI/L2A/2025/03/02/"),
+        (describe_earth_search(), 0, "/vsicurl/https://sentinel-cogs.s3.us-west-2."),
+        (describe_earth_search("sentinel:boa_offset_applied"), 0, "/vsicurl/https://sentinel-cogs"),
+        (describe_planetary_computer(), None, "/vsicurl/https://sentinel2l2a01.blob."),
+    ],
+    ids=["Copernicus Data Space", "Earth Search", "Earth Search v0", "Planetary Computer"],
+)
+def test_items_as_the_large_archives_write_them(
+    item: dict[str, Any], offset: int | None, place: str
+) -> None:
+    item["properties"]["datetime"] = "2025-03-02T09:50:29.024000Z"
+    found = read_item(json.dumps(item).encode(), "https://example.org/item", "item")
+    facts = found.facts
+    assert found.bands is None
+    assert [asset.description for asset in found.assets] == ["B04", "B03", "B02"]
+    for asset, band in zip(found.assets, ("B04", "B03", "B02"), strict=True):
+        assert asset.dataset.startswith(place)
+        file = asset.dataset.partition("?")[0].rpartition("/")[2]
+        assert file.endswith((f"{band}_10m.jp2", f"{band}_10m.tif", f"{band}.tif"))
+    assert (facts.level, facts.baseline, facts.add_offset) == ("Level-2A", "05.11", offset)
+    assert (facts.date, facts.tile_id, facts.platform) == ("2025-03-02", "33UUU", "Sentinel-2B")
+    assert facts.scl is not None
+    assert facts.scl.startswith(place)
+    assert "SCL" in facts.scl

@@ -113,6 +113,17 @@ def test_thousandths_are_one_of_two_readings(read: Read) -> None:
 
 
 @pytest.mark.parametrize("level", ["Level-1C", "Level-2A"])
+def test_numbers_up_to_255_that_are_stored_in_more_bits_are_one_of_two_readings(
+    read: Read, level: str
+) -> None:
+    stored = np.rint(draw_ground(level).clip(0, 1) * 255).astype(np.uint16)
+    assert "reflectance × 255, as none is above 255" in tell(read(stored)[1])
+    assert "× 255" not in tell(read(stored, baseline="02.04")[1])
+    asked = read(stored, RadiometrySettings(quantification=255))[1]
+    assert "255 for a reflectance of 1, as asked for" in tell(asked)
+
+
+@pytest.mark.parametrize("level", ["Level-1C", "Level-2A"])
 def test_ten_thousandths_have_one_reading(read: Read, level: str) -> None:
     (reading,) = read(np.rint(draw_ground(level) * 1e4).astype(np.uint16))[1]
     assert reading.name == {"Level-1C": "l1c", "Level-2A": "l2a"}[level]
@@ -278,9 +289,35 @@ def test_bytes_of_an_unknown_stretch_have_many_readings(read: Read, white: float
     assert len(read(stored, named=False)[1]) >= 3
 
 
-def test_bytes_that_a_viewer_stretched_are_refused(read: Read) -> None:
-    ground = draw_ground()
+@pytest.mark.parametrize("dtype", ["uint8", "float32"])
+@pytest.mark.parametrize("level", ["Level-1C", "Level-2A"])
+def test_pictures_that_a_viewer_stretched_are_refused(read: Read, dtype: str, level: str) -> None:
+    ground, white = draw_ground(level), 255 if dtype == "uint8" else 1
     low, high = np.percentile(ground, (2, 98), axis=(1, 2, 3))[:, :, None, None, None]
-    stored = ((ground - low) / (high - low) * 255).clip(0, 255).astype(np.uint8)
-    with pytest.raises(SceneError, match="black and many white .* --quantification N"):
+    stored = ((ground - low) / (high - low) * white).clip(0, white).astype(dtype)
+    advice = "--quantification N" if dtype == "uint8" else "--scale LO,HI"
+    with pytest.raises(SceneError, match=f"black and many white .* {advice}"):
         read(stored)
+
+
+def test_measured_fractions_with_white_clouds_are_no_picture(read: Read) -> None:
+    stored = draw_ground().astype(np.float32)
+    stored[:, 0] = 0.001
+    stored[:, 3] = np.random.default_rng(1).uniform(0.9, 1.2, stored[:, 3].shape)
+    read(stored)
+
+
+def test_fractions_too_bright_for_any_haze_may_be_pictures(read: Read) -> None:
+    above = draw_ground("Level-1C").astype(np.float32)
+    assert "2.5 times brighter" in tell(read(2.5 * above)[1])
+    assert "2.5 times" not in tell(read(above)[1])
+    assert "2.5 times" not in tell(read(2.5 * above, add_offset=-1000)[1])
+
+
+def test_an_offset_may_be_off_already_where_fractions_were_made(read: Read) -> None:
+    stored = (draw_ground() + 0.12).astype(np.float32)
+    readings = read(stored, level="Level-2A", add_offset=-1000)[1]
+    assert "subtracted when fractions were made" in tell(readings)
+    assert len(readings) == 2
+    numbers = np.rint(stored * 1e4).astype(np.uint16)
+    assert len(read(numbers, level="Level-2A", add_offset=-1000)[1]) == 1
