@@ -1,8 +1,8 @@
 # Sourced by the other scripts: from any folder to the project's own Python environment.
 #
-# Makes .venv where there is none that works, and installs the package into it when pyproject.toml is newer
-# than the last installation. $extras names what else is installed (default: test). Leaves the
-# interpreter's path in $python.
+# Makes .venv where there is none that works, and installs the package into it when pyproject.toml or the
+# lock is newer than the last installation. $extras names what else is installed (default: test). Leaves
+# the interpreter's path in $python.
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 python=$root/.venv/bin/python
@@ -27,15 +27,33 @@ if ! "$python" -m pip --version >/dev/null 2>&1; then
         fail "python could not make a virtual environment; on Debian and Ubuntu: apt-get install python3-venv"
 fi
 
-# The stamp holds what was installed, so that a changed pyproject.toml is installed again.
-# "test" includes all that the others need.
+# Versions and hashes stand in packaging/lock, which scripts/lock writes; "test" includes all that the
+# others need. The stamp holds what was installed, so that what has changed is installed again.
 extras=${extras:-test}
-sum=$(cksum <"$root/pyproject.toml")
+lock=$root/packaging/lock
+sum=$(cat "$root/pyproject.toml" "$lock"/*.txt | cksum)
+
+install() {
+    "$python" -m pip install --quiet --disable-pip-version-check --no-deps "$@"
+}
+
+install_locked() {
+    install --require-hashes --only-binary :all: --requirement "$lock/$1.txt"
+}
+
+install_all() {
+    # torch for processors, where one of pip's sources has it: PyPI's for Linux is the one for GPUs,
+    # which needs their libraries.
+    install_locked cpu 2>/dev/null || install_locked cuda || return
+    install_locked "$extras" || return
+    install --no-build-isolation --editable "$root"
+}
+
 case $(cat "$stamp" 2>/dev/null) in
 "$sum $extras" | "$sum test") ;;
 *)
     echo "installing geoclass and its dependencies (a few minutes the first time)"
-    "$python" -m pip install --quiet --disable-pip-version-check --editable "$root[$extras]" ||
+    install_all ||
         fail "the installation failed; see above, check the network and the free disk space, and start again"
     echo "$sum $extras" >"$stamp"
     ;;
