@@ -14,7 +14,7 @@ from .errors import (
     SettingsError,
 )
 from .grid import Grid
-from .landcover import AreaRow, LandCoverMap, Provenance
+from .landcover import AreaRow, Areas, LandCoverMap, Provenance
 from .learn.cutting import CutTiles, cut_scene
 from .learn.download import fetch_dataset
 from .learn.inspection import Inspection, inspect_tiles
@@ -75,6 +75,7 @@ __all__ = [
     "Alert",
     "AlignSettings",
     "AreaRow",
+    "Areas",
     "Assessment",
     "AugmentSettings",
     "Cancelled",

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import base64
+import html
+import math
+import struct
+import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import date
@@ -25,6 +30,9 @@ MASK_REASONS = ("", "cloud", "cirrus", "shadow", "snow", "saturated", "user")
 """Why a cell is masked, by its code; 0 where it is not."""
 
 STATUS_NAMES = {UNKNOWN: "unknown", MASKED: "masked", NODATA: "nodata"}
+
+NOTEBOOK_PX = 512
+"""Pixels of a map's longer side in a notebook, at most."""
 
 
 SENTINEL_2 = "Sentinel-2"
@@ -126,6 +134,40 @@ class AreaRow:
     """Of the area of all cells but nodata, 0–1."""
 
 
+class Areas(tuple[AreaRow, ...]):
+    """Areas of classes and statuses; `print` and notebooks show them as a table."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        head, *body, last = self._tabulate()
+        return "\n".join(
+            f"{title:<24}{cells:>9}{area_ha:>14}{share:>9}".rstrip()
+            for title, cells, area_ha, share in (head, *body, last)
+        )
+
+    def _repr_html_(self) -> str:
+        rows = (
+            "".join(f"<td>{html.escape(text)}</td>" for text in texts) for texts in self._tabulate()
+        )
+        return f"<table><tr>{'</tr><tr>'.join(rows)}</tr></table>"
+
+    def _tabulate(self) -> list[tuple[str, str, str, str]]:
+        """Texts of the table: head, classes and statuses that occur, and the sum."""
+        shown = [
+            (row.title, str(row.cells), _format_ha(row.area_ha), f"{row.share:.1%}")
+            for row in self
+            if row.cells or row.group is None
+        ]
+        total_ha = _format_ha(sum(row.area_ha for row in self))
+        total = ("all", str(sum(row.cells for row in self)), total_ha, "")
+        return [("class", "cells", "hectares", "share"), *shown, total]
+
+
+def _format_ha(area_ha: float) -> str:
+    return "unknown" if math.isnan(area_ha) else f"{area_ha:,.1f}"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class LandCoverMap:
     """Labels of all cells of a scene."""
@@ -209,6 +251,16 @@ class LandCoverMap:
         return self.contract.legend
 
     @property
+    def palette(self) -> np.ndarray:
+        """Uint8 (256, 4): red, green, blue and opacity of each code; clear where nodata."""
+        table = np.zeros((256, 4), dtype=np.uint8)
+        for item in self.legend.classes:
+            table[item.class_id] = (*item.rgb, 255)
+        for status in STATUS_STYLES:
+            table[status.code] = (*status.rgb, 255)
+        return table
+
+    @property
     def best_probability(self) -> np.ndarray:
         """uint8 (rows, cols): that of `best_class`; 250 is certainty, 0 where not classified."""
         best = np.where(self.best_class != NODATA, self.best_class, 0)[:, :, None]
@@ -220,7 +272,7 @@ class LandCoverMap:
         """float64 (rows, cols): probability of `best_class`, 0–1; NaN where not classified."""
         return np.where(self.best_class != NODATA, self.best_probability / FULL_SCALE, np.nan)
 
-    def areas(self) -> list[AreaRow]:
+    def areas(self) -> Areas:
         """Cells and hectares of each class and of unknown and masked cells, in legend order.
 
         The cells are the finest that the map has. Where it has no place on Earth hectares are
@@ -238,7 +290,7 @@ class LandCoverMap:
             (c.class_id, c.name, c.title, c.group) for c in self.legend.classes
         ]
         kinds += [(s.code, s.name, s.title, None) for s in STATUS_STYLES]
-        return [
+        return Areas(
             AreaRow(
                 class_id=code,
                 name=name,
@@ -249,7 +301,38 @@ class LandCoverMap:
                 share=float(weight[code]) / total if total else 0.0,
             )
             for code, name, title, group in kinds
-        ]
+        )
+
+    def _repr_html_(self) -> str:
+        """Picture and areas, as notebooks show them; large maps are thinned out."""
+        codes = self.finest.class_id
+        step = -(-max(codes.shape) // NOTEBOOK_PX)
+        png = encode_png(codes[::step, ::step], self.palette)
+        told = html.escape(f"{self.provenance.scene}, {self.provenance.date or 'date unknown'}")
+        return (
+            f'<p>{told}</p><img alt="Land-cover map" width="{NOTEBOOK_PX}" '
+            'style="image-rendering: pixelated" '
+            f'src="data:image/png;base64,{base64.b64encode(png).decode()}">'
+            f"{self.areas()._repr_html_()}"
+        )
+
+
+def encode_png(codes: np.ndarray, colors: np.ndarray) -> bytes:
+    """A PNG of codes, uint8 (rows, cols), in colours, uint8 (256, 4): red, green, blue, opacity."""
+    rows, cols = codes.shape
+    lines = np.zeros((rows, cols + 1), dtype=np.uint8)  # each begins with its filter: 0, none
+    lines[:, 1:] = codes
+    chunks = {
+        b"IHDR": struct.pack(">2I5B", cols, rows, 8, 3, 0, 0, 0),  # 8 bits, by palette
+        b"PLTE": colors[:, :3].tobytes(),
+        b"tRNS": colors[:, 3].tobytes(),
+        b"IDAT": zlib.compress(lines.tobytes()),
+        b"IEND": b"",
+    }
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+        for name, data in chunks.items()
+    )
 
 
 def quantise_probabilities(probabilities: np.ndarray) -> np.ndarray:

@@ -12,7 +12,6 @@ import click
 
 import geoclass
 from geoclass.cli.generated import command
-from geoclass.cli.one_map import format_areas
 from geoclass.cli.options import SCENE, Reading, as_json, reading
 from geoclass.cli.progress import list_areas
 from geoclass.contract import SHIPPED
@@ -54,7 +53,7 @@ def info_command(what: str, reading: Reading, as_json: bool, as_stac: bool) -> N
             click.echo(json.dumps({**landcover.provenance.to_json(), "areas": areas}))
             return
         _print(describe_map(landcover), as_json)
-        click.echo(f"\n{format_areas(landcover.areas())}")
+        click.echo(f"\n{landcover.areas()}")
 
 
 def _is_pickled(path: Path) -> bool:

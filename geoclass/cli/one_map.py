@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import shlex
 import sys
 from collections.abc import Sequence
@@ -128,7 +127,7 @@ def map_one(
         say(f"masked      {note}")
     areas = landcover.areas()
     record(status="mapped", areas=list_areas(areas))
-    say(format_areas(areas))
+    say(str(areas))
     warn_of_unknown(areas)
     say(f"wrote {output}")
     if preview is not None:
@@ -173,20 +172,3 @@ def describe_detail(detail: Grid) -> str:
     return (
         f"detail      cells of {detail.stride} pixels ({detail.cols} columns × {detail.rows} rows)"
     )
-
-
-def format_areas(rows: Sequence[AreaRow]) -> str:
-    """A table of class, cells, hectares and share."""
-    lines = [f"{'class':<24}{'cells':>9}{'hectares':>14}{'share':>9}"]
-    lines += [
-        f"{row.title:<24}{row.cells:>9}{_format_ha(row.area_ha):>14}{row.share:>9.1%}"
-        for row in rows
-        if row.cells or row.group is None
-    ]
-    total_cells, total_ha = sum(r.cells for r in rows), sum(r.area_ha for r in rows)
-    lines.append(f"{'all':<24}{total_cells:>9}{_format_ha(total_ha):>14}")
-    return "\n".join(lines)
-
-
-def _format_ha(area_ha: float) -> str:
-    return "unknown" if math.isnan(area_ha) else f"{area_ha:,.1f}"

@@ -52,23 +52,12 @@ def draw_preview(
         axes[0].set_title("Scene", fontsize=10)
         axes[1].set_title("Land cover", fontsize=10)
     cells_size = (grid.cols * grid.stride, grid.rows * grid.stride)
-    _show(axes[-1], draw_classes(landcover), grid, cells_size)
+    _show(axes[-1], landcover.palette[landcover.class_id], grid, cells_size)
     _add_scale(axes[-1], grid)
     figure.suptitle(title or provenance.scene, fontsize=13)
     figure.legend(handles=_handles(landcover), loc="outside lower center", ncols=5, frameon=False)
     axes[-1].set_xlabel(_describe(landcover), fontsize=8, color=EDGE)
     save_figure(figure, path)
-
-
-def draw_classes(landcover: LandCoverMap) -> np.ndarray:
-    """Uint8 (rows, cols, 4): the legend's colors; nodata is transparent."""
-    table = np.zeros((256, 4), dtype=np.uint8)
-    for item in landcover.legend.classes:
-        table[item.class_id] = (*item.rgb, 255)
-    for status in STATUS_STYLES:
-        table[status.code] = (*status.rgb, 255)
-    colors: np.ndarray = table[landcover.class_id]
-    return colors
 
 
 def _describe(landcover: LandCoverMap) -> str:
