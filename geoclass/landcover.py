@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import base64
 import html
+import io
 import math
-import struct
-import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import date
@@ -319,20 +318,12 @@ class LandCoverMap:
 
 def encode_png(codes: np.ndarray, colors: np.ndarray) -> bytes:
     """A PNG of codes, uint8 (rows, cols), in colours, uint8 (256, 4): red, green, blue, opacity."""
-    rows, cols = codes.shape
-    lines = np.zeros((rows, cols + 1), dtype=np.uint8)  # each begins with its filter: 0, none
-    lines[:, 1:] = codes
-    chunks = {
-        b"IHDR": struct.pack(">2I5B", cols, rows, 8, 3, 0, 0, 0),  # 8 bits, by palette
-        b"PLTE": colors[:, :3].tobytes(),
-        b"tRNS": colors[:, 3].tobytes(),
-        b"IDAT": zlib.compress(lines.tobytes()),
-        b"IEND": b"",
-    }
-    return b"\x89PNG\r\n\x1a\n" + b"".join(
-        struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
-        for name, data in chunks.items()
-    )
+    from PIL import Image  # only notebooks need it
+
+    image, file = Image.fromarray(codes), io.BytesIO()
+    image.putpalette(colors.tobytes(), "RGBA")
+    image.save(file, "PNG")
+    return file.getvalue()
 
 
 def quantise_probabilities(probabilities: np.ndarray) -> np.ndarray:
