@@ -1,7 +1,7 @@
-"""What comes from outside: names, addresses and texts that nobody here has written.
+"""Untrusted input: names, URLs and texts from outside the program.
 
-Every such thing is taken in by a function of this module, so that the rules stand in one place.
-docs/security.md says what they guarantee.
+All such input passes through a function of this module, so that the rules are in one place.
+docs/security.md describes what they guarantee.
 """
 
 from __future__ import annotations
@@ -24,18 +24,18 @@ from urllib.parse import quote
 # ---- Names of files ----
 
 MOST_NAME_BYTES = 200
-"""Of a name that is made from a scene's: file systems take 255, and suffixes are added."""
+"""Of a name derived from a scene's: file systems allow 255, and suffixes are added."""
 
-# `%` only where it begins an escape, so that no two texts get one name.
+# `%` only where it begins an escape sequence, so that different texts get different names.
 _UNSAFE = re.compile(
     r'[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff/\\:;?!#*"<>|]|%(?=[0-9A-Fa-f]{2})|^[.~ -]|[. ]$'
 )
 
 
 def encode_name(text: str) -> str:
-    """A text as one part of a file name: what libraries or systems may parse is percent-encoded.
+    """A text as part of a file name: characters with a special meaning are percent-encoded.
 
-    No two texts get one name, but for those that are cut because they are too long.
+    Different texts get different names, except texts that are truncated.
     """
     name = _UNSAFE.sub(lambda found: _escape(found[0]), text) or "_"
     while len(name.encode()) > MOST_NAME_BYTES:
@@ -44,7 +44,7 @@ def encode_name(text: str) -> str:
 
 
 def _escape(character: str) -> str:
-    # `quote` never escapes `.`, `-` and `~`; a lone surrogate stands for a byte that is no UTF-8.
+    # `quote` does not escape `.`, `-` and `~`; a lone surrogate is a byte that is not UTF-8.
     escaped = "".join(f"%{byte:02X}" for byte in character.encode(errors="surrogatepass"))
     return (
         quote(character, errors="surrogateescape") if "\udc80" <= character <= "\udcff" else escaped
@@ -52,7 +52,7 @@ def _escape(character: str) -> str:
 
 
 def find_twins(names: Iterable[str]) -> Iterator[tuple[str, str]]:
-    """Names that are one and the same on Windows and macOS, which do not tell cases apart."""
+    """Pairs of names that differ only in case, which Windows and macOS ignore."""
     first: dict[str, str] = {}
     for name in sorted(names):
         other = first.setdefault(name.casefold(), name)
@@ -62,7 +62,7 @@ def find_twins(names: Iterable[str]) -> Iterator[tuple[str, str]]:
 
 # ---- Vector files ----
 
-# What zipfile raises for damaged, cut, encrypted, oddly compressed and oddly named archives.
+# Raised by zipfile for damaged, truncated, encrypted and unusual archives.
 BAD_ZIP = (
     zipfile.BadZipFile,
     zlib.error,
@@ -75,27 +75,27 @@ BAD_ZIP = (
 _HEAD_BYTES = 4096
 _MOST_MEMBERS = 1000
 _VECTOR_HEADS = (b"SQLite format 3\0", b"{", b"[", b"fgb", b"\x00\x00\x27\x0a")
-"""GeoPackage, GeoJSON, FlatGeobuf and shapefile; KML is told by its first element."""
+"""GeoPackage, GeoJSON, FlatGeobuf and shapefile; KML is recognised by its first element."""
 _REFERRING = (b"<OGR", b"<VRT", b"gdal_streamed_alg")
-"""What marks files that are made of other files, of hosts, or of commands."""
+"""Marks of files that refer to other files, hosts or commands."""
 
 
 def vector_name(path: Path | str) -> str:
-    """The name under which pyogrio opens a vector file, and no other file and no host.
+    """The name with which pyogrio opens this vector file, but no other file and no host.
 
-    A `Path` must be a regular file of a format that refers to nothing else: GeoPackage, GeoJSON,
-    FlatGeobuf, shapefile, KML or a zip of them. Text is a name of GDAL's own and opened as it is.
-    Raises pyogrio's DataSourceError, which says why not.
+    A `Path` must be a regular file in a format without references: GeoPackage, GeoJSON,
+    FlatGeobuf, shapefile, KML or a zip of them. A string is a GDAL name and is opened unchanged.
+    Raises pyogrio's DataSourceError with the reason.
     """
     import pyogrio
     from pyogrio.errors import DataSourceError
 
-    # The only name that GDAL may ask a server for: none of those that a file may hold.
+    # The only URL that GDAL may open: none of those in a file.
     allowed = path if isinstance(path, str) else ""
     pyogrio.set_gdal_config_options({"CPL_VSIL_CURL_ALLOWED_FILENAME": allowed})
     if isinstance(path, str):
         return path
-    if not path.is_file():  # a pipe would wait for ever, a device never end
+    if not path.is_file():  # reading a pipe or a device may not end
         raise DataSourceError("there is no regular file of that name: check the path")
     try:
         check_utf8(path)
@@ -104,15 +104,15 @@ def vector_name(path: Path | str) -> str:
         raise DataSourceError(f"it cannot be read ({error}): check it") from error
     if not any(map(_is_vector, heads)) or any(map(_refers, heads)):
         raise DataSourceError(
-            "it is none of GeoPackage, GeoJSON, FlatGeobuf, shapefile and KML: convert it to one"
+            "it is not a GeoPackage, GeoJSON, FlatGeobuf, shapefile or KML: convert it to one"
         )
     return plain_name(path)
 
 
 def plain_name(path: Path) -> str:
-    """A file's path in words that pyogrio passes on whole.
+    """A file's path in a form that pyogrio does not parse.
 
-    pyogrio reads `;`, `?`, `!` and more in a name as parts of a URI, and would open another file.
+    pyogrio interprets `;`, `?`, `!` and others as parts of a URI, and would open another file.
     """
     from pyogrio.util import vsi_path
 
@@ -123,7 +123,7 @@ def plain_name(path: Path) -> str:
 
 
 def check_utf8(path: Path) -> None:
-    """ValueError for a path that libraries cannot be told of."""
+    """ValueError for a path that libraries cannot open."""
     try:
         str(path).encode()
     except UnicodeEncodeError:
@@ -158,7 +158,7 @@ def _refers(head: bytes) -> bool:
 
 # ---- Secrets ----
 
-# One of several addresses ends where the next of red=…,green=…,blue=… begins.
+# In red=…,green=…,blue=… an address ends where the next begins.
 _CHARACTER = r"""(?!,(?:red|green|blue)=)[^\s'"<>]"""
 _ADDRESS = re.compile(
     rf"(\w://|\b(?:https?|ftp):/(?!/))(?:(?:(?![/@]){_CHARACTER})*@)?((?:(?![?#]){_CHARACTER})*)(?:[?#](?:{_CHARACTER})*)?"
@@ -171,7 +171,7 @@ _HEADER = re.compile(r"(?i)(authorization:\s*\w+\s+|\bbearer\s+)[\w.~+/=-]{8,}")
 
 
 def hide_secrets(text: str) -> str:
-    """A text whose addresses have lost user, password and query, and whose keys their values."""
+    """The text without users, passwords and queries of URLs, and without values of keys."""
     return _hide_keys(_ADDRESS.sub(r"\1\2", text))
 
 
@@ -180,11 +180,11 @@ def _hide_keys(text: str) -> str:
 
 
 _ITEM = re.compile(r"(\S+://[^\s#]*)(#[^\s#?=&]+)")
-"""`ADDRESS#ID`, whose ID is no secret."""
+"""`URL#ID`; the ID is not secret."""
 
 
 def redact(value: Any) -> Any:
-    """Plain data as JSON has them, fit for files, terminals and logs: no secrets, no controls."""
+    """JSON data without secrets and control characters, for files, terminals and logs."""
     if isinstance(value, str):
         address, item = found.groups() if (found := _ITEM.fullmatch(value)) else (value, "")
         return printable(hide_secrets(address) + item)
@@ -196,18 +196,18 @@ def redact(value: Any) -> Any:
 
 
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]")
-"""What moves a terminal's cursor, turns the reading direction, ends a line or is no XML."""
+"""Characters that move the cursor, change the reading direction, end a line, or are invalid XML."""
 
 
 def printable(text: str) -> str:
-    """A text whose controls, and bytes that are no UTF-8, are spelt out; line ends stay."""
+    """The text with escaped control characters and invalid UTF-8; line breaks remain."""
     return _CONTROLS.sub(
         lambda found: "\n" if found[0] == "\n" else found[0].encode("unicode_escape").decode(), text
     )
 
 
 def has_controls(text: str) -> bool:
-    """Whether a text has what no name or title may have."""
+    """Whether a text has characters that names and titles must not contain."""
     return _CONTROLS.search(text) is not None
 
 
@@ -218,7 +218,7 @@ _online: ContextVar[bool] = ContextVar("online", default=True)
 
 @contextmanager
 def offline() -> Iterator[None]:
-    """Within, no address is opened, whoever names it; only what runs in the caller's thread."""
+    """Open no URL inside this context; applies to the caller's thread only."""
     before = _online.set(False)
     try:
         yield
@@ -227,7 +227,7 @@ def offline() -> Iterator[None]:
 
 
 def is_online() -> bool:
-    """Whether addresses may be opened."""
+    """Whether URLs may be opened."""
     return _online.get()
 
 
@@ -240,38 +240,37 @@ DAMAGE = (
     ValueError, KeyError, TypeError, IndexError, AttributeError, ArithmeticError, RecursionError,
     MemoryError,
 )  # fmt: skip
-"""What code raises that is given a structure of another form than it was made for."""
+"""Exceptions of code that reads a damaged structure."""
 
 Kind = TypeVar("Kind")
 
 
 def parse_json(text: str | bytes, kind: Any = Any, *, what: str = "it", nan: bool = False) -> Any:
-    """JSON of a type, such as a TypedDict: ValueError, which names the field, for any other.
+    """Parse JSON of a type, for example a TypedDict; ValueError with the field if it differs.
 
-    So it is for JSON that is too deep or too large. `nan` says whether NaN and Infinity are
-    numbers.
+    ValueError also for JSON that is too deep or too large. With `nan`, NaN and Infinity are valid.
     """
     if len(text) > MOST_JSON_BYTES:
         raise ValueError(f"{what} has more than {MOST_JSON_BYTES / 1e6:.0f} MB")
     try:
         data = json.loads(text, parse_constant=None if nan else _refuse_constant)
     except RecursionError:
-        raise ValueError(f"{what} is nested too deep") from None
+        raise ValueError(f"{what} is nested too deeply") from None
     check_depth(data, what)
     convert_json(data, kind, what)
     return data
 
 
 def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is no number")
+    raise ValueError(f"{name} is not a number")
 
 
 def check_depth(value: Any, what: str, level: int = 0) -> None:
-    """ValueError for what is nested too deep to be copied or printed, or holds half a character."""
+    """ValueError for data that are nested too deeply, or contain half a surrogate pair."""
     if level > MOST_LEVELS:
         raise ValueError(f"{what} is nested more than {MOST_LEVELS} levels deep")
     if isinstance(value, str) and _SURROGATE.search(value):
-        raise ValueError(f"{what} must be text without halves of characters, got {shorten(value)}")
+        raise ValueError(f"{what} must not contain half a surrogate pair, got {shorten(value)}")
     parts = value.values() if isinstance(value, Mapping) else value
     for part in parts if isinstance(value, Mapping | list | tuple) else ():
         check_depth(part, what, level + 1)
@@ -281,7 +280,7 @@ _SURROGATE = re.compile("[\\ud800-\\udfff]")
 
 
 def convert_json(data: Any, kind: type[Kind], what: str) -> Kind:
-    """Plain data as a dataclass or another annotated type; ValueError, which names the field."""
+    """Convert plain data to a dataclass or another annotated type; ValueError with the field."""
     import msgspec
 
     try:
@@ -294,10 +293,10 @@ def convert_json(data: Any, kind: type[Kind], what: str) -> Kind:
 # ---- Time ----
 
 DRIVERS_VARIABLE = "GEOCLASS_DRIVERS"
-"""Environment: names of GDAL's drivers that may open scenes, too; `--driver` sets it."""
+"""Environment: additional GDAL drivers for scenes; `--driver` sets it."""
 
 TIMEOUT_VARIABLE = "GEOCLASS_TIMEOUT"
-"""Environment: seconds that one read from outside may take in all; `--timeout` sets it."""
+"""Environment: time limit of one external read, in seconds; `--timeout` sets it."""
 
 USUAL_TIMEOUT_S = 120.0
 
@@ -305,19 +304,18 @@ Answer = TypeVar("Answer")
 
 
 def find_timeout() -> float:
-    """Seconds that one read from outside may take in all."""
+    """Time limit of one external read, in seconds."""
     try:
-        told = float(os.environ.get(TIMEOUT_VARIABLE, USUAL_TIMEOUT_S))
+        seconds = float(os.environ.get(TIMEOUT_VARIABLE, USUAL_TIMEOUT_S))
     except ValueError:
         return USUAL_TIMEOUT_S
-    return told if 0 < told < float("inf") else USUAL_TIMEOUT_S
+    return seconds if 0 < seconds < float("inf") else USUAL_TIMEOUT_S
 
 
 def within_time(read: Callable[[], Answer]) -> Answer:
-    """What a read gives; TimeoutError where that takes too long, however slowly bytes drip in.
+    """The result of a read; TimeoutError if it exceeds the time limit.
 
-    A read that is given up goes on in a thread that ends with the program: nothing that it uses
-    may be closed.
+    A read that timed out continues in a daemon thread, so nothing that it uses may be closed.
     """
     seconds, ended = find_timeout(), SimpleQueue[Answer | BaseException]()
     context = copy_context()
@@ -341,9 +339,9 @@ def within_time(read: Callable[[], Answer]) -> Answer:
 
 
 def read_file(path: Path, most: int = MOST_JSON_BYTES) -> bytes:
-    """The content of a regular file; ValueError for others and for larger ones, else OSError."""
-    if path.exists() and not path.is_file():  # a pipe would wait for ever, a device never end
-        raise ValueError("it is no regular file")
+    """The content of a regular file; ValueError for other and for larger files, or OSError."""
+    if path.exists() and not path.is_file():  # reading a pipe or a device may not end
+        raise ValueError("it is not a regular file")
     with path.open("rb") as file:
         content = file.read(most + 1)
     if len(content) > most:

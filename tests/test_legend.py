@@ -72,7 +72,7 @@ def test_classes_may_be_described() -> None:
         ('{"a": {"color": "red"}}', "color of .* must look like"),
         ('{"a": {"title": 3}}', "Expected `str`, got `int`"),
         ('{"a": {"group": " "}}', "group of a must be a text, got ' '"),
-        ('{"a": {"title": "\\ud800"}}', "must be text without halves of characters"),
+        ('{"a": {"title": "\\ud800"}}', "must not contain half a surrogate pair"),
         ("[" * 100_000, "nested too deep"),
     ],
 )

@@ -112,7 +112,7 @@ def _list_groups(
     if counts is not None and classified:
         area = {c.name: float(by_code[c.class_id]) for c in classes}
         estimates = estimate_shares(counts, area, groups)
-    mapped |= {s.name: float(by_code[s.code]) for s in STATUS_STYLES}
+    mapped |= {s.name: float(by_code[s.class_id]) for s in STATUS_STYLES}
     return [
         ZoneArea(
             zone=zone,

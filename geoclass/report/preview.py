@@ -66,7 +66,7 @@ def draw_classes(landcover: LandCoverMap) -> np.ndarray:
     for item in landcover.legend.classes:
         table[item.class_id] = (*item.rgb, 255)
     for status in STATUS_STYLES:
-        table[status.code] = (*status.rgb, 255)
+        table[status.class_id] = (*status.rgb, 255)
     colors: np.ndarray = table[landcover.class_id]
     return colors
 
@@ -134,7 +134,7 @@ def _handles(landcover: LandCoverMap) -> list[object]:
 
     present = set(np.unique(landcover.class_id)) - {NODATA}
     entries = [(c.class_id, c.title, c.color) for c in landcover.legend.classes]
-    entries += [(s.code, s.title, s.color) for s in STATUS_STYLES]
+    entries += [(s.class_id, s.title, s.color) for s in STATUS_STYLES]
     return [
         Patch(facecolor=color, edgecolor="#555555", linewidth=0.4, label=title)
         for code, title, color in entries

@@ -109,7 +109,10 @@ def test_foreign_tensors(tmp_path: Path) -> None:
         ({"contract": {**CONTRACT, "tile_size": "64"}}, "tile_size: Expected `int`, got `str`"),
         ({"contract": {**CONTRACT, "cell_temperature": 1.0}}, "tilenet has no cells of its own"),
         ({"contract": {**CONTRACT, "\n": 1}}, r"contract has unknown fields: \['\\n'\]"),
-        ({"contract": {**CONTRACT, "radiometry": "\ud800"}}, "text without halves of characters"),
+        (
+            {"contract": {**CONTRACT, "radiometry": "\ud800"}},
+            "must not contain half a surrogate pair",
+        ),
     ],
 )
 def test_damaged_contract(tmp_path: Path, change: dict[str, object], message: str) -> None:

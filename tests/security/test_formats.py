@@ -184,7 +184,7 @@ def test_vector_files_that_refer_elsewhere_are_refused(tmp_path: Path) -> None:
             with zipfile.ZipFile(tmp_path / "aoi.zip", "w") as archive:
                 archive.writestr("aoi.shp", text)
             for file in (path, tmp_path / "aoi.zip"):
-                with pytest.raises(GeoclassError, match="it is none of GeoPackage, GeoJSON"):
+                with pytest.raises(GeoclassError, match="it is not a GeoPackage, GeoJSON"):
                     read_region(file)
         with pytest.raises(GeoclassError, match="no regular file"):
             read_region(Path(f"{host.address}/a.geojson"))
