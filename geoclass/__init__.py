@@ -5,12 +5,12 @@
     landcover = geoclass.map_scene("scene.tif")
     geoclass.write_map(landcover, "landcover.gpkg")
 
-Whatever a command does is a function here. Files are named by `str` or `Path`, settings are
-keyword-only dataclasses, and nothing is printed. Functions that take long report progress to a
-callback, `on_…`; what it raises, `geoclass.Cancelled` for one, stops the work. Errors that a
-person can put right are `geoclass.GeoclassError`.
+Each command has a function here. Files are `str` or `Path`, settings are keyword-only dataclasses,
+and nothing is printed. Long functions report progress to callbacks, `on_…`; an exception raised in
+a callback, such as `geoclass.Cancelled`, stops the work. Errors that the user can fix are
+`geoclass.GeoclassError`.
 
-Names are imported when they are first used, so that `import geoclass` is quick.
+Names are imported when they are first used, which keeps `import geoclass` fast.
 """
 
 import lazy_loader

@@ -1,27 +1,27 @@
-"""What can go wrong, as geoclass says it.
+"""Exceptions.
 
-GeoclassError          anything a person can put right; its text is the whole message
-├── SceneError         a scene that cannot be read, or that no map can be made of
-│   └── TimedOut       a server that takes too long
-├── ModelError         a model file that is broken, foreign or of another time
-├── DatasetError       labelled tiles that are missing, corrupt or badly arranged
-├── OutputError        a target that cannot be written, or must not be replaced
-└── SettingsError      values that are possible one by one, but not together or not here
+GeoclassError          any error that the user can fix; its text is the whole message
+├── SceneError         a scene cannot be read or mapped
+│   └── TimedOut       a server takes too long
+├── ModelError         a model file is damaged, of another program or of another version
+├── DatasetError       labelled tiles are missing, damaged or badly organised
+├── OutputError        an output cannot be written or must not be replaced
+└── SettingsError      settings are invalid, or not possible together or here
 
-A message says what was got, what was expected and what to do, on one line.
-Errors of the libraries below are translated where we call them, `raise ... from error`.
+A message states, on one line, the value, the expected value and what to do. Errors of libraries are
+translated where the library is called, with `raise ... from error`.
 
-`Cancelled` is none of them: nothing is wrong, somebody has changed their mind.
+`Cancelled` is not a GeoclassError: the caller stops the work.
 """
 
 from geoclass.outside import hide_secrets, printable
 
 
 class GeoclassError(Exception):
-    """Base of all errors that geoclass raises on purpose."""
+    """Base of all errors of geoclass."""
 
     def __str__(self) -> str:
-        """The message, wherever it goes, without secrets and terminal controls."""
+        """The message without secrets and control characters."""
         return printable(hide_secrets(super().__str__()))
 
 
@@ -29,8 +29,8 @@ class SceneError(GeoclassError):
     """A scene cannot be read or cannot be mapped."""
 
 
-class TimedOut(SceneError):  # noqa: N818  # says what happened
-    """A server has taken too long; what was being read is still in use by an abandoned thread."""
+class TimedOut(SceneError):  # noqa: N818
+    """A server takes too long; an abandoned thread still uses the file."""
 
 
 class ModelError(GeoclassError):
@@ -46,13 +46,12 @@ class OutputError(GeoclassError):
 
 
 class SettingsError(GeoclassError):
-    """Settings do not go together."""
+    """Settings are invalid."""
 
 
-class Cancelled(Exception):  # noqa: N818  # no error
-    """For callbacks to raise: the work stops there, and the call that does it raises this.
+class Cancelled(Exception):  # noqa: N818
+    """Raised by a callback to stop the work; the working function raises it again.
 
-    Its threads have ended by then, and no target is half-written. Any other exception that
-    callers raise in a callback does the same, but for those of files and connections (OSError),
-    which may be taken for the work's own.
+    By then its threads have ended and no output is half-written. Other exceptions of callbacks do
+    the same, except OSError, which may be translated.
     """

@@ -1,9 +1,8 @@
-"""Where the cells of a map lie: pure arithmetic on a scene's pixels.
+"""The grid of a map's cells on a scene's pixels.
 
-Rows count downward from the top, columns rightward from the left, both from 0. A cell is
-`stride` pixels a side and belongs to the map; a tile is `tile_size` pixels a side and is
-what the network sees. A tile lies around the middle of its cell, moved inward where it would
-leave the scene, so that the network always sees real pixels.
+Rows and columns count from 0, from the upper left. A cell of the map has `stride` pixels a side; a
+tile, the input of the network, has `tile_size`. A tile is centred on its cell and moved inward at
+the edge of the scene, so that the network always gets real pixels.
 """
 
 from __future__ import annotations
@@ -25,10 +24,10 @@ from geoclass.errors import SceneError
 from geoclass.outside import convert_json
 
 MOST_PIXELS = 2**31 - 1
-"""Of a side, as GDAL has it."""
+"""GDAL's limit per side."""
 
 AREA_TOLERANCE = 1e-3
-"""A projection whose areas are this close to those on the ground is taken at its word."""
+"""Maximum relative area error of a projection whose planar areas are used."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +41,7 @@ class Grid:
     transform: Affine
     """From (column, row) of pixel corners to x, y in the CRS."""
     crs: str | None
-    """WKT of the coordinate reference system; None where x and y are pixels without a place."""
+    """WKT; None for a scene without a location."""
     tile_size: int = 64
     stride: int = 64
 
@@ -68,22 +67,22 @@ class Grid:
 
     @property
     def rows(self) -> int:
-        """Rows of cells; the last may be lower than the others."""
+        """Rows of cells; the last may be cut off by the edge."""
         return -(-self.height // self.stride)
 
     @property
     def cols(self) -> int:
-        """Columns of cells; the last may be narrower than the others."""
+        """Columns of cells; the last may be cut off by the edge."""
         return -(-self.width // self.stride)
 
     @property
     def row_edges(self) -> np.ndarray:
-        """int64 (rows + 1,): pixel rows between which the cells lie."""
+        """int64 (rows + 1,): pixel rows at the edges of the cells."""
         return _edges(self.rows, self.stride, self.height)
 
     @property
     def col_edges(self) -> np.ndarray:
-        """int64 (cols + 1,): pixel columns between which the cells lie."""
+        """int64 (cols + 1,): pixel columns at the edges of the cells."""
         return _edges(self.cols, self.stride, self.width)
 
     @property
@@ -103,30 +102,24 @@ class Grid:
 
     @property
     def gsd_m(self) -> float:
-        """Ground sample distance: the side of a square as large as the mean pixel, in metres.
-
-        NaN where the grid has no place on Earth.
-        """
+        """Ground sample distance in metres, from the mean pixel area; NaN without a CRS."""
         return float(np.sqrt(self.areas_ha().sum() * 1e4 / (self.height * self.width)))
 
     def polygons(self, rows: np.ndarray, cols: np.ndarray) -> np.ndarray:
-        """Shapely polygons (n,) of cells, clipped to the scene.
-
-        `rows` and `cols` are int (n,). Clockwise from the upper left corner.
-        """
+        """Shapely polygons (n,) of cells, int (n,), clipped to the scene; clockwise."""
         top, bottom = self.row_edges[rows], self.row_edges[rows + 1]
         left, right = self.col_edges[cols], self.col_edges[cols + 1]
         return self._box(top, bottom, left, right)
 
     def tile_polygons(self, rows: np.ndarray, cols: np.ndarray) -> np.ndarray:
-        """Shapely polygons (n,) of what the network sees of cells; arguments as above."""
+        """Shapely polygons (n,) of the tiles of cells, int (n,)."""
         top, left = self.tile_rows[rows], self.tile_cols[cols]
         return self._box(top, top + self.tile_size, left, left + self.tile_size)
 
     def corners(self, rows: np.ndarray, cols: np.ndarray) -> np.ndarray:
         """float64 (n, 2): x, y of upper left corners of cells, int (n,).
 
-        `rows` and `cols` may be one after the last, for the scene's lower and right edge.
+        `rows` may equal the number of rows, for the scene's lower edge; likewise `cols`.
         """
         return np.stack(self._to_crs(self.col_edges[cols], self.row_edges[rows]), axis=1)
 
@@ -141,10 +134,10 @@ class Grid:
         return polygons
 
     def areas_ha(self) -> np.ndarray:
-        """float64 (rows, cols): hectares on the ground.
+        """float64 (rows, cols): hectares on the ground; NaN without a CRS.
 
-        Planar where the projection keeps areas within 0.1 %, on the ellipsoid elsewhere;
-        NaN without a CRS. Raises SceneError where cells lie beyond the CRS's reach.
+        Planar if the projection preserves areas within 0.1 %, else on the ellipsoid. Raises
+        SceneError for cells outside the domain of the CRS.
         """
         pixels = self.pixel_counts()
         if self.crs is None:
@@ -152,7 +145,7 @@ class Grid:
         planar = pixels * abs(self.transform.determinant)
         crs = pyproj.CRS.from_wkt(self.crs)
         unit_m2 = crs.axis_info[0].unit_conversion_factor ** 2 if crs.is_projected else np.inf
-        # Asked at nine cells first: transforming millions of centres takes seconds.
+        # Nine cells are checked first: transforming millions of centres takes seconds.
         few = self.centres([0, self.rows // 2, -1], [0, self.cols // 2, -1])
         if np.all(np.abs(self._ground_area(crs, *few) / unit_m2 - 1) <= AREA_TOLERANCE):
             areas: np.ndarray = planar * unit_m2 / 1e4
@@ -160,13 +153,13 @@ class Grid:
             areas = planar * self._ground_area(crs, *self.centres()) / 1e4
         if not np.isfinite(areas).all():
             raise SceneError(
-                f"the scene reaches beyond where {crs.name} has a place on Earth: "
+                f"the scene extends beyond the domain of {crs.name}: "
                 "check its coordinate reference system and transform"
             )
         return areas
 
     def _ground_area(self, crs: pyproj.CRS, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-        """Square metres on the ellipsoid a square unit of the CRS, around each point.
+        """Square metres on the ellipsoid per square unit of the CRS, at each point.
 
         The Jacobian of longitude and latitude by central differences, times the product of the
         ellipsoid's radii of curvature (Snyder 1987, eqs 4-18 to 4-20).
@@ -179,13 +172,13 @@ class Grid:
             )
         to_degrees = pyproj.Transformer.from_crs(crs, geographic, always_xy=True)
         h = np.sqrt(abs(self.transform.determinant)) * self.stride / 2
-        with np.errstate(invalid="ignore"):  # infinite where the CRS has no place on Earth
+        with np.errstate(invalid="ignore"):  # infinite outside the domain of the CRS
             east, west, north, south = (
                 np.array(to_degrees.transform(x + dx, y + dy))
                 for dx, dy in ((h, 0), (-h, 0), (0, h), (0, -h))
             )
             (lon_x, lat_x), (lon_y, lat_y) = east - west, north - south
-            # Of two longitudes on either side of 180°, the short way round.
+            # The shorter way across 180°.
             lon_x, lon_y = (lon - 360 * np.round(lon / 360) for lon in (lon_x, lon_y))
             jacobian = np.radians(1) ** 2 * np.abs(lon_x * lat_y - lon_y * lat_x) / (2 * h) ** 2
             sin2 = np.sin(np.radians(to_degrees.transform(x, y)[1])) ** 2
@@ -195,13 +188,13 @@ class Grid:
         return square_m
 
     def pixel_counts(self) -> np.ndarray:
-        """int64 (rows, cols): the scene's pixels in each cell."""
+        """int64 (rows, cols): number of the scene's pixels in each cell."""
         return np.outer(np.diff(self.row_edges), np.diff(self.col_edges))
 
     def spread(self, finer: Grid) -> tuple[np.ndarray, ...]:
-        """An index by which arrays (rows, cols) of this grid are repeated for a finer one's cells.
+        """An index that expands arrays (rows, cols) to a finer grid of the same pixels.
 
-        Both are of the same pixels, and the finer cells divide the others.
+        Its cells divide those of this grid.
         """
         row = np.searchsorted(self.row_edges, finer.row_edges[:-1], side="right") - 1
         col = np.searchsorted(self.col_edges, finer.col_edges[:-1], side="right") - 1
@@ -210,18 +203,18 @@ class Grid:
     def centres(
         self, rows: slice | list[int] = slice(None), cols: slice | list[int] = slice(None)
     ) -> tuple[np.ndarray, np.ndarray]:
-        """X and y of the middle of each cell, float64 (rows, cols); of all, or of some."""
+        """X and y of cell centres, float64 (rows, cols)."""
         py = ((self.row_edges[:-1] + self.row_edges[1:]) / 2)[rows]
         px = ((self.col_edges[:-1] + self.col_edges[1:]) / 2)[cols]
         return self._to_crs(*np.meshgrid(px, py))
 
     def tile_places(self, rows: np.ndarray, cols: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Longitude and latitude (WGS 84, degrees) of the middle of the tiles of cells, int (n,).
+        """Longitude and latitude (WGS 84, degrees) of the centres of the tiles of cells, int (n,).
 
         Raises SceneError without a CRS.
         """
         if self.crs is None:
-            raise SceneError("the scene has no place on Earth: assign a CRS")
+            raise SceneError("the scene has no location: assign a CRS")
         half = self.tile_size / 2
         x, y = self._to_crs(self.tile_cols[cols] + half, self.tile_rows[rows] + half)
         crs = pyproj.CRS.from_wkt(self.crs)
@@ -233,10 +226,7 @@ class Grid:
         return t.a * px + t.b * py + t.c, t.d * px + t.e * py + t.f
 
     def has_same_crs(self, other: Grid) -> bool:
-        """Whether coordinates of both mean the same places, however the WKT is spelt.
-
-        Heights do not count: a compound system is its horizontal part.
-        """
+        """Whether both CRS are equivalent; only the horizontal part of a compound CRS counts."""
         if self.crs is None or other.crs is None or self.crs == other.crs:
             return self.crs == other.crs
         mine, theirs = (
@@ -246,7 +236,7 @@ class Grid:
         return mine.equals(theirs, ignore_axis_order=True)
 
     def to_json(self) -> dict[str, Any]:
-        """Plain data, understood by `from_json`."""
+        """JSON data for `from_json`."""
         return {
             "height": self.height,
             "width": self.width,
@@ -258,7 +248,7 @@ class Grid:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Grid:
-        """The grid that `to_json` described; ValueError, which names the field, for any other."""
+        """Inverse of `to_json`; ValueError, which names the field, for other data."""
         convert_json(data, _GridJson, "grid")
         if data["crs"] is not None:
             try:

@@ -1,4 +1,4 @@
-"""The land-cover map: what every later stage reads and every writer writes."""
+"""The land-cover map, its provenance and its areas."""
 
 from __future__ import annotations
 
@@ -15,18 +15,17 @@ import numpy as np
 
 from geoclass.contract import Contract, Precision
 from geoclass.grid import Grid
-from geoclass.legend import MASKED, NODATA, STATUS_STYLES, UNKNOWN, Legend
+from geoclass.legend import MASKED, NODATA, UNKNOWN, Legend
 from geoclass.outside import convert_json, redact
 
 FULL_SCALE = 250
-"""Stored value of a share or probability of 1: steps of 0.4 %, and 255 stays free for nodata."""
+"""Stored value of a fraction or probability of 1; 255 is nodata."""
 
 COLORS = ("red", "green", "blue", "dark_red", "dark_green", "dark_blue")
-"""What stands of a cell's pixels in `LandCoverMap.colors`: means, and means of the darkest
-quarter of each band."""
+"""Columns of `LandCoverMap.colors`: mean of each band, and mean of its darkest quarter."""
 
 MASK_REASONS = ("", "cloud", "cirrus", "shadow", "snow", "saturated", "user")
-"""Why a cell is masked, by its code; 0 where it is not."""
+"""Reason of a mask by code; 0 is not masked."""
 
 STATUS_NAMES = {UNKNOWN: "unknown", MASKED: "masked", NODATA: "nodata"}
 
@@ -38,10 +37,9 @@ SENTINEL_2 = "Sentinel-2"
 
 
 def credit(images: Iterable[tuple[str | None, str | None]]) -> str:
-    """What the licence of the images' data wants to be said, empty where it is not known to.
+    """The attribution that the Copernicus Sentinel licence requires; empty for other data.
 
-    `images` are missions and dates, YYYY-MM-DD. The wording is that of the legal notice on the
-    use of Copernicus Sentinel data.
+    `images` are missions and dates, YYYY-MM-DD.
     """
     dates = [day for mission, day in images if mission == SENTINEL_2]
     if not dates:
@@ -59,50 +57,49 @@ class Provenance:
     date: str | None
     """Day of sensing, YYYY-MM-DD, if known."""
     source: Mapping[str, Any]
-    """What identifies the scene's file: path, bytes, time of last change."""
+    """Identity of the scene's file: path, size, modification time."""
     bands: tuple[int, ...]
-    """Numbers of the bands taken as red, green, blue, counted from 1."""
+    """Numbers of the bands used as red, green, blue, from 1."""
     radiometry: Mapping[str, Any]
-    """How stored numbers became 8-bit values, and why so."""
+    """Conversion of stored numbers to 8 bits, and the reason."""
     model: str
     """SHA-256 of the model file."""
     options: Mapping[str, Any]
-    """Settings of the mapping."""
+    """Settings of the map."""
     version: str
-    """Of geoclass."""
+    """Version of geoclass."""
     command: str
-    """As typed, or how the map was asked for."""
+    """Command line or function call."""
     fingerprint: str
-    """Hash of all that can change a pixel or how it is shown; equal fingerprints, equal maps."""
+    """Hash of everything that affects a pixel or its display; equal hashes mean equal maps."""
     precision: Precision = "fp32"
-    """Of the network's products. A cell in some thousands may depend on it, by the machine's
-    choice; what a person chooses stands in `options`."""
+    """Precision used by the network; it changes about one cell in some thousands."""
     request: str = ""
-    """Hash of what was asked for, known before a pixel is read; empty in maps of old."""
+    """Hash of the request, computed without reading pixels; empty in maps of older versions."""
     masked_by: tuple[str, ...] | None = None
-    """What said which pixels are not looked at, for people; None where it was not noted."""
+    """Sources of masks, for people; None if not recorded."""
     warnings: tuple[str, ...] = ()
-    """What was doubtful when the map was made, for people."""
+    """Warnings about the map, for people."""
     mission: str | None = None
-    """Whose data these are, `Sentinel-2`, if known."""
+    """`Sentinel-2`, if known."""
 
     def __post_init__(self) -> None:
-        """Whatever is told of a map's making goes into files, reports and terminals: no secrets."""
+        """Remove secrets: files, reports and terminals show these values."""
         for name in self.__slots__:
             object.__setattr__(self, name, redact(getattr(self, name)))
 
     @property
     def attribution(self) -> str:
-        """What is to be said of the source wherever the map is shown; may be empty."""
+        """Attribution to show with the map; may be empty."""
         return credit([(self.mission, self.date)])
 
     def to_json(self) -> dict[str, Any]:
-        """Plain data, understood by `from_json`."""
+        """JSON data for `from_json`."""
         return asdict(self)
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Provenance:
-        """The provenance that `to_json` described; ValueError, which names the field."""
+        """Inverse of `to_json`; ValueError, which names the field, for other data."""
         provenance = convert_json(data, cls, "provenance")
         if provenance.date is not None and not _is_day(provenance.date):
             raise ValueError(f"provenance.date must be YYYY-MM-DD, got {provenance.date!r}")
@@ -120,7 +117,7 @@ def _is_day(text: str) -> bool:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AreaRow:
-    """How much of the map one class covers, or one status without a class."""
+    """Cells and area of one class or status."""
 
     class_id: int
     name: str
@@ -128,9 +125,9 @@ class AreaRow:
     group: str | None
     cells: int
     area_ha: float
-    """NaN where the map has no place on Earth."""
+    """NaN if the map has no CRS."""
     share: float
-    """Of the area of all cells but nodata, 0–1."""
+    """Fraction of the area of all cells except nodata, 0–1."""
 
 
 class Areas(tuple[AreaRow, ...]):
@@ -177,23 +174,22 @@ class LandCoverMap:
     class_id: np.ndarray
     """uint8 (rows, cols): the class, or 253 unknown, 254 masked, 255 nodata."""
     best_class: np.ndarray
-    """uint8 (rows, cols): the likeliest class, of unknown cells too; 255 where not classified."""
+    """uint8 (rows, cols): the top-1 class, also of unknown cells; 255 where not classified."""
     probabilities: np.ndarray
-    """uint8 (rows, cols, classes): 250 is certainty; 0 where not classified."""
+    """uint8 (rows, cols, classes): 250 is 1; 0 where not classified."""
     valid_share: np.ndarray
-    """uint8 (rows, cols): how much of the cell has valid pixels; 250 is all."""
+    """uint8 (rows, cols): valid fraction of the cell; 250 is 1."""
     mask_reason: np.ndarray
-    """uint8 (rows, cols): why most of a masked cell is, by MASK_REASONS; 0 elsewhere."""
+    """uint8 (rows, cols): most common reason in a masked cell, see MASK_REASONS; 0 elsewhere."""
     colors: np.ndarray | None = None
-    """uint8 (rows, cols, 6): COLORS of the valid pixels in EuroSAT's 8-bit stretch, as the network
-    saw them, 1–255; 0 where not classified. None for cells of a tile's size, and in maps of old."""
+    """uint8 (rows, cols, 6): COLORS of the valid pixels, 1–255 in EuroSAT's 8-bit stretch; 0 where
+    not classified. None for cells of tile size and in maps of older versions."""
     detail: LandCoverMap | None = None
-    """The same scene in smaller cells, from the same pass; None where the network cannot, or where
-    nobody asked for it. Its cells divide those of this map."""
+    """The same scene in smaller cells, which divide those of this map; None if there are none."""
 
     def __post_init__(self) -> None:
         shape = (self.grid.rows, self.grid.cols)
-        wanted = {
+        expected_shapes = {
             "class_id": shape,
             "best_class": shape,
             "probabilities": (*shape, len(self.legend)),
@@ -201,7 +197,7 @@ class LandCoverMap:
             "mask_reason": shape,
             **({} if self.colors is None else {"colors": (*shape, len(COLORS))}),
         }
-        for name, expected in wanted.items():
+        for name, expected in expected_shapes.items():
             array = getattr(self, name)
             if array.dtype != np.uint8 or array.shape != expected:
                 raise ValueError(
@@ -220,28 +216,28 @@ class LandCoverMap:
             raise ValueError("a detail must be of the same pixels as its map")
 
     def check_codes(self) -> None:
-        """ValueError, which names the array, where a map from outside holds what none can mean."""
+        """ValueError, which names the array, for codes that have no meaning."""
         classes = range(len(self.legend))
-        meant = {
+        meanings = {
             "class_id": (*classes, *STATUS_NAMES),
             "best_class": (*classes, NODATA),
             "valid_share": range(FULL_SCALE + 1),
             "mask_reason": range(len(MASK_REASONS)),
             "probabilities": range(FULL_SCALE + 1),
         }
-        for name, codes in meant.items():
+        for name, codes in meanings.items():
             known = np.isin(np.arange(256), tuple(codes))
             if not known[getattr(self, name)].all():
                 raise ValueError(f"{name} holds numbers that mean nothing")
 
     @property
     def finest(self) -> LandCoverMap:
-        """The detail, or the map itself where it has none."""
+        """The detail, or the map itself if it has none."""
         return self if self.detail is None else self.detail
 
     @property
     def levels(self) -> tuple[LandCoverMap, ...]:
-        """The map, and its detail where it has one."""
+        """The map and, if it has one, its detail."""
         return (self,) if self.detail is None else (self, self.detail)
 
     @property
@@ -253,15 +249,13 @@ class LandCoverMap:
     def palette(self) -> np.ndarray:
         """Uint8 (256, 4): red, green, blue and opacity of each code; clear where nodata."""
         table = np.zeros((256, 4), dtype=np.uint8)
-        for item in self.legend.classes:
-            table[item.class_id] = (*item.rgb, 255)
-        for status in STATUS_STYLES:
-            table[status.code] = (*status.rgb, 255)
+        for entry in self.legend.entries:
+            table[entry.class_id] = (*entry.rgb, 255)
         return table
 
     @property
     def best_probability(self) -> np.ndarray:
-        """uint8 (rows, cols): that of `best_class`; 250 is certainty, 0 where not classified."""
+        """uint8 (rows, cols): probability of `best_class`; 250 is 1, 0 where not classified."""
         best = np.where(self.best_class != NODATA, self.best_class, 0)[:, :, None]
         chosen = np.take_along_axis(self.probabilities, best, axis=2)[:, :, 0]
         return np.where(self.best_class != NODATA, chosen, np.uint8(0))
@@ -272,10 +266,10 @@ class LandCoverMap:
         return np.where(self.best_class != NODATA, self.best_probability / FULL_SCALE, np.nan)
 
     def areas(self) -> Areas:
-        """Cells and hectares of each class and of unknown and masked cells, in legend order.
+        """Cells and hectares of each class, then of unknown and masked cells.
 
-        The cells are the finest that the map has. Where it has no place on Earth hectares are
-        NaN, and shares are those of pixels.
+        They are computed from the smallest cells. Without a CRS, hectares are NaN and shares are
+        fractions of the pixels.
         """
         finest = self.finest
         codes, area_ha = finest.class_id.ravel(), finest.grid.areas_ha()
@@ -285,21 +279,17 @@ class LandCoverMap:
             np.bincount(codes, w.ravel(), minlength=256) for w in (area_ha, weights)
         )
         total = float(weight[:NODATA].sum())
-        kinds: list[tuple[int, str, str, str | None]] = [
-            (c.class_id, c.name, c.title, c.group) for c in self.legend.classes
-        ]
-        kinds += [(s.code, s.name, s.title, None) for s in STATUS_STYLES]
         return Areas(
             AreaRow(
-                class_id=code,
-                name=name,
-                title=title,
-                group=group,
-                cells=int(cells[code]),
-                area_ha=float(hectares[code]),
-                share=float(weight[code]) / total if total else 0.0,
+                class_id=entry.class_id,
+                name=entry.name,
+                title=entry.title,
+                group=entry.group,
+                cells=int(cells[entry.class_id]),
+                area_ha=float(hectares[entry.class_id]),
+                share=float(weight[entry.class_id]) / total if total else 0.0,
             )
-            for code, name, title, group in kinds
+            for entry in self.legend.entries
         )
 
     def _repr_html_(self) -> str:
@@ -327,6 +317,6 @@ def encode_png(codes: np.ndarray, colors: np.ndarray) -> bytes:
 
 
 def quantise_probabilities(probabilities: np.ndarray) -> np.ndarray:
-    """Float (n, classes) to uint8 (n, classes), in steps of 1/250."""
+    """Float (…, classes), 0–1, to uint8 in steps of 1/250."""
     stored: np.ndarray = np.rint(probabilities * FULL_SCALE).astype(np.uint8)
     return stored

@@ -1,7 +1,4 @@
-"""Land-cover classes: their numbers, names, colours and groups.
-
-A legend travels with the model into every map, so that all writers agree.
-"""
+"""Land-cover classes: numbers, names, colours and groups, stored in each model and map."""
 
 from __future__ import annotations
 
@@ -22,33 +19,45 @@ UNKNOWN, MASKED, NODATA = 253, 254, 255
 """Codes of cells without a class, the same in every format."""
 
 STATUSES = ("unknown", "masked", "nodata")
-"""What these codes are called, so that no class may be."""
+"""Names of these codes, reserved: no class may have them."""
 
 MAX_CLASSES = 250
 
 MOST_LETTERS = 200
-"""Of a name, title or group."""
+"""Maximum length of a name, title or group."""
 
 _TEXTS = ("name", "title", "color", "group")
-"""All that JSON says of a class; its place says its number."""
+"""Fields of a class in JSON; its position is its number."""
 
 _HEX_COLOR = re.compile(r"#[0-9a-f]{6}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LandClass:
-    """One kind of land cover."""
+class LegendEntry:
+    """A class or a status: its code, names and colour."""
 
     class_id: int
-    """0 … 249; the index of the network's output."""
+    """0 … 249 for classes: the index of the network's output."""
     name: str
-    """As the data set names it, for example `AnnualCrop`."""
+    """Name in the data set, for example `AnnualCrop`."""
     title: str
-    """As a map reader sees it, for example `Annual crop`."""
+    """Name in maps, for example `Annual crop`."""
     color: str
     """`#rrggbb`, lower case."""
+    group: str | None = None
+    """Coarser class that areas are reported for, for example `crops`; None for a status."""
+
+    @property
+    def rgb(self) -> tuple[int, int, int]:
+        """Red, green, blue, 0 … 255 each."""
+        return parse_color(self.color)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LandClass(LegendEntry):
+    """One land-cover class; ValueError for invalid values."""
+
     group: str
-    """The coarser class that areas are reported for, for example `crops`."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.class_id < MAX_CLASSES:
@@ -70,37 +79,17 @@ class LandClass:
                 f"color of {self.name} must look like #1b6e2e, got {shorten(self.color)}"
             )
 
-    @property
-    def rgb(self) -> tuple[int, int, int]:
-        """Red, green, blue, 0 … 255 each."""
-        return _rgb(self.color)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StatusStyle:
-    """How cells without a class are named and coloured."""
-
-    code: int
-    name: str
-    title: str
-    color: str
-
-    @property
-    def rgb(self) -> tuple[int, int, int]:
-        """Red, green, blue, 0 … 255 each."""
-        return _rgb(self.color)
-
 
 STATUS_STYLES = (
-    StatusStyle(code=UNKNOWN, name="unknown", title="Unknown", color="#b4b4b4"),
-    StatusStyle(code=MASKED, name="masked", title="Masked", color="#f5f5f5"),
+    LegendEntry(class_id=UNKNOWN, name="unknown", title="Unknown", color="#b4b4b4"),
+    LegendEntry(class_id=MASKED, name="masked", title="Masked", color="#f5f5f5"),
 )
-"""Cells that are drawn although they have no class; nodata cells are left out."""
+"""Statuses that are drawn; nodata cells are not."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Legend:
-    """The ordered classes of a model; class i stands at place i."""
+    """The ordered classes of a model; class i is at index i."""
 
     classes: tuple[LandClass, ...]
 
@@ -126,13 +115,23 @@ class Legend:
         """The class names in order."""
         return [c.name for c in self.classes]
 
+    @property
+    def entries(self) -> tuple[LegendEntry, ...]:
+        """The classes in order, then the statuses that are drawn."""
+        return (*self.classes, *STATUS_STYLES)
+
+    @property
+    def groups(self) -> list[str]:
+        """The groups, in the order of their first classes."""
+        return list(dict.fromkeys(c.group for c in self.classes))
+
     def to_json(self) -> list[dict[str, Any]]:
-        """Plain data, one dictionary a class."""
+        """JSON data, one dictionary per class."""
         return [{key: getattr(c, key) for key in _TEXTS} for c in self.classes]
 
     @classmethod
     def from_json(cls, items: Sequence[Mapping[str, Any]]) -> Legend:
-        """The legend that `to_json` described."""
+        """Inverse of `to_json`; ValueError for other data."""
         if not isinstance(items, list | tuple):
             raise ValueError(f"legend must be a list, got {shorten(items)}")  # noqa: TRY004
         for item in items:
@@ -144,24 +143,26 @@ class Legend:
     def for_names(cls, names: Sequence[str], known: Legend | None = None) -> Legend:
         """A legend for a data set's classes.
 
-        Those that `known`, or else EuroSAT, has by the same name look as there; the others get
-        colours of their own, and are groups of their own.
+        Classes with a name in `known`, or in EuroSAT, keep its title, colour and group. Other
+        classes get a distinct colour, and each is its own group.
         """
-        looks = {c.name: c for legend in (EUROSAT, known or EUROSAT) for c in legend.classes}
-        colors = _find_colors([looks[name].rgb for name in names if name in looks])
+        known_classes = {
+            c.name: c for legend in (EUROSAT, known or EUROSAT) for c in legend.classes
+        }
+        colors = _find_colors([known_classes[name].rgb for name in names if name in known_classes])
         return cls(
             classes=tuple(
-                replace(looks[name], class_id=i)
-                if name in looks
+                replace(known_classes[name], class_id=i)
+                if name in known_classes
                 else LandClass(class_id=i, name=name, title=name, color=next(colors), group=name)
                 for i, name in enumerate(names)
             )
         )
 
     def described(self, text: str | bytes) -> Legend:
-        """This legend with other titles, colours and groups, as a `legend.json` says.
+        """This legend with the titles, colours and groups of a `legend.json`.
 
-        Raises ValueError for text of another form, and for a name that is none of the classes.
+        Raises ValueError for text of another form and for unknown class names.
         """
         changes = parse_json(text, dict[str, dict[str, str]], what="the legend")
         foreign = sorted(set(changes) - set(self.names))
@@ -171,7 +172,7 @@ class Legend:
 
 
 LEGEND_FORM = '{"<class>": {"title": …, "color": "#rrggbb", "group": …}}'
-"""What a `legend.json` looks like; whatever it leaves out stays as it is."""
+"""Form of a `legend.json`; all fields are optional."""
 
 _DESCRIBABLE = ("color", "group", "title")
 
@@ -184,13 +185,13 @@ def _describe(item: LandClass, changes: Mapping[str, Any]) -> LandClass:
     for key, value in changes.items():
         if not isinstance(value, str) or not value.strip():
             raise ValueError(f"{key} of {item.name} must be a text, got {value!r}")
-        value.encode()  # ValueError for half a surrogate pair, which no map can hold
+        value.encode()  # ValueError for a lone surrogate, which files cannot store
     changes = {key: value.lower() if key == "color" else value for key, value in changes.items()}
     return replace(item, **changes)
 
 
 def read_legend(path: Path | str, legend: Legend) -> Legend:
-    """The legend with what a file like `legend.json` says; SettingsError where it is none."""
+    """The legend with the changes of a `legend.json` file; SettingsError if it is invalid."""
     try:
         return legend.described(read_file(Path(path)))
     except OSError as error:
@@ -202,61 +203,55 @@ def read_legend(path: Path | str, legend: Legend) -> Legend:
         ) from error
 
 
-# Found one after the other, each as far as can be from those before and from the colours of
-# statuses, for normal and for colour-blind eyes: the first have the most distance.
+# Greedy search: each colour has the largest distance to those before it and to the statuses, for
+# normal and colour-blind vision.
 _DISTINCT = (
     "#1f4e9e", "#52410d", "#dc2f63", "#75ee63", "#cb75ff", "#0d8697", "#a8970d",
     "#750d52", "#52750d", "#ffcbff", "#ff8686", "#7563dc", "#52bacb", "#865241",
     "#755275", "#2f1e97", "#97cba8", "#8686ba", "#ee41a8", "#2f7563",
 )  # fmt: skip
 
-
 _NEAR = 60
-"""Colours nearer than this in red, green and blue are hard to tell apart."""
+"""Minimum RGB distance of colours that are easy to distinguish."""
 
 
 def _find_colors(taken: Sequence[tuple[int, int, int]]) -> Iterator[str]:
-    """Colours for classes that have none, away from those that are taken."""
+    """Colours for classes that have none, distinct from those in use."""
     for number in itertools.count():
         color = _DISTINCT[number] if number < len(_DISTINCT) else _spin_color(number)
-        if all(math.dist(_rgb(color), other) >= _NEAR for other in taken):
+        if all(math.dist(parse_color(color), other) >= _NEAR for other in taken):
             yield color
 
 
 def _spin_color(number: int) -> str:
-    # The golden angle keeps neighbouring hues far apart for any number of classes;
-    # alternating lightness separates the hues that come close after a full turn.
+    # The golden angle separates consecutive hues; alternating lightness separates hues that are
+    # close after a full turn.
     hue = (number * 0.618034) % 1.0
     lightness = (0.45, 0.6, 0.35)[number % 3]
     red, green, blue = (round(255 * v) for v in colorsys.hls_to_rgb(hue, lightness, 0.65))
     return f"#{red:02x}{green:02x}{blue:02x}"
 
 
-def _rgb(color: str) -> tuple[int, int, int]:
+def parse_color(color: str) -> tuple[int, int, int]:
+    """`#rrggbb` to red, green and blue, 0 … 255 each."""
     return int(color[1:3], 16), int(color[3:5], 16), int(color[5:7], 16)
 
 
-def _eurosat() -> Legend:
-    rows = (
-        ("AnnualCrop", "Annual crop", "#f7d787", "crops"),
-        ("Forest", "Forest", "#124a26", "forest"),
-        ("HerbaceousVegetation", "Herbaceous vegetation", "#adac68", "grassland"),
-        ("Highway", "Highway", "#4a4a4a", "built_up"),
-        ("Industrial", "Industrial", "#9a59b6", "built_up"),
-        ("Pasture", "Pasture", "#a1d2a6", "grassland"),
-        ("PermanentCrop", "Permanent crop", "#e78d1c", "crops"),
-        ("Residential", "Residential", "#d23c31", "built_up"),
-        ("River", "River", "#68c7f4", "water"),
-        ("SeaLake", "Sea or lake", "#114ba0", "water"),
-    )
-    return Legend.from_json(
-        [{"name": n, "title": t, "color": c, "group": g} for n, t, c, g in rows]
-    )
+_EUROSAT = (
+    ("AnnualCrop", "Annual crop", "#f7d787", "crops"),
+    ("Forest", "Forest", "#124a26", "forest"),
+    ("HerbaceousVegetation", "Herbaceous vegetation", "#adac68", "grassland"),
+    ("Highway", "Highway", "#4a4a4a", "built_up"),
+    ("Industrial", "Industrial", "#9a59b6", "built_up"),
+    ("Pasture", "Pasture", "#a1d2a6", "grassland"),
+    ("PermanentCrop", "Permanent crop", "#e78d1c", "crops"),
+    ("Residential", "Residential", "#d23c31", "built_up"),
+    ("River", "River", "#68c7f4", "water"),
+    ("SeaLake", "Sea or lake", "#114ba0", "water"),
+)
 
-
-EUROSAT = _eurosat()
+EUROSAT = Legend.from_json([dict(zip(_TEXTS, row, strict=True)) for row in _EUROSAT])
 """The ten classes of EuroSAT in alphabetical order (Helber et al. 2019).
 
-Any two of them, and any of them and a status, differ by 10 or more (ΔE2000) for people who see
-no red or no green, and by 15 for all others.
+All colours, statuses included, differ by ΔE2000 ≥ 10 for colour-blind and ≥ 15 for normal vision.
 """

@@ -1,4 +1,4 @@
-"""What this process may use of the machine, and how it uses it."""
+"""Cores and memory available to this process, and bounded parallel work."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from typing import TypeVar
 Task = TypeVar("Task")
 Result = TypeVar("Result")
 
-UNTOLD_BYTES = 8 * 10**9
-"""Memory of a machine that does not say how much it has."""
+DEFAULT_MEMORY_BYTES = 8 * 10**9
+"""Assumed if the system does not report its memory."""
 
 
 def map_ahead(
     threads: Executor, work: Callable[[Task], Result], tasks: Iterable[Task], ahead: int
 ) -> Iterator[Result]:
-    """Results in the order of their tasks, of which `ahead` are at work or wait at a time.
+    """Yield results in the order of the tasks, with at most `ahead` of them pending.
 
-    So tasks and results that are large do not pile up, as they do with the executor's own `map`.
+    Large tasks and results do not accumulate, as with the executor's own `map`.
     """
     pending: deque[Future[Result]] = deque()
     for task in tasks:
@@ -35,42 +35,36 @@ def map_ahead(
 
 
 def count_cores() -> int:
-    """Processors that this process may run on; a batch system may allot fewer than there are."""
+    """Cores that this process may use; a batch system may limit them."""
     try:
         return len(os.sched_getaffinity(0))
-    except AttributeError:  # not told on every system
+    except AttributeError:  # not available on every system
         return os.cpu_count() or 1
 
 
 def name_processor(root: Path = Path("/")) -> str | None:
-    """What the processor is called; None where the system does not say.
-
-    `root` is that of the file system.
-    """
+    """Name of the processor, if the system reports it; `root` is that of the file system."""
     try:
-        told = (root / "proc/cpuinfo").read_text()
+        text = (root / "proc/cpuinfo").read_text()
     except OSError:
         return platform.processor() or None
-    name = re.search(r"^model name\s*: *(\S.*)$", told, flags=re.MULTILINE)
+    name = re.search(r"^model name\s*: *(\S.*)$", text, flags=re.MULTILINE)
     return None if name is None else " ".join(name[1].split())
 
 
 def find_memory_bytes() -> int:
-    """Memory that this process may use: the machine's, or less where a container is allotted less.
-
-    8 GB where neither is told.
-    """
+    """Memory that this process may use: the machine's, or the limit of a container."""
     try:
         installed = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (AttributeError, OSError, ValueError):  # Windows does not tell
-        installed = UNTOLD_BYTES
+    except (AttributeError, OSError, ValueError):  # Windows
+        installed = DEFAULT_MEMORY_BYTES
     return min([installed, *find_allotments()])
 
 
 def find_allotments(root: Path = Path("/")) -> Iterator[int]:
-    """Bytes of memory that Linux's control groups allot to this process, of each that has a limit.
+    """Memory limits in bytes of this process's Linux control groups, see cgroups(7).
 
-    A batch system or a container sets them; see cgroups(7). `root` is that of the file system.
+    `root` is that of the file system.
     """
     try:
         lines = (root / "proc/self/cgroup").read_text().splitlines()
@@ -79,20 +73,20 @@ def find_allotments(root: Path = Path("/")) -> Iterator[int]:
     mounted = root / "sys/fs/cgroup"
     for line in lines:
         _, controllers, path = line.split(":", 2)
-        if controllers == "":  # version 2: one tree for all
+        if controllers == "":  # version 2: one hierarchy
             top, name = mounted, "memory.max"
         elif controllers == "memory":
             top, name = mounted / "memory", "memory.limit_in_bytes"
         else:
             continue
-        group = top / path.lstrip("/")  # a group's parents bind it, too
+        group = top / path.lstrip("/")  # limits of parent groups apply as well
         for folder in (group, *group.parents):
             if folder.is_relative_to(top) and (limit := _read_number(folder / name)):
                 yield limit
 
 
 def _read_number(path: Path) -> int | None:
-    """None where there is no such file, or no limit."""
+    """None without such a file or without a limit."""
     try:
         return int(path.read_text())
     except (OSError, ValueError):  # `max`

@@ -57,7 +57,7 @@ def write_all(landcover: LandCoverMap, folder: Path) -> None:
 def expected_colors(landcover: LandCoverMap) -> dict[int, str]:
     """`#rrggbb` by code."""
     colors = {c.class_id: c.color for c in landcover.legend.classes}
-    return colors | {s.code: s.color for s in STATUS_STYLES}
+    return colors | {s.class_id: s.color for s in STATUS_STYLES}
 
 
 def check(found: object, wanted: object) -> None:
@@ -75,7 +75,7 @@ def check_cells(table: Any, landcover: LandCoverMap) -> str:
         )
     }
     titles = {c.class_id: c.title for c in landcover.legend.classes}
-    titles |= {s.code: s.title for s in STATUS_STYLES}
+    titles |= {s.class_id: s.title for s in STATUS_STYLES}
     rows, cols = np.nonzero(landcover.class_id != NODATA)
     codes = landcover.class_id[rows, cols]
     wanted = {
@@ -141,7 +141,7 @@ def read_with_qgis(path: Path, landcover: LandCoverMap, python: str = "/usr/bin/
     seen = json.loads(run.stdout)
     codes = expected_colors(landcover)
     titles = {c.class_id: c.title for c in landcover.legend.classes}
-    titles |= {s.code: s.title for s in STATUS_STYLES}
+    titles |= {s.class_id: s.title for s in STATUS_STYLES}
     check(seen["classes"], {titles[code]: color for code, color in codes.items()})
     present = {codes[int(code)] for code in np.unique(landcover.class_id) if code in codes}
     if len(present & set(seen["shown"])) < len(present) / 2:

@@ -20,8 +20,8 @@ from geoclass.landcover import LandCoverMap, Provenance, quantise_probabilities
 from geoclass.legend import EUROSAT, MASKED, NODATA, UNKNOWN
 from geoclass.model.checkpoint import save_model
 from geoclass.model.classifier import Prediction
+from geoclass.model.dense import HALO, Window, WindowPrediction
 from geoclass.model.networks import build_network
-from geoclass.model.survey import HALO, Survey, Window
 from tests.model.dense import make_dense_model
 
 # Tests run beside each other: threads of one network would only wait for one another.
@@ -96,7 +96,7 @@ class FakeSurveyor(FakeClassifier):
         self.contract = make_contract(cell_temperature=1.0)
         self.windows: list[Window] = []
 
-    def survey(self, window: Window) -> Survey:
+    def predict_window(self, window: Window) -> WindowPrediction:
         self.windows.append(window)
         inner = (..., slice(HALO, -HALO), slice(HALO, -HALO))
         pixels, valid = window.pixels[inner], window.valid[inner]
@@ -113,12 +113,12 @@ class FakeSurveyor(FakeClassifier):
             ]
         )  # fmt: skip
         strange = is_near(tiles, STRANGE)
-        return Survey(
+        return WindowPrediction(
             cells=quantise_probabilities(name_colors(cells)),
             obscured=obscured,
             tiles=name_colors(tiles),
             unknown=strange,
-            strange=strange.copy(),
+            unknown_cells=strange.copy(),
         )
 
 

@@ -1,1 +1,1 @@
-"""Many scenes → a map each: which are to be done, who does them, what became of them."""
+"""Mapping many scenes: selection, execution and summary."""

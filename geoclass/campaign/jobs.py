@@ -1,4 +1,4 @@
-"""A job: one scene, one map; what became of it, and the summary of all."""
+"""Jobs (one scene, one map), their outcomes, and the summary of a campaign."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 
@@ -22,7 +22,7 @@ Status = Literal["mapped", "up to date", "failed"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """One scene to be mapped."""
+    """One scene to map, and its output."""
 
     scene: str
     output: Target
@@ -30,22 +30,21 @@ class Job:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """What became of a job."""
+    """The result of a job."""
 
     job: Job
     status: Status
     reason: str = ""
-    """Why it failed, in one line."""
+    """One line about a failure."""
     cells: int = 0
     seconds: float = 0.0
-    """From looking at the scene to the finished file."""
     warnings: tuple[str, ...] = ()
-    """What a person should know before trusting the map."""
+    """Warnings about the map."""
 
 
 @dataclass(frozen=True, slots=True)
 class Shard:
-    """Part `index` of `count`, counted from 1: the share of one machine."""
+    """Part `index`, from 1, of `count`: the scenes of one machine."""
 
     index: int
     count: int
@@ -60,29 +59,25 @@ class Shard:
 def choose_shard(jobs: Iterable[tuple[Job, int]], shard: Shard) -> list[Job]:
     """The jobs of one shard, given all jobs with their sizes in pixels.
 
-    The largest job first, each goes to the shard with the fewest pixels yet (Graham 1969), ties to
-    the first: all machines that see the same list come to the same disjoint parts.
+    Jobs, the largest first, go to the shard with the fewest pixels (Graham 1969). All machines with
+    the same list get the same disjoint parts.
     """
     loads = [0] * shard.count
-    mine = []
+    chosen = []
     for job, pixels in sorted(jobs, key=lambda pair: (-pair[1], pair[0].scene)):
-        least = loads.index(min(loads))
-        # Opening a scene and writing its map takes time even where it is small.
-        loads[least] += pixels + PIXELS_A_SCENE
-        if least == shard.index - 1:
-            mine.append(job)
-    return sorted(mine, key=lambda job: job.scene)
+        lightest = loads.index(min(loads))
+        loads[lightest] += pixels + OVERHEAD_PIXELS
+        if lightest == shard.index - 1:
+            chosen.append(job)
+    return sorted(chosen, key=lambda job: job.scene)
 
 
-PIXELS_A_SCENE = 1_000_000
-"""What a scene costs beyond its pixels, in pixels."""
+OVERHEAD_PIXELS = 1_000_000
+"""Fixed cost of a scene, in pixels."""
 
 
 def make_folder(folder: Target) -> None:
-    """Make the folder of the maps; in storage, where folders are but names, look for its bucket.
-
-    Raises OutputError where that cannot be.
-    """
+    """Create the folder of the maps, or check its bucket; OutputError if that fails."""
     if isinstance(folder, StoredPath):
         folder.check_bucket()
         return
@@ -98,30 +93,29 @@ class Summary:
 
     outcomes: tuple[Outcome, ...]
     scenes: int
-    """How many there were to do; more than outcomes where the run was stopped."""
+    """Number of scenes; more than outcomes if the run was stopped."""
     model_sha256: str
     command: str
     seconds: float
 
     @property
     def counts(self) -> Mapping[Status, int]:
-        """How many outcomes there are of each status."""
+        """Number of outcomes by status."""
         statuses = [outcome.status for outcome in self.outcomes]
-        kinds: tuple[Status, ...] = ("mapped", "up to date", "failed")
-        return {status: statuses.count(status) for status in kinds}
+        return {status: statuses.count(status) for status in get_args(Status)}
 
     @property
     def failures(self) -> tuple[Outcome, ...]:
-        """The outcomes of scenes that were not mapped."""
+        """Outcomes of scenes that could not be mapped."""
         return tuple(outcome for outcome in self.outcomes if outcome.status == "failed")
 
     @property
     def not_done(self) -> int:
-        """How many scenes were not come to."""
+        """Number of scenes that were not processed."""
         return self.scenes - len(self.outcomes)
 
     def to_json(self) -> dict[str, Any]:
-        """Plain data."""
+        """JSON data."""
         return {
             "version": __version__,
             "model": self.model_sha256,
@@ -146,30 +140,22 @@ class Summary:
         }
 
 
-_HEAD = "scene,reason"
-"""Of the table of failures."""
+_HEADER = "scene,reason"
 
 
 def write_summary(summary: Summary, folder: Target, shard: Shard | None = None) -> None:
-    """Write `summary.json` and `failures.csv` as `name_summary` has them.
-
-    Raises OutputError where they cannot be written.
-    """
-    summarised, failed = name_summary(folder, shard)
+    """Write the files of `name_summary`; OutputError if that fails."""
+    summary_file, failures_file = name_summary(folder, shard)
     text = json.dumps(summary.to_json(), indent=1, ensure_ascii=False) + "\n"
-    write_whole(summarised, text.encode())
+    write_whole(summary_file, text.encode())
     scenes = [redact(outcome.job.scene) for outcome in summary.failures]
     reasons = [outcome.reason for outcome in summary.failures]
-    columns = zip(_HEAD.split(","), (scenes, reasons), strict=True)
-    write_csv(failed, {name: np.array(values, dtype=object) for name, values in columns})
+    columns = zip(_HEADER.split(","), (scenes, reasons), strict=True)
+    write_csv(failures_file, {name: np.array(values, dtype=object) for name, values in columns})
 
 
 def check_summary(folder: Target, shard: Shard | None = None, *, overwrite: bool = False) -> None:
-    """Refuse a folder that is closed to us and, unless told to, to replace what no campaign wrote.
-
-    Of storage nothing is asked, where everything takes long and is seldom written by hand.
-    Raises OutputError.
-    """
+    """OutputError if a local folder is read-only or a summary file is not of a campaign."""
     for file in name_summary(folder, shard):
         if not isinstance(file, Path):
             continue
@@ -181,12 +167,14 @@ def check_summary(folder: Target, shard: Shard | None = None, *, overwrite: bool
 def _is_ours(file: Path) -> bool:
     try:
         text = file.read_text(encoding="utf-8")
-        return "outcomes" in json.loads(text) if file.suffix == ".json" else text.startswith(_HEAD)
+        return (
+            "outcomes" in json.loads(text) if file.suffix == ".json" else text.startswith(_HEADER)
+        )
     except (OSError, ValueError, TypeError):
         return False
 
 
 def name_summary(folder: Target, shard: Shard | None = None) -> tuple[Target, Target]:
-    """Where the summary and the table of failures go, of a shard with its number in the names."""
+    """Paths of `summary.json` and `failures.csv`, with the number of a shard in their names."""
     part = f"-{shard.index}-of-{shard.count}" if shard else ""
     return folder / f"summary{part}.json", folder / f"failures{part}.csv"

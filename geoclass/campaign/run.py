@@ -1,4 +1,4 @@
-"""A campaign from its scenes to its summary."""
+"""A campaign: from scenes to maps and a summary."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -37,36 +37,41 @@ from geoclass.scene.adjacent import find_repeated, find_shared_haze, group_adjac
 from geoclass.scene.guard import is_remote
 from geoclass.scene.source import SceneSource, is_unchanged
 
-CHECKS_AT_ONCE = 8
-"""Of maps in storage, which takes some requests a map, answered from far away."""
+MAX_CHECKS = 8
+"""Parallel checks of maps in storage, where each takes several requests."""
 
-Done = TypeVar("Done")
+Result = TypeVar("Result")
+
+Opened = Mapping[Job, SceneSource | Outcome]
+"""Jobs with their opened scenes, or with the outcome if opening failed."""
+
+Pending = Sequence[tuple[Job, SceneSource]]
 
 
-def attempt(job: Job, work: Callable[..., Done], *args: Any) -> Done | Outcome:
-    """What a piece of work at a job comes to; whatever goes wrong is the job's outcome."""
+def attempt(job: Job, work: Callable[..., Result], *args: Any) -> Result | Outcome:
+    """Call `work`; an error becomes the outcome of the job."""
     started = time.perf_counter()
     try:
         return work(*args)
-    except Cancelled:  # the caller wants an end, of all scenes
+    except Cancelled:  # stops the campaign
         raise
     except Exception as error:
         return fail(job, error, started)
 
 
 def fail(job: Job, error: Exception, started: float | None = None) -> Outcome:
-    """The outcome of a job that ended in `error`; `started` by `time.perf_counter`, if known."""
+    """The outcome of a failed job; `started` is of `time.perf_counter`."""
     reason = redact(" ".join(str(error).split()))
-    if not isinstance(error, GeoclassError):  # a fault of ours, or of a library
+    if not isinstance(error, GeoclassError):  # a bug
         reason = f"unexpected {type(error).__name__}: {reason}"
     seconds = 0.0 if started is None else time.perf_counter() - started
     return Outcome(job=job, status="failed", reason=reason, seconds=seconds)
 
 
 def check_jobs(
-    opened: Mapping[Job, SceneSource | Outcome], request: MapRequest, model: Model
+    opened: Opened, request: MapRequest, model: Model
 ) -> Iterator[tuple[Job, SceneSource | Outcome]]:
-    """Each job, in order, with its scene where it is to be done, else with its outcome."""
+    """Each job in order, with its scene, or with its outcome if there is nothing to do."""
 
     def check(job: Job) -> SceneSource | Outcome:
         found = opened[job]
@@ -78,21 +83,15 @@ def check_jobs(
         return Outcome(job=job, status="up to date") if done else found
 
     stored = any(isinstance(job.output, StoredPath) for job in opened)
-    threads = ThreadPoolExecutor(CHECKS_AT_ONCE if stored else 1)
+    threads = ThreadPoolExecutor(MAX_CHECKS if stored else 1)
     try:
         yield from zip(opened, threads.map(check, opened), strict=True)
     finally:
-        threads.shutdown(cancel_futures=True)  # where a failure, or someone, stops the campaign
-
-
-Opened = Mapping[Job, SceneSource | Outcome]
+        threads.shutdown(cancel_futures=True)
 
 
 def join_adjacent(opened: Opened, settings: MapSettings) -> dict[Job, SceneSource | Outcome]:
-    """The same scenes, each with the others of its day that it touches, or that those touch.
-
-    Only where haze is to be found out; remote scenes are left alone, for their pixels are far away.
-    """
+    """Add to each local scene the connected scenes of the same day, if haze is to be estimated."""
     joined = dict(opened)
     if settings.radiometry.haze != "auto" or settings.radiometry.scale is not None:
         return joined
@@ -122,11 +121,9 @@ def note_repeated(opened: Opened, settings: MapSettings) -> dict[Job, str]:
     }
 
 
-def share_haze(
-    pending: Sequence[tuple[Job, SceneSource]], settings: MapSettings
-) -> list[tuple[Job, SceneSource]]:
-    """The scenes that are to be mapped, each with the haze of all that it was joined with."""
-    known: dict[str, np.ndarray | None] = {}
+def share_haze(pending: Pending, settings: MapSettings) -> list[tuple[Job, SceneSource]]:
+    """Set the common haze of each scene and its adjacent scenes."""
+    dark: dict[str, np.ndarray | None] = {}
     shared = []
     for job, source in pending:
         if not source.adjacent:
@@ -134,88 +131,68 @@ def share_haze(
             continue
         scenes = (source, *source.adjacent)
         for scene in scenes:
-            if scene.dataset not in known:
-                known[scene.dataset] = read_dark(
+            if scene.dataset not in dark:
+                dark[scene.dataset] = read_dark(
                     scene, settings.radiometry, settings.masks, force=settings.frame.force
                 )
-        haze = find_shared_haze([known[scene.dataset] for scene in scenes])
+        haze = find_shared_haze([dark[scene.dataset] for scene in scenes])
         shared.append((job, replace(source, haze=haze)))
     return shared
 
 
-class SceneMapper:
-    """Does jobs one after the other, with one classifier."""
+def run_job(
+    job: Job,
+    source: SceneSource,
+    request: MapRequest,
+    classifier: Classifier,
+    on_cells: Callable[[int], object] = lambda _: None,
+) -> Outcome:
+    """Map an opened scene; errors become the outcome."""
+    started = time.perf_counter()
 
-    def __init__(self, classifier: Classifier, request: MapRequest) -> None:
-        self._classifier, self._request = classifier, request
+    def work() -> LandCoverMap:
+        # The campaign may have opened it hours ago.
+        unchanged = is_unchanged(source)
+        scene = source if unchanged else open_job(job.scene, job.output, request)
+        return map_job(scene, job.output, request, classifier, on_cells=on_cells)
 
-    def do(
-        self,
-        job: Job,
-        source: SceneSource,
-        on_cells: Callable[[int], object] = lambda _: None,
-    ) -> Outcome:
-        """Map the scene, opened already; whatever goes wrong is an outcome."""
-        started = time.perf_counter()
-
-        def work() -> LandCoverMap:
-            scene = source
-            if not is_unchanged(source):  # since the campaign began, which may be hours ago
-                scene = open_job(job.scene, job.output, self._request)
-            return map_job(scene, job.output, self._request, self._classifier, on_cells=on_cells)
-
-        landcover = attempt(job, work)
-        if isinstance(landcover, Outcome):
-            return landcover
-        return Outcome(
-            job=job,
-            status="mapped",
-            cells=landcover.class_id.size,
-            seconds=time.perf_counter() - started,
-            warnings=landcover.provenance.warnings,
-        )
+    landcover = attempt(job, work)
+    if isinstance(landcover, Outcome):
+        return landcover
+    return Outcome(
+        job=job,
+        status="mapped",
+        cells=landcover.class_id.size,
+        seconds=time.perf_counter() - started,
+        warnings=landcover.provenance.warnings,
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Progress:
-    """Whom to tell what. Each is called in the process that started the campaign."""
+    """Callbacks, called in the process that started the campaign."""
 
     on_start: Callable[[int], object] = lambda _: None
-    """How many scenes there are."""
+    """Gets the number of scenes."""
     on_outcome: Callable[[Outcome], object] = lambda _: None
-    """A scene is finished."""
+    """Gets the outcome of each scene."""
     on_cells: Callable[[int], object] = lambda _: None
-    """So many more cells are classified, of whichever scene."""
+    """Gets the number of newly classified cells of any scene."""
 
 
-class Execute(Protocol):
-    """Does jobs, in this process or elsewhere, in any order."""
-
-    def __call__(
-        self,
-        jobs: Sequence[tuple[Job, SceneSource]],
-        model: Model,
-        request: MapRequest,
-        progress: Progress,
-        /,
-    ) -> None:
-        """Tell `progress.on_outcome` of every job's outcome."""
+Execute = Callable[[Pending, Model, MapRequest, Progress], None]
+"""Runs jobs in any order and passes each outcome to `progress.on_outcome`."""
 
 
-def execute_here(
-    jobs: Sequence[tuple[Job, SceneSource]],
-    model: Model,
-    request: MapRequest,
-    progress: Progress,
-) -> None:
-    """One job after the other in this process."""
-    mapper = SceneMapper(make_classifier(model, request), request)
-    for job, source in jobs:
-        progress.on_outcome(mapper.do(job, source, progress.on_cells))
+def execute_here(pending: Pending, model: Model, request: MapRequest, progress: Progress) -> None:
+    """Run jobs one after the other in this process."""
+    classifier = make_classifier(model, request)
+    for job, source in pending:
+        progress.on_outcome(run_job(job, source, request, classifier, progress.on_cells))
 
 
-class _Stopped(Exception):  # noqa: N818 - it is no error
-    """A scene failed, and that was to be the end."""
+class _FailFast(Exception):  # noqa: N818
+    """A scene failed, which ends the campaign."""
 
 
 def run_campaign(
@@ -228,13 +205,12 @@ def run_campaign(
     execute: Execute = execute_here,
     progress: Progress | None = None,
 ) -> Summary:
-    """Map every scene that `inputs` mean (see `find_scenes`) into `folder`, a map each.
+    """Map the scenes of `inputs` (see `find_scenes`) into `folder`, one map per scene.
 
-    A scene whose map is there and up to date is passed over, one that cannot be mapped becomes a
-    failure in the summary, which is also written to `summary.json` and `failures.csv`; with
-    `fail_fast` the first one is the end. A run that was stopped, by whatever, goes on when it is
-    started again. Raises GeoclassError where there is nothing to begin with: no scene, no model,
-    no folder.
+    Scenes with an up-to-date map are skipped, so a stopped run resumes when started again. Scenes
+    that cannot be mapped become failures in the summary; with `fail_fast` the first one ends the
+    run. The summary is also written to `summary.json` and `failures.csv`. Raises GeoclassError if
+    there is no scene, no model or no folder.
     """
     request, progress = request or MapRequest(), progress or Progress()
     folder, started = parse_target(folder), time.perf_counter()
@@ -252,7 +228,10 @@ def run_campaign(
     opened = join_adjacent(opened, request.settings)
     notes = note_repeated(opened, request.settings)
     if shard is not None:
-        sizes = [(job, _count_pixels(found)) for job, found in opened.items()]
+        sizes = [
+            (job, 0 if isinstance(found, Outcome) else found.height * found.width)
+            for job, found in opened.items()
+        ]
         opened = {job: opened[job] for job in choose_shard(sizes, shard)}
     outcomes: dict[Job, Outcome] = {}
 
@@ -262,7 +241,7 @@ def run_campaign(
         outcomes[outcome.job] = outcome
         progress.on_outcome(outcome)
         if fail_fast and outcome.status == "failed":
-            raise _Stopped
+            raise _FailFast
 
     try:
         progress.on_start(len(opened))
@@ -274,16 +253,13 @@ def run_campaign(
             else:
                 pending.append((job, found))
         if pending:
-            pending = share_haze(pending, request.settings)
-            tell = Progress(on_outcome=collect, on_cells=progress.on_cells)
-            execute(pending, model, request, tell)
-            # Of workers that died on the way.
-            sweep_drafts(job.output for job, _ in pending)
-    except _Stopped:
+            callbacks = Progress(on_outcome=collect, on_cells=progress.on_cells)
+            execute(share_haze(pending, request.settings), model, request, callbacks)
+            sweep_drafts(job.output for job, _ in pending)  # of workers that died
+    except _FailFast:
         pass
     finally:
         summary = Summary(
-            # As the scenes were named, whoever was finished first.
             outcomes=tuple(outcomes[job] for job in opened if job in outcomes),
             scenes=len(opened),
             model_sha256=model.sha256,
@@ -292,7 +268,3 @@ def run_campaign(
         )
         write_summary(summary, folder, shard)
     return summary
-
-
-def _count_pixels(found: SceneSource | Outcome) -> int:
-    return 0 if isinstance(found, Outcome) else found.height * found.width

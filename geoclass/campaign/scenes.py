@@ -1,4 +1,4 @@
-"""From what a person names to a list of scenes, and a name for the map of each."""
+"""Finding the scenes of inputs, and naming their maps."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ from geoclass.scene.gdal import fetch_page, is_address, probe_address
 from geoclass.scene.stac import looks_like_json
 
 SCENE_SUFFIXES = (".tif", ".tiff", ".jp2", ".vrt", ".img", ".zip", ".json")
-"""Files of a folder that are taken for scenes; a `.SAFE` folder is one, too."""
+"""Suffixes of scenes in a folder, besides `.SAFE` folders."""
 
 _OWN_FILES = re.compile(r"summary(-\d+-of-\d+)?\.json|.*\.stac\.json")
-"""What a campaign writes beside its maps, where these lie in the folder of the scenes."""
+"""Files of a campaign that may be in the folder of the scenes."""
 
 
 def find_scenes(inputs: Sequence[str]) -> tuple[str, ...]:
-    """Every scene that is meant, once, in the order given.
+    """The scenes of inputs, without duplicates, in order.
 
-    An input is a scene; a folder of scenes, not looked into further; a pattern such as
-    `scenes/2019*.tif`; `@list.txt`, a text file with an input a line; or a STAC ItemCollection,
-    a file or the address of one or of a search, whose items become `FILE#ID` or `ADDRESS#ID`.
-    Raises SceneError where an input means no scene at all.
+    An input is a scene; a folder of scenes, not recursive; a pattern such as `scenes/2019*.tif`;
+    `@list.txt`, a text file with one input per line; or a STAC ItemCollection or search, a file or
+    address, whose items become `FILE#ID` or `ADDRESS#ID`. Raises SceneError for an input without
+    scenes.
     """
     found: dict[str, str] = {}
     for text in inputs:
@@ -42,7 +42,7 @@ def find_scenes(inputs: Sequence[str]) -> tuple[str, ...]:
 
 
 def _identify(scene: str) -> str:
-    """The same for all ways to spell the path of one file."""
+    """A name that is equal for all paths of one file."""
     path = Path(scene)
     if _exists(path):
         return str(path.resolve())
@@ -51,11 +51,11 @@ def _identify(scene: str) -> str:
 
 
 def _expand(text: str, lists: tuple[Path, ...]) -> Iterator[str]:
-    """The scenes that a text means; `lists` are those that it stands in."""
+    """The scenes of an input; `lists` are the files that it was read from."""
     if text.startswith("@"):
         path = Path(text[1:])
         if path.resolve() in lists:
-            raise SceneError(f"the list {path} names itself: take that line out")
+            raise SceneError(f"the list {path} names itself: remove that line")
         for line in _read_list(path):
             yield from _expand(line, (*lists, path.resolve()))
     elif is_address(text):
@@ -70,7 +70,7 @@ def _expand(text: str, lists: tuple[Path, ...]) -> Iterator[str]:
 
 
 def _expand_path(path: Path, text: str, *, may_be_empty: bool = False) -> Iterator[str]:
-    """Of a file or folder that is there; `text` is how it was named."""
+    """The scenes of an existing file or folder, given as `text`."""
     if _is_folder_of_scenes(path):
         yield from _list_folder(path, may_be_empty=may_be_empty)
     elif path.suffix.lower() in (".json", ".geojson"):
@@ -82,12 +82,12 @@ def _expand_path(path: Path, text: str, *, may_be_empty: bool = False) -> Iterat
 def _exists(path: Path) -> bool:
     try:
         return path.exists()
-    except (OSError, ValueError):  # too long, or with characters that no path has
+    except (OSError, ValueError):  # too long, or invalid characters
         return False
 
 
 def _read_list(path: Path) -> list[str]:
-    """Lines but for blank ones and those that begin with #."""
+    """Lines, except blank lines and comments (#)."""
     try:
         lines = [line.strip() for line in read_file(path).decode("utf-8-sig").splitlines()]
     except (OSError, ValueError) as error:
@@ -96,7 +96,7 @@ def _read_list(path: Path) -> list[str]:
 
 
 def _is_pattern(text: str) -> bool:
-    """Not so an address, whose question mark asks, nor what GDAL or we give a meaning."""
+    """Whether a text is a file pattern, not an address or another input with special characters."""
     named = is_address(text) or text.startswith("/vsi") or re.match("[A-Za-z_]{2,}[:=]", text)
     return not named and glob.has_magic(text)
 
@@ -111,7 +111,7 @@ def _expand_pattern(text: str) -> list[str]:
 def _is_folder_of_scenes(path: Path) -> bool:
     if not path.is_dir() or _is_product(path):
         return False
-    # Some put a product into a folder of its name; and of old products a granule may be meant.
+    # A folder around one product, or a granule of an old product, is a scene.
     if len(list(path.glob("*.SAFE"))) == len(list(path.iterdir())) == 1:
         return False
     if len(find_band_files(path)) == 1:
@@ -121,7 +121,7 @@ def _is_folder_of_scenes(path: Path) -> bool:
 
 def _list_folder(path: Path, *, may_be_empty: bool) -> list[str]:
     children = [child for child in sorted(path.iterdir()) if not child.name.startswith(".")]
-    stacks = find_band_files(path)  # of which no file is a scene by itself
+    stacks = find_band_files(path)  # one file per band
     if stacks:
         return [stack.scene for stack in stacks]
     rasters = [child for child in children if _is_raster(child) and not holds_map(child)]
@@ -130,7 +130,7 @@ def _list_folder(path: Path, *, may_be_empty: bool) -> list[str]:
         child
         for child in children
         if child.suffix.lower() == ".json"
-        and child.stem not in stems  # which tells of the raster beside it
+        and child.stem not in stems  # metadata of a raster
         and not _OWN_FILES.fullmatch(child.name)
     ]
     if not rasters and not described and not may_be_empty:
@@ -153,7 +153,7 @@ def _is_raster(child: Path) -> bool:
 
 
 def _list_items(path: Path) -> list[str]:
-    """`FILE#ID` for each item of an ItemCollection; empty where the file is something else."""
+    """`FILE#ID` for each item of an ItemCollection; empty for other files."""
     try:
         page = _read_page(read_file(path))
     except (OSError, ValueError):
@@ -162,10 +162,10 @@ def _list_items(path: Path) -> list[str]:
 
 
 def _list_pages(address: str) -> list[str]:
-    """`ADDRESS#ID` for each item of a collection and of the pages that follow it; or empty."""
+    """`ADDRESS#ID` for each item of a collection and its further pages; or empty."""
     parts = urlsplit(address)
     suffix = PurePosixPath(parts.path).suffix.lower()
-    other = suffix in SCENE_SUFFIXES and suffix != ".json"  # spares a request a scene
+    other = suffix in SCENE_SUFFIXES and suffix != ".json"  # saves a request
     if other or not parts.scheme.lower().startswith("http") or parts.fragment:
         return []
     if not looks_like_json(probe_address(address).head):
@@ -183,7 +183,9 @@ def _list_pages(address: str) -> list[str]:
         seen.add(following)
         address, page = following, _read_page(fetch_page(following))
         if page is None:
-            raise SceneError(f"{hide_secrets(address)} is no page of items: save the search first")
+            raise SceneError(
+                f"{hide_secrets(address)} is not a page of items: save the search first"
+            )
         found += _name_items(page, address, may_be_empty=True)
     if len(seen) >= MOST_PAGES or len(found) >= MOST_ITEMS:
         raise SceneError(
@@ -195,11 +197,11 @@ def _list_pages(address: str) -> list[str]:
 
 MOST_PAGES = 1000
 MOST_ITEMS = 100_000
-"""Of a search: more are none that anybody maps, but a server that does not end."""
+"""Limits of a search, against servers that never end it."""
 
 
 def _read_page(text: bytes) -> dict[str, Any] | None:
-    """A collection of items; None where it is something else."""
+    """A collection of items; None for other data."""
     try:
         data = parse_json(text)
     except ValueError:
@@ -209,9 +211,9 @@ def _read_page(text: bytes) -> dict[str, Any] | None:
 
 
 def _name_items(page: dict[str, Any], base: str, *, may_be_empty: bool = False) -> list[str]:
-    """`BASE#ID` for each item; the last page of a search may have none at all.
+    """`BASE#ID` for each item.
 
-    An item without an ID gets a name that stands for none: it fails, and the others do not.
+    An item without an ID gets a name that does not exist, so that only this item fails.
     """
     items = page.get("features")
     items = items if isinstance(items, list) else []
@@ -223,7 +225,7 @@ def _name_items(page: dict[str, Any], base: str, *, may_be_empty: bool = False) 
 
 
 def _find_next(page: dict[str, Any], address: str) -> str | None:
-    """Where a search goes on; SceneError where that is not by a plain address."""
+    """Address of the next page; SceneError if it needs more than a GET request."""
     links = page.get("links")
     links = links if isinstance(links, list) else []
     link = next((x for x in links if isinstance(x, dict) and x.get("rel") == "next"), None)
@@ -232,16 +234,16 @@ def _find_next(page: dict[str, Any], address: str) -> str | None:
     following = urljoin(address, str(link.get("href", "")))
     if str(link.get("method", "GET")).upper() != "GET" or not is_address(following):
         raise SceneError(
-            f"{hide_secrets(address)} goes on in a way that needs a program of its own: "
+            f"{hide_secrets(address)} needs a STAC client for its next page: "
             "save all items of the search as one file, and give that"
         )
     return following
 
 
 def name_maps(scenes: Sequence[str], folder: Target, map_format: MapFormat) -> tuple[Target, ...]:
-    """Where the map of each scene goes: the scene's name in `folder`.
+    """Paths of the maps: the scene's name in `folder`.
 
-    Scenes of one name take those of the folders above them along, as far as they differ.
+    Equal names are extended by the names of parent folders, as far as needed.
     """
     names = [_split_name(scene) for scene in scenes]
     lengths = [1] * len(names)
@@ -264,7 +266,7 @@ def name_maps(scenes: Sequence[str], folder: Target, map_format: MapFormat) -> t
 def _split_name(scene: str) -> list[str]:
     """Folders and name without suffixes: `a/b/S2A.SAFE.zip` → [a, b, S2A]."""
     path, item, local = scene, "", _exists(Path(scene))
-    if not local:  # a file may have such marks in its name
+    if not local:  # names of local files may contain # and ?
         path, _, item = scene.partition("#")
         path = path.partition("?")[0]
     if re.match("(red|green|blue)=", path):  # three files: the first names the scene

@@ -1,7 +1,7 @@
-"""Several processes, here or on many machines, each of which maps whole scenes.
+"""Execution in several processes or on a Ray cluster; each process maps whole scenes.
 
-A scene that kills its process (for want of memory, or by a fault of a library) is an outcome like
-any other: another process takes its place.
+If a scene kills its process, for example by using too much memory, it has failed, and a new process
+replaces the old one.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import signal
 import socket
 import threading
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from multiprocessing import connection, get_context, parent_process
 from multiprocessing.connection import Connection
@@ -24,13 +24,14 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import torch
 
 from geoclass.campaign.jobs import Job, Outcome
-from geoclass.campaign.run import Progress, SceneMapper, fail
+from geoclass.campaign.run import Pending, Progress, fail, run_job
 from geoclass.errors import GeoclassError, SettingsError
 from geoclass.machine import count_cores
 from geoclass.mapping.job import make_classifier
-from geoclass.mapping.plan import foretell_memory
+from geoclass.mapping.plan import estimate_memory
 from geoclass.mapping.settings import MapRequest
 from geoclass.model.checkpoint import Model, load_model
+from geoclass.model.classifier import Classifier
 from geoclass.scene.source import SceneSource
 
 if TYPE_CHECKING:
@@ -40,104 +41,96 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 STOP_SECONDS = 10
-"""A process that has not ended so long after it was asked to is killed."""
+"""A process that does not end in this time is killed."""
 
 
 @dataclass(slots=True, kw_only=True)
 class _Worker:
-    """A process, seen from the one that started it."""
+    """A worker process and its current job."""
 
     process: BaseProcess
     pipe: Connection
     job: Job | None = None
-    """What it is at work on."""
 
 
 class ExecuteInProcesses:
-    """Does jobs in several processes, the largest first, so that all end at about one time."""
+    """Runs jobs in several processes, the largest first, which balances their load."""
 
     def __init__(self, workers: int, memory_bytes: int | None = None) -> None:
-        """Raises SettingsError for fewer than one worker, or too little memory for one."""
+        """Raises SettingsError for less than one worker or too little memory."""
         if workers < 1:
             raise SettingsError(f"the number of workers must be at least 1, got {workers}")
         limit_workers(workers, memory_bytes)
         self._workers, self._memory_bytes = workers, memory_bytes
 
     def __call__(
-        self,
-        jobs: Sequence[tuple[Job, SceneSource]],
-        model: Model,
-        campaign: MapRequest,
-        progress: Progress,
+        self, pending: Pending, model: Model, request: MapRequest, progress: Progress
     ) -> None:
-        """Tell `progress` of every outcome, and of cells as they are done.
-
-        Raises SettingsError where the memory does not hold one worker with the largest map.
-        """
-        waiting = deque(sorted(jobs, key=lambda pair: -pair[1].height * pair[1].width))
-        count = self._count_workers([source for _, source in jobs], model, campaign)
-        workers = [_start(campaign, i, count) for i in range(count)]
+        """Run jobs; SettingsError if the memory is too small for the largest map."""
+        waiting = deque(sorted(pending, key=lambda pair: -pair[1].height * pair[1].width))
+        count = self._count_workers([source for _, source in pending], model, request)
+        workers = [_start(request, i, count) for i in range(count)]
         try:
             for worker in workers:
-                _give(worker, waiting)
+                _assign(worker, waiting)
             while busy := [worker for worker in workers if worker.job is not None]:
                 for ready in connection.wait([worker.pipe for worker in busy]):
                     worker = next(worker for worker in busy if worker.pipe is ready)
-                    self._hear(worker, workers, waiting, campaign, progress)
+                    self._receive(worker, workers, waiting, request, progress)
         finally:
             _stop(workers)
 
     def _count_workers(
-        self, sources: Sequence[SceneSource], model: Model, campaign: MapRequest
+        self, sources: Sequence[SceneSource], model: Model, request: MapRequest
     ) -> int:
-        """As many as there is work and memory for, whichever of the maps are made at once."""
-        asked = min(self._workers, len(sources))
+        """Number of workers, limited by the scenes and by memory for the largest map each."""
+        wanted = min(self._workers, len(sources))
         if self._memory_bytes is None:
-            return asked
-        largest = max(foretell_memory(s, model.contract, campaign.settings) for s in sources)
-        count = limit_workers(asked, self._memory_bytes, largest)
-        if count < asked:
+            return wanted
+        largest = max(estimate_memory(s, model.contract, request.settings) for s in sources)
+        count = limit_workers(wanted, self._memory_bytes, largest)
+        if count < wanted:
             logger.warning(
                 "workers: %d instead of %d, as each may need %.1f GB of memory, of %.1f GB",
                 count,
-                asked,
-                (BYTES_A_WORKER + largest) / 1e9,
+                wanted,
+                (WORKER_BYTES + largest) / 1e9,
                 self._memory_bytes / 1e9,
             )
         return count
 
-    def _hear(
+    def _receive(
         self,
         worker: _Worker,
         workers: list[_Worker],
         waiting: deque[tuple[Job, SceneSource]],
-        campaign: MapRequest,
+        request: MapRequest,
         progress: Progress,
     ) -> None:
-        """Take one message of a worker; if it has died, put another in its place."""
-        assert worker.job is not None  # it is only listened to while it is at work
+        """Process one message of a worker; a worker that has died is replaced."""
+        assert worker.job is not None
         try:
             message = worker.pipe.recv()
         except (EOFError, OSError):
             message = _describe_death(worker)
-            place = workers.index(worker)
+            index = workers.index(worker)
             _stop([worker])
-            workers[place] = worker = _start(campaign, place, len(workers))
+            workers[index] = worker = _start(request, index, len(workers))
         if isinstance(message, GeoclassError):
             raise message
         if isinstance(message, int):
             progress.on_cells(message)
             return
         worker.job = None
-        _give(worker, waiting)
+        _assign(worker, waiting)
         progress.on_outcome(message)
 
 
 def limit_workers(workers: int, memory_bytes: int | None, map_bytes: int = 0) -> int:
-    """As many as fit into the memory, each with a map; SettingsError where not one does."""
+    """Number of workers, each with a map, that fit into memory; SettingsError if none does."""
     if memory_bytes is None:
         return workers
-    needed = BYTES_A_WORKER + map_bytes
+    needed = WORKER_BYTES + map_bytes
     fitting = memory_bytes // needed
     if fitting < 1:
         stride = " or a larger --stride or --detail" if map_bytes else ""
@@ -148,23 +141,23 @@ def limit_workers(workers: int, memory_bytes: int | None, map_bytes: int = 0) ->
     return min(workers, fitting)
 
 
-BYTES_A_WORKER = 1_400_000_000
-"""Peak of a process that maps a scene of 10980×10980 pixels, without the map's cells."""
+WORKER_BYTES = 1_400_000_000
+"""Peak memory for a scene of 10980×10980 pixels, without the map's cells."""
 
 
-def _start(campaign: MapRequest, index: int, count: int) -> _Worker:
+def _start(request: MapRequest, index: int, count: int) -> _Worker:
     context = get_context("spawn")  # a fork of a process with threads may hang
     ours, theirs = context.Pipe()
     process = context.Process(
-        target=work, args=(theirs, campaign, index, count), name=f"geoclass-{index}", daemon=True
+        target=work, args=(theirs, request, index, count), name=f"geoclass-{index}", daemon=True
     )
     process.start()
     theirs.close()
     return _Worker(process=process, pipe=ours)
 
 
-def _give(worker: _Worker, waiting: deque[tuple[Job, SceneSource]]) -> None:
-    """The next job, if there is one; a worker that has died will be heard of."""
+def _assign(worker: _Worker, waiting: deque[tuple[Job, SceneSource]]) -> None:
+    """Send the next job; the death of the worker is detected later."""
     if waiting:
         job, source = waiting.popleft()
         worker.job = job
@@ -173,19 +166,19 @@ def _give(worker: _Worker, waiting: deque[tuple[Job, SceneSource]]) -> None:
 
 
 def _describe_death(worker: _Worker) -> Outcome:
-    assert worker.job is not None  # see _hear
+    assert worker.job is not None
     worker.process.join(STOP_SECONDS)
     code = worker.process.exitcode
     how = f"by {signal.Signals(-code).name}" if code is not None and code < 0 else f"with {code}"
     return Outcome(
         job=worker.job,
         status="failed",
-        reason=f"its process ended {how}, perhaps for want of memory: give fewer --workers",
+        reason=f"its process ended {how}, perhaps for lack of memory: give fewer --workers",
     )
 
 
 def _stop(workers: Sequence[_Worker]) -> None:
-    """End processes: at once where they wait, after tidying up where they work."""
+    """End processes; those at work remove their drafts first."""
     for worker in workers:
         worker.pipe.close()
         if worker.job is not None:
@@ -197,41 +190,34 @@ def _stop(workers: Sequence[_Worker]) -> None:
             worker.process.join()
 
 
-def work(pipe: Connection, campaign: MapRequest, index: int, count: int) -> None:
-    """Do what comes through the pipe until it closes: the whole life of a worker."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all; the first process decides
+def work(pipe: Connection, request: MapRequest, index: int, count: int) -> None:
+    """Main function of a worker: run jobs from the pipe until it closes."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles Ctrl-C
     signal.signal(signal.SIGTERM, _leave)
     _die_with_parent()
-    # Before the pools of OpenMP are made.
-    torch.set_num_threads(max(1, count_cores() // count))
-    if campaign.device is None and torch.cuda.is_available():
-        campaign = replace(campaign, device=f"cuda:{index % torch.cuda.device_count()}")
+    torch.set_num_threads(max(1, count_cores() // count))  # before OpenMP starts its threads
+    if request.device is None and torch.cuda.is_available():
+        request = replace(request, device=f"cuda:{index % torch.cuda.device_count()}")
     try:
-        model = load_model(campaign.model, legend=campaign.legend)
-        mapper = SceneMapper(make_classifier(model, campaign), campaign)
+        model = load_model(request.model, legend=request.legend)
+        classifier = make_classifier(model, request)
     except GeoclassError as error:
         pipe.send(error)  # of the campaign, not of a scene
         return
-    for job, source in _receive(pipe):
-        pipe.send(mapper.do(job, source, pipe.send))
-
-
-def _receive(pipe: Connection) -> Iterator[tuple[Job, SceneSource]]:
-    while True:
-        try:
-            yield pipe.recv()
-        except EOFError:
-            return
+    with contextlib.suppress(EOFError):
+        while True:
+            job, source = pipe.recv()
+            pipe.send(run_job(job, source, request, classifier, pipe.send))
 
 
 def _leave(_signum: int, _frame: FrameType | None) -> NoReturn:
-    raise SystemExit(1)  # so that drafts are removed on the way out
+    raise SystemExit(1)  # so that drafts are removed
 
 
 def _die_with_parent() -> None:
-    """End this process when the one that started it is gone, even if that was killed."""
+    """End this process when its parent ends, even if it was killed."""
     parent = parent_process()
-    assert parent is not None  # workers are started by a process
+    assert parent is not None
 
     def watch() -> None:
         connection.wait([parent.sentinel])
@@ -241,32 +227,29 @@ def _die_with_parent() -> None:
 
 
 RETRIES = 3
-"""Of a scene whose machine or process was lost."""
+"""Retries of a scene whose machine or process was lost."""
 
-AHEAD = 2
-"""Scenes handed out for each processor: one at work, one waiting, the others stay here."""
+TASKS_PER_CPU = 2
+"""Submitted tasks per CPU: one running, one waiting."""
 
 GPU_SHARE = 0.25
-"""Of a GPU, for a task: it waits for pixels most of the time, so that four keep one at work."""
+"""Fraction of a GPU per task: tasks mostly wait for pixels, so four share a GPU."""
 
-KNOCK_S = 5.0
-"""For a cluster's head to answer."""
+CONNECT_TIMEOUT_S = 5.0
 
 
 class ExecuteOnRay:
-    """Does jobs on a Ray cluster; results are those of one process, cell for cell.
+    """Runs jobs on a Ray cluster; the maps are equal to those of one process.
 
-    A task maps a whole scene, from reading to the finished file, so that nothing but names and
-    outcomes travels. The model goes to each machine once. Where a machine is lost, its scenes are
-    done again on another.
-
-    All machines must see the scenes and the folder of the maps under the same names.
+    A task maps a whole scene; only names and outcomes are transferred, and the model once per
+    machine. Scenes of a lost machine are mapped again on another. All machines must see scenes and
+    maps under the same names.
     """
 
     def __init__(self, address: str = "local") -> None:
-        """`address` of a cluster, as Ray takes it; `local` starts one on this machine.
+        """`address` is Ray's; `local` starts a cluster on this machine.
 
-        Raises SettingsError where Ray is not installed.
+        Raises SettingsError if Ray is not installed.
         """
         try:
             import ray  # noqa: F401
@@ -275,46 +258,37 @@ class ExecuteOnRay:
         self._address = address
 
     def __call__(
-        self,
-        jobs: Sequence[tuple[Job, SceneSource]],
-        model: Model,
-        campaign: MapRequest,
-        progress: Progress,
+        self, pending: Pending, model: Model, request: MapRequest, progress: Progress
     ) -> None:
-        """Tell `progress` of outcomes as they come; a job that is lost too often has failed."""
+        """Run jobs; a job that is lost too often has failed."""
         import ray
 
         self._connect(ray)
         try:
-            there = ray.cluster_resources()
-            gpus = GPU_SHARE if campaign.device != "cpu" and there.get("GPU", 0) else 0
+            resources = ray.cluster_resources()
+            gpus = GPU_SHARE if request.device != "cpu" and resources.get("GPU", 0) else 0
             shared = ray.put(model)
-            mapping = ray.remote(num_cpus=1, num_gpus=gpus, max_retries=RETRIES)(map_on_node)
-            most = AHEAD * max(1, int(there.get("CPU", 1)))
-            # The largest first, so that all machines end at about one time.
-            waiting = sorted(jobs, key=lambda pair: pair[1].height * pair[1].width)
+            mapping = ray.remote(num_cpus=1, num_gpus=gpus, max_retries=RETRIES)(run_on_node)
+            limit = TASKS_PER_CPU * max(1, int(resources.get("CPU", 1)))
+            waiting = sorted(pending, key=lambda pair: pair[1].height * pair[1].width)
             running: dict[ray.ObjectRef[Outcome], Job] = {}
             while waiting or running:
-                while waiting and len(running) < most:
+                while waiting and len(running) < limit:
                     job, source = waiting.pop()
                     task = mapping.options(name=f"map {job.output.name}")
-                    running[task.remote(shared, campaign, job, source)] = job
+                    running[task.remote(shared, request, job, source)] = job
                 done, _ = ray.wait(list(running), num_returns=1)
                 for reference in done:
-                    outcome = _take(ray, reference, running.pop(reference))
+                    outcome = _get_outcome(ray, reference, running.pop(reference))
                     progress.on_cells(outcome.cells)
                     progress.on_outcome(outcome)
         finally:
-            ray.shutdown()  # ends what is still at work for us, too
+            ray.shutdown()  # also ends running tasks
 
     def _connect(self, ray: Any) -> None:
         try:
-            knock(self._address)
-            ray.init(
-                address=self._address,
-                logging_level="ERROR",
-                log_to_driver=False,
-            )
+            check_address(self._address)
+            ray.init(address=self._address, logging_level="ERROR", log_to_driver=False)
         except (OSError, ValueError, RuntimeError) as error:
             reason = " ".join(str(error).split())
             raise SettingsError(
@@ -323,19 +297,19 @@ class ExecuteOnRay:
             ) from error
 
 
-def knock(address: str) -> None:
-    """OSError where nobody listens at HOST:PORT, of which Ray itself speaks after minutes."""
+def check_address(address: str) -> None:
+    """OSError if HOST:PORT does not answer, which Ray reports only after minutes."""
     place = address.removeprefix("ray://").partition("/")[0]
     host, _, port = place.rpartition(":")
     if "://" in place or not host or not port.isdecimal():
-        return  # `auto`, `local` and what else Ray may know
-    socket.create_connection((host.strip("[]"), int(port)), timeout=KNOCK_S).close()
+        return  # `auto`, `local` and other forms
+    socket.create_connection((host.strip("[]"), int(port)), timeout=CONNECT_TIMEOUT_S).close()
 
 
-def _take(ray: Any, reference: Any, job: Job) -> Outcome:
+def _get_outcome(ray: Any, reference: Any, job: Job) -> Outcome:
     try:
         outcome: Outcome = ray.get(reference)
-    except ray.exceptions.RayTaskError as error:  # before the scene was looked at
+    except ray.exceptions.RayTaskError as error:  # an error outside the scene
         raise SettingsError(f"Ray cannot map {job.output.name}: {error.cause}") from error
     except ray.exceptions.RayError as error:
         lost = RuntimeError(f"its process was lost {RETRIES + 1} times ({type(error).__name__})")
@@ -343,14 +317,13 @@ def _take(ray: Any, reference: Any, job: Job) -> Outcome:
     return outcome
 
 
-_mappers: dict[str, SceneMapper] = {}
-"""Of this process: Ray keeps processes of one campaign, and loading a model takes time."""
+_classifiers: dict[str, Classifier] = {}
+"""Classifiers of this process, by hash of the model: Ray reuses processes."""
 
 
-def map_on_node(model: Model, campaign: MapRequest, job: Job, source: SceneSource) -> Outcome:
-    """Do a job in a process of Ray's, with a classifier of its own."""
-    if model.sha256 not in _mappers:
-        torch.set_num_threads(1)  # a task has one processor
-        classifier = make_classifier(model, campaign)
-        _mappers[model.sha256] = SceneMapper(classifier, campaign)
-    return _mappers[model.sha256].do(job, source)
+def run_on_node(model: Model, request: MapRequest, job: Job, source: SceneSource) -> Outcome:
+    """Run a job in a process of Ray."""
+    if model.sha256 not in _classifiers:
+        torch.set_num_threads(1)  # a task has one CPU
+        _classifiers[model.sha256] = make_classifier(model, request)
+    return run_job(job, source, request, _classifiers[model.sha256])

@@ -72,7 +72,7 @@ def sample_command(
 
 
 def format_sample(sample: geoclass.Sample) -> str:
-    """Strata, their cells and how many were drawn."""
+    """Strata with their numbers of cells and samples."""
     import numpy as np
 
     strata = sample.strata
@@ -208,7 +208,7 @@ def areas_command(
 
 
 def format_areas(areas: geoclass.ZoneAreas) -> str:
-    """A line for each zone and group that is there."""
+    """One line per zone and group."""
     width = max(12, *(len(row.zone) + 2 for row in areas.rows))
     estimated = any(row.estimate_ha is not None for row in areas.rows)
     last = f"{'estimate, 95 %':>26}" if estimated else ""

@@ -1,4 +1,4 @@
-"""geoclass map SCENE… -o FOLDER/: many scenes"""
+"""geoclass map of many scenes"""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import click
 from geoclass.campaign.jobs import Outcome, Shard, Summary, name_summary
 from geoclass.campaign.run import Execute, Progress, execute_here, run_campaign
 from geoclass.campaign.workers import ExecuteInProcesses
-from geoclass.cli.one_map import CampaignOptions
+from geoclass.cli.map_scene import CampaignOptions
 from geoclass.cli.progress import open_bar, record, say
 from geoclass.errors import SettingsError
 from geoclass.files.writing import Target
@@ -28,22 +28,22 @@ def map_scenes(
     scenes: Sequence[str],
     folder: Target,
     request: MapRequest,
-    wishes: CampaignOptions,
+    options: CampaignOptions,
 ) -> Summary:
-    """Map all scenes and say how it went.
+    """Map all scenes and print the result.
 
-    The program ends with exit code 1 where one failed, 128 and the signal's number where stopped.
+    Exits with code 1 if a scene failed, with 128 + the signal's number if stopped.
     """
-    shard = None if wishes.shard is None else Shard(*wishes.shard)
+    shard = None if options.shard is None else Shard(*options.shard)
     with _Bars() as bars, stoppable():
         try:
             summary = run_campaign(
                 scenes,
                 folder,
                 request,
-                fail_fast=wishes.fail_fast,
+                fail_fast=options.fail_fast,
                 shard=shard,
-                execute=choose_execute(wishes),
+                execute=choose_execute(options),
                 progress=bars.progress,
             )
         except Stopped as stop:
@@ -64,12 +64,12 @@ def map_and_merge(
     scenes: Sequence[str],
     output: Path,
     request: MapRequest,
-    wishes: CampaignOptions,
+    options: CampaignOptions,
 ) -> None:
-    """Map all scenes into a folder beside the output, and merge the maps into it.
+    """Map all scenes into a folder beside the output and merge the maps.
 
-    The folder stays, so that a later run has only new scenes to map. Nothing is merged while a
-    scene is missing: exit code 1, as above.
+    The folder stays, so that a later run maps only new scenes. If a scene fails, nothing is merged
+    and the exit code is 1.
     """
     from geoclass.files.writing import check_new
     from geoclass.products.files import read_map
@@ -85,49 +85,47 @@ def map_and_merge(
     check_not_input(output, request.model, request.legend, *map(Path, scenes))
     if request.map_format != "gpkg" or request.form != AS_USUAL:
         raise SettingsError("one map of many scenes is a plain GeoPackage: leave out -f and such")
-    if wishes.map_crs is not None:
-        parse_crs(wishes.map_crs)
-    if wishes.shard is not None:
+    if options.map_crs is not None:
+        parse_crs(options.map_crs)
+    if options.shard is not None:
         raise SettingsError("shards map into one folder: give a folder, and merge in the last run")
     try:
-        summary = map_scenes(scenes, name_scenes_folder(output), request, wishes)
+        summary = map_scenes(scenes, name_scenes_folder(output), request, options)
     except SystemExit:
         click.echo(f"{output} is not written while scenes are missing", err=True)
         raise
     maps = [read_map(outcome.job.output) for outcome in summary.outcomes]
-    cells = merge_maps(maps, crs=wishes.map_crs, prefer=wishes.prefer)
+    cells = merge_maps(maps, crs=options.map_crs, prefer=options.prefer)
     write_mosaic(cells, maps, output, command=request.command)
     record(output=str(output), merged_cells=len(cells))
     say(f"wrote {output}: {len(cells)} cells of {len(maps)} maps")
 
 
-def choose_execute(wishes: CampaignOptions) -> Execute:
-    """Where scenes are mapped: here, in several processes, or on a cluster."""
-    several = wishes.workers != 1 or wishes.memory is not None
-    if wishes.ray is not None:
+def choose_execute(options: CampaignOptions) -> Execute:
+    """Execution in this process, in several processes or on a cluster."""
+    several = options.workers != 1 or options.memory is not None
+    if options.ray is not None:
         from geoclass.campaign.workers import ExecuteOnRay
 
         if several:
             raise SettingsError("--workers and --memory are for one machine, --ray is for several")
-        return ExecuteOnRay(wishes.ray)
-    return ExecuteInProcesses(wishes.workers, wishes.memory) if several else execute_here
+        return ExecuteOnRay(options.ray)
+    return ExecuteInProcesses(options.workers, options.memory) if several else execute_here
 
 
 def report(summary: Summary, file: Target) -> None:
-    """Print the counts and where the summary is."""
-    outcomes = zip(summary.outcomes, summary.to_json()["outcomes"], strict=True)
-    record(
-        **{key: value for key, value in summary.to_json().items() if key != "outcomes"},
-        summary=str(file),
-        outcomes=[{**told, "map": str(outcome.job.output)} for outcome, told in outcomes],
-    )
+    """Print the counts and the path of the summary."""
+    facts = summary.to_json()
+    for outcome, fields in zip(summary.outcomes, facts["outcomes"], strict=True):
+        fields["map"] = str(outcome.job.output)
+    record(summary=str(file), **facts)
     counts = ", ".join(f"{count} {status}" for status, count in summary.counts.items())
     left = f", {summary.not_done} not processed" if summary.not_done else ""
     say(f"{summary.scenes} scenes: {counts}{left}; see {file}")
 
 
 class Stopped(BaseException):
-    """The program is to end; a base exception, so that no scene is reported as failed for it."""
+    """A signal ends the program; a BaseException, so that it does not count as a failure."""
 
     def __init__(self, signum: int) -> None:
         super().__init__(signum)
@@ -136,11 +134,11 @@ class Stopped(BaseException):
 
 @contextmanager
 def stoppable() -> Iterator[None]:
-    """SIGINT and SIGTERM become `Stopped`, so that drafts are removed."""
+    """Raise `Stopped` for SIGINT and SIGTERM, so that drafts are removed."""
 
     def stop(signum: int, _frame: FrameType | None) -> NoReturn:
         for kind in kinds:
-            signal.signal(kind, signal.SIG_IGN)  # nothing interrupts the clean-up
+            signal.signal(kind, signal.SIG_IGN)  # do not interrupt the clean-up
         raise Stopped(signum)
 
     kinds = (signal.SIGINT, signal.SIGTERM)
@@ -153,10 +151,7 @@ def stoppable() -> Iterator[None]:
 
 
 class _Bars:
-    """On a terminal a bar of scenes, with tiles a second; elsewhere a line a map.
-
-    A failure is printed when it happens.
-    """
+    """A bar of scenes with tiles per second on a terminal, else one line per map."""
 
     def __init__(self) -> None:
         self.scenes = self.done = self._cells = 0
@@ -172,7 +167,7 @@ class _Bars:
         self.close()
 
     def close(self) -> None:
-        """Leave the terminal to others."""
+        """Close the bar."""
         self._bar.close()
 
     def _start(self, scenes: int) -> None:

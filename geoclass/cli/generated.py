@@ -1,8 +1,8 @@
 """Click options generated from dataclasses: a field is an option, its docstring the help.
 
-The first paragraph of a field's docstring is the help. A sentence that begins with "None:" says
-what happens without the option, and is shown as its default. The name of a field in backticks
-becomes the option of that field. The docstring of the class, up to a colon, is the heading.
+The help is the first paragraph of a field's docstring. A sentence that begins with "None:" is shown
+as the default. Names of fields in backticks become their options. The docstring of the class, up to
+a colon, is the heading.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ import click
 from click.shell_completion import CompletionItem
 
 Role = Literal["file", "layer", "polygons", "output", "folder", "extent", "crs"]
-"""What an option is about, for programs that offer widgets: `geoclass schema` prints it."""
+"""Kind of data of an option, for programs that offer widgets; part of `geoclass schema`."""
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
 
 class Kind(click.types.StringParamType):
-    """How the text of an option is read, and which widget a program can offer for it.
+    """How an option's text is parsed, and its role.
 
-    Files are checked where they are opened, so that all messages are of one kind.
+    Files are checked when they are opened.
     """
 
     def __init__(
@@ -42,7 +42,7 @@ class Kind(click.types.StringParamType):
         self.name, self.read, self.role, self.suffixes = name, read, role, suffixes
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """The value that a text stands for; other values are defaults."""
+        """Parse a text; other values are defaults."""
         if not isinstance(value, str):
             return value
         try:
@@ -52,13 +52,13 @@ class Kind(click.types.StringParamType):
             self.fail(f"{value!r} is not of the form {form}", param, ctx)
 
     def to_info_dict(self) -> Any:
-        """As click has it, with role and suffixes."""
+        """Click's description with role and suffixes."""
         return {**super().to_info_dict(), "role": self.role, "suffixes": self.suffixes}
 
     def shell_complete(
         self, _ctx: click.Context, _param: click.Parameter, incomplete: str
     ) -> list[CompletionItem]:
-        """Files, for what is about files."""
+        """Complete file names."""
         files = self.role not in (None, "extent", "crs")
         return [CompletionItem(incomplete, type="file")] if files else []
 
@@ -72,32 +72,32 @@ PLAIN: Mapping[Any, click.ParamType[Any]] = {
     Path: FILE,
     date: DATE,
 }
-"""Annotation → type of the option, where it is no text."""
+"""Annotation → option type, except for text."""
 
 
 @dataclass(frozen=True, slots=True)
 class Spelling:
-    """How an option is typed, where the name and the type of its field do not say it."""
+    """Option names and types that cannot be derived from a field."""
 
     flags: tuple[str, ...] = ()
     old: tuple[str, ...] = ()
-    """Names that still work, but are not shown."""
+    """Hidden aliases."""
     metavar: str | None = None
     role: Role | None = None
     kind: click.ParamType[Any] | None = None
     more: Mapping[str, Any] = field(default_factory=dict)
-    """What else click is told."""
+    """More arguments for click."""
 
 
 UNITS = {"ha": "HA", "m": "METRES"}
-"""Ends of the names of fields that options go without → metavar."""
+"""Units at the end of field names, which options omit → metavar."""
 
 MANY = 20
-"""No more options are listed under one heading."""
+"""Number of options from which help has headings."""
 
 
 class Option(click.Option):
-    """An option with a heading, and with old names that still work."""
+    """An option with a heading and hidden aliases."""
 
     def __init__(
         self, names: Any, group: str = "Options", old: tuple[str, ...] = (), **how: Any
@@ -106,7 +106,7 @@ class Option(click.Option):
         self.group, self.old = group, old
 
     def add_to_parser(self, parser: Any, ctx: click.Context) -> None:
-        """Parse all names; help, completion and schema know the new ones alone."""
+        """Also parse the aliases, which help, completion and schema omit."""
         every = copy.copy(self)
         every.opts = [*self.opts, *self.old]
         click.Option.add_to_parser(every, parser, ctx)
@@ -115,7 +115,7 @@ class Option(click.Option):
 def group_options(
     command: click.Command, ctx: click.Context
 ) -> Mapping[str, list[tuple[str, str]]]:
-    """Heading → name and help of each option; one heading where options are few."""
+    """Heading → name and help of each option; one heading for few options."""
     groups: dict[str, list[tuple[str, str]]] = {"Options": []}
     options = [param for param in command.get_params(ctx) if isinstance(param, click.Option)]
     many = sum(not option.hidden for option in options) > MANY
@@ -127,7 +127,7 @@ def group_options(
 
 
 class Command(click.Command):
-    """A command whose help lists its options under headings."""
+    """A command with headings in its help."""
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write a section for each heading."""
@@ -150,11 +150,11 @@ def options_of(
     build: Callable[..., Any] | None = None,
     usual: Mapping[str, str] | None = None,
 ) -> Callable[[Decorated], Decorated]:
-    """The options of a dataclass and of those within it, which a command gets as one object.
+    """The options of a dataclass and its nested dataclasses, passed to a command as one object.
 
-    `only` names the fields that are options; `hidden` are those that work without being shown.
-    `build` makes the object of flat values, in place of the dataclass. `usual` tells the defaults
-    in words; values are then None where no option is given.
+    `only` are the fields that become options; `hidden` options are not shown. `build` creates the
+    object from flat values, instead of the dataclass. `usual` describes defaults in words; options
+    that are not given are then None.
     """
     offered = [
         option
@@ -184,7 +184,7 @@ def options_of(
 
 
 def build_settings(settings: type[Any], values: Mapping[str, Any]) -> Any:
-    """A dataclass, and those within it, from values by the names of fields."""
+    """A dataclass and its nested dataclasses from flat values by field name."""
     hints, given = get_type_hints(settings), {}
     for each in fields(settings):
         if is_dataclass(hints[each.name]):
@@ -195,7 +195,7 @@ def build_settings(settings: type[Any], values: Mapping[str, Any]) -> Any:
 
 
 def make_options(settings: type[Any], hidden: Collection[str] = ()) -> Iterator[dict[str, Any]]:
-    """What click is told of each field: of its own first, then of dataclasses within."""
+    """Click's arguments for each field, then for those of nested dataclasses."""
     hints = get_type_hints(settings, include_extras=True)
     helps = read_docstrings(settings.__module__).get(settings.__name__, {})
     group = re.split(r"[:.]", inspect.getdoc(settings) or "", maxsplit=1)[0]
@@ -227,14 +227,14 @@ def make_options(settings: type[Any], hidden: Collection[str] = ()) -> Iterator[
 
 
 def find_flags(field: str) -> tuple[str, ...]:
-    """How the option of a field is typed; the last is the one to speak of."""
+    """Names of a field's option; the last is used in texts."""
     stem, _, unit = field.rpartition("_")
     plain = stem if unit in UNITS else field
     return SPELLINGS.get(field, Spelling()).flags or (f"--{plain.replace('_', '-')}",)
 
 
 def find_kind(hint: Any, spelling: Spelling) -> click.ParamType[Any] | None:
-    """The type of an option by the annotation of its field; None for a flag."""
+    """The type of an option from its field's annotation; None for a flag."""
     if "multiple" in spelling.more:
         hint = get_args(hint)[0]
     members = [member for member in flatten(hint) if member is not NoneType]
@@ -253,14 +253,14 @@ def find_kind(hint: Any, spelling: Spelling) -> click.ParamType[Any] | None:
 
 
 def flatten(hint: Any) -> list[Any]:
-    """The members of a union, and of unions within it; another annotation by itself."""
+    """All members of nested unions; other annotations are returned alone."""
     if get_origin(hint) in (Union, UnionType):
         return [member for each in get_args(hint) for member in flatten(each)]
     return [hint]
 
 
 def read_value(hints: Sequence[Any], text: str) -> Any:
-    """A text as a value of the first annotation that it fits; ValueError where it fits none."""
+    """Parse a text by the first annotation that fits; ValueError if none does."""
     for hint in hints:
         with contextlib.suppress(ValueError):
             return _read_one(hint, text)
@@ -279,12 +279,12 @@ def _read_one(hint: Any, text: str) -> Any:
     if args[-1] is not Ellipsis:
         return tuple(_read_parts(args, text))
     parts = [] if text == "none" else [part.strip() for part in text.split(",")]
-    numbers = int in flatten(args[0])  # names are checked by the settings
+    numbers = int in flatten(args[0])  # the settings validate names
     return tuple(int(p) if numbers and p.isdecimal() else p for p in parts if p)
 
 
 def _read_parts(hints: Sequence[Any], text: str) -> list[Any]:
-    """As many values: numbers between commas or blanks, others between `=`, `:` or `/`."""
+    """Values separated by commas or blanks (numbers), or by `=`, `:` or `/`."""
     parts = re.split(r"[,\s]+" if float is hints[0] else r"[=:/]", text.strip())
     if not all(parts):
         raise ValueError(text)
@@ -292,7 +292,7 @@ def _read_parts(hints: Sequence[Any], text: str) -> list[Any]:
 
 
 def find_default(field: Field[Any]) -> dict[str, Any]:
-    """The default as it is typed, and whether help shows it."""
+    """The default, and whether help shows it."""
     default = field.default
     if default is MISSING:
         return {"required": True}
@@ -302,7 +302,7 @@ def find_default(field: Field[Any]) -> dict[str, Any]:
 
 
 def write_help(doc: str, names: Collection[str]) -> str:
-    """The first paragraph of a docstring, with options in place of fields and the default."""
+    """Help from a docstring: its first paragraph with option names, and the default."""
     text, _, usual = " ".join(doc.split("\n\n", maxsplit=1)[0].split()).partition(" None: ")
     text = re.sub(
         r"`(\w+)`", lambda found: find_flags(found[1])[-1] if found[1] in names else found[0], text
@@ -312,7 +312,7 @@ def write_help(doc: str, names: Collection[str]) -> str:
 
 @functools.cache
 def read_docstrings(module: str) -> Mapping[str, Mapping[str, str]]:
-    """Class → field → the text below it, which Python itself does not keep."""
+    """Class → field → docstring, from the source code: Python does not store them."""
     tree = ast.parse(inspect.getsource(sys.modules[module]))
     return {
         node.name: {
@@ -330,7 +330,7 @@ def read_docstrings(module: str) -> Mapping[str, Mapping[str, str]]:
 
 
 def read_bytes(text: str) -> int:
-    """`3GB`, `800 MB`, `3G` or a plain number → bytes."""
+    """Parse `3GB`, `800 MB`, `3G` or a number of bytes."""
     powers = {letter: power for power, letter in enumerate("kmgt", start=1)}
     found = re.fullmatch(r"([0-9.]+)\s*(?:([kmgt])(i?)b?)?", text.strip().lower())
     if not found:
@@ -386,10 +386,10 @@ SPELLINGS: Mapping[str, Spelling] = {
     "vary": Spelling(("--augment",), ("--vary",)),
     "watch": Spelling(metavar="GROUPS"),
 }
-"""Field → its spelling, if it has one of its own."""
+"""Field → its spelling."""
 
 HIDDEN = frozenset({"compile", "doubt", "fail_fast", "resampling", "smooth_window", "states"})
-"""Fields whose options still work, but are not shown: hardly anybody sets them."""
+"""Fields with hidden options, which are rarely needed."""
 
 INTERNAL = frozenset({"command", "map_format", "model_file"})
-"""Fields that are found out, not given."""
+"""Fields without options; they are set by commands."""

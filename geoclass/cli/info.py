@@ -42,10 +42,10 @@ def info_command(what: str, reading: Reading, as_json: bool, as_stac: bool) -> N
     try:
         landcover = geoclass.read_map(path)
     except OutputError:
-        # A copy that is not read back, damaged, or merged.
+        # A copy for other programs, damaged, or merged.
         if holds_map(path) or (path.suffix == ".gpkg" and is_mosaic(path)):
             raise
-        # No map, so perhaps a scene; its own error says more.
+        # Perhaps a scene.
         _print(describe_scene(what, reading), as_json)
     else:
         if as_json:
@@ -66,10 +66,10 @@ def _is_pickled(path: Path) -> bool:
             return False
         with path.open("rb") as file:
             head = file.read(4)
-        if head == ZIP_HEAD:  # scenes come in zips, too
+        if head == ZIP_HEAD:  # scenes may be zips as well
             with zipfile.ZipFile(path) as archive:
                 return any(PurePosixPath(n).name == "data.pkl" for n in archive.namelist())
-    except (OSError, ValueError, *BAD_ZIP):  # what reads it will say what is wrong
+    except (OSError, ValueError, *BAD_ZIP):  # reported when the file is read
         return False
     return head.startswith(PICKLE_HEADS)
 
@@ -100,7 +100,7 @@ def _print(facts: dict[str, Any], as_json: bool) -> None:
 
 
 def describe_map(landcover: geoclass.LandCoverMap) -> dict[str, Any]:
-    """How a map was made, for a reader; options with their defaults are left out."""
+    """How a map was made; options with default values are omitted."""
     made, grid = landcover.provenance, landcover.grid
     detail = landcover.detail
     return {
@@ -123,7 +123,7 @@ def describe_map(landcover: geoclass.LandCoverMap) -> dict[str, Any]:
 
 
 def list_changes(options: Any) -> list[str]:
-    """Settings of a map that are not the defaults, as NAME=VALUE."""
+    """Settings that are not the defaults, as NAME=VALUE."""
 
     def flatten(values: Any) -> dict[str, Any]:
         flat: dict[str, Any] = {}
@@ -136,7 +136,7 @@ def list_changes(options: Any) -> list[str]:
 
 
 def describe_scene(scene: str, reading: Reading) -> dict[str, Any]:
-    """What `geoclass map` would decide with the shipped model; its errors are the same."""
+    """The decisions of `geoclass map` with the shipped model."""
     plan = geoclass.plan_scene(scene, settings=reading.settings, bands=reading.bands)
     source, grid = plan.source, plan.grid
     return {
@@ -151,7 +151,7 @@ def describe_scene(scene: str, reading: Reading) -> dict[str, Any]:
         "level": source.facts.level,
         "baseline": source.facts.baseline,
         "date": source.date,
-        "masked": list(plan.looks.masks.notes),
+        "masked": list(plan.preprocessing.masks.notes),
         "radiometry": f"{plan.radiometry.name}: {plan.radiometry.reason}",
         "warnings": list(plan.warnings),
     }

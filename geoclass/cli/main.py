@@ -1,6 +1,6 @@
-"""The command line: which commands there are, and how errors are printed.
+"""The command line: its commands and the output of errors.
 
-A command's module is imported when the command runs, so that `geoclass --help` is quick.
+Modules of commands are imported when they run, which keeps `geoclass --help` fast.
 """
 
 from __future__ import annotations
@@ -43,18 +43,18 @@ COMMANDS = {
     "schema": ("schema", "Describe commands and options as JSON."),
     "completion": ("schema", "Print shell completion for bash, zsh or fish."),
 }
-"""Name of the command → its module in this room and its line in the help, in order of use."""
+"""Command → its module in geoclass.cli and its line in the help, in order of use."""
 
 
 class LazyGroup(click.Group):
-    """Commands that are imported when they are called, and one place for errors."""
+    """Commands that are imported when they are called, and the output of errors."""
 
     def list_commands(self, _ctx: click.Context) -> list[str]:
         """All names, in order of use."""
         return list(COMMANDS)
 
     def get_command(self, _ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """The command of that name, imported now."""
+        """Import a command."""
         if cmd_name not in COMMANDS:
             return None
         module = importlib.import_module(f"geoclass.cli.{COMMANDS[cmd_name][0]}")
@@ -76,10 +76,10 @@ class LazyGroup(click.Group):
         return [*named, *click.Command.shell_complete(self, ctx, incomplete)]
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run a command; an error that a user can fix becomes one line."""
+        """Run a command; errors that the user can fix are printed on one line."""
         try:
             result = super().invoke(ctx)
-            sys.stdout.flush()  # a full disk is noticed at the end
+            sys.stdout.flush()  # detects a full disk
             return result
         except OSError as error:
             if error.errno not in (errno.ENOSPC, errno.EIO):
@@ -93,7 +93,7 @@ class LazyGroup(click.Group):
                 raise
             self._end(ctx, str(error))
         except UnicodeEncodeError as error:
-            # Names of files that are not UTF-8 reach Python as halves of characters.
+            # File names that are not UTF-8 contain lone surrogates.
             if ctx.params.get("debug") or error.reason != "surrogates not allowed":
                 raise
             self._end(ctx, f"the name {error.object} is not UTF-8: rename the file, or its folder")
@@ -105,14 +105,14 @@ class LazyGroup(click.Group):
 
 
 def show_version(ctx: click.Context, _param: click.Parameter, value: bool) -> None:
-    """Print versions and device, and end the program."""
+    """Print versions and device, and exit."""
     if value and not ctx.resilient_parsing:
         click.echo(describe_program())
         ctx.exit()
 
 
 def describe_program() -> str:
-    """The versions of what a map depends on, and the device."""
+    """Versions of geoclass, Python, GDAL and torch, and the device."""
     return "\n".join(
         (
             f"geoclass {__version__}",
@@ -124,7 +124,7 @@ def describe_program() -> str:
 
 
 def _describe(module: str, function: str) -> str:
-    """Version of a library; a broken one is worth reporting, too."""
+    """Version of a library, or the error if it cannot be loaded."""
     try:
         return str(getattr(importlib.import_module(module), function)())
     except (ImportError, OSError) as error:
@@ -146,8 +146,8 @@ def _describe(module: str, function: str) -> str:
     type=click.Choice(("bar", "json")),
     default="bar",
     show_default=True,
-    help="A bar, on a terminal; or lines of JSON on standard error, for programs, which stop the "
-    "work by closing standard input.",
+    help="A bar on a terminal, or JSON lines on standard error for programs, which stop the work "
+    "by closing standard input.",
 )
 def main(debug: bool, progress: str) -> None:
     """Land-cover maps from satellite scenes."""
@@ -156,8 +156,7 @@ def main(debug: bool, progress: str) -> None:
 
         stop_at_end_of_input()
     if not debug:
-        # GDAL's messages are part of our own errors.
-        # Its threads, which rasterio's handlers do not know, write to CPL_LOG.
+        # Errors of geoclass include GDAL's messages; its threads write them to CPL_LOG as well.
         os.environ.setdefault("CPL_LOG", os.devnull)
         for library in ("rasterio", "pyogrio"):
             logging.getLogger(library).setLevel(logging.CRITICAL)

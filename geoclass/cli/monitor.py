@@ -14,7 +14,6 @@ import click
 
 import geoclass
 from geoclass.cli.generated import Decorated, Kind, command, options_of
-from geoclass.cli.one_map import type_command
 from geoclass.cli.options import (
     GEOPACKAGE,
     PICTURE,
@@ -27,7 +26,7 @@ from geoclass.cli.options import (
     overwrite,
     quiet,
 )
-from geoclass.cli.progress import json_document, open_bar, record, say, warn
+from geoclass.cli.progress import command_line, json_document, open_bar, record, say, warn
 from geoclass.dates import find_day
 from geoclass.errors import SceneError, SettingsError
 from geoclass.mapping.settings import MapRequest, MapSettings
@@ -37,13 +36,12 @@ from geoclass.outside import hide_secrets
 if TYPE_CHECKING:
     import numpy as np
 
-    from geoclass.landcover import Provenance
     from geoclass.model.classifier import Classifier
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DatedOptions:
-    """Scenes: how inputs that are not yet maps are mapped."""
+    """Scenes: mapping of inputs that are scenes."""
 
     days: tuple[date, ...] = ()
     """Date of an input; give it once for each, in their order."""
@@ -55,10 +53,7 @@ class DatedOptions:
 
 
 def dated_options(command: Decorated) -> Decorated:
-    """Options of `DatedOptions`, as one argument, `dated`.
-
-    How scenes are read is not shown: whoever needs it maps them first.
-    """
+    """Options of `DatedOptions` as one argument, `dated`; those about reading are hidden."""
     fields = {"days", "model", "device", "stride", "detail", *READING}
     return access(options_of(DatedOptions, "dated", only=fields, hidden=READING)(command))
 
@@ -66,10 +61,10 @@ def dated_options(command: Decorated) -> Decorated:
 def read_dated(
     inputs: Sequence[str], options: DatedOptions, left_out: list[geoclass.LeftOut] | None = None
 ) -> list[geoclass.DatedMap]:
-    """The maps of all inputs, each with its date; scenes are mapped first.
+    """The dated maps of all inputs; scenes are mapped first.
 
-    A folder of maps, or a merged map, stands for all of its maps. Scenes that exist but cannot be
-    mapped go to `left_out`; without it, they raise SceneError.
+    A folder or a merged map stands for all of its maps. Existing scenes that cannot be mapped are
+    added to `left_out`, or raise SceneError without it.
     """
     from geoclass.mapping.job import map_job
 
@@ -102,7 +97,7 @@ def read_dated(
 
 
 def _exists(scene: str) -> bool:
-    """Whether there is such a scene, even if it cannot be mapped; a name may be misspelt."""
+    """Whether a scene exists, even if it cannot be mapped."""
     from geoclass.scene.inputs import find_input
 
     try:
@@ -120,10 +115,10 @@ def _leave_out(scene: str, day: date | None, error: Exception) -> geoclass.LeftO
 
 
 def _prepare(options: DatedOptions) -> tuple[MapRequest, Classifier]:
-    """What maps the scenes among the inputs, once for all of them."""
+    """The request and classifier for all scenes."""
     from geoclass.mapping.job import make_classifier
 
-    # Cells that begin at whole multiples of their side match those of every other date.
+    # Snapped cells match those of other dates.
     mapping = options.mapping
     mapping = replace(mapping, frame=replace(mapping.frame, snap=True))
     request = MapRequest(model=options.model, settings=mapping, device=options.device)
@@ -175,21 +170,21 @@ def change_command(
         change = compare_dates(stack_maps(maps, align), series)
         for mismatch in change.stack.mismatches:
             warn(f"compared although {mismatch}")
-        told = describe_change(change)
-        record(output=str(output), **told)
-        say(format_change(change, told))
-        geoclass.write_change(change, output, command=type_command())
+        facts = describe_change(change)
+        record(output=str(output), **facts)
+        say(format_change(change, facts))
+        geoclass.write_change(change, output, command=command_line())
         say(f"wrote {output}")
 
 
 def list_rows(table: Mapping[str, np.ndarray]) -> list[dict[str, Any]]:
-    """A table of columns as rows of plain values."""
+    """A table of columns as rows."""
     columns = (column.tolist() for column in table.values())
     return [dict(zip(table, row, strict=True)) for row in zip(*columns, strict=True)]
 
 
 def describe_change(change: geoclass.Change) -> dict[str, Any]:
-    """The result as plain data."""
+    """The result as JSON data."""
     from geoclass.monitor.change import CHANGED, compare_areas
 
     changed = change.probability[change.compared] > CHANGED
@@ -203,23 +198,23 @@ def describe_change(change: geoclass.Change) -> dict[str, Any]:
     }
 
 
-def format_change(change: geoclass.Change, told: Mapping[str, Any]) -> str:
-    """The shares of differing labels first, then from class × to class."""
-    start, end = told["dates"]
-    share = told["changed_cells"] / told["cells"] if told["cells"] else float("nan")
+def format_change(change: geoclass.Change, facts: Mapping[str, Any]) -> str:
+    """Fractions of differing labels, then areas by class before and after."""
+    start, end = facts["dates"]
+    share = facts["changed_cells"] / facts["cells"] if facts["cells"] else float("nan")
     lines = [
         (
-            f"labels differ in {told['differing_share']:.1%} of {told['cells']} cells; "
-            f"misclassification alone would make {told['expected_differing_share']:.1%} differ"
+            f"labels differ in {facts['differing_share']:.1%} of {facts['cells']} cells; "
+            f"misclassification alone would make {facts['expected_differing_share']:.1%} differ"
         ),
-        f"{start} to {end}: {told['changed_cells']} cells ({share:.1%}) probably changed",
+        f"{start} to {end}: {facts['changed_cells']} cells ({share:.1%}) probably changed",
         f"{'from':<24}{'to':<24}{'cells':>7}{'hectares':>12}{'likely':>12}",
     ]
     titles = {c.name: c.title for c in change.stack.contract.legend.classes}
     lines += [
         f"{titles[row['from_class']]:<24}{titles[row['to_class']]:<24}{row['cells']:>7}"
         f"{row['area_ha']:>12,.1f}{row['likely_ha']:>12,.1f}"
-        for row in sorted(told["areas"], key=lambda row: -row["area_ha"])
+        for row in sorted(facts["areas"], key=lambda row: -row["area_ha"])
         if row["from_class"] != row["to_class"]
     ]
     return "\n".join(lines)
@@ -227,7 +222,7 @@ def format_change(change: geoclass.Change, told: Mapping[str, Any]) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MonitorFiles:
-    """Options: files that are read and written."""
+    """Options: input and output files."""
 
     output: Annotated[Path, GEOPACKAGE] | None = None
     """GeoPackage to write."""
@@ -298,12 +293,17 @@ def monitor_command(
             warn(f"compared although {mismatch}")
         zones = files.zones
         shares = None if zones is None else geoclass.read_zones(zones, result.stack.grid)
-        told = describe_monitoring(result)
-        record(output=str(target), **told)
-        say(format_monitoring(result, told))
+        facts = describe_monitoring(result)
+        record(output=str(target), **facts)
+        say(format_monitoring(result, facts))
         started = time.perf_counter()
-        chips = {} if files.chips is None else draw_chips(result, shown, files.chips, target)
-        geoclass.write_monitor(result, target, zones=shares, chips=chips, command=type_command())
+        chips: dict[int, str] = {}
+        if files.chips is not None:
+            from geoclass.report.chips import draw_alerts
+
+            chips = draw_alerts(result, shown, files.chips, beside=target)
+            say(f"drew {len(chips)} of {len(result.alerts)} alerts")
+        geoclass.write_monitor(result, target, zones=shares, chips=chips, command=command_line())
         if files.raster is not None:
             geoclass.write_alerts(result, files.raster)
         if files.tables is not None:
@@ -313,22 +313,8 @@ def monitor_command(
         say(f"wrote {target} in {time.perf_counter() - started:.1f} s")
 
 
-def draw_chips(
-    result: geoclass.Monitoring,
-    shown: Sequence[tuple[date, Provenance]],
-    folder: Path,
-    target: Path,
-) -> dict[int, str]:
-    """Draw each alert, before and after; number of the alert → picture, relative to `target`."""
-    from geoclass.report.chips import draw_alerts
-
-    pictures = draw_alerts(result, shown, folder, beside=target)
-    say(f"drew {len(pictures)} of {len(result.alerts)} alerts")
-    return pictures
-
-
 def describe_monitoring(result: geoclass.Monitoring) -> dict[str, Any]:
-    """The result as plain data."""
+    """The result as JSON data."""
     from geoclass.monitor.tables import sum_areas
 
     alerts = ("alert_id", "group", "level", "last_seen", "first_gone", "became", "area_ha",
@@ -349,20 +335,20 @@ ALERTS_HEAD = (
 )
 
 
-def format_monitoring(result: geoclass.Monitoring, told: Mapping[str, Any]) -> str:
-    """Dates, observations, areas at both ends, and the alerts."""
-    first, last = told["dates"][0], told["dates"][-1]
+def format_monitoring(result: geoclass.Monitoring, facts: Mapping[str, Any]) -> str:
+    """Dates, observations, first and last areas, and the alerts."""
+    first, last = facts["dates"][0], facts["dates"][-1]
     lines = [
-        f"dates       {', '.join(map(str, told['dates']))}",
-        *([f"skipped     {len(told['skipped'])} scenes or maps"] if told["skipped"] else []),
-        f"cells       {told['cells']} seen, {told['observations']} observations",
+        f"dates       {', '.join(map(str, facts['dates']))}",
+        *([f"skipped     {len(facts['skipped'])} scenes or maps"] if facts["skipped"] else []),
+        f"cells       {facts['cells']} seen, {facts['observations']} observations",
         "",
         f"{'group':<16}{first!s:>14}{last!s:>14}",
     ]
     for group in dict.fromkeys(result.belief.groups):
-        mine = [row["area_ha"] for row in told["areas"] if row["group"] == group]
+        mine = [row["area_ha"] for row in facts["areas"] if row["group"] == group]
         lines.append(f"{group:<16}{f'{mine[0]:,.0f} ha':>14}{f'{mine[-1]:,.0f} ha':>14}")
-    if not told["alerts"]:
+    if not facts["alerts"]:
         return "\n".join([*lines, "", f"no loss of {', '.join(result.settings.watch)}"])
     lines += ["", ALERTS_HEAD]
     lines += [

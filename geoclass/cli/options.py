@@ -1,4 +1,4 @@
-"""Options that several commands share, each defined once."""
+"""Options of several commands."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ Lists = Annotated[tuple[Path, Path, Path], click.Tuple([FILE, FILE, FILE])]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reading:
-    """Options of how a scene is read."""
+    """Options: reading a scene."""
 
     bands: tuple[int | str, ...] | None = None
     """Numbers or names of the red, green and blue bands, such as 3,2,1 or B04,B03,B02. None:
@@ -45,7 +45,7 @@ READING = {
     for settings in (FrameSettings, MaskSettings, RadiometrySettings)
     for each in fields(settings)
 }
-"""Fields of `MapSettings` that say how a scene is read."""
+"""Fields of `MapSettings` about reading a scene."""
 
 quiet = click.option(
     "-q",
@@ -65,12 +65,12 @@ legend = click.option(
 
 
 def output_option(kind: Kind, text: str) -> Callable[[Decorated], Decorated]:
-    """The option of what is written."""
+    """The option of the output."""
     return click.option("-o", "--output", type=kind, required=True, help=text)
 
 
 ACCESS = {"timeout": TIMEOUT_VARIABLE, "driver": DRIVERS_VARIABLE}
-"""Option → variable of the environment, which the program's processes share."""
+"""Option → environment variable, which all processes of the program share."""
 
 
 def _set_variable(_ctx: click.Context, param: click.Parameter, value: Any) -> None:
@@ -80,7 +80,7 @@ def _set_variable(_ctx: click.Context, param: click.Parameter, value: Any) -> No
 
 
 def access(command: Decorated) -> Decorated:
-    """Options of how scenes are accessed; not shown, since the errors that they solve name them."""
+    """Hidden options of access to scenes; error messages name them."""
     hidden = functools.partial(
         click.option, hidden=True, expose_value=False, callback=_set_variable
     )
@@ -89,7 +89,7 @@ def access(command: Decorated) -> Decorated:
 
 
 def reading(*, hidden: bool = False) -> Callable[[Decorated], Decorated]:
-    """Options of `Reading`, as one argument, `reading`."""
+    """Options of `Reading` as one argument, `reading`."""
     fields = {"bands", *READING}
     offer = options_of(Reading, "reading", only=fields, hidden=fields if hidden else ())
     return lambda command: access(offer(command))
@@ -98,13 +98,13 @@ def reading(*, hidden: bool = False) -> Callable[[Decorated], Decorated]:
 def check_output(
     output: Path, *inputs: Path | None, suffix: str | None = None, overwrite: bool = False
 ) -> None:
-    """Refuse to replace an input, or a file without --overwrite, or another suffix."""
+    """OutputError for an input, another suffix, or an existing file without --overwrite."""
     check_not_input(output, *inputs)
     check_new(output, suffix=suffix or output.suffix.lower(), overwrite=overwrite)
 
 
 def list_skipped(reasons: Sequence[str]) -> None:
-    """Say which images were skipped, and why."""
+    """Print skipped images and the reasons."""
     for reason in reasons:
         click.echo(f"skipped: {reason}", err=True)
     if reasons:
@@ -112,7 +112,7 @@ def list_skipped(reasons: Sequence[str]) -> None:
 
 
 def check_pictures(pictures: Sequence[Path | None], *inputs: Path | None) -> None:
-    """Refuse pictures that could not be drawn in the end, or would replace what is read."""
+    """GeoclassError for pictures that cannot be written or would replace an input."""
     from geoclass.learn.tile_files import check_outside
     from geoclass.report.charts import check_picture
 

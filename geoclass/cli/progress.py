@@ -1,4 +1,4 @@
-"""What commands print: results, warnings, a JSON document, and progress."""
+"""Output of commands: results, warnings, JSON documents and progress."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import atexit
 import json
 import math
 import os
+import shlex
 import signal
 import stat
 import sys
@@ -26,13 +27,13 @@ WARNINGS, FACTS = "geoclass.warnings", "geoclass.facts"
 
 
 def _memory() -> MutableMapping[str, Any]:
-    """What is remembered until the command ends."""
+    """State of the running command."""
     context = click.get_current_context(silent=True)
     return {} if context is None else context.meta
 
 
 def be_quiet(_ctx: click.Context, _param: click.Parameter, value: bool) -> bool:
-    """The callback of --quiet."""
+    """Callback of --quiet."""
     _memory()[QUIET] = value
     return value
 
@@ -44,24 +45,24 @@ def say(text: str) -> None:
 
 
 def warn(text: str) -> None:
-    """Print a warning; it becomes part of the JSON document, too."""
+    """Print a warning and add it to the JSON document."""
     click.echo(f"Warning: {text}", err=True)
     _memory().setdefault(WARNINGS, []).append(text)
 
 
 def in_json() -> bool:
-    """Whether a JSON document is printed in the end."""
+    """Whether the command prints a JSON document."""
     return bool(_memory().get(JSON))
 
 
 def record(**facts: Any) -> None:
-    """Add facts to the JSON document, if one is printed."""
+    """Add facts to the JSON document."""
     _memory().setdefault(FACTS, {}).update(facts)
 
 
 @contextmanager
 def json_document(*, wanted: bool) -> Iterator[None]:
-    """Print all that is recorded as one document, even if the command then exits with code 1."""
+    """Print all recorded facts as one document, also before an exit with code 1."""
     memory = _memory()
     memory[JSON] = wanted
     failed: SystemExit | None = None
@@ -76,56 +77,63 @@ def json_document(*, wanted: bool) -> Iterator[None]:
         raise failed
 
 
+def command_line() -> str:
+    """The command as it was typed, without secrets."""
+    from geoclass.outside import hide_secrets
+
+    return hide_secrets(shlex.join(["geoclass", *sys.argv[1:]]))
+
+
 def list_areas(rows: Sequence[AreaRow]) -> list[dict[str, Any]]:
-    """Areas as plain data; unknown ones are None, since JSON has no NaN."""
+    """Areas as JSON data; NaN becomes None."""
     return [asdict(row) | ({"area_ha": None} if math.isnan(row.area_ha) else {}) for row in rows]
 
 
 class _Lines(tqdm):  # type: ignore[misc]  # tqdm has no types
-    """A bar that writes itself as lines: `{"progress": {"name", "done", "total", "unit"}}`."""
+    """A progress bar as JSON lines: `{"progress": {"name", "done", "total", "unit"}}`."""
 
-    disable = True  # until tqdm has made it: an interrupt may come before
+    disable = True  # in case of an interrupt during tqdm's __init__
 
     def display(self, *_: object, **__: object) -> None:
-        """Write a line, as often as a bar would be drawn."""
-        told = {"name": self.desc.rstrip(": "), "done": self.n}
-        told |= {"total": self.total, "unit": self.unit}
-        self.fp.write(json.dumps({"progress": told}) + "\n")
+        """Write a line."""
+        state = {"name": self.desc.rstrip(": "), "done": self.n}
+        state |= {"total": self.total, "unit": self.unit}
+        self.fp.write(json.dumps({"progress": state}) + "\n")
         self.fp.flush()
 
     def clear(self, *_: object, **__: object) -> None:
-        """There is nothing to wipe."""
+        """Nothing to clear."""
 
     def close(self) -> None:
-        """Say how far it came."""
+        """Write the last line."""
         if not self.disable:
             self.display()
         self.disable = True
 
 
 def open_bar(*, quiet: bool = False, **how: Any) -> Any:
-    """A bar on a terminal, lines after `--progress json`, else nothing; `how` is tqdm's."""
+    """A bar on a terminal, JSON lines with `--progress json`, else nothing; `how` is for tqdm."""
     quiet = quiet or bool(_memory().get(QUIET))
     context = click.get_current_context(silent=True)
     if context is not None and context.find_root().params.get("progress") == "json":
         return _Lines(disable=quiet, **how)
-    return tqdm(disable=quiet or None, **how)  # None is tqdm's word for: only on a terminal
+    return tqdm(disable=quiet or None, **how)  # None: only on a terminal
 
 
 def stop_at_end_of_input() -> None:
-    """Stop, as Ctrl-C does, when the program at the other end of our input closes it, or is gone.
+    """Stop like Ctrl-C when the program at the other end of standard input closes it or ends.
 
-    An input that is no pipe, such as a terminal or a file, means nothing.
+    Inputs other than pipes are ignored.
     """
     try:
         if not stat.S_ISFIFO(os.fstat(0).st_mode):
             return
-    except OSError:  # there is no input
+    except OSError:  # no standard input
         return
-    # A shell that starts programs in the background lets them ignore the signal of Ctrl-C.
+    # Shells start background programs with SIGINT ignored.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     stopped = threading.Event()
-    # Threads of libraries may still run, and crash while Python is taken down around them.
+    # Threads of libraries may crash while the interpreter shuts down.
     atexit.register(_leave, stopped)
     threading.Thread(target=_wait_for_end, args=(stopped,), daemon=True).start()
 
@@ -143,7 +151,7 @@ def _wait_for_end(stopped: threading.Event) -> None:
     stopped.set()
     if sys.platform == "win32":
         signal.raise_signal(signal.SIGINT)
-    else:  # a wait of the main thread ends only by a signal of its own
+    else:  # only a signal to the main thread interrupts its wait
         ident = threading.main_thread().ident
         assert ident is not None
         signal.pthread_kill(ident, signal.SIGINT)

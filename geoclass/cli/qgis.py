@@ -1,4 +1,4 @@
-"""geoclass qgis: the plugin for QGIS, in a profile or as a zip"""
+"""geoclass qgis: install the QGIS plugin, or write it as a zip"""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from geoclass.errors import OutputError, SettingsError
 from geoclass.files.writing import write_whole
 
 NAME = "geoclass_qgis"
-"""The plugin's folder; not the package's name, which other plugins may import."""
+"""Folder of the plugin; not the package's name, which other plugins may import."""
 
 SOURCE = Path(__file__).parents[1] / "qgis"
 
@@ -34,11 +34,11 @@ SOURCE = Path(__file__).parents[1] / "qgis"
     "-o", "--output", type=Kind("path", Path, "output", ".zip"), help="File to write, with zip."
 )
 def qgis_command(action: str, profile: str | None, output: Path | None) -> None:
-    """Put geoclass's algorithms into QGIS: Processing toolbox, models, batch, qgis_process.
+    """Install the QGIS plugin with algorithms for Processing, models, batches and qgis_process.
 
-    install copies the plugin into a profile of QGIS, switches it on, and notes where this program
-    is, which the algorithms run. uninstall removes it. zip writes the plugin as a file for another
-    machine: Plugins > Install from ZIP there, and the program is then chosen in the settings.
+    install copies the plugin into a QGIS profile, enables it and stores the path of this program.
+    uninstall removes it. zip writes the plugin for another machine: use Plugins > Install from ZIP
+    there, and choose the program in the settings.
     """
     if (output is not None) != (action == "zip"):
         raise SettingsError(
@@ -55,14 +55,11 @@ def qgis_command(action: str, profile: str | None, output: Path | None) -> None:
             removed = uninstall(folder)
             click.echo(f"removed {removed}" if removed else f"there is no plugin in {folder}")
     if action == "install":
-        click.echo("start QGIS anew: Processing > Toolbox > geoclass")
+        click.echo("restart QGIS: Processing > Toolbox > geoclass")
 
 
 def find_profiles(name: str | None) -> list[Path]:
-    """Folders of a profile, one for each major version of QGIS that has been started here.
-
-    Where QGIS has never been started, it is where version 3 will look.
-    """
+    """Folders of a profile, one per major version of QGIS; of version 3 if QGIS never ran."""
     homes = [home for version in (3, 4) if (home := _find_home(version)).is_dir()]
     if not homes:
         homes = [_find_home(3)]
@@ -80,7 +77,7 @@ def find_profiles(name: str | None) -> list[Path]:
 
 
 def _find_home(version: int) -> Path:
-    """Where QGIS keeps its profiles."""
+    """The folder of QGIS's profiles."""
     if custom := os.environ.get("QGIS_CUSTOM_CONFIG_PATH"):
         return Path(custom)
     if sys.platform == "win32":
@@ -99,7 +96,7 @@ def _find_default(home: Path) -> str:
 
 
 def build_plugin(folder: Path) -> None:
-    """Write the plugin's files into a new folder: its code, its version and the schema."""
+    """Write code, version and schema of the plugin into a new folder."""
     ignore = shutil.ignore_patterns("__pycache__")
     shutil.copytree(SOURCE, folder, ignore=ignore)
     with (folder / "metadata.txt").open("a", encoding="utf-8") as metadata:
@@ -108,7 +105,7 @@ def build_plugin(folder: Path) -> None:
 
 
 def install(profile: Path) -> Path:
-    """Put the plugin into a profile, in place of an older one; OutputError where that fails."""
+    """Install or replace the plugin in a profile; OutputError if that fails."""
     plugins = profile / "python" / "plugins"
     try:
         plugins.mkdir(parents=True, exist_ok=True)
@@ -117,20 +114,20 @@ def install(profile: Path) -> Path:
             (Path(draft) / NAME / "program.txt").write_text(str(find_self()), encoding="utf-8")
             uninstall(profile)
             (Path(draft) / NAME).rename(plugins / NAME)
-        kept = list(profile.glob("QGIS/QGIS[0-9].ini"))
-        switch_on(kept[0] if kept else profile / "QGIS" / f"{version_of(profile)}.ini")
+        settings = list(profile.glob("QGIS/QGIS[0-9].ini"))
+        enable(settings[0] if settings else profile / "QGIS" / f"{version_of(profile)}.ini")
     except OSError as error:
         raise OutputError(f"the plugin cannot be written into {plugins}: {error}") from error
     return plugins / NAME
 
 
 def version_of(profile: Path) -> str:
-    """QGIS3 or QGIS4, by the folder of its profiles."""
+    """QGIS3 or QGIS4, by the folder of the profiles."""
     return "QGIS4" if profile.parents[1].name == "QGIS4" else "QGIS3"
 
 
 def uninstall(profile: Path) -> Path | None:
-    """Remove the plugin from a profile; its folder, None where there was none."""
+    """Remove the plugin from a profile and return its folder, None if there was none."""
     folder = profile / "python" / "plugins" / NAME
     if not folder.exists():
         return None
@@ -142,7 +139,7 @@ def uninstall(profile: Path) -> Path | None:
 
 
 def find_self() -> Path:
-    """The program geoclass of this environment."""
+    """The geoclass program of this environment."""
     name = "geoclass.exe" if sys.platform == "win32" else "geoclass"
     program = Path(sysconfig.get_path("scripts")) / name
     if not program.exists():
@@ -152,8 +149,8 @@ def find_self() -> Path:
     return program
 
 
-def switch_on(settings: Path) -> None:
-    """Let QGIS load the plugin when it starts; every other line of its settings stays."""
+def enable(settings: Path) -> None:
+    """Enable the plugin in QGIS's settings; other lines do not change."""
     section, entry = "[PythonPlugins]", f"{NAME}=true"
     lines = settings.read_text(encoding="utf-8").splitlines() if settings.exists() else []
     lines = [line for line in lines if not line.startswith(f"{NAME}=")]
@@ -165,7 +162,7 @@ def switch_on(settings: Path) -> None:
 
 
 def write_zip(output: Path) -> None:
-    """The plugin as a zip, for QGIS's Install from ZIP; OutputError if it cannot be written."""
+    """Write the plugin as a zip; OutputError if that fails."""
     with tempfile.TemporaryDirectory() as draft:
         build_plugin(Path(draft) / NAME)
         packed = Path(draft) / "plugin.zip"

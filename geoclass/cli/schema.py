@@ -14,17 +14,17 @@ SHELLS = ("bash", "zsh", "fish")
 
 
 @command("schema")
-@click.option("--json", "as_json", is_flag=True, help="As JSON, which is the only form.")
-def schema_command(as_json: bool) -> None:  # noqa: ARG001  # for those who ask for it
-    """Print commands and options for programs that offer them, such as the QGIS plugin.
+@click.option("--json", "as_json", is_flag=True, help="Print JSON; this is the only format.")
+def schema_command(as_json: bool) -> None:  # noqa: ARG001  # for clarity in scripts
+    """Print commands and options as JSON for other programs, such as the QGIS plugin.
 
-    An option has names, type, default, help, group, and, if it is about data, a role and suffixes.
+    An option has names, type, default, help, group and, for data, a role and suffixes.
     """
     click.echo(write_schema())
 
 
 def write_schema() -> str:
-    """Version, and each command as click describes it, with metavar and group of each option."""
+    """Version, and click's description of each command, with metavar and group of options."""
     from geoclass._version import __version__
     from geoclass.cli.main import main
 
@@ -33,13 +33,13 @@ def write_schema() -> str:
     for name in main.list_commands(context):
         found = main.get_command(context, name)
         assert found is not None
-        told = found.to_info_dict(click.Context(found, parent=context))
-        params = zip(found.get_params(context), told["params"], strict=True)
-        told["params"] = [
-            {**info, "metavar": param.metavar, "group": getattr(param, "group", None)}
-            for param, info in params
+        info = found.to_info_dict(click.Context(found, parent=context))
+        params = zip(found.get_params(context), info["params"], strict=True)
+        info["params"] = [
+            {**described, "metavar": param.metavar, "group": getattr(param, "group", None)}
+            for param, described in params
         ]
-        commands[name] = told
+        commands[name] = info
     schema = {"version": __version__, "commands": commands}
     return json.dumps(schema, ensure_ascii=False, default=str)  # paths as text
 

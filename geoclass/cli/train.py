@@ -28,16 +28,16 @@ from geoclass.learn.recipes import (
 if TYPE_CHECKING:
     from geoclass.learn.tasks import TrainingPlan
 
-FEW_STEPS = 15
-"""After fewer, a network of new classes has learnt little."""
+MIN_STEPS = 15
+"""With fewer training steps, a warning is printed."""
 
 
 def describe_recipes(field: str, more: str = "") -> str:
-    """The default of a setting: of the shipped network, then of those that differ."""
+    """The default of a setting for the shipped network, then for others if different."""
     usual = getattr(RECIPES[SHIPPED_ARCH], field)
     others = {arch: getattr(recipe, field) for arch, recipe in RECIPES.items()}
-    told = [f"{arch} {value}" for arch, value in others.items() if value != usual]
-    return ", ".join([str(usual), *told]) + more
+    different = [f"{arch} {value}" for arch, value in others.items() if value != usual]
+    return ", ".join([str(usual), *different]) + more
 
 
 USUAL = {
@@ -55,7 +55,7 @@ USUAL = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainOptions:
-    """Options: how the recipe is changed."""
+    """Options: changes of the recipe."""
 
     start: Path | None = None
     """Start from the weights of this model; `shipped` is the one in the package."""
@@ -69,7 +69,7 @@ class TrainOptions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DataOptions:
-    """Options: what is trained on; arguments of `plan_training`."""
+    """Options: data."""
 
     split_seed: int = 0
     """Seed of the random or spatial split."""
@@ -181,7 +181,7 @@ def train_command(
             epoch = read_state(left)["epoch"]
             click.echo(f"\nstopped: --resume continues after epoch {epoch}", err=True)
         raise
-    if importlib.util.find_spec("matplotlib"):  # an extra: training does not need it
+    if importlib.util.find_spec("matplotlib"):  # optional
         geoclass.draw_learning_curve(output.with_suffix(".csv"), output.with_suffix(".png"))
     say(f"wrote {output}")
     scores = model.contract.scores
@@ -198,11 +198,11 @@ def train_command(
 
 
 def refuse_existing(output: Path, *, resume: bool) -> None:
-    """Refuse to replace the files of an earlier run; OutputError says what can be done."""
+    """OutputError if files of an earlier run exist."""
     from geoclass.learn.progress import best_checkpoint, find_begun, last_checkpoint
 
-    made = map(output.with_suffix, (".safetensors", ".csv", ".png"))
-    for file in (*made, last_checkpoint(output), best_checkpoint(output)):
+    outputs = map(output.with_suffix, (".safetensors", ".csv", ".png"))
+    for file in (*outputs, last_checkpoint(output), best_checkpoint(output)):
         if file.exists():
             what = {".csv": "the log ", ".png": "the learning curve "}.get(file.suffix, "")
             ways = "--overwrite or another name"
@@ -214,7 +214,7 @@ def refuse_existing(output: Path, *, resume: bool) -> None:
 
 
 def warn_of(plan: TrainingPlan) -> None:
-    """Warn of tiles and recipes that give a poor model, or a score that is too good."""
+    """Warn about tiles and recipes that give poor models or too high scores."""
     from geoclass.learn.splits import count_leaks
     from geoclass.model.device import choose_precision
 
@@ -232,7 +232,7 @@ def warn_of(plan: TrainingPlan) -> None:
     for doubt in split.doubts:
         warn(doubt)
     steps = settings.epochs * max(1, len(split.train) // settings.batch_size)
-    if steps < FEW_STEPS:
+    if steps < MIN_STEPS:
         warn(
             f"{steps} step(s) of training are few, one per epoch and {settings.batch_size} tiles: "
             "give more --epochs, or a smaller --batch-size"

@@ -1,1 +1,1 @@
-"""Files that appear whole, here or in storage, and never under another program's hands."""
+"""Atomic writes to local files and cloud storage."""

@@ -1,4 +1,4 @@
-"""Files in storage: S3, Google Cloud and Azure, and servers that speak as S3 does."""
+"""Cloud storage: S3, Google Cloud, Azure and S3-compatible servers."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from geoclass.outside import find_timeout
 SCHEMES = ("s3", "gs", "az")
 
 NOTE = "geoclass"
-"""Name of the metadata of an object that holds its note: all kinds of storage allow letters."""
+"""Metadata key of an object's note."""
 
 RETRIES = 4
 PARTS_AT_ONCE = 4
-"""Of an upload, 5 MB each: all must be sent within the time that a request may take."""
+"""Parallel parts of an upload, 5 MB each, within the time limit of a request."""
 
 
 @dataclass(frozen=True, slots=True)
 class StoredPath:
-    """A file or folder in storage, with as much of `Path` as maps need."""
+    """A file or folder in storage, with the methods of `Path` that maps need."""
 
     scheme: str
     bucket: str
@@ -49,7 +49,7 @@ class StoredPath:
 
     @property
     def suffix(self) -> str:
-        """What the name ends in, with its dot."""
+        """The suffix of the name, with its dot."""
         return self.key.suffix
 
     @property
@@ -57,16 +57,16 @@ class StoredPath:
         return "" if self.key == PurePosixPath() else str(self.key)
 
     def with_name(self, name: str) -> StoredPath:
-        """A file beside this one."""
+        """A file in the same folder."""
         return replace(self, key=self.key.with_name(name))
 
     def exists(self) -> bool:
-        """Whether there is such a file; OutputError where the storage does not tell."""
+        """Whether the file exists; OutputError if storage cannot be read."""
         return self.read_note() is not None
 
     def read_note(self) -> str | None:
-        """What `upload` noted beside the file, empty where nothing is; None without such a file."""
-        with _explained(f"look for {self}"):
+        """The note of `upload`, which may be empty; None if the file does not exist."""
+        with _translated(f"look for {self}"):
             try:
                 found = self._store.get(self._key, options={"head": True})
             except FileNotFoundError:
@@ -74,18 +74,18 @@ class StoredPath:
             return str(found.attributes.get(NOTE, ""))
 
     def check_bucket(self) -> None:
-        """Refuse a bucket that is not there, or closed to us; OutputError."""
+        """OutputError for a missing or inaccessible bucket."""
         _connect(self.scheme, self.bucket)
 
     def upload(self, file: Path, note: str = "") -> None:
-        """Put a file here, whole or not at all; OutputError."""
+        """Upload a file atomically; OutputError if that fails."""
         attributes = {NOTE: note} if note else None
-        with _explained(f"write {self}"):
+        with _translated(f"write {self}"):
             self._store.put(self._key, file, attributes=attributes, max_concurrency=PARTS_AT_ONCE)
 
     def download(self, file: Path) -> None:
-        """Fetch what is here; OutputError."""
-        with _explained(f"read {self}"), file.open("wb") as target:
+        """Download the file; OutputError if that fails."""
+        with _translated(f"read {self}"), file.open("wb") as target:
             for part in self._store.get(self._key):
                 target.write(part)
 
@@ -96,9 +96,9 @@ class StoredPath:
 
 @functools.cache
 def _connect(scheme: str, bucket: str) -> Any:
-    """A client as the variables of GDAL and of each storage's own programs ask for it.
+    """A client configured by the environment variables of GDAL and of the providers.
 
-    Raises OutputError for a bucket that is not there, or closed to us.
+    Raises OutputError for a missing or inaccessible bucket.
     """
     try:
         from obstore import store
@@ -108,14 +108,14 @@ def _connect(scheme: str, bucket: str) -> Any:
             "pip install 'geoclass[storage]'"
         ) from error
     kind = {"s3": store.S3Store, "gs": store.GCSStore, "az": store.AzureStore}[scheme]
-    wishes = _read_aws_variables(bucket) if scheme == "s3" else {}
+    config = _read_aws_variables(bucket) if scheme == "s3" else {}
     if scheme == "az":
         names = {"AZURE_STORAGE_ACCOUNT": "account_name", "AZURE_STORAGE_ACCESS_KEY": "account_key"}
-        wishes = {key: os.environ[name] for name, key in names.items() if name in os.environ}
-    with _explained(f"use the bucket {bucket}"):
+        config = {key: os.environ[name] for name, key in names.items() if name in os.environ}
+    with _translated(f"use the bucket {bucket}"):
         client = kind(
             bucket,
-            config=wishes,
+            config=config,
             client_options={"allow_http": True, "timeout": f"{find_timeout():g}s"},
             retry_config={"max_retries": RETRIES},
             **_find_credentials(scheme),
@@ -125,28 +125,28 @@ def _connect(scheme: str, bucket: str) -> Any:
 
 
 def _read_aws_variables(bucket: str) -> dict[str, Any]:
-    """What GDAL's variables ask for that obstore has other names for."""
-    wishes: dict[str, Any] = {"skip_signature": _is_set("AWS_NO_SIGN_REQUEST")}
+    """Settings of GDAL's variables for which obstore has other names."""
+    config: dict[str, Any] = {"skip_signature": _is_set("AWS_NO_SIGN_REQUEST")}
     endpoint = os.environ.get("AWS_S3_ENDPOINT")
     if not endpoint:
-        return wishes
+        return config
     scheme, _, host = endpoint.rpartition("://")
-    scheme = scheme or ("https" if _is_set("AWS_HTTPS", usual="YES") else "http")
+    scheme = scheme or ("https" if _is_set("AWS_HTTPS", default="YES") else "http")
     virtual = _is_set("AWS_VIRTUAL_HOSTING")
-    wishes["endpoint"] = f"{scheme}://{bucket}.{host}" if virtual else f"{scheme}://{host}"
-    return {**wishes, "virtual_hosted_style_request": virtual}
+    config["endpoint"] = f"{scheme}://{bucket}.{host}" if virtual else f"{scheme}://{host}"
+    return {**config, "virtual_hosted_style_request": virtual}
 
 
-def _is_set(name: str, usual: str = "NO") -> bool:
-    """As GDAL reads a variable."""
-    return os.environ.get(name, usual).upper() in ("YES", "TRUE", "ON", "1")
+def _is_set(name: str, default: str = "NO") -> bool:
+    """A boolean variable, with GDAL's rules."""
+    return os.environ.get(name, default).upper() in ("YES", "TRUE", "ON", "1")
 
 
 def _find_credentials(scheme: str) -> dict[str, Any]:
-    """Of AWS's files, which boto3 reads and obstore does not, where variables have none."""
-    there = "AWS_PROFILE" in os.environ or Path("~/.aws/credentials").expanduser().exists()
+    """Credentials in AWS's files, which only boto3 reads, if variables have none."""
+    has_files = "AWS_PROFILE" in os.environ or Path("~/.aws/credentials").expanduser().exists()
     others = "AWS_ACCESS_KEY_ID" in os.environ or _is_set("AWS_NO_SIGN_REQUEST")
-    if scheme != "s3" or others or not there:
+    if scheme != "s3" or others or not has_files:
         return {}
     try:
         from obstore.auth.boto3 import Boto3CredentialProvider
@@ -159,17 +159,17 @@ def _find_credentials(scheme: str) -> dict[str, Any]:
 
 
 @contextmanager
-def _explained(deed: str) -> Iterator[None]:
-    """What goes wrong with storage becomes OutputError: cannot `deed`, and why."""
+def _translated(action: str) -> Iterator[None]:
+    """Translate errors to OutputError: cannot `action`, with the reason."""
     try:
         yield
     except OutputError:
         raise
-    except Exception as error:  # obstore's own, ValueError, OSError and what boto3 raises
-        # obstore's messages continue for pages after the first line.
+    except Exception as error:  # of obstore, boto3 and Python
+        # obstore's messages are very long.
         reason = " ".join(str(error).partition("\n")[0].split())
         if isinstance(error, FileNotFoundError) or " 404 " in reason:
             reason = "there is none of that name: create it first"
         elif " 403 " in reason or " 401 " in reason:
             reason = "access is denied: it takes the rights to list the bucket, to read and write"
-        raise OutputError(f"cannot {deed}: {reason}") from error
+        raise OutputError(f"cannot {action}: {reason}") from error

@@ -1,4 +1,4 @@
-"""How files appear: whole, and never under another program's hands."""
+"""Atomic writes: checks of targets, temporary drafts and locks."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from geoclass.files.storage import SCHEMES, StoredPath
 from geoclass.outside import check_utf8, plain_name
 
 Target = Path | StoredPath
-"""Where a map is written to."""
+"""A local or stored output."""
 
 
 def parse_target(target: str | Target) -> Target:
-    """`s3://…`, `gs://…` and `az://…` become a StoredPath, all else a Path.
+    """`s3://`, `gs://` and `az://` become a StoredPath, other texts a Path.
 
-    Raises OutputError for addresses of other kinds.
+    Raises OutputError for other addresses.
     """
     if not isinstance(target, str):
         return target
@@ -39,13 +39,13 @@ def parse_target(target: str | Target) -> Target:
     if target.lower().startswith(("http://", "https://", "/vsi")):
         raise OutputError(
             f"cannot write to {target}: give a local name, or s3://, gs:// or az://BUCKET/NAME "
-            "(other storage that speaks S3 is named by AWS_S3_ENDPOINT)"
+            "(AWS_S3_ENDPOINT sets another server with the S3 protocol)"
         )
     return Path(target)
 
 
 def refuse_storage(path: Path) -> None:
-    """Refuse a local path that was meant as an address; OutputError."""
+    """OutputError for an address where a local path is required."""
     if path.parts and path.parts[0].lower() in ("s3:", "gs:", "az:", "http:", "https:"):
         raise OutputError(
             f"{path} is an address, but this output must be a local file: "
@@ -57,7 +57,7 @@ _SQLITE_HEAD = b"SQLite format 3\0"
 
 
 def check_folder(path: Target) -> None:
-    """Refuse a target whose folder is missing or closed to us, or that is itself a folder."""
+    """OutputError for a target that is a folder, or whose folder is missing or read-only."""
     if isinstance(path, StoredPath):
         path.check_bucket()
         return
@@ -72,7 +72,7 @@ def check_folder(path: Target) -> None:
 
 
 def _check_safe(path: Path) -> None:
-    """Refuse links and devices, and folders whose path pyogrio reads as another; OutputError."""
+    """OutputError for links, devices, and folders whose path pyogrio would parse as a URI."""
     try:
         check_utf8(path)
     except ValueError:
@@ -89,7 +89,7 @@ def _check_safe(path: Path) -> None:
 
 
 def check_new(path: Path, *, suffix: str, overwrite: bool = False) -> None:
-    """Refuse a target of another suffix, or that exists where `overwrite` is not given."""
+    """OutputError for a target with another suffix, or that exists without `overwrite`."""
     check_folder(path)
     if path.suffix.lower() != suffix:
         raise OutputError(f"{path} must end in {suffix}")
@@ -100,15 +100,15 @@ def check_new(path: Path, *, suffix: str, overwrite: bool = False) -> None:
 
 
 def check_not_open(path: Target) -> None:
-    """Refuse a GeoPackage that another program edits, or reads at this moment.
+    """OutputError for a GeoPackage that another program is editing or reading.
 
-    One that QGIS merely shows may be replaced: QGIS holds on to the old file until it is reloaded.
+    A file that QGIS only shows can be replaced: QGIS keeps the old one open until it is reloaded.
     """
     if isinstance(path, StoredPath) or not _is_database(path):
         return
     try:
-        # In WAL mode, which QGIS edits in, all connections share a lock as long as they live.
-        # `mode=rw` makes no file where there is none.
+        # In WAL mode, which QGIS uses for editing, open connections share a lock.
+        # `mode=rw` does not create a missing file.
         with closing(
             sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True, timeout=0)
         ) as database:
@@ -117,7 +117,7 @@ def check_not_open(path: Target) -> None:
             database.rollback()
     except sqlite3.Error as error:
         if error.sqlite_errorcode not in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
-            return  # damaged, or not ours to write: whoever replaces it will see
+            return  # damaged or read-only: reported when it is replaced
         raise OutputError(
             f"{path} is open in another program, such as QGIS: "
             "close it or end editing there first, or choose another name"
@@ -133,26 +133,26 @@ def _is_database(path: Path) -> bool:
 
 
 def move_into_place(draft: Path, path: Target, note: str = "") -> None:
-    """Put a finished file where it belongs; in storage `note` stands beside it."""
+    """Move a finished draft to its target; in storage with a note."""
     if isinstance(path, StoredPath):
         path.upload(draft, note)
         return
-    # What SQLite left beside the old file would spoil the new one.
+    # Old SQLite journals would corrupt the new file.
     for kind in ("wal", "shm"):
         path.with_name(f"{path.name}-{kind}").unlink(missing_ok=True)
     draft.replace(path)
 
 
 def place_drafts(path: Target) -> Path:
-    """The folder for drafts of `path`: that of `path`, or where it is far away a temporary one."""
+    """The folder for drafts of `path`: its own, or a temporary one for storage."""
     return path.parent if isinstance(path, Path) else Path(tempfile.gettempdir())
 
 
 def draft_folder(path: Target) -> tempfile.TemporaryDirectory[str]:
-    """A folder for what will be moved to `path`; its name says whose it is.
+    """A temporary folder for drafts of `path`; its name has host and process.
 
-    Files in it have plain names, so that no library reads more than a name into that of `path`.
-    Raises OutputError where `path` is a link or a device.
+    Drafts have simple names that no library parses as an address. Raises OutputError if `path` is a
+    link or device.
     """
     if isinstance(path, Path):
         _check_safe(path)
@@ -167,9 +167,9 @@ def _hash_name(name: str) -> str:
 
 @contextmanager
 def drafted(path: Target, *errors: type[Exception]) -> Iterator[Path]:
-    """The draft of a file, which takes its place when it is complete.
+    """Yield the path of a draft, which replaces `path` at the end.
 
-    Raises OutputError where that fails by OSError, or by `errors` of the library that writes.
+    OSError and `errors` of the writing library become OutputError.
     """
     expected: tuple[type[Exception], ...] = (OSError, *errors)
     try:
@@ -182,16 +182,16 @@ def drafted(path: Target, *errors: type[Exception]) -> Iterator[Path]:
 
 
 def write_whole(path: Target, content: bytes) -> None:
-    """Write a file that appears when it is complete; OutputError where that fails."""
+    """Write a file atomically; OutputError if that fails."""
     with drafted(path) as draft:
         draft.write_bytes(content)
 
 
 @contextmanager
 def claim(path: Path) -> Iterator[None]:
-    """Hold the name of a file that takes hours to make.
+    """Lock the name of an output that takes hours.
 
-    Raises OutputError where another program on this machine makes one of that name.
+    Raises OutputError if another process on this machine is writing it.
     """
     sweep_drafts([path])
     for draft in path.parent.glob(f".{_hash_name(path.name)}.{_find_host()}.*.*"):
@@ -206,18 +206,18 @@ def claim(path: Path) -> Iterator[None]:
 
 
 def sweep_drafts(paths: Iterable[Target]) -> None:
-    """Remove what killed programs left of files that were to be written at `paths`.
+    """Remove drafts of `paths` that killed processes left behind.
 
-    Drafts of programs that are running on this machine are left alone, and those of other
-    machines until they are a day old: nobody can say whether they are still at work.
+    Drafts of running processes stay. Those of other machines stay for a day, because their
+    processes are not known.
     """
     names: dict[Path, set[str]] = {}
     for path in paths:
         names.setdefault(place_drafts(path), set()).add(_hash_name(path.name))
-    for folder, wanted in names.items():
+    for folder, hashes in names.items():
         for draft in folder.glob(".*.*.*.*"):
             name, host, pid, _ = draft.name[1:].rsplit(".", 3)
-            if name in wanted and not _is_at_work(draft, host, pid):
+            if name in hashes and not _is_at_work(draft, host, pid):
                 shutil.rmtree(draft, ignore_errors=True)
 
 
@@ -226,7 +226,7 @@ def _is_at_work(draft: Path, host: str, pid: str) -> bool:
         return pid.isdigit() and _is_running(int(pid))
     try:
         return time.time() - draft.stat().st_mtime < DAY_S
-    except OSError:  # it has just been moved into place
+    except OSError:  # just moved
         return True
 
 
@@ -235,9 +235,9 @@ DAY_S = 24 * 60 * 60
 
 @functools.cache
 def _find_host() -> str:
-    """This machine and, as numbers of processes mean nothing outside it, this container."""
+    """Hash of the machine and container, within which process numbers are unique."""
     parts = [socket.gethostname()]
-    with contextlib.suppress(OSError):  # where there is no /proc
+    with contextlib.suppress(OSError):  # without /proc
         parts.append(Path("/proc/sys/kernel/random/boot_id").read_text())
         parts.append(str(Path("/proc/self/ns/pid").readlink()))
     return _hash_name(" ".join(parts))

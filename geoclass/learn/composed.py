@@ -41,7 +41,7 @@ def compute_cells(
     for canvases in compose_clear(tiles, chosen, canvas_settings, CALIBRATION_CANVASES):
         pixels = send(canvases.pixels, next(network.parameters()).device)
         with torch.inference_mode():
-            found = network.survey(normalise(pixels, settings.mean, settings.std))[0].cpu()
+            found = network.forward_dense(normalise(pixels, settings.mean, settings.std))[0].cpu()
         whole = (canvases.shares > 0.999) & (canvases.required == 1)[:, :, None, None]
         canvas, slot, row, col = whole.nonzero(as_tuple=True)
         logits.append(found[canvas, :-1, row, col].float())

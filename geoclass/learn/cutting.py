@@ -14,7 +14,7 @@ from PIL import Image
 from geoclass.errors import OutputError, SettingsError
 from geoclass.files.writing import draft_folder
 from geoclass.learn.places import PLACES_FILE, Place, PlacedTile, add_places
-from geoclass.mapping.cells import cut_tiles, view_cells
+from geoclass.mapping.cells import cut_tiles, measure_coverage
 from geoclass.mapping.plan import MapPlan, plan_map
 from geoclass.mapping.settings import MIN_TILE_SHARE, MapSettings
 from geoclass.model.checkpoint import load_model
@@ -134,7 +134,7 @@ def _cut(
     counts: Counter[str] = Counter(dict.fromkeys(names, 0))
     mixed = partly = hidden = 0
     places, side_m = list[PlacedTile](), grid.tile_size * grid.gsd_m
-    for strip in read_strips(plan.source, plan.frame, grid, plan.looks):
+    for strip in read_strips(plan.source, plan.frame, grid, plan.preprocessing):
         span = slice(strip.first_row, strip.last_row)
         rows, cols = np.nonzero(plan.inside[span])
         shares = ground.find_shares(grid.tile_polygons(rows + strip.first_row, cols), grid.crs)
@@ -144,7 +144,7 @@ def _cut(
         mixed += int(((touching > 1) & (covering != 1)).sum())
         partly += int(((touching == 1) & (covering == 0)).sum())
         # Only tiles that are whole: a network should not learn what missing pixels look like.
-        whole = view_cells(strip, grid, 1.0).seen[rows, cols]
+        whole = measure_coverage(strip, grid, 1.0).usable[rows, cols]
         hidden += int(((covering == 1) & ~whole).sum())
         chosen = (covering == 1) & whole
         rows, cols, label = rows[chosen], cols[chosen], label[chosen]

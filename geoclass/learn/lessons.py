@@ -100,7 +100,7 @@ class CanvasLesson:
             images, pseudo = self._draw_unlabelled(len(x), settings.unlabelled, generator)
             x = torch.cat([x, images])
         with _autocast(settings, x.device):
-            cells, deep = self.network.survey(normalise(x, settings.mean, settings.std))
+            cells, deep = self.network.forward_dense(normalise(x, settings.mean, settings.std))
         n = len(canvases.pixels)
         loss = cell_loss(cells[:n], canvases)
         loss = loss + TILE_WEIGHT * self._tile_loss(deep[:n], canvases, generator)

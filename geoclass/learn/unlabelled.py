@@ -16,8 +16,8 @@ from geoclass.errors import DatasetError, SettingsError
 from geoclass.learn.recipes import TrainSettings
 from geoclass.model.checkpoint import Model
 from geoclass.model.classifier import normalise
+from geoclass.model.dense import HALO, WAYS, turn, turn_back
 from geoclass.model.networks import CELL, DenseTileNet
-from geoclass.model.survey import HALO, WAYS, turn, turn_back
 
 FULL_SCALE = 255
 """Stored value of a probability of 1."""
@@ -85,7 +85,7 @@ def _survey(model: Model, x: Tensor) -> Tensor:
     with torch.inference_mode():
         for turns, mirrored in WAYS:
             turned = turn(normalise(x, contract.mean, contract.std), turns, mirrored=mirrored)
-            logits, _ = network.survey(turned.contiguous(memory_format=torch.channels_last))
+            logits, _ = network.forward_dense(turned.contiguous(memory_format=torch.channels_last))
             looks.append(turn_back(logits.float().softmax(dim=1), turns, mirrored=mirrored))
         return torch.stack(looks).mean(dim=0)
 

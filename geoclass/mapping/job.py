@@ -1,4 +1,4 @@
-"""The map job: a scene to a land-cover map, in a file or in memory, whoever asks for it."""
+"""The map job: a scene to a land-cover map, in a file or in memory."""
 
 from __future__ import annotations
 
@@ -9,8 +9,7 @@ from geoclass.errors import OutputError
 from geoclass.files.writing import Target
 from geoclass.landcover import LandCoverMap
 from geoclass.mapping.pipeline import estimate_bytes, run_map
-from geoclass.mapping.plan import MapPlan, plan_map
-from geoclass.mapping.request import fingerprint_request
+from geoclass.mapping.plan import MapPlan, fingerprint_request, plan_map
 from geoclass.mapping.settings import MapRequest, MapSettings
 from geoclass.model.checkpoint import Model, load_model
 from geoclass.model.classifier import Classifier
@@ -20,7 +19,7 @@ from geoclass.scene.source import SceneSource, open_scene
 
 
 def make_classifier(model: Model, request: MapRequest) -> Classifier:
-    """As the request wants it, on its device; SettingsError for one that is not there."""
+    """The classifier of a request; SettingsError for an unavailable device."""
     return Classifier(
         model,
         device=request.device,
@@ -31,9 +30,9 @@ def make_classifier(model: Model, request: MapRequest) -> Classifier:
 
 
 def open_job(scene: str, output: Target, request: MapRequest) -> SceneSource:
-    """The scene, of which no pixel is read yet.
+    """Open a scene without reading pixels.
 
-    Raises SceneError where it cannot be opened, OutputError where the output is a part of it.
+    Raises SceneError if it cannot be opened, OutputError if the output is one of its files.
     """
     source = open_scene(scene, request.bands)
     if isinstance(output, Path):
@@ -50,17 +49,14 @@ def open_job(scene: str, output: Target, request: MapRequest) -> SceneSource:
 
 
 def is_up_to_date(source: SceneSource, output: Target, request: MapRequest, model: Model) -> bool:
-    """Whether the output is the map of this very request: one rule for one scene and for many.
+    """Whether the output is the map of the same unchanged scene, model and options.
 
-    It is where it was asked for in the same words: the same scene, untouched since, the same model
-    and options. No pixel is read. Raises OutputError where it is something else that is not to
-    be replaced, see `check_target`.
+    No pixel is read. Raises OutputError if the output must not be replaced, see `check_target`.
     """
-    asked = fingerprint_request(source, model.sha256, model.contract.legend, request.settings)
     return check_target(
         output,
         request.map_format,
-        asked,
+        fingerprint_request(source, model.sha256, model.contract.legend, request.settings),
         settings=request.form,
         redo=request.redo,
         overwrite=request.overwrite,
@@ -73,9 +69,9 @@ def plan_job(
     request: MapRequest,
     classifier: Classifier,
 ) -> MapPlan:
-    """Decide how a scene, named or opened already, will be mapped.
+    """Plan the map of a scene, a name or an open source.
 
-    Raises SceneError where it cannot be, OutputError where the output cannot hold the map.
+    Raises SceneError if it cannot be mapped, OutputError if the output cannot store the map.
     """
     plan = plan_map(
         scene,
@@ -100,10 +96,10 @@ def map_job(
     *,
     on_cells: Callable[[int], object] = lambda _: None,
 ) -> LandCoverMap:
-    """Map a scene, named, opened or planned already; without an output the map is but returned.
+    """Map a scene, which may be a name, an open source or a plan, and write the map.
 
-    What is there is replaced: `is_up_to_date` says whether it may be. `on_cells` is told how many
-    more cells are done. Raises GeoclassError where there can be no map, or none in the output.
+    An existing output is replaced; check it with `is_up_to_date` before. Without an output the map
+    is only returned. `on_cells` gets the number of newly processed cells. Raises GeoclassError.
     """
     plan = scene
     if not isinstance(plan, MapPlan):
@@ -122,10 +118,10 @@ def plan_scene(
     bands: Sequence[int | str] | None = None,
     device: str | None = None,
 ) -> MapPlan:
-    """Decide how a scene would be mapped, without mapping it; arguments as of `map_scene`.
+    """Plan the map of a scene without making it; arguments as of `map_scene`.
 
-    The plan says which bands, radiometry, masks and pixels, how many cells, and what a person
-    should know before trusting the map. Raises GeoclassError where it could not be made.
+    The plan has bands, radiometry, masks, grid, number of cells and warnings. Raises GeoclassError
+    if the scene cannot be mapped.
     """
     request = MapRequest(
         settings=settings or MapSettings(),
@@ -146,15 +142,14 @@ def map_scene(
     batch_size: int | None = None,
     on_cells: Callable[[int], object] = lambda _: None,
 ) -> LandCoverMap:
-    """Map a scene with a model, by default the one that ships.
+    """Map a scene with a model, by default the model in the package.
 
-    `scene` is whatever `geoclass map` takes: a file, a product, a STAC item, a URL …; or a scene
-    that is open: a rasterio data set, or an xarray.DataArray with the dimensions band, y, x and
-    the place that rioxarray keeps (`pip install 'geoclass[xarray]'`).
-    `bands` are the numbers or names of the red, green and blue band, where the file does not say.
-    `device` is torch's name of it, by default CUDA where there is one; `batch_size` is how many
-    tiles it labels at a time. `on_cells` is told how many more cells are done, of rows × cols of
-    the map. Raises GeoclassError where the scene cannot be mapped.
+    `scene` is any input of `geoclass map`, an open rasterio data set, or an xarray.DataArray with
+    dimensions band, y, x and the location of rioxarray (`pip install 'geoclass[xarray]'`). `bands`
+    are numbers or names of the red, green and blue bands, by default found by name. `device` is
+    torch's name, by default CUDA if available; `batch_size` is in tiles. `on_cells` gets the number
+    of newly processed cells, in total rows × cols of the map. Raises GeoclassError if the scene
+    cannot be mapped.
     """
     request = MapRequest(
         settings=settings or MapSettings(),

@@ -1,63 +1,50 @@
-"""Everything that is decided about a map before it is made."""
+"""Decisions about a map before it is made, and the fingerprints of requests."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
 from geoclass._version import __version__
-from geoclass.contract import Contract, Precision
+from geoclass.contract import Contract
 from geoclass.errors import GeoclassError, SceneError, SettingsError
 from geoclass.grid import Grid
 from geoclass.landcover import SENTINEL_2, Provenance
+from geoclass.legend import Legend
 from geoclass.machine import find_memory_bytes
-from geoclass.mapping.cells import fill_invalid
-from geoclass.mapping.request import describe_options, fingerprint, fingerprint_request
-from geoclass.mapping.settings import MapSettings
-from geoclass.model.classifier import Prediction
-from geoclass.model.survey import Survey, Window
-from geoclass.outside import redact
-from geoclass.scene.frame import Frame, FrameDemands, plan_frame
+from geoclass.mapping.radiometry import check_range, choose_radiometry
+from geoclass.mapping.settings import STRIDES, MapSettings
+from geoclass.model.classifier import Classifier
+from geoclass.outside import hide_secrets
+from geoclass.scene.frame import Frame, GridSpec, plan_frame
 from geoclass.scene.masks import find_masks
-from geoclass.scene.pixels import DOUBT_SIDE, Sample, find_collar, look_at, read_sample
+from geoclass.scene.pixels import DOUBT_SIDE, find_collar, look_at, read_sample
 from geoclass.scene.place import Footprint, assign_place, find_place
-from geoclass.scene.radiometry import Radiometry, warn
-from geoclass.scene.reader import Looks
+from geoclass.scene.radiometry import Radiometry
+from geoclass.scene.reader import Preprocessing
 from geoclass.scene.recognition import check_colors, find_candidates
 from geoclass.scene.region import Region, find_region
-from geoclass.scene.source import SceneSource, open_scene
-from geoclass.scene.units import BYTE_ADVICE, find_missing
+from geoclass.scene.source import SceneSource, identify_file, open_scene, spell_file
+from geoclass.scene.units import find_missing
+
+RESULT_VERSION = 7
+"""Incremented when the same inputs and options may give other pixels than before."""
 
 BYTES_PER_CELL, BYTES_PER_PROBABILITY = 220, 12
-"""Of memory, to make a map, which is held whole, and to write it; the latter a class and cell."""
+"""Peak memory per cell, and per cell and class, to make and write a map."""
 DETAIL_BYTES_PER_CELL, DETAIL_BYTES_PER_PROBABILITY = 60, 4
-"""The same of the smaller cells that a map carries with it, which are drawn as patches."""
+"""The same for the cells of a detail, which are written as patches."""
 
-MOST_DETAIL = 4_000_000
-"""Cells that a detail has where nobody says how small they are to be."""
-USUAL_DETAILS = (4, 8, 16)
-"""Pixels a side: the smallest that stays below is taken."""
-
-
-class TileClassifier(Protocol):
-    """What the pipeline asks of a classifier."""
-
-    contract: Contract
-    precision: Precision
-
-    def predict(self, images: np.ndarray) -> Prediction:
-        """Probabilities of uint8 tiles (n, 3, tile, tile)."""
-
-    @property
-    def windows_at_once(self) -> int:
-        """So many may be surveyed side by side."""
-
-    def survey(self, window: Window) -> Survey:
-        """What a network that has cells of its own says of a window."""
+MAX_DETAIL = 4_000_000
+"""Maximum number of cells of a detail with the default size."""
+DETAIL_STRIDES = (4, 8, 16)
+"""Default sizes in pixels: the first with at most MAX_DETAIL cells."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -66,27 +53,30 @@ class MapPlan:
 
     source: SceneSource
     frame: Frame
-    looks: Looks
+    preprocessing: Preprocessing
     grid: Grid
     inside: np.ndarray
-    """bool (rows, cols): cells whose centre lies in the part that is to be mapped."""
+    """bool (rows, cols): cells whose centre is in the region."""
     detail: Grid | None
-    """The same pixels in the smaller cells that the map carries with it."""
+    """Grid of the detail on the same pixels."""
     region: Region | None
-    """The part that is to be mapped; None: all."""
+    """Part of the scene to be mapped; None: all."""
     contract: Contract
     settings: MapSettings
     provenance: Provenance
-    warnings: tuple[str, ...]
-    """What a person should know before trusting the map."""
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """Warnings about the map, for people."""
+        return self.provenance.warnings
 
     @property
     def radiometry(self) -> Radiometry:
-        """How stored numbers become 8-bit values."""
-        return self.looks.radiometry
+        """Conversion of stored numbers to 8-bit values."""
+        return self.preprocessing.radiometry
 
     def find_inside(self, grid: Grid, part: tuple[slice, slice]) -> np.ndarray:
-        """Bool (rows, cols): which cells of a part of `grid` or `detail` are to be mapped."""
+        """Bool (rows, cols): cells in a part of `grid` or `detail` that are in the region."""
         if grid == self.grid:
             return self.inside[part]
         return _find_inside(grid, self.region, part)
@@ -100,11 +90,11 @@ def plan_map(
     *,
     bands: Sequence[int | str] | None = None,
     command: str = "geoclass.plan_map",
-    classifier: TileClassifier | None = None,
+    classifier: Classifier | None = None,
 ) -> MapPlan:
-    """Decide how a scene, named or opened already, will be mapped; SceneError where it cannot be.
+    """Plan the map of a scene, a name or an open source; SceneError if it cannot be mapped.
 
-    The classifier is asked only where tags and a sample of pixels leave the radiometry open.
+    The classifier is used only if metadata and a sample of pixels leave the radiometry ambiguous.
     """
     opened = scene if isinstance(scene, SceneSource) else open_scene(scene, bands)
     source = assign_place(opened, settings.frame)
@@ -113,16 +103,10 @@ def plan_map(
     source = find_collar(source)
     region = check_settings(settings, contract)
     place = find_place(source)
-    stride = settings.stride or contract.tile_size
-    demands = FrameDemands(
-        gsd_m=contract.gsd_m,
-        tile_size=contract.tile_size,
-        stride=stride,
-    )
-    frame = plan_frame(source, place, settings.frame, demands, region)
+    frame = _plan_frame(source, place, region, settings, contract)
     detail_stride = choose_detail(settings, contract, frame)
-    _check_memory(source, frame, contract, stride, detail_stride)
-    grid = _lay_grid(source, frame, demands)
+    _check_memory(source, frame, settings, contract)
+    grid = _make_grid(source, frame, settings, contract)
     detail = None if detail_stride is None else replace(grid, stride=detail_stride)
     inside = _find_inside(grid, region)
     if not inside.any():
@@ -141,15 +125,15 @@ def plan_map(
     if not settings.frame.force:
         check_range(source, radiometry, sample)
         check_colors(source, radiometry, sample)
-    decisive: dict[str, Any] = {
+    masks = find_masks(source, settings.masks)
+    inputs: dict[str, Any] = {
         "source": source.identity,
         "bands": source.bands,
         "radiometry": radiometry.to_json(),
         "model": model_sha256,
         "options": describe_options(settings),
     }
-    masks = find_masks(source, settings.masks)
-    hidden = {
+    decisions = {
         "legend": contract.legend.to_json(),
         "masks": masks.to_json(),
         "grid": grid.to_json(),
@@ -157,24 +141,23 @@ def plan_map(
         "frame": frame.to_json(),
         "region": region and region.sha256,
     }
-    doubts = (*source.warnings, *frame.warnings, *radiometry.warnings, *masks.warnings)
-    warnings = redact((*doubts, *_doubt_region(place, contract)))
+    notes = (*source.warnings, *frame.warnings, *radiometry.warnings, *masks.warnings)
     provenance = Provenance(
         scene=source.name,
         date=source.date,
         version=__version__,
         command=command,
         request=fingerprint_request(opened, model_sha256, contract.legend, settings),
-        fingerprint=fingerprint({**decisive, **hidden}),
+        fingerprint=fingerprint({**inputs, **decisions}),
         masked_by=masks.notes,
-        warnings=warnings,
+        warnings=(*notes, *_warn_of_region(place, contract)),
         mission=SENTINEL_2 if source.facts.is_sentinel_2 else None,
-        **decisive,
+        **inputs,
     )
     return MapPlan(
         source=source,
         frame=frame,
-        looks=Looks(radiometry=radiometry, masks=masks),
+        preprocessing=Preprocessing(radiometry=radiometry, masks=masks),
         grid=grid,
         inside=inside,
         detail=detail,
@@ -182,88 +165,105 @@ def plan_map(
         contract=contract,
         settings=settings,
         provenance=provenance,
-        warnings=warnings,
     )
 
 
 def check_settings(settings: MapSettings, contract: Contract) -> Region | None:
-    """Refuse what fits no scene, GeoclassError; the region that is to be mapped, if one is."""
-    tiles_alone = contract.cell_temperature is None
-    if tiles_alone and settings.stride not in (None, contract.tile_size):
-        raise SettingsError(f"{TILES_ALONE} --stride, {OTHER_MODEL}")
-    if tiles_alone and settings.detail not in (None, "none"):
-        raise SettingsError(f"{TILES_ALONE} --detail, {OTHER_MODEL}")
+    """The region to be mapped; GeoclassError for settings that are invalid for all scenes."""
+    tiles_only = contract.cell_temperature is None
+    if tiles_only and settings.stride not in (None, contract.tile_size):
+        raise SettingsError(f"{TILES_ONLY} --stride, {OTHER_MODEL}")
+    if tiles_only and settings.detail not in (None, "none"):
+        raise SettingsError(f"{TILES_ONLY} --detail, {OTHER_MODEL}")
     return find_region(settings.frame)
 
 
-TILES_ALONE = "the model labels tiles of 64 pixels and has no cells of its own: leave out"
+TILES_ONLY = "the model labels tiles of 64 pixels and has no cells of its own: leave out"
 OTHER_MODEL = "or train or give a model of tilenet-dense"
 
 
 def choose_detail(settings: MapSettings, contract: Contract, frame: Frame) -> int | None:
-    """Pixels a side of the cells that the map carries with it; None for none."""
+    """Cell size of the detail in pixels; None for no detail."""
     if contract.cell_temperature is None or settings.detail == "none":
         return None
     if settings.detail is not None:
         return settings.detail
-    few = (size for size in USUAL_DETAILS if _count_cells(frame, size) <= MOST_DETAIL)
-    size = next(few, USUAL_DETAILS[-1])
-    return size if size < (settings.stride or contract.tile_size) else None
+    fitting = (size for size in DETAIL_STRIDES if _count_cells(frame, size) <= MAX_DETAIL)
+    size = next(fitting, DETAIL_STRIDES[-1])
+    return size if size < _choose_stride(settings, contract) else None
 
 
-def foretell_memory(source: SceneSource, contract: Contract, settings: MapSettings) -> int:
-    """Bytes of memory that the scene's map takes, without a look at pixels.
+def _choose_stride(settings: MapSettings, contract: Contract) -> int:
+    return settings.stride or contract.tile_size
 
-    0 where no map can be planned; `plan_map` says why.
-    """
-    stride = settings.stride or contract.tile_size
-    demands = FrameDemands(gsd_m=contract.gsd_m, tile_size=contract.tile_size, stride=stride)
+
+def estimate_memory(source: SceneSource, contract: Contract, settings: MapSettings) -> int:
+    """Bytes of memory for a scene's map, without reading pixels; 0 if it cannot be planned."""
     try:
         placed = assign_place(source, settings.frame)
         region = find_region(settings.frame)
-        frame = plan_frame(placed, find_place(placed), settings.frame, demands, region)
+        frame = _plan_frame(placed, find_place(placed), region, settings, contract)
     except GeoclassError:
         return 0
-    return _sum_memory(frame, contract, stride, choose_detail(settings, contract, frame))
+    return _sum_memory(frame, settings, contract)
+
+
+def _plan_frame(
+    source: SceneSource,
+    place: Footprint | None,
+    region: Region | None,
+    settings: MapSettings,
+    contract: Contract,
+) -> Frame:
+    spec = GridSpec(
+        gsd_m=contract.gsd_m,
+        tile_size=contract.tile_size,
+        stride=_choose_stride(settings, contract),
+    )
+    return plan_frame(source, place, settings.frame, spec, region)
 
 
 def _count_cells(frame: Frame, stride: int) -> int:
     return -(-frame.height // stride) * -(-frame.width // stride)
 
 
-def _sum_memory(frame: Frame, contract: Contract, stride: int, detail: int | None) -> int:
+def _sum_memory(frame: Frame, settings: MapSettings, contract: Contract) -> int:
     classes = len(contract.legend)
-    memory = _count_cells(frame, stride) * (BYTES_PER_CELL + classes * BYTES_PER_PROBABILITY)
+    per_cell = BYTES_PER_CELL + classes * BYTES_PER_PROBABILITY
+    memory = _count_cells(frame, _choose_stride(settings, contract)) * per_cell
+    detail = choose_detail(settings, contract, frame)
     if detail is not None:
-        a_cell = DETAIL_BYTES_PER_CELL + classes * DETAIL_BYTES_PER_PROBABILITY
-        memory += _count_cells(frame, detail) * a_cell
+        per_cell = DETAIL_BYTES_PER_CELL + classes * DETAIL_BYTES_PER_PROBABILITY
+        memory += _count_cells(frame, detail) * per_cell
     return memory
 
 
 def _check_memory(
-    source: SceneSource, frame: Frame, contract: Contract, stride: int, detail: int | None
+    source: SceneSource, frame: Frame, settings: MapSettings, contract: Contract
 ) -> None:
-    """Refuse a map that this machine's memory cannot hold; SceneError."""
-    needed, there = _sum_memory(frame, contract, stride, detail), find_memory_bytes()
-    if needed > there:
-        finest = detail or stride
+    """SceneError for a map that does not fit into memory."""
+    needed, available = _sum_memory(frame, settings, contract), find_memory_bytes()
+    if needed > available:
+        finest = choose_detail(settings, contract, frame) or _choose_stride(settings, contract)
         raise SceneError(
             f"{source.shown} would become a map of {_count_cells(frame, finest)} cells of {finest} "
             f"pixels, which needs {needed / 1e9:.2g} GB of memory, but there are "
-            f"{there / 1e9:.2g} here: give a larger --stride or --detail, or map it in parts with "
-            "--bbox"
+            f"{available / 1e9:.2g} here: give a larger --stride or --detail, or map it in parts "
+            "with --bbox"
         )
 
 
-def _lay_grid(source: SceneSource, frame: Frame, demands: FrameDemands) -> Grid:
+def _make_grid(
+    source: SceneSource, frame: Frame, settings: MapSettings, contract: Contract
+) -> Grid:
     try:
         return Grid(
             height=frame.height,
             width=frame.width,
             transform=frame.transform,
             crs=frame.crs,
-            tile_size=demands.tile_size,
-            stride=demands.stride,
+            tile_size=contract.tile_size,
+            stride=_choose_stride(settings, contract),
         )
     except ValueError as error:
         raise SceneError(f"{source.shown}: {error}: give a larger scene") from error
@@ -273,121 +273,76 @@ ALL = (slice(None), slice(None))
 
 
 def _find_inside(grid: Grid, region: Region | None, part: tuple[slice, slice] = ALL) -> np.ndarray:
-    """Bool (rows, cols): True where a cell's centre lies in the region; of a part of the grid."""
+    """Bool (rows, cols): True for cells in a part of the grid with their centre in the region."""
     if region is None or grid.crs is None:
         return np.ones((grid.rows, grid.cols), dtype=bool)[part]
     return region.contains(*grid.centres(*part), grid.crs)
 
 
 def _choose_sampled(grid: Grid, region: Region | None) -> tuple[Grid, np.ndarray]:
-    """The tiles of a grid, and which of them are to be mapped; all, if no centre is inside."""
+    """The grid of tiles, and which of them are in the region; all, if none is."""
     tiles = replace(grid, stride=grid.tile_size)
     inside = _find_inside(tiles, region)
     return tiles, inside if inside.any() else np.ones_like(inside)
 
 
-def _doubt_region(place: Footprint | None, contract: Contract) -> tuple[str, ...]:
+def _warn_of_region(place: Footprint | None, contract: Contract) -> tuple[str, ...]:
     name = None if place is None else contract.training.find_away(place.lon, place.lat)
     if name is None:
         return ()
-    doubt = (
+    warning = (
         f"the scene lies outside {name}, where the training tiles come from: "
         "expect more wrong labels"
     )
-    return (doubt,)
+    return (warning,)
 
 
-MOST_CHANGED = 0.1
-"""Readings that give more of the sample's tiles another class are not chosen between."""
+def fingerprint_request(
+    source: SceneSource, model_sha256: str, legend: Legend, settings: MapSettings
+) -> str:
+    """Hash of scene, model, legend and options: equal requests give equal maps.
 
-KNOWN_GREY = (41, 216)
-"""Least and greatest mean grey level of EuroSAT's 27,000 tiles, over all bands."""
-SLACK = 0.5
-"""A scene may have half the grey of the darkest tile, or half the distance to white of the
-brightest."""
-
-
-def choose_radiometry(
-    source: SceneSource,
-    candidates: Sequence[Radiometry],
-    sample: Sample,
-    predict: Callable[[np.ndarray], Prediction] | None,
-) -> Radiometry:
-    """The likeliest reading, if the others would hardly change the map.
-
-    `predict` labels uint8 tiles (n, 3, s, s); without it the likeliest is taken with a warning.
-    Raises SceneError where the readings give too many tiles another class.
+    No pixel is read and no network is loaded. `source` is a scene as returned by `open_scene`.
+    Files named in options are identified by path, size and modification time.
     """
-    known = [c for c in candidates if (m := _find_middle(c, sample)) is None or _is_known(m)]
-    likeliest = candidates[0]
-    first, *others = candidates = known or candidates
-    if not others and first is likeliest:
-        return first
-    if not others:
-        return warn(
-            first,
-            f"its numbers would be far too dark or too bright as {likeliest.reason}, "
-            f"so they are read as {first.reason}",
-        )
-    listed = "; ".join(f"{c.name}: {c.reason}" for c in candidates)
-    if predict is None or not _find_full(sample).any():
-        return warn(
-            first, f"its numbers can be read in several ways, the first was taken: {listed}"
-        )
-    labels = [_label(predict, candidate, sample) for candidate in candidates]
-    changed = max(float((labels[0] != other).mean()) for other in labels[1:])
-    if changed > MOST_CHANGED:
-        advice = "say which with --radiometry, --dn-offset, --quantification or --scale"
-        advice = BYTE_ADVICE if source.dtype == "uint8" else advice
-        raise SceneError(
-            f"{source.shown} does not say what its numbers mean, and {changed:.0%} of a sample's "
-            f"labels depend on it; plausible are {listed}; {advice}"
-        )
-    return warn(
-        first,
-        f"its numbers can be read in several ways, of which the first was taken: {listed}; "
-        f"{changed:.0%} of a sample's labels depend on it",
+    named = (settings.frame.aoi, settings.masks.mask, settings.masks.scl)
+    adjacent = sorted(json.dumps(scene.identity, sort_keys=True) for scene in source.adjacent)
+    return fingerprint(
+        {
+            "source": source.identity,
+            "bands": source.bands,
+            "model": model_sha256,
+            "legend": legend.to_json(),
+            "options": describe_options(settings),
+            "files": [_identify_file(name) for name in named if name is not None],
+            # Scenes that share one haze correction.
+            **({"adjacent": adjacent} if adjacent else {}),
+        }
     )
 
 
-def _find_full(sample: Sample) -> np.ndarray:
-    """Bool (n,): True for tiles that have enough data to be labelled."""
-    full: np.ndarray = sample.valid.mean(axis=(1, 2)) >= 0.5
-    return full
+def describe_options(settings: MapSettings) -> dict[str, Any]:
+    """The options as JSON data, with absolute paths and addresses without secrets."""
+    options = asdict(settings)
+    options["calm"] = options.pop("postprocessing")  # the key in existing files
+    if settings.stride == max(STRIDES):  # the default
+        options["stride"] = None
+    for group, name in (("frame", "aoi"), ("masks", "mask"), ("masks", "scl")):
+        if (value := options[group][name]) is not None:
+            text = str(value)  # a number is a band
+            options[group][name] = hide_secrets(text if text.isdecimal() else spell_file(text))
+    return options
 
 
-def _label(
-    predict: Callable[[np.ndarray], Prediction], radiometry: Radiometry, sample: Sample
-) -> np.ndarray:
-    """Int (n,): the likeliest classes of the sample's tiles that have enough data."""
-    enough = _find_full(sample)
-    tiles = np.ascontiguousarray(radiometry.apply(sample.stored)[:, enough].swapaxes(0, 1))
-    for tile, valid in zip(tiles, sample.valid[enough], strict=True):
-        if not valid.all():
-            fill_invalid(tile, valid)
-    labels: np.ndarray = predict(tiles).probabilities.argmax(axis=1)
-    return labels
+def fingerprint(inputs: Mapping[str, Any]) -> str:
+    """SHA-256 of JSON data that determine a map, and of RESULT_VERSION."""
+    text = json.dumps({"result_version": RESULT_VERSION, **inputs}, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
-def check_range(source: SceneSource, radiometry: Radiometry, sample: Sample) -> None:
-    """Refuse a scene that is far darker or brighter than all training tiles; SceneError."""
-    middle = _find_middle(radiometry, sample)
-    if middle is not None and not _is_known(middle):
-        numbers = ", ".join(f"{value:.0f}" for value in middle)
-        raise SceneError(
-            f"{source.shown}, read as {radiometry.name} ({radiometry.reason}), has medians of "
-            f"{numbers} in red, green and blue, where training tiles have a mean grey of "
-            f"{KNOWN_GREY[0]} to {KNOWN_GREY[1]}: it is overcast or dark, or its numbers mean "
-            "something else; see --radiometry, --scale and --dn-offset, or --force"
-        )
-
-
-def _find_middle(radiometry: Radiometry, sample: Sample) -> np.ndarray | None:
-    """Float (3,): medians of the grey levels; None where nothing is valid."""
-    pixels = radiometry.apply(sample.stored)[:, sample.valid]
-    return None if pixels.shape[1] == 0 else np.median(pixels, axis=1)
-
-
-def _is_known(middle: np.ndarray) -> bool:
-    low, high = KNOWN_GREY
-    return bool(SLACK * low <= middle.mean() <= 255 - SLACK * (255 - high))
+def _identify_file(name: str | Path) -> dict[str, Any]:
+    """Identity of a file; empty for a band name or an address."""
+    try:
+        return identify_file(Path(name).resolve())
+    except (OSError, ValueError):
+        return {}

@@ -1,4 +1,4 @@
-"""What a person may choose about a map; light enough for the command line to read."""
+"""Settings of a map; imports quickly, for the command line."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from geoclass.products.formats import AS_USUAL, FileSettings, MapFormat
 from geoclass.scene.settings import FrameSettings, MaskSettings, RadiometrySettings
 
 STRIDES = (64, 32, 16, 8, 4)
-"""Pixels a side that cells may have: a tile, its halves, and the network's own cells."""
+"""Cell sizes in pixels, from a tile to the network's own cells."""
 
 Detail = int | Literal["none"] | None
 
 MIN_TILE_SHARE = 0.8
-"""Of a training tile that is cut out of a scene: how much its class covers at least."""
+"""Minimum fraction of a training tile that its class covers."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CalmSettings:
+class PostprocessingSettings:
     """Post-processing: how speckle is removed."""
 
     min_area_ha: float | None = None
@@ -69,7 +69,7 @@ class MapSettings:
     """Precision of the network's products. None: bf16 if the device is faster with it."""
     frame: FrameSettings = field(default_factory=FrameSettings)
     """Which area is mapped, on which pixels."""
-    calm: CalmSettings = field(default_factory=CalmSettings)
+    postprocessing: PostprocessingSettings = field(default_factory=PostprocessingSettings)
     """How speckle is removed."""
     masks: MaskSettings = field(default_factory=MaskSettings)
     """Which pixels are not used."""
@@ -94,7 +94,7 @@ class MapSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MapRequest:
-    """Options: what is asked for, of one scene or of many."""
+    """Options: request to map one scene or many."""
 
     model: Path | None = None
     """Model file. None: the shipped model."""

@@ -1,4 +1,4 @@
-"""Scenes mapped by windows: cells of any size from one look at each."""
+"""Mapping by windows: cells of any size from one prediction per window."""
 
 from __future__ import annotations
 
@@ -13,40 +13,41 @@ import numpy as np
 from geoclass.grid import Grid
 from geoclass.landcover import COLORS, MASK_REASONS, quantise_probabilities
 from geoclass.machine import map_ahead
-from geoclass.mapping.cells import CellView, Shares, find_reasons, view_shares
-from geoclass.mapping.draft import Draft, Part
-from geoclass.mapping.plan import MapPlan, TileClassifier
+from geoclass.mapping.builder import MapBuilder, Part
+from geoclass.mapping.cells import Coverage, Fractions, find_coverage, list_reasons
+from geoclass.mapping.plan import MapPlan
+from geoclass.model.classifier import Classifier
+from geoclass.model.dense import FEATURE, HALO, Window, WindowPrediction
 from geoclass.model.networks import CELL
-from geoclass.model.survey import FEATURE, HALO, Survey, Window
 from geoclass.scene.reader import Strip, read_strips
 
 WINDOW_PIXELS = 2**20
-"""Of a window without its halo, about; larger ones hardly lessen the halo's share of the work."""
+"""Approximate size of a window without its halo; larger ones hardly reduce the overhead."""
 
-MOST_ROWS = 16
-"""Of tiles in a window."""
+MAX_ROWS = 16
+"""Rows of tiles in a window."""
 
 CLOUD = MASK_REASONS.index("cloud")
-"""Why cells are masked that the network calls obscured."""
+"""Mask reason of cells that the network classifies as obscured."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Cutout:
-    """A window and its place in the scene; counts are int64 (h / 4, w / 4), of pixels a cell."""
+    """A window with its position, and numbers of pixels per cell, int64 (h / 4, w / 4)."""
 
     window: Window
     rows: slice
-    """Of tiles."""
+    """Rows of tiles."""
     cols: slice
     scene: np.ndarray
     """Pixels of the scene."""
     valid: np.ndarray
-    """Those that have data and are not masked."""
+    """Pixels with data that are not masked."""
     masked: Mapping[int, np.ndarray]
-    """Those that are masked, by the code of the reason."""
+    """Masked pixels by code of the reason."""
 
-    def hide(self, obscured: np.ndarray) -> Cutout:
-        """The same where cells that the network calls obscured, bool, are masked as cloud."""
+    def mask_clouds(self, obscured: np.ndarray) -> Cutout:
+        """Mask `obscured` cells, bool (h / 4, w / 4), as cloud."""
         hidden = np.where(obscured, self.valid, 0)
         cloud = self.masked.get(CLOUD, 0) + hidden
         masked = {**self.masked, CLOUD: cloud} if hidden.any() else self.masked
@@ -54,40 +55,40 @@ class Cutout:
 
 
 def label_windows(
-    plan: MapPlan, classifier: TileClassifier, drafts: Sequence[Draft], strip_pixels: int
+    plan: MapPlan, classifier: Classifier, builders: Sequence[MapBuilder], strip_pixels: int
 ) -> Iterator[int]:
-    """Fill in all drafts, window by window; how many cells of the first each has."""
+    """Fill all maps window by window; yield each window's number of cells of the first map."""
     tiles = replace(plan.grid, stride=plan.grid.tile_size)
 
     def label(cutout: Cutout) -> int:
-        parts = [(draft, _find_part(cutout, draft.grid)) for draft in drafts]
-        inside = [plan.find_inside(draft.grid, part) for draft, part in parts]
-        survey = None
-        if cutout.valid.any() and any(there.any() for there in inside):
-            survey = classifier.survey(cutout.window)
-            cutout = cutout.hide(survey.obscured)
-        for (draft, part), there in zip(parts, inside, strict=True):
-            _fill(draft, part, there, cutout, survey, plan)
-        return inside[0].size
+        parts = [(builder, _find_part(cutout, builder.grid)) for builder in builders]
+        insides = [plan.find_inside(builder.grid, part) for builder, part in parts]
+        prediction = None
+        if cutout.valid.any() and any(inside.any() for inside in insides):
+            prediction = classifier.predict_window(cutout.window)
+            cutout = cutout.mask_clouds(prediction.obscured)
+        for (builder, part), inside in zip(parts, insides, strict=True):
+            _fill(builder, part, inside, cutout, prediction, plan)
+        return insides[0].size
 
     rows = count_rows(tiles, strip_pixels)
-    strips = read_strips(plan.source, plan.frame, tiles, plan.looks, strip_rows=rows)
+    strips = read_strips(plan.source, plan.frame, tiles, plan.preprocessing, strip_rows=rows)
     cutouts = (cutout for strip in add_halo(strips) for cutout in cut_windows(strip, tiles, rows))
     with ThreadPoolExecutor(classifier.windows_at_once) as threads:
         yield from map_ahead(threads, label, cutouts, classifier.windows_at_once)
 
 
 def count_rows(tiles: Grid, strip_pixels: int) -> int:
-    """Rows of tiles in a window: a power of two, as blocks are, fewer in wide scenes.
+    """Rows of tiles in a window: a power of two, like block sizes, fewer in wide scenes.
 
-    It depends on the scene alone, so that each cell has the same window around it in every run.
+    It depends only on the scene, so that each cell has the same window in every run.
     """
     fitting = strip_pixels // (tiles.width * tiles.tile_size)
-    return 1 << max(0, min(MOST_ROWS, fitting).bit_length() - 1)
+    return 1 << max(0, min(MAX_ROWS, fitting).bit_length() - 1)
 
 
 def add_halo(strips: Iterable[Strip]) -> Iterator[Strip]:
-    """Strips with some rows of those above and below, so that none is read twice."""
+    """Extend strips by rows of their neighbours, so that no pixel is read twice."""
     before, here = None, None
     for after in chain(strips, [None]):
         if here is not None:
@@ -111,9 +112,9 @@ def _join(before: Strip | None, here: Strip, after: Strip | None) -> Strip:
 
 
 def cut_windows(strip: Strip, tiles: Grid, rows: int) -> Iterator[Cutout]:
-    """The windows of a strip that has its halo.
+    """The windows of a strip with halo.
 
-    A column of tiles that the scene's edge cuts off is in one window with the whole one before.
+    A column of tiles cut off by the edge is in the same window as the column before.
     """
     step = WINDOW_PIXELS // (rows * tiles.tile_size**2)
     starts = range(0, max(1, tiles.width // tiles.tile_size), step)
@@ -127,7 +128,7 @@ def _cut(strip: Strip, tiles: Grid, cols: slice) -> Cutout:
     height, width = (rows.stop - rows.start) * size, (cols.stop - cols.start) * size
 
     def take(array: np.ndarray, beyond: Literal["constant", "symmetric"]) -> np.ndarray:
-        """The window's part of an array of the strip; beyond the scene 0, or mirrored."""
+        """The window's part of an array; beyond the scene 0, or mirrored."""
         part = array[..., max(0, left - HALO) : left + width + HALO]
         above, before = strip.top - (top - HALO), max(0, HALO - left)
         below, after = (
@@ -143,7 +144,7 @@ def _cut(strip: Strip, tiles: Grid, cols: slice) -> Cutout:
 
     valid, reason = take(strip.valid, "constant"), take(strip.reason, "constant")
     inner = (slice(HALO, -HALO), slice(HALO, -HALO))
-    # A plain band beyond the edge of the scene, or of its data, would make the last cells lakes.
+    # A constant beyond the edge of the data would look like a lake.
     pixels, shown = mirror_missing(
         take(strip.pixels, "symmetric"),
         take(strip.valid, "symmetric"),
@@ -161,31 +162,31 @@ def _cut(strip: Strip, tiles: Grid, cols: slice) -> Cutout:
         cols=cols,
         scene=np.outer(_span(top, height, tiles.height), _span(left, width, tiles.width)),
         valid=_count(valid[inner]),
-        masked={code: _count(reason[inner] == code) for code in find_reasons(reason[inner])},
+        masked={code: _count(reason[inner] == code) for code in list_reasons(reason[inner])},
     )
 
 
 def mirror_missing(
     pixels: np.ndarray, shown: np.ndarray, has_data: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Pixels beside missing ones mirrored into them, as far as cells are influenced.
+    """Mirror valid pixels into missing ones, up to HALO pixels from the edge of the data.
 
-    `pixels` are uint8 (3, h, w), `shown` and `has_data` bool (h, w): pixels that the network is to
-    see, and those where the scene has data, masked or not. Returns pixels and `shown` anew.
+    `pixels` are uint8 (3, h, w); `shown` and `has_data` are bool (h, w): pixels that the network
+    sees, and pixels with data, masked or not. Returns new `pixels` and `shown`.
     """
     missing = ~has_data
     if not missing.any() or not shown.any():
         return pixels, shown
-    from scipy.ndimage import distance_transform_edt  # most scenes need it nowhere
+    from scipy.ndimage import distance_transform_edt  # slow to import, rarely needed
 
-    away, nearest = distance_transform_edt(~shown, return_indices=True)
-    rows, cols = np.nonzero(missing & (away <= HALO))
-    beside = nearest[:, rows, cols]
-    beyond = 2 * beside - (rows, cols)
+    distance, indices = distance_transform_edt(~shown, return_indices=True)
+    rows, cols = np.nonzero(missing & (distance <= HALO))
+    nearest = indices[:, rows, cols]
+    mirrored = 2 * nearest - (rows, cols)
     limits = np.array(shown.shape)[:, None]
-    fits = ((beyond >= 0) & (beyond < limits)).all(axis=0)
-    fits[fits] = shown[tuple(beyond[:, fits])]
-    source = np.where(fits, beyond, beside)
+    fits = ((mirrored >= 0) & (mirrored < limits)).all(axis=0)
+    fits[fits] = shown[tuple(mirrored[:, fits])]
+    source = np.where(fits, mirrored, nearest)
     filled, seen = pixels.copy(), shown.copy()
     filled[:, rows, cols] = pixels[:, source[0], source[1]]
     seen[rows, cols] = True
@@ -193,21 +194,21 @@ def mirror_missing(
 
 
 def _span(start: int, size: int, end: int) -> np.ndarray:
-    """Int64 (size / 4,): along each cell, pixels of a scene that ends at `end`."""
+    """Int64 (size / 4,): pixels along each cell, of a scene that ends at `end`."""
     return np.clip(end - np.arange(start, start + size, CELL), 0, CELL)
 
 
 def _count(pixels: np.ndarray) -> np.ndarray:
-    return add_up(pixels, CELL).astype(np.int64)
+    return sum_blocks(pixels, CELL).astype(np.int64)
 
 
-def add_up(values: np.ndarray, side: int) -> np.ndarray:
-    """Sums over squares of `side` × `side` values of (h, w, …)."""
+def sum_blocks(values: np.ndarray, side: int) -> np.ndarray:
+    """Sums of blocks of `side` × `side` values of (h, w, …)."""
     if side == 1:
         return values
     rows, cols = values.shape[0] // side, values.shape[1] // side
-    squares = values.reshape(rows, side, cols, side, *values.shape[2:])
-    sums: np.ndarray = squares.sum(axis=1, dtype=np.uint32).sum(axis=2)
+    blocks = values.reshape(rows, side, cols, side, *values.shape[2:])
+    sums: np.ndarray = blocks.sum(axis=1, dtype=np.uint32).sum(axis=2)
     return sums
 
 
@@ -221,62 +222,66 @@ def _find_part(cutout: Cutout, grid: Grid) -> Part:
 
 
 def _fill(
-    draft: Draft,
+    builder: MapBuilder,
     part: Part,
     inside: np.ndarray,
     cutout: Cutout,
-    survey: Survey | None,
+    prediction: WindowPrediction | None,
     plan: MapPlan,
 ) -> None:
-    """Put a window's cells of one size into a draft."""
-    grid, least = draft.grid, plan.settings.min_valid_share
-    there = (slice(inside.shape[0]), slice(inside.shape[1]))  # the window may reach further
-    view = view_window(cutout, grid, least).part(there).within(inside)
-    if survey is None:
-        draft.put(part, view, draft.probabilities[part], np.zeros_like(inside))
+    """Add a window's cells of one size to a map."""
+    grid, min_share = builder.grid, plan.settings.min_valid_share
+    coverage = measure_window(cutout, grid, min_share).within(inside)
+    rows, cols = inside.shape  # the window may extend beyond the grid
+    if prediction is None:
+        builder.add(part, coverage, builder.probabilities[part], np.zeros_like(inside))
     elif grid.stride == grid.tile_size:
-        unknown = survey.unknown & (not plan.settings.keep_unknown)
-        draft.put(part, view, quantise_probabilities(survey.tiles), unknown)
+        unknown = prediction.unknown & (not plan.settings.keep_unknown)
+        builder.add(part, coverage, quantise_probabilities(prediction.tiles), unknown)
     else:
-        seen = view_window(cutout, replace(grid, stride=CELL), least).seen
-        likely = average_cells(survey.cells, seen, grid.stride // CELL)[there]
-        side = grid.tile_size // grid.stride
-        strange = _magnify(survey.strange, side)[there]
-        unknown = strange & (not plan.settings.keep_unknown)
-        draft.put(part, view, likely, unknown, find_colors(cutout, grid.stride)[there])
+        usable = measure_window(cutout, replace(grid, stride=CELL), min_share).usable
+        probabilities = average_cells(prediction.cells, usable, grid.stride // CELL)
+        unknown = _repeat(prediction.unknown_cells, grid.tile_size // grid.stride)
+        builder.add(
+            part,
+            coverage,
+            probabilities[:rows, :cols],
+            unknown[:rows, :cols] & (not plan.settings.keep_unknown),
+            find_colors(cutout, grid.stride)[:rows, :cols],
+        )
 
 
-def view_window(cutout: Cutout, grid: Grid, min_share: float) -> CellView:
-    """Which cells of a window are seen; a tile's cell by the tile, too, which may lie inward."""
+def measure_window(cutout: Cutout, grid: Grid, min_share: float) -> Coverage:
+    """Coverage of the cells of a window; a cell of tile size also depends on its tile."""
     side, in_tile = grid.stride // CELL, grid.tile_size // CELL
-    scene = np.maximum(add_up(cutout.scene, side), 1)
+    scene = np.maximum(sum_blocks(cutout.scene, side), 1)
     rows, cols = (
         (starts[:, None] // CELL + np.arange(in_tile)).ravel()
         for starts in (cutout.window.tile_rows, cutout.window.tile_cols)
     )
 
-    def find_shares(count: np.ndarray) -> Shares:
-        own = add_up(count, side) / scene
+    def find_fractions(count: np.ndarray) -> Fractions:
+        own = sum_blocks(count, side) / scene
         if side < in_tile:
             return own, own
-        return own, add_up(count[np.ix_(rows, cols)], in_tile) / grid.tile_size**2
+        return own, sum_blocks(count[np.ix_(rows, cols)], in_tile) / grid.tile_size**2
 
-    masked = {code: find_shares(count) for code, count in cutout.masked.items()}
-    return view_shares(find_shares(cutout.valid), masked, min_share)
+    masked = {code: find_fractions(count) for code, count in cutout.masked.items()}
+    return find_coverage(find_fractions(cutout.valid), masked, min_share)
 
 
 def find_colors(cutout: Cutout, side: int) -> np.ndarray:
-    """uint8 (rows, cols, 6): COLORS of squares of `side` × `side` valid pixels; 0 without any."""
+    """uint8 (rows, cols, 6): COLORS of valid pixels of cells of `side` pixels; 0 without any."""
     inner = (slice(HALO, -HALO), slice(HALO, -HALO))
-    # Pixels of cells that the network calls obscured are no longer counted as valid.
-    shown = cutout.window.valid[inner] & _magnify(cutout.valid > 0, CELL)
-    squares = _list_squares(shown, side)
-    count = squares.sum(axis=2)
+    # Obscured cells have no valid pixels.
+    valid = cutout.window.valid[inner] & _repeat(cutout.valid > 0, CELL)
+    blocks = _list_blocks(valid, side)
+    count = blocks.sum(axis=2)
     quarter = np.maximum(count // 4, 1)
     colors = np.empty((*count.shape, len(COLORS)), dtype=np.uint8)
     for band, pixels in enumerate(cutout.window.pixels[(slice(None), *inner)]):
-        # Pixels that are not valid come last.
-        ordered = np.sort(np.where(squares, _list_squares(pixels, side), 255), axis=2)
+        # Invalid pixels are sorted last.
+        ordered = np.sort(np.where(blocks, _list_blocks(pixels, side), 255), axis=2)
         sums = ordered.cumsum(axis=2, dtype=np.uint16 if side < 16 else np.uint32)
         for place, number in ((band, np.maximum(count, 1)), (band + 3, quarter)):
             total = np.take_along_axis(sums, number[:, :, None] - 1, axis=2)[:, :, 0]
@@ -284,26 +289,23 @@ def find_colors(cutout: Cutout, side: int) -> np.ndarray:
     return colors
 
 
-def _magnify(cells: np.ndarray, side: int) -> np.ndarray:
-    magnified: np.ndarray = cells.repeat(side, axis=0).repeat(side, axis=1)
-    return magnified
+def _repeat(cells: np.ndarray, side: int) -> np.ndarray:
+    repeated: np.ndarray = cells.repeat(side, axis=0).repeat(side, axis=1)
+    return repeated
 
 
-def _list_squares(pixels: np.ndarray, side: int) -> np.ndarray:
+def _list_blocks(pixels: np.ndarray, side: int) -> np.ndarray:
     """(h / side, w / side, side²) of (h, w)."""
     rows, cols = pixels.shape[0] // side, pixels.shape[1] // side
-    squares = pixels.reshape(rows, side, cols, side).swapaxes(1, 2)
-    return squares.reshape(rows, cols, side * side)
+    blocks = pixels.reshape(rows, side, cols, side).swapaxes(1, 2)
+    return blocks.reshape(rows, cols, side * side)
 
 
-def average_cells(cells: np.ndarray, seen: np.ndarray, side: int) -> np.ndarray:
-    """Means over squares of `side` × `side` cells, of those that are seen.
-
-    `cells` are uint8 (rows, cols, classes), as the means are; `seen` is bool (rows, cols).
-    """
+def average_cells(cells: np.ndarray, usable: np.ndarray, side: int) -> np.ndarray:
+    """Means of blocks of `side` × `side` usable cells, uint8 (rows, cols, classes)."""
     if side == 1:
         return cells
-    total = add_up(cells * seen[:, :, None], side)
-    count = np.maximum(add_up(seen, side), 1)
+    total = sum_blocks(cells * usable[:, :, None], side)
+    count = np.maximum(sum_blocks(usable, side), 1)
     means: np.ndarray = np.rint(total / count[:, :, None]).astype(np.uint8)
     return means

@@ -1,7 +1,4 @@
-"""The model file: safetensors with the contract as its metadata.
-
-Nothing in it can run code: a pickled file is refused by its first bytes, unread.
-"""
+"""The model file: safetensors with the contract as metadata; pickled files are refused unread."""
 
 from __future__ import annotations
 
@@ -25,57 +22,51 @@ from geoclass.contract import SHIPPED, SHIPPED_ARCH, Arch, Contract
 from geoclass.errors import ModelError
 from geoclass.files.writing import drafted
 from geoclass.legend import Legend, read_legend
-from geoclass.model.networks import (
-    ARCHS,
-    ARCHS_WITH_CELLS,
-    Network,
-    build_network,
-)
+from geoclass.model.networks import ARCHS, ARCHS_WITH_CELLS, Network, build_network
 from geoclass.model.novelty import Novelty, tensor_shapes
 from geoclass.outside import parse_json
 
 SHIPPED_WEIGHTS = f"{SHIPPED_ARCH}.safetensors"
 
 NOVELTY = "novelty."
-"""Tensors whose names begin so are no weights."""
+"""Prefix of the tensors of `Model.novelty`."""
 
 SEEN = "seen"
-"""The tensor of `Model.seen`."""
+"""Name of the tensor `Model.seen`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Model:
-    """A network, the contract that it must be used by, and the file's fingerprint."""
+    """A network with its contract and the hash of its file."""
 
     arch: Arch
     network: Network
     """In evaluation mode, on the CPU."""
     contract: Contract
     novelty: Novelty | None = None
-    """What it takes for a tile to be unknown; None: nothing is."""
+    """Out-of-distribution detector; None: no tile is unknown."""
     seen: Tensor | None = None
-    """int64 (n,), sorted: hashes of the tiles that it was trained on or chosen with, see
-    `geoclass.learn.splits.hash_pixels`; None where nobody has recorded them."""
+    """int64 (n,), sorted: hashes of the training and validation tiles, see
+    `geoclass.learn.splits.hash_pixels`; None if not recorded."""
     sha256: str
-    """Hash of the file's bytes; names the model in every map made with it."""
+    """Hash of the file; identifies the model in every map."""
 
 
 def load_model(path: Path | str | None = None, *, legend: Path | str | None = None) -> Model:
-    """Read a model file; without a path, or with the word `shipped`, the model that ships.
+    """Read a model file; without a path or with `shipped`, the model in the package.
 
-    `legend` names a JSON file of other titles, colours and groups for some of its classes. Raises
-    ModelError for a file that is missing, is no safetensors file or is no geoclass model, and
-    SettingsError for a legend that cannot be used.
+    `legend` is a JSON file with titles, colours and groups of classes. Raises ModelError for a file
+    that is missing or not a model of geoclass, SettingsError for an invalid legend.
     """
     model = _load(find_model_file(path))
     if path is None or str(path) == SHIPPED:
-        # Its classes look as this version has them, not as they did on the day of its training.
+        # The titles and colours of this version, not those at training time.
         model = _relabel(model, Legend.for_names(model.contract.legend.names))
     return model if legend is None else _relabel(model, read_legend(legend, model.contract.legend))
 
 
 def find_model_file(path: Path | str | None = None) -> Path:
-    """The file of a model; without a path, or with the word `shipped`, of the one that ships."""
+    """The path of a model; without a path or with `shipped`, of the model in the package."""
     if path is None or str(path) == SHIPPED:
         return Path(str(files("geoclass.model") / "weights" / SHIPPED_WEIGHTS))
     return Path(path)
@@ -89,8 +80,8 @@ def save_model(
     novelty: Novelty | None = None,
     seen: Tensor | None = None,
 ) -> None:
-    """Write a model file, whole or not at all."""
-    # One JSON text, because safetensors writes its metadata entries in no fixed order.
+    """Write a model file atomically; OutputError if that fails."""
+    # One JSON text, because safetensors does not keep the order of metadata entries.
     metadata = {"geoclass": json.dumps({"arch": arch, "contract": contract.to_json()})}
     tensors = dict(network.state_dict())
     if novelty is not None:
@@ -101,23 +92,23 @@ def save_model(
 
 
 def save_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: dict[str, str]) -> None:
-    """Write tensors, so that `path` is never half a file; OutputError where that fails."""
+    """Write a safetensors file atomically; OutputError if that fails."""
     with drafted(path, SafetensorError) as draft:
         draft.touch()
-        readers = draft.stat().st_mode  # safetensors closes its files to all but their owner
+        mode = draft.stat().st_mode  # safetensors creates files that only the owner can read
         save_file({k: v.contiguous() for k, v in tensors.items()}, draft, metadata)
-        draft.chmod(readers)
+        draft.chmod(mode)
 
 
 def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """Tensors and metadata of a safetensors file; ModelError for anything else, unread."""
+    """Tensors and metadata of a safetensors file; ModelError for other files, unread."""
     with _open_tensors(path) as file:
         names = file.keys()
         return {name: file.get_tensor(name) for name in names}, file.metadata() or {}
 
 
 def read_metadata(path: Path) -> dict[str, str]:
-    """Metadata of a safetensors file, however large; ModelError for anything else, unread."""
+    """Metadata of a safetensors file; ModelError for other files, unread."""
     with _open_tensors(path) as file:
         return file.metadata() or {}
 
@@ -152,7 +143,7 @@ def _relabel(model: Model, legend: Legend) -> Model:
 def _load(path: Path) -> Model:
     tensors, metadata = read_tensors(path)
     arch, contract = _parse_metadata(path, metadata)
-    with torch.device("meta"):  # no weights are drawn, only to be replaced
+    with torch.device("meta"):  # without initialising weights
         network = build_network(arch, len(contract.legend))
     forms: dict[str, _Form] = {
         name: (tensor.dtype, tuple(tensor.shape)) for name, tensor in network.state_dict().items()
@@ -180,11 +171,11 @@ def _load(path: Path) -> Model:
 
 
 _Form = tuple[torch.dtype, tuple[int | None, ...]]
-"""Type and shape of a tensor; where the shape has None, anything from 1."""
+"""Type and shape of a tensor; None is any size from 1."""
 
 
 def _check_tensors(problem: str, tensors: Mapping[str, Tensor], forms: Mapping[str, _Form]) -> None:
-    """Refuse tensors of other names, types or shapes, and what no training leaves in them."""
+    """ModelError for tensors with other names, types, shapes or invalid values."""
     for name in sorted(forms.keys() | tensors.keys()):
         form, tensor = forms.get(name), tensors.get(name)
         if form is None or tensor is None or not _has_form(tensor, form):
@@ -220,7 +211,7 @@ def _describe(form: _Form | None) -> str:
 def _parse_metadata(path: Path, metadata: Mapping[str, str]) -> tuple[Arch, Contract]:
     if "geoclass" not in metadata:
         raise ModelError(
-            f"{path} holds tensors, but no geoclass contract: "
+            f"{path} has tensors, but no geoclass contract: "
             "give a model that `geoclass train` wrote"
         )
     try:
@@ -241,4 +232,4 @@ def _parse_metadata(path: Path, metadata: Mapping[str, str]) -> tuple[Arch, Cont
 
 ZIP_HEAD = b"PK\x03\x04"
 PICKLE_HEADS = (b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")
-"""`torch.save` writes a pickle, or since torch 1.6 a zip around one."""
+"""`torch.save` writes a pickle, since torch 1.6 inside a zip."""

@@ -1,4 +1,4 @@
-"""A model put to work: uint8 pixels in, calibrated class probabilities out."""
+"""Inference: uint8 pixels to calibrated class probabilities."""
 
 from __future__ import annotations
 
@@ -12,10 +12,24 @@ from typing import TypeVar
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from geoclass.contract import Contract, Precision
 from geoclass.errors import SettingsError
+from geoclass.landcover import FULL_SCALE
 from geoclass.model.checkpoint import Model
+from geoclass.model.dense import (
+    FEATURE,
+    HALO,
+    WAYS,
+    Window,
+    WindowPrediction,
+    crop,
+    cut_squares,
+    softmax,
+    turn,
+    turn_back,
+)
 from geoclass.model.device import (
     CUDA_THREADS,
     choose_batch_size,
@@ -27,25 +41,24 @@ from geoclass.model.device import (
     send,
 )
 from geoclass.model.fused import FusedDenseNet, FusedTileNet, fuse
-from geoclass.model.networks import Network, TileNet
+from geoclass.model.networks import CELL, Network, TileNet
 from geoclass.model.novelty import describe_pixels
-from geoclass.model.survey import WAYS, Survey, Surveyor, Window, soften, turn
 
 Answer = TypeVar("Answer")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prediction:
-    """What the network says of n tiles."""
+    """Predictions for n tiles."""
 
     probabilities: np.ndarray
     """float32 (n, classes), calibrated, rows sum to 1."""
     unknown: np.ndarray
-    """bool (n,): True where the tile is too unlike the training data to be given a class."""
+    """bool (n,): True for out-of-distribution tiles."""
 
 
 class Classifier:
-    """Labels tiles and windows on one device; may be asked by several threads at a time."""
+    """Classifies tiles and windows on one device; thread-safe."""
 
     def __init__(
         self,
@@ -56,13 +69,11 @@ class Classifier:
         symmetries: bool = False,
         precision: Precision | None = None,
     ) -> None:
-        """`device` is torch's name for it; None takes CUDA where there is one, else the CPU.
+        """`device` is torch's name; None is CUDA if available, else the CPU.
 
-        With `symmetries` a tile is looked at in the eight ways that a square can lie, and the
-        probabilities are averaged (test-time augmentation): eight times the work. `precision`
-        None takes bfloat16 where the device multiplies it faster.
-
-        Raises SettingsError for a device that is not there or a batch size below 1.
+        `symmetries` enables test-time augmentation: the mean probabilities of eight rotations and
+        mirrors, in eight times the time. `precision` None is bfloat16 if the device is faster with
+        it. Raises SettingsError for an unavailable device or a batch size below 1.
         """
         if batch_size is not None and batch_size < 1:
             raise SettingsError(f"batch size must be at least 1, got {batch_size}")
@@ -70,12 +81,12 @@ class Classifier:
         self.device = find_device(device)
         self.precision: Precision = precision or choose_precision(self.device)
         demand_float32(self.device)
-        self._symmetries = symmetries
+        self._ways = WAYS if symmetries else WAYS[:1]
         self._network = _prepare(model, self.precision, self.device)
         self._novelty = None if model.novelty is None else model.novelty.to(self.device)
         self.batch_size = batch_size or choose_batch_size(self.device)
-        # Threads with batches of their own, each on one core: threads that share the sums of one
-        # batch wait for one another at every layer, long where the cores have other work, too.
+        # Each thread has its own batch and one core: threads that share a batch wait for one
+        # another at every layer.
         allowed = torch.get_num_threads()
         self._workers = {"cpu": allowed, "cuda": CUDA_THREADS}.get(self.device.type, 1)
         self._threads = ThreadPoolExecutor(
@@ -86,13 +97,13 @@ class Classifier:
         )
 
     def close(self) -> None:
-        """End its threads, once they have done what they were given; it labels nothing more."""
+        """Finish pending work and end the threads."""
         self._threads.shutdown()
 
     def predict(self, images: np.ndarray) -> Prediction:
-        """Probabilities of uint8 tiles (n, 3, tile, tile).
+        """Classify uint8 tiles (n, 3, tile, tile).
 
-        Raises SettingsError where memory lacks or the device fails.
+        Raises SettingsError if memory is exhausted or the device fails.
         """
         tiles = torch.from_numpy(np.ascontiguousarray(images))
         probabilities, unknown = self._try(lambda: self._predict_within_memory(tiles))
@@ -100,27 +111,81 @@ class Classifier:
 
     @property
     def windows_at_once(self) -> int:
-        """So many windows keep all its threads at work: one waits for the first that is done."""
+        """Number of pending windows that keeps all threads busy."""
         return self._workers + 1
 
-    def survey(self, window: Window) -> Survey:
-        """What a network that has cells of its own says of a window.
+    def predict_window(self, window: Window) -> WindowPrediction:
+        """Classify the cells and tiles of a window.
 
-        Raises SettingsError where it has none, where memory lacks or the device fails.
+        Tiles are classified by features and pixels that are valid and not obscured. Raises
+        SettingsError if the network has no cells, memory is exhausted or the device fails.
         """
         if not isinstance(self._network, FusedDenseNet) or self.contract.cell_temperature is None:
             raise SettingsError("the model has no cells of its own: label tiles instead")
-        surveyor = Surveyor(
-            network=self._network,
-            contract=self.contract,
-            novelty=self._novelty,
-            symmetries=self._symmetries,
-            device=self.device,
+        network, temperature = self._network, self.contract.cell_temperature
+        return self._try(
+            lambda: self._threads.submit(
+                self._predict_window, network, temperature, window
+            ).result()
         )
-        return self._try(lambda: self._threads.submit(surveyor.survey, window).result())
+
+    def _predict_window(
+        self, network: FusedDenseNet, temperature: float, window: Window
+    ) -> WindowPrediction:
+        with torch.inference_mode():
+            pixels, shown, valid = (
+                send(torch.from_numpy(array), self.device)[None]
+                for array in (window.pixels, window.shown, window.valid)
+            )
+            cells, deep = [], []
+            for turns, mirrored in self._ways:
+                logits, features = network.forward_dense(
+                    turn(pixels, turns, mirrored=mirrored), turn(shown, turns, mirrored=mirrored)
+                )
+                probabilities = softmax(logits, temperature, dim=1)
+                cells.append(turn_back(probabilities, turns, mirrored=mirrored))
+                deep.append(turn_back(features, turns, mirrored=mirrored))
+            mean = torch.stack(cells).mean(dim=0)[0]
+            land, hidden = crop(mean, HALO // CELL).split([len(mean) - 1, 1])
+            obscured = hidden[0] > land.amax(dim=0)
+            # With certain cloud, all land probabilities may be 0 in float32.
+            stored = land / land.sum(dim=0).clamp(min=1e-30) * FULL_SCALE
+            hidden_pixels = obscured.repeat_interleave(CELL, dim=0).repeat_interleave(CELL, dim=1)
+            rows, cols = window.tile_rows, window.tile_cols
+            tiles, unknown, by_pixels = self._classify_tiles(
+                cut_squares(crop(pixels[0], HALO), rows, cols),
+                cut_squares((crop(valid[0], HALO) & ~hidden_pixels)[None], rows, cols),
+                [cut_squares(crop(x[0], HALO // FEATURE), rows, cols, FEATURE) for x in deep],
+            )
+        shape = (len(rows), len(cols))
+        return WindowPrediction(
+            cells=stored.round().to(torch.uint8).permute(1, 2, 0).cpu().numpy(),
+            obscured=obscured.cpu().numpy(),
+            tiles=tiles.reshape(*shape, -1).cpu().numpy(),
+            unknown=unknown.reshape(shape).cpu().numpy(),
+            unknown_cells=by_pixels.reshape(shape).cpu().numpy(),
+        )
+
+    def _classify_tiles(
+        self, pixels: Tensor, clear: Tensor, deep: list[Tensor]
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Probabilities (n, classes) of tiles (n, c, s, s), and which are OOD, bool (n,).
+
+        `deep` are features in each orientation. The last output is OOD by pixels alone.
+        """
+        weight = F.avg_pool2d(clear.float(), FEATURE)
+        weight = weight / weight.sum(dim=(2, 3), keepdim=True).clamp(min=1e-6)
+        features = [(x.float() * weight).sum(dim=(2, 3)) for x in deep]
+        logits = [self._network.decide(pooled) for pooled in features]
+        probabilities = softmax(torch.stack(logits), self.contract.temperature, dim=2).mean(dim=0)
+        if self._novelty is None:
+            none = torch.zeros(len(probabilities), dtype=torch.bool)
+            return probabilities, none, none
+        statistics = describe_pixels(pixels.float(), clear)
+        return probabilities, *self._novelty.detect(statistics, features[0], logits[0])
 
     def _try(self, work: Callable[[], Answer]) -> Answer:
-        """What the work comes to; SettingsError where memory lacks or the device fails."""
+        """Run `work`; SettingsError if memory is exhausted or the device fails."""
         try:
             return work()
         except RuntimeError as error:
@@ -136,7 +201,7 @@ class Classifier:
             ) from error
 
     def _predict_within_memory(self, tiles: Tensor) -> tuple[Tensor, Tensor]:
-        """What `_predict_batch` gives; a batch that memory cannot hold is halved from now on."""
+        """Predict in batches; the batch size is halved if memory is exhausted."""
         while True:
             size = self.batch_size
             try:
@@ -155,7 +220,7 @@ class Classifier:
                 torch.cuda.empty_cache()
 
     def _split(self, tiles: Tensor, size: int) -> Sequence[Tensor]:
-        """Batches, of few tiles smaller ones, so that all threads have some."""
+        """Batches for all threads, smaller ones if there are few tiles."""
         fair = max(1, -(-len(tiles) // self._workers))
         batches: Sequence[Tensor] = tiles.split(min(size, fair))
         return batches
@@ -164,20 +229,15 @@ class Classifier:
         """Probabilities (n, classes) and whether tiles are unknown, bool (n,), on the CPU."""
         with torch.inference_mode():
             tiles = send(batch, self.device)
-            features = self._network.features(tiles)
-            logits = self._network.decide(features)
-            looks = [self._calibrate(logits)]
-            for turns, mirrored in WAYS[1:] if self._symmetries else ():
-                turned = self._network.features(turn(tiles, turns, mirrored=mirrored))
-                looks.append(self._calibrate(self._network.decide(turned)))
+            turned = (turn(tiles, turns, mirrored=mirrored) for turns, mirrored in self._ways)
+            features = [self._network.features(images) for images in turned]
+            logits = [self._network.decide(pooled) for pooled in features]
+            probabilities = softmax(torch.stack(logits), self.contract.temperature, dim=2)
             unknown = torch.zeros(len(tiles), dtype=torch.bool)
             if self._novelty is not None:
                 statistics = describe_pixels(tiles.float())
-                unknown, _ = self._novelty.judge(statistics, features, logits)
-            return torch.stack(looks).mean(dim=0).cpu(), unknown.cpu()
-
-    def _calibrate(self, logits: Tensor) -> Tensor:
-        return soften(logits, self.contract.temperature, dim=1)
+                unknown, _ = self._novelty.detect(statistics, features[0], logits[0])
+            return probabilities.mean(dim=0).cpu(), unknown.cpu()
 
 
 def _prepare(
@@ -191,7 +251,7 @@ def _prepare(
 
 
 class _PlainNetwork(nn.Module):
-    """CustomNet as it was trained, with its normalisation; `network` itself is left as it is."""
+    """A copy of CustomNet with its normalisation."""
 
     def __init__(self, network: Network, contract: Contract, precision: Precision) -> None:
         super().__init__()
@@ -199,7 +259,7 @@ class _PlainNetwork(nn.Module):
         self._contract, self._in_half = contract, precision == "bf16"
 
     def features(self, tiles: Tensor) -> Tensor:
-        """Uint8 (n, 3, s, s) to what the last layer decides by, float32 (n, f)."""
+        """Uint8 (n, 3, s, s) to the inputs of the last layer, float32 (n, f)."""
         x = normalise(tiles.float(), self._contract.mean, self._contract.std)
         with torch.autocast(tiles.device.type, torch.bfloat16, enabled=self._in_half):
             return self._network.features(x).float()
@@ -210,12 +270,12 @@ class _PlainNetwork(nn.Module):
 
 
 def _start_thread(device: torch.device, allowed: int) -> None:
-    """Of a thread that computes: on a stream of its own, or on one core."""
+    """Initialise a thread: its own CUDA stream, or one core."""
     if device.type == "cuda":
         torch.cuda.set_stream(torch.cuda.Stream(device))
         return
     torch.set_num_threads(1)
-    # torch lets threads that are born later inherit this; another thread takes it back for them.
+    # New threads inherit this setting, so another thread restores it.
     restorer = threading.Thread(target=torch.set_num_threads, args=(allowed,))
     restorer.start()
     restorer.join()
@@ -244,8 +304,8 @@ def compute_outputs(
 
 
 def normalise(images: Tensor, mean: Sequence[float], std: Sequence[float]) -> Tensor:
-    """Bring float (n, 3, s, s) from 0–255 to the range that the network was trained on."""
-    mean_there, std_there = (constant(tuple(v), images.device) for v in (mean, std))
-    scale, shift = std_there.mul(255), mean_there.div(std_there)
+    """Normalise float (n, 3, s, s), 0–255, by the mean and std of the training data."""
+    mean_, std_ = (constant(tuple(v), images.device) for v in (mean, std))
+    scale, shift = std_.mul(255), mean_.div(std_)
     x = images / scale.reshape(1, -1, 1, 1) - shift.reshape(1, -1, 1, 1)
     return x.contiguous(memory_format=torch.channels_last)

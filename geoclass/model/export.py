@@ -1,4 +1,4 @@
-"""The model for other programs: ONNX."""
+"""Export to ONNX."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from geoclass.model.classifier import normalise
 from geoclass.model.networks import Network
 
 TOLERANCE = 1e-4
-"""The most that a probability of the exported model may differ."""
+"""Maximum difference of a probability of the exported model."""
 
 _SEED = 0
 _CHECKED_TILES = 5
@@ -40,23 +40,23 @@ class _Calibrated(nn.Module):
 
 
 def export_onnx(model: Model, path: Path | str) -> float:
-    """Write the model as ONNX; the largest difference of a probability to the model itself.
+    """Write the model as ONNX and return the maximum difference of its probabilities.
 
-    Its input `tiles` is float32 (n, 3, 64, 64), 0–255, red, green, blue as the contract's
-    radiometry has them; its output `probabilities` is float32 (n, classes), calibrated. The
-    contract stands in the metadata as JSON, under `geoclass`. What is unknown is not told.
+    Input `tiles`: float32 (n, 3, 64, 64), 0–255, red, green, blue in the contract's radiometry.
+    Output `probabilities`: float32 (n, classes), calibrated; unknown tiles are not detected. The
+    metadata item `geoclass` is the contract as JSON.
 
-    Raises GeoclassError where the packages for it are missing, ModelError where the exported
-    model disagrees, OutputError where the file cannot be written.
+    Raises GeoclassError if packages are missing, ModelError if the exported model differs,
+    OutputError if the file cannot be written.
     """
     path = Path(path)
-    whole = _Calibrated(model.network, model.contract).eval()
+    module = _Calibrated(model.network, model.contract).eval()
     size = model.contract.tile_size
-    data = _to_onnx(whole, size, json.dumps(model.contract.to_json()))
+    data = _to_onnx(module, size, json.dumps(model.contract.to_json()))
     tiles = np.random.default_rng(_SEED).integers(0, 256, (_CHECKED_TILES, 3, size, size))
     tiles = tiles.astype(np.float32)
     with torch.inference_mode():
-        expected = whole(torch.from_numpy(tiles)).numpy()
+        expected = module(torch.from_numpy(tiles)).numpy()
     difference = float(np.abs(_run_onnx(data, tiles) - expected).max())
     if not difference <= TOLERANCE:
         raise ModelError(
@@ -67,19 +67,19 @@ def export_onnx(model: Model, path: Path | str) -> float:
     return difference
 
 
-def _to_onnx(whole: nn.Module, size: int, contract: str) -> bytes:
+def _to_onnx(module: nn.Module, size: int, contract: str) -> bytes:
     try:
         import onnx
-        import onnxscript  # noqa: F401  # torch's exporter needs it
+        import onnxscript  # noqa: F401  # required by torch's exporter
     except ImportError as error:
         raise _missing(error) from error
-    # Two tiles, because a dimension of one would be taken for fixed.
+    # Two tiles, because a dimension of 1 would become constant.
     example = torch.zeros((2, 3, size, size))
-    # The exporter prints its progress and warns of what it does not need.
+    # The exporter prints progress and irrelevant warnings.
     with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         program = torch.onnx.export(
-            whole,
+            module,
             (example,),
             input_names=["tiles"],
             output_names=["probabilities"],

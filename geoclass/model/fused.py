@@ -1,8 +1,7 @@
-"""Networks as they are put to work: the same function in fewer passes over memory.
+"""Fused networks for inference: the same function with fewer passes over memory.
 
-The normalisation's scale and the batch norms become part of the convolutions, ReLU is applied
-as a convolution writes its result, and everything may run in half the bits. The plain networks
-in `networks` stay what is trained and stored.
+The scale of the normalisation and the batch norms are folded into the convolutions, which also
+apply ReLU; bfloat16 is possible. The networks in `networks` are trained and stored.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ def fuse(
     dtype: torch.dtype,
     device: torch.device,
 ) -> FusedTileNet:
-    """The network with its normalisation, for inference; `network` itself is left as it is."""
+    """A fused copy of the network, including its normalisation."""
     kind = FusedDenseNet if isinstance(network, DenseTileNet) else FusedTileNet
     with torch.inference_mode():
         return kind(network, mean, std, dtype).eval().to(device)
@@ -39,7 +38,7 @@ class FusedTileNet(nn.Module):
 
     shift: Tensor
     in_cache: ClassVar[int] = 32
-    """Tiles whose feature maps a processor's caches hold: convolved together, by one core."""
+    """Tiles whose feature maps fit into a core's caches."""
 
     def __init__(
         self, network: TileNet, mean: Sequence[float], std: Sequence[float], dtype: torch.dtype
@@ -47,10 +46,10 @@ class FusedTileNet(nn.Module):
         super().__init__()
         first, norm, _ = network.stem
         self._dtype = dtype
-        # Subtracted, not folded into the first bias: a padded border then means what it meant
-        # in training, and small differences from the mean keep all their bits.
+        # Subtracted, not folded into the first bias: padding keeps its meaning, and small
+        # differences from the mean keep their precision.
         self.register_buffer("shift", 255 * torch.tensor(mean).reshape(1, -1, 1, 1))
-        # In float32: a hundredth of the work, and half of what bfloat16 would be off by.
+        # The stem stays in float32: 1 % of the work, but half of the rounding error of bfloat16.
         self.stem = Convolution(_scale_input(first, std), norm, torch.float32)
         self.blocks = nn.ModuleList(_FusedBlock(block, dtype) for block in network.stages)
         self.head = copy.deepcopy(network.head)
@@ -77,12 +76,12 @@ class FusedTileNet(nn.Module):
         return x
 
     def _describe(self, x: Tensor) -> Tensor:
-        """Float32 (n, 3, s, s), the shift subtracted, to what the last layer decides by."""
+        """Float32 (n, 3, s, s), the shift subtracted, to the inputs of the last layer."""
         return self.convolve(x).mean(dim=(2, 3), dtype=torch.float32)
 
 
 REACH = 4
-"""Rows of pixels around those that the stem and the first block look at."""
+"""Receptive field of the stem and the first block, in rows on each side."""
 
 
 class FusedDenseNet(FusedTileNet):
@@ -98,7 +97,7 @@ class FusedDenseNet(FusedTileNet):
         super().__init__(network, mean, std, dtype)
         mix, mix_norm, _ = network.mix
         self.context = _FusedBlock(network.context, dtype)
-        # One norm follows the sum of three: each has its scale, the first its shift as well.
+        # A norm follows the sum of three terms: its scale applies to each, its shift to the first.
         self.from_fine = Convolution(network.from_fine, network.norm, dtype)
         self.from_deep, self.from_context = (
             Convolution(_without_shift(conv, network.norm), None, dtype, relu=False)
@@ -107,11 +106,11 @@ class FusedDenseNet(FusedTileNet):
         self.mix = Convolution(mix, mix_norm, dtype)
         self.cells = Convolution(network.cells, None, dtype, relu=False)
 
-    def survey(self, pixels: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
-        """Logits of cells and features of tiles, as `DenseTileNet.survey` gives them.
+    def forward_dense(self, pixels: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits of cells and features, as `DenseTileNet.forward_dense`.
 
-        `pixels` are uint8 (n, 3, h, w), `valid` is bool (n, h, w): all else is to the network as
-        what lies beyond the borders of its training, the mean.
+        `pixels` are uint8 (n, 3, h, w); where `valid`, bool (n, h, w), is False, the mean replaces
+        them.
         """
         fine = self._begin(pixels, valid)
         for block in self.blocks[1:-1]:
@@ -122,10 +121,9 @@ class FusedDenseNet(FusedTileNet):
         return self.cells(self.mix(self.from_fine(fine, y))).float(), deep
 
     def _begin(self, pixels: Tensor, valid: Tensor) -> Tensor:
-        """What the first block makes of pixels, (n, 48, h / 2, w / 2).
+        """Output of the first block, (n, 48, h / 2, w / 2).
 
-        Rows by rows: in full resolution their features would take most of a window's memory, and
-        lie in no cache.
+        Computed in strips: features of full resolution would not fit into the caches.
         """
         height, on_cpu = pixels.shape[2], pixels.device.type == "cpu"
         rows = self.rows_in_cache if on_cpu else height
@@ -159,16 +157,13 @@ class _FusedBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Float (n, channels_in, h, w) to (n, channels, h / stride, w / stride)."""
-        beside: Tensor = self.widen(self.shrink(x))
-        out: Tensor = self.conv2(self.conv1(x), beside)
+        shortcut: Tensor = self.widen(self.shrink(x))
+        out: Tensor = self.conv2(self.conv1(x), shortcut)
         return out
 
 
 class Convolution(nn.Module):
-    """A convolution, the batch norm after it, a sum with something beside it, and ReLU.
-
-    All in one pass over memory where the processor can.
-    """
+    """Convolution, batch norm, sum with a shortcut and ReLU, in one pass if possible."""
 
     def __init__(
         self,
@@ -186,54 +181,54 @@ class Convolution(nn.Module):
         self.relu = relu
         self._packed: Tensor | None = None
 
-    def forward(self, x: Tensor, beside: Tensor | None = None) -> Tensor:
-        """Float (n, c, h, w) to (n, channels, …); `beside` is used up."""
+    def forward(self, x: Tensor, shortcut: Tensor | None = None) -> Tensor:
+        """Float (n, c, h, w) to (n, channels, …); `shortcut` is overwritten."""
         if x.device.type == "cpu" and has_one_pass(x.dtype):
-            return self._in_one_pass(x, beside)
+            return self._in_one_pass(x, shortcut)
         y: Tensor = self.conv(x)
-        y = y if beside is None else y.add_(beside)
+        y = y if shortcut is None else y.add_(shortcut)
         return F.relu_(y) if self.relu else y
 
-    def _in_one_pass(self, x: Tensor, beside: Tensor | None) -> Tensor:
-        """The same by the operations that torch.compile makes of it, without its compiler."""
+    def _in_one_pass(self, x: Tensor, shortcut: Tensor | None) -> Tensor:
+        """The operations that torch.compile would generate."""
         conv, mkldnn = self.conv, torch.ops.mkldnn
         shape = (conv.padding, conv.stride, conv.dilation, conv.groups)
-        if self._packed is None:  # in the order of the processor's instructions
+        if self._packed is None:  # memory layout for the processor's instructions
             self._packed = mkldnn._reorder_convolution_weight(conv.weight, *shape, x.shape)  # noqa: SLF001
         relu = "relu" if self.relu else None
-        if beside is None:
+        if shortcut is None:
             y: Tensor = mkldnn._convolution_pointwise(  # noqa: SLF001
                 x, self._packed, conv.bias, *shape, relu or "none", [], ""
             )
         else:
             y = mkldnn._convolution_pointwise_.binary(
-                beside, x, self._packed, conv.bias, *shape, "add", 1.0, relu, [], ""
+                shortcut, x, self._packed, conv.bias, *shape, "add", 1.0, relu, [], ""
             )
         return y
 
 
 def has_one_pass(dtype: torch.dtype) -> bool:
-    """Whether the processor convolves, adds and clips in one operation; bfloat16 not by AVX2."""
+    """Whether oneDNN fuses these operations; it does not for bfloat16 with AVX2."""
     if dtype == torch.bfloat16 and not torch.ops.mkldnn._is_mkldnn_bf16_supported():  # noqa: SLF001
         return False
     return bool(torch.backends.mkldnn.is_available())
 
 
 def _fold(conv: nn.Conv2d, norm: nn.Module) -> nn.Conv2d:
-    """A convolution that does what the two do."""
+    """Fold a batch norm into a convolution."""
     assert isinstance(norm, nn.BatchNorm2d)
     return fuse_conv_bn_eval(copy.deepcopy(conv).eval(), copy.deepcopy(norm).eval())
 
 
 def _without_shift(conv: nn.Conv2d, norm: nn.BatchNorm2d) -> nn.Conv2d:
-    """A convolution and the scale of the norm after it alone, for one of several terms."""
+    """A convolution with only the scale of the norm."""
     fused = _fold(conv, norm)
     fused.bias = None
     return fused
 
 
 def _scale_input(conv: nn.Module, std: Sequence[float]) -> nn.Conv2d:
-    """The first convolution, for pixels that have not been divided by 255 · std."""
+    """The first convolution with the division by 255 · std."""
     assert isinstance(conv, nn.Conv2d)
     scaled = copy.deepcopy(conv)
     scaled.weight = nn.Parameter(conv.weight / (255 * torch.tensor(std)).reshape(1, -1, 1, 1))

@@ -1,7 +1,7 @@
-"""The networks: the tutorial's CustomNet and two small ones, one of which ships.
+"""The networks: the tutorial's CustomNet and the small TileNets.
 
-Both take float (n, 3, 64, 64), normalised, and return (n, classes) whose softmax are the
-class probabilities.
+Input is float (n, 3, 64, 64), normalised; the softmax of the output (n, classes) are the class
+probabilities.
 """
 
 from __future__ import annotations
@@ -18,31 +18,30 @@ from geoclass.errors import ModelError
 
 ARCHS: tuple[Arch, ...] = get_args(Arch)
 ARCHS_WITH_CELLS: tuple[Arch, ...] = ("tilenet-dense",)
-"""Of the model in the package, and what is trained where no other is named."""
 
 
 class Network(nn.Module):
-    """What every network here can do."""
+    """Base of all networks."""
 
     last: ClassVar[str]
-    """The name of the linear layer that has a row a class."""
+    """Name of the linear layer with one row per class."""
     backbone: ClassVar[type[Network] | None] = None
-    """Another network whose layers are all part of this one: its weights are a beginning."""
+    """A network whose layers are all part of this one; its weights can initialise this one."""
 
     @property
     def by_class(self) -> tuple[str, ...]:
-        """Names of all layers that have a row a class."""
+        """Names of all layers with one row per class."""
         return (self.last,)
 
     @property
     def last_layer(self) -> nn.Linear:
-        """The linear layer that has a row a class."""
+        """The linear layer with one row per class."""
         layer = self.get_submodule(self.last)
         assert isinstance(layer, nn.Linear)
         return layer
 
     def features(self, x: Tensor) -> Tensor:
-        """Float (n, 3, 64, 64) to what the last layer decides by, (n, features)."""
+        """Float (n, 3, 64, 64) to the inputs of the last layer, (n, features)."""
         raise NotImplementedError
 
     def decide(self, features: Tensor) -> Tensor:
@@ -102,8 +101,7 @@ class ResidualBlock(nn.Module):
         self.norm2 = nn.BatchNorm2d(channels)
         self.shortcut: nn.Module = nn.Identity()
         if stride != 1 or channels_in != channels:
-            # Averaging before the 1×1 convolution uses all pixels, not every fourth
-            # (He et al. 2019, "Bag of Tricks", ResNet-D).
+            # Averaging before the 1×1 convolution uses all pixels (He et al. 2019, ResNet-D).
             self.shortcut = nn.Sequential(
                 nn.AvgPool2d(stride),
                 nn.Conv2d(channels_in, channels, 1, bias=False),
@@ -122,10 +120,9 @@ FINE_BLOCKS = ((48, 2), (96, 2), (96, 1), (192, 2))
 
 
 class TileNet(Network):
-    """A small residual network: 1.24 million parameters, 105 MMAC a tile.
+    """A small residual network: 1.24 million parameters, 105 MMAC per tile.
 
-    It has no layer that depends on the tile's size, so that overlapping tiles of a scene can
-    share their features. Channels and stride of the stem and of `blocks` are there for variants.
+    No layer depends on the size of the input.
     """
 
     last = "head"
@@ -154,7 +151,7 @@ class TileNet(Network):
 
     def features(self, x: Tensor) -> Tensor:
         """Float (n, 3, 64, 64) to (n, 192)."""
-        x = self.stem(x)  # n, 32, 32, 32; of the fine one n, 24, 64, 64
+        x = self.stem(x)  # n, 32, 32, 32; FineTileNet: n, 24, 64, 64
         x = self.stages(x)  # n, 192, 8, 8
         return x.mean(dim=(2, 3))
 
@@ -165,9 +162,9 @@ class TileNet(Network):
 
 
 class FineTileNet(TileNet):
-    """TileNet that looks at each pixel before it halves them: 0.85 million, 144 MMAC a tile.
+    """TileNet with a stem of full resolution: 0.85 million parameters, 144 MMAC per tile.
 
-    More often right, at two thirds of the speed: the network that ships.
+    More accurate, at two thirds of the speed.
     """
 
     def __init__(self, classes: int = 10) -> None:
@@ -178,15 +175,15 @@ CELL = 4
 """Pixels a side of the cells that a dense network classifies."""
 
 MARGIN = 16
-"""Pixels that a single tile is mirrored outward by: in a scene there is land beyond its border."""
+"""Pixels by which a single tile is mirrored outward; in a scene, land surrounds it."""
 
 
 class DenseTileNet(TileNet):
     """FineTileNet with a second output: the class of each cell of 4×4 pixels.
 
-    One pass over an image of any size gives both. Cells see features of three scales, as in a
-    feature pyramid (Lin et al. 2017): what a cell is, what its field is, and what lies around.
-    Cells have one class more than tiles, the last: obscured by cloud or its shadow.
+    One pass over an image of any size gives both. Cells use features of three scales, as in a
+    feature pyramid (Lin et al. 2017). Cells have one more class, the last: obscured by cloud or
+    cloud shadow.
     """
 
     backbone = FineTileNet
@@ -208,14 +205,14 @@ class DenseTileNet(TileNet):
 
     @property
     def by_class(self) -> tuple[str, ...]:
-        """Names of all layers that have a row a class; that of cells has one more, the last."""
+        """Names of all layers with one row per class; `cells` has one more, the last."""
         return (self.last, "cells")
 
-    def survey(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Float (n, 3, h, w), sides multiples of 16, to logits of cells and features of tiles.
+    def forward_dense(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Float (n, 3, h, w), sides multiples of 16, to logits of cells and features.
 
-        Logits are (n, classes + 1, h / 4, w / 4); features are (n, 192, h / 8, w / 8), whose mean
-        over a tile is what `decide` takes.
+        Logits are (n, classes + 1, h / 4, w / 4); features are (n, 192, h / 8, w / 8), and their
+        mean over a tile is the input of `decide`.
         """
         fine = self.stages[:3](self.stem(x))  # n, 96, h / 4, w / 4
         deep = self.stages[3](fine)  # n, 192, h / 8, w / 8
@@ -247,16 +244,16 @@ _NETWORKS: Mapping[Arch, type[CustomNet | TileNet]] = {
 
 
 def build_network(arch: Arch, classes: int) -> Network:
-    """A network with fresh weights, drawn from torch's global generator."""
+    """A network with random weights from torch's global generator."""
     return _NETWORKS[arch](classes)
 
 
 def copy_weights(source: Network, target: Network, rows: Mapping[int, int]) -> None:
-    """Give `target` the weights of `source`, but for classes that `source` does not know.
+    """Copy the weights of `source` to `target`.
 
-    `rows` has the place of each common class in the target's output and in the source's; what
-    decides about the others stays as it was drawn, and so do cells where the source has none.
-    Raises ModelError where the networks are of different kinds.
+    `rows` maps the index of each common class in the target to that in the source. Rows of other
+    classes, and cells if the source has none, keep their random weights. Raises ModelError for
+    different networks.
     """
     if type(source) not in (type(target), target.backbone):
         raise ModelError(
@@ -271,7 +268,7 @@ def copy_weights(source: Network, target: Network, rows: Mapping[int, int]) -> N
         if known is not None:
             for place, other in rows.items():
                 mixed[place] = known[other]
-            if len(known) > source.last_layer.out_features:  # cells have one class more, the last
+            if len(known) > source.last_layer.out_features:  # cells have one more class, the last
                 mixed[-1] = known[-1]
         theirs[name] = mixed
     target.load_state_dict(theirs)

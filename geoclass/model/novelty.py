@@ -1,8 +1,8 @@
-"""How unlike the training data a tile is.
+"""Out-of-distribution (OOD) detection of tiles by three scores.
 
-No single score sees everything. A class that training lacked is seen by the network's
-indecision (energy); clouds, snow, noise, photographs and missing pixels leave the network sure
-of itself, but have features and, plainer still, pixel statistics that no training tile has.
+The energy of the logits detects new classes. For clouds, snow, noise, photographs and missing
+pixels the network is confident, but its features and the pixel statistics differ from all training
+tiles.
 """
 
 from __future__ import annotations
@@ -14,60 +14,57 @@ import torch
 from torch import Tensor
 
 SCORES = ("energy", "features", "pixels")
-"""The order of scores: the first sees near novelties, the others far ones."""
+"""The first detects near OOD tiles, the others far ones."""
 
 STATISTICS = 25
-"""How many numbers `describe_pixels` makes of a tile."""
+"""Number of statistics of `describe_pixels`."""
 
-_AT_ONCE = 1024
-"""Tiles whose distances from all training tiles are held together."""
+_CHUNK = 1024
+"""Tiles per chunk; limits the matrix of distances."""
 
 BLACK, WHITE = 2, 254
-"""Grey levels up to and from which a value counts as black or white."""
+"""Grey levels that count as black (up to) and white (from)."""
 
 NEAREST = 5
-"""Of fewer neighbours, a single odd training tile makes others of its kind known."""
+"""With fewer neighbours, one unusual training tile would hide others like it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Gaussians:
-    """A normal distribution a class, all of one shape."""
+    """One normal distribution per class, with a common covariance."""
 
     means: Tensor
     """float32 (classes, d)."""
     precision: Tensor
-    """float32 (d, d): the inverse of their covariance."""
+    """float32 (d, d): inverse of the covariance."""
 
     def distance(self, x: Tensor) -> Tensor:
-        """Of x (n, d) from the nearest class, (n,): Mahalanobis squared (Lee et al. 2018, eq. 2).
-
-        One class after the other, so that no array is larger than x.
-        """
-        away = (x - mean for mean in self.means)
-        return torch.stack([((a @ self.precision) * a).sum(dim=1) for a in away]).amin(dim=0)
+        """Squared Mahalanobis distance (n,) of x (n, d) to the nearest class (Lee et al. 2018)."""
+        offsets = (x - mean for mean in self.means)  # one class at a time saves memory
+        return torch.stack([((d @ self.precision) * d).sum(dim=1) for d in offsets]).amin(dim=0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Neighbours:
-    """Training tiles themselves, to which others are near or far."""
+    """Nearest-neighbour distances to training tiles."""
 
     means: Tensor
     """float32 (d,)."""
     deviations: Tensor
-    """float32 (d,): what one unit of distance is, in each direction."""
+    """float32 (d,): standard deviations, the units of distance."""
     references: Tensor
-    """float32 (n, d), in those units about the means."""
+    """float32 (n, d): standardised training tiles."""
 
     def distance(self, x: Tensor) -> Tensor:
-        """Of x (m, d) from its `NEAREST`th neighbour, (m,) (Sun et al. 2022, section 3)."""
+        """Distance (m,) of x (m, d) to its `NEAREST`th neighbour (Sun et al. 2022, section 3)."""
         scaled = (x - self.means) / self.deviations
         rank = min(NEAREST, len(self.references))
         distances = torch.cdist(scaled, self.references)
-        # `kthvalue` would say it, too, but in five times the time.
+        # Five times as fast as `kthvalue`.
         return distances.topk(rank, dim=1, largest=False).values[:, -1]
 
     def is_far(self, x: Tensor, limit: Tensor) -> Tensor:
-        """Whether `distance` is above a limit, bool (m,): counted, which is quicker than sorted."""
+        """Whether `distance` is above a limit, bool (m,); counting is faster than sorting."""
         scaled = (x - self.means) / self.deviations
         near = torch.cdist(scaled, self.references) <= limit
         return near.sum(dim=1) < min(NEAREST, len(self.references))
@@ -75,25 +72,25 @@ class Neighbours:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Novelty:
-    """What training tiles are like, and how unlike them a tile may be."""
+    """The OOD detector: distributions of training tiles, and thresholds."""
 
     features: Gaussians
-    """Of what the network's last layer decides by."""
+    """Of the inputs of the network's last layer."""
     pixels: Neighbours
-    """By `describe_pixels`."""
+    """Of `describe_pixels`."""
     thresholds: Tensor
-    """float32 (3,): a tile is unknown where any of its scores is above."""
+    """float32 (3,): a tile is unknown if any score is above its threshold."""
 
     def score(self, tiles: Tensor, features: Tensor, logits: Tensor) -> Tensor:
-        """Float (n, 3), in the order of `SCORES`, higher is stranger.
+        """Float (n, 3), in the order of `SCORES`; larger is less like the training data.
 
-        `tiles` are float (n, 3, s, s), 0–255, `features` (n, f) and `logits` (n, classes) what
-        the network makes of them. Energy is −log Σ exp(logits) (Liu et al. 2020, eq. 4).
+        `tiles` are float (n, 3, s, s), 0–255, with `features` (n, f) and `logits` (n, classes).
+        Energy is −log Σ exp(logits) (Liu et al. 2020, eq. 4).
         """
         return self.score_statistics(describe_pixels(tiles), features, logits)
 
     def score_statistics(self, statistics: Tensor, features: Tensor, logits: Tensor) -> Tensor:
-        """The same of tiles whose statistics (n, 25) are known."""
+        """The same from the statistics (n, 25) of `describe_pixels`."""
         return torch.stack(
             [
                 -logits.logsumexp(dim=1),
@@ -103,25 +100,23 @@ class Novelty:
             dim=1,
         )
 
-    def judge(self, statistics: Tensor, features: Tensor, logits: Tensor) -> tuple[Tensor, Tensor]:
-        """Whether tiles are unknown, and whether by their pixels alone, bool (n,) each.
+    def detect(self, statistics: Tensor, features: Tensor, logits: Tensor) -> tuple[Tensor, Tensor]:
+        """Whether tiles are OOD by any score, and by pixels alone, bool (n,) each.
 
-        Those whose `score` passes a threshold, found quicker; `statistics` are those of
-        `describe_pixels`, (n, 25).
+        A faster test than comparing `score_statistics` with the thresholds.
         """
         energy, far, limit = self.thresholds
-        strange = torch.cat(
-            [self.pixels.is_far(part, limit) for part in statistics.split(_AT_ONCE)]
-        )
-        unlike = (-logits.logsumexp(dim=1) > energy) | (self.features.distance(features) > far)
-        return unlike | strange, strange
+        parts = [self.pixels.is_far(part, limit) for part in statistics.split(_CHUNK)]
+        by_pixels = torch.cat(parts)
+        by_network = (-logits.logsumexp(dim=1) > energy) | (self.features.distance(features) > far)
+        return by_network | by_pixels, by_pixels
 
     def to(self, device: torch.device) -> Novelty:
         """The same on another device."""
         return self.from_tensors({name: part.to(device) for name, part in self.tensors().items()})
 
     def tensors(self) -> dict[str, Tensor]:
-        """By name, as `from_tensors` takes them."""
+        """All tensors by name, for `from_tensors`."""
         return {
             "thresholds": self.thresholds,
             **{f"features.{f.name}": getattr(self.features, f.name) for f in fields(Gaussians)},
@@ -130,7 +125,7 @@ class Novelty:
 
     @classmethod
     def from_tensors(cls, tensors: Mapping[str, Tensor]) -> Novelty:
-        """What `tensors` gave; they have the forms that `tensor_shapes` names."""
+        """Inverse of `tensors`; shapes are those of `tensor_shapes`."""
         return cls(
             features=Gaussians(
                 **{f.name: tensors[f"features.{f.name}"] for f in fields(Gaussians)}
@@ -141,7 +136,7 @@ class Novelty:
 
 
 def tensor_shapes(features: int) -> dict[str, tuple[int | None, ...]]:
-    """What `Novelty.from_tensors` takes, for a network of so many features; None: 1 or more."""
+    """Shapes for `Novelty.from_tensors` and so many features; None is any size from 1."""
     return {
         "features.means": (None, features),
         "features.precision": (features, features),
@@ -153,12 +148,12 @@ def tensor_shapes(features: int) -> dict[str, tuple[int | None, ...]]:
 
 
 def describe_pixels(tiles: Tensor, clear: Tensor | None = None) -> Tensor:
-    """Float (n, 3, s, s), 0–255, to statistics (n, 25) of comparable spread.
+    """Float (n, 3, s, s), 0–255, to statistics (n, 25) of similar variance.
 
-    A channel: logarithms of mean, standard deviation, mean step between neighbours, darkest and
-    brightest value, and the darkest value itself; between channels: differences of the means and
-    Fisher's z of the correlations; of all: how many values are black, how many white. Of pixels
-    that are `clear`, bool (n, 1, s, s), alone; by default of all.
+    Per channel: logarithms of mean, standard deviation, mean difference of neighbours, minimum and
+    maximum, and the minimum. Between channels: differences of means and Fisher's z of correlations.
+    Overall: fractions of black and white values. Only pixels that are `clear`, bool (n, 1, s, s),
+    count; by default all.
     """
     seen = tiles.new_ones(1, 1, *tiles.shape[2:]) if clear is None else clear.to(tiles.dtype)
     flat, counted = tiles.flatten(2), seen.flatten(2)
@@ -168,7 +163,7 @@ def describe_pixels(tiles: Tensor, clear: Tensor | None = None) -> Tensor:
     covariance = away @ away.transpose(1, 2) / count[:, :, None]
     deviation = covariance.diagonal(dim1=1, dim2=2).clamp(min=0).sqrt()
     first, second = [0, 1, 0], [1, 2, 2]
-    pairs = deviation[:, first] * deviation[:, second] + 1  # a grey level² keeps it finite
+    pairs = deviation[:, first] * deviation[:, second] + 1  # + 1 grey level² avoids 0/0
     correlation = (covariance[:, first, second] / pairs).clamp(-0.999, 0.999)
     step = (_average_steps(tiles, seen, 2) + _average_steps(tiles, seen, 3)) / 2
     hidden = counted == 0
@@ -192,7 +187,7 @@ def describe_pixels(tiles: Tensor, clear: Tensor | None = None) -> Tensor:
 
 
 def _average_steps(tiles: Tensor, seen: Tensor, dim: int) -> Tensor:
-    """Mean difference (n, 3) between neighbours along rows or columns, of which both are seen."""
+    """Mean difference (n, 3) of neighbours along `dim` that are both seen."""
     counted = seen.narrow(dim, 1, seen.shape[dim] - 1) * seen.narrow(dim, 0, seen.shape[dim] - 1)
     steps = tiles.diff(dim=dim).abs() * counted
     return steps.sum(dim=(2, 3)) / counted.sum(dim=(2, 3)).clamp(min=1)

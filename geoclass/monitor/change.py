@@ -176,7 +176,7 @@ def build_cells(change: Change) -> Layer:
     for item in legend.classes:
         names[item.class_id], groups[item.class_id] = item.name, item.group
     for style in STATUS_STYLES:
-        names[style.code] = style.name
+        names[style.class_id] = style.name
     old, new = stack.class_id.reshape(2, -1)[:, cell]
     probability = change.probability.ravel()[cell].astype(float)
     status = np.where(np.isnan(probability), 0, np.where(probability > CHANGED, 2, 1))

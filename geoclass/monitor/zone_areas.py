@@ -102,7 +102,7 @@ def _list_groups(
         mapped[group] += area[name]
     total, classified = float(by_code[:NODATA].sum()), sum(mapped.values())
     estimates = estimate_shares(counts, area, groups) if counts and classified else {}
-    mapped |= {s.name: float(by_code[s.code]) for s in STATUS_STYLES}
+    mapped |= {s.name: float(by_code[s.class_id]) for s in STATUS_STYLES}
     return [
         ZoneArea(
             zone=zone,

@@ -1,7 +1,6 @@
-"""Arrays of bytes in a GeoPackage beside its layers, compressed, to be read back.
+"""Compressed byte arrays in a GeoPackage, in a table that GDAL and QGIS do not list.
 
-Blocks of an array lie in rows NAME/0000, NAME/0001 … of one table. It is not registered as a
-layer, so GDAL and QGIS do not list it. Files of old have an array in one row, NAME.
+Blocks of an array are rows NAME/0000, NAME/0001 …; older files have one row, NAME.
 """
 
 from __future__ import annotations
@@ -21,11 +20,11 @@ from geoclass.machine import count_cores
 TABLE = "geoclass_blobs"
 
 BLOCK = 1 << 20
-"""Bytes that are compressed together."""
+"""Bytes per block."""
 
 
 def write_blobs(path: Path, arrays: Iterable[tuple[str, np.ndarray]]) -> None:
-    """Add named arrays, uint8 of any shape, to a GeoPackage; OSError where that fails."""
+    """Add named uint8 arrays to a GeoPackage; OSError if that fails."""
     try:
         with (
             closing(sqlite3.connect(path)) as database,
@@ -46,7 +45,7 @@ def write_blobs(path: Path, arrays: Iterable[tuple[str, np.ndarray]]) -> None:
 
 
 def read_blobs(path: Path, sizes: Mapping[str, int]) -> dict[str, np.ndarray]:
-    """The arrays of these names, uint8 (size,); OutputError where one is not there or damaged."""
+    """Arrays by name, uint8 (size,); OutputError if one is missing or damaged."""
     try:
         with (
             closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as database,
@@ -56,8 +55,8 @@ def read_blobs(path: Path, sizes: Mapping[str, int]) -> dict[str, np.ndarray]:
             return dict(zip(sizes, threads.map(inflate, sizes, parts, sizes.values()), strict=True))
     except (sqlite3.Error, zlib.error, OverflowError, MemoryError) as error:
         raise OutputError(
-            f"the data kept in {path} has been changed or damaged since geoclass wrote it "
-            f"({error}): make the file anew"
+            f"the data in {path} has been changed or damaged since geoclass wrote it ({error}): "
+            "make the file again"
         ) from error
 
 
@@ -70,9 +69,9 @@ def _find_blocks(database: sqlite3.Connection, name: str) -> list[bytes]:
 
 
 def pack_colors(colors: np.ndarray) -> np.ndarray:
-    """uint8 (…, 6), COLORS, as differences modulo 256, which are small and so take less room.
+    """uint8 (…, 6), COLORS, as differences modulo 256, which compress better.
 
-    Green and blue less red, and the darkest quarters taken from their means.
+    Green − red and blue − red, and the means of bands − the means of their darkest quarters.
     """
     packed = colors.copy()
     packed[..., 1:3] -= colors[..., :1]
@@ -81,7 +80,7 @@ def pack_colors(colors: np.ndarray) -> np.ndarray:
 
 
 def unpack_colors(packed: np.ndarray) -> np.ndarray:
-    """What `pack_colors` packed."""
+    """Inverse of `pack_colors`."""
     colors = packed.copy()
     colors[..., 1:3] += packed[..., :1]
     colors[..., 3:] = colors[..., :3] - packed[..., 3:]
@@ -90,20 +89,20 @@ def unpack_colors(packed: np.ndarray) -> np.ndarray:
 
 def deflate(block: np.ndarray) -> bytes:
     """A uint8 array, compressed."""
-    # Neighbouring cells are alike: runs are all that is worth looking for.
+    # Neighbouring cells are similar: run lengths are nearly as small as DEFLATE and faster.
     stream = zlib.compressobj(level=1, strategy=zlib.Z_RLE)
     return stream.compress(np.ascontiguousarray(block).data) + stream.flush()
 
 
 def inflate(name: str, blocks: list[bytes], size: int) -> np.ndarray:
-    """uint8 (size,); zlib.error where that is not what the blocks hold."""
-    whole = bytearray()
+    """uint8 (size,); zlib.error if the blocks contain something else."""
+    content = bytearray()
     for block in blocks:
         stream = zlib.decompressobj()
-        # Never more than there should be: a block may be made to fill the memory.
-        whole += stream.decompress(block, size - len(whole) + 1)
-        if not stream.eof or stream.unused_data or len(whole) > size:
+        # Limited, because a malicious block could expand to fill the memory.
+        content += stream.decompress(block, size - len(content) + 1)
+        if not stream.eof or stream.unused_data or len(content) > size:
             raise zlib.error(f"a block of {name} is cut short or too long")
-    if len(whole) != size:
-        raise zlib.error(f"{name} has {len(whole)} bytes, expected {size}")
-    return np.frombuffer(whole, dtype=np.uint8)
+    if len(content) != size:
+        raise zlib.error(f"{name} has {len(content)} bytes, expected {size}")
+    return np.frombuffer(content, dtype=np.uint8)

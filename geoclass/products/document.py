@@ -1,4 +1,4 @@
-"""The part of a land-cover map that is text: it travels the same way in every format."""
+"""The metadata of a land-cover map, stored as JSON in every format."""
 
 from __future__ import annotations
 
@@ -16,50 +16,50 @@ from geoclass.outside import DAMAGE, parse_json
 from geoclass.products.formats import AS_USUAL, FileSettings
 
 SCHEMA_VERSION = 3
-"""Raised when a reader of the old files would misunderstand a new one.
+"""Incremented when older readers would misinterpret a new file.
 
-1 knew no reasons of masks; 2 no detail, and had a table of cells in a GeoPackage.
+1 has no mask reasons; 2 has no detail, and a table of cells in GeoPackages.
 """
 
 PLANES = ("class_id", "best_class", "valid_share", "mask_reason")
-"""Of a map, beside its probabilities."""
+"""Arrays of a map, except probabilities."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Document:
-    """All of a map but its numbers."""
+    """A map without its arrays."""
 
     version: int
-    """Of the schema."""
+    """Schema version."""
     grids: tuple[Grid, ...]
-    """The map's, and its detail's where it has one."""
+    """Grid of the map and, if it has one, of its detail."""
     contract: Contract
     provenance: Provenance
     colored: tuple[bool, ...]
-    """Of each grid: whether colours of its cells are kept."""
+    """Whether colours of cells are stored, for each grid."""
 
     def check_size(self) -> None:
-        """ValueError for a map that this machine's memory does not hold."""
+        """ValueError if the map does not fit into memory."""
         cells = sum(grid.rows * grid.cols for grid in self.grids)
         needed = cells * (len(PLANES) + 2 * len(self.contract.legend))
         if needed > find_memory_bytes():
-            raise ValueError(f"it is of {cells} cells, more than the memory here holds")
+            raise ValueError(f"it has {cells} cells, which do not fit into memory")
 
     def build(self, levels: Iterable[Mapping[str, Any]]) -> LandCoverMap:
-        """The map, from the arrays of each grid by name."""
-        whole, *finer = [
+        """The map, from the named arrays of each grid."""
+        landcover, *finer = [
             LandCoverMap(grid=grid, contract=self.contract, provenance=self.provenance, **arrays)
             for grid, arrays in zip(self.grids, levels, strict=True)
         ]
-        for level in (whole, *finer):
+        for level in (landcover, *finer):
             level.check_codes()
-        return replace(whole, detail=finer[0]) if finer else whole
+        return replace(landcover, detail=finer[0]) if finer else landcover
 
 
 def describe_map(landcover: LandCoverMap, settings: FileSettings = AS_USUAL) -> dict[str, str]:
-    """Metadata items: one for the program to read back, the others for people."""
+    """Metadata items: `GEOCLASS` is read back, the others are for people."""
     provenance = landcover.provenance
-    whole = {
+    document = {
         "schema_version": SCHEMA_VERSION,
         "grid": landcover.grid.to_json(),
         "detail_stride": landcover.detail.grid.stride if landcover.detail else None,
@@ -68,7 +68,7 @@ def describe_map(landcover: LandCoverMap, settings: FileSettings = AS_USUAL) -> 
         "provenance": provenance.to_json(),
     }
     return {
-        "GEOCLASS": json.dumps(whole, sort_keys=True),
+        "GEOCLASS": json.dumps(document, sort_keys=True),
         "GEOCLASS_VERSION": provenance.version,
         "GEOCLASS_SCENE": provenance.scene,
         "GEOCLASS_DATE": provenance.date or "unknown",
@@ -93,14 +93,11 @@ def summarise_map(landcover: LandCoverMap) -> str:
 
 
 MERGED = "GEOCLASS_SCENES"
-"""Metadata item of a map that is merged from those of so many scenes."""
+"""Metadata item of a merged map: its number of scenes."""
 
 
 def parse_document(path: str, items: Mapping[str, str] | None) -> Document:
-    """What a file's metadata items say of a map.
-
-    Raises OutputError where they are missing, newer than this program, or damaged.
-    """
+    """Parse the metadata items of a file; OutputError if they are missing, newer or damaged."""
     if items and MERGED in items:
         raise OutputError(
             f"{path} is merged from the maps of {items[MERGED]} scenes, which lie beside it in "

@@ -1,8 +1,7 @@
-"""Land-cover maps as polygons for other programs: GeoParquet, FlatGeobuf, GeoJSON.
+"""Land-cover maps as polygons for other programs (GeoParquet, FlatGeobuf, GeoJSON) and as xarray.
 
-They hold what the layer `detail` of a GeoPackage holds, or `landcover` where the map has no
-detail, cells without data left out, and are not read back. The style stands beside them in
-`.qml`, which QGIS reads.
+The files contain the layer `detail` of the GeoPackage, or `landcover` without a detail, and are not
+read back. A `.qml` file beside them has the style for QGIS.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from pyogrio.errors import DataLayerError, DataSourceError
 
 from geoclass.errors import GeoclassError, OutputError
 from geoclass.landcover import FULL_SCALE, MASK_REASONS, LandCoverMap
-from geoclass.legend import NODATA, STATUS_STYLES
+from geoclass.legend import NODATA
 from geoclass.outside import vector_name
 from geoclass.products.document import describe_map, summarise_map
 from geoclass.products.formats import FileSettings
@@ -31,14 +30,14 @@ if TYPE_CHECKING:
     import xarray
 
 
-_ROWS_A_GROUP = 50_000
-"""Of GeoParquet: few enough that a reader of a part skips most of a large map."""
+_ROWS_PER_GROUP = 50_000
+"""Small groups of GeoParquet let readers of a part skip most of a large map."""
 
 _MARKS = re.compile(r"(fingerprint|request) ([0-9a-f]{64})")
 
 
 def write_geoparquet(landcover: LandCoverMap, path: Path, settings: FileSettings) -> None:
-    """Write GeoParquet 1.1 with a box a row, and its style; OSError if that fails."""
+    """Write GeoParquet 1.1 with a bounding box per row, and its style; OSError if that fails."""
     import pyarrow.parquet as pq
 
     draft = path.with_name(f"{path.name}.draft")
@@ -48,10 +47,10 @@ def write_geoparquet(landcover: LandCoverMap, path: Path, settings: FileSettings
         compression="zstd",
         schema_version="1.1.0",
         write_covering_bbox=True,
-        row_group_size=_ROWS_A_GROUP,
+        row_group_size=_ROWS_PER_GROUP,
     )
     items = {**describe_map(landcover, settings), "description": summarise_map(landcover)}
-    # geopandas takes no metadata of ours, so the groups of rows are copied into a second file.
+    # geopandas cannot add metadata, so the row groups are copied into a second file.
     with pq.ParquetFile(draft) as whole:
         schema = whole.schema_arrow.with_metadata({**whole.schema_arrow.metadata, **items})
         with pq.ParquetWriter(path, schema, compression="zstd") as writer:
@@ -80,10 +79,10 @@ def write_flatgeobuf(landcover: LandCoverMap, path: Path, settings: FileSettings
 
 
 def write_geojson(landcover: LandCoverMap, path: Path, settings: FileSettings) -> None:
-    """Write GeoJSON as RFC 7946 wants it, in WGS 84; DataSourceError if that fails."""
+    """Write GeoJSON after RFC 7946, in WGS 84; DataSourceError if that fails."""
     cells = _make_rows(landcover, settings)
     items = describe_map(landcover, settings)
-    # GeoJSON has one text for everything.
+    # The description is GeoJSON's only metadata.
     marks = f"fingerprint {items['GEOCLASS_FINGERPRINT']}, request {items['GEOCLASS_REQUEST']}"
     pyogrio.write_dataframe(
         cells.assign(date=landcover.provenance.date) if "date" in cells else cells,
@@ -100,7 +99,7 @@ def write_geojson(landcover: LandCoverMap, path: Path, settings: FileSettings) -
 
 
 def _make_rows(landcover: LandCoverMap, settings: FileSettings) -> gpd.GeoDataFrame:
-    """What is written, of the finest cells that there are."""
+    """The smallest cells, or their patches."""
     return to_geodataframe(
         landcover.finest,
         probabilities=settings.probabilities,
@@ -109,11 +108,8 @@ def _make_rows(landcover: LandCoverMap, settings: FileSettings) -> gpd.GeoDataFr
 
 
 def _dissolves(landcover: LandCoverMap, settings: FileSettings) -> bool:
-    """Of a map without detail cells stay cells, which are nowhere else in these files."""
-    finest = landcover.finest
-    return settings.wants_patches(
-        finest.class_id.size, usual_from=0 if landcover.detail is not None else None
-    )
+    """Whether patches are written; by default only for a detail."""
+    return landcover.detail is not None if settings.dissolve is None else settings.dissolve
 
 
 def read_parquet_items(path: Path) -> dict[str, str]:
@@ -140,7 +136,7 @@ def read_vector_items(path: Path) -> dict[str, str]:
 
 
 def refuse_to_read(path: Path) -> LandCoverMap:
-    """OutputError: these files have no place for all that a map is."""
+    """OutputError: these formats do not store the whole map."""
     raise OutputError(
         f"{path} is a copy for other programs, which geoclass does not read back: "
         "give the map as GeoPackage (.gpkg) or GeoTIFF (.tif)"
@@ -148,9 +144,9 @@ def refuse_to_read(path: Path) -> LandCoverMap:
 
 
 def check_parquet() -> None:
-    """Refuse to go on without what writes GeoParquet; OutputError."""
+    """OutputError if pyarrow is not installed."""
     try:
-        import pyarrow.parquet  # noqa: F401 only looked for
+        import pyarrow.parquet  # noqa: F401
     except ImportError as error:
         raise OutputError(
             "GeoParquet needs pyarrow, which is not installed: pip install 'geoclass[parquet]'"
@@ -168,22 +164,19 @@ def _write_style(landcover: LandCoverMap, path: Path, settings: FileSettings) ->
 
 
 GRID_MAPPING = "spatial_ref"
-"""The name by which rioxarray looks for it."""
+"""Name that rioxarray expects."""
 
 
 def to_xarray(landcover: LandCoverMap) -> xarray.Dataset:
-    """The finest cells of the map as arrays with coordinates.
+    """The smallest cells of the map as arrays with coordinates.
 
-    Needs xarray: `pip install 'geoclass[xarray]'`.
+    Dimensions `y`, `x` (cell centres): `class_id` and `best_class`, uint8 with `flag_values`,
+    `flag_meanings` and nodata 255; `confidence` and `valid_share`, float32, 0–1; `mask_reason`,
+    uint8 with flags. Dimensions `class`, `y`, `x`: `probabilities`, float32, 0–1. NaN is missing.
+    `spatial_ref` has CRS and transform after CF (section 5.6) and for GDAL and rioxarray.
+    Attributes are scene, date, model and fingerprint.
 
-    On `y` and `x`, the middles of whole cells: `class_id` and `best_class`, uint8 with the names
-    as `flag_values` and `flag_meanings` and 255 as nodata; `confidence` and `valid_share`,
-    float32, 0–1; `mask_reason`, uint8 with its flags. On `class`, `y` and `x`: `probabilities`,
-    float32, 0–1. What has no value is NaN. The coordinate `spatial_ref` holds CRS and transform
-    after CF (section 5.6) and as GDAL and rioxarray read them. Attributes say scene, date, model
-    and fingerprint.
-
-    Raises GeoclassError where xarray is not installed.
+    Raises GeoclassError if xarray is not installed: `pip install 'geoclass[xarray]'`.
     """
     try:
         import xarray
@@ -196,13 +189,13 @@ def to_xarray(landcover: LandCoverMap) -> xarray.Dataset:
     classified = (landcover.best_class != NODATA)[:, :, None]
     probabilities = np.where(classified, landcover.probabilities / np.float32(FULL_SCALE), np.nan)
     classes = {c.class_id: c.name for c in legend.classes}
-    statuses = {style.code: style.name for style in STATUS_STYLES}
+    entries = {entry.class_id: entry.name for entry in legend.entries}
     reasons = {code: name or "none" for code, name in enumerate(MASK_REASONS)}
     plane, mapped = ("y", "x"), {"grid_mapping": GRID_MAPPING}
     codes = {**mapped, "_FillValue": np.uint8(NODATA)}
     return xarray.Dataset(
         {
-            "class_id": (plane, landcover.class_id, {**codes, **_flags({**classes, **statuses})}),
+            "class_id": (plane, landcover.class_id, {**codes, **_flags(entries)}),
             "best_class": (plane, landcover.best_class, {**codes, **_flags(classes)}),
             "confidence": (plane, landcover.confidence.astype(np.float32), mapped),
             "valid_share": (plane, landcover.valid_share / np.float32(FULL_SCALE), mapped),
@@ -226,7 +219,7 @@ def to_xarray(landcover: LandCoverMap) -> xarray.Dataset:
 
 
 def _flags(texts: dict[int, str]) -> dict[str, object]:
-    """CF section 3.5: codes, and what they mean as words with blanks between."""
+    """Codes and their meanings as words (CF section 3.5)."""
     words = " ".join(text.replace(" ", "_") for text in texts.values())
     return {"flag_values": np.array(list(texts), dtype=np.uint8), "flag_meanings": words}
 
@@ -238,14 +231,14 @@ def _coordinates(landcover: LandCoverMap) -> dict[str, object]:
     mapping = {"GeoTransform": f"{t.c!r} {t.a!r} {t.b!r} {t.f!r} {t.d!r} {t.e!r}"}
     if grid.crs is not None:
         crs = pyproj.CRS.from_wkt(grid.crs)
-        # WKT twice: CF and rioxarray read the one, GDAL the other.
+        # CF and rioxarray read `crs_wkt`, GDAL reads `spatial_ref`.
         mapping |= {**crs.to_cf(), "crs_wkt": grid.crs, "spatial_ref": grid.crs}
         attributes = {axis["axis"].lower(): axis for axis in crs.cs_to_cf() if "axis" in axis}
-    middles = {
+    centres = {
         "x": t.c + t.a * (np.arange(grid.cols) + 0.5),
         "y": t.f + t.e * (np.arange(grid.rows) + 0.5),
     }
-    for name, values in middles.items():
+    for name, values in centres.items():
         coordinates[name] = (name, values, attributes.get(name, {}))
     coordinates[GRID_MAPPING] = ((), 0, mapping)
     return coordinates

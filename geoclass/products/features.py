@@ -1,4 +1,4 @@
-"""Features of any vector file, and files of features for other programs."""
+"""Reading features of any vector file, and writing features for other programs."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ FEATURE_SUFFIXES = (".geojson", ".gpkg", ".csv")
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Features:
-    """What stands in a layer."""
+    """The features of a layer."""
 
     shapes: np.ndarray
-    """Shapely geometries of any kind (n,); None where there is none, or none that is whole."""
+    """Shapely geometries of any type (n,); None if missing or invalid."""
     columns: Mapping[str, np.ndarray]
     """(n,) each."""
     crs: str | None
-    """As pyproj understands it; None where the file does not say."""
+    """In any form that pyproj parses; None if not in the file."""
 
 
 def read_features(path: Path) -> Features:
-    """All features of the only layer with geometries; OutputError where there is none."""
+    """All features of the only layer with geometries; OutputError for other files."""
     if not path.exists():
         raise OutputError(f"no file at {path}: check the path")
     try:
@@ -40,10 +40,10 @@ def read_features(path: Path) -> Features:
         if len(layers) != 1:
             raise OutputError(
                 f"{path} holds {len(layers)} layers with places, {', '.join(layers) or 'none'}: "
-                "give a file with just the one that is meant"
+                "give a file with only one of them"
             )
         with warnings.catch_warnings():
-            # What GDAL has to say, such as of two features with one id, is seen by those who ask.
+            # GDAL warns, for example, about duplicate ids.
             warnings.simplefilter("ignore", RuntimeWarning)
             meta, _, shapes, values = pyogrio.raw.read(path, layer=layers[0])
     except (DataLayerError, DataSourceError, FeatureError, ValueError) as error:
@@ -61,10 +61,9 @@ def read_features(path: Path) -> Features:
 
 
 def write_features(layer: Layer, path: Path, items: Mapping[str, str]) -> None:
-    """Write polygons as GeoPackage with their styles, as GeoJSON, or without places as CSV.
+    """Write polygons atomically as GeoPackage with styles, as GeoJSON, or as CSV without geometry.
 
-    The file appears whole or not at all. `items` are metadata, of which GeoJSON keeps the values
-    as its description. Raises OutputError where writing fails.
+    `items` are metadata; GeoJSON stores their values as its description. Raises OutputError.
     """
     if path.suffix.lower() == ".gpkg":
         write_layers(path, [layer], items)
@@ -93,7 +92,7 @@ def _write_geojson(layer: Layer, path: Path, description: str) -> None:
 
 
 def _spell_days(values: np.ndarray) -> np.ndarray:
-    """GeoJSON has texts for days."""
+    """Dates as text for GeoJSON."""
     if not np.issubdtype(values.dtype, np.datetime64):
         return values
     days = values.astype("datetime64[D]").astype(object)

@@ -1,4 +1,4 @@
-"""Maps to files and back, by suffix; a file appears whole or not at all."""
+"""Writing and reading maps in all formats, and the rule of what may be replaced."""
 
 from __future__ import annotations
 
@@ -40,10 +40,10 @@ class _Adapter:
     read: Callable[[Path], LandCoverMap]
     read_items: Callable[[Path], Mapping[str, str] | None]
     companions: tuple[str, ...]
-    """Suffixes of the files that stand beside a map."""
+    """Suffixes of the files beside a map."""
 
     def list_beside(self, path: Path) -> list[Path]:
-        """The files that stand beside a map of that name."""
+        """The files beside a map of that name."""
         return [geotiff.companion(path, suffix) for suffix in self.companions]
 
 
@@ -73,27 +73,26 @@ def check_target(
     redo: bool = False,
     overwrite: bool = False,
 ) -> bool:
-    """Whether the target already holds the map of a request, complete, in this form.
+    """Whether the target is up to date: the complete map of a request with these settings.
 
-    A file that is anything else is replaced only with `overwrite`, or with `redo` if it is a map
-    of geoclass; `redo` also makes a map again that is up to date. Files beside a map that geoclass
-    did not write are replaced only with `overwrite`.
+    Any other file is replaced only with `overwrite`, or with `redo` if it is a map of geoclass.
+    `redo` also replaces a map that is up to date. Foreign files beside a map are replaced only with
+    `overwrite`.
 
-    Raises OutputError where the target must not be written: for these reasons, because its folder
-    is missing or read-only, it is open in another program, or a library is missing; SettingsError
-    where the settings do not fit the format.
+    Raises OutputError if the target must not be replaced, its folder is missing or read-only, it is
+    open in another program, or a library is missing; SettingsError for settings of other formats.
     """
     settings = check_form(map_format, settings)
     check_folder(path)
     check_not_open(path)
     if path.exists():
-        written = _read_request(path, map_format)
-        same = written == settings.mark(request)
-        whole = all(file.exists() for file in _list_companions(path, map_format, settings))
-        if same and whole and not redo:
+        found = _read_request(path, map_format)
+        same = found == settings.mark(request)
+        complete = all(file.exists() for file in _list_companions(path, map_format, settings))
+        if same and complete and not redo:
             return True
-        if not (same or overwrite or (redo and written is not None)):
-            kind = "no map of geoclass" if written is None else "not this map"
+        if not (same or overwrite or (redo and found is not None)):
+            kind = "no map of geoclass" if found is None else "not this map"
             raise OutputError(f"{path} exists and is {kind}: give --overwrite, or another name")
     if not overwrite:
         _check_companions(path, map_format, settings)
@@ -101,9 +100,9 @@ def check_target(
 
 
 def check_form(map_format: MapFormat, settings: FileSettings) -> FileSettings:
-    """What of the settings matters to the format.
+    """The settings that apply to the format.
 
-    Raises SettingsError where one is not possible there, OutputError where a library is missing.
+    Raises SettingsError for settings of other formats, OutputError if a library is missing.
     """
     if map_format == "parquet":
         exports.check_parquet()
@@ -111,12 +110,12 @@ def check_form(map_format: MapFormat, settings: FileSettings) -> FileSettings:
 
 
 def check_room(path: Target, needed_bytes: int) -> None:
-    """Refuse a disk that cannot hold a map of about that size; OutputError."""
+    """OutputError if the disk has no room for a map of about that size."""
     folder = place_drafts(path)
     try:
         free = shutil.disk_usage(folder).free
     except OSError as error:
-        raise OutputError(f"cannot look at the folder {folder}: {error.strerror}") from error
+        raise OutputError(f"cannot read the folder {folder}: {error.strerror}") from error
     if free < needed_bytes:
         raise OutputError(
             f"{path} needs about {needed_bytes / 1e6:.1f} MB, but the disk of {folder} has "
@@ -125,18 +124,14 @@ def check_room(path: Target, needed_bytes: int) -> None:
 
 
 def check_placed(grid: Grid, map_format: MapFormat, *, settings: FileSettings = AS_USUAL) -> None:
-    """Refuse a grid without a place on Earth where polygons or an item need it; OutputError."""
-    if grid.crs is not None:
-        return
-    if settings.stac:
+    """OutputError for a grid without a CRS if polygons or a STAC item need one."""
+    if grid.crs is None and (settings.stac or map_format != "tif"):
+        need, way = ("STAC items", "leave --stac out")
+        if not settings.stac:
+            need, way = ("polygons", "write a GeoTIFF (.tif)")
         raise OutputError(
-            "the scene does not say where on Earth it lies, which an item of STAC needs: "
-            "give --crs and --bounds, or leave --stac out"
-        )
-    if map_format != "tif":
-        raise OutputError(
-            "the scene does not say where on Earth it lies, which polygons need: "
-            "give --crs and --bounds, or write a GeoTIFF (.tif)"
+            f"the scene does not say where on Earth it lies, which {need} need: "
+            f"give --crs and --bounds, or {way}"
         )
 
 
@@ -147,7 +142,7 @@ def write_map(
     *,
     settings: FileSettings = AS_USUAL,
 ) -> None:
-    """Write a map to a file or to storage, replacing what is there; GeoclassError if that fails."""
+    """Write or replace a map in a file or in storage; GeoclassError if that fails."""
     path = parse_target(path)
     map_format = map_format or find_format(path)
     settings = check_form(map_format, settings)
@@ -157,14 +152,12 @@ def write_map(
         with draft_folder(path) as folder:
             adapter, draft = _ADAPTERS[map_format], Path(folder) / f"map.{map_format}"
             adapter.write(landcover, draft, settings)
-            beside = zip(
-                adapter.list_beside(Path(path.name)), adapter.list_beside(draft), strict=True
-            )
-            drafts = {path.name: draft, **{final.name: companion for final, companion in beside}}
+            names = [path.name, *(file.name for file in adapter.list_beside(Path(path.name)))]
+            drafts = dict(zip(names, [draft, *adapter.list_beside(draft)], strict=True))
             if settings.stac:
                 drafts |= stac.write_items(landcover, drafts, path, map_format, settings.model_file)
             del drafts[path.name]
-            # The map last, so that it is never without its companions.
+            # The map last, so that it always has its companions.
             for name, companion in drafts.items():
                 if companion.suffix != ".qml" or not _is_styled(path, map_format):
                     move_into_place(companion, path.with_name(name))
@@ -175,18 +168,18 @@ def write_map(
 
 
 def holds_map(path: Path) -> bool:
-    """Whether a file is a map that geoclass wrote, by its suffix and its metadata."""
+    """Whether geoclass wrote this map, by suffix and metadata."""
     map_format = SUFFIXES.get(path.suffix.lower())
     return map_format is not None and "GEOCLASS_FINGERPRINT" in _read_items(path, map_format)
 
 
 def read_fingerprint(path: Path) -> str | None:
-    """What tells this map from all others; None where the file is no map of geoclass."""
+    """The fingerprint of a map; None if geoclass did not write the file."""
     return _read_items(path, find_format(path)).get("GEOCLASS_FINGERPRINT")
 
 
 def read_map(path: Target | str) -> LandCoverMap:
-    """The map in a file, or in storage, that geoclass wrote; OutputError for any other file."""
+    """Read a map of geoclass from a file or storage; OutputError for other files."""
     path = parse_target(path)
     if isinstance(path, StoredPath):
         with draft_folder(path) as folder:
@@ -204,14 +197,14 @@ def read_map(path: Target | str) -> LandCoverMap:
 
 
 def _read_request(path: Target, map_format: MapFormat) -> str | None:
-    """What was asked for when geoclass wrote this map: `Provenance.request`, marked by the form.
+    """`Provenance.request` of a map, marked by its settings; None if geoclass did not write it.
 
-    None where the file is no map of geoclass. Raises OutputError where storage does not say.
+    Raises OutputError if storage cannot be read.
     """
     if isinstance(path, StoredPath):
         if note := path.read_note():
             return note
-        with draft_folder(path) as folder:  # written by other programs, or an older geoclass
+        with draft_folder(path) as folder:  # not written by geoclass, or by an older version
             copy = Path(folder) / f"map.{map_format}"
             path.download(copy)
             return _read_request(copy, map_format)
@@ -220,23 +213,22 @@ def _read_request(path: Target, map_format: MapFormat) -> str | None:
 
 
 def _check_companions(path: Target, map_format: MapFormat, settings: FileSettings) -> None:
-    """Refuse to replace a style or another file beside a map that geoclass did not write there.
+    """OutputError if geoclass did not write a file beside the map that would be replaced.
 
-    A stopped run may have left companions without their map: those are ours. So is what GDAL
-    has made of the names and colours beside a map of ours. Raises OutputError.
+    Companions of a stopped run may exist without a map. GDAL may have rewritten an `.aux.xml`.
     """
-    ours = path.exists()
+    map_exists = path.exists()
     for file in _list_companions(path, map_format, settings):
         if not isinstance(file, Path) or not (file.exists() or file.is_symlink()):
             continue
-        if not (_is_ours(file) or (ours and file.suffix == ".xml")):
+        if not (_is_ours(file) or (map_exists and file.suffix == ".xml")):
             raise OutputError(
                 f"{file} exists, and geoclass did not write it: give --overwrite, or move it"
             )
 
 
 _MARKS = (b'<qgis version="3.22" styleCategories=', b"<PAMDataset>\n <PAMRasterBand", b'"geoclass:')
-"""What stands at the start of styles, names and colours, and in items of geoclass alone."""
+"""Bytes that only styles, auxiliary files and STAC items of geoclass contain."""
 
 
 def _is_ours(file: Path) -> bool:
@@ -255,21 +247,21 @@ def _list_companions(path: Target, map_format: MapFormat, settings: FileSettings
 
 
 def _is_styled(path: Target, map_format: MapFormat) -> bool:
-    """Whether the style that QGIS would look for beside a map is that of another of its stem."""
+    """Whether the `.qml` beside a map belongs to another map with the same stem."""
     if not isinstance(path, Path) or not path.with_suffix(".qml").exists():
         return False
-    others = [path.with_suffix(suffix) for suffix in SUFFIXES if suffix != path.suffix.lower()]
     return any(
-        find_format(other) != map_format
-        and path.with_suffix(".qml") in _ADAPTERS[find_format(other)].list_beside(other)
-        and other.exists()
-        and holds_map(other)
-        for other in others
+        other_format != map_format
+        and ".qml" in _ADAPTERS[other_format].companions
+        and path.with_suffix(suffix).exists()
+        and holds_map(path.with_suffix(suffix))
+        for suffix, other_format in SUFFIXES.items()
+        if suffix != path.suffix.lower()
     )
 
 
 def _read_items(path: Path, map_format: MapFormat) -> Mapping[str, str]:
-    """Metadata of a file; empty where it is none of ours or of another format."""
+    """Metadata items of a file; empty if it is not of this format."""
     try:
         return _ADAPTERS[map_format].read_items(path) or {}
     except OutputError:

@@ -1,4 +1,4 @@
-"""The formats of maps and how a file is written; light enough for the command line to read."""
+"""Map formats and output settings; imports quickly, for the command line."""
 
 from __future__ import annotations
 
@@ -17,11 +17,10 @@ MapFormat = Literal["gpkg", "tif", "parquet", "fgb", "geojson"]
 MAP_FORMATS: tuple[MapFormat, ...] = get_args(MapFormat)
 
 Preference = Literal["confident", "latest"]
-"""Which of two cells that overlap is kept where maps are merged."""
-PREFERENCES: tuple[Preference, ...] = get_args(Preference)
+"""Which of two overlapping cells a merged map keeps."""
 
 FORMAT_NAMES: Mapping[str, MapFormat] = {name: name for name in MAP_FORMATS} | {"cog": "tif"}
-"""What a person may call a format; every GeoTIFF is cloud-optimised."""
+"""Name of a format → format; every GeoTIFF is cloud-optimised."""
 
 SUFFIXES: Mapping[str, MapFormat] = {
     ".gpkg": "gpkg",
@@ -34,14 +33,14 @@ SUFFIXES: Mapping[str, MapFormat] = {
 }
 
 DISSOLVED_FROM: Mapping[MapFormat, int] = {"gpkg": 250_000}
-"""Of maps with more cells, polygons are patches where nobody says otherwise; elsewhere never."""
+"""Format → number of cells above which polygons are patches by default; others: never."""
 
 CREATION_OPTIONS = (
     "BIGTIFF", "BLOCKSIZE", "COMPRESS", "GEOTIFF_VERSION", "INTERLEAVE", "LEVEL", "NUM_THREADS",
     "OVERVIEWS", "OVERVIEW_COMPRESS", "OVERVIEW_COUNT", "OVERVIEW_PREDICTOR", "PREDICTOR",
     "SPARSE_OK", "STATISTICS",
 )  # fmt: skip
-"""Those of GDAL's COG driver that leave pixels as they are."""
+"""Options of GDAL's COG driver that do not change pixels."""
 
 _LOSSLESS = ("NONE", "LZW", "DEFLATE", "ZSTD", "LZMA", "LERC", "LERC_DEFLATE", "LERC_ZSTD")
 
@@ -78,7 +77,7 @@ class FileSettings:
                 )
 
     def fit(self, map_format: MapFormat) -> FileSettings:
-        """What of these matters to a format; SettingsError where one is not possible there."""
+        """The settings that apply to a format; SettingsError if one is not possible there."""
         if map_format == "tif":
             return replace(self, probabilities=False, dissolve=None)
         if self.creation:
@@ -88,13 +87,14 @@ class FileSettings:
             )
         return self
 
-    def wants_patches(self, cells: int, *, usual_from: int | None = None) -> bool:
-        """Whether cells are dissolved; usual are maps of more than `usual_from` cells, if any."""
-        usual = usual_from is not None and cells > usual_from
-        return usual if self.dissolve is None else self.dissolve
+    def wants_patches(self, cells: int, map_format: MapFormat) -> bool:
+        """Whether a layer of so many cells, without a detail, is dissolved."""
+        limit = DISSOLVED_FROM.get(map_format)
+        default = limit is not None and cells > limit
+        return default if self.dissolve is None else self.dissolve
 
     def mark(self, fingerprint: str) -> str:
-        """The fingerprint of a file with the map of a fingerprint: equal ones, equal files."""
+        """The fingerprint of a file: that of its map, combined with these settings."""
         if (self.probabilities, self.dissolve, self.creation) == (False, None, ()):
             return fingerprint
         text = json.dumps([fingerprint, self.probabilities, self.dissolve, self.creation])
@@ -105,7 +105,7 @@ AS_USUAL = FileSettings()
 
 
 def find_format(path: Target) -> MapFormat:
-    """The format that a file name asks for; OutputError for a suffix that is none."""
+    """The format of a file by its suffix; OutputError for an unknown suffix."""
     try:
         return SUFFIXES[path.suffix.lower()]
     except KeyError:
@@ -117,7 +117,7 @@ def find_format(path: Target) -> MapFormat:
 
 
 def check_not_input(output: Target, *inputs: Target | None) -> None:
-    """Refuse to replace a local file that is read; OutputError."""
+    """OutputError if a local output is one of the inputs."""
     if isinstance(output, StoredPath):
         return
     for path in inputs:

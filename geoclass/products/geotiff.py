@@ -1,14 +1,12 @@
-"""Land-cover maps as cloud-optimised GeoTIFF: one pixel a cell, all bands uint8.
+"""Land-cover maps as cloud-optimised GeoTIFF: one pixel per smallest cell, all bands uint8.
 
-The cells are the finest that the map has. Band 1 is the class, band 2 the confidence in percent,
-for people and other programs; where the map has a detail, bands 3 and 4 are those of the tile.
-Then come, so that the map can be read back, the likeliest class, the valid share and the class
-probabilities, both in 1/250, the colours of fine cells, and last why a cell is masked. 255 is
-nodata in all bands. What was seen of tiles is kept whole as a metadata item: as bands it would take
-longer to write than all others.
+Bands: 1 class; 2 confidence in percent; with a detail, 3 and 4 the same of the tile; top-1 class;
+valid fraction and class probabilities in 1/250; colours of cells smaller than a tile; mask reason.
+255 is nodata in all bands. The full data of tiles are a metadata item, because bands would take
+longer to write.
 
-What a TIFF of many bands cannot hold stands beside it: names, colours and attribute table in
-`.aux.xml`, which GDAL reads, and the style in `.qml`, which QGIS reads.
+Beside the file, `.aux.xml` has names, colours and the attribute table for GDAL, and `.qml` has the
+style for QGIS: a TIFF of many bands cannot store them.
 """
 
 from __future__ import annotations
@@ -30,17 +28,17 @@ from geoclass.errors import OutputError
 from geoclass.files.writing import drafted
 from geoclass.grid import Grid
 from geoclass.landcover import COLORS, FULL_SCALE, LandCoverMap
-from geoclass.legend import NODATA, STATUS_STYLES, Legend
+from geoclass.legend import NODATA
 from geoclass.products.blobs import deflate, inflate
 from geoclass.products.document import PLANES, Document, describe_map, parse_document, summarise_map
 from geoclass.products.formats import FileSettings
 from geoclass.products.qml import format_qml
-from geoclass.products.styles import list_codes, raster_styles
+from geoclass.products.styles import raster_styles
 
 DEFAULTS = {
     "COMPRESS": "DEFLATE", "LEVEL": "1", "PREDICTOR": "NO", "BIGTIFF": "IF_SAFER",
     "NUM_THREADS": "ALL_CPUS",
-    # Of all bands: one that is a mean of classes would be a class that is nowhere.
+    # Averaging would invent classes.
     "OVERVIEW_RESAMPLING": "MODE",
 }  # fmt: skip
 
@@ -52,9 +50,9 @@ def write_cog(
     tags: Mapping[str, str],
     options: Mapping[str, str],
 ) -> None:
-    """Write a new file, a pixel a cell; OSError or RasterioError if that fails.
+    """Write a new file with one pixel per cell; OSError or RasterioError if that fails.
 
-    `bands` are uint8 (rows, cols) by name, `options` those of GDAL's COG driver, beside `DEFAULTS`.
+    `bands` are uint8 (rows, cols) by name, `options` creation options that override `DEFAULTS`.
     """
     profile = {
         "driver": "COG",
@@ -74,23 +72,23 @@ def write_cog(
                 file.set_band_description(number, name)
     except CPLE_BaseError as error:
         raise OSError(f"{error}; is the disk full?") from error
-    # On a full disk GDAL fails at closing, and says nothing.
+    # On a full disk GDAL fails silently when it closes the file.
     with rasterio.open(path) as file:
         for _, window in file.block_windows(1):
             rows, cols = window.toslices()
-            wanted = np.stack([pixels[rows, cols] for pixels in bands.values()])
-            if not np.array_equal(file.read(window=window), wanted):
-                raise OSError("the file came out damaged; is the disk full?")
+            expected = np.stack([pixels[rows, cols] for pixels in bands.values()])
+            if not np.array_equal(file.read(window=window), expected):
+                raise OSError("the written file is damaged; is the disk full?")
 
 
 COMPANIONS = (".aux.xml", ".qml")
 
 TILES = "GEOCLASS_TILES"
-"""Metadata item: all of a map that has a detail, but the detail."""
+"""Metadata item with the tiles of a map that has a detail."""
 
 
 def write_geotiff(landcover: LandCoverMap, path: Path, settings: FileSettings) -> None:
-    """Write a new GeoTIFF and its two companions; OSError or RasterioError if that fails."""
+    """Write a new GeoTIFF with its companions; OSError or RasterioError if that fails."""
     tags = {
         **describe_map(landcover, settings),
         **_pack_tiles(landcover),
@@ -105,12 +103,12 @@ def write_geotiff(landcover: LandCoverMap, path: Path, settings: FileSettings) -
 
 
 def companion(path: Path, suffix: str) -> Path:
-    """The file beside a GeoTIFF: GDAL adds to the name, QGIS replaces its suffix."""
+    """The file beside a map: GDAL appends to the name, QGIS replaces the suffix."""
     return path.with_suffix(suffix) if suffix == ".qml" else path.with_name(path.name + suffix)
 
 
 def name_bands(landcover: LandCoverMap) -> dict[str, bool]:
-    """All bands in order: name → whether it holds codes."""
+    """All bands in order: name → whether it contains codes."""
     tiles = {"tile_class": True, "tile_confidence_percent": False}
     return {
         "class": True,
@@ -138,13 +136,12 @@ def read_geotiff(path: Path) -> LandCoverMap:
         colored = len(COLORS) if document.colored[-1] else 0
         if file.count - best - classes - colored not in (1, 2):
             raise ValueError(f"it has {file.count} bands")
-        wanted = (1, best, best + 1, *range(best + 2, file.count + 1))
-        bands = file.read(wanted)
+        bands = file.read((1, best, best + 1, *range(best + 2, file.count + 1)))
     planes = dict(zip(("class_id", "best_class", "valid_share"), bands, strict=False))
     arrays = {
         **planes,
         "probabilities": np.ascontiguousarray(bands[3 : 3 + classes].transpose(1, 2, 0)),
-        # Maps of schema version 1 end with the probabilities.
+        # Schema version 1 has no mask reasons.
         "mask_reason": bands[-1] if len(bands) > 3 + classes + colored else np.zeros_like(bands[0]),
     }
     if colored:
@@ -163,7 +160,6 @@ def read_items(path: Path) -> dict[str, str]:
 def _open(path: Path) -> rasterio.DatasetReader:
     try:
         with warnings.catch_warnings():
-            # A map of ours has a georeference; other files are refused for what they lack.
             warnings.simplefilter("ignore", NotGeoreferencedWarning)
             return rasterio.open(path, driver="GTiff")
     except (RasterioError, UnicodeEncodeError) as error:
@@ -197,8 +193,8 @@ def _pack_tiles(landcover: LandCoverMap) -> dict[str, str]:
     if landcover.detail is None:
         return {}
     planes = [getattr(landcover, name) for name in PLANES]
-    whole = np.stack([*planes, *landcover.probabilities.transpose(2, 0, 1)])
-    return {TILES: base64.b64encode(deflate(whole)).decode()}
+    stacked = np.stack([*planes, *landcover.probabilities.transpose(2, 0, 1)])
+    return {TILES: base64.b64encode(deflate(stacked)).decode()}
 
 
 def _unpack_tiles(
@@ -208,14 +204,14 @@ def _unpack_tiles(
     shape = (len(PLANES) + classes, grid.rows, grid.cols)
     try:
         packed = base64.b64decode(items[TILES], validate=True)
-        whole = inflate(TILES, [packed], math.prod(shape)).reshape(shape)
+        stacked = inflate(TILES, [packed], math.prod(shape)).reshape(shape)
     except (KeyError, ValueError, zlib.error) as error:
         raise OutputError(
-            f"the tiles kept in {path} have been changed or damaged since geoclass wrote it "
+            f"the tiles in {path} have been changed or damaged since geoclass wrote it "
             f"({error}): map it again"
         ) from error
-    planes = dict(zip(PLANES, whole, strict=False))
-    probabilities = np.ascontiguousarray(whole[len(PLANES) :].transpose(1, 2, 0))
+    planes = dict(zip(PLANES, stacked, strict=False))
+    probabilities = np.ascontiguousarray(stacked[len(PLANES) :].transpose(1, 2, 0))
     return {**planes, "probabilities": probabilities}
 
 
@@ -224,26 +220,19 @@ def _auxiliary(landcover: LandCoverMap) -> str:
     root = ET.Element("PAMDataset")
     band = ET.SubElement(root, "PAMRasterBand", band="1")
     ET.SubElement(band, "ColorInterp").text = "Palette"
-    _add_colors(band, landcover.legend)
-    names = ET.SubElement(band, "CategoryNames")
-    titles = {entry.value: entry.label for entry in list_codes(landcover.legend)}
+    colors, names = ET.SubElement(band, "ColorTable"), ET.SubElement(band, "CategoryNames")
+    entries = {entry.class_id: entry for entry in landcover.legend.entries}
     for code in range(256):
-        ET.SubElement(names, "Category").text = titles.get(code, "")
+        entry = entries.get(code)
+        rgba = (*entry.rgb, 255) if entry else (0, 0, 0, 0)
+        ET.SubElement(colors, "Entry", {f"c{i}": str(v) for i, v in enumerate(rgba, start=1)})
+        ET.SubElement(names, "Category").text = entry.title if entry else ""
     _add_attributes(band, landcover)
     ET.indent(root, " ")
     return ET.tostring(root, encoding="unicode")
 
 
-def _add_colors(band: ET.Element, legend: Legend) -> None:
-    colors = {c.class_id: c.rgb for c in legend.classes} | {s.code: s.rgb for s in STATUS_STYLES}
-    table = ET.SubElement(band, "ColorTable")
-    for code in range(256):
-        red, green, blue = colors.get(code, (0, 0, 0))
-        alpha = 255 if code in colors else 0
-        ET.SubElement(table, "Entry", c1=f"{red}", c2=f"{green}", c3=f"{blue}", c4=f"{alpha}")
-
-
-# GDAL's codes for a column's type and its use.
+# GDAL's codes for type and usage of a column.
 _INTEGER, _REAL, _STRING = "0", "1", "2"
 _GENERIC, _PIXEL_COUNT, _NAME, _MIN_MAX, _RED, _GREEN, _BLUE = "0", "1", "2", "5", "6", "7", "8"
 
@@ -265,18 +254,17 @@ def _add_attributes(band: ET.Element, landcover: LandCoverMap) -> None:
         ET.SubElement(field, "Name").text = name
         ET.SubElement(field, "Type").text = kind
         ET.SubElement(field, "Usage").text = usage
-    colors = {e.value: e.color for e in list_codes(landcover.legend)}
-    for i, area in enumerate(landcover.areas()):
-        color = colors[area.class_id]
-        rgb = [int(color[k : k + 2], 16) for k in (1, 3, 5)]
+    for i, (area, entry) in enumerate(
+        zip(landcover.areas(), landcover.legend.entries, strict=True)
+    ):
         row = ET.SubElement(table, "Row", index=str(i))
         values = (area.class_id, area.title, area.group or "", area.cells, round(area.area_ha, 4))
-        for value in (*values, *rgb):
+        for value in (*values, *entry.rgb):
             ET.SubElement(row, "F").text = str(value)
 
 
 def write_codes(path: Path, codes: np.ndarray, grid: Grid, tags: Mapping[str, str]) -> None:
-    """Write uint16 (rows, cols), 0 for none, whole or not at all; OutputError if that fails."""
+    """Write uint16 (rows, cols), 0 for nodata, atomically; OutputError if that fails."""
     profile = {
         "driver": "GTiff",
         "height": grid.rows,

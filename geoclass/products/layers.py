@@ -1,4 +1,4 @@
-"""Tables and polygon layers of any kind as one GeoPackage, with their styles inside."""
+"""GeoPackages: maps, and other layers and tables, with styles; polygons of any vector file."""
 
 from __future__ import annotations
 
@@ -28,39 +28,36 @@ from geoclass.products.document import (
     summarise_map,
 )
 from geoclass.products.edits import apply_edits
-from geoclass.products.formats import AS_USUAL, DISSOLVED_FROM, FileSettings
+from geoclass.products.formats import AS_USUAL, FileSettings
 from geoclass.products.qml import write_style_table
 from geoclass.products.shapes import name_columns, shape_patches, shape_rows
 from geoclass.products.styles import VectorStyle, map_styles
 
 CELLS_AT_A_TIME = 500_000
-"""Written at a time: their polygons take 1 kB each."""
+"""Cells written at a time: a polygon takes 1 kB of memory."""
 
 TITLES = {"landcover": "Land cover", "detail": "Land cover in detail"}
 
-# 1.2 holds all that is written here; QGIS 3.22 warns of anything newer than it knows.
+# QGIS 3.22 warns about newer versions.
 DATASET_OPTIONS = {"VERSION": "1.2"}
 
 
 def write_geopackage(
     landcover: LandCoverMap, path: Path, settings: FileSettings = AS_USUAL
 ) -> None:
-    """Write layers `detail`, where there is one, and `landcover`, `areas`, cells and styles."""
+    """Write layers `detail`, if there is one, and `landcover`, `areas`, arrays and styles."""
     styles = {}
-    if landcover.detail is not None:  # first, for of a file's layers QGIS draws the first on top
-        dissolve = settings.wants_patches(landcover.detail.class_id.size, usual_from=0)
+    if landcover.detail is not None:  # QGIS draws the first layer of a file on top
         styles["detail"] = _write_polygons(
-            landcover.detail, path, "detail", settings, dissolve=dissolve
+            landcover.detail, path, "detail", settings, dissolve=settings.dissolve is not False
         )
-    few = landcover.detail is not None or not settings.wants_patches(
-        landcover.class_id.size, usual_from=DISSOLVED_FROM["gpkg"]
-    )
+    dissolve = landcover.detail is None and settings.wants_patches(landcover.class_id.size, "gpkg")
     styles["landcover"] = _write_polygons(
         landcover,
         path,
         "landcover",
         settings,
-        dissolve=not few,
+        dissolve=dissolve,
         items=describe_map(landcover, settings),
     )
     pyogrio.write_dataframe(_areas_table(landcover), path, layer="areas", driver="GPKG")
@@ -77,7 +74,7 @@ def _write_polygons(
     dissolve: bool,
     items: Mapping[str, str] | None = None,
 ) -> dict[str, VectorStyle]:
-    """A layer, cells that are not dissolved some rows after the other; its styles."""
+    """Write a layer in parts and return its styles."""
     shares = settings.probabilities
     if dissolve:
         parts = iter([shape_patches(level, probabilities=shares)])
@@ -95,10 +92,9 @@ def _write_polygons(
             driver="GPKG",
             geometry_type="Polygon",
             append=number > 0,
-            # Of the layer: for metadata of the whole file, GDAL leaves a .aux.xml at every opening.
+            # Of the layer: for metadata of the file, GDAL writes a .aux.xml whenever it is opened.
             layer_metadata=items,
             dataset_options=DATASET_OPTIONS,
-            # GDAL makes the index when the first part is there, and adds the others to it.
             layer_options={
                 "GEOMETRY_NAME": "geom",
                 "SPATIAL_INDEX": "YES",
@@ -116,10 +112,7 @@ def _write_polygons(
 
 
 def read_geopackage(path: Path) -> LandCoverMap:
-    """The map that `write_geopackage` wrote, with what was corrected in its layers by hand.
-
-    OutputError for any other file.
-    """
+    """A map with the manual corrections in its layers; OutputError for other files."""
     document = parse_document(str(path), read_layer_items(path))
     if document.version < 3:
         return document.build([_read_cells(path, document)])
@@ -139,7 +132,7 @@ def read_geopackage(path: Path) -> LandCoverMap:
 
 
 def read_layer_items(path: Path, layer: str = "landcover") -> dict[str, str] | None:
-    """Metadata items of a layer; None where there are none. OutputError for no GeoPackage."""
+    """Metadata items of a layer, None if it is missing; OutputError if not a GeoPackage."""
     if not path.is_file():
         raise OutputError(f"no file at {path}: check the path")
     try:
@@ -154,7 +147,7 @@ def read_layer_items(path: Path, layer: str = "landcover") -> dict[str, str] | N
 
 
 _PREFIXES = ("", "detail ")
-"""Of the names of arrays: of the map's own, and of its detail's."""
+"""Prefixes of array names of the map and of its detail."""
 
 
 def _name_probabilities(classes: int) -> list[str]:
@@ -162,7 +155,7 @@ def _name_probabilities(classes: int) -> list[str]:
 
 
 def _list_arrays(landcover: LandCoverMap) -> Iterator[tuple[str, np.ndarray]]:
-    """Of both levels, uint8 (rows, cols) by name; a class's probabilities lie together."""
+    """Names and arrays, uint8 (rows, cols), of both levels."""
     for prefix, level in zip(_PREFIXES, landcover.levels, strict=False):
         for name in PLANES:
             yield f"{prefix}{name}", getattr(level, name)
@@ -177,21 +170,21 @@ def _list_arrays(landcover: LandCoverMap) -> Iterator[tuple[str, np.ndarray]]:
 def _shape_arrays(
     arrays: dict[str, np.ndarray], prefix: str, grid: Grid, classes: int, *, colored: bool
 ) -> dict[str, np.ndarray]:
-    """Those of one level, as its map wants them; they are taken out of `arrays`."""
+    """Arrays of one level for its map; they are removed from `arrays`."""
     shape = (grid.rows, grid.cols)
     planes = {name: arrays.pop(f"{prefix}{name}").reshape(shape) for name in PLANES}
     probabilities = np.empty((*shape, classes), dtype=np.uint8)
     for k, name in enumerate(_name_probabilities(classes)):
         probabilities[:, :, k] = arrays.pop(f"{prefix}{name}").reshape(shape)
-    whole = {**planes, "probabilities": probabilities}
+    shaped = {**planes, "probabilities": probabilities}
     if colored:
         packed = [arrays.pop(f"{prefix}{name}").reshape(shape) for name in COLORS]
-        whole["colors"] = unpack_colors(np.stack(packed, axis=-1))
-    return whole
+        shaped["colors"] = unpack_colors(np.stack(packed, axis=-1))
+    return shaped
 
 
 def _read_cells(path: Path, document: Document) -> dict[str, np.ndarray]:
-    """The cells of a map of schema version 1 or 2, which had a table with a row a cell."""
+    """The table of cells of a map of schema version 1 or 2."""
     try:
         cells = pyogrio.read_dataframe(vector_name(path), layer="cells")
     except (DataLayerError, DataSourceError) as error:
@@ -202,18 +195,20 @@ def _read_cells(path: Path, document: Document) -> dict[str, np.ndarray]:
         raise OutputError(f"{path} has {len(cells)} cells, expected {grid.rows * grid.cols}")
     if "mask_reason" not in cells:
         cells["mask_reason"] = 0
-    places = _as_whole(cells["row"], 2**31) * grid.cols + _as_whole(cells["col"], grid.cols)
+    places = _to_integers(cells["row"], 2**31) * grid.cols + _to_integers(cells["col"], grid.cols)
     if not np.array_equal(np.sort(places), np.arange(len(cells))):
         raise OutputError(f"the table of cells in {path} does not have each cell once")
     cells = cells.iloc[np.argsort(places)]
     names = _name_probabilities(len(document.contract.legend))
-    probabilities = np.stack([_as_whole(cells[name], 256) for name in names], axis=1)
-    planes = {name: _as_whole(cells[name], 256).astype(np.uint8).reshape(shape) for name in PLANES}
+    probabilities = np.stack([_to_integers(cells[name], 256) for name in names], axis=1)
+    planes = {
+        name: _to_integers(cells[name], 256).astype(np.uint8).reshape(shape) for name in PLANES
+    }
     return {**planes, "probabilities": probabilities.astype(np.uint8).reshape(*shape, -1)}
 
 
-def _as_whole(column: pd.Series, below: int) -> np.ndarray:
-    """int64 (n,); ValueError, which names the column, for what is no whole number from 0."""
+def _to_integers(column: pd.Series, below: int) -> np.ndarray:
+    """int64 (n,); ValueError, which names the column, for values that are not 0 … below − 1."""
     numbers: np.ndarray = column.to_numpy(np.float64)
     if not ((numbers >= 0) & (numbers < below) & (numbers == np.floor(numbers))).all():
         raise ValueError(f"{column.name} must be whole numbers from 0 to {below - 1}")
@@ -237,11 +232,11 @@ def _areas_table(landcover: LandCoverMap) -> pd.DataFrame:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Layer:
-    """One layer of a GeoPackage."""
+    """One layer or table of a GeoPackage."""
 
     name: str
     columns: Mapping[str, np.ndarray]
-    """(n,) each; dates as datetime64[D], texts as object."""
+    """(n,) each; dates are datetime64[D], texts are objects."""
     polygons: np.ndarray | None = None
     """Shapely geometries (n,); None for a table."""
     crs: str = ""
@@ -259,10 +254,9 @@ def write_layers(
     items: Mapping[str, str],
     arrays: Mapping[str, np.ndarray] | None = None,
 ) -> None:
-    """Write a GeoPackage, whole or not at all; OutputError where that fails.
+    """Write a GeoPackage atomically; OutputError if that fails.
 
-    `items` become metadata of the first layer, `arrays`, uint8, can be read back by
-    `read_blobs`.
+    `items` are metadata of the first layer; `read_blobs` reads the uint8 `arrays`.
     """
     check_not_open(path)
     with drafted(path, DataSourceError, DataLayerError) as draft:
@@ -273,12 +267,12 @@ def write_layers(
 
 
 def has_layer(path: Path, layer: str) -> bool:
-    """Whether a GeoPackage has such a layer or table; OutputError for no GeoPackage."""
+    """Whether a GeoPackage has a layer or table; OutputError if not a GeoPackage."""
     return read_layer_items(path, layer) is not None or layer in dict(pyogrio.list_layers(path))
 
 
 def read_columns(path: Path, layer: str) -> dict[str, np.ndarray]:
-    """The columns of a layer or table, without geometry; OutputError where there is none."""
+    """The columns of a layer or table without geometry; OutputError if it is missing."""
     try:
         table = pyogrio.read_dataframe(vector_name(path), layer=layer, read_geometry=False)
     except (DataLayerError, DataSourceError) as error:
@@ -287,10 +281,10 @@ def read_columns(path: Path, layer: str) -> dict[str, np.ndarray]:
 
 
 def read_polygons(path: Path, crs: str, name_field: str | None = None) -> list[tuple[str, object]]:
-    """(name, geometry in the CRS) of each polygon of any vector file; OutputError if it is none.
+    """(name, geometry in the CRS) of each polygon of any vector file; OutputError for others.
 
-    Without a name field: the first column of texts, or the number. Of several layers the one that
-    holds polygons is read; where more of them do, none would be the right one to choose.
+    Without a name field, names are the first text column, or numbers. Only one layer may have
+    polygons.
     """
     try:
         name = vector_name(path)
@@ -299,7 +293,7 @@ def read_polygons(path: Path, crs: str, name_field: str | None = None) -> list[t
         if len(layers) > 1:
             raise OutputError(
                 f"{path} holds {len(layers)} layers of polygons, {', '.join(layers)}: "
-                "give a file with just the one that is meant"
+                "give a file with only one of them"
             )
         frame = pyogrio.read_dataframe(name, layer=next(iter([*layers, *kinds]), None))
     except (DataLayerError, DataSourceError, ValueError) as error:
@@ -315,7 +309,7 @@ def read_polygons(path: Path, crs: str, name_field: str | None = None) -> list[t
 
 
 def write_csv(path: Target, columns: Mapping[str, np.ndarray]) -> None:
-    """Write a table as CSV; OutputError where that fails."""
+    """Write a table as CSV; OutputError if that fails."""
     table = pd.DataFrame(
         {
             neutralise(name): [neutralise(v) for v in values] if values.dtype == object else values
@@ -326,12 +320,12 @@ def write_csv(path: Target, columns: Mapping[str, np.ndarray]) -> None:
 
 
 def neutralise(value: Any) -> Any:
-    """A cell of a table that no spreadsheet takes for a formula; numbers stay what they are."""
+    """Quote text that spreadsheets would evaluate as a formula (CWE-1236)."""
     return f"'{value}" if isinstance(value, str) and value.startswith(FORMULAS) else value
 
 
 FORMULAS = ("=", "+", "-", "@", "\t", "\r", "\n")
-"""How texts begin that spreadsheets work out (CWE-1236)."""
+"""First characters of formulas."""
 
 
 def _is_text(column: pd.Series) -> bool:
@@ -346,9 +340,9 @@ def write_layer(
     append: bool = False,
     identifier: str | None = None,
 ) -> None:
-    """Add a layer to a GeoPackage that is a draft, or rows to one; DataSourceError if that fails.
+    """Add a layer, or rows to one, to a new GeoPackage; DataSourceError if that fails.
 
-    Not by way of a data frame: pandas has no type of days, and would make date-times of them.
+    Not with pandas, which has no type for dates.
     """
     options = {} if identifier is None else {"IDENTIFIER": identifier}
     placed = layer.polygons is not None

@@ -1,4 +1,4 @@
-"""Many maps in one GeoPackage: each place once, whoever looked at it best."""
+"""Merged maps: one GeoPackage of many maps, without overlaps."""
 
 from __future__ import annotations
 
@@ -34,25 +34,23 @@ from geoclass.products.styles import map_styles
 _CLASS = ["class_id", "class_name", "class_title", "group"]
 
 SLIVER = 1e-6
-"""A rest of a cell with a smaller share of its area is rounding."""
+"""Smaller remainders, as a fraction of the cell, are rounding errors."""
 
 STRETCH = 20
-"""Times the side of a square of its area that no cell is wide on the ground, cut or not."""
+"""Maximum ratio of a cell's width to the square root of its area."""
 
 
 def merge_maps(
     maps: Sequence[LandCoverMap], *, crs: str | None = None, prefer: Preference = "confident"
 ) -> gpd.GeoDataFrame:
-    """The cells of many maps as `to_geodataframe` has them, in one CRS, none over another.
+    """The cells of many maps, as of `to_geodataframe`, in one CRS and without overlaps.
 
-    A column `map` has the number of a cell's map, from 1. `crs` is by default that of most maps.
-    Where cells of different maps overlap, the place goes to the one that is classified, then
-    (`prefer`) to the more confident or to the later one, then to the one whose map comes first;
-    what is left of the others keeps their class, with the area that is left. Every place that
-    some map covers is covered once.
+    A column `map` has the number of the cell's map, from 1. `crs` is by default the most common
+    one. Of overlapping cells of different maps, the classified one is kept, then (`prefer`) the
+    more confident or the later one, then that of the first map; the others are cut. Every covered
+    location is covered once.
 
-    Raises SettingsError for a CRS that is none or tears cells apart at 180°, and for maps of
-    other legends.
+    Raises SettingsError for an invalid CRS, a CRS that splits cells at 180°, and different legends.
     """
     legends = {json.dumps(m.legend.to_json(), sort_keys=True) for m in maps}
     if len(legends) != 1:
@@ -62,7 +60,7 @@ def merge_maps(
     cells = gpd.GeoDataFrame(pd.concat(frames, ignore_index=True), crs=target)
     owner = np.repeat(np.arange(len(frames)), [len(frame) for frame in frames])
     cells.insert(cells.columns.get_loc("geometry"), "map", owner.astype(np.int32) + 1)
-    return _take_turns(cells, owner, _rank(cells, owner, prefer))
+    return _cut_overlaps(cells, owner, _rank(cells, owner, prefer))
 
 
 def write_mosaic(
@@ -72,16 +70,15 @@ def write_mosaic(
     *,
     command: str = "geoclass.write_mosaic",
 ) -> None:
-    """Write merged cells as layer `landcover`, styled, with tables `areas` and `scenes`.
+    """Write merged cells as layer `landcover` with styles and tables `areas` and `scenes`.
 
-    Where maps have a detail there is a layer `detail`, too: each place shows that of the map to
-    which the cell of `landcover` belongs. Raises OutputError where that fails.
+    If maps have a detail, layer `detail` has the patches of each cell's map. Raises OutputError.
     """
     path, legend = Path(path), maps[0].legend
     detailed = any(landcover.detail is not None for landcover in maps)
     with drafted(path, DataSourceError, DataLayerError) as draft:
         styles, sums = {}, [_sum_areas(cells.assign(cells=1))]
-        if detailed:  # first, for of a file's layers QGIS draws the first on top
+        if detailed:  # QGIS draws the first layer of a file on top
             sums = []
             for number, landcover in enumerate(maps, start=1):
                 patches = _cut_detail(cells[cells["map"] == number], landcover)
@@ -116,7 +113,7 @@ def _as_layer(frame: gpd.GeoDataFrame, name: str) -> Layer:
 
 
 def _cut_detail(tiles: gpd.GeoDataFrame, landcover: LandCoverMap) -> gpd.GeoDataFrame:
-    """Patches of the map's finest cells, as much of them as lies in its tiles that are left."""
+    """Patches of the map's smallest cells, clipped to its remaining tiles."""
     whole = to_geodataframe(landcover).set_index(["row", "col"])["area_ha"]
     places = pd.MultiIndex.from_frame(tiles[["row", "col"]])
     is_cut = tiles["area_ha"].to_numpy() < whole.reindex(places).to_numpy()
@@ -134,7 +131,7 @@ def _cut_detail(tiles: gpd.GeoDataFrame, landcover: LandCoverMap) -> gpd.GeoData
 
 
 def _patch(tiles: gpd.GeoDataFrame, landcover: LandCoverMap) -> gpd.GeoDataFrame:
-    """Patches of the finest cells in some tiles, in the tiles' CRS."""
+    """Patches of the smallest cells in some tiles, in the tiles' CRS."""
     finest = landcover.finest
     inside = np.zeros(landcover.class_id.shape, dtype=bool)
     inside[tiles["row"], tiles["col"]] = True
@@ -152,7 +149,7 @@ def is_mosaic(path: Path) -> bool:
 
 
 def name_scenes_folder(path: Path) -> Path:
-    """Where the maps lie that are merged into this file."""
+    """Folder of the maps that are merged into this file."""
     return path.with_name(f"{path.stem}.scenes")
 
 
@@ -183,11 +180,11 @@ def _choose_crs(maps: Sequence[LandCoverMap], crs: str | None) -> CRS:
 
 
 def parse_crs(crs: str) -> CRS:
-    """The CRS that a person means; SettingsError where it is none, or none of a flat map."""
+    """Parse a projected or 2-D geographic CRS; SettingsError for others."""
     try:
         parsed = CRS.from_user_input(crs)
     except CRSError as error:
-        raise SettingsError(f"{crs} is no CRS: give one such as EPSG:3035") from error
+        raise SettingsError(f"{crs} is not a CRS: give one such as EPSG:3035") from error
     if not parsed.is_projected and not (parsed.is_geographic and len(parsed.axis_info) == 2):
         raise SettingsError(
             f"{crs} is a {parsed.type_name}, not a projected or a geographic one of two "
@@ -197,52 +194,52 @@ def parse_crs(crs: str) -> CRS:
 
 
 def _reproject(landcover: LandCoverMap, target: CRS) -> gpd.GeoDataFrame:
-    """Cells in the target; SettingsError where it tears some apart, to the width of the world."""
+    """Cells in the target CRS; SettingsError if it splits some at 180°."""
     cells = to_geodataframe(landcover).to_crs(target)
-    if _find_torn(cells, target).any():
+    if _find_split(cells, target).any():
         raise SettingsError(
             f"{landcover.provenance.scene} crosses 180°, where {target.name} has its edges: "
-            "give a projected --map-crs that runs on there, such as the scene's own"
+            "give a projected --map-crs that is continuous there, such as the scene's own"
         )
     return cells
 
 
-def _find_torn(cells: gpd.GeoDataFrame, target: CRS) -> np.ndarray:
-    """Bool (n,): cells with corners at both edges of the target's world."""
+def _find_split(cells: gpd.GeoDataFrame, target: CRS) -> np.ndarray:
+    """Bool (n,): cells with corners at both edges of the target CRS."""
     west, south, east, north = cells.bounds.to_numpy().T
     width = (east - west) * target.axis_info[0].unit_conversion_factor
-    torn: np.ndarray = width > np.pi
+    split: np.ndarray = width > np.pi
     if target.is_geographic:
-        return torn
-    # A projection may stretch cells, too; what is torn has other places in its middle.
+        return split
+    # Projections also stretch cells; the centre of a split cell is far from its edge.
     side = np.sqrt(cells["area_ha"].to_numpy() * 1e4)
-    torn = width > STRETCH * side
+    split = width > STRETCH * side
     geographic = target.geodetic_crs
     ellipsoid = geographic.get_geod() if geographic else None
-    if torn.any() and geographic and ellipsoid:
-        x, y = np.stack([west, (west + east) / 2])[:, torn], ((south + north) / 2)[torn]
+    if split.any() and geographic and ellipsoid:
+        x, y = np.stack([west, (west + east) / 2])[:, split], ((south + north) / 2)[split]
         to_degrees = Transformer.from_crs(target, geographic, always_xy=True)
         lon, lat = to_degrees.transform(x, np.stack([y, y]))
         _, _, distance = ellipsoid.inv(lon[0], lat[0], lon[1], lat[1])
-        torn[torn] = np.asarray(distance) > STRETCH * side[torn]
-    return torn
+        split[split] = np.asarray(distance) > STRETCH * side[split]
+    return split
 
 
 def _rank(cells: gpd.GeoDataFrame, owner: np.ndarray, prefer: Preference) -> np.ndarray:
-    """Int64 (n,): 0 is the cell that gives way to no other."""
-    unsure = (cells["status"] != "classified").to_numpy()
+    """Int64 (n,): 0 is the most preferred cell."""
+    unclassified = (cells["status"] != "classified").to_numpy()
     confidence = -cells["confidence"].fillna(0).to_numpy()
-    dates = cells["date"].fillna(pd.Timestamp(0)).to_numpy()  # no date is older than any satellite
+    dates = cells["date"].fillna(pd.Timestamp(0)).to_numpy()
     age = -dates.astype("datetime64[D]").astype(np.int64)
-    wishes = (confidence, age) if prefer == "confident" else (age, confidence)
-    order = np.lexsort((owner, *reversed(wishes), unsure))
+    criteria = (confidence, age) if prefer == "confident" else (age, confidence)
+    order = np.lexsort((owner, *reversed(criteria), unclassified))
     rank = np.empty(len(cells), dtype=np.int64)
     rank[order] = np.arange(len(cells))
     return rank
 
 
-def _take_turns(cells: gpd.GeoDataFrame, owner: np.ndarray, rank: np.ndarray) -> gpd.GeoDataFrame:
-    """Cut each cell by those of other maps that come before it."""
+def _cut_overlaps(cells: gpd.GeoDataFrame, owner: np.ndarray, rank: np.ndarray) -> gpd.GeoDataFrame:
+    """Cut each cell by the preferred cells of other maps."""
     shapes = cells.geometry.to_numpy()
     loser, winner = shapely.STRtree(shapes).query(shapes, predicate="intersects")
     rivals = (owner[loser] != owner[winner]) & (rank[loser] > rank[winner])
@@ -283,15 +280,14 @@ def _list_scenes(maps: Sequence[LandCoverMap]) -> pd.DataFrame:
 
 
 READABLE = (".gpkg", ".tif", ".tiff")
-"""Suffixes of maps that can be read back; other formats are copies for other programs."""
+"""Suffixes of maps that geoclass reads."""
 
 
 def find_maps(path: Path | str) -> list[Path]:
-    """The files of the maps that `path` stands for, by name; empty where it is no map at all.
+    """The map files that `path` stands for; empty if it is not a map.
 
-    A map stands for itself, a folder such as `geoclass map SCENES… -o FOLDER/` writes for all maps
-    in it, and one map of many scenes for those that it was merged from: it shows each place once,
-    they show all that was seen. Raises OutputError where those are gone or have changed since.
+    A folder stands for all maps in it, a merged map for the maps that it was merged from. Raises
+    OutputError if these are missing or have changed.
     """
     path = Path(path)
     if path.is_dir():
@@ -313,8 +309,8 @@ def _find_merged(path: Path) -> list[Path]:
     gone = [scene for fingerprint, scene in merged.items() if fingerprint not in there]
     if gone:
         raise OutputError(
-            f"{path} shows each place once, and of the maps that it was merged from {len(gone)} "
-            f"({gone[0]}{' and others' if gone[1:] else ''}) are not in {folder}, or were made "
-            "anew: merge them again, or give the maps themselves"
+            f"{len(gone)} of the maps that {path} was merged from "
+            f"({gone[0]}{' and others' if gone[1:] else ''}) are not in {folder}, or have changed: "
+            "merge them again, or give the maps themselves"
         )
     return [there[fingerprint] for fingerprint in merged]

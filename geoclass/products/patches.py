@@ -1,4 +1,4 @@
-"""Neighbouring cells of one value as one polygon: exact outlines, without a loop over cells."""
+"""Polygons of patches: connected cells of one value, with exact outlines, vectorised."""
 
 from __future__ import annotations
 
@@ -12,37 +12,36 @@ from scipy.sparse.csgraph import breadth_first_order, connected_components
 from geoclass.grid import Grid
 
 OUTSIDE = -1
-"""The patch of a cell that belongs to none."""
+"""Number of cells without a patch."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Patches:
-    """Cells of one value that share sides; patches that touch at a corner only are two."""
+    """Patches: 4-connected cells of one value."""
 
     number: np.ndarray
-    """int32 (rows, cols): the patch of each cell, OUTSIDE where there is none."""
+    """int32 (rows, cols): patch of each cell, or OUTSIDE."""
     wkb: np.ndarray
-    """Object (patches,): polygons, clipped to the scene, with holes; a fraction of the time and
-    memory of shapely's."""
+    """Object (patches,): polygons with holes, clipped to the scene; faster than shapely objects."""
 
 
 def find_patches(values: np.ndarray, wanted: np.ndarray, grid: Grid) -> Patches:
     """Dissolve the cells where `wanted` is True; both are (rows, cols).
 
-    Patches are numbered by their first cells, row by row from the upper left.
+    Patches are numbered by their first cells in row-major order.
     """
     number = _number_patches(values, wanted)
     return Patches(number=number, wkb=_outline(number, grid))
 
 
 def _number_patches(values: np.ndarray, wanted: np.ndarray) -> np.ndarray:
-    """int32 (rows, cols): connected components by shared sides, OUTSIDE where not wanted."""
-    # Runs of equal cells of a row are tied together: there are fewer of them than of cells.
+    """int32 (rows, cols): 4-connected components, OUTSIDE where not wanted."""
+    # Nodes of the graph are runs of equal cells in a row: there are fewer runs than cells.
     starts = np.ones(values.shape, dtype=bool)
     starts[:, 1:] = (values[:, 1:] != values[:, :-1]) | (wanted[:, 1:] != wanted[:, :-1])
     run = starts.cumsum(dtype=np.int32).reshape(values.shape) - 1
     ties = (values[1:] == values[:-1]) & wanted[1:] & wanted[:-1]
-    # Of the sides that two runs share the first is enough.
+    # One link per pair of runs.
     ties[:, 1:] &= ~ties[:, :-1] | starts[1:, 1:] | starts[:-1, 1:]
     one, other = run[:-1][ties], run[1:][ties]
     runs = int(run[-1, -1]) + 1
@@ -59,13 +58,13 @@ def _number_patches(values: np.ndarray, wanted: np.ndarray) -> np.ndarray:
 
 
 def _outline(number: np.ndarray, grid: Grid) -> np.ndarray:
-    """Object (patches,): polygons as WKB, in the order of their numbers."""
+    """Object (patches,): polygons as WKB, by number."""
     if (number == OUTSIDE).all():
         return np.empty(0, dtype=object)
     row, col, patch, starts = _trace_rings(number)
     length = np.diff(starts)
     owner = patch[starts[:-1]]
-    # Of the rings of one polygon the first is the shell.
+    # The first ring of a polygon is its shell.
     order = np.lexsort((~_find_shells(row, col, starts), owner))
     # Each ring ends with its first corner.
     points = length[order] + 1
@@ -77,7 +76,7 @@ def _outline(number: np.ndarray, grid: Grid) -> np.ndarray:
 
 
 def _find_shells(row: np.ndarray, col: np.ndarray, starts: np.ndarray) -> np.ndarray:
-    """Bool (rings,): which go clockwise, with rows counted downward; others are holes."""
+    """Bool (rings,): True for clockwise rings; others are holes."""
     following = np.arange(1, len(row) + 1, dtype=np.int32)
     following[starts[1:] - 1] = starts[:-1]
     # Twice the signed area (shoelace formula).
@@ -91,11 +90,11 @@ def _format_wkb(
 ) -> np.ndarray:
     """Object (polygons,): WKB (OGC 06-103r4, 8.2.8), little-endian.
 
-    `corners` is float64 (corners, 2), `points` int (rings,), how many of them a ring has; of a
-    polygon `first` is the number of the first ring, and `rings` how many it has.
+    `corners` is float64 (corners, 2); `points` is int (rings,), the number of corners of each ring;
+    `first` and `rings`, int (polygons,), are the first ring and the number of rings.
     """
-    # But for the byte that says little-endian, all are words of four bytes: of a polygon its
-    # kind, 3, and its rings; of a ring its points; of a point four.
+    # After the byte order, all values are words of four bytes. A polygon has its type, 3, and its
+    # number of rings; a ring has its number of points; a point has four words.
     heads = np.ones(len(points), dtype=np.int64)
     heads[first] = 3
     ends = (heads + 4 * points).cumsum()
@@ -115,15 +114,15 @@ def _format_wkb(
 
 
 def _trace_rings(number: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Rows, columns (int64) and patches of all rings' corners, and where each ring starts.
+    """Rows, columns (int64) and patches of the corners of all rings, and the start of each ring.
 
-    Borders are walked with their patch on the right. The last start is the number of corners.
+    Rings have their patch on the right. The last start is the number of corners.
     """
     parts = [_find_corners(number, south, east) for south in (0, 1) for east in (0, 1)]
     patch, *places, leaves_along_row = map(np.concatenate, zip(*parts, strict=True))
     row_line, col_place, col_line, row_place = places
     following = np.where(leaves_along_row, _pair(row_line, col_place), _pair(col_line, row_place))
-    # A ring turns at each corner, so every second one is left along a row: these are walked.
+    # A ring turns at each corner, so it leaves every second one along a row: only these are walked.
     second = np.flatnonzero(leaves_along_row)
     number_of = np.empty(len(following), dtype=np.int32)
     number_of[second] = np.arange(len(second))
@@ -135,16 +134,15 @@ def _trace_rings(number: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray
 
 
 def _find_corners(number: np.ndarray, south: int, east: int) -> tuple[np.ndarray, ...]:
-    """The corners of patches' borders at one corner of cells, (n,) each.
+    """The corners of rings at one corner (south, east) of cells, (n,) each.
 
-    Patch; by which corners are paired along rows, line and place, and along columns; whether the
-    walk goes on along the row. Of a line, the two sides count as two. Of two corners in one
-    place, that where a border ends comes before that where one begins.
+    Returns the patch; line and position along rows, and along columns, by which corners are paired;
+    and whether the ring continues along the row. The two sides of a line have different numbers. Of
+    two corners at one position, the end of a border sorts before the beginning of another.
 
-    At its cell's corner a border turns around the cell; or inward, where all but the cell across
-    are of the patch; or it meets itself, where only the cell across is. There, each cell keeps
-    its side along the row and takes the other's along the column, so that the patch gets a hole
-    that touches its shell.
+    A ring turns around the cell; or inward, if all but the diagonal cell are in the patch; or it
+    touches itself, if only the diagonal cell is. Then each cell keeps its side along the row and
+    takes the other's along the column, so that the hole touches the shell.
     """
     rows, cols = number.shape
     padded = np.pad(number, 1, constant_values=OUTSIDE)
@@ -155,7 +153,7 @@ def _find_corners(number: np.ndarray, south: int, east: int) -> tuple[np.ndarray
     turns = (beside == above) & ~(beside & across) & (number != OUTSIDE)
     cell = np.flatnonzero(turns)
     inward, meets = beside.ravel()[cell], across.ravel()[cell]
-    # Numbers of 16 bits are sorted in a fraction of the time.
+    # Sorting is much faster with 16 bits.
     small = np.min_scalar_type(2 * max(rows, cols) + 1)
     row, col = (
         2 * (part + far).astype(small)
@@ -172,9 +170,9 @@ def _find_corners(number: np.ndarray, south: int, east: int) -> tuple[np.ndarray
 
 
 def _pair(line: np.ndarray, place: np.ndarray) -> np.ndarray:
-    """int32 (n,): to each corner the other end of its border.
+    """int32 (n,): the other end of the border of each corner.
 
-    On one side of a line borders do not overlap, so one that begins is the next that ends.
+    Borders on one side of a line do not overlap, so consecutive corners are ends of one border.
     """
     first, last = np.lexsort((place, line)).reshape(-1, 2).T
     other = np.empty(len(line), dtype=np.int32)
@@ -183,13 +181,13 @@ def _pair(line: np.ndarray, place: np.ndarray) -> np.ndarray:
 
 
 def _walk(following: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The order in which sides are met, ring after ring, and the ring of each side (unordered)."""
+    """The order of sides, ring by ring, and the ring of each side (unordered)."""
     n = len(following)
     _, ring = connected_components(_chain(following), directed=False)
     _, first = np.unique(ring, return_index=True)
     before = np.empty(n, dtype=np.int32)
     before[following] = np.arange(n)
-    # Cut open and tied together, all rings are one path, which compiled code walks.
+    # Rings are opened and joined to one path, which compiled code traverses.
     path = following.copy()
     path[before[first]] = np.append(first[1:], first[0])
     order = breadth_first_order(_chain(path), first[0], return_predecessors=False)
@@ -197,6 +195,6 @@ def _walk(following: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _chain(following: np.ndarray) -> csr_matrix:
-    """A graph in which each node leads to one other."""
+    """A graph with one edge from each node."""
     n = len(following)
     return csr_matrix((np.ones(n, bool), following, np.arange(n + 1)), shape=(n, n))

@@ -1,9 +1,9 @@
-"""Styles as QGIS and other programs read them: QML and SLD, and the table of a GeoPackage."""
+"""Styles as QML and SLD, and the style table of a GeoPackage."""
 
 from __future__ import annotations
 
 import xml.etree.ElementTree as ET
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,17 +12,9 @@ import pyogrio
 from pyogrio.errors import DataLayerError, DataSourceError
 
 from geoclass.errors import OutputError
+from geoclass.legend import parse_color
 from geoclass.outside import vector_name
-from geoclass.products.styles import (
-    Aliases,
-    Category,
-    Choices,
-    RasterStyle,
-    Shade,
-    Style,
-    TimeSpan,
-    VectorStyle,
-)
+from geoclass.products.styles import Category, Choices, RasterStyle, Shade, Style, VectorStyle
 
 _NAMESPACES = {
     "xmlns": "http://www.opengis.net/sld",
@@ -37,80 +29,110 @@ SLD_OUTLINE = {"stroke": "#232323", "stroke-opacity": "0.24", "stroke-width": "0
 
 
 def format_sld(style: Style, layer: str, name: str) -> str:
-    """The style called `name` of a layer, or of a raster that is served by that name.
+    """The style `name` of a layer or served raster as SLD 1.0.0 (OGC 02-070).
 
-    SLD 1.0.0 (OGC 02-070), which GeoServer, MapServer and QGIS read; `type` of a colour map is an
-    addition of GeoServer's that QGIS knows, too.
+    GeoServer, MapServer and QGIS read it. The attribute `type` of a colour map is an extension of
+    GeoServer that QGIS supports.
     """
     root = ET.Element("StyledLayerDescriptor", {"version": "1.0.0", **_NAMESPACES})
-    named = ET.SubElement(root, "NamedLayer")
-    ET.SubElement(named, "Name").text = layer
-    user = ET.SubElement(named, "UserStyle")
-    ET.SubElement(user, "Name").text = name
-    ET.SubElement(user, "Title").text = style.title
-    rules = ET.SubElement(user, "FeatureTypeStyle")
+    named = _add(root, "NamedLayer")
+    _add(named, "Name", layer)
+    user = _add(named, "UserStyle")
+    _add(user, "Name", name)
+    _add(user, "Title", style.title)
+    rules = _add(user, "FeatureTypeStyle")
     if isinstance(style, VectorStyle):
         for entry in style.entries:
             _add_rule(rules, style.column, entry, is_last=entry is style.entries[-1])
     else:
-        _add_raster(ET.SubElement(rules, "Rule"), style)
+        _add_raster(_add(rules, "Rule"), style)
     ET.indent(root, " ")
     return '<?xml version="1.0" encoding="UTF-8"?>\n' + ET.tostring(root, encoding="unicode")
 
 
+def _add(parent: ET.Element, tag: str, text: str | None = None, **attributes: str) -> ET.Element:
+    element = ET.SubElement(parent, tag, attributes)
+    element.text = text
+    return element
+
+
 def _add_rule(rules: ET.Element, column: str, entry: Category | Shade, *, is_last: bool) -> None:
-    rule = ET.SubElement(rules, "Rule")
-    ET.SubElement(rule, "Name").text = entry.label
-    ET.SubElement(rule, "Title").text = entry.label
-    condition = ET.SubElement(rule, "ogc:Filter")
+    rule = _add(rules, "Rule")
+    _add(rule, "Name", entry.label)
+    _add(rule, "Title", entry.label)
+    condition = _add(rule, "ogc:Filter")
     if isinstance(entry, Category):
-        _compare(condition, "PropertyIsEqualTo", column, entry.value)
+        comparisons: dict[str, str | float] = {"PropertyIsEqualTo": entry.value}
     else:
-        both = ET.SubElement(condition, "ogc:And")
+        condition = _add(condition, "ogc:And")
         below = "PropertyIsLessThanOrEqualTo" if is_last else "PropertyIsLessThan"
-        _compare(both, "PropertyIsGreaterThanOrEqualTo", column, entry.lower)
-        _compare(both, below, column, entry.upper)
-    symbol = ET.SubElement(rule, "PolygonSymbolizer")
-    _add_parameters(ET.SubElement(symbol, "Fill"), {"fill": entry.color})
-    _add_parameters(ET.SubElement(symbol, "Stroke"), SLD_OUTLINE)
-
-
-def _compare(parent: ET.Element, operator: str, column: str, value: str | float) -> None:
-    comparison = ET.SubElement(parent, f"ogc:{operator}")
-    ET.SubElement(comparison, "ogc:PropertyName").text = column
-    ET.SubElement(comparison, "ogc:Literal").text = str(value)
-
-
-def _add_parameters(parent: ET.Element, parameters: dict[str, str]) -> None:
-    for name, value in parameters.items():
-        ET.SubElement(parent, "CssParameter", name=name).text = value
+        comparisons = {"PropertyIsGreaterThanOrEqualTo": entry.lower, below: entry.upper}
+    for operator, value in comparisons.items():
+        comparison = _add(condition, f"ogc:{operator}")
+        _add(comparison, "ogc:PropertyName", column)
+        _add(comparison, "ogc:Literal", str(value))
+    symbol = _add(rule, "PolygonSymbolizer")
+    for part, parameters in (("Fill", {"fill": entry.color}), ("Stroke", SLD_OUTLINE)):
+        parent = _add(symbol, part)
+        for name, text in parameters.items():
+            _add(parent, "CssParameter", text, name=name)
 
 
 def _add_raster(rule: ET.Element, style: RasterStyle) -> None:
-    symbol = ET.SubElement(rule, "RasterSymbolizer")
-    channel = ET.SubElement(ET.SubElement(symbol, "ChannelSelection"), "GrayChannel")
-    ET.SubElement(channel, "SourceChannelName").text = str(style.band)
+    symbol = _add(rule, "RasterSymbolizer")
+    channel = _add(_add(symbol, "ChannelSelection"), "GrayChannel")
+    _add(channel, "SourceChannelName", str(style.band))
     kind = "intervals" if isinstance(style.entries[0], Shade) else "values"
-    colors = ET.SubElement(symbol, "ColorMap", type=kind)
+    colors = _add(symbol, "ColorMap", type=kind)
     for entry in style.entries:
         quantity = entry.upper if isinstance(entry, Shade) else entry.value
-        ET.SubElement(
-            colors, "ColorMapEntry", color=entry.color, quantity=str(quantity), label=entry.label
-        )
+        _add(colors, "ColorMapEntry", color=entry.color, quantity=str(quantity), label=entry.label)
 
 
 QGIS_VERSION = "3.22"
-"""The oldest QGIS whose style format this is; newer ones read it."""
+"""Oldest QGIS with this style format; newer versions read it."""
 
-OUTLINE = "35,35,35,60"
+_SYMBOL = (
+    ("style", "solid"),
+    ("outline_color", "35,35,35,60"),
+    ("outline_style", "solid"),
+    ("outline_width", "0.1"),
+    ("outline_width_unit", "MM"),
+)
 
-_START_AND_END_FIELDS = "2"
-_INCLUDE_BOTH_ENDS = "1"
-_DISCRETE = "2"
+# Mode 2: start and end fields. Limit mode 1: both ends are included.
+_TEMPORAL = """
+<temporal enabled="1" mode="2" startField="" endField="" startExpression="" endExpression=""
+    durationField="" durationUnit="min" fixedDuration="0" accumulate="0" limitMode="1">
+  <fixedRange><start/><end/></fixedRange>
+</temporal>"""
+
+# Viewer 1: image. Storage 2: relative to a folder. Property type 3: expression.
+_PICTURE = """
+<editWidget type="ExternalResource">
+  <config>
+    <Option type="Map">
+      <Option type="int" name="DocumentViewer" value="1"/>
+      <Option type="int" name="RelativeStorage" value="2"/>
+      <Option type="Map" name="PropertyCollection">
+        <Option type="QString" name="name" value=""/>
+        <Option type="QString" name="type" value="collection"/>
+        <Option type="Map" name="properties">
+          <Option type="Map" name="propertyRootPath">
+            <Option type="bool" name="active" value="true"/>
+            <Option type="int" name="type" value="3"/>
+            <Option type="QString" name="expression"
+                value="file_path(layer_property(@layer, 'path'))"/>
+          </Option>
+        </Option>
+      </Option>
+    </Option>
+  </config>
+</editWidget>"""
 
 
 def format_qml(style: Style) -> str:
-    """The style as QGIS stores it."""
+    """The style in QGIS's format."""
     root = _draw_vector(style) if isinstance(style, VectorStyle) else _draw_raster(style)
     ET.indent(root, " ")
     return "<!DOCTYPE qgis PUBLIC 'http://mrcc.com/qgis.dtd' 'SYSTEM'>\n" + ET.tostring(
@@ -123,119 +145,66 @@ def _draw_vector(style: VectorStyle) -> ET.Element:
     parts += ["Temporal"] if style.span else []
     parts += ["Forms"] if style.choices or style.picture else []
     root = ET.Element("qgis", version=QGIS_VERSION, styleCategories="|".join(parts))
-    _add_aliases(root, style.aliases)
-    kind = "graduatedSymbol" if isinstance(style.entries[0], Shade) else "categorizedSymbol"
-    renderer = ET.SubElement(root, "renderer-v2", type=kind, attr=style.column, symbollevels="0")
-    if kind == "graduatedSymbol":
+    aliases = _add(root, "aliases")
+    for i, (field, name) in enumerate(style.aliases):
+        _add(aliases, "alias", field=field, name=name, index=str(i))
+    graduated = isinstance(style.entries[0], Shade)
+    kind = "graduatedSymbol" if graduated else "categorizedSymbol"
+    renderer = _add(root, "renderer-v2", type=kind, attr=style.column, symbollevels="0")
+    if graduated:
         renderer.set("graduatedMethod", "GraduatedColor")
-    listed = ET.SubElement(renderer, "ranges" if kind == "graduatedSymbol" else "categories")
+    listed = _add(renderer, "ranges" if graduated else "categories")
+    symbols = _add(renderer, "symbols")
     for i, entry in enumerate(style.entries):
         _add_entry(listed, entry, symbol=str(i))
-    _add_symbols(renderer, [entry.color for entry in style.entries])
-    if style.span is not None:
-        _add_span(root, style.span)
-    fields = ET.SubElement(root, "fieldConfiguration")
+        _add_symbol(symbols, entry.color, name=str(i))
+    if style.span is not None:  # for QGIS's temporal controller
+        temporal = ET.fromstring(_TEMPORAL)  # noqa: S314 a constant
+        temporal.set("startField", style.span.start)
+        temporal.set("endField", style.span.end)
+        root.append(temporal)
+    fields = _add(root, "fieldConfiguration")
     if style.choices is not None:
-        _add_choices(fields, style.choices)
+        _add_choices(_add(fields, "field", name=style.choices.column), style.choices)
     if style.picture is not None:
-        _add_picture(fields, style.picture)
+        picture = _add(fields, "field", name=style.picture)
+        picture.append(ET.fromstring(_PICTURE))  # noqa: S314 a constant
     return root
-
-
-def _add_aliases(root: ET.Element, aliases: Aliases) -> None:
-    parent = ET.SubElement(root, "aliases")
-    for i, (field, name) in enumerate(aliases):
-        ET.SubElement(parent, "alias", field=field, name=name, index=str(i))
 
 
 def _add_entry(listed: ET.Element, entry: Category | Shade, symbol: str) -> None:
     shown = {"label": entry.label, "symbol": symbol, "render": "true"}
     if isinstance(entry, Shade):
-        bounds = {"lower": str(entry.lower), "upper": str(entry.upper)}
-        ET.SubElement(listed, "range", {**bounds, **shown})
+        _add(listed, "range", lower=str(entry.lower), upper=str(entry.upper), **shown)
     else:
         kind = "long" if isinstance(entry.value, int) else "string"
-        ET.SubElement(listed, "category", {"value": str(entry.value), "type": kind, **shown})
+        _add(listed, "category", value=str(entry.value), type=kind, **shown)
 
 
-def _add_symbols(renderer: ET.Element, colors: Sequence[str]) -> None:
-    """Filled polygons, one symbol a colour, numbered from 0."""
-    symbols = ET.SubElement(renderer, "symbols")
-    for i, color in enumerate(colors):
-        symbol = ET.SubElement(symbols, "symbol", type="fill", name=str(i), alpha="1")
-        layer = ET.SubElement(symbol, "layer", {"class": "SimpleFill"}, enabled="1")
-        options = ET.SubElement(layer, "Option", type="Map")
-        red, green, blue = (int(color[k : k + 2], 16) for k in (1, 3, 5))
-        for name, value in (
-            ("color", f"{red},{green},{blue},255"),
-            ("style", "solid"),
-            ("outline_color", OUTLINE),
-            ("outline_style", "solid"),
-            ("outline_width", "0.1"),
-            ("outline_width_unit", "MM"),
-        ):
-            ET.SubElement(options, "Option", type="QString", name=name, value=value)
+def _add_symbol(symbols: ET.Element, color: str, name: str) -> None:
+    """A filled polygon."""
+    symbol = _add(symbols, "symbol", type="fill", name=name, alpha="1")
+    layer = _add(symbol, "layer", enabled="1", **{"class": "SimpleFill"})
+    options = _add(layer, "Option", type="Map")
+    red, green, blue = parse_color(color)
+    for key, value in (("color", f"{red},{green},{blue},255"), *_SYMBOL):
+        _add(options, "Option", type="QString", name=key, value=value)
 
 
-def _add_span(root: ET.Element, span: TimeSpan) -> None:
-    """What QGIS's temporal controller needs to play the layer at once."""
-    temporal = ET.SubElement(
-        root,
-        "temporal",
-        enabled="1",
-        mode=_START_AND_END_FIELDS,
-        startField=span.start,
-        endField=span.end,
-        startExpression="",
-        endExpression="",
-        durationField="",
-        durationUnit="min",
-        fixedDuration="0",
-        accumulate="0",
-        limitMode=_INCLUDE_BOTH_ENDS,
-    )
-    fixed = ET.SubElement(temporal, "fixedRange")
-    ET.SubElement(fixed, "start")
-    ET.SubElement(fixed, "end")
-
-
-def _add_choices(fields: ET.Element, choices: Choices) -> None:
+def _add_choices(field: ET.Element, choices: Choices) -> None:
     """A drop-down list in the layer's form."""
-    item = ET.SubElement(fields, "field", name=choices.column)
-    widget = ET.SubElement(item, "editWidget", type="ValueMap")
-    config = ET.SubElement(ET.SubElement(widget, "config"), "Option", type="Map")
-    listed = ET.SubElement(config, "Option", type="List", name="map")
+    config = _add(_add(field, "editWidget", type="ValueMap"), "config")
+    listed = _add(_add(config, "Option", type="Map"), "Option", type="List", name="map")
     for label, value in choices.options:
-        entry = ET.SubElement(listed, "Option", type="Map")
-        ET.SubElement(entry, "Option", type="QString", name=label, value=value)
-
-
-_FROM_GIVEN_FOLDER, _AS_IMAGE, _BY_EXPRESSION = "2", "1", "3"
-
-
-def _add_picture(fields: ET.Element, column: str) -> None:
-    """An image in the layer's form; its path counts from the folder of the layer's file."""
-    item = ET.SubElement(fields, "field", name=column)
-    widget = ET.SubElement(item, "editWidget", type="ExternalResource")
-    config = ET.SubElement(ET.SubElement(widget, "config"), "Option", type="Map")
-    ET.SubElement(config, "Option", type="int", name="DocumentViewer", value=_AS_IMAGE)
-    ET.SubElement(config, "Option", type="int", name="RelativeStorage", value=_FROM_GIVEN_FOLDER)
-    depends = ET.SubElement(config, "Option", type="Map", name="PropertyCollection")
-    ET.SubElement(depends, "Option", type="QString", name="name", value="")
-    ET.SubElement(depends, "Option", type="QString", name="type", value="collection")
-    properties = ET.SubElement(depends, "Option", type="Map", name="properties")
-    folder = ET.SubElement(properties, "Option", type="Map", name="propertyRootPath")
-    ET.SubElement(folder, "Option", type="bool", name="active", value="true")
-    ET.SubElement(folder, "Option", type="int", name="type", value=_BY_EXPRESSION)
-    expression = "file_path(layer_property(@layer, 'path'))"
-    ET.SubElement(folder, "Option", type="QString", name="expression", value=expression)
+        entry = _add(listed, "Option", type="Map")
+        _add(entry, "Option", type="QString", name=label, value=value)
 
 
 def _draw_raster(style: RasterStyle) -> ET.Element:
     root = ET.Element("qgis", version=QGIS_VERSION, styleCategories="AllStyleCategories")
     shaded = isinstance(style.entries[0], Shade)
-    renderer = ET.SubElement(
-        ET.SubElement(root, "pipe"),
+    renderer = _add(
+        _add(root, "pipe"),
         "rasterrenderer",
         type="singlebandpseudocolor" if shaded else "paletted",
         band=str(style.band),
@@ -243,17 +212,14 @@ def _draw_raster(style: RasterStyle) -> ET.Element:
         alphaBand="-1",
         nodataColor="",
     )
-    if shaded:
-        shader = ET.SubElement(renderer, "rastershader")
-        listed, tag = ET.SubElement(shader, "colorrampshader", colorRampType="DISCRETE"), "item"
-        listed.set("classificationMode", _DISCRETE)
+    if shaded:  # classification mode 2: discrete
+        ramp = {"colorRampType": "DISCRETE", "classificationMode": "2"}
+        listed, tag = _add(_add(renderer, "rastershader"), "colorrampshader", **ramp), "item"
     else:
-        listed, tag = ET.SubElement(renderer, "colorPalette"), "paletteEntry"
+        listed, tag = _add(renderer, "colorPalette"), "paletteEntry"
     for entry in style.entries:
-        value = entry.upper if isinstance(entry, Shade) else entry.value
-        ET.SubElement(
-            listed, tag, value=str(value), color=entry.color, label=entry.label, alpha="255"
-        )
+        value = str(entry.upper if isinstance(entry, Shade) else entry.value)
+        _add(listed, tag, value=value, color=entry.color, label=entry.label, alpha="255")
     return root
 
 
@@ -262,7 +228,7 @@ TABLE = "layer_styles"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StyleText:
-    """One style in both languages."""
+    """One style in both formats."""
 
     layer: str
     name: str
@@ -271,7 +237,7 @@ class StyleText:
 
 
 def write_style_table(path: Path, styles: Mapping[str, Mapping[str, VectorStyle]]) -> None:
-    """Add the table to a GeoPackage: styles by layer and name, the default of a layer first."""
+    """Add styles by layer and name to a GeoPackage; the first of a layer is its default."""
     rows = [
         (layer, name, style, i == 0)
         for layer, named in styles.items()
@@ -298,7 +264,7 @@ def write_style_table(path: Path, styles: Mapping[str, Mapping[str, VectorStyle]
 
 
 def read_style_table(path: Path) -> list[StyleText]:
-    """The styles that a GeoPackage holds; OutputError where there are none."""
+    """The styles in a GeoPackage; OutputError if there are none."""
     try:
         table = pyogrio.read_dataframe(vector_name(path), layer=TABLE, read_geometry=False)
     except (DataLayerError, DataSourceError) as error:

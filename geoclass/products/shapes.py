@@ -1,4 +1,4 @@
-"""The polygons of a map with their columns: one a cell, or one a patch of cells."""
+"""The polygons of a map with their columns: one per cell, or one per patch of cells."""
 
 from __future__ import annotations
 
@@ -10,39 +10,39 @@ import numpy as np
 import shapely
 
 from geoclass.landcover import FULL_SCALE, MASK_REASONS, STATUS_NAMES, LandCoverMap
-from geoclass.legend import NODATA, STATUS_STYLES, Legend
+from geoclass.legend import NODATA, Legend
 from geoclass.products.patches import find_patches
 
 ALIASES = (
     ("class_id", "Class number"),
     ("class_name", "Class"),
-    ("class_title", "Name of the class"),
+    ("class_title", "Title of the class"),
     ("group", "Group"),
-    ("best_class", "Likeliest class"),
+    ("best_class", "Most probable class"),
     ("confidence", "Confidence (0–1)"),
     ("status", "Status"),
-    ("mask_reason", "Masked for"),
-    ("valid_share", "Share of valid pixels"),
+    ("mask_reason", "Reason of the mask"),
+    ("valid_share", "Valid fraction (0–1)"),
     ("area_ha", "Area (ha)"),
     ("row", "Row"),
     ("col", "Column"),
     ("scene", "Scene"),
     ("date", "Date of sensing"),
 )
-"""(column, name for people) of cells."""
+"""(column, alias) of cells."""
 
 _PATCH_COLUMNS = (
     "class_id", "class_name", "class_title", "group", "confidence", "mask_reason", "area_ha"
 )  # fmt: skip
-"""Of patches: there may be half a million, and each text takes its time and room."""
+"""Columns of patches; there may be half a million, so texts are few."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Shapes:
-    """Polygons and what stands beside them, (n,) each; cells without data are left out."""
+    """Polygons and their columns, (n,) each, without nodata cells."""
 
     columns: Mapping[str, np.ndarray]
-    """In the order of `name_columns`; texts as object."""
+    """In the order of `name_columns`; texts are object arrays."""
     wkb: np.ndarray
     """Object."""
 
@@ -50,33 +50,32 @@ class Shapes:
 def name_columns(
     legend: Legend, *, probabilities: bool = False, dissolve: bool = False, detailed: bool = False
 ) -> list[tuple[str, str]]:
-    """(column, name for people) of `to_geodataframe`, of a map that has a detail or has none."""
+    """(column, alias) of `to_geodataframe`; `detailed` maps have a detail."""
     named = [(f"p_{c.name}", f"Probability of {c.title} (0–1)") for c in legend.classes]
     more = named if probabilities else []
     if dissolve:
         kept = [(name, alias) for name, alias in ALIASES if name in _PATCH_COLUMNS]
         return [*kept, ("cells", "Cells"), *more]
-    shares = [(f"share_{g}", f"Share of {g} (0–1)") for g in _list_groups(legend)]
+    shares = [(f"share_{g}", f"Share of {g} (0–1)") for g in legend.groups]
     return [*ALIASES, *(shares if detailed else []), *more]
 
 
 def to_geodataframe(
     landcover: LandCoverMap, *, probabilities: bool = False, dissolve: bool = False
 ) -> gpd.GeoDataFrame:
-    """One row a cell that is not nodata: its polygon and the columns of the GeoPackage.
+    """One row per cell that is not nodata: its polygon and the columns of the GeoPackage.
 
     class_id, class_name, class_title, group, best_class, confidence (0–1), status, mask_reason,
-    valid_share (0–1), area_ha, row, col, scene, date; of a map with a detail also share_GROUP
-    (0–1) for each group, of those of the detail's cells inside that have a class, NaN where none
-    has; with `probabilities` p_CLASS (0–1) for each class. Confidence and probabilities are NaN
-    where a cell was not classified.
+    valid_share (0–1), area_ha, row, col, scene, date; with a detail also share_GROUP (0–1), the
+    fraction of each group among the classified cells of the detail, NaN if there are none; with
+    `probabilities` also p_CLASS (0–1). Confidence and probabilities are NaN if a cell was not
+    classified.
 
-    With `dissolve` one row a patch, which are neighbouring cells of one class, or masked for one
-    reason, or unknown; cells are neighbours where they share a side. Its columns are class_id,
-    class_name, class_title, group, confidence, mask_reason, area_ha and `cells`, how many; areas
-    are sums, confidence and probabilities are means by pixels.
+    With `dissolve` one row per patch: cells with common sides of one class, masked for one reason,
+    or unknown. Columns are class_id, class_name, class_title, group, confidence, mask_reason,
+    area_ha and `cells`, their number; confidence and probabilities are means by pixels.
 
-    A detail has polygons of its own: `to_geodataframe(landcover.finest, dissolve=True)`.
+    For a detail use `to_geodataframe(landcover.finest, dissolve=True)`.
     """
     if dissolve:
         shapes = shape_patches(landcover, probabilities=probabilities)
@@ -88,7 +87,7 @@ def to_geodataframe(
 
 
 def shape_rows(landcover: LandCoverMap, at_a_time: int, *, probabilities: bool) -> Iterator[Shapes]:
-    """The cells, some rows of them after the other: polygons take more room than the map."""
+    """The cells, `at_a_time` rows at a time: polygons take more memory than the map."""
     grid, legend, provenance = landcover.grid, landcover.legend, landcover.provenance
     confidence, area_ha, shares = landcover.confidence, grid.areas_ha(), share_groups(landcover)
     statuses = _look_up({c.class_id: "classified" for c in legend.classes} | STATUS_NAMES)
@@ -123,12 +122,12 @@ def shape_rows(landcover: LandCoverMap, at_a_time: int, *, probabilities: bool) 
 
 
 def shape_patches(landcover: LandCoverMap, *, probabilities: bool) -> Shapes:
-    """The patches."""
+    """The patches of cells."""
     grid, legend = landcover.grid, landcover.legend
     kind = landcover.class_id.astype(np.uint16) << 8 | landcover.mask_reason
     patches = find_patches(kind, landcover.class_id != NODATA, grid)
     n = len(patches.wkb)
-    # 0 gathers what belongs to no patch.
+    # 0 is no patch.
     number = patches.number.ravel() + 1
     kinds = np.empty(n + 1, dtype=np.uint16)
     kinds[number] = kind.ravel()
@@ -136,7 +135,7 @@ def shape_patches(landcover: LandCoverMap, *, probabilities: bool) -> Shapes:
     weights = _sum_up(number, weight, n)
 
     def average(values: np.ndarray) -> np.ndarray:
-        """float64 (n,): of what was classified, NaN where nothing was."""
+        """float64 (n,): means over classified cells, NaN if there are none."""
         with np.errstate(invalid="ignore"):
             means: np.ndarray = _sum_up(number, weight * values, n) / weights / FULL_SCALE
         return means
@@ -155,9 +154,9 @@ def shape_patches(landcover: LandCoverMap, *, probabilities: bool) -> Shapes:
 
 
 def share_groups(landcover: LandCoverMap) -> dict[str, np.ndarray]:
-    """`share_GROUP` → float64 (rows, cols), 0–1: of the cells inside each that have a class.
+    """`share_GROUP` → float64 (rows, cols), 0–1: fraction of the detail's classified cells.
 
-    Cells inside are those of the detail; NaN where none has a class, empty without a detail.
+    NaN if no cell is classified; empty without a detail.
     """
     detail, grid = landcover.detail, landcover.grid
     if detail is None:
@@ -165,7 +164,7 @@ def share_groups(landcover: LandCoverMap) -> dict[str, np.ndarray]:
     first_row = np.searchsorted(detail.grid.row_edges[:-1], grid.row_edges[:-1])
     first_col = np.searchsorted(detail.grid.col_edges[:-1], grid.col_edges[:-1])
     counts = {}
-    for group in _list_groups(landcover.legend):
+    for group in landcover.legend.groups:
         codes = [c.class_id for c in landcover.legend.classes if c.group == group]
         inside = np.isin(np.arange(256), codes)[detail.class_id]
         by_row = np.add.reduceat(inside, first_row, axis=0, dtype=np.int32)
@@ -175,32 +174,26 @@ def share_groups(landcover: LandCoverMap) -> dict[str, np.ndarray]:
         return {name: (count / total).round(4) for name, count in counts.items()}
 
 
-def _list_groups(legend: Legend) -> list[str]:
-    return list(dict.fromkeys(c.group for c in legend.classes))
-
-
 def _sum_up(number: np.ndarray, values: np.ndarray, n: int) -> np.ndarray:
-    """float64 (n,): the sums of values of numbers 1 … n; both of one size."""
+    """float64 (n,): sums of the values of each number 1 … n."""
     sums: np.ndarray = np.bincount(number, values.ravel(), minlength=n + 1)[1:]
     return sums
 
 
 def _name_codes(codes: np.ndarray, reasons: np.ndarray, legend: Legend) -> dict[str, np.ndarray]:
-    """What codes of classes and of MASK_REASONS mean."""
-    names = {c.class_id: c.name for c in legend.classes} | STATUS_NAMES
-    titles = {c.class_id: c.title for c in legend.classes}
-    titles |= {s.code: s.title for s in STATUS_STYLES}
+    """Columns of codes of classes and of MASK_REASONS."""
+    entries = legend.entries
     return {
         "class_id": codes.astype(np.int32),
-        "class_name": _look_up(names)[codes],
-        "class_title": _look_up(titles)[codes],
-        "group": _look_up({c.class_id: c.group for c in legend.classes})[codes],
+        "class_name": _look_up({e.class_id: e.name for e in entries})[codes],
+        "class_title": _look_up({e.class_id: e.title for e in entries})[codes],
+        "group": _look_up({e.class_id: e.group for e in entries})[codes],
         "mask_reason": _look_up({i: name or None for i, name in enumerate(MASK_REASONS)})[reasons],
     }
 
 
 def _look_up(texts: Mapping[int, str | None]) -> np.ndarray:
-    """Object (256,): text by code, None where there is none."""
+    """Object (256,): text or None by code."""
     table = np.full(256, None, dtype=object)
     for code, text in texts.items():
         table[code] = text

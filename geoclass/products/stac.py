@@ -1,4 +1,4 @@
-"""A land-cover map as a STAC item beside its file, so that catalogues can take it in."""
+"""STAC items of land-cover maps and models."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from geoclass.files.storage import StoredPath
 from geoclass.files.writing import Target
 from geoclass.grid import Grid
 from geoclass.landcover import FULL_SCALE, SENTINEL_2, LandCoverMap
-from geoclass.legend import NODATA, STATUS_STYLES, Legend
+from geoclass.legend import NODATA, Legend
 from geoclass.products.document import summarise_map
 from geoclass.products.formats import MapFormat
 from geoclass.products.geotiff import name_bands
 
 
 def build_model_item(contract: Contract, sha256: str, file: Path, href: str) -> dict[str, Any]:
-    """The item of a model that lies in `file`, which the item calls `href`; OSError.
+    """The item of a model in `file`, referenced as `href`; OSError.
 
-    It may be used anywhere and any day, so it has no geometry and no end.
+    A model applies to any place and date, so the item has no geometry and no end.
     """
     training = contract.training
     arch = str(training.recipe.get("arch", "unknown"))
@@ -39,7 +39,7 @@ def build_model_item(contract: Contract, sha256: str, file: Path, href: str) -> 
         "type": "application/vnd.safetensors",
         "roles": ["mlm:model", "mlm:weights"],
         "mlm:artifact_type": "safetensors.torch.save_file",
-        # Of the three ways to name bands that MLM knows, STAC 1.1 forbids its own in an item.
+        # Of MLM's three ways to name bands, STAC 1.1 forbids its own.
         "eo:bands": [{"name": band} for band in contract.bands],
     }
     properties = {
@@ -47,8 +47,8 @@ def build_model_item(contract: Contract, sha256: str, file: Path, href: str) -> 
         "title": f"geoclass {arch}",
         "description": (
             f"Labels tiles of {size}×{size} pixels of {contract.gsd_m:g} m with one of "
-            f"{len(contract.legend)} classes of land cover. Trained on {training.data_set}; right "
-            f"on {training.validation_accuracy:.2%} of its validation tiles."
+            f"{len(contract.legend)} classes of land cover. Trained on {training.data_set}; "
+            f"validation accuracy {training.validation_accuracy:.2%}."
         ),
         "mlm:name": f"geoclass {arch} {sha256[:12]}",
         "mlm:architecture": arch,
@@ -60,10 +60,7 @@ def build_model_item(contract: Contract, sha256: str, file: Path, href: str) -> 
         "mlm:output": [
             {
                 "name": "probabilities",
-                "description": (
-                    f"Softmax of the logits divided by {contract.temperature:.4f}, "
-                    "which makes them calibrated on validation."
-                ),
+                "description": f"Softmax of the logits divided by {contract.temperature:.4f}.",
                 "tasks": ["scene-classification"],
                 "result": {
                     "shape": [-1, len(contract.legend)],
@@ -77,9 +74,13 @@ def build_model_item(contract: Contract, sha256: str, file: Path, href: str) -> 
         "geoclass:split": asdict(training.split),
         "geoclass:scores": None if contract.scores is None else asdict(contract.scores),
     }
-    return make_item(
-        f"model-{sha256[:12]}", None, None, properties, {"model": model}, [EO, FILE, MLM]
-    )
+    return {
+        **_begin_item(f"model-{sha256[:12]}", [EO, FILE, MLM]),
+        "geometry": None,
+        "properties": properties,
+        "links": [],
+        "assets": {"model": model},
+    }
 
 
 def _describe_input(contract: Contract) -> dict[str, Any]:
@@ -116,44 +117,25 @@ ANYTIME = {
     "start_datetime": "1900-01-01T00:00:00Z",
     "end_datetime": "9999-12-31T23:59:59Z",
 }
-"""Dates of what has none: STAC wants some."""
+"""STAC requires dates."""
 
 _MULTIHASH_SHA256 = "1220"
-"""Code of SHA-256 and length of its digest, 32 bytes, both in hexadecimal."""
+"""Hexadecimal code of SHA-256 and length of its digest, 32 bytes."""
 
 
-# pystac decides by its own version which version of an extension it writes: items are plain data
-# of fixed ones, which tests hold against the official schemas.
-def make_item(
-    name: str,
-    geometry: Mapping[str, Any] | None,
-    bbox: Sequence[float] | None,
-    properties: Mapping[str, Any],
-    assets: Mapping[str, Any],
-    extensions: Sequence[str],
-    links: Sequence[Mapping[str, Any]] = (),
-) -> dict[str, Any]:
-    """An item as JSON has it; without a geometry it has no box either."""
+# pystac's version determines the extension versions that it writes; these are fixed, and tests
+# validate items against the official schemas.
+def _begin_item(name: str, extensions: Sequence[str]) -> dict[str, Any]:
     return {
         "type": "Feature",
         "stac_version": STAC_VERSION,
         "stac_extensions": sorted(extensions),
         "id": name,
-        "geometry": geometry,
-        **({} if bbox is None else {"bbox": list(bbox)}),
-        "properties": dict(properties),
-        "links": list(links),
-        "assets": dict(assets),
     }
 
 
-def name_model_item(sha256: str) -> str:
-    """The file name of the item of the model of a hash."""
-    return f"model-{sha256[:12]}.stac.json"
-
-
 def describe_file(path: Path, href: str) -> dict[str, Any]:
-    """An asset's address, size and checksum as multihash."""
+    """Address, size and checksum (multihash) of an asset."""
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     return {
@@ -164,20 +146,17 @@ def describe_file(path: Path, href: str) -> dict[str, Any]:
 
 
 def build_classes(legend: Legend, *, statuses: bool) -> list[dict[str, Any]]:
-    """`classification:classes`, with the codes of cells without a class where asked for."""
-    styles = STATUS_STYLES if statuses else ()
-    codes = [(c.class_id, c.name, c.title, c.color) for c in legend.classes]
-    codes += [(s.code, s.name, s.title, s.color) for s in styles]
+    """`classification:classes`, with `statuses` also the codes of cells without a class."""
     listed: list[dict[str, Any]] = [
         {
-            "value": code,
-            # Letters of other alphabets are not allowed here; the title has them.
-            "name": re.sub(r"[^0-9A-Za-z_-]+", "_", name),
-            "title": title,
-            "description": title,
-            "color_hint": color.removeprefix("#").upper(),
+            "value": entry.class_id,
+            # The extension allows only these characters.
+            "name": re.sub(r"[^0-9A-Za-z_-]+", "_", entry.name),
+            "title": entry.title,
+            "description": entry.title,
+            "color_hint": entry.color.removeprefix("#").upper(),
         }
-        for code, name, title, color in codes
+        for entry in (legend.entries if statuses else legend.classes)
     ]
     if statuses:
         nothing = {"title": "No data", "description": "No data", "nodata": True}
@@ -200,12 +179,12 @@ _COMPANIONS = {
     ".aux.xml": {"title": "Names and colours for GDAL", "type": "text/xml", "roles": ["metadata"]},
 }
 
-_POINTS_A_SIDE = 9
-"""Of the outline: a side that is straight on the map is bent in degrees."""
+_POINTS_PER_SIDE = 9
+"""Points of the outline: straight sides of the map are curved in degrees."""
 
 
 def name_item(path: Path) -> Path:
-    """The file of the item of a map's file."""
+    """The path of the item of a map."""
     return path.with_name(f"{path.name}.stac.json")
 
 
@@ -216,12 +195,10 @@ def write_items(
     map_format: MapFormat,
     model_file: Path | None,
 ) -> dict[str, Path]:
-    """Write the items of a map and, where its file is known, of its model; OSError.
+    """Write the items of a map and, if its file is given, of its model; OSError.
 
-    The result are their drafts by the names that they will bear.
-
-    `drafts` are the files of the map by the names that they will bear beside `target`; the items
-    are written beside the drafts.
+    `drafts` are the map's temporary files by final name. The items are written beside them and
+    returned in the same form.
     """
     folder = drafts[target.name].parent
     item = describe_landcover(landcover, drafts, target, map_format)
@@ -230,7 +207,7 @@ def write_items(
         sha256 = landcover.provenance.model
         href = _relate(str(model_file), target)
         model = build_model_item(landcover.contract, sha256, model_file, href)
-        name = name_model_item(sha256)
+        name = f"model-{sha256[:12]}.stac.json"
         item["links"].append({"rel": "derived_from", "href": f"./{name}", "title": "Model"})
         (folder / name).write_text(_to_text(model), encoding="utf-8")
         written[name] = folder / name
@@ -241,7 +218,7 @@ def write_items(
 def describe_landcover(
     landcover: LandCoverMap, drafts: Mapping[str, Path], target: Target, map_format: MapFormat
 ) -> dict[str, Any]:
-    """The item of a map; its assets are called relative to the item."""
+    """The item of a map; addresses of assets are relative to the item."""
     grid, provenance = landcover.finest.grid, landcover.provenance
     geometry, bbox = _locate(grid)
     day = provenance.date
@@ -274,15 +251,18 @@ def describe_landcover(
             assets[kind.lstrip(".").replace(".", "_")] = asset | _COMPANIONS[kind]
     extensions = [CLASSIFICATION, FILE, PROCESSING, PROJECTION]
     extensions += [RASTER] if map_format == "tif" else []
-    return make_item(target.stem, geometry, bbox, properties, assets, extensions, links)
+    return {
+        **_begin_item(target.stem, extensions),
+        "geometry": geometry,
+        "bbox": bbox,
+        "properties": properties,
+        "links": links,
+        "assets": assets,
+    }
 
 
 def _describe_map(landcover: LandCoverMap, map_format: MapFormat) -> dict[str, Any]:
-    described = {
-        "title": "Land cover",
-        "type": MEDIA_TYPES[map_format],
-        "roles": ["data"],
-    }
+    described = {"title": "Land cover", "type": MEDIA_TYPES[map_format], "roles": ["data"]}
     classes = _count_classes(landcover)
     if map_format != "tif":
         code = {"proj:code": "EPSG:4326"} if map_format == "geojson" else {}
@@ -308,7 +288,7 @@ def _describe_map(landcover: LandCoverMap, map_format: MapFormat) -> dict[str, A
 
 
 def _count_classes(landcover: LandCoverMap) -> list[dict[str, Any]]:
-    """All codes with the number of cells and their share of the area in percent."""
+    """All codes with their number of cells and percentage of the area."""
     rows = {row.class_id: row for row in landcover.areas()}
     classes = build_classes(landcover.legend, statuses=True)
     for item in classes:
@@ -319,7 +299,7 @@ def _count_classes(landcover: LandCoverMap) -> list[dict[str, Any]]:
 
 def _locate(grid: Grid) -> tuple[dict[str, Any], list[float]]:
     """The outline in degrees, cut at the antimeridian, and west, south, east, north."""
-    steps = [i / _POINTS_A_SIDE for i in range(_POINTS_A_SIDE)]
+    steps = [i / _POINTS_PER_SIDE for i in range(_POINTS_PER_SIDE)]
     corners = ((0, 0), (0, grid.height), (grid.width, grid.height), (grid.width, 0))
     ring = [
         grid.transform @ (x + step * (next_x - x), y + step * (next_y - y))
@@ -335,7 +315,7 @@ def _locate(grid: Grid) -> tuple[dict[str, Any], list[float]]:
     polygons = geometry["coordinates"] if cut else [geometry["coordinates"]]
     points = [point for polygon in polygons for point in polygon[0]]
     lons, lats = [x for x, _ in points], [y for _, y in points]
-    # Of an area that is cut in two, the western edge lies in the east (RFC 7946, 5.2).
+    # If the area is cut, its western edge has the larger longitude (RFC 7946, 5.2).
     west = min(x for x in lons if x > 0) if cut else min(lons)
     east = max(x for x in lons if x < 0) if cut else max(lons)
     return geometry, [west, min(lats), east, max(lats)]
@@ -350,12 +330,12 @@ def _describe_crs(grid: Grid) -> dict[str, Any]:
 
 
 def _list_sources(source: Mapping[str, Any]) -> list[str]:
-    """Files and addresses of a scene, as its identity tells them."""
+    """Files and addresses in a scene's identity."""
     return [part["path"] for part in source.get("files", [source]) if "path" in part]
 
 
 def _relate(path: str, target: Target) -> str:
-    """A file as seen from the map's folder; addresses are what they are."""
+    """A path relative to the map's folder; addresses are returned as they are."""
     if "://" in path:
         return path
     if isinstance(target, StoredPath):

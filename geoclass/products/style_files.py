@@ -1,4 +1,4 @@
-"""The styles of a file as files of their own, for GeoServer and other layers in QGIS."""
+"""The styles of a file as separate QML and SLD files."""
 
 from __future__ import annotations
 
@@ -25,10 +25,9 @@ def write_styles(
 ) -> list[Path]:
     """Write each style of a map, change, monitor or sample file as `.qml` and `.sld`.
 
-    They are named after the file and the style, and lie in its folder unless another is given;
-    the paths are returned. `legend` names a JSON file of other titles and colours, for maps.
-    Raises OutputError where there is nothing to write or it must not be replaced, SettingsError
-    for a legend that cannot be used.
+    They are named after file and style; `folder` is by default that of the file. `legend`, for
+    maps, is a JSON file with titles and colours. Returns the paths. Raises OutputError if there are
+    no styles or files exist, SettingsError for an invalid legend.
     """
     path = Path(path)
     styles = _find_styles(path, legend)
@@ -47,10 +46,7 @@ def _find_styles(path: Path, legend: Path | str | None) -> list[StyleText]:
         raise OutputError(f"no file at {path}: check the path")
     if not holds_map(path):
         if legend is not None:
-            raise SettingsError(
-                f"{path} is no land-cover map: a legend can be given for maps only; give it when "
-                "they are made"
-            )
+            raise SettingsError(f"{path} is not a land-cover map: a legend applies only to maps")
         return read_style_table(path)
     classes = read_map(path).legend
     if legend is not None:
@@ -68,12 +64,12 @@ def _format_all(layer: str, styles: Mapping[str, Style]) -> list[StyleText]:
 
 
 def _name_files(path: Path, folder: Path, styles: Sequence[StyleText]) -> dict[Path, str]:
-    """Text by path; the layer stands in the name only where the file has several."""
+    """Text by path; names include the layer only if the file has several."""
     several = len({style.layer for style in styles}) > 1
     texts = {}
     for style in styles:
         parts = [path.stem, *([style.layer] if several else []), style.name]
-        # Names from a file, which may be anyone's, are no paths.
+        # Names in an untrusted file must not become paths.
         base = "_".join(parts[:1] + [encode_name(p.lower().replace(" ", "_")) for p in parts[1:]])
         texts[folder / f"{base}.qml"] = style.qml
         texts[folder / f"{base}.sld"] = style.sld

@@ -1,4 +1,4 @@
-"""How layers and rasters are drawn: plain data, of which `qml` and `sld` make files."""
+"""Styles of layers and rasters, as data; `qml` writes them as QML and SLD."""
 
 from __future__ import annotations
 
@@ -8,15 +8,11 @@ from itertools import pairwise
 
 from geoclass.legend import STATUS_STYLES, Legend
 
-# ColorBrewer's YlGnBu, five classes: light is unsure, dark is sure, also in grey and for
-# colour-blind readers.
+# ColorBrewer's YlGnBu, five classes; distinguishable in grey and for colour-blind readers.
 CONFIDENCE_COLORS = ("#ffffcc", "#a1dab4", "#41b6c4", "#2c7fb8", "#253494")
 CONFIDENCE_EDGES = (0.0, 0.5, 0.7, 0.85, 0.95, 1.0)
 
 CLASSIFIED_COLOR = "#41b6c4"
-
-CLASS_BAND, CONFIDENCE_BAND = 1, 2
-"""Of a land-cover map as GeoTIFF; confidence is in percent."""
 
 Aliases = Sequence[tuple[str, str]]
 """(column, name for people)."""
@@ -34,7 +30,7 @@ class Category:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shade:
-    """A range of numbers and its colour; the upper end belongs to the range above, if any."""
+    """A half-open range of numbers and its colour; the last range includes its upper end."""
 
     lower: float
     upper: float
@@ -49,7 +45,7 @@ Entries = Sequence[Category | Shade]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TimeSpan:
-    """The columns that say from when to when a feature is shown."""
+    """Columns with the first and last date of a feature."""
 
     start: str
     end: str
@@ -57,7 +53,7 @@ class TimeSpan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Choices:
-    """A column that people fill in from a list."""
+    """A column with a drop-down list in the form."""
 
     column: str
     options: Sequence[tuple[str, str]]
@@ -66,26 +62,26 @@ class Choices:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VectorStyle:
-    """How polygons are drawn, by one of their columns."""
+    """Style of polygons by one column."""
 
     title: str
-    """What the style shows, in a few words."""
+    """Short description."""
     column: str
     entries: Entries
     aliases: Aliases = ()
     span: TimeSpan | None = None
     choices: Choices | None = None
     picture: str | None = None
-    """The column that names a picture, as seen from the file's folder."""
+    """Column with the path of a picture, relative to the file's folder."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RasterStyle:
-    """How one band is drawn."""
+    """Style of one band."""
 
     title: str
     band: int
-    """Counted from 1."""
+    """From 1."""
     entries: Entries
 
 
@@ -93,24 +89,17 @@ Style = VectorStyle | RasterStyle
 
 
 def list_codes(legend: Legend) -> list[Category]:
-    """All classes by number, then the statuses that are drawn."""
-    classes = [Category(value=c.class_id, label=c.title, color=c.color) for c in legend.classes]
-    return classes + [Category(value=s.code, label=s.title, color=s.color) for s in STATUS_STYLES]
+    """All classes and drawn statuses by number."""
+    return [Category(value=e.class_id, label=e.title, color=e.color) for e in legend.entries]
 
 
 def list_classes(legend: Legend) -> list[Category]:
-    """All classes by name, then the statuses that are drawn."""
-    classes = [Category(value=c.name, label=c.title, color=c.color) for c in legend.classes]
-    return classes + list_statuses()
-
-
-def list_statuses() -> list[Category]:
-    """The statuses of cells that are drawn without a class."""
-    return [Category(value=s.name, label=s.title, color=s.color) for s in STATUS_STYLES]
+    """All classes and drawn statuses by name."""
+    return [Category(value=e.name, label=e.title, color=e.color) for e in legend.entries]
 
 
 def list_shares(edges: Sequence[float], colors: Sequence[str]) -> list[Shade]:
-    """Shades of shares from edge to edge, 0–1, labelled in percent."""
+    """Ranges between consecutive edges, 0–1, labelled in percent."""
     return [
         Shade(lower=lower, upper=upper, label=f"{lower:.0%} – {upper:.0%}", color=color)
         for (lower, upper), color in zip(pairwise(edges), colors, strict=True)
@@ -120,6 +109,7 @@ def list_shares(edges: Sequence[float], colors: Sequence[str]) -> list[Shade]:
 def map_styles(legend: Legend, aliases: Aliases) -> dict[str, VectorStyle]:
     """The styles of polygons with these columns by name, the default first."""
     classified = Category(value="classified", label="Classified", color=CLASSIFIED_COLOR)
+    statuses = [Category(value=s.name, label=s.title, color=s.color) for s in STATUS_STYLES]
     styles = {
         "Class": VectorStyle(
             title="Land-cover classes",
@@ -128,7 +118,7 @@ def map_styles(legend: Legend, aliases: Aliases) -> dict[str, VectorStyle]:
             aliases=aliases,
         ),
         "Confidence": VectorStyle(
-            title="How sure the classifier is",
+            title="Confidence of the classifier",
             column="confidence",
             entries=list_shares(CONFIDENCE_EDGES, CONFIDENCE_COLORS),
             aliases=aliases,
@@ -136,7 +126,7 @@ def map_styles(legend: Legend, aliases: Aliases) -> dict[str, VectorStyle]:
         "Status": VectorStyle(
             title="Which cells have a class",
             column="status",
-            entries=[classified, *list_statuses()],
+            entries=[classified, *statuses],
             aliases=aliases,
         ),
     }
@@ -146,7 +136,7 @@ def map_styles(legend: Legend, aliases: Aliases) -> dict[str, VectorStyle]:
 
 def raster_styles(legend: Legend) -> Mapping[str, RasterStyle]:
     """The styles of a land-cover map's bands by name, the default first."""
-    # Between whole percents, so that programs agree that include the upper end or do not.
+    # Edges between whole percents: programs differ in whether a range includes its upper end.
     shades = [
         Shade(
             lower=100 * shade.lower - 0.5,
@@ -157,10 +147,6 @@ def raster_styles(legend: Legend) -> Mapping[str, RasterStyle]:
         for shade in list_shares(CONFIDENCE_EDGES, CONFIDENCE_COLORS)
     ]
     return {
-        "Class": RasterStyle(
-            title="Land-cover classes", band=CLASS_BAND, entries=list_codes(legend)
-        ),
-        "Confidence": RasterStyle(
-            title="How sure the classifier is", band=CONFIDENCE_BAND, entries=shades
-        ),
+        "Class": RasterStyle(title="Land-cover classes", band=1, entries=list_codes(legend)),
+        "Confidence": RasterStyle(title="Confidence of the classifier", band=2, entries=shades),
     }

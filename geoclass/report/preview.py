@@ -123,7 +123,7 @@ def _handles(landcover: LandCoverMap) -> list[object]:
 
     present = set(np.unique(landcover.class_id)) - {NODATA}
     entries = [(c.class_id, c.title, c.color) for c in landcover.legend.classes]
-    entries += [(s.code, s.title, s.color) for s in STATUS_STYLES]
+    entries += [(s.class_id, s.title, s.color) for s in STATUS_STYLES]
     return [
         Patch(facecolor=color, edgecolor="#555555", linewidth=0.4, label=title)
         for code, title, color in entries

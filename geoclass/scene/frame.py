@@ -53,21 +53,21 @@ def plan_frame(
     source: SceneSource,
     place: Footprint | None,
     settings: FrameSettings,
-    demands: FrameDemands,
+    spec: GridSpec,
     region: Region | None,
 ) -> Frame:
     """Decide on which pixels a scene is mapped; SceneError where none would do."""
     if place is None:
         return _plan_unplaced(source, settings, region)
-    target = choose_target(source, place, settings, demands, region)
+    target = choose_target(source, place, settings, spec, region)
     frame = _lay_frame(source, place, target)
-    frame = _snap(frame, demands.stride) if settings.snap else frame
+    frame = _snap(frame, spec.stride) if settings.snap else frame
     if region is not None:
-        frame = _crop(frame, region, demands)
+        frame = _crop(frame, region, spec)
     return replace(
         frame,
         notes=_tell(source, place, frame, target),
-        warnings=doubt_target(place, target, demands),
+        warnings=doubt_target(place, target, spec),
     )
 
 
@@ -135,14 +135,14 @@ def _snap(frame: Frame, stride: int) -> Frame:
     return replace(snapped, access="warp", resampling="cubic")
 
 
-def _crop(frame: Frame, region: Region, demands: FrameDemands) -> Frame:
+def _crop(frame: Frame, region: Region, spec: GridSpec) -> Frame:
     """The cells, counted as in all of the scene, whose centres lie within the region's bounds."""
     t = frame.transform
     west, south, east, north = region.find_bounds(str(frame.crs))
     left, right = (west - t.c) / t.a, (east - t.c) / t.a
     top, bottom = (north - t.f) / t.e, (south - t.f) / t.e
-    rows = _span_cells(top, bottom, frame.height, demands)
-    cols = _span_cells(left, right, frame.width, demands)
+    rows = _span_cells(top, bottom, frame.height, spec)
+    cols = _span_cells(left, right, frame.width, spec)
     if rows is None or cols is None:
         raise SceneError(
             f"no cell of the scene has its centre in {region.text}: "
@@ -158,17 +158,15 @@ def _crop(frame: Frame, region: Region, demands: FrameDemands) -> Frame:
     )
 
 
-def _span_cells(
-    low: float, high: float, size: int, demands: FrameDemands
-) -> tuple[int, int] | None:
+def _span_cells(low: float, high: float, size: int, spec: GridSpec) -> tuple[int, int] | None:
     """Pixels, first and one after last, of cells whose centre lies between; at least a tile."""
-    edges = np.minimum(np.arange(-(-size // demands.stride) + 1) * demands.stride, size)
+    edges = np.minimum(np.arange(-(-size // spec.stride) + 1) * spec.stride, size)
     centres = (edges[:-1] + edges[1:]) / 2
     inside = np.flatnonzero((centres >= low) & (centres <= high))
     if len(inside) == 0:
         return None
     first, last = int(inside[0]), int(inside[-1]) + 1
-    while edges[last] - edges[first] < demands.tile_size and (first > 0 or last < len(edges) - 1):
+    while edges[last] - edges[first] < spec.tile_size and (first > 0 or last < len(edges) - 1):
         first, last = (first - 1, last) if first > 0 else (first, last + 1)
     return int(edges[first]), int(edges[last])
 
@@ -226,7 +224,7 @@ ZONE_SCALE = 0.01
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FrameDemands:
+class GridSpec:
     """What a model and a map ask of pixels."""
 
     gsd_m: float
@@ -256,7 +254,7 @@ def choose_target(
     source: SceneSource,
     place: Footprint,
     settings: FrameSettings,
-    demands: FrameDemands,
+    spec: GridSpec,
     region: Region | None,
 ) -> Target:
     """The pixels that were asked for, or the scene's own, or the model's where those differ.
@@ -268,13 +266,13 @@ def choose_target(
     metric = is_metric(place.crs, place.x, place.y)
     wish, own = settings.resolution, (abs(t.a), abs(t.e))
     crs, x, y = place.crs, place.x, place.y
-    _check_coarse(source, place, settings, demands)
+    _check_coarse(source, place, settings, spec)
     if wish == "native" and place.method == "transform":
         side = float(np.sqrt(abs(t.determinant)))
         pixel = own if upright else (side, side)
         pixel_m, keep = max(place.pixel_m), upright
     else:
-        pixel_m = _choose_side(place, settings, demands)
+        pixel_m = _choose_side(place, settings, spec)
         near = np.abs(np.array(place.pixel_m) / pixel_m - 1)
         # Snapped maps fit one another only if their pixels are exactly of one size.
         exact = settings.snap or isinstance(wish, float)
@@ -296,24 +294,24 @@ def choose_target(
     )
 
 
-def _choose_side(place: Footprint, settings: FrameSettings, demands: FrameDemands) -> float:
+def _choose_side(place: Footprint, settings: FrameSettings, spec: GridSpec) -> float:
     if isinstance(settings.resolution, float):
         return settings.resolution
     if settings.resolution == "native":  # of a scene without rows and columns of its own
         return round(float(np.sqrt(place.pixel_m[0] * place.pixel_m[1])), 3)
-    return demands.gsd_m
+    return spec.gsd_m
 
 
 def _check_coarse(
-    source: SceneSource, place: Footprint, settings: FrameSettings, demands: FrameDemands
+    source: SceneSource, place: Footprint, settings: FrameSettings, spec: GridSpec
 ) -> None:
-    coarsest = COARSEST * demands.gsd_m
+    coarsest = COARSEST * spec.gsd_m
     finest = max(place.pixel_m)
     wish = settings.resolution if isinstance(settings.resolution, float) else 0.0
     if max(finest, wish) > 1.01 * coarsest and not settings.force:
         raise SceneError(
             f"{source.shown} would be mapped from pixels of {max(finest, wish):.1f} m, the network "
-            f"knows {demands.gsd_m:g} m: beyond {coarsest:g} m the textures it looks for are gone, "
+            f"knows {spec.gsd_m:g} m: beyond {coarsest:g} m the textures it looks for are gone, "
             "and labels are wrong but confident; give a finer scene, or --force"
         )
 
@@ -344,19 +342,19 @@ def _choose_crs(
     )
 
 
-def doubt_target(place: Footprint, target: Target, demands: FrameDemands) -> tuple[str, ...]:
+def doubt_target(place: Footprint, target: Target, spec: GridSpec) -> tuple[str, ...]:
     """What the network may make of such pixels."""
     doubts = []
-    coarse, wide = max(place.pixel_m), (1 + GSD_TOLERANCE) * demands.gsd_m
-    if abs(target.pixel_m / demands.gsd_m - 1) > GSD_TOLERANCE:
+    coarse, wide = max(place.pixel_m), (1 + GSD_TOLERANCE) * spec.gsd_m
+    if abs(target.pixel_m / spec.gsd_m - 1) > GSD_TOLERANCE:
         doubts.append(
             f"the map is made on pixels of {target.pixel_m:.1f} m, the network was trained on "
-            f"{demands.gsd_m:g} m: expect wrong labels"
+            f"{spec.gsd_m:g} m: expect wrong labels"
         )
     # Degrees are narrower than they are high away from the equator: that is no lack of detail.
     elif coarse > wide and np.prod(place.pixel_m) > wide**2:
         doubts.append(
-            f"the scene's pixels of {coarse:.1f} m hold less than the {demands.gsd_m:g} m pixels "
+            f"the scene's pixels of {coarse:.1f} m hold less than the {spec.gsd_m:g} m pixels "
             "that the network was trained on: expect more wrong labels"
         )
     if place.method == "rpcs":

@@ -65,7 +65,7 @@ class Strip:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Looks:
+class Preprocessing:
     """How stored numbers are read, and which pixels are not."""
 
     radiometry: Radiometry
@@ -76,7 +76,7 @@ def read_strips(
     source: SceneSource,
     frame: Frame,
     grid: Grid,
-    looks: Looks,
+    preprocessing: Preprocessing,
     strip_pixels: int = STRIP_PIXELS,
     strip_rows: int | None = None,
 ) -> Iterator[Strip]:
@@ -97,7 +97,7 @@ def read_strips(
         # GDAL's data sets are not for two threads at once: each reader is in one hand at a time.
         readers: SimpleQueue[_Reader | None] = SimpleQueue()
         for _ in range(count):
-            readers.put(stack.enter_context(_open_reader(source, frame, looks.masks)))
+            readers.put(stack.enter_context(_open_reader(source, frame, preprocessing.masks)))
         stack.callback(_take_back, readers, count)
 
         def read(span: tuple[int, int]) -> Strip:
@@ -108,12 +108,12 @@ def read_strips(
                 # An environment of this thread's own: without, GDAL prints what it has to say,
                 # and does not know how often to ask a server again.
                 with rasterio.Env(**gdal_settings(source.dataset)):
-                    return _read_strip(reader, grid, looks.radiometry, span)
+                    return _read_strip(reader, grid, preprocessing.radiometry, span)
             finally:
                 readers.put(reader)
 
         for strip in map_ahead(threads, read, spans, count + 1):
-            looks.masks.count(strip.reason, strip.valid)
+            preprocessing.masks.count(strip.reason, strip.valid)
             yield strip
 
 

@@ -369,7 +369,7 @@ def test_memory_of_finer_cells_limits_the_number_of_workers(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     """16 × 16 cells of 8 pixels take 340 bytes each, 87 kB."""
-    monkeypatch.setattr(workers, "BYTES_A_WORKER", 1000)
+    monkeypatch.setattr(workers, "WORKER_BYTES", 1000)
     fine = MapRequest(
         map_format="tif", settings=MapSettings(stride=8, detail="none"), model=dense_model
     )

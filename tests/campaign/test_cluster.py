@@ -22,7 +22,7 @@ import rasterio
 
 from geoclass.campaign.jobs import Outcome, Summary
 from geoclass.campaign.run import Progress, run_campaign
-from geoclass.campaign.workers import ExecuteOnRay, knock
+from geoclass.campaign.workers import ExecuteOnRay, check_address
 from geoclass.errors import SettingsError
 from geoclass.legend import UNKNOWN
 from geoclass.mapping.settings import MapRequest, MapSettings
@@ -120,7 +120,7 @@ def test_nobody_listens(scenes: Path, tmp_path: Path, scheme: str) -> None:
 
 @pytest.mark.parametrize("address", ["auto", "local", "ray://head", "host:", ":1", "x://h:1"])
 def test_addresses_that_are_for_ray_to_understand(address: str) -> None:
-    knock(address)
+    check_address(address)
 
 
 def test_device_that_cannot_be_used_is_one_line(

@@ -11,8 +11,7 @@ from affine import Affine
 
 from geoclass.campaign.jobs import Job
 from geoclass.campaign.run import join_adjacent, share_haze
-from geoclass.mapping.plan import plan_map
-from geoclass.mapping.request import fingerprint_request
+from geoclass.mapping.plan import fingerprint_request, plan_map
 from geoclass.mapping.settings import MapSettings
 from geoclass.scene.recognition import USUAL_DARK_DN
 from geoclass.scene.settings import RadiometrySettings

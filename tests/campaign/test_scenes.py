@@ -150,7 +150,7 @@ def test_pages_in_a_circle_end(tmp_path: Path) -> None:
         (describe_page("one", href="/search", method="POST"), "save all items of the search"),
         (describe_page("one", href="file:///etc/passwd"), "save all items of the search"),
         (describe_page("one", href="/gone.json"), r"cannot fetch .*gone.json.*404"),
-        (describe_page("one", href="/item.json"), "no page of items"),
+        (describe_page("one", href="/item.json"), "not a page of items"),
     ],
 )
 def test_collections_that_cannot_be_listed(tmp_path: Path, page: str, message: str) -> None:

@@ -21,7 +21,7 @@ from geoclass.cli.generated import (
     read_docstrings,
 )
 from geoclass.cli.main import COMMANDS, main
-from geoclass.cli.one_map import CampaignOptions
+from geoclass.cli.map_scene import CampaignOptions
 from geoclass.mapping.settings import MapRequest, MapSettings
 from geoclass.monitor.settings import MonitorSettings, PlotSettings, SampleSettings
 from geoclass.scene.settings import FrameSettings, MaskSettings, RadiometrySettings

@@ -19,7 +19,7 @@ from geoclass.landcover import MASK_REASONS, LandCoverMap
 from geoclass.legend import MASKED, NODATA, UNKNOWN
 from geoclass.mapping.pipeline import estimate_bytes, estimate_work, run_map
 from geoclass.mapping.plan import MapPlan, plan_map
-from geoclass.mapping.settings import CalmSettings, MapSettings
+from geoclass.mapping.settings import MapSettings, PostprocessingSettings
 from geoclass.model.classifier import Prediction
 from geoclass.products.files import write_map
 from geoclass.products.formats import DISSOLVED_FROM, FileSettings
@@ -359,7 +359,7 @@ def test_speckle_can_be_taken_out(make_scene: Make, classifier: FakeClassifier) 
     pixels[:, :64, :64] = STRANGE[:, None, None]
     path = make_scene(pixels)
     plain, small, smooth = (
-        map_file(path, classifier, calm=CalmSettings(**wish))
+        map_file(path, classifier, postprocessing=PostprocessingSettings(**wish))
         for wish in ({}, {"min_area_ha": 41.0}, {"smooth": 20.0})
     )
     assert [m.class_id[3, 3] for m in (plain, small, smooth)] == [1, 0, 0]

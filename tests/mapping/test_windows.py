@@ -19,9 +19,9 @@ from geoclass.legend import MASKED, NODATA, UNKNOWN
 from geoclass.mapping import windows
 from geoclass.mapping.pipeline import estimate_work, run_map
 from geoclass.mapping.plan import MapPlan, plan_map
-from geoclass.mapping.settings import CalmSettings, MapSettings
+from geoclass.mapping.settings import MapSettings, PostprocessingSettings
 from geoclass.mapping.windows import average_cells, mirror_missing
-from geoclass.model.survey import HALO, Survey, Window
+from geoclass.model.dense import HALO, Window, WindowPrediction
 from geoclass.scene.reader import STRIP_PIXELS
 from geoclass.scene.settings import FrameSettings
 from tests.conftest import (
@@ -95,7 +95,7 @@ def test_detail_is_as_fine_as_the_scene_is_small(
     detail: int | None,
 ) -> None:
     """Of 1,536 cells of 4 pixels."""
-    monkeypatch.setattr("geoclass.mapping.plan.MOST_DETAIL", most)
+    monkeypatch.setattr("geoclass.mapping.plan.MAX_DETAIL", most)
     chosen = plan(make_scene(draw(32, 48, 4)[1]), surveyor, stride=stride).detail
     assert (None if chosen is None else chosen.stride) == detail
 
@@ -320,14 +320,14 @@ def test_cells_of_strange_tiles_are_unknown(make_scene: Make, surveyor: FakeSurv
 def test_tiles_that_are_unknown_as_a_whole_have_known_cells(
     make_scene: Make, surveyor: FakeSurveyor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    look = surveyor.survey
+    look = surveyor.predict_window
 
-    def doubt(window: Window) -> Survey:
+    def doubt(window: Window) -> WindowPrediction:
         found = look(window)
         found.unknown[:] = True
         return found
 
-    monkeypatch.setattr(surveyor, "survey", doubt)
+    monkeypatch.setattr(surveyor, "predict_window", doubt)
     landcover = map_file(make_scene(paint([[0, 1]])), surveyor)
     assert (landcover.class_id == UNKNOWN).all()
     assert set(np.unique(landcover.finest.class_id)) == {0, 1}
@@ -374,7 +374,9 @@ def test_speckle_is_taken_out_of_the_finest_cells(make_scene: Make, surveyor: Fa
     classes[8, 8] = 1
     path = make_scene(paint(classes.tolist(), tile=4))
     for wish in ({"min_area_ha": 0.3}, {"smooth": 20.0}):
-        plain, calm = (map_file(path, surveyor, calm=CalmSettings(**w)) for w in ({}, wish))
+        plain, calm = (
+            map_file(path, surveyor, postprocessing=PostprocessingSettings(**w)) for w in ({}, wish)
+        )
         np.testing.assert_array_equal(calm.class_id, plain.class_id)
         assert [m.finest.class_id[8, 8] for m in (plain, calm)] == [1, 0]
     assert calm.finest.probabilities[0, 0].sum() == pytest.approx(250, abs=5)
@@ -396,8 +398,8 @@ def test_scene_thinner_than_a_tile_is_refused(make_scene: Make, surveyor: FakeSu
 class ForgetfulSurveyor(FakeSurveyor):
     """Keeps no window that it has seen."""
 
-    def survey(self, window: Window) -> Survey:
-        found = super().survey(window)
+    def predict_window(self, window: Window) -> WindowPrediction:
+        found = super().predict_window(window)
         self.windows.clear()
         return found
 

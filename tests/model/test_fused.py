@@ -85,8 +85,8 @@ def test_fused_survey_is_the_plain_one(
     network = make_dense_tilenet()
     fused = fuse(network, mean=MEAN, std=STD, dtype=torch.float32, device=CPU)
     with torch.inference_mode():
-        plain = network.survey(normalise(pixels.float(), MEAN, STD) * valid[:, None])
-        for found, expected in zip(fused.survey(pixels, valid), plain, strict=True):
+        plain = network.forward_dense(normalise(pixels.float(), MEAN, STD) * valid[:, None])
+        for found, expected in zip(fused.forward_dense(pixels, valid), plain, strict=True):
             assert found.dtype == torch.float32
             torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-4)
 

@@ -100,6 +100,6 @@ def test_a_class_of_no_legend_is_refused(tmp_path: Path) -> None:
     write_map(make_landcover(), path)
     edit(path, "UPDATE landcover SET class_name = 'Wald' WHERE row = 2 AND col = 2")
     with pytest.raises(
-        OutputError, match="class_name Wald, which is none of the map's: AnnualCrop"
+        OutputError, match="class_name Wald, which is not in the legend: give one of AnnualCrop"
     ):
         read_map(path)

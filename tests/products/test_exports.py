@@ -129,7 +129,7 @@ def test_map_without_data_is_an_empty_layer(tmp_path: Path, name: str) -> None:
 
 
 def test_geoparquet_has_a_box_a_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(exports, "_ROWS_A_GROUP", 10)
+    monkeypatch.setattr(exports, "_ROWS_PER_GROUP", 10)
     write_map(make_landcover(5, 6), tmp_path / "map.parquet")
     with pq.ParquetFile(tmp_path / "map.parquet") as file:
         assert file.num_row_groups == 3

@@ -107,7 +107,7 @@ def test_maps_apart_are_left_as_they_are() -> None:
 
 def test_other_legends_and_no_crs_are_refused() -> None:
     one = place(330_000, 5_822_000, "EPSG:32633", scene="a", day=None, seed=1)
-    with pytest.raises(SettingsError, match="nowhere is no CRS"):
+    with pytest.raises(SettingsError, match="nowhere is not a CRS"):
         merge_maps([one], crs="nowhere")
     first, *others = one.legend.classes
     legend = replace(one.legend, classes=(replace(first, color="#000000"), *others))

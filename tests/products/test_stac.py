@@ -184,7 +184,7 @@ def test_map_without_a_day_is_of_any_time(tmp_path: Path) -> None:
 
 def test_map_without_a_place_has_no_item(tmp_path: Path) -> None:
     nowhere = replace(make_landcover().grid, crs=None, transform=Affine.identity())
-    with pytest.raises(OutputError, match="item of STAC needs: give --crs and --bounds"):
+    with pytest.raises(OutputError, match="STAC items need: give --crs and --bounds"):
         write_map(make_landcover(grid=nowhere), tmp_path / "map.tif", settings=STAC)
     assert list(tmp_path.iterdir()) == []
 

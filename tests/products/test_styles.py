@@ -19,7 +19,9 @@ from tests.monitor.scenes import CROP, FOREST, make_map
 
 SLD = "{http://www.opengis.net/sld}"
 OGC = "{http://www.opengis.net/ogc}"
-COLORS = {c.class_id: c.color for c in EUROSAT.classes} | {s.code: s.color for s in STATUS_STYLES}
+COLORS = {c.class_id: c.color for c in EUROSAT.classes} | {
+    s.class_id: s.color for s in STATUS_STYLES
+}
 
 
 @pytest.fixture
@@ -104,7 +106,7 @@ def test_a_change_file_has_its_styles_too(tmp_path: Path) -> None:
         for suffix in (".qml", ".sld")
     }
     assert len(rules(tmp_path / "change_new_class.sld")) == len(COLORS)
-    with pytest.raises(SettingsError, match="a legend can be given for maps only"):
+    with pytest.raises(SettingsError, match="a legend applies only to maps"):
         write_styles(path, legend=tmp_path / "any.json")
 
 

@@ -18,7 +18,7 @@ from rasterio.rpc import RPC
 from rasterio.windows import Window
 
 from geoclass.errors import SceneError, SettingsError
-from geoclass.scene.frame import Frame, FrameDemands, fit_frame, plan_frame
+from geoclass.scene.frame import Frame, GridSpec, fit_frame, plan_frame
 from geoclass.scene.pixels import open_pixels, read_shrunk
 from geoclass.scene.place import assign_place, find_place, find_utm
 from geoclass.scene.region import find_region
@@ -27,13 +27,13 @@ from geoclass.scene.source import SceneSource, open_scene
 from tests.conftest import TRANSFORM, UTM
 
 Make = Callable[..., Path]
-DEMANDS = FrameDemands(gsd_m=10.0, tile_size=64, stride=64)
+SPEC = GridSpec(gsd_m=10.0, tile_size=64, stride=64)
 
 
 def plan(path: Path, **wishes: Any) -> tuple[SceneSource, Frame]:
     settings = FrameSettings(**wishes)
     source = assign_place(open_scene(path), settings)
-    frame = plan_frame(source, find_place(source), settings, DEMANDS, find_region(settings))
+    frame = plan_frame(source, find_place(source), settings, SPEC, find_region(settings))
     return source, frame
 
 

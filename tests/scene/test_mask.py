@@ -20,7 +20,7 @@ from geoclass.landcover import MASK_REASONS
 from geoclass.scene.frame import Frame
 from geoclass.scene.masks import find_masks, open_masks
 from geoclass.scene.radiometry import read_as_rgb8
-from geoclass.scene.reader import Looks, read_strips
+from geoclass.scene.reader import Preprocessing, read_strips
 from geoclass.scene.settings import SCL_CLASSES, MaskSettings
 from geoclass.scene.source import SceneSource, open_scene
 from tests.conftest import TRANSFORM, UTM
@@ -224,9 +224,9 @@ def test_each_mask_says_how_much_it_hides(make_scene: Make) -> None:
     ones[0, :, 90:] = 1
     masks = find_masks(source, MaskSettings(mask=str(make_scene(ones, "mask.tif"))))
     grid = Grid(height=120, width=120, transform=source.transform, crs=source.crs)
-    looks = Looks(radiometry=read_as_rgb8("test"), masks=masks)
+    preprocessing = Preprocessing(radiometry=read_as_rgb8("test"), masks=masks)
     assert masks.notes[1] == "by mask.tif"
-    strips = list(read_strips(source, frame_of(source), grid, looks))
+    strips = list(read_strips(source, frame_of(source), grid, preprocessing))
     assert len(strips) == 1
     assert masks.notes[0].endswith("by the scene classification, 50.0% of the pixels")
     assert masks.notes[1] == "by mask.tif, 25.0% of the pixels"

@@ -15,7 +15,7 @@ from geoclass.grid import Grid
 from geoclass.scene.frame import Frame
 from geoclass.scene.masks import find_masks
 from geoclass.scene.radiometry import read_as_rgb8
-from geoclass.scene.reader import Looks, Strip, _count_readers, _plan_spans, read_strips
+from geoclass.scene.reader import Preprocessing, Strip, _count_readers, _plan_spans, read_strips
 from geoclass.scene.settings import MaskSettings
 from geoclass.scene.source import SceneSource, open_scene
 
@@ -28,8 +28,10 @@ def read_all(path: Path, strip_pixels: int) -> tuple[SceneSource, Grid, list[Str
     grid = Grid(
         height=source.height, width=source.width, transform=source.transform, crs=source.crs
     )
-    looks = Looks(radiometry=read_as_rgb8("test"), masks=find_masks(source, MaskSettings()))
-    return source, grid, list(read_strips(source, frame, grid, looks, strip_pixels))
+    preprocessing = Preprocessing(
+        radiometry=read_as_rgb8("test"), masks=find_masks(source, MaskSettings())
+    )
+    return source, grid, list(read_strips(source, frame, grid, preprocessing, strip_pixels))
 
 
 def own_frame(source: SceneSource) -> Frame:
@@ -126,7 +128,7 @@ from geoclass.grid import Grid
 from geoclass.scene.frame import Frame
 from geoclass.scene.radiometry import read_as_rgb8
 from geoclass.scene.masks import find_masks
-from geoclass.scene.reader import Looks, read_strips
+from geoclass.scene.reader import Preprocessing, read_strips
 from geoclass.scene.settings import MaskSettings
 from geoclass.scene.source import open_scene
 from geoclass.scene import reader
@@ -136,10 +138,10 @@ class Threads(reader.ThreadPoolExecutor):
 reader.ThreadPoolExecutor = Threads
 s = open_scene(Path({str(path)!r}))
 grid = Grid(height=s.height, width=s.width, transform=s.transform, crs=s.crs)
-looks = Looks(radiometry=read_as_rgb8("test"), masks=find_masks(s, MaskSettings()))
+preprocessing = Preprocessing(radiometry=read_as_rgb8("test"), masks=find_masks(s, MaskSettings()))
 frame = Frame(height=s.height, width=s.width, transform=s.transform, crs=s.crs)
 for i in range(40):
-    strips = read_strips(s, frame, grid, looks, 64 * 1500 * 4)
+    strips = read_strips(s, frame, grid, preprocessing, 64 * 1500 * 4)
     next(strips)
     time.sleep(0.001 * (i % 5))
     strips.close()
@@ -191,7 +193,9 @@ def test_numbers_for_nothing_of_the_file_and_of_a_person_both_count(make_scene: 
     path = make_scene(pixels, nodata=9)
     source = replace(open_scene(path), nodata=200.0)
     grid = Grid(height=64, width=64, transform=source.transform, crs=source.crs)
-    looks = Looks(radiometry=read_as_rgb8("test"), masks=find_masks(source, MaskSettings()))
-    (strip,) = read_strips(source, own_frame(source), grid, looks)
+    preprocessing = Preprocessing(
+        radiometry=read_as_rgb8("test"), masks=find_masks(source, MaskSettings())
+    )
+    (strip,) = read_strips(source, own_frame(source), grid, preprocessing)
     assert not strip.valid[:20].any()
     assert strip.valid[20:].mean() > 0.99

@@ -26,7 +26,7 @@ from geoclass.scene.gdal import (
 )
 from geoclass.scene.masks import find_masks
 from geoclass.scene.radiometry import read_as_rgb8
-from geoclass.scene.reader import Looks, read_strips
+from geoclass.scene.reader import Preprocessing, read_strips
 from geoclass.scene.settings import MaskSettings
 from geoclass.scene.source import open_scene
 from tests.scene.server import serve
@@ -62,10 +62,12 @@ def read_all(address: str) -> np.ndarray:
     frame = Frame(
         height=source.height, width=source.width, transform=source.transform, crs=source.crs
     )
-    looks = Looks(radiometry=read_as_rgb8("test"), masks=find_masks(source, MaskSettings()))
+    preprocessing = Preprocessing(
+        radiometry=read_as_rgb8("test"), masks=find_masks(source, MaskSettings())
+    )
     rows = [
         strip.pixels[:, : (strip.last_row - strip.first_row) * 64]
-        for strip in read_strips(source, frame, grid, looks, 200 * 1024)
+        for strip in read_strips(source, frame, grid, preprocessing, 200 * 1024)
     ]
     return np.concatenate(rows, axis=1)
 

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from geoclass.campaign.jobs import Job
-from geoclass.campaign.run import SceneMapper, run_campaign
+from geoclass.campaign.run import run_campaign, run_job
 from geoclass.errors import SceneError
 from geoclass.mapping.pipeline import run_map
 from geoclass.mapping.plan import plan_map
@@ -74,9 +74,8 @@ def test_a_scene_replaced_before_its_turn_is_looked_at_anew(
     path = make_scene(paint([[1, 2]]))
     source = open_scene(path)
     make_scene(paint([[1, 2], [3, 4]]))
-    mapper = SceneMapper(FakeClassifier(), MapRequest(map_format="tif"))  # type: ignore[arg-type]
-    job = Job(scene=str(path), output=tmp_path / "map.tif")
-    assert mapper.do(job, source).status == "mapped"
+    job, request = Job(scene=str(path), output=tmp_path / "map.tif"), MapRequest(map_format="tif")
+    assert run_job(job, source, request, FakeClassifier()).status == "mapped"
     assert read_map(job.output).class_id.tolist() == [[1, 2], [3, 4]]
 
 

@@ -21,7 +21,7 @@ from geoclass.mapping.job import map_scene
 from geoclass.mapping.settings import MapSettings
 from geoclass.model.checkpoint import load_model
 from geoclass.model.classifier import Classifier
-from geoclass.model.survey import soften
+from geoclass.model.dense import softmax
 from geoclass.scene.facts import describe_scaling
 from geoclass.scene.settings import FrameSettings
 from geoclass.scene.source import open_scene
@@ -79,7 +79,7 @@ def test_a_transform_without_size_is_refused(make_scene: Make) -> None:
 
 def test_overflowing_weights_label_nothing(random_model: Path) -> None:
     with pytest.raises(ModelError, match="numbers overflow"):
-        soften(torch.tensor([[INF, 1.0]]), 1.0, dim=1)
+        softmax(torch.tensor([[INF, 1.0]]), 1.0, dim=1)
     model = load_model(random_model)
     with torch.no_grad():
         model.network.last_layer.weight.fill_(3e38)

@@ -79,7 +79,7 @@ def test_a_masks_signature_is_nowhere_in_a_map(tmp_path: Path, make_scene: Make)
         for target in (tmp_path / "map.gpkg", tmp_path / "map.tif"):
             write_map(landcover, target)
             assert b"S3CRET" not in target.read_bytes()
-        assert "S3CRET" not in repr(made.looks.masks.notes) + repr(made.warnings)
+        assert "S3CRET" not in repr(made.preprocessing.masks.notes) + repr(made.warnings)
 
 
 @pytest.mark.parametrize("option", ["--aoi", "--mask", "--scl"])

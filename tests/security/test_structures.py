@@ -184,7 +184,7 @@ def test_maps(described: tuple[Path, dict[str, Any]], tmp_path: Path) -> None:
         (("grid", "transform"), [1e-300, 0, 0, 0, -1e-300, 0], "pixels of some size"),
         (("grid", "transform"), [1, 0], "grid.transform: Expected `array` of length 6"),
         (("grid", "crs"), "nowhere", "grid.crs must be WKT"),
-        (("grid", "height"), 2**30, "more than the memory here holds|has 6 bytes, expected"),
+        (("grid", "height"), 2**30, "do not fit into memory|has 6 bytes, expected"),
         (("provenance", "date"), "banana", "provenance.date must be YYYY-MM-DD"),
         (("provenance", "warnings"), "x", "provenance.warnings: Expected `array`"),
         (("provenance", "radiometry"), {}, "provenance.radiometry has no name"),

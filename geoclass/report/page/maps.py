@@ -141,7 +141,7 @@ def list_entries(legend: Legend) -> tuple[Entry, ...]:
 
 def list_statuses() -> list[Entry]:
     """Unknown and masked."""
-    return [Entry(code=s.code, title=s.title, color=s.color, group="") for s in STATUS_STYLES]
+    return [Entry(code=s.class_id, title=s.title, color=s.color, group="") for s in STATUS_STYLES]
 
 
 def trace_groups(steps: Sequence[Step], entries: Sequence[Entry]) -> tuple[Curve, ...]:

@@ -9,8 +9,8 @@ import pytest
 from geoclass.errors import SettingsError
 from geoclass.grid import Grid
 from geoclass.legend import MASKED, NODATA, UNKNOWN
-from geoclass.mapping.draft import LEAST, sieve_classes, smooth_probabilities
-from geoclass.mapping.settings import CalmSettings
+from geoclass.mapping.builder import EPSILON, sieve_classes, smooth_probabilities
+from geoclass.mapping.settings import PostprocessingSettings
 from tests.conftest import TRANSFORM, UTM
 
 
@@ -36,7 +36,7 @@ def store(probabilities: np.ndarray) -> np.ndarray:
 def test_smoothing_is_the_formula() -> None:
     generator = np.random.default_rng(0)
     stored = store(generator.dirichlet(np.ones(4), (9, 11)))
-    probabilities = (stored / 250).clip(LEAST, 1 - LEAST)
+    probabilities = (stored / 250).clip(EPSILON, 1 - EPSILON)
     seen = generator.random((9, 11)) > 0.2
     seen[4, 5] = seen[0, 0] = True
     smoothed = smooth_probabilities(stored, seen, strength=2.5, window=5)
@@ -67,7 +67,7 @@ def test_rows_at_a_time_do_not_show(monkeypatch: pytest.MonkeyPatch) -> None:
     seen = np.random.default_rng(1).random((20, 9)) > 0.1
     whole = smooth_probabilities(probabilities, seen, strength=5, window=5)
     for rows in (1, 3):
-        monkeypatch.setattr("geoclass.mapping.draft._WINDOW_VALUES", 9 * 25 * rows)
+        monkeypatch.setattr("geoclass.mapping.builder._CHUNK_VALUES", 9 * 25 * rows)
         np.testing.assert_array_equal(
             smooth_probabilities(probabilities, seen, strength=5, window=5), whole
         )
@@ -117,4 +117,4 @@ def test_hectares_need_a_place() -> None:
 )
 def test_impossible_wishes_are_refused(wish: dict[str, float], message: str) -> None:
     with pytest.raises(SettingsError, match=message):
-        CalmSettings(**wish)
+        PostprocessingSettings(**wish)

@@ -13,9 +13,9 @@ import torch
 from geoclass.errors import SettingsError
 from geoclass.model.checkpoint import Model, load_model
 from geoclass.model.classifier import Classifier, normalise
+from geoclass.model.dense import HALO, WAYS, Window, turn, turn_back
 from geoclass.model.networks import TileNet
 from geoclass.model.novelty import describe_pixels
-from geoclass.model.survey import HALO, WAYS, Window, turn, turn_back
 from tests.conftest import SAMPLE_SCENE
 from tests.model.test_device import NO_MEMORY
 
@@ -55,11 +55,11 @@ def classify(model: Model, **settings: object) -> Classifier:
 
 def test_survey_is_the_networks(model: Model, scene: np.ndarray) -> None:
     """The same by hand: normalise, 0 where nothing is valid, softmax, means over tiles."""
-    survey = classify(model).survey(window := cut(scene, 0, 0, 2, 3))
+    survey = classify(model).predict_window(window := cut(scene, 0, 0, 2, 3))
     contract, network = model.contract, model.network
     with torch.inference_mode():
         x = normalise(torch.from_numpy(window.pixels)[None].float(), contract.mean, contract.std)
-        logits, _ = network.survey(x * torch.from_numpy(window.valid))
+        logits, _ = network.forward_dense(x * torch.from_numpy(window.valid))
         inner = HALO // 4
         logits = logits[0, :, inner:-inner, inner:-inner]
         likely = torch.softmax(logits / contract.cell_temperature, dim=0)
@@ -68,7 +68,7 @@ def test_survey_is_the_networks(model: Model, scene: np.ndarray) -> None:
         away = survey.cells.transpose(2, 0, 1) / 250 - land.numpy()
         assert np.abs(away).max() < 0.5 / 250 + 1e-4
     assert survey.obscured.any()
-    assert survey.unknown.shape == survey.strange.shape == (2, 3)
+    assert survey.unknown.shape == survey.unknown_cells.shape == (2, 3)
     assert not survey.unknown.any()
     np.testing.assert_allclose(survey.tiles.sum(axis=2), 1, atol=1e-5)
 
@@ -79,11 +79,11 @@ def test_tiles_are_means_of_features_that_are_clear(model: Model, scene: np.ndar
     valid = np.ones(scene.shape[1:], bool)
     valid[:24, :64] = False
     window = cut(scene, 0, 0, 1, 2, valid)
-    survey = classify(plain).survey(window)
+    survey = classify(plain).predict_window(window)
     contract, network = model.contract, plain.network
     with torch.inference_mode():
         x = normalise(torch.from_numpy(window.pixels)[None].float(), contract.mean, contract.std)
-        _, deep = network.survey(x * torch.from_numpy(window.valid))
+        _, deep = network.forward_dense(x * torch.from_numpy(window.valid))
         deep = deep[:, :, HALO // 8 :, HALO // 8 :]
         for col, rows in ((0, slice(3, 8)), (1, slice(0, 8))):
             pooled = deep[:, :, rows, 8 * col : 8 * col + 8].mean(dim=(2, 3))
@@ -104,11 +104,11 @@ def make_clear(model: Model) -> Model:
 def test_windows_of_any_size_say_the_same(model: Model, scene: np.ndarray, side: int) -> None:
     """Of 128 and 256 pixels, beside one of 512 × 1024: of a hundred cells, one may differ."""
     classifier = classify(model)
-    whole = classifier.survey(cut(scene, 0, 0, 8, 16))
+    whole = classifier.predict_window(cut(scene, 0, 0, 8, 16))
     same, tiles = [], []
     for row in range(0, 8, side):
         for col in range(0, 16, side):
-            part = classifier.survey(cut(scene, 64 * row, 64 * col, side, side))
+            part = classifier.predict_window(cut(scene, 64 * row, 64 * col, side, side))
             there = (slice(16 * row, 16 * (row + side)), slice(16 * col, 16 * (col + side)))
             same.append(part.cells.argmax(axis=2) == whole.cells[there].argmax(axis=2))
             same.append(part.obscured == whole.obscured[there])
@@ -124,7 +124,9 @@ def test_missing_halves_do_not_invent_classes(model: Model, scene: np.ndarray) -
     valid = np.random.default_rng(0).random(scene.shape[1:]) > 0.1
     classifier = classify(model)
     one, other = (
-        classifier.survey(cut(np.where(valid, scene, fill).astype(np.uint8), 0, 0, 2, 2, valid))
+        classifier.predict_window(
+            cut(np.where(valid, scene, fill).astype(np.uint8), 0, 0, 2, 2, valid)
+        )
         for fill in (0, 255)
     )
     np.testing.assert_array_equal(one.cells, other.cells)
@@ -140,9 +142,9 @@ def test_novelty_is_of_clear_pixels(model: Model, scene: np.ndarray) -> None:
     broken[:, :, 64:80] = 255
     valid[:, 64:80] = False
     broken[:, :, 128:192] = np.random.default_rng(0).integers(0, 256, (3, 512, 64))
-    survey = classify(strange).survey(cut(broken, 0, 0, 2, 4, valid))
-    assert survey.strange.tolist() == [[False, False, True, False]] * 2
-    assert survey.unknown[survey.strange].all()
+    survey = classify(strange).predict_window(cut(broken, 0, 0, 2, 4, valid))
+    assert survey.unknown_cells.tolist() == [[False, False, True, False]] * 2
+    assert survey.unknown[survey.unknown_cells].all()
 
 
 def test_statistics_of_what_is_clear_are_those_of_it_alone() -> None:
@@ -171,16 +173,16 @@ def test_symmetries_say_the_same_of_a_scene_that_is_turned(model: Model, scene: 
         tile_rows=window.tile_cols,
         tile_cols=window.tile_rows,
     )
-    one, other = classifier.survey(window), classifier.survey(turned)
+    one, other = classifier.predict_window(window), classifier.predict_window(turned)
     away = np.rot90(one.cells).astype(int) - other.cells
     assert np.abs(away).max() <= 1
     np.testing.assert_allclose(np.rot90(one.tiles), other.tiles, atol=1e-4)
-    assert (one.cells != classify(model).survey(window).cells).any()
+    assert (one.cells != classify(model).predict_window(window).cells).any()
 
 
 def test_half_the_bits_change_few_cells(model: Model, scene: np.ndarray) -> None:
     full, half = (
-        classify(model, precision=p).survey(cut(scene, 64, 64, 4, 4)).cells.argmax(axis=2)
+        classify(model, precision=p).predict_window(cut(scene, 64, 64, 4, 4)).cells.argmax(axis=2)
         for p in ("fp32", "bf16")
     )
     assert (full == half).mean() > 0.97
@@ -196,7 +198,7 @@ def test_network_without_cells_surveys_nothing(scene: np.ndarray) -> None:
         novelty=None,
     )
     with pytest.raises(SettingsError, match="no cells of its own"):
-        Classifier(tiles_alone, device="cpu").survey(cut(scene, 0, 0, 1, 1))
+        Classifier(tiles_alone, device="cpu").predict_window(cut(scene, 0, 0, 1, 1))
 
 
 @pytest.mark.parametrize("error", NO_MEMORY)
@@ -206,7 +208,7 @@ def test_window_that_memory_cannot_hold_is_one_line(
     def fail(*_: object) -> None:
         raise error
 
-    monkeypatch.setattr("geoclass.model.survey.Surveyor.survey", fail)
+    monkeypatch.setattr("geoclass.model.classifier.Classifier._predict_window", fail)
     with pytest.raises(SettingsError, match="memory of cpu is too small") as caught:
-        classify(model).survey(cut(scene, 0, 0, 1, 1))
+        classify(model).predict_window(cut(scene, 0, 0, 1, 1))
     assert "\n" not in str(caught.value)
