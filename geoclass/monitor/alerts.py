@@ -87,18 +87,17 @@ def find_losses(
         plane[:, cells].astype(np.float32)
         for plane in (evidence.ratio, evidence.odds, *evidence.brighter)
     ]
-    found = [
-        _find_losses_at(t, cells, gone[:, cells], arrays, observed)
-        for t in range(1, len(stack.dates))
-    ]
+    gone = gone[:, cells]
+    found = [_find_losses_at(t, cells, gone, arrays, observed) for t in range(1, len(stack.dates))]
     losses = np.concatenate(found).view(np.recarray)
     # A group that comes back was not lost, except after a long loss that most dates confirm.
     days = np.array([day.toordinal() for day in stack.dates])
     lasting = days[losses.last_gone] - days[losses.first_gone] >= LASTING_DAYS
     lasting &= losses.confirmations > losses.contradictions
-    losses = losses[(losses.end == len(days) - 1) | lasting]
+    losses = losses[(losses.end == len(days) - 1) | lasting].view(np.recarray)
     losses.became = _find_successors(losses, stack, belief, group)
-    return losses[np.lexsort((losses.first_gone, losses.cell))]
+    ordered: np.recarray = losses[np.lexsort((losses.first_gone, losses.cell))]
+    return ordered
 
 
 def _find_losses_at(
@@ -107,7 +106,7 @@ def _find_losses_at(
     gone: np.ndarray,
     arrays: Sequence[np.ndarray],
     observed: np.ndarray,
-) -> np.recarray:
+) -> np.ndarray:
     """LOSS rows that begin at date t; arrays are (dates, cells).
 
     `arrays` are ratio, odds and the two brightenings of `Evidence`.
@@ -115,32 +114,30 @@ def _find_losses_at(
     here = np.flatnonzero(gone[t] & ~gone[t - 1])
     ratio, odds, brighter, dark_brighter = (plane[:, here] for plane in arrays)
     observed = observed[:, here]
-    count = len(odds)
-    losses = np.zeros(len(here), LOSS).view(np.recarray)
-    losses.cell = cells[here]
-    losses.end = t - 1 + np.logical_and.accumulate(gone[t:, here], axis=0).sum(axis=0)
+    count, dates = len(odds), np.arange(len(odds))[:, None]
+    end = t - 1 + np.logical_and.accumulate(gone[t:, here], axis=0).sum(axis=0)
     # The first date is where the run of dates with a positive ratio begins. Dates without an
     # observation do not interrupt it; those that only hint at a loss do not begin it.
     positive = np.where(observed[: t + 1], ratio[: t + 1] > 0, True)[::-1]
     run = np.logical_and.accumulate(positive, axis=0) & (ratio[t::-1] > SIGNIFICANT)
     run[0] = True
-    losses.first_gone = run[::-1].argmax(axis=0)
-    dates = np.arange(count)[:, None]
-    before = observed & (dates < losses.first_gone)
-    last_seen = count - 1 - before[::-1].argmax(axis=0)
-    last_seen = np.where(before.any(axis=0), last_seen, losses.first_gone - 1)
-    losses.last_seen = np.maximum(last_seen, 0)
-    since = observed & (dates >= losses.first_gone) & (dates <= losses.end)
+    first = run[::-1].argmax(axis=0)
+    before = observed & (dates < first)
+    last_before = np.where(before.any(axis=0), count - 1 - before[::-1].argmax(axis=0), first - 1)
+    since = observed & (dates >= first) & (dates <= end)
     confirming = since & (ratio > SIGNIFICANT)
-    last = count - 1 - confirming[::-1].argmax(axis=0)
-    losses.last_gone = np.where(confirming.any(axis=0), last, losses.first_gone)
-    final_odds = odds[losses.end, np.arange(len(here))].astype(np.float64)
-    losses.probability = 1 / (1 + np.exp(-final_odds))
-    losses.confirmations = confirming.sum(axis=0)
-    losses.contradictions = (since & (ratio < -SIGNIFICANT)).sum(axis=0)
-    times = np.maximum(losses.confirmations, 1)
-    losses.brighter = (brighter * confirming).sum(axis=0) / times
-    losses.dark_brighter = (dark_brighter * confirming).sum(axis=0) / times
+    last = np.where(confirming.any(axis=0), count - 1 - confirming[::-1].argmax(axis=0), first)
+    final_odds = odds[end, np.arange(len(here))].astype(np.float64)
+    times = np.maximum(confirming.sum(axis=0), 1)
+    losses = np.zeros(len(here), LOSS)
+    losses["cell"] = cells[here]
+    losses["last_seen"] = np.maximum(last_before, 0)
+    losses["first_gone"], losses["last_gone"], losses["end"] = first, last, end
+    losses["probability"] = 1 / (1 + np.exp(-final_odds))
+    losses["confirmations"] = confirming.sum(axis=0)
+    losses["contradictions"] = (since & (ratio < -SIGNIFICANT)).sum(axis=0)
+    losses["brighter"] = (brighter * confirming).sum(axis=0) / times
+    losses["dark_brighter"] = (dark_brighter * confirming).sum(axis=0) / times
     return losses
 
 

@@ -15,7 +15,7 @@ from geoclass.contract import Contract
 from geoclass.dates import find_days
 from geoclass.errors import SettingsError
 from geoclass.grid import Grid
-from geoclass.landcover import COLORS, STATUS_NAMES, LandCoverMap, credit
+from geoclass.landcover import STATUS_NAMES, LandCoverMap, credit
 from geoclass.legend import MASKED, NODATA, UNKNOWN
 from geoclass.monitor.settings import AlignSettings
 
@@ -28,14 +28,8 @@ LABEL_OPTIONS = {
 }
 """Options of mapping that change labels → how the maps differ."""
 
-EMPTY = {
-    "class_id": NODATA,
-    "best_class": NODATA,
-    "valid_share": 0,
-    "mask_reason": 0,
-    "probabilities": 0,
-    "colors": 0,
-}
+EMPTY = dict.fromkeys(("class_id", "best_class"), NODATA)
+EMPTY |= dict.fromkeys(("valid_share", "mask_reason", "probabilities", "colors"), 0)
 """Arrays of a map → value of a cell without data."""
 
 
@@ -161,19 +155,22 @@ def _merge_layers(
     places: Sequence[int], layers: Sequence[LandCoverMap], grid: Grid, offsets: np.ndarray
 ) -> dict[str, np.ndarray]:
     """Arrays of a stack by name; `places` are the numbers of the layers' dates, ascending."""
-    names = ["class_id", "probabilities"]
-    names += ["colors"] if any(layer.colors is not None for layer in layers) else []
-    size = {"class_id": (), "probabilities": (len(layers[0].legend),), "colors": (len(COLORS),)}
+    known = {"class_id": layers[0].class_id, "probabilities": layers[0].probabilities}
+    for colors in (layer.colors for layer in layers if layer.colors is not None):
+        known["colors"] = colors
     dates, cells = places[-1] + 1, (grid.rows, grid.cols)
     stacked = {
-        name: np.full((dates, *cells, *size[name]), EMPTY[name], dtype=np.uint8) for name in names
+        name: np.full((dates, *cells, *values.shape[2:]), EMPTY[name], dtype=np.uint8)
+        for name, values in known.items()
     }
-    best = np.zeros((dates, *cells), dtype=np.uint32)
+    best, current = np.zeros(cells, dtype=np.uint32), 0
     for place, layer, offset in zip(places, layers, offsets.tolist(), strict=True):
+        if place != current:
+            best[:], current = 0, place
         here, own = _overlap(layer.grid, grid, offset)
         rank = _rank_clearness(layer)[own]
-        clearer = rank > best[place][here]
-        np.copyto(best[place][here], rank, where=clearer)
+        clearer = rank > best[here]
+        np.copyto(best[here], rank, where=clearer)
         for name, whole in stacked.items():
             values = getattr(layer, name)
             if values is not None:

@@ -140,7 +140,7 @@ def weigh_evidence(stack: Stack, belief: Belief, group: str) -> Evidence:
         limit = MAX_CLASS_RATIO if colors is None else MAX_CLASS_RATIO_WITH_COLORS
         by_class = np.clip(np.log(lost / present).astype(np.float32), -limit, limit)
         by_color = np.zeros_like(by_class)
-        # Such cells are not forest, whatever their classes, so they cannot be lost.
+        # Such cells are not forest, regardless of their classes, so they cannot be lost.
         dissimilar = past.similarity[now] < MIN_SIMILARITY * past.weight[now]
         if colors is not None:
             share = seen[:, members].sum(axis=1) / np.float32(FULL_SCALE)
@@ -200,6 +200,8 @@ def _weigh_colors(
     float32 (n, 4): means, and the darkest quarter of red; `share` is the probability of forest,
     `season` the weight of each earlier date. Updates `past`.
     """
+    ratio: np.ndarray
+    brightness: np.ndarray
     ratio, score, brightness, total, weight_max = np.zeros((5, len(now)), np.float32)
     clouded = np.zeros(len(now), dtype=bool)
     before: np.ndarray = np.zeros_like(own)

@@ -124,7 +124,7 @@ def find_events(
         events = group_losses(losses, stack.grid.cols)
         order = np.argsort(events, kind="stable")
         for rows in np.split(order, np.flatnonzero(np.diff(events[order])) + 1):
-            alert = _describe(losses[rows], group, stack, belief, area_ha)
+            alert = _describe(losses[rows].view(np.recarray), group, stack, belief, area_ha)
             if area_ha[alert.losses.cell].sum() >= settings.min_area_ha:
                 found.append(alert)
     return found

@@ -78,13 +78,11 @@ class Belief:
 
 def form_belief(contract: Contract, settings: SeriesSettings) -> Belief:
     """The model of land and classifier; SettingsError for unknown classes or groups."""
-    legend = contract.legend
-    if settings.states == "classes":
-        names, groups = tuple(legend.names), tuple(c.group for c in legend.classes)
-        member = np.eye(len(legend))
-    else:
-        names = groups = tuple(dict.fromkeys(c.group for c in legend.classes))
-        member = np.array([[c.group == g for c in legend.classes] for g in groups], dtype=float)
+    classes = contract.legend.classes
+    kinds = [c.name if settings.states == "classes" else c.group for c in classes]
+    group_of = {kind: c.group for kind, c in zip(kinds, classes, strict=True)}
+    names, groups = tuple(group_of), tuple(group_of.values())
+    member = np.array([[kind == name for kind in kinds] for name in names], dtype=float)
     shares = np.asarray(contract.class_shares, dtype=float)
     shares = np.maximum(shares, 1e-6) / np.maximum(shares, 1e-6).sum()
     prior = member @ shares

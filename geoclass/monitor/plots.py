@@ -134,12 +134,8 @@ class _Cells:
     loss: np.ndarray
     """int64 (3, cells): first date without forest, last date with it, and level of the earliest
     loss after the date; the number of all dates if there is none."""
-
-    @property
-    def lost(self) -> np.ndarray:
-        """Bool (cells,)."""
-        lost: np.ndarray = self.loss[0] < len(self.result.stack.dates)
-        return lost
+    lost: np.ndarray
+    """bool: whether there is such a loss."""
 
 
 def _summarise_cells(result: Monitoring, day: date) -> _Cells:
@@ -177,6 +173,7 @@ def _summarise_cells(result: Monitoring, day: date) -> _Cells:
         observed=np.any(observed[:known], axis=0) & np.any(observed[known:], axis=0),
         forest=forest,
         loss=loss,
+        lost=loss[0] < len(stack.dates),
     )
 
 
@@ -198,23 +195,23 @@ def _assess(shape: shapely.Geometry, projected: shapely.Geometry, cells: _Cells)
     flat = shapely.transform(shape, TO_EQUAL_AREA.transform, interleaved=False)
     area_ha = shapely.area(flat) / 1e4
     total = max(area_ha, float(inside_ha.sum()))
+    lost = cells.lost[index]
 
     def measure(mask: np.ndarray) -> float:
-        return float(inside_ha[mask[index]].sum())
+        return float(inside_ha[mask].sum())
 
     verdict = Verdict(
         area_ha=area_ha,
-        forest_ha=measure(cells.forest | cells.lost),
-        lost_ha=measure(cells.lost),
-        observed_share=min(1.0, measure(cells.observed) / total),
+        forest_ha=measure(cells.forest[index] | lost),
+        lost_ha=measure(lost),
+        observed_share=min(1.0, measure(cells.observed[index]) / total),
     )
     if verdict.lost_ha:
-        dates = cells.result.stack.dates
-        lost = cells.loss[:, index[cells.lost[index]]]
-        gone, seen, _ = lost[:, lost[0].argmin()]
-        level = LEVELS[int(lost[2].max())]
+        dates, losses = cells.result.stack.dates, cells.loss[:, index[lost]]
+        gone, seen, _ = losses[:, losses[0].argmin()]
+        level = LEVELS[int(losses[2].max())]
         verdict = replace(verdict, loss_after=dates[seen], loss_by=dates[gone], level=level)
-    answer, reason = _answer(shape, verdict, measure(cells.reached) / total, cells)
+    answer, reason = _answer(shape, verdict, measure(cells.reached[index]) / total, cells)
     return replace(verdict, answer=answer, reason=reason)
 
 

@@ -36,7 +36,7 @@ Settings = TypeVar("Settings")
 
 class _Description(TypedDict):
     schema_version: int
-    command: str
+    command: NotRequired[str]
     settings: dict[str, Any]
     grid: dict[str, Any]
     contract: dict[str, Any]
@@ -129,7 +129,7 @@ def read_stack(path: Path | str, kind: FileKind, settings: type[Settings]) -> St
         return StackFile(
             stack=_build_stack(path, described),
             settings=parse_settings(described["settings"], settings),
-            command=described["command"],
+            command=described.get("command", ""),
         )
     except DAMAGE as error:
         raise OutputError(f"{path} is damaged ({error}): make it again from its maps") from error

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
@@ -30,24 +29,20 @@ def as_texts(values: Iterable[str]) -> np.ndarray:
     return np.array(list(values), dtype=object)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Periods:
-    """One row for each cell and period of one smoothed class; all arrays (n,)."""
-
-    cell: np.ndarray
-    """int64: index into the flat grid."""
-    state: np.ndarray
-    """uint8."""
-    probability: np.ndarray
-    """float32: mean over the period's dates, 0–1."""
-    first: np.ndarray
-    """int64: number of the first date."""
-    last: np.ndarray
-    """int64: number of the last date."""
+PERIOD = np.dtype(
+    [
+        ("cell", np.int64),  # index into the flat grid
+        ("state", np.uint8),
+        ("probability", np.float32),  # mean over the dates, 0–1
+        ("first", np.int64),  # number of the first date
+        ("last", np.int64),  # number of the last date
+    ]
+)
+"""One row for each cell and period of one smoothed class."""
 
 
-def find_periods(result: Monitoring) -> Periods:
-    """The periods of all cells, ordered by cell and time."""
+def find_periods(result: Monitoring) -> np.recarray:
+    """PERIOD rows, ordered by cell and time."""
     path = result.smoothed.path
     dates, n = path.shape
     fresh = np.ones((dates, n), dtype=bool)
@@ -58,12 +53,9 @@ def find_periods(result: Monitoring) -> Periods:
     following = np.append(first[1:], 0)
     last = np.where(following == 0, dates, following) - 1
     probability = (sums[last + 1, number] - sums[first, number]) / (last - first + 1)
-    return Periods(
-        cell=result.cells[number],
-        state=path[first, number],
-        probability=np.clip(probability, 0, 1),
-        first=first,
-        last=last,
+    return np.rec.fromarrays(
+        [result.cells[number], path[first, number], np.clip(probability, 0, 1), first, last],
+        dtype=PERIOD,
     )
 
 
@@ -180,7 +172,8 @@ def _weigh_part(share: np.ndarray, zone: shapely.Geometry, grid: Grid, row: int,
         if shapely.covers(zone, box):
             share[:] = 1
             return
-        zone = shapely.intersection(zone, box)
+        parts = shapely.get_parts(shapely.intersection(zone, box))
+        zone = shapely.multipolygons(parts[shapely.get_dimensions(parts) == 2])
         axis = int(width > height)
         half = share.shape[axis] // 2
         first, second = np.split(share, [half], axis=axis)

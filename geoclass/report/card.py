@@ -27,7 +27,7 @@ def describe_model(model: Model) -> str:
 def format_card(
     *, arch: str, parameters: int, sha256: str, contract: Contract, knows_unknown: bool
 ) -> str:
-    """The card as Markdown; `knows_unknown` where the model tells tiles unlike its own."""
+    """The card as Markdown; `knows_unknown` if the model has an unknown class."""
     from geoclass.learn.corruptions import NOT_COUNTED, is_seen
 
     environment = jinja2.Environment(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import date
@@ -133,7 +134,7 @@ def _find_edges(boxes: np.ndarray) -> list[tuple[int, ...]]:
         for side in ((left, top, right, top), (left, bottom, right, bottom),
                      (left, top, left, bottom), (right, top, right, bottom))
     ]  # fmt: skip
-    return [side for side in sides if sides.count(side) == 1]
+    return [side for side, count in Counter(sides).items() if count == 1]
 
 
 def _save(picture: Image.Image, folder: Path, number: int) -> str:

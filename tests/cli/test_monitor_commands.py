@@ -156,7 +156,7 @@ class TestMonitor:
             a, b = (pyogrio.read_dataframe(path, layer=layer) for path in (one, other))
             assert a.equals(b), layer
         before = other.read_bytes()
-        assert "reaches 2018-06-01 already" in error("monitor", "--update", other, maps[3])
+        assert "already reaches 2018-06-01" in error("monitor", "--update", other, maps[3])
         assert "no new scenes" in error("monitor", "--update", other)
         assert other.read_bytes() == before
 

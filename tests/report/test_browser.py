@@ -252,7 +252,7 @@ def test_the_map_works_by_keyboard(look: Callable[..., Opened], dated: Path) -> 
 def test_two_dates_are_swiped(look: Callable[..., Opened], dated: Path) -> None:
     opened = look(dated)
     page = opened.page
-    swipe = page.get_by_label("Where the two maps meet")
+    swipe = page.get_by_label("Position of the divider")
     expect(swipe).to_be_hidden()
     assert page.locator("canvas.cells").count() == 1
     page.get_by_label("Swipe with").select_option("2020-06-01")

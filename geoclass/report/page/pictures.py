@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import date
 
 import numpy as np
@@ -22,26 +21,13 @@ MIN_SIDE = 480
 """Pixels of the longer side of a picture."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Scene:
-    path: str
-    name: str
-    day: date | None
-
-    @property
-    def label(self) -> str:
-        return (
-            f"{self.name}, {self.day}" if self.day and str(self.day) not in self.name else self.name
-        )
-
-
 class Pictures:
     """Reads the given scenes, and no others: a map can name any file."""
 
     def __init__(self, scenes: Sequence[str], steps: int) -> None:
         """`steps` is the number of pictures on the page: many are smaller. SceneError."""
-        self._scenes = list(map(_inspect, scenes))
-        self._unused = {scene.path: scene for scene in self._scenes}
+        self._scenes = {path: open_scene(path) for path in scenes}
+        self._unused = list(self._scenes)
         self._side = max(MIN_SIDE, round((ALL_PIXELS / max(1, steps)) ** 0.5))
         self._read: dict[tuple[str, str], np.ndarray] = {}
 
@@ -57,27 +43,33 @@ class Pictures:
         None if there is no scene; SceneError if the scene of the name or date is unreadable. With
         `landcover`, the scene is read like the map.
         """
-        exact = [scene for scene in self._scenes if scene.name in names]
-        exact += [scene for scene in self._scenes if day is not None and scene.day == day]
-        wanted = day or date.min
-        nearest = sorted(self._scenes, key=lambda s: abs(((s.day or date.max) - wanted).days))
         if not self._scenes:
             return None
-        scene = [*exact, *nearest][0]
-        key = (scene.path, repr(grid.to_json()))
+        days = {
+            path: None if scene.date is None else date.fromisoformat(scene.date)
+            for path, scene in self._scenes.items()
+        }
+        exact = [path for path, scene in self._scenes.items() if scene.name in names]
+        exact += [path for path in days if day is not None and days[path] == day]
+        wanted = day or date.min
+        nearest = min(days, key=lambda path: abs(((days[path] or date.max) - wanted).days))
+        path = [*exact, nearest][0]
+        key = (path, repr(grid.to_json()))
         try:
             if key not in self._read:
                 self._read[key] = (
-                    read_quicklook(scene.path, landcover, self._side)
+                    read_quicklook(path, landcover, self._side)
                     if exact and landcover is not None
-                    else read_picture(scene.path, grid, self._side)
+                    else read_picture(path, grid, self._side)
                 )
         except SceneError:
             if exact:
                 raise
             return None
-        self._unused.pop(scene.path, None)
-        return Picture(pixels=self._read[key], label=scene.label)
+        self._unused = [other for other in self._unused if other != path]
+        name, shown_day = self._scenes[path].name, days[path]
+        dated = shown_day is not None and str(shown_day) not in name
+        return Picture(pixels=self._read[key], label=f"{name}, {shown_day}" if dated else name)
 
     def check_all_used(self) -> None:
         """SceneError if a given scene shows none of the maps."""
@@ -86,9 +78,3 @@ class Pictures:
             raise SceneError(
                 f"{paths} shows none of the maps: give the scenes that they were made of"
             )
-
-
-def _inspect(path: str) -> _Scene:
-    source = open_scene(path)
-    day = None if source.date is None else date.fromisoformat(source.date)
-    return _Scene(path=path, name=source.name, day=day)

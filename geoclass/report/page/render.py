@@ -181,7 +181,7 @@ def _read(path: Path) -> LandCoverMap | Watched:
 def _read_alerts(path: Path) -> dict[int, tuple[str, np.ndarray | None]]:
     """Zones and picture of each alert of a monitor file, by number."""
     alerts = read_columns(path, "alerts")
-    names = alerts.get("chip", [""] * len(alerts["alert_id"]))  # missing in files of old
+    names = alerts.get("chip", [""] * len(alerts["alert_id"]))  # missing in old files
     return {
         int(number): (zone or "", _read_chip(path.parent, name or ""))
         for number, zone, name in zip(alerts["alert_id"], alerts["zone"], names, strict=True)

@@ -151,7 +151,8 @@ class Step:
 
     @property
     def _known(self) -> np.ndarray:
-        return self.confidence[~np.isnan(self.confidence)]
+        known: np.ndarray = self.confidence[~np.isnan(self.confidence)]
+        return known
 
     @property
     def cells(self) -> int:

@@ -41,24 +41,24 @@ function tieSheet(section, sheet, data) {
       box.parentElement.querySelector(".share").textContent = `${(100 * share).toFixed(1)}%`;
     }
     viewer.draw();
-    tell(viewer.selected && viewer.describeAt(viewer.selected));
+    announce(viewer.selected && viewer.describeAt(viewer.selected));
   };
   const shown = () => sheet.steps.indexOf(viewer.step);
 
-  const tell = (said, aloud = false) => {
+  const announce = (cell, aloud = false) => {
     const line = find(".cell-now");
     line.replaceChildren();
-    if (said) {
+    if (cell) {
       const swatch = document.createElement("span");
       swatch.className = "swatch";
-      swatch.style.backgroundColor = said.color;
+      swatch.style.backgroundColor = cell.color;
       const title = document.createElement("strong");
-      title.textContent = said.title;
-      line.append(swatch, title, ` · ${said.text}`);
+      title.textContent = cell.title;
+      line.append(swatch, title, ` · ${cell.text}`);
     } else {
       line.textContent = "Point at a cell, or tap it.";
     }
-    if (aloud) find(".live").textContent = said ? `${said.title}, ${said.text}` : "No cell here.";
+    if (aloud) find(".live").textContent = cell ? `${cell.title}, ${cell.text}` : "No cell here.";
   };
 
   // Time.
@@ -122,9 +122,9 @@ function tieSheet(section, sheet, data) {
       const figure = find(".chip");
       figure.hidden = alert.chip === null;
       if (alert.chip !== null) {
-        const said = `Alert ${alert.number}, before and after`;
-        Object.assign(figure.querySelector("img"), { src: data.texts[alert.chip], alt: said });
-        figure.querySelector("figcaption").textContent = said;
+        const caption = `Alert ${alert.number}, before and after`;
+        Object.assign(figure.querySelector("img"), { src: data.texts[alert.chip], alt: caption });
+        figure.querySelector("figcaption").textContent = caption;
         (find(".readout") ?? figure).after(figure);
       }
       find(".map").scrollIntoView({ block: "center" });
@@ -133,18 +133,18 @@ function tieSheet(section, sheet, data) {
   }
 
   // Cells.
-  viewer.map.on("mousemove", (event) => tell(viewer.describeAt(event.latlng)));
-  viewer.map.on("mouseout", () => tell(viewer.selected && viewer.describeAt(viewer.selected)));
-  viewer.map.on("click", (event) => tell(viewer.select(event.latlng), true));
+  viewer.map.on("mousemove", (event) => announce(viewer.describeAt(event.latlng)));
+  viewer.map.on("mouseout", () => announce(viewer.selected && viewer.describeAt(viewer.selected)));
+  viewer.map.on("click", (event) => announce(viewer.select(event.latlng), true));
   const keys = {
-    ArrowUp: () => tell(viewer.move(-1, 0), true),
-    ArrowDown: () => tell(viewer.move(1, 0), true),
-    ArrowLeft: () => tell(viewer.move(0, -1), true),
-    ArrowRight: () => tell(viewer.move(0, 1), true),
+    ArrowUp: () => announce(viewer.move(-1, 0), true),
+    ArrowDown: () => announce(viewer.move(1, 0), true),
+    ArrowLeft: () => announce(viewer.move(0, -1), true),
+    ArrowRight: () => announce(viewer.move(0, 1), true),
     "+": () => viewer.map.zoomIn(),
     "-": () => viewer.map.zoomOut(),
     0: () => viewer.showAll(),
-    Escape: () => { viewer.deselect(); tell(null); },
+    Escape: () => { viewer.deselect(); announce(null); },
   };
   find(".map").addEventListener("keydown", (event) => {
     const act = event.ctrlKey || event.metaKey || event.altKey ? null : keys[event.key];
