@@ -79,6 +79,8 @@ def read_table(path: Path | str) -> SampleCounts:
     at = {name: header.index(name) for name in header}
     if len(at) != len(header):
         raise SettingsError(f"{path} has two columns of one name ({', '.join(header)})")
+    # A row of totals without an area cannot be taken for a class.
+    body = [r for r in body if r[at["area_ha"]] or not _TOTAL.fullmatch(r[at["stratum"]])]
     names = [row[at["stratum"]] for row in body]
     if len(set(names)) != len(names):
         raise SettingsError(f"{path} has two rows of one name ({', '.join(names)})")
@@ -119,9 +121,11 @@ def _read_rows(path: Path) -> tuple[list[list[str]], str]:
             continue
     if text is None or "\0" in text:
         raise OutputError(f"cannot read {path} as a table: save it as CSV in UTF-8")
-    lines = text.splitlines()
-    first = next((line for line in lines if line.strip()), "")
-    separator = max(",;\t|", key=first.count)
+    lines = [line for line in text.splitlines() if line.strip()]
+    if lines and (named := _EXCEL_SEPARATOR.fullmatch(lines[0])):
+        separator, lines = named[1], lines[1:]
+    else:
+        separator = max(",;\t|", key=lines[0].count if lines else "".count)
     try:
         rows = [[field.strip() for field in row] for row in csv.reader(lines, delimiter=separator)]
     except csv.Error as error:
@@ -132,6 +136,8 @@ def _read_rows(path: Path) -> tuple[list[list[str]], str]:
     return rows, separator
 
 
+_EXCEL_SEPARATOR = re.compile(r"sep=([,;\t|])", re.IGNORECASE)
+"""A first line that tells Excel what separates fields."""
 _PLAIN = re.compile(r"[+-]?\d+([.,]\d+)?")
 _GROUPED = re.compile(r"[+-]?\d{1,3}(?:([., '’\u00a0\u202f])\d{3})+(?:([.,])\d+)?")
 
@@ -141,6 +147,8 @@ def _parse_number(text: str, separator: str) -> float:
 
     ValueError where `1,200` may be either.
     """
+    if not text:
+        raise ValueError("an empty field")
     if _PLAIN.fullmatch(text):
         whole, comma, rest = text.partition(",")
         if comma and len(rest) == 3 and separator != ";":
