@@ -14,7 +14,7 @@ from geoclass._version import __version__
 from geoclass.errors import OutputError, SettingsError
 from geoclass.files.storage import StoredPath
 from geoclass.files.writing import Target, check_folder, write_whole
-from geoclass.outside import redact
+from geoclass.outside import check_utf8, redact
 from geoclass.products.layers import write_csv
 
 Status = Literal["mapped", "up to date", "failed"]
@@ -82,7 +82,10 @@ def make_folder(folder: Target) -> None:
         folder.check_bucket()
         return
     try:
+        check_utf8(folder)
         folder.mkdir(parents=True, exist_ok=True)
+    except ValueError:
+        raise OutputError(f"the name {folder} is not UTF-8: give another name") from None
     except OSError as error:
         raise OutputError(f"cannot make the folder {folder} ({error.strerror})") from error
 

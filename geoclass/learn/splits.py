@@ -136,8 +136,8 @@ def split_by_ground(tiles: TileSet, seed: int = 0) -> Split:
 def split_by_folders(tiles: TileSet) -> Split | None:
     """The split of a data set whose class folders lie in `train`, `test` and the like, if so.
 
-    Where only two parts are given, a tenth of `train` becomes validation, and the other part is
-    held out. Raises DatasetError for a class that would be missing from a part.
+    Where only two parts are given, 8 % of `train` become validation, and the other part is held
+    out. Raises DatasetError for a class that would be missing from a part.
     """
     told = [name.split("/")[1] if name.count("/") == 2 else "" for name in tiles.names]
     if not all(told):
@@ -250,10 +250,9 @@ def choose_part(
     if part == "all":
         return np.arange(len(tiles))
     record = contract.training.split
-    given = split_by_folders(tiles)
     if lists is not None:
         split = split_by_lists(tiles, *lists)
-    elif given is not None:
+    elif (given := split_by_folders(tiles)) is not None:
         split = given
     elif record.kind == "lists" or record.seed is None:
         raise DatasetError("the model's split was given as lists: give them with --lists")

@@ -73,6 +73,9 @@ def read_table(path: Path | str) -> SampleCounts:
                 f"line {number} of {path}, split at {separator!r}, has {len(row)} columns, "
                 f"expected {len(header)}"
             )
+    # A row of totals without an area cannot be taken for a class.
+    area_at, name_at = header.index("area_ha"), header.index("stratum")
+    body = [row for row in body if row[area_at] or not _TOTAL.fullmatch(row[name_at])]
     columns = dict(zip(header, zip(*body, strict=True), strict=True)) if body else {}
     names, classes = list(columns.get("stratum", ())), [n for n in header if n not in FIXED]
     for kind, found in (("columns", header), ("rows", names)):
@@ -107,9 +110,11 @@ def _read_rows(path: Path) -> tuple[list[list[str]], str]:
             text = data.decode("cp1252")
         if "\0" in text:
             raise ValueError("it is not text: save it as CSV in UTF-8")
-        lines = text.splitlines()
-        first = next((line for line in lines if line.strip()), "")
-        separator = max(",;\t|", key=first.count)
+        lines = [line for line in text.splitlines() if line.strip()]
+        if lines and (named := _EXCEL_SEPARATOR.fullmatch(lines[0])):
+            separator, lines = named[1], lines[1:]
+        else:
+            separator = max(",;\t|", key=lines[0].count if lines else "".count)
         rows = [[field.strip() for field in row] for row in csv.reader(lines, delimiter=separator)]
     except (OSError, ValueError, csv.Error) as error:
         raise OutputError(f"cannot read {path} as a table: {error}") from error
@@ -119,6 +124,8 @@ def _read_rows(path: Path) -> tuple[list[list[str]], str]:
     return rows, separator
 
 
+_EXCEL_SEPARATOR = re.compile(r"sep=([,;\t|])", re.IGNORECASE)
+"""A first line that tells Excel what separates fields."""
 _PLAIN = re.compile(r"[+-]?\d+([.,]\d+)?")
 _GROUPED = re.compile(r"[+-]?\d{1,3}(?:([., '’\u00a0\u202f])\d{3})+(?:([.,])\d+)?")
 
@@ -128,6 +135,8 @@ def _parse_number(text: str, separator: str) -> float:
 
     ValueError if `1,200` is ambiguous.
     """
+    if not text:
+        raise ValueError("an empty field")
     if _PLAIN.fullmatch(text):
         whole, comma, rest = text.partition(",")
         if comma and len(rest) == 3 and separator != ";":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -45,19 +46,19 @@ def find_repeated(scenes: Sequence[SceneSource], settings: FrameSettings) -> dic
 
     So do both parts of a product that was delivered in two, and two processings of one product.
     """
-    placed = [
-        (i, scene.date, outline)
-        for i, scene in enumerate(scenes)
-        if scene.date and (outline := _outline(scene, settings)) is not None
-    ]
-    outlines = np.array([outline for _, _, outline in placed], dtype=object)
-    pairs = shapely.STRtree(outlines).query(outlines, predicate="intersects").T
+    by_day: dict[str, list[tuple[int, shapely.Geometry]]] = defaultdict(list)
+    for i, scene in enumerate(scenes):
+        if scene.date and (outline := _outline(scene, settings)) is not None:
+            by_day[scene.date].append((i, shapely.make_valid(outline)))
     repeated: dict[int, int] = {}
-    for later, earlier in pairs.tolist():
-        (i, day, one), (first, other_day, other) = placed[later], placed[earlier]
-        least = min(one.area, other.area)
-        if i > first and day == other_day and one.intersection(other).area > SAME_GROUND * least:
-            repeated[i] = min(first, repeated.get(i, first))
+    for placed in by_day.values():
+        outlines = [outline for _, outline in placed]
+        pairs = shapely.STRtree(outlines).query(outlines, predicate="intersects").T
+        for later, earlier in pairs.tolist():
+            (i, one), (first, other) = placed[later], placed[earlier]
+            least = min(one.area, other.area)
+            if i > first and one.intersection(other).area > SAME_GROUND * least:
+                repeated[i] = min(first, repeated.get(i, first))
     return repeated
 
 

@@ -53,7 +53,8 @@ def find_band_files(folder: Path) -> list[BandFiles]:
     is_sentinel_2 = any(_OF_SENTINEL_2.search(path.stem.lower()) for path in files)
     return [
         BandFiles(
-            name=scene or folder.name, files={band: path for band, (_, path) in bands.items()}
+            name=scene or folder.name,
+            files={band: bands[band][1] for band in (*COLORS, "scl") if band in bands},
         )
         for scene, bands in sorted(found.items())
         if set(COLORS) <= set(bands) and (is_sentinel_2 or "violet" not in bands)

@@ -162,7 +162,7 @@ def _check_numbering(shown: str, dataset: DatasetReader) -> None:
     """Refuse B1, B2, B3, B4: most sensors but Sentinel-2 count from blue, not from violet."""
     names = [(name or "").lower() for name in dataset.descriptions]
     numbers = {number for name in names for number in _BAND_NUMBER.findall(name)}
-    by_word = any(_COLOR_WORD.search(name) for name in names)
+    by_word = any(_COLOR_WORD.search(n) and not _OTHER_COLOR.search(n) for n in names)
     of_sentinel = any(n.startswith("0") or n.endswith("a") or int(n) >= 8 for n in numbers)
     if "1" in numbers and not of_sentinel and not by_word:
         at = {n: i for i, name in enumerate(names, start=1) for n in _BAND_NUMBER.findall(name)}

@@ -125,14 +125,32 @@ def find_masks(source: SceneSource, settings: MaskSettings) -> Masks:
         polygons=polygons,
         above=settings.mask_above,
     )
-    for plane, check in ((masks.scl, check_codes), (masks.raster, masks.find_masked)):
-        if plane is not None and not is_remote(plane.dataset):
-            check(plane.shown, _look_at(plane))
-    return replace(masks, warnings=tuple(_check_overlap(source, masks)))
+    return replace(masks, warnings=(*_check_overlap(source, masks), *_check_values(masks)))
 
 
 LOOK_SIDE = 256
 """Pixels on the longer side of a first look at a mask."""
+
+
+def _check_values(masks: Masks) -> Iterator[str]:
+    """That a mask hides nothing; SceneError where a sample of one holds what it must not.
+
+    Remote masks are left alone, for their pixels are far away.
+    """
+    if masks.scl is not None and not is_remote(masks.scl.dataset):
+        codes = _look_at(masks.scl)
+        check_codes(masks.scl.shown, codes)
+        if not codes.any():
+            raise SceneError(
+                f"the scene classification of {masks.scl.shown} holds only 0, no data, and would "
+                "mask nothing: give another one with --scl, or --mask-classes none"
+            )
+    raster = masks.raster
+    if raster is None or is_remote(raster.dataset):
+        return
+    if not masks.find_masked(raster.shown, _look_at(raster)).any():
+        why = f"; {raster.nodata:g}, its nodata value, never masks" if raster.nodata else ""
+        yield f"{raster.name} masks no pixel of a sample{why}"
 
 
 def _look_at(plane: SceneSource) -> np.ndarray:

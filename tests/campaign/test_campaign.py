@@ -97,6 +97,14 @@ def test_bad_scenes_are_outcomes_and_a_second_run_does_only_what_is_left(
     assert mended.counts == {"mapped": 2, "up to date": 4, "failed": 0}
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have names of Unicode alone")
+def test_a_folder_whose_name_is_not_utf8_is_not_made(scenes: Path, tmp_path: Path) -> None:
+    folder = tmp_path / os.fsdecode(b"caf\xe9")
+    with pytest.raises(OutputError, match="is not UTF-8: give another name"):
+        run(scenes, folder)
+    assert not folder.exists()
+
+
 def test_items_by_address_become_maps_and_keep_their_names(scenes: Path, tmp_path: Path) -> None:
     bands = [{"common_name": color} for color in ("red", "green", "blue")]
     names = ("good0", "good1", "gone")

@@ -201,6 +201,8 @@ TABLES = {
     "UTF-16": GOOD.encode("utf-16"),
     "semicolons": GOOD.replace(",", ";").encode(),
     "decimal commas": GOOD.replace(",", ";").replace(".", ",").encode(),
+    "semicolons as Excel is told": f"sep=;\n{GOOD.replace(',', ';')}".encode(),
+    "a row of totals without an area": f"{GOOD}Total,,48,52\n".encode(),
     "tabs": GOOD.replace(",", "\t").encode(),
     "thousands": GOOD.replace("1200.5", '"1,200.5"').replace("8800.25", '"8,800.25"').encode(),
     "points of thousands": GOOD.replace(",", ";").replace("1200.5", "1.200,5").encode(),

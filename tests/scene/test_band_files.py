@@ -23,7 +23,7 @@ NAMES = {
     "Earth Search": ("red", "green", "blue", "scl", "nir", "visual"),
     "ESA": tuple(f"T33UUU_20250302T095029_{b}_10m" for b in ("B04", "B03", "B02"))
     + tuple(f"T33UUU_20250302T095029_{b}" for b in ("SCL_20m", "B08_10m", "TCI_10m")),
-    "numbers": ("B4", "B3", "B2", "SCL", "B8", "QA60"),
+    "numbers": ("B4", "B3", "B2", "SCL", "B8", "B1", "QA60"),
     "prefixes": tuple(f"S2A_20250302_0_L2A-{b}" for b in ("B04", "B03", "B02", "scl", "B05", "x")),
     "Copernicus Browser": tuple(
         f"2025-03-02-00_00_2025-03-02-23_59_Sentinel-2_L2A_{b}_(Raw)"

@@ -187,7 +187,9 @@ def test_several_bands_of_one_colour_are_not_chosen_among(
             open_scene(path, ["B04", "B03", "B02"])
 
 
-@pytest.mark.parametrize("last", [("B4",), ("B4", "B5"), ("B4", "B5", "B7")])
+@pytest.mark.parametrize(
+    "last", [("B4",), ("B4", "B5"), ("B4", "B5", "B7"), ("B4", "B5 red edge", "near infra-red")]
+)
 def test_numbers_that_may_be_another_sensors_are_not_guessed(
     make_scene: Make, last: tuple[str, ...]
 ) -> None:

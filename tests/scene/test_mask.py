@@ -132,6 +132,40 @@ def test_classification_comes_before_the_users_mask(make_scene: Make) -> None:
     assert set(read_reasons(source, mask=str(path)).ravel()) == {"cloud"}
 
 
+@pytest.mark.parametrize(
+    ("values", "nodata", "above", "told"),
+    [
+        ((0, 0), None, None, "mask.tif masks no pixel of a sample"),
+        ((0, 1), 1, None, "mask.tif masks no pixel of a sample; 1, its nodata value, never masks"),
+        ((0, 255), 255, None, "no pixel of a sample; 255, its nodata value, never masks"),
+        ((0, 93), None, 95.0, "mask.tif masks no pixel of a sample"),
+        ((0, 1), 0, None, None),
+        ((0, 93), None, 50.0, None),
+    ],
+)
+def test_a_mask_that_hides_nothing_says_so(
+    make_scene: Make,
+    values: tuple[int, int],
+    nodata: int | None,
+    above: float | None,
+    told: str | None,
+) -> None:
+    mask = np.full((1, 120, 120), values[0], np.uint8)
+    mask[0, :30] = values[1]
+    path = make_scene(mask, "mask.tif", nodata=nodata)
+    wishes = MaskSettings(mask=str(path), mask_above=above)
+    found = find_masks(make_rgb(make_scene), wishes).warnings
+    assert len(found) == (told is not None)
+    assert told is None or found[0].endswith(told)
+
+
+def test_a_classification_without_data_is_refused(make_scene: Make) -> None:
+    source = make_rgb(make_scene, np.zeros_like(CODES))
+    with pytest.raises(SceneError, match=r"holds only 0, no data.*--scl, or --mask-classes none"):
+        find_masks(source, MaskSettings())
+    assert find_masks(source, MaskSettings(masked_classes=())).scl is None
+
+
 def test_mask_that_is_none_is_refused(make_scene: Make, tmp_path: Path) -> None:
     text = tmp_path / "text.txt"
     text.write_text("hello")
