@@ -14,11 +14,17 @@ from geoclass.errors import SceneError
 from geoclass.grid import Grid
 from geoclass.landcover import FULL_SCALE, LandCoverMap, Provenance
 from geoclass.scene.frame import Frame, fit_frame
-from geoclass.scene.pixels import read_shrunk
+from geoclass.scene.pixels import Sample, read_shrunk
 from geoclass.scene.place import assign_place, find_place
-from geoclass.scene.radiometry import Radiometry
-from geoclass.scene.settings import FrameSettings
-from geoclass.scene.source import open_scene
+from geoclass.scene.radiometry import (
+    AIR_PATH_DN,
+    AIR_TRANSMITTANCE,
+    EUROSAT_MAX_DN,
+    Radiometry,
+)
+from geoclass.scene.recognition import find_candidates
+from geoclass.scene.settings import FrameSettings, RadiometrySettings
+from geoclass.scene.source import SceneSource, open_scene
 
 LONGEST_SIDE = 1600
 """Pixels of the quicklook; more would not be seen."""
@@ -28,6 +34,9 @@ BRIGHTEN = 98.0
 
 DARKEN = 1.0
 """The percentile that is drawn black where it is not known what a scene's numbers mean."""
+
+AIR_PATH = 1 + np.array(AIR_PATH_DN, dtype=np.float32) * 254 / EUROSAT_MAX_DN
+"""What a typical atmosphere adds to red, green and blue, in EuroSAT's 8-bit stretch."""
 
 LEAST_SEEN = 0.05
 """Share of a grid that a scene must cover to be its picture."""
@@ -49,14 +58,21 @@ def read_quicklook(
 def read_picture(scene: Path | str, grid: Grid, longest_side: int = LONGEST_SIDE) -> np.ndarray:
     """Uint8 (h, w, 4): a scene on the ground of a grid, stretched for the eye; clear where missing.
 
-    Raises SceneError where it cannot be read or lies elsewhere.
+    Its numbers are read in the likeliest way. Raises SceneError where it cannot be read or lies
+    elsewhere.
     """
-    stored, valid, shown = _read_pixels(scene, grid, None, FrameSettings(), longest_side)
+    source, stored, valid = _read_pixels(scene, grid, None, FrameSettings(), longest_side)
     if valid.mean() < LEAST_SEEN:
-        raise SceneError(f"{shown} is not where the map is: give a scene of the same ground")
-    pixels = stored.transpose(1, 2, 0).astype(np.float32)
-    black, white = np.percentile(pixels[valid], (DARKEN, BRIGHTEN))
-    return _brighten(pixels - black, valid, float(white - black))
+        raise SceneError(f"{source.shown} is not where the map is: give a scene of the same ground")
+    sample = Sample(stored=stored[:, None], valid=valid[None])
+    try:
+        likeliest = find_candidates(source, RadiometrySettings(), sample)[0]
+    except SceneError:
+        pixels = stored.transpose(1, 2, 0).astype(np.float32)
+        pixels -= np.percentile(pixels[valid], DARKEN)
+    else:
+        pixels = _take_off_air(likeliest.apply(stored))
+    return _brighten(pixels, valid, float(np.percentile(pixels[valid], BRIGHTEN)))
 
 
 def read_looks(
@@ -73,11 +89,13 @@ def read_looks(
     looks = []
     for path, provenance in scenes:
         settings = FrameSettings.from_json(provenance.options.get("frame", {}))
-        stored, valid, shown = _read_pixels(path, grid, provenance.bands, settings, longest_side)
+        source, stored, valid = _read_pixels(path, grid, provenance.bands, settings, longest_side)
         if not valid.any() or valid.mean() < least_seen:
-            raise SceneError(f"{shown} is not where the map is: it was made of {provenance.scene}")
+            raise SceneError(
+                f"{source.shown} is not where the map is: it was made of {provenance.scene}"
+            )
         radiometry = Radiometry.from_json(provenance.radiometry)
-        looks.append((radiometry.apply(stored).transpose(1, 2, 0).astype(np.float32), valid))
+        looks.append((_take_off_air(radiometry.apply(stored)), valid))
     white = max(float(np.percentile(pixels[valid], BRIGHTEN)) for pixels, valid in looks)
     return [_brighten(pixels, valid, white) for pixels, valid in looks]
 
@@ -88,12 +106,21 @@ def _read_pixels(
     bands: Sequence[int | str] | None,
     settings: FrameSettings,
     longest_side: int,
-) -> tuple[np.ndarray, np.ndarray, str]:
-    """Stored numbers (3, h, w), bool (h, w) where there are any, and what to call the scene."""
+) -> tuple[SceneSource, np.ndarray, np.ndarray]:
+    """The scene, its stored numbers (3, h, w), and bool (h, w) where there are any."""
     source = assign_place(open_scene(scene, bands), settings)
     wanted = Frame(height=grid.height, width=grid.width, transform=grid.transform, crs=grid.crs)
     frame = fit_frame(source, find_place(source), wanted)
-    return *read_shrunk(source, frame, longest_side), source.shown
+    return source, *read_shrunk(source, frame, longest_side)
+
+
+def _take_off_air(seen: np.ndarray) -> np.ndarray:
+    """Uint8 (3, h, w) in EuroSAT's stretch to float32 (h, w, 3), as seen without an atmosphere.
+
+    Air scatters blue and green light: with it, forest looks turquoise and bare ground purple.
+    """
+    ground: np.ndarray = (seen.transpose(1, 2, 0) - AIR_PATH) / np.float32(AIR_TRANSMITTANCE)
+    return ground
 
 
 def _brighten(pixels: np.ndarray, valid: np.ndarray, white: float) -> np.ndarray:

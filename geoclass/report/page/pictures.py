@@ -60,17 +60,15 @@ class Pictures:
             )
 
     def _choose(self, names: Sequence[str], day: date | None) -> tuple[_Scene | None, bool]:
-        """The best scene, and whether it is certainly the one that was asked for."""
+        """The scene of that name or day, else one that may be; and whether it certainly is."""
         for scene in self._scenes:
             if scene.name in names:
                 return scene, True
         for scene in self._scenes:
             if day is not None and scene.day == day:
                 return scene, True
-        if not self._scenes:
-            return None, False
-        wanted = day or date.min
-        return min(self._scenes, key=lambda s: abs(((s.day or date.max) - wanted).days)), False
+        unsure = [scene for scene in self._scenes if day is None or scene.day is None]
+        return (unsure[0] if unsure else None), False
 
     def _take(
         self, scene: _Scene, grid: Grid, *, certain: bool, landcover: LandCoverMap | None = None

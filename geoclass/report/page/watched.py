@@ -21,6 +21,7 @@ from geoclass.report.page.maps import (
     describe_grid,
     doubt_model,
     draw_groups,
+    drop_folders,
     group_areas,
     list_entries,
     list_statuses,
@@ -269,7 +270,7 @@ def _list_facts(stack: Stack, command: str) -> tuple[Fact, ...]:
         *describe_grid(stack.grid),
         ("Read as", stack.radiometry),
         ("Model", f"{stack.model[:12]}, trained on {stack.contract.training.data_set}"),
-        ("Command", command),
+        ("Command", drop_folders(command)),
     )
 
 
