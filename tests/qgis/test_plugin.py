@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import html
+import inspect
 import json
 import os
 import sqlite3
@@ -209,6 +211,8 @@ def test_every_option_of_the_commands_is_a_parameter(profile: dict[str, str]) ->
     }
     assert asked - hidden <= offered
     assert not hidden & offered
+    paragraphs = inspect.cleandoc(monitor_command.help or "").split("\n\n")
+    assert html.escape(" ".join(max(paragraphs, key=len).split())) in run.stdout
 
 
 def test_plugin_does_not_import_the_package(qgis: QGIS, plugins: Path) -> None:
