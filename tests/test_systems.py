@@ -46,7 +46,7 @@ def test_characters_that_the_output_lacks_are_replaced(
     """A pipe on Windows has an encoding of its own: `×` may not be in it."""
     scene = make_scene(paint([[0, 1]]))
     given = ("map", scene, "-o", tmp_path / "m.tif", "-m", random_model, "--dry-run")
-    done = run_module(*given, PYTHONIOENCODING="ascii", PYTHONUTF8="0")
+    done = run_module(*given, PYTHONIOENCODING="cp437", PYTHONUTF8="0")
     assert done.returncode == 0, done.stderr
     assert b"128?64 pixels" in done.stdout
     assert "128×64 pixels" in run_module(*given, PYTHONUTF8="1").stdout.decode()

@@ -24,6 +24,7 @@ from geoclass.monitor.sampling import draw_sample, stratify_map, write_sample
 from geoclass.monitor.settings import SampleSettings
 from tests.conftest import SAMPLE_SCENE, make_landcover
 from tests.qgis.program import find_qgis_process
+from tests.scene.products import make_safe
 
 ALGORITHM = Path(__file__).with_name("algorithm.py")
 QGIS = tuple[str, ...]
@@ -192,6 +193,18 @@ def test_broken_scene_says_what_geoclass_says(profile: dict[str, str], tmp_path:
     assert direct.stderr.removeprefix("Error: ").strip() in said
     assert code != 0
     assert list(tmp_path.iterdir()) == [broken]
+
+
+def test_product_is_named_by_its_metadata_file(
+    profile: dict[str, str], scene: Path, tmp_path: Path
+) -> None:
+    """QGIS's dialogues choose files, and a .SAFE is a folder."""
+    with rasterio.open(scene) as file:
+        safe = make_safe(tmp_path, file.read(), baseline="02.04")
+    out = tmp_path / "land.gpkg"
+    _, said = process(profile, "map", f"SCENES={safe / 'MTD_MSIL1C.xml'}", f"OUTPUT={out}")
+    assert f"wrote {out}" in said
+    assert pyogrio.read_info(out, layer="landcover")["features"] == 4 * 3
 
 
 def test_every_option_of_the_commands_is_a_parameter(profile: dict[str, str]) -> None:
