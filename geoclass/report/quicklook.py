@@ -37,6 +37,8 @@ DARKEN = 1.0
 
 AIR_PATH = 1 + np.array(AIR_PATH_DN, dtype=np.float32) * 254 / EUROSAT_MAX_DN
 """What a typical atmosphere adds to red, green and blue, in EuroSAT's 8-bit stretch."""
+AIR_PASS = np.array(AIR_TRANSMITTANCE, dtype=np.float32)
+"""What it leaves of the ground's light."""
 
 LEAST_SEEN = 0.05
 """Share of a grid that a scene must cover to be its picture."""
@@ -119,7 +121,7 @@ def _take_off_air(seen: np.ndarray) -> np.ndarray:
 
     Air scatters blue and green light: with it, forest looks turquoise and bare ground purple.
     """
-    ground: np.ndarray = (seen.transpose(1, 2, 0) - AIR_PATH) / np.float32(AIR_TRANSMITTANCE)
+    ground: np.ndarray = (seen.transpose(1, 2, 0) - AIR_PATH) / AIR_PASS
     return ground
 
 
