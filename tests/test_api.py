@@ -39,6 +39,7 @@ CALLS = {
     "train": ("train_on_tiles", "draw_learning_curve"),
     "evaluate": ("score_on_tiles", "draw_confusion", "draw_mistakes"),
     "export": ("export_onnx",),
+    "demo": ("map_scene", "write_map", "write_report"),
 }  # fmt: skip
 """What does in Python what a command does."""
 

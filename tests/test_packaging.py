@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import tomllib
+from pathlib import Path
 
 import pytest
 import yaml
@@ -48,8 +49,9 @@ def test_container_copies_what_the_build_needs() -> None:
         line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line[0] == "!"
     }
     assert copied == allowed
-    named = {PROJECT["project"]["readme"], "LICENSE", "pyproject.toml"}
-    assert named | set(PROJECT["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"]) == copied
+    wheel = PROJECT["tool"]["hatch"]["build"]["targets"]["wheel"]
+    named = {PROJECT["project"]["readme"], "LICENSE", "pyproject.toml", *wheel["packages"]}
+    assert named | {Path(file).parts[0] for file in wheel["force-include"]} == copied
     assert "\nUSER 10001\n" in text
 
 

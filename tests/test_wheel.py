@@ -109,5 +109,15 @@ def test_installed_program_maps_the_sample_scene(programs: Path, tmp_path: Path)
     out = run(geoclass, "map", SAMPLE_SCENE, "-o", "map.gpkg", folder=tmp_path)
     assert out.endswith("wrote map.gpkg\n")
     assert len(pyogrio.read_dataframe(tmp_path / "map.gpkg", layer="landcover")) == 288
-    run(geoclass, "report", "map.gpkg", "-o", "report.html", folder=tmp_path)
-    assert "Leaflet" in (tmp_path / "report.html").read_text()
+
+
+def test_demo_needs_no_other_file_and_no_program_on_the_path(
+    programs: Path, tmp_path: Path
+) -> None:
+    out = run(programs / "python", "-m", "geoclass", "demo", "-o", "my demo", folder=tmp_path)
+    assert "$ geoclass map " in out
+    assert "--overwrite" in out
+    assert len(pyogrio.read_dataframe(tmp_path / "my demo" / "landcover.gpkg")) > 0
+    page = (tmp_path / "my demo" / "report.html").read_text()
+    assert "Leaflet" in page
+    assert "data:image/webp" in page  # the scene is behind the map

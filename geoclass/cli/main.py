@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import importlib
+import io
 import logging
 import os
 import platform
@@ -40,6 +41,7 @@ COMMANDS = {
     "evaluate": ("score", "Score a model on held-out tiles."),
     "export": ("score", "Export a model as ONNX."),
     "qgis": ("qgis", "Install or uninstall the QGIS plugin."),
+    "demo": ("demo", "Map the sample scene."),
     "schema": ("schema", "Describe commands and options as JSON."),
     "completion": ("schema", "Print shell completion for bash, zsh or fish."),
 }
@@ -151,6 +153,9 @@ def _describe(module: str, function: str) -> str:
 )
 def main(debug: bool, progress: str) -> None:
     """Land-cover maps from satellite scenes."""
+    for stream in (sys.stdout, sys.stderr):  # on Windows a pipe's encoding may lack characters
+        if isinstance(stream, io.TextIOWrapper) and not stream.encoding.lower().startswith("utf"):
+            stream.reconfigure(errors="replace")
     if progress == "json":
         from geoclass.cli.progress import stop_at_end_of_input
 

@@ -52,7 +52,8 @@ class CommandAlgorithm(QgsProcessingAlgorithm):
 
     def shortHelpString(self) -> str:
         """The command's help, and that of each option that has any."""
-        said = [html.escape(p) for p in inspect.cleandoc(self._command["help"] or "").split("\n\n")]
+        paragraphs = inspect.cleandoc(self._command["help"] or "").split("\n\n")
+        said = [html.escape(" ".join(text.split())) for text in paragraphs]  # QGIS keeps line ends
         for option, parameter in zip(self._options, self._parameters()):
             if text := describe_option(option):
                 said.append(f"<b>{html.escape(parameter.description())}</b>: {html.escape(text)}")

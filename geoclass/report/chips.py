@@ -25,6 +25,7 @@ SIDE_PX = 360
 """Minimum of a chip's longer side."""
 OUTLINE = (255, 255, 0)
 MARGIN_PX = 8
+TITLE_PX = 16
 
 
 def draw_chips(
@@ -121,7 +122,7 @@ def _draw(views: Sequence[tuple[str, np.ndarray]], boxes: np.ndarray) -> Image.I
         pen = ImageDraw.Draw(part)
         for edge in edges:
             pen.line([scale * v for v in edge], fill=OUTLINE, width=2)
-        pen.text((4, 2), title, fill=OUTLINE)
+        pen.text((4, 2), title, fill=OUTLINE, font_size=TITLE_PX, stroke_width=1, stroke_fill=0)
         whole.paste(part, (number * (width * scale + MARGIN_PX), 0))
     return whole
 

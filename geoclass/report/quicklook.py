@@ -14,11 +14,17 @@ from geoclass.errors import SceneError
 from geoclass.grid import Grid
 from geoclass.landcover import FULL_SCALE, LandCoverMap, Provenance
 from geoclass.scene.frame import Frame, fit_frame
-from geoclass.scene.pixels import read_shrunk
+from geoclass.scene.pixels import Sample, read_shrunk
 from geoclass.scene.place import assign_place, find_place
-from geoclass.scene.radiometry import Radiometry
-from geoclass.scene.settings import FrameSettings
-from geoclass.scene.source import open_scene
+from geoclass.scene.radiometry import (
+    AIR_PATH_DN,
+    AIR_TRANSMITTANCE,
+    EUROSAT_MAX_DN,
+    Radiometry,
+)
+from geoclass.scene.recognition import find_candidates
+from geoclass.scene.settings import FrameSettings, RadiometrySettings
+from geoclass.scene.source import SceneSource, open_scene
 
 LONGEST_SIDE = 1600
 """Pixels."""
@@ -28,6 +34,11 @@ BRIGHTEN = 98.0
 
 DARKEN = 1.0
 """Percentile that is drawn black if the radiometry of the scene is unknown."""
+
+AIR_PATH = 1 + np.array(AIR_PATH_DN, dtype=np.float32) * 254 / EUROSAT_MAX_DN
+"""Light that a typical atmosphere adds to red, green and blue, in EuroSAT's 8-bit stretch."""
+AIR_PASS = np.array(AIR_TRANSMITTANCE, dtype=np.float32)
+"""Fraction of the light from the ground that passes a typical atmosphere."""
 
 MIN_COVERED = 0.05
 """Fraction of a grid that a scene must cover."""
@@ -49,14 +60,21 @@ def read_quicklook(
 def read_picture(scene: Path | str, grid: Grid, longest_side: int = LONGEST_SIDE) -> np.ndarray:
     """Uint8 (h, w, 4): a scene on a grid with stretched contrast; transparent without data.
 
-    Raises SceneError if it is unreadable or shows another place.
+    The most plausible radiometry is used. Raises SceneError if it is unreadable or shows another
+    place.
     """
-    stored, valid, shown = _read_pixels(scene, grid, None, FrameSettings(), longest_side)
+    source, stored, valid = _read_pixels(scene, grid, None, FrameSettings(), longest_side)
     if valid.mean() < MIN_COVERED:
-        raise SceneError(f"{shown} does not cover the map: give a scene of the same place")
-    pixels = stored.transpose(1, 2, 0).astype(np.float32)
-    black, white = np.percentile(pixels[valid], (DARKEN, BRIGHTEN))
-    return _brighten(pixels - black, valid, float(white - black))
+        raise SceneError(f"{source.shown} does not cover the map: give a scene of the same place")
+    sample = Sample(stored=stored[:, None], valid=valid[None])
+    try:
+        radiometry = find_candidates(source, RadiometrySettings(), sample)[0]
+    except SceneError:
+        pixels = stored.transpose(1, 2, 0).astype(np.float32)
+        pixels -= np.percentile(pixels[valid], DARKEN)
+    else:
+        pixels = _remove_air(radiometry.apply(stored))
+    return _brighten(pixels, valid, float(np.percentile(pixels[valid], BRIGHTEN)))
 
 
 def read_views(
@@ -73,13 +91,13 @@ def read_views(
     views = []
     for path, provenance in scenes:
         settings = FrameSettings.from_json(provenance.options.get("frame", {}))
-        stored, valid, shown = _read_pixels(path, grid, provenance.bands, settings, longest_side)
+        source, stored, valid = _read_pixels(path, grid, provenance.bands, settings, longest_side)
         if not valid.any() or valid.mean() < min_covered:
             raise SceneError(
-                f"{shown} does not cover the map, which was made of {provenance.scene}"
+                f"{source.shown} does not cover the map, which was made of {provenance.scene}"
             )
         radiometry = Radiometry.from_json(provenance.radiometry)
-        views.append((radiometry.apply(stored).transpose(1, 2, 0).astype(np.float32), valid))
+        views.append((_remove_air(radiometry.apply(stored)), valid))
     if not views:
         return []
     white = max(float(np.percentile(pixels[valid], BRIGHTEN)) for pixels, valid in views)
@@ -92,12 +110,21 @@ def _read_pixels(
     bands: Sequence[int | str] | None,
     settings: FrameSettings,
     longest_side: int,
-) -> tuple[np.ndarray, np.ndarray, str]:
-    """Stored values (3, h, w), their mask, bool (h, w), and the scene's name."""
+) -> tuple[SceneSource, np.ndarray, np.ndarray]:
+    """The scene, its stored values (3, h, w) and their mask, bool (h, w)."""
     source = assign_place(open_scene(scene, bands), settings)
     wanted = Frame(height=grid.height, width=grid.width, transform=grid.transform, crs=grid.crs)
     frame = fit_frame(source, find_place(source), wanted)
-    return *read_shrunk(source, frame, longest_side), source.shown
+    return source, *read_shrunk(source, frame, longest_side)
+
+
+def _remove_air(seen: np.ndarray) -> np.ndarray:
+    """Uint8 (3, h, w) in EuroSAT's stretch to float32 (h, w, 3), as seen without an atmosphere.
+
+    Air scatters blue and green light: with it, forest looks turquoise and bare ground purple.
+    """
+    ground: np.ndarray = (seen.transpose(1, 2, 0) - AIR_PATH) / AIR_PASS
+    return ground
 
 
 def _brighten(pixels: np.ndarray, valid: np.ndarray, white: float) -> np.ndarray:

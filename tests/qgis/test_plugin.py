@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import html
+import inspect
 import json
 import os
 import sqlite3
@@ -22,6 +24,7 @@ from geoclass.monitor.sampling import draw_sample, stratify_map, write_sample
 from geoclass.monitor.settings import SampleSettings
 from tests.conftest import SAMPLE_SCENE, make_landcover
 from tests.qgis.program import find_qgis_process
+from tests.scene.products import make_safe
 
 ALGORITHM = Path(__file__).with_name("algorithm.py")
 QGIS = tuple[str, ...]
@@ -192,6 +195,18 @@ def test_broken_scene_says_what_geoclass_says(profile: dict[str, str], tmp_path:
     assert list(tmp_path.iterdir()) == [broken]
 
 
+def test_product_is_named_by_its_metadata_file(
+    profile: dict[str, str], scene: Path, tmp_path: Path
+) -> None:
+    """QGIS's dialogues choose files, and a .SAFE is a folder."""
+    with rasterio.open(scene) as file:
+        safe = make_safe(tmp_path, file.read(), baseline="02.04")
+    out = tmp_path / "land.gpkg"
+    _, said = process(profile, "map", f"SCENES={safe / 'MTD_MSIL1C.xml'}", f"OUTPUT={out}")
+    assert f"wrote {out}" in said
+    assert pyogrio.read_info(out, layer="landcover")["features"] == 4 * 3
+
+
 def test_every_option_of_the_commands_is_a_parameter(profile: dict[str, str]) -> None:
     """Parameters come from the schema: what a command learns, its algorithm offers."""
     from geoclass.cli.monitor import monitor_command
@@ -209,6 +224,8 @@ def test_every_option_of_the_commands_is_a_parameter(profile: dict[str, str]) ->
     }
     assert asked - hidden <= offered
     assert not hidden & offered
+    paragraphs = inspect.cleandoc(monitor_command.help or "").split("\n\n")
+    assert html.escape(" ".join(max(paragraphs, key=len).split())) in run.stdout
 
 
 def test_plugin_does_not_import_the_package(qgis: QGIS, plugins: Path) -> None:

@@ -188,6 +188,16 @@ def test_dates_slide_by_keyboard_and_by_button(look: Callable[..., Opened], date
     assert now.text_content() == "2021-06-01"
 
 
+def test_tables_that_are_wider_than_a_phone_say_so(
+    look: Callable[..., Opened], watched: Path
+) -> None:
+    wide = look(watched, PHONE).page.locator(".scroll.more")
+    assert wide.count() > 0
+    said = wide.first.evaluate("frame => getComputedStyle(frame, '::before').content")
+    assert "Scroll sideways" in said
+    assert look(watched).page.locator(".scroll.more").count() == 0
+
+
 def test_a_tap_tells_of_a_cell(look: Callable[..., Opened], dated: Path) -> None:
     opened = look(dated, PHONE)
     opened.page.locator(".map").tap()
@@ -262,11 +272,17 @@ def test_two_dates_are_swiped(look: Callable[..., Opened], dated: Path) -> None:
     assert box is not None
     assert divider is not None
     assert divider["x"] == pytest.approx(box["x"] + box["width"] / 2, abs=3)
+    assert page.locator(".side").all_text_contents() == ["2020-06-01", "2021-06-01"]
+    before, after = (side.bounding_box() for side in page.locator(".side").all())
+    assert before is not None
+    assert after is not None
+    assert before["x"] + before["width"] < divider["x"] < after["x"]
     swipe.press("End")
     divider = page.locator(".divider").bounding_box()
     assert divider is not None
     assert divider["x"] > box["x"] + box["width"] - 40
     page.get_by_label("Swipe with").select_option("the scene")
+    assert page.locator(".side").all_text_contents() == ["Scene", "Map"]
     assert page.locator("canvas.cells").count() == 1
     assert page.locator("img.leaflet-image-layer").count() == 2
     page.get_by_label("Swipe with").select_option("nothing")

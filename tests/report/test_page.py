@@ -24,7 +24,7 @@ from geoclass.legend import EUROSAT, MASKED, UNKNOWN, Legend
 from geoclass.monitor.files import write_monitor
 from geoclass.monitor.history import monitor_maps
 from geoclass.products.files import write_map
-from geoclass.report.page.maps import build_map_sheets
+from geoclass.report.page.maps import build_map_sheets, drop_folders
 from geoclass.report.page.pictures import ALL_PIXELS, Pictures
 from geoclass.report.page.render import (
     ASSETS,
@@ -34,6 +34,8 @@ from geoclass.report.page.render import (
     write_report,
 )
 from geoclass.report.page.sheet import BINS, Picture, Sheet, Step
+from geoclass.report.quicklook import read_picture
+from geoclass.scene.radiometry import AIR_PATH_DN, AIR_TRANSMITTANCE
 from tests.conftest import TRANSFORM, make_detailed, make_landcover, paint
 from tests.monitor.scenes import make_map, yearly
 
@@ -177,6 +179,20 @@ def test_credit_is_given_where_it_is_due() -> None:
     assert "Copernicus" not in render_page([unknown])
 
 
+@pytest.mark.parametrize(
+    ("command", "shown"),
+    [
+        ("geoclass map /home/u/a.tif -o /b.gpkg", "geoclass map a.tif -o b.gpkg"),
+        ("map '/home/My Files/a b.tif' --aoi=/x/y.gpkg", "map 'a b.tif' --aoi=y.gpkg"),
+        ("map 'C:\\Users\\u\\a.SAFE' -o D:/maps/", "map 'a.SAFE' -o maps/"),
+        ("map scenes/a.tif https://x.org/a/b.tif -o ./b.tif", None),
+        ('geoclass.map_scene("/home/u/a.tif")', 'geoclass.map_scene("a.tif")'),
+    ],
+)
+def test_commands_are_shown_without_folders(command: str, shown: str | None) -> None:
+    assert drop_folders(command) == (shown or command)
+
+
 def test_scenes_that_nobody_named_are_not_opened(make_scene: Make, tmp_path: Path) -> None:
     scene = make_scene(paint([[0, 1], [2, 3]]))
     status = scene.stat()
@@ -201,10 +217,19 @@ def test_scenes_that_show_nothing_are_refused(make_scene: Make, tmp_path: Path) 
 
 def test_a_scene_of_the_day_lies_behind_a_series(make_scene: Make, tmp_path: Path) -> None:
     write_monitor(monitor_maps(yearly([[1, 1]], [[1, 0]])), tmp_path / "m.gpkg")
-    scene = make_scene(paint([[1, 0]]), "other_2016-06-01.tif")
-    (sheet,) = read_sheets([tmp_path / "m.gpkg"], [str(scene)])
-    labels = [step.picture and step.picture.label for step in sheet.steps]
-    assert labels == ["other_2016-06-01.tif"] * 2  # the nearest in time will do
+    own = make_scene(paint([[1, 0]]), "other_2016-06-01.tif")
+    undated = make_scene(paint([[1, 0]]), "undated.tif")
+    for scenes, first in (([own], None), ([own, undated], "undated.tif")):
+        (sheet,) = read_sheets([tmp_path / "m.gpkg"], [str(scene) for scene in scenes])
+        labels = [step.picture and step.picture.label for step in sheet.steps]
+        assert labels == [first, "other_2016-06-01.tif"]
+
+
+def test_scenes_of_other_days_are_refused(make_scene: Make, tmp_path: Path) -> None:
+    write_monitor(monitor_maps(yearly([[1, 1]], [[1, 0]])), tmp_path / "m.gpkg")
+    scene = make_scene(paint([[1, 0]]), "other_2019-06-01.tif")
+    with pytest.raises(SceneError, match="other_2019-06-01.tif shows none of the maps"):
+        read_sheets([tmp_path / "m.gpkg"], [str(scene)])
 
 
 def test_a_series_has_alerts_zones_and_transitions(tmp_path: Path) -> None:
@@ -297,3 +322,20 @@ def test_a_folder_that_cannot_be_written_to_is_told(tmp_path: Path) -> None:
     write_map(make_landcover(), tmp_path / "map.gpkg")
     with pytest.raises(OutputError, match="cannot write"):
         write_report([tmp_path / "map.gpkg"], tmp_path / "none" / "page.html")
+
+
+def test_pictures_show_the_ground_without_the_air(make_scene: Make) -> None:
+    """Grey ground under a typical atmosphere, which is bluish, is drawn grey."""
+    rows = np.linspace(200, 2000, 128)
+    grey = np.stack([rows] * 128, axis=1)
+    for level in ("Level-1C", "Level-2A"):
+        seen = [
+            path + air * grey if level == "Level-1C" else grey
+            for path, air in zip(AIR_PATH_DN, AIR_TRANSMITTANCE, strict=True)
+        ]
+        tags = {"PROCESSING_LEVEL": level, "PROCESSING_BASELINE": "02.04"}
+        scene = make_scene(np.stack(seen).astype(np.uint16), f"{level}.tif", tags=tags)
+        grid = replace(make_landcover().grid, height=128, width=128)
+        picture = read_picture(scene, grid)[..., :3].astype(int)
+        assert np.ptp(picture, axis=2).max() <= 6, level
+        assert picture.max() - picture.min() > 200

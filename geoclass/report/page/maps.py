@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator, Sequence
 from datetime import date
 
@@ -118,8 +119,21 @@ def _list_facts(landcover: LandCoverMap) -> Iterator[Fact]:
     yield from describe_grid(landcover.grid)
     yield "Model", f"{provenance.model[:12]}, trained on {contract.training.data_set}"
     yield "Made by", f"geoclass {provenance.version}"
-    yield "Command", provenance.command
+    yield "Command", drop_folders(provenance.command)
     yield "Fingerprint", provenance.fingerprint
+
+
+_ABSOLUTE = r"(?:file://)?(?:[A-Za-z]:)?[/\\]"
+_FOLDERS = re.compile(
+    rf"(?<=['\"]){_ABSOLUTE}[^'\"]*[/\\](?=[^'\"])"  # quoted, perhaps with spaces
+    rf"|(?<![^\s=(]){_ABSOLUTE}[^\s'\"]*[/\\](?=[^\s'\"])"
+    rf"|(?<![^\s=('\"]){_ABSOLUTE}(?=[^\s'\"/\\])"
+)
+
+
+def drop_folders(command: str) -> str:
+    """A command whose absolute paths have lost their folders: a page is for others to read."""
+    return _FOLDERS.sub("", command)
 
 
 def describe_grid(grid: Grid) -> Iterator[Fact]:

@@ -38,22 +38,21 @@ class Pictures:
         day: date | None,
         landcover: LandCoverMap | None = None,
     ) -> Picture | None:
-        """The scene with one of the file names, of the date, or nearest in time.
+        """The scene with one of the file names, of the date, or the first without a date.
 
-        None if there is no scene; SceneError if the scene of the name or date is unreadable. With
-        `landcover`, the scene is read like the map.
+        Without `day`, the first scene. None if there is no such scene; SceneError if the scene of
+        the name or date is unreadable. With `landcover`, the scene is read like the map.
         """
-        if not self._scenes:
-            return None
         days = {
             path: None if scene.date is None else date.fromisoformat(scene.date)
             for path, scene in self._scenes.items()
         }
         exact = [path for path, scene in self._scenes.items() if scene.name in names]
         exact += [path for path in days if day is not None and days[path] == day]
-        wanted = day or date.min
-        nearest = min(days, key=lambda path: abs(((days[path] or date.max) - wanted).days))
-        path = [*exact, nearest][0]
+        possible = [path for path in days if day is None or days[path] is None]
+        if not exact + possible:
+            return None
+        path = [*exact, *possible][0]
         key = (path, repr(grid.to_json()))
         try:
             if key not in self._read:

@@ -18,6 +18,7 @@ from geoclass.monitor.tables import sum_areas
 from geoclass.report.page.maps import (
     describe_grid,
     draw_groups,
+    drop_folders,
     list_entries,
     list_model_caveats,
     list_statuses,
@@ -232,7 +233,7 @@ def _list_facts(stack: Stack, command: str) -> tuple[Fact, ...]:
         *describe_grid(stack.grid),
         ("Read as", stack.radiometry),
         ("Model", f"{stack.model[:12]}, trained on {stack.contract.training.data_set}"),
-        ("Command", command),
+        ("Command", drop_folders(command)),
     )
 
 

@@ -40,8 +40,14 @@ function tieSheet(section, sheet, data) {
       const share = shares.get(Number(box.value)) ?? 0;
       box.parentElement.querySelector(".share").textContent = `${(100 * share).toFixed(1)}%`;
     }
+    nameSides();
     viewer.draw();
     announce(viewer.selected && viewer.describeAt(viewer.selected));
+  };
+  const nameSides = () => {
+    find(".side.before").textContent =
+      viewer.other === "picture" ? "Scene" : viewer.other?.label ?? "";
+    find(".side.after").textContent = viewer.other === "picture" ? "Map" : viewer.step.label;
   };
   const shown = () => sheet.steps.indexOf(viewer.step);
 
@@ -101,6 +107,7 @@ function tieSheet(section, sheet, data) {
     const chosen = event.target.value;
     viewer.other = chosen === "" ? null : chosen === "picture" ? "picture" : sheet.steps[Number(chosen)];
     swipe.hidden = divider.hidden = viewer.other === null;
+    nameSides();
     viewer.draw();
   });
   swipe.addEventListener("input", () => {
@@ -161,7 +168,15 @@ function tieSheet(section, sheet, data) {
   section.classList.add("ready");
 }
 
+/** Tell where a table is wider than its frame. */
+const frames = new ResizeObserver((seen) => {
+  for (const { target } of seen) {
+    target.classList.toggle("more", target.scrollWidth > target.clientWidth + 1);
+  }
+});
+
 async function openPage() {
+  for (const frame of document.querySelectorAll(".scroll")) frames.observe(frame);
   const data = JSON.parse(document.getElementById("geoclass-data").textContent);
   for (const section of document.querySelectorAll(".sheet")) {
     const sheet = data.sheets[Number(section.dataset.sheet)];
