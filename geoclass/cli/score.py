@@ -139,7 +139,7 @@ def format_evaluation(result: geoclass.Evaluation, unknown_share: float, seen: i
 
 
 def _ratio(value: float | None) -> str:
-    """Four decimals, or a dash where there is nothing to divide by."""
+    """Four decimals, or a dash for None."""
     return f"{'–' if value is None else f'{value:.4f}':>10}"
 
 
