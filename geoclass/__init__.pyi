@@ -18,12 +18,10 @@ from .landcover import AreaRow, Areas, LandCoverMap, Provenance
 from .learn.cutting import CutTiles, cut_scene
 from .learn.download import fetch_dataset
 from .learn.inspection import Inspection, inspect_tiles
-from .learn.recipes import TrainSettings
+from .learn.recipes import AugmentSettings, TrainSettings
 from .learn.scoring import Evaluation, Mistake, ModelScore, score_on_tiles
-from .learn.settings import AugmentSettings
 from .learn.single import ImageLabel, label_images
-from .learn.tasks import TrainingPlan, choose_recipe, train_on_tiles
-from .learn.training import EpochReport
+from .learn.training import EpochReport, TrainingPlan, choose_recipe, train_on_tiles
 from .legend import Legend
 from .mapping.job import map_scene, plan_scene
 from .mapping.pipeline import estimate_work

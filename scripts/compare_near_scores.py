@@ -21,7 +21,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from geoclass.learn.dataset import TileSet, read_tiles
-from geoclass.learn.novelty import MAX_TILES, fit_gaussians, fit_neighbours, vary_as_mapped
+from geoclass.learn.finishing import MAX_TILES, augment_as_mapped, fit_gaussians, fit_neighbours
 from geoclass.learn.splits import choose_part
 from geoclass.model.checkpoint import load_model
 from geoclass.model.novelty import NEAREST, describe_pixels
@@ -62,7 +62,7 @@ def measure_pixels(tiles: Tensor, known: Tensor, labels: Tensor) -> Tensor:
     """The pixel score of uint8 tiles (n, 3, s, s) by known ones, fitted as models have it."""
     generator = torch.Generator().manual_seed(0)
     some = torch.randperm(len(known), generator=generator)[:MAX_TILES]
-    varied = vary_as_mapped(known[some], labels[some], generator)
+    varied = augment_as_mapped(known[some], labels[some], generator)
     described = [
         torch.cat([describe_pixels(part.float()) for part in x.split(BATCH_SIZE)])
         for x in (varied, tiles)

@@ -46,7 +46,7 @@ OWNERS = {
     "onnxruntime": {"model"},
     "onnxscript": {"model"},
     "pandas": {"products"},
-    "PIL": {"learn", "report"},
+    "PIL": {"landcover", "learn", "report"},
     "pyarrow": {"products"},
     "pyogrio": {"outside", "products", "scene"},
     "pyproj": {"grid", "monitor", "products", "report", "scene"},

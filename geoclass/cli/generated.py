@@ -345,6 +345,7 @@ SEED = click.IntRange(0, 2**31 - 1)
 
 SPELLINGS: Mapping[str, Spelling] = {
     "aoi": Spelling(metavar="FILE", role="polygons"),
+    "augment": Spelling(old=("--vary",)),
     "bands": Spelling(("-b", "--bands"), ("--bidx",), "R,G,B"),
     "batch_size": Spelling(metavar="N|auto"),
     "bbox": Spelling(metavar=BOX, role="extent"),
@@ -383,7 +384,6 @@ SPELLINGS: Mapping[str, Spelling] = {
     "start": Spelling(("--from",)),
     "stride": Spelling(metavar="PIXELS"),
     "symmetries": Spelling(("--tta",), ("--symmetries",)),
-    "vary": Spelling(("--augment",), ("--vary",)),
     "watch": Spelling(metavar="GROUPS"),
 }
 """Field → its spelling."""

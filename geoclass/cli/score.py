@@ -32,7 +32,7 @@ SHOWN_LABELS = 40
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NetworkOptions:
-    """Options: classification of tiles."""
+    """Options of how tiles are classified."""
 
     symmetries: bool = False
     """Test-time augmentation: average eight rotations and mirrors; takes eight times as long."""
@@ -44,7 +44,7 @@ class NetworkOptions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EvaluateOptions:
-    """Options: selection of tiles."""
+    """Options of which tiles are scored."""
 
     part: Literal["test", "validation", "train", "all"] = "test"
     """Part of the model's split to score."""
@@ -139,7 +139,7 @@ def format_evaluation(result: geoclass.Evaluation, unknown_share: float, seen: i
 
 
 def _ratio(value: float | None) -> str:
-    """Four decimals, or a dash for an undefined ratio."""
+    """Four decimals, or a dash for None."""
     return f"{'–' if value is None else f'{value:.4f}':>10}"
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -69,35 +70,32 @@ class TilesOptions:
 
 @command("tiles")
 @click.argument("scene", type=SCENE)
-@options_of(TilesOptions, "options")
+@options_of(TilesOptions, "options", build=dict)
 @reading()
 @quiet
-def tiles_command(scene: str, options: TilesOptions, reading: Reading) -> None:
+def tiles_command(scene: str, options: dict[str, Any], reading: Reading) -> None:
     """Cut labelled training tiles from SCENE, for `geoclass train`.
 
     A tile gets the class whose polygons cover at least --min-share of it. Tiles with missing
     pixels, or without exactly one such class, are skipped. SCENE and its preprocessing are the
-    same as for `geoclass map`. `places.csv` in the folder stores where the tiles lie, so that
-    training can keep tiles of one place together. For several dates of a place, give --snap.
+    same as for `geoclass map`. `places.csv` in the folder stores the places of the tiles, so
+    that training can keep tiles of one place together. For several dates of a place, give --snap.
     """
-    from geoclass.learn.cutting import cut_labelled_tiles
-    from geoclass.mapping.plan import plan_map
-    from geoclass.scene.region import read_labels
+    with open_bar(unit="tile") as bar:
 
-    ground = read_labels(options.labels, options.column, options.layer)
-    model = geoclass.load_model()
-    plan = plan_map(scene, model.contract, model.sha256, reading.settings, bands=reading.bands)
-    for warning in plan.warnings:
-        warn(warning)
-    cells = plan.grid.rows * plan.grid.cols
-    with open_bar(total=cells, unit="tile", desc=plan.source.name) as bar:
-        cut = cut_labelled_tiles(
-            plan,
-            ground,
-            options.output,
-            min_share=options.min_share,
-            add=options.add,
+        def on_plan(plan: geoclass.MapPlan) -> None:
+            for warning in plan.warnings:
+                warn(warning)
+            bar.set_description(plan.source.name)
+            bar.reset(plan.grid.rows * plan.grid.cols)
+
+        cut = geoclass.cut_scene(
+            scene,
+            settings=reading.settings,
+            bands=reading.bands,
+            on_plan=on_plan,
             on_cells=bar.update,
+            **options,
         )
     skipped = {
         "several classes": cut.mixed,
@@ -106,7 +104,7 @@ def tiles_command(scene: str, options: TilesOptions, reading: Reading) -> None:
     }
     for name, count in [*cut.counts.items(), *((f"(skipped: {n})", c) for n, c in skipped.items())]:
         say(f"{name:<24}{count:>8}")
-    say(f"wrote {options.output}")
+    say(f"wrote {options['output']}")
 
 
 @command("dataset")

@@ -18,26 +18,26 @@ from geoclass.contract import SHIPPED_ARCH
 from geoclass.errors import OutputError
 from geoclass.files.writing import check_folder
 from geoclass.learn.recipes import (
+    AUGMENTATIONS,
     FINE_TUNING_EPOCHS,
     RECIPES,
-    VARIATIONS,
+    Augmentation,
     TrainSettings,
-    Variation,
 )
 
 if TYPE_CHECKING:
-    from geoclass.learn.tasks import TrainingPlan
+    from geoclass.learn.training import TrainingPlan
 
-MIN_STEPS = 15
-"""With fewer training steps, a warning is printed."""
+FEW_STEPS = 15
+"""Fewer steps than this give a warning."""
 
 
 def describe_recipes(field: str, more: str = "") -> str:
-    """The default of a setting for the shipped network, then for others if different."""
+    """The default of a setting for the shipped network, then for those that differ."""
     usual = getattr(RECIPES[SHIPPED_ARCH], field)
-    others = {arch: getattr(recipe, field) for arch, recipe in RECIPES.items()}
-    different = [f"{arch} {value}" for arch, value in others.items() if value != usual]
-    return ", ".join([str(usual), *different]) + more
+    values = {arch: getattr(recipe, field) for arch, recipe in RECIPES.items()}
+    others = [f"{arch} {value}" for arch, value in values.items() if value != usual]
+    return ", ".join([str(usual), *others]) + more
 
 
 USUAL = {
@@ -61,15 +61,15 @@ class TrainOptions:
     """Start from the weights of this model; `shipped` is the one in the package."""
     batch_size: int | Literal["auto"] | None = None
     """Tiles per step, or canvases for networks with cells; auto: as many as fit on the GPU. None:
-    by the recipe, and fewer if there are few tiles."""
-    vary: Variation | None = None
+    by the recipe, fewer if there are few tiles."""
+    augment: Augmentation | None = None
     """Augmentation; turns: rotate, mirror, shift; all: also light, blur, noise and mixing. None:
     all, customnet none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DataOptions:
-    """Options: data."""
+    """Options: data and device; arguments of `train_on_tiles`."""
 
     split_seed: int = 0
     """Seed of the random or spatial split."""
@@ -114,22 +114,20 @@ def train_command(
     the learning curve (.png) and, during training, the checkpoints are written beside the model.
     Decoded tiles are cached beside DATA if that folder is writable.
     """
-    from geoclass.learn.progress import find_begun, last_checkpoint, read_state
-    from geoclass.learn.training import check_hours
+    from geoclass.learn.run import find_checkpoint, last_checkpoint, read_state
     from geoclass.model.device import describe_device
 
     if output.suffix != ".safetensors":
         raise OutputError(f"the model {output} must end in .safetensors")
     check_folder(output)
-    check_hours(max_hours)
-    begun = find_begun(output) if resume else None
+    begun = find_checkpoint(output) if resume else None
     if not (overwrite or begun):
-        refuse_existing(output, resume=resume)
+        check_absent(output, resume=resume)
     changes = {name: value for name, value in changes.items() if value is not None}
     if isinstance(options.batch_size, int):
         changes["batch_size"] = options.batch_size
-    if options.vary is not None:
-        changes["augment"] = VARIATIONS[options.vary]
+    if options.augment is not None:
+        changes["augment"] = AUGMENTATIONS[options.augment]
     start = None if options.start is None else geoclass.load_model(options.start)
     settings = geoclass.choose_recipe(device=given["device"], start=start, **changes)
     bar = open_bar(unit="batch", leave=False)
@@ -138,11 +136,11 @@ def train_command(
         tiles, split = plan.tiles, plan.split
         bar.clear()
         list_skipped(tiles.skipped)
-        warn_of(plan)
+        warn_of_plan(plan)
         if begun:
-            say(f"resume  after epoch {read_state(begun)['epoch']} of {settings.epochs}")
+            say(f"resume  after epoch {read_state(begun).epoch} of {settings.epochs}")
         elif resume:
-            say(f"resume  from the start: there is no {last_checkpoint(output).name}")
+            say(f"resume  from the start, without {last_checkpoint(output).name}")
         say(f"device  {describe_device(plan.device)}")
         say(
             f"tiles   {len(split.train)} for training, {len(split.validation)} for validation, "
@@ -177,64 +175,64 @@ def train_command(
                 **given,
             )
     except (KeyboardInterrupt, OutputError):
-        if left := find_begun(output):
-            epoch = read_state(left)["epoch"]
+        if left := find_checkpoint(output):
+            epoch = read_state(left).epoch
             click.echo(f"\nstopped: --resume continues after epoch {epoch}", err=True)
         raise
-    if importlib.util.find_spec("matplotlib"):  # optional
+    if importlib.util.find_spec("matplotlib"):  # an optional dependency
         geoclass.draw_learning_curve(output.with_suffix(".csv"), output.with_suffix(".png"))
     say(f"wrote {output}")
     scores = model.contract.scores
     if scores is None:
-        say(f"stopped before {max_hours} hours were over: --resume continues")
+        say(f"stopped to stay within {max_hours} hours: --resume continues")
         return
-    words = ["geoclass", "evaluate", output, data]
-    words += ["--lists", *given["lists"]] if given["lists"] else []
-    words += ["--skip-bad"] if given["skip_bad"] else []
+    again = ["geoclass", "evaluate", output, data]
+    again += ["--lists", *given["lists"]] if given["lists"] else []
+    again += ["--skip-bad"] if given["skip_bad"] else []
     say(
         f"test    accuracy {scores.accuracy:.2%} on the {scores.tiles} held-out tiles, macro-F1 "
-        f"{scores.macro_f1:.4f}; for more: {shlex.join(map(str, words))}"
+        f"{scores.macro_f1:.4f}; details: {shlex.join(map(str, again))}"
     )
 
 
-def refuse_existing(output: Path, *, resume: bool) -> None:
-    """OutputError if files of an earlier run exist."""
-    from geoclass.learn.progress import best_checkpoint, find_begun, last_checkpoint
+def check_absent(output: Path, *, resume: bool) -> None:
+    """Raise OutputError for files of an earlier run."""
+    from geoclass.learn.run import best_checkpoint, find_checkpoint, last_checkpoint
 
-    outputs = map(output.with_suffix, (".safetensors", ".csv", ".png"))
-    for file in (*outputs, last_checkpoint(output), best_checkpoint(output)):
+    made = map(output.with_suffix, (".safetensors", ".csv", ".png"))
+    for file in (*made, last_checkpoint(output), best_checkpoint(output)):
         if file.exists():
-            what = {".csv": "the log ", ".png": "the learning curve "}.get(file.suffix, "")
-            ways = "--overwrite or another name"
+            kind = {".csv": "the log ", ".png": "the learning curve "}.get(file.suffix, "")
+            advice = "--overwrite or another name"
             if resume:
-                ways += f"; there is no {last_checkpoint(output).name} to resume from"
-            elif find_begun(output):
-                ways = "--resume to continue, or --overwrite to start again"
-            raise OutputError(f"{what}{file} exists: give {ways}")
+                advice += f"; there is no {last_checkpoint(output).name} to resume from"
+            elif find_checkpoint(output):
+                advice = "--resume to continue, or --overwrite to start again"
+            raise OutputError(f"{kind}{file} exists: give {advice}")
 
 
-def warn_of(plan: TrainingPlan) -> None:
-    """Warn about tiles and recipes that give poor models or too high scores."""
+def warn_of_plan(plan: TrainingPlan) -> None:
+    """Warn of tiles and recipes that give a poor model, or a test score that is too high."""
     from geoclass.learn.splits import count_leaks
     from geoclass.model.device import choose_precision
 
     split, settings = plan.split, plan.settings
     if settings.precision == "bf16" and choose_precision(plan.device) == "fp32":
         warn(
-            f"{plan.device} has no instructions for bfloat16, which may then take ten times as "
-            "long as float32: leave out --precision"
+            f"{plan.device} has no instructions for bfloat16, which may take ten times as long as "
+            "float32: omit --precision"
         )
     if leaks := count_leaks(plan.tiles, split):
         warn(
-            f"{leaks} of the {len(split.test)} held-out tiles are equal to others, so that their "
-            "score will be too good: geoclass dataset lists duplicates"
+            f"{leaks} of the {len(split.test)} held-out tiles are equal to other tiles, so their "
+            "score will be too high: geoclass dataset lists duplicates"
         )
-    for doubt in split.doubts:
-        warn(doubt)
+    for warning in split.warnings:
+        warn(warning)
     steps = settings.epochs * max(1, len(split.train) // settings.batch_size)
-    if steps < MIN_STEPS:
+    if steps < FEW_STEPS:
         warn(
-            f"{steps} step(s) of training are few, one per epoch and {settings.batch_size} tiles: "
+            f"training has only {steps} step(s), one per epoch and {settings.batch_size} tiles: "
             "give more --epochs, or a smaller --batch-size"
         )
 

@@ -1,45 +1,55 @@
-"""Canvases: pieces of land composed of several tiles, so that the class of each pixel is known.
+"""Canvases: images composed of several tiles, so that the class of each pixel is known.
 
-Land does not come in squares of one class. A network that has seen only whole tiles knows no
-border; canvases give it borders of all kinds without a single label more.
+Land is not made of squares of one class. Canvases have borders of all kinds and need no labels
+other than those of tiles.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from geoclass.learn.augment import degrade, relight
-from geoclass.learn.clouds import paint_clouds
-from geoclass.learn.degrade import blur_tiles
-from geoclass.learn.settings import AugmentSettings, CanvasSettings, Roles
+from geoclass.learn.augment import augment_views
+from geoclass.learn.dataset import TileSet
+from geoclass.learn.degrade import blur_tiles, draw_uniform
+from geoclass.learn.neighbours import build_sampler
+from geoclass.learn.recipes import (
+    UNCHANGED_LIGHT,
+    AugmentSettings,
+    CanvasSettings,
+    CloudSettings,
+    Roles,
+    TrainSettings,
+)
+from geoclass.model.classifier import normalise
 from geoclass.model.device import send
-from geoclass.model.networks import CELL
+from geoclass.model.networks import CELL, DenseTileNet
 
 _PATCH = 16
-"""Pixels a side of a patch of one color, more or less: a field has some."""
+"""Pixels per side of a patch of about one colour, as in a field."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Canvases:
-    """A batch of canvases and what is known of them."""
+    """A batch of canvases with their labels."""
 
     pixels: Tensor
     """float (n, 3, s, s), 0–255."""
     shares: Tensor
-    """float (n, regions, s / 4, s / 4): how much of each cell each region fills: each tile, and
-    the band of water."""
+    """float (n, regions, s / 4, s / 4): fraction of each cell that each region covers. Regions are
+    the tiles and the band of water."""
     labels: Tensor
     """int64 (n, regions): the class of each region."""
     required: Tensor
-    """float (n, regions): the share of each region that is required to be of its class, 0–1."""
+    """float (n, regions): minimum fraction of each region that must match its class, 0–1."""
     obscured: Tensor
-    """float (n, s / 4, s / 4): how much of each cell is hidden by cloud or shadow, 0–1; NaN where
-    it is neither hidden nor clear."""
+    """float (n, s / 4, s / 4): fraction of each cell hidden by cloud or shadow, 0–1; NaN where
+    undecided."""
 
 
 def compose_canvases(
@@ -47,32 +57,27 @@ def compose_canvases(
     labels: Tensor,
     roles: Roles,
     settings: CanvasSettings,
-    look: AugmentSettings,
+    light: AugmentSettings,
     generator: torch.Generator,
     progress: float = 0.0,
 ) -> Canvases:
-    """Canvases of tiles, each seen on a day of its own.
+    """Compose canvases of tiles, each with its own light, air and clouds.
 
-    `images` is uint8 (n · tiles, 3, 64, 64) on any device, `labels` int64 (n · tiles,) on the CPU;
-    `look` says how illumination and atmosphere vary, `progress` is 0–1 of training.
+    `images` is uint8 (n · tiles, 3, 64, 64) on any device, `labels` int64 (n · tiles,) on the CPU.
+    `light` sets the augmentation of light and quality, `progress` is 0–1 of training.
     """
     n = len(images) // settings.tiles
-    device = images.device
     parcels, filling = draw_parcels(n, settings, generator)
     regions = _lay_tiles(images, labels, parcels, filling, roles, settings, generator)
     regions = _cross_by_water(regions, roles, settings, generator)
     colors = color_fields(images, labels, filling, roles, settings, generator)
     added = colors.gather(1, parcels.flatten(1)[:, :, None].expand(-1, -1, 3))
-    x = _blend(
-        regions, send(added.mT.reshape(n, 3, *parcels.shape[1:]), device), settings, generator
-    )
-    plain = look.plain_share + (look.plain_share_end - look.plain_share) * progress
-    varied = send((torch.rand(n, generator=generator) >= plain).nonzero()[:, 0], device)
-    x[varied] = relight(x[varied] / 255, look, generator).clamp(0, 1) * 255
-    x, obscured = paint_clouds(x, settings.clouds, generator)
-    x[varied] = degrade(x[varied], look, generator)
+    added = send(added.mT.reshape(n, 3, *parcels.shape[1:]), images.device)
+    x = _blend(regions, added, settings, generator)
+    plain_share = light.plain_share_at(progress)
+    pixels, obscured = augment_views(x, plain_share, light, settings.clouds, generator)
     return Canvases(
-        pixels=x.clamp(0, 255),
+        pixels=pixels,
         shares=F.avg_pool2d(regions.masks, CELL),
         labels=regions.labels,
         required=regions.required,
@@ -82,12 +87,12 @@ def compose_canvases(
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class _Regions:
-    """What canvases are made of; fields as in `Canvases`, but of pixels."""
+    """The regions of canvases, per pixel; fields as in `Canvases`."""
 
     masks: Tensor
     """float (n, regions, s, s), 0 or 1, on the device; the sum over regions is 1."""
     pixels: Tensor
-    """float (n, regions, 3, s, s): what fills each region, all over the canvas."""
+    """float (n, regions, 3, s, s): content of each region, for the whole canvas."""
     labels: Tensor
     required: Tensor
 
@@ -101,7 +106,7 @@ def _lay_tiles(
     settings: CanvasSettings,
     generator: torch.Generator,
 ) -> _Regions:
-    """A region for each tile: the parcels that it fills."""
+    """Make a region for each tile: the parcels that it fills."""
     tile = filling.gather(1, parcels.flatten(1)).reshape(parcels.shape)
     masks = F.one_hot(tile, settings.tiles).permute(0, 3, 1, 2).float()
     owners = labels.reshape(-1, settings.tiles)
@@ -121,7 +126,7 @@ def _lay_tiles(
 def _cross_by_water(
     regions: _Regions, roles: Roles, settings: CanvasSettings, generator: torch.Generator
 ) -> _Regions:
-    """A region more: a band of water, whose pixels are those of a tile of water of the batch."""
+    """Add a region: a band of water with the pixels of a tile of water in the batch."""
     if roles.water is None or roles.band is None:
         return regions
     water = regions.labels.flatten().eq(roles.water).nonzero()[:, 0]
@@ -143,11 +148,11 @@ def _cross_by_water(
 def _blend(
     regions: _Regions, added: Tensor, settings: CanvasSettings, generator: torch.Generator
 ) -> Tensor:
-    """Pixels of canvases, float (n, 3, s, s), 0–255, with borders as soft as the instrument's.
+    """Blend regions at borders by the point spread function: float (n, 3, s, s), 0–255.
 
-    `added` is float (n, 3, s, s): the color that is added to parcels, not to water.
+    `added` is float (n, 3, s, s): the colour added to tiles, not to the band of water.
     """
-    sigma = float(_uniform(*settings.psf, (1,), generator))
+    sigma = float(draw_uniform(*settings.psf, 1, generator))
     soft = blur_tiles(regions.masks, sigma)
     tiles = soft[:, : settings.tiles].sum(dim=1, keepdim=True)
     x = (soft[:, :, None] * regions.pixels).sum(dim=1)
@@ -157,15 +162,15 @@ def _blend(
 def draw_parcels(
     n: int, settings: CanvasSettings, generator: torch.Generator
 ) -> tuple[Tensor, Tensor]:
-    """The parcel of each pixel of n canvases, int64 (n, s, s), and the tile of each parcel (n, p).
+    """Draw the parcel of each pixel, int64 (n, s, s), and the tile of each parcel, (n, parcels).
 
-    Parcels are Voronoi cells of random points in a turned and stretched plane, so that some are
-    as long and narrow as fields are; a smooth warp bends the borders of some.
+    Parcels are Voronoi cells of random points in a rotated and stretched plane, so that some are
+    long and narrow, like fields. A smooth warp bends the borders of some canvases.
     """
     size, tiles = settings.size, settings.tiles
     used = torch.randint(2, tiles + 1, (n, 1), generator=generator)
     used[torch.rand(n, generator=generator) < settings.single_share] = 1
-    # Few regions as often as many: the number is spread evenly over its logarithm.
+    # The number of parcels is uniform in its logarithm.
     most = (used * (settings.parcels / used) ** torch.rand((n, 1), generator=generator)).round()
     number = torch.arange(settings.parcels)
     filling = torch.randint(1 << 30, (n, settings.parcels), generator=generator) % used
@@ -173,7 +178,7 @@ def draw_parcels(
     points = size * torch.rand((n, settings.parcels, 2), generator=generator)
     plane = _draw_plane(n, settings, generator)  # n, s, s, 2
     turned = _draw_metric(n, settings, generator)  # n, 2, 2
-    # Points that are not used lie where nothing is near them.
+    # Unused points are moved far away.
     points[number >= most] = 1e6
     away = torch.cdist(plane.flatten(1, 2) @ turned, points @ turned)  # n, s², parcels
     return away.argmin(dim=2).reshape(n, size, size), filling
@@ -187,9 +192,9 @@ def color_fields(
     settings: CanvasSettings,
     generator: torch.Generator,
 ) -> Tensor:
-    """What is added to the color of each parcel, float (n, parcels, 3) in grey levels, on the CPU.
+    """Draw the colour added to each parcel: float (n, parcels, 3), grey levels, on the CPU.
 
-    0 for parcels that are no fields, and for those that keep their color.
+    0 for parcels that are not fields or keep their colour.
     """
     n, parcels = filling.shape
     givers = torch.tensor(roles.colors)[labels].nonzero()[:, 0]
@@ -209,7 +214,7 @@ def color_fields(
 
 
 def draw_bands(n: int, settings: CanvasSettings, generator: torch.Generator) -> Tensor:
-    """Float (n, s, s), 0 or 1: winding bands across some canvases."""
+    """Draw winding bands across some canvases: float (n, s, s), 0 or 1."""
     size = settings.size
     line = torch.arange(size, dtype=torch.float32) - size / 2
     down, right = torch.meshgrid(line, line, indexing="ij")
@@ -226,7 +231,7 @@ def draw_bands(n: int, settings: CanvasSettings, generator: torch.Generator) -> 
 
 
 def color_water(x: Tensor, generator: torch.Generator) -> Tensor:
-    """Float (n, 3, s, s), 0–255, to the same as bright, brown or green as rivers are."""
+    """Change the colour of water, float (n, 3, s, s), 0–255, to that of rivers."""
     n = len(x)
     gain = (0.18 * torch.randn((n, 3, 1, 1), generator=generator)).exp()
     common = 40 * torch.rand((n, 1, 1, 1), generator=generator) ** 2
@@ -235,7 +240,7 @@ def color_water(x: Tensor, generator: torch.Generator) -> Tensor:
 
 
 def _draw_plane(n: int, settings: CanvasSettings, generator: torch.Generator) -> Tensor:
-    """Float (n, s, s, 2): where each pixel lies, warped."""
+    """Draw warped pixel coordinates: float (n, s, s, 2)."""
     line = torch.arange(settings.size, dtype=torch.float32)
     plane = torch.stack(torch.meshgrid(line, line, indexing="ij"), dim=2)
     knots = int(torch.randint(3, 13, (1,), generator=generator))
@@ -247,14 +252,14 @@ def _draw_plane(n: int, settings: CanvasSettings, generator: torch.Generator) ->
 
 
 def _draw_metric(n: int, settings: CanvasSettings, generator: torch.Generator) -> Tensor:
-    """Float (n, 2, 2): a turn, and a stretch along one axis."""
+    """Draw a rotation and a stretch along one axis: float (n, 2, 2)."""
     turn = _turn(torch.pi * torch.rand(n, generator=generator))
     longer = settings.stretch ** torch.rand(n, generator=generator)
     return turn * torch.stack([longer, torch.ones(n)], dim=1)[:, None, :]
 
 
 def extend_tiles(images: Tensor, settings: CanvasSettings, generator: torch.Generator) -> Tensor:
-    """Uint8 (m, 3, t, t) to float (m, 3, s, s): turned, moved, mirrored beyond their borders."""
+    """Rotate, scale and shift tiles, mirrored at borders: uint8 (m, 3, t, t) to (m, 3, s, s)."""
     m, tile, size = len(images), images.shape[3], settings.size
     exact = torch.rand(m, generator=generator) >= settings.turn_share
     angle = 2 * torch.pi * torch.rand(m, generator=generator)
@@ -265,7 +270,7 @@ def extend_tiles(images: Tensor, settings: CanvasSettings, generator: torch.Gene
     matrix = _turn(angle) * scale[:, None, None]
     matrix[:, :, 0] *= mirror[:, None]
     shift = torch.randint(-(tile // 2), tile // 2 + 1, (m, 2), generator=generator).float()
-    # In units of half a tile, as grid_sample counts: from the middle to a border is 1.
+    # grid_sample's units: 1 from the centre of a tile to its border.
     theta = torch.cat([matrix * (size / tile), (2 / tile * shift)[:, :, None]], dim=2)
     grid = F.affine_grid(send(theta, images.device), [m, 3, size, size], align_corners=False)
     return F.grid_sample(
@@ -274,10 +279,72 @@ def extend_tiles(images: Tensor, settings: CanvasSettings, generator: torch.Gene
 
 
 def _turn(angle: Tensor) -> Tensor:
-    """Radians (n,) to rotations (n, 2, 2)."""
+    """Rotation matrices (n, 2, 2) of angles in radians (n,)."""
     sine, cosine = angle.sin(), angle.cos()
     return torch.stack([cosine, -sine, sine, cosine], dim=1).reshape(-1, 2, 2)
 
 
-def _uniform(low: float, high: float, shape: Sequence[int], generator: torch.Generator) -> Tensor:
-    return low + (high - low) * torch.rand(tuple(shape), generator=generator)
+CALIBRATION_CANVASES = 512
+"""Maximum number, 576 cells each; at most one per tile."""
+
+MIXED_TILES = 2_000
+"""Maximum number, about the size of EuroSAT's validation part; at most one per tile."""
+
+_BATCH_SIZE = 64
+
+
+def compute_cells(
+    network: DenseTileNet, tiles: TileSet, chosen: np.ndarray, settings: TrainSettings
+) -> tuple[Tensor, Tensor]:
+    """Logits (n, classes) and labels (n,) of cells of canvases; deterministic.
+
+    `chosen` are indices of tiles. Only cells covered by one tile count, of classes that cover
+    their tiles completely. The last output of the network, obscured, is omitted.
+    """
+    canvas_settings = settings.canvases or CanvasSettings()
+    logits, labels = [], []
+    for canvases in compose_clear(tiles, chosen, canvas_settings, CALIBRATION_CANVASES):
+        pixels = send(canvases.pixels, next(network.parameters()).device)
+        with torch.inference_mode():
+            found = network.forward_dense(normalise(pixels, settings.mean, settings.std))[0].cpu()
+        whole = (canvases.shares > 0.999) & (canvases.required == 1)[:, :, None, None]
+        canvas, slot, row, col = whole.nonzero(as_tuple=True)
+        logits.append(found[canvas, :-1, row, col].float())
+        labels.append(canvases.labels[canvas, slot])
+    return torch.cat(logits), torch.cat(labels)
+
+
+def mix_whole_tiles(tiles: TileSet, chosen: np.ndarray) -> Tensor:
+    """Cut tiles of several classes from canvases of the tiles `chosen`: uint8 (n, 3, 64, 64)."""
+    settings = CanvasSettings(single_share=0)
+    size = tiles.images.shape[3]
+    inner = slice((settings.size - size) // 2, (settings.size + size) // 2)
+    parts = [
+        canvases.pixels[:, :, inner, inner].round().to(torch.uint8)
+        for canvases in compose_clear(tiles, chosen, settings, MIXED_TILES)
+    ]
+    return torch.cat(parts)
+
+
+def compose_clear(
+    tiles: TileSet, chosen: np.ndarray, settings: CanvasSettings, count: int
+) -> Iterator[Canvases]:
+    """Compose canvases of the tiles `chosen` in unchanged light, without clouds; deterministic."""
+    generator = torch.Generator().manual_seed(0)
+    clear = replace(
+        settings, clouds=CloudSettings(share=0), field_share=0, water_share=0, band_share=0
+    )
+    roles = clear.find_roles(tiles.classes)
+    sampler = build_sampler(tiles.labels, chosen, tiles.places, tiles.classes)
+    first = torch.from_numpy(chosen)
+    first = first[torch.randint(len(first), (min(count, len(first)),), generator=generator)]
+    for batch in first.split(_BATCH_SIZE):
+        together = sampler.draw(batch, clear.tiles, generator).flatten()
+        yield compose_canvases(
+            torch.from_numpy(tiles.images[together]),
+            torch.from_numpy(tiles.labels[together]),
+            roles,
+            clear,
+            UNCHANGED_LIGHT,
+            generator,
+        )

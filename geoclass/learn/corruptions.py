@@ -1,7 +1,7 @@
-"""The same tiles on a bad day: a fixed list of ways in which real scenes differ from EuroSAT.
+"""Corruptions of tiles: a fixed list of ways in which real scenes differ from EuroSAT.
 
-Robustness is accuracy on these. The list and its seed never change, so that scores of
-different models compare. Training may vary tiles in the same ways: `is_seen` says which.
+Robustness is the accuracy under them. The list and its seed never change, so that scores of
+models can be compared.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from geoclass.learn.degrade import (
     TYPICAL_AEROSOL,
@@ -25,38 +26,47 @@ from geoclass.model.classifier import Classifier
 
 SEED = 20170216
 
-Corruption = Callable[[np.ndarray, np.ndarray], np.ndarray]
-"""From uint8 tiles (n, 3, s, s) and their labels (n,) to as many corrupted tiles."""
-
 NOT_COUNTED = ("L2A, simulated", "contrast stretch", "blue, green, red")
-"""Another product, scored for itself, and errors of preparation, which the contract refuses."""
+"""Not in the mean: another product, and errors of preparation that a model's contract rejects."""
+
+BATCH_SIZE = 1024
+"""Tiles that are processed as floats together."""
+
+Apply = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 
-AT_ONCE = 1024
-"""Tiles that are worked on as floats together."""
+@dataclass(frozen=True, slots=True)
+class Corruption:
+    """One way to corrupt tiles."""
+
+    apply: Apply
+    """Corrupts uint8 tiles (n, 3, s, s) with labels (n,)."""
+    augmented_by: tuple[str, ...] = ()
+    """Fields of `AugmentSettings` that do the same to training tiles, unless one of them is 0."""
+    of_plain_tiles: bool = False
+    """Whether this augmentation also applies to tiles whose light does not change."""
 
 
-def corrupt_each(change: Callable[[np.ndarray], np.ndarray]) -> Corruption:
-    """The corruption that changes every tile alike, 0–255 to what is then brought to bytes."""
+def corrupt_each(change: Callable[[np.ndarray], np.ndarray]) -> Apply:
+    """Make a corruption of a function of tiles, whose result is rounded and clipped to 0–255."""
 
     def corrupt(images: np.ndarray, _labels: np.ndarray) -> np.ndarray:
         corrupted = np.empty_like(images)
-        for first in range(0, len(images), AT_ONCE):
-            part = slice(first, first + AT_ONCE)
+        for first in range(0, len(images), BATCH_SIZE):
+            part = slice(first, first + BATCH_SIZE)
             corrupted[part] = np.rint(np.clip(change(images[part]), 0, 255))
         return corrupted
 
     return corrupt
 
 
-@corrupt_each
-def blur(images: np.ndarray) -> np.ndarray:
-    """Gaussian of σ = 1 pixel."""
-    return blur_tiles(torch.from_numpy(images).float(), sigma=1.0).numpy()
+def corrupt_tensors(change: Callable[[Tensor], Tensor]) -> Apply:
+    """Make a corruption of a function of float tensors, 0–255."""
+    return corrupt_each(lambda part: change(torch.from_numpy(part).float()).numpy())
 
 
 def add_noise(images: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Gaussian of σ = 8 grey levels."""
+    """Add Gaussian noise of σ = 8 grey levels."""
     generator = np.random.default_rng(SEED)
 
     def add(part: np.ndarray) -> np.ndarray:
@@ -66,21 +76,14 @@ def add_noise(images: np.ndarray, labels: np.ndarray) -> np.ndarray:
     return corrupt_each(add)(images, labels)
 
 
-@corrupt_each
-def compress(images: np.ndarray) -> np.ndarray:
-    """JPEG of quality 30."""
-    quality = torch.full((len(images),), 30)
-    return compress_tiles(torch.from_numpy(images).float(), quality).numpy()
-
-
 def join_halves(images: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """The right half of a tile beside the left half of another of its class: a tile's border."""
+    """Join the right half of a tile to the left half of another of its class."""
     generator = np.random.default_rng(SEED)
     half = images.shape[3] // 2
     out = np.empty_like(images)
     for label in np.unique(labels):
         members = np.flatnonzero(labels == label)
-        # Each member's mate is the next in a shuffled ring, so that none is its own.
+        # The mate of a tile is the next in a shuffled ring, never the tile itself.
         ring = generator.permutation(members)
         mates = np.empty_like(members)
         mates[np.searchsorted(members, ring)] = np.roll(ring, -1)
@@ -89,82 +92,59 @@ def join_halves(images: np.ndarray, labels: np.ndarray) -> np.ndarray:
     return out
 
 
-@corrupt_each
-def coarsen(images: np.ndarray) -> np.ndarray:
-    """Pixels of 20 m, brought back to 10 m by cubic interpolation."""
-    return coarsen_tiles(torch.from_numpy(images).float()).numpy()
-
-
-@corrupt_each
-def correct_for_air(images: np.ndarray) -> np.ndarray:
-    """Level-2A of a clear day with the sun at 40° above the horizon."""
-    x = torch.from_numpy(images).float() / 255
+def simulate_l2a(x: Tensor) -> Tensor:
+    """Convert to Level-2A of a clear day with the sun 40° above the horizon."""
     sun, aerosol = torch.full((1, 1, 1, 1), TYPICAL_SUN), torch.full((1, 1, 1, 1), TYPICAL_AEROSOL)
-    return 255 * correct_atmosphere(x, sun, aerosol).numpy()
+    return 255 * correct_atmosphere(x / 255, sun, aerosol)
 
 
 def stretch_contrast(images: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Each channel from its 2nd to its 98th percentile over all tiles, as viewers do."""
+    """Stretch each channel from its 2nd to its 98th percentile over all tiles, as viewers do."""
     low, high = np.percentile(images, (2, 98), axis=(0, 2, 3), keepdims=True)
     span = np.maximum(high - low, 1)
     return corrupt_each(lambda part: (part - low) / span * 255)(images, labels)
 
 
 def swap_channels(images: np.ndarray, _labels: np.ndarray) -> np.ndarray:
-    """Blue taken for red."""
+    """Swap red and blue."""
     return np.ascontiguousarray(images[:, ::-1])
 
 
+_GAIN, _GAMMA, _DEGRADE = ("gain",), ("gamma",), ("degrade_share",)
+_VEIL, _OFFSET = ("veil", "veil_share"), ("offset", "offset_share")
+
 CORRUPTIONS: Mapping[str, Corruption] = {
-    "gain ×0.7": corrupt_each(lambda v: v * 0.7),
-    "gain ×1.4": corrupt_each(lambda v: v * 1.4),
-    "gamma 0.7": corrupt_each(lambda v: 255 * (v / 255.0) ** 0.7),
-    "gamma 1.5": corrupt_each(lambda v: 255 * (v / 255.0) ** 1.5),
-    "haze 0.8x + 40": corrupt_each(lambda v: v * 0.8 + 40),
-    "haze 0.6x + 80": corrupt_each(lambda v: v * 0.6 + 80),
-    "offset +92": corrupt_each(lambda v: v * 1.0 + 92),
-    "blur σ 1": blur,
-    "noise σ 8": add_noise,
-    "JPEG quality 30": compress,
-    "two halves": join_halves,
-    "20 m pixels": coarsen,
-    "L2A, simulated": correct_for_air,
-    "contrast stretch": stretch_contrast,
-    "blue, green, red": swap_channels,
+    "gain ×0.7": Corruption(corrupt_each(lambda v: v * 0.7), _GAIN),
+    "gain ×1.4": Corruption(corrupt_each(lambda v: v * 1.4), _GAIN),
+    "gamma 0.7": Corruption(corrupt_each(lambda v: 255 * (v / 255.0) ** 0.7), _GAMMA),
+    "gamma 1.5": Corruption(corrupt_each(lambda v: 255 * (v / 255.0) ** 1.5), _GAMMA),
+    "haze 0.8x + 40": Corruption(corrupt_each(lambda v: v * 0.8 + 40), _VEIL),
+    "haze 0.6x + 80": Corruption(corrupt_each(lambda v: v * 0.6 + 80), _VEIL),
+    "offset +92": Corruption(corrupt_each(lambda v: v * 1.0 + 92), _OFFSET),
+    "blur σ 1": Corruption(corrupt_tensors(lambda x: blur_tiles(x, sigma=1.0)), _DEGRADE),
+    "noise σ 8": Corruption(add_noise, _DEGRADE),
+    "JPEG quality 30": Corruption(
+        corrupt_tensors(lambda x: compress_tiles(x, torch.full((len(x),), 30))), _DEGRADE
+    ),
+    "two halves": Corruption(join_halves, ("join_share",), of_plain_tiles=True),
+    "20 m pixels": Corruption(corrupt_tensors(coarsen_tiles), _DEGRADE),
+    "L2A, simulated": Corruption(corrupt_tensors(simulate_l2a), ("corrected_share",)),
+    "contrast stretch": Corruption(stretch_contrast),
+    "blue, green, red": Corruption(swap_channels),
 }
-
-_VARIED_BY: Mapping[str, tuple[str, ...]] = {
-    "gain ×0.7": ("gain",),
-    "gain ×1.4": ("gain",),
-    "gamma 0.7": ("gamma",),
-    "gamma 1.5": ("gamma",),
-    "haze 0.8x + 40": ("veil", "veil_share"),
-    "haze 0.6x + 80": ("veil", "veil_share"),
-    "offset +92": ("offset", "offset_share"),
-    "blur σ 1": ("degrade_share",),
-    "noise σ 8": ("degrade_share",),
-    "JPEG quality 30": ("degrade_share",),
-    "two halves": ("join_share",),
-    "20 m pixels": ("degrade_share",),
-    "L2A, simulated": ("corrected_share",),
-}
-"""The settings of `AugmentSettings` that vary training tiles in the same way, where none is 0."""
-
-_OF_PLAIN_TILES = ("two halves",)
-"""What tiles undergo that are neither relit nor degraded, too."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CorruptionScore:
-    """How a model fares under one corruption."""
+    """Score of a model under one corruption."""
 
     name: str
     accuracy: float
     """0–1."""
     seen: bool
-    """Whether training varied tiles in this way."""
+    """Whether the augmentation of training includes it."""
     counted: bool
-    """Whether it counts in the mean."""
+    """Whether the mean includes it."""
 
 
 def score_corruptions(
@@ -174,14 +154,15 @@ def score_corruptions(
     *,
     on_tiles: Callable[[int], object] = lambda _: None,
 ) -> list[CorruptionScore]:
-    """Accuracy on uint8 tiles (n, 3, s, s) with labels (n,) under each corruption.
+    """Score uint8 tiles (n, 3, s, s) with labels (n,) under each corruption.
 
-    `on_tiles` is told how many more have been scored, after each corruption.
+    `on_tiles` gets the number of tiles scored, after each corruption.
     """
     recipe = classifier.contract.training.recipe
     scores = []
-    for name, corrupt in CORRUPTIONS.items():
-        predicted = classifier.predict(corrupt(images, labels)).probabilities.argmax(axis=1)
+    for name, corruption in CORRUPTIONS.items():
+        corrupted = corruption.apply(images, labels)
+        predicted = classifier.predict(corrupted).probabilities.argmax(axis=1)
         scores.append(
             CorruptionScore(
                 name=name,
@@ -195,17 +176,17 @@ def score_corruptions(
 
 
 def mean_accuracy(scores: Sequence[CorruptionScore]) -> float:
-    """Robustness: the mean over the corruptions that count, 0–1."""
+    """Robustness: the mean accuracy of the corruptions that count, 0–1."""
     return float(np.mean([score.accuracy for score in scores if score.counted]))
 
 
 def is_seen(name: str, recipe: Mapping[str, Any]) -> bool:
-    """Whether training by this recipe varied tiles as the corruption `name` does."""
-    variations = recipe.get("augment")
-    settings = _VARIED_BY.get(name, ())
-    if not settings or not isinstance(variations, Mapping):
+    """Whether the augmentation of a recipe includes the corruption `name`."""
+    augment = recipe.get("augment")
+    corruption = CORRUPTIONS.get(name)
+    if corruption is None or not corruption.augmented_by or not isinstance(augment, Mapping):
         return False
-    if not all(variations.get(setting) for setting in settings):
+    if not all(augment.get(setting) for setting in corruption.augmented_by):
         return False
-    plain = min(variations.get("plain_share", 0), variations.get("plain_share_end", 0))
-    return name in _OF_PLAIN_TILES or plain < 1
+    plain = min(augment.get("plain_share", 0), augment.get("plain_share_end", 0))
+    return corruption.of_plain_tiles or plain < 1

@@ -1,10 +1,10 @@
-"""Labelled tiles out of a scene: what a network is trained with on other ground."""
+"""Labelled training tiles cut from a scene."""
 
 from __future__ import annotations
 
 import shutil
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from PIL import Image
 
 from geoclass.errors import OutputError, SettingsError
 from geoclass.files.writing import draft_folder
-from geoclass.learn.places import PLACES_FILE, Place, PlacedTile, add_places
+from geoclass.learn.places import PLACES_FILE, Place, add_places
 from geoclass.mapping.cells import cut_tiles, measure_coverage
 from geoclass.mapping.plan import MapPlan, plan_map
 from geoclass.mapping.settings import MIN_TILE_SHARE, MapSettings
@@ -22,21 +22,21 @@ from geoclass.scene.reader import read_strips
 from geoclass.scene.region import LabelledGround, read_labels
 
 SLIVER = 1e-6
-"""A smaller share of a tile comes of rounding, where polygons share an edge with tiles."""
+"""Smaller fractions of a tile are rounding errors of polygons that share an edge with tiles."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CutTiles:
-    """What was cut."""
+    """Numbers of tiles."""
 
     counts: dict[str, int]
-    """Tiles by class, classes without any included."""
+    """Written tiles per class, including classes without any."""
     mixed: int
-    """Tiles of several classes: none covers enough of them, or more than one does."""
+    """Skipped tiles of several classes, of which not exactly one covers enough."""
     partly: int
-    """Tiles that one class alone touches, but does not cover enough of."""
+    """Skipped tiles of one class that does not cover enough."""
     hidden: int
-    """Tiles that one class covers, but that miss pixels."""
+    """Skipped tiles of one class with missing pixels."""
 
 
 def cut_scene(
@@ -50,76 +50,60 @@ def cut_scene(
     add: bool = False,
     settings: MapSettings | None = None,
     bands: Sequence[int | str] | None = None,
+    on_plan: Callable[[MapPlan], object] = lambda _: None,
     on_cells: Callable[[int], object] = lambda _: None,
 ) -> CutTiles:
-    """Cut labelled training tiles out of a scene into class folders.
+    """Cut labelled training tiles from a scene: `<class>/<class>_<scene>_<row>_<col>.png`.
 
-    `labels` are polygons in a vector file whose class stands in `column`; of several layers in it
-    `layer` names the one that is meant, unless only one has that column. A tile gets the class
-    that covers at least `min_share` of it; those that miss pixels, or that more than one class
-    covers so far, are left out. Pixels become what the shipped model knows. The folder `output`
-    appears whole or not at all; with `add` it may hold tiles of other scenes. `on_cells` is told
-    how many more cells were looked at.
+    `labels` is a vector file of polygons with the class in `column`, in `layer` or the only layer
+    with that column. A tile gets the class that covers at least `min_share` of it. Tiles with
+    missing pixels, or without exactly one such class, are skipped. Tiles have the radiometry of
+    the shipped model; `places.csv` stores their places. The folder `output` is written
+    atomically; with `add` it may contain tiles of other scenes. `on_plan` gets the plan before
+    cutting, `on_cells` the number of cells checked since its last call.
 
     Raises SceneError, SettingsError, OutputError.
     """
-    ground = read_labels(Path(labels), column, layer)
-    model = load_model()
-    wishes = settings or MapSettings()
-    plan = plan_map(scene, model.contract, model.sha256, wishes, bands=bands)
-    return cut_labelled_tiles(
-        plan, ground, Path(output), min_share=min_share, add=add, on_cells=on_cells
-    )
-
-
-def cut_labelled_tiles(
-    plan: MapPlan,
-    ground: LabelledGround,
-    output: Path,
-    *,
-    min_share: float = MIN_TILE_SHARE,
-    add: bool = False,
-    on_cells: Callable[[int], object] = lambda _: None,
-) -> CutTiles:
-    """Write `<class>/<class>_<scene>_<row>_<col>.png` for each tile that one class covers.
-
-    Tiles are 8-bit pixels as the networks know them; those that miss any are left out. Where each
-    lies stands in `places.csv`. The folder is written whole or not at all; with `add` it may hold
-    tiles of other scenes already.
-    Raises SettingsError for an impossible share, OutputError where tiles cannot be written.
-    """
+    output, ground = Path(output), read_labels(Path(labels), column, layer)
     if not 0.5 < min_share <= 1:
-        raise SettingsError(f"the least share must be above 0.5 and at most 1, got {min_share}")
+        raise SettingsError(f"the minimum fraction must be above 0.5 and at most 1: {min_share}")
     if not output.parent.is_dir():
         raise OutputError(f"the folder {output.parent} does not exist: create it first")
     if output.exists() and not add:
         raise OutputError(f"{output} exists: give --add to add to it, or another name")
+    model = load_model()
+    plan = plan_map(scene, model.contract, model.sha256, settings or MapSettings(), bands=bands)
+    on_plan(plan)
     try:
         _check_classes(ground, output)
         with draft_folder(output) as folder:
             made = Path(folder) / "tiles"
             made.mkdir()
             cut, places = _cut(plan, ground, made, min_share, on_cells)
-            _move(made, output, places)
+            _move(made, output, places, _stem_of(plan))
     except OSError as error:
         raise OutputError(f"cannot write tiles to {output}: {error}") from error
     return cut
 
 
 def _check_classes(ground: LabelledGround, output: Path) -> None:
-    """Refuse classes that a file stands in the way of, or that tiles were cut of in other case."""
+    """Raise OutputError for classes that differ from existing ones in case, or are files."""
     if not output.exists():
         return
     there = {folder.name.casefold(): folder.name for folder in output.iterdir()}
     for name in ground.shapes:
         other = there.get(name.casefold(), name)
         if (output / name).exists() and not (output / name).is_dir():
-            raise OutputError(f"{output / name} is a file, a class folder is to stand there")
+            raise OutputError(f"{output / name} is a file, expected a class folder: remove it")
         if other != name:
             raise OutputError(
-                f"{output} holds a class {other}, the polygons have {name}, which differs only in "
+                f"{output} has a class {other}, the polygons have {name}, which differs only in "
                 "case: rename one"
             )
+
+
+def _stem_of(plan: MapPlan) -> str:
+    return Path(plan.source.name).stem or "scene"
 
 
 def _cut(
@@ -128,12 +112,11 @@ def _cut(
     folder: Path,
     min_share: float,
     on_cells: Callable[[int], object],
-) -> tuple[CutTiles, list[PlacedTile]]:
+) -> tuple[CutTiles, dict[str, Place]]:
     grid, names = plan.grid, list(ground.shapes)
-    stem = Path(plan.source.name).stem or "scene"
-    counts: Counter[str] = Counter(dict.fromkeys(names, 0))
+    stem = _stem_of(plan)
     mixed = partly = hidden = 0
-    places, side_m = list[PlacedTile](), grid.tile_size * grid.gsd_m
+    places, side_m = dict[str, Place](), grid.tile_size * grid.gsd_m
     for strip in read_strips(plan.source, plan.frame, grid, plan.preprocessing):
         span = slice(strip.first_row, strip.last_row)
         rows, cols = np.nonzero(plan.inside[span])
@@ -143,7 +126,6 @@ def _cut(
         covering = (shares >= min_share).sum(axis=1)  # polygons may overlap
         mixed += int(((touching > 1) & (covering != 1)).sum())
         partly += int(((touching == 1) & (covering == 0)).sum())
-        # Only tiles that are whole: a network should not learn what missing pixels look like.
         whole = measure_coverage(strip, grid, 1.0).usable[rows, cols]
         hidden += int(((covering == 1) & ~whole).sum())
         chosen = (covering == 1) & whole
@@ -156,43 +138,35 @@ def _cut(
                 (folder / names[k]).mkdir(exist_ok=True)
                 name = f"{names[k]}/{names[k]}_{stem}_{row}_{col}.png"
                 Image.fromarray(np.ascontiguousarray(tile)).save(folder / name)
-                counts[names[k]] += 1
-                places.append(PlacedTile(tile=name, place=Place(x, y, side_m), scene=stem))
+                places[name] = Place(x, y, side_m)
         on_cells(plan.inside[span].size)
-    cut = CutTiles(counts=dict(counts), mixed=mixed, partly=partly, hidden=hidden)
-    return cut, places
+    found = Counter(tile.partition("/")[0] for tile in places)
+    counts = {name: found[name] for name in names}
+    return CutTiles(counts=counts, mixed=mixed, partly=partly, hidden=hidden), places
 
 
-def _move(made: Path, output: Path, placed: Sequence[PlacedTile]) -> None:
-    """Put the tiles where they belong; those of an earlier run are never replaced."""
-    files = sorted(made.rglob("*.png"))
-    if not files:
+def _move(made: Path, output: Path, places: Mapping[str, Place], scene: str) -> None:
+    """Move the tiles and add them to the table of places; existing tiles are never replaced."""
+    if not places:
         raise OutputError(
-            "no tile of the scene lies in the polygons: check their CRS, draw larger ones, or "
+            "no tile of the scene is in the polygons: check their CRS, draw larger ones, or "
             "lower --min-share"
         )
-    places = [output / file.relative_to(made) for file in files]
-    there = next((place for place in places if place.exists()), None)
-    if there is not None:
+    if there := next((output / tile for tile in places if (output / tile).exists()), None):
         raise OutputError(
-            f"{there} exists: this scene, or another of its name, has been cut into this folder "
-            "before; rename another one, or give another folder"
+            f"{there} exists: this scene, or another with its name, was cut into this folder "
+            "before; rename one, or give another folder"
         )
-    _tell_places(made, output, placed)
-    for file, place in zip(files, places, strict=True):
-        place.parent.mkdir(parents=True, exist_ok=True)
-        shutil.move(file, place)
-
-
-def _tell_places(made: Path, output: Path, placed: Sequence[PlacedTile]) -> None:
-    """Write where tiles lie, or add it to what is told of others there."""
     table = output / PLACES_FILE
     try:
         before = table.read_text(encoding="utf-8-sig") if table.exists() else ""
-        after = add_places(before, placed)
-    except ValueError as error:  # no UTF-8, too
-        raise OutputError(f"{table} cannot be added to ({error}): mend it") from error
+        after = add_places(before, places, scene)
+    except ValueError as error:  # including invalid UTF-8
+        raise OutputError(f"{table} is not a valid table of places ({error}): fix it") from error
     output.mkdir(exist_ok=True)
     draft = made / PLACES_FILE
     draft.write_text(after, encoding="utf-8")
     draft.replace(table)
+    for tile in places:
+        (output / tile).parent.mkdir(exist_ok=True)
+        shutil.move(made / tile, output / tile)

@@ -1,12 +1,12 @@
-"""Labelled tiles: a EuroSAT zip, the same unpacked, or any folder of class folders."""
+"""Labelled tiles: a zip such as EuroSAT, or a folder, of class folders."""
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import io
 import logging
 import math
-import re
 import struct
 import warnings
 from collections.abc import Mapping, Sequence
@@ -24,7 +24,7 @@ from PIL.TiffImagePlugin import (
 )
 
 from geoclass.errors import DatasetError, OutputError, SceneError
-from geoclass.files.writing import draft_folder, move_into_place, sweep_drafts
+from geoclass.files.writing import drafted, sweep_drafts
 from geoclass.learn.places import NEEDED, Place, parse_places
 from geoclass.learn.tile_files import TileFiles, class_of, locate, open_tile_files
 from geoclass.legend import LEGEND_FORM, MAX_CLASSES, Legend
@@ -33,25 +33,24 @@ from geoclass.scene.arrays import read_bands
 from geoclass.scene.radiometry import BASELINE_OFFSET, stretch
 
 SENTINEL_2_RGB = (4, 3, 2)
-"""Of the 13 bands: B01, B02, B03, B04 … come first in each order that is in use."""
+"""Of 13 bands: every order in use begins with B01, B02, B03, B04."""
 TILE_SIZE = 64
 TILE_SHAPE = (3, TILE_SIZE, TILE_SIZE)
 
 MAX_PIXELS = 50_000_000
-"""Larger images are no tiles; some are made to fill the memory."""
+"""Larger images are refused: they may be made to fill the memory."""
 
 IMAGE_FORMATS = ("JPEG", "PNG", "TIFF")
-"""All that Pillow may try: others start programs, such as Ghostscript."""
+"""Formats that Pillow may try; others start programs such as Ghostscript."""
 
-RGB_TIFF, ALL_BANDS = "3 bands of 8 bits", "13 bands of 16 bits"
 LEAST_WITH_OFFSET = int(stretch(np.array(BASELINE_OFFSET)))
-"""Of 8 bits, what numbers with the offset of newer baselines do not fall below."""
-SKIP_ADVICE = "; --skip-bad leaves out what cannot be used, `geoclass dataset` lists it all"
+"""Minimum 8-bit value of tiles with the offset of baseline 04.00 and later."""
+SKIP_ADVICE = "; --skip-bad skips unusable images, `geoclass dataset` lists them all"
 UNKNOWN = Place(math.nan, math.nan, math.nan)
-SCENE_ADVICE = "; for scenes there are `geoclass map` and `geoclass tiles`"
+SCENE_ADVICE = "; use `geoclass map` and `geoclass tiles` for scenes"
 
-# Pillow warns of images that are refused here in words of our own. The filters are set once, as
-# they belong to all threads, and come last, so that those of who uses the library go first.
+# Images that Pillow warns of are refused here. Filters apply to all threads, so they are set once;
+# they come last, so that those of the calling program have priority.
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning, append=True)
 warnings.filterwarnings("ignore", "(?i)(possibly )?corrupt EXIF data", UserWarning, append=True)
 
@@ -61,7 +60,7 @@ class TileSet:
     """Labelled tiles, decoded."""
 
     name: str
-    """Name of the file or folder they came from."""
+    """Name of the file or folder."""
     classes: tuple[str, ...]
     """Class names in alphabetical order; the label is the index."""
     names: tuple[str, ...]
@@ -71,12 +70,12 @@ class TileSet:
     labels: np.ndarray
     """int64 (n,)."""
     legend: Legend
-    """The classes as maps show them."""
+    """The classes on maps."""
     places: np.ndarray | None = None
-    """float64 (n, 3): longitude and latitude of each tile's middle in degrees and its side in
-    metres, NaN where unknown; None where there is no `places.csv`."""
+    """float64 (n, 3): longitude and latitude of the centre of each tile in degrees and its side in
+    metres, NaN where unknown; None without `places.csv`."""
     skipped: tuple[str, ...] = ()
-    """What was wrong with each image or folder that was left out, or that it is in no class's."""
+    """A reason for each image or folder that was skipped."""
 
     def __len__(self) -> int:
         return len(self.names)
@@ -91,21 +90,21 @@ def read_tiles(
 ) -> TileSet:
     """Read and decode all tiles of a zip or folder.
 
-    Images beside the class folders are left out and listed in `skipped`, and with `skip_bad` images
-    and folders that cannot be used, too. With `keep` the decoded tiles are cached beside the data
-    set, where that is possible; cached tiles are used if nothing has changed since. Classes that
-    `known` or EuroSAT has look as there, unless `legend.json` says otherwise.
+    Images outside class folders are skipped and listed in `skipped`; with `skip_bad` also unusable
+    images and folders. With `keep` the decoded tiles are cached beside the data set if possible;
+    a cache is used if the data set has not changed. Classes of `known` or EuroSAT have the same
+    legend as there, unless `legend.json` differs.
 
-    Raises DatasetError where an image, a class or the whole cannot be used.
+    Raises DatasetError for an unusable image, class or data set.
     """
     with open_tile_files(path) as files:
         if files.faults:
             raise DatasetError(files.faults[0])
-        if files.left_out and not skip_bad:
-            raise DatasetError(f"{files.left_out[0]}{SKIP_ADVICE}")
+        if files.unusable and not skip_bad:
+            raise DatasetError(f"{files.unusable[0]}{SKIP_ADVICE}")
         names, classes = files.names, files.classes
-        legend, told = find_legend(files, known), find_places(files)
-        loose = [f"image {entry} stands in no class folder" for entry in files.loose]
+        legend, places = find_legend(files, known), find_places(files)
+        loose = [f"image {entry} is in no class folder" for entry in files.loose]
         cache, shape = _name_cache(path, files), (len(names), *TILE_SHAPE)
         images, skipped = _read_cache(cache, shape), dict[int, str]()
         if images is None:
@@ -117,7 +116,7 @@ def read_tiles(
         names, images = [names[i] for i in used], images[used]
         lost = set(classes) - {class_of(name) for name in names}
         if lost:
-            raise DatasetError(f"no image of class {min(lost)} in {path} can be used: add some")
+            raise DatasetError(f"class {min(lost)} in {path} has no usable image: add some")
     labels = np.array([classes.index(class_of(name)) for name in names], dtype=np.int64)
     return TileSet(
         name=printable(locate(path).name),
@@ -126,15 +125,15 @@ def read_tiles(
         images=images,
         labels=labels,
         legend=legend,
-        places=None if told is None else np.array([told.get(name, UNKNOWN) for name in names]),
-        skipped=(*loose, *files.left_out, *(skipped[i] for i in sorted(skipped))),
+        places=None if places is None else np.array([places.get(n, UNKNOWN) for n in names]),
+        skipped=(*loose, *files.unusable, *(skipped[i] for i in sorted(skipped))),
     )
 
 
 def _decode_all(
     files: TileFiles, names: Sequence[str], *, skip_bad: bool
 ) -> tuple[np.ndarray, dict[int, str]]:
-    """Uint8 (n, 3, 64, 64), and what is wrong with the images that were left black."""
+    """Decode to uint8 (n, 3, 64, 64); also returns a reason for each image that stays black."""
     images = np.zeros((len(names), *TILE_SHAPE), dtype=np.uint8)
     measured = np.zeros(len(names), dtype=bool)
     skipped: dict[int, str] = {}
@@ -143,7 +142,7 @@ def _decode_all(
         try:
             data = files.read(names[i])
             images[i] = decode_tile(data, names[i])
-            measured[i] = _describe_tiff(data) == ALL_BANDS
+            measured[i] = _has_all_bands(data)
         except DatasetError as error:
             if not skip_bad:
                 raise DatasetError(f"{error}{SKIP_ADVICE}") from error
@@ -161,16 +160,16 @@ def _decode_all(
 
 
 def find_legend(files: TileFiles, known: Legend | None = None) -> Legend:
-    """The legend that `legend.json` describes: title, color and group by class name.
+    """Read `legend.json`: title, colour and group by class name.
 
-    What it does not say is as `known` or EuroSAT has it, or made up. DatasetError where it is
-    wrong, or where there are more classes than a map can show.
+    Missing values come from `known` or EuroSAT, or are generated. Raises DatasetError if it is
+    invalid or if there are too many classes for a map.
     """
     classes = files.classes
     if len(classes) > MAX_CLASSES:
         raise DatasetError(
-            f"{files.path} has {len(classes)} classes, {MAX_CLASSES} at most are possible: "
-            "join or remove some"
+            f"{files.path} has {len(classes)} classes, expected at most {MAX_CLASSES}: "
+            "merge or remove some"
         )
     try:
         legend = Legend.for_names(classes, known)
@@ -187,9 +186,9 @@ def find_legend(files: TileFiles, known: Legend | None = None) -> Legend:
 
 
 def find_places(files: TileFiles) -> Mapping[str, Place] | None:
-    """Places by `<class>/<file>` as `places.csv` tells them, if there is one.
+    """Read places by `<class>/<file>` from `places.csv`; None without it.
 
-    DatasetError where it cannot be read, or names none of the images.
+    Raises DatasetError if it is invalid, or has none of the images.
     """
     entry = files.places_entry
     if entry is None:
@@ -202,51 +201,50 @@ def find_places(files: TileFiles) -> Mapping[str, Place] | None:
             f"{', '.join(NEEDED)}, in degrees; fix or remove it"
         ) from error
     if places.keys().isdisjoint(files.entries):
-        first = next(iter(places), "no tile at all")
+        first = next(iter(places), "no tile")
         raise DatasetError(
-            f"{entry} in {files.path} names none of its images, but {first}: expected names such "
+            f"{entry} in {files.path} has none of its images, but {first}: expected names such "
             f"as {files.names[0]}; fix or remove it"
         )
     return places
 
 
 def decode_image(data: bytes, name: str) -> np.ndarray:
-    """Uint8 (3, h, w) of an encoded 8-bit RGB image, or of all 13 bands of Sentinel-2's Level-1C.
+    """Decode an 8-bit RGB image, or a TIFF of all 13 bands of Level-1C, to uint8 (3, h, w).
 
-    DatasetError for any other.
+    DatasetError for any other image.
     """
-    if _describe_tiff(data) == ALL_BANDS:
+    if _has_all_bands(data):
         return _decode_all_bands(data, name)
     try:
         with Image.open(io.BytesIO(data), formats=IMAGE_FORMATS) as image:
             if image.width * image.height > MAX_PIXELS:
                 raise Image.DecompressionBombError
-            mode = _stored_mode(image, data)
+            mode, is_tiff = _stored_mode(image, data), image.format == "TIFF"
             pixels = np.asarray(image)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise DatasetError(
             f"image {name} is too large to decode: map it as a scene, or cut tiles from it"
         ) from error
     except (UnidentifiedImageError, OSError, SyntaxError, ValueError, UserWarning) as error:
-        form = _describe_tiff(data)
-        if form not in (None, RGB_TIFF):
+        if data[:2] in (b"II", b"MM"):
             raise DatasetError(
-                f"image {name} is a TIFF of {form}, expected RGB of 8 bits: convert or remove it"
-                f"{SCENE_ADVICE}"
+                f"image {name} is a TIFF that cannot be decoded as RGB of 8 bits: replace, convert "
+                f"or remove it{SCENE_ADVICE}"
             ) from error
         raise DatasetError(f"image {name} cannot be decoded: replace or remove it") from error
-    if mode == "RGBA" and (pixels[:, :, 3] == 255).all():  # opaque: its alpha says nothing
+    if mode == "RGBA" and (pixels[:, :, 3] == 255).all():  # opaque
         mode, pixels = "RGB", pixels[:, :, :3]
     if mode != "RGB":
         raise DatasetError(
             f"image {name} is of mode {mode}, expected RGB of 8 bits: convert or remove it"
-            f"{'' if _describe_tiff(data) is None else SCENE_ADVICE}"
+            f"{SCENE_ADVICE * is_tiff}"
         )
     return pixels.transpose(2, 0, 1)
 
 
 def _decode_all_bands(data: bytes, name: str) -> np.ndarray:
-    """Red, green and blue of a tile with all bands, in their order, stretched as EuroSAT's are."""
+    """Decode red, green and blue of a tile with all bands, with EuroSAT's stretch."""
     try:
         stored = read_bands(data, SENTINEL_2_RGB, MAX_PIXELS)
     except SceneError as error:
@@ -260,26 +258,25 @@ def _decode_all_bands(data: bytes, name: str) -> np.ndarray:
     return stretch(stored)
 
 
-def _describe_tiff(data: bytes) -> str | None:
-    """Bands and bits of a TIFF that Pillow need not be able to decode; None for what is none."""
+def _has_all_bands(data: bytes) -> bool:
+    """True for a TIFF of 13 bands of 16 bits, which Pillow cannot decode."""
     big = data[:4] in (b"II+\0", b"MM\0+")
     if not big and data[:4] not in (b"II*\0", b"MM\0*"):
-        return None
+        return False
     try:
         tags = ImageFileDirectory_v2(data[: 16 if big else 8])
         file = io.BytesIO(data)
         file.seek(tags.next)
         tags.load(file)
-        bands, bits = int(tags.get(SAMPLESPERPIXEL, 1)), max(tags[BITSPERSAMPLE])
+        return int(tags.get(SAMPLESPERPIXEL, 1)) == 13 and max(tags[BITSPERSAMPLE]) == 16
     except (struct.error, OSError, SyntaxError, ValueError, TypeError, KeyError, UserWarning):
-        return None
-    return f"{bands} band{'s' * (bands != 1)} of {bits} bits"
+        return False
 
 
 def _stored_mode(image: Image.Image, data: bytes) -> str:
-    """The image's mode, with its depth where that is not 8 bits.
+    """The image's mode, with its depth if that is not 8 bits.
 
-    Pillow says RGB of 16 bits too, and gives the high bytes.
+    Pillow calls 16-bit images RGB, too, and returns the high bytes.
     """
     depth = 8
     if image.format == "PNG":
@@ -290,14 +287,14 @@ def _stored_mode(image: Image.Image, data: bytes) -> str:
 
 
 def decode_tile(data: bytes, name: str) -> np.ndarray:
-    """Uint8 (3, 64, 64); DatasetError for any other image."""
+    """Decode to uint8 (3, 64, 64); DatasetError for any other image."""
     pixels = decode_image(data, name)
     check_size(pixels, name)
     return pixels
 
 
 def check_size(pixels: np.ndarray, name: str) -> None:
-    """Refuse an image (3, h, w) of another size than tiles have; DatasetError."""
+    """Raise DatasetError if an image (3, h, w) has not the size of a tile."""
     if pixels.shape != TILE_SHAPE:
         raise DatasetError(
             f"image {name} has {pixels.shape[2]}×{pixels.shape[1]} pixels, "
@@ -306,29 +303,26 @@ def check_size(pixels: np.ndarray, name: str) -> None:
 
 
 VERSION = 2
-"""Raised when tiles are decoded differently."""
+"""Incremented when decoding changes."""
 
 logger = logging.getLogger(__name__)
 
 
 def _name_cache(path: Path, files: TileFiles) -> Path:
-    """A hidden file beside a data set, named after it and a hash of its content.
-
-    What has changed has another name, and is decoded anew.
-    """
+    """A hidden file beside a data set, named after the data set and a hash of its content."""
     lines = [f"{VERSION} {TILE_SIZE}"]
-    lines += map(" ".join, zip(files.names, files.identity, strict=True))
-    text = "\n".join(lines).encode(errors="surrogatepass")  # file names may not be UTF-8
+    lines += (f"{name} {files.identify(files.entries[name])}" for name in files.names)
+    text = "\n".join(lines).encode(errors="surrogatepass")  # names may not be UTF-8
     place = locate(path)
     return place.with_name(f".{place.name}.{hashlib.sha256(text).hexdigest()[:16]}.npy")
 
 
 def _read_cache(file: Path, shape: tuple[int, ...]) -> np.ndarray | None:
-    """The tiles, uint8, mapped into memory; None where they are not cached."""
+    """The cached tiles, uint8, mapped into memory; None without a valid cache."""
     if not file.exists():
         return None
     try:
-        # Copy on write: torch wants memory that it could write to.
+        # Copy on write, because torch needs writable memory.
         images: np.ndarray = np.load(file, mmap_mode="c", allow_pickle=False)
     except (OSError, ValueError):
         return None
@@ -336,18 +330,13 @@ def _read_cache(file: Path, shape: tuple[int, ...]) -> np.ndarray | None:
 
 
 def _write_cache(file: Path, images: np.ndarray) -> None:
-    """Cache the tiles and drop those cached before; where that fails they are not cached."""
+    """Cache the tiles and remove older caches of the data set; failure is logged only."""
     try:
         sweep_drafts([file])
-        # A draft of our own: another run may decode the same tiles at this moment.
-        with draft_folder(file) as folder:
-            draft = Path(folder) / file.name
+        with drafted(file) as draft:
             np.save(draft, images)
-            # Just these: what of `pair.zip` is cached begins as what of `pair` is.
-            data = re.escape(file.name[: -len("0123456789abcdef.npy")])
-            for old in list(file.parent.iterdir()):
-                if re.fullmatch(data + r"[0-9a-f]{16}\.npy", old.name):
-                    old.unlink(missing_ok=True)
-            move_into_place(draft, file)
+            stem = file.name[: -len("0123456789abcdef.npy")]
+            for old in file.parent.glob(glob.escape(stem) + 16 * "[0-9a-f]" + ".npy"):
+                old.unlink(missing_ok=True)
     except (OSError, OutputError) as error:
         logger.info("decoded tiles are not cached: %s", error)

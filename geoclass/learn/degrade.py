@@ -1,8 +1,4 @@
-"""Tiles made worse: joined, blurred, coarser, noisy, badly compressed.
-
-Maps are made of scenes that are not as clean as the tiles a network learns from, and of cells
-that no one chose because they show one class well.
-"""
+"""Degradation of tiles: joined, mixed, blurred, coarsened, compressed, seen through other air."""
 
 from __future__ import annotations
 
@@ -17,11 +13,21 @@ from torch.nn import functional as F
 from geoclass.model.device import constant, send
 
 
-def join_tiles(images: Tensor, labels: Tensor, generator: torch.Generator) -> Tensor:
-    """The right part of each tile beside the left part of another of its class.
+def draw_subset(n: int, share: float, generator: torch.Generator) -> Tensor:
+    """Indices of 0 … n − 1, each chosen with probability `share`: int64 (m,)."""
+    return (torch.rand(n, generator=generator) < share).nonzero()[:, 0]
 
-    `images` (n, 3, s, s) on any device, `labels` (n,) on the CPU; between a quarter and three
-    quarters of the width come from each. A tile that is alone in its class is joined to itself.
+
+def draw_uniform(low: float, high: float, n: int, generator: torch.Generator) -> Tensor:
+    """Uniform numbers between `low` and `high`: float (n, 1, 1, 1)."""
+    return low + (high - low) * torch.rand((n, 1, 1, 1), generator=generator)
+
+
+def join_tiles(images: Tensor, labels: Tensor, generator: torch.Generator) -> Tensor:
+    """Join the right part of each tile to the left part of another of its class.
+
+    `images` is (n, 3, s, s) on any device, `labels` (n,) on the CPU. Each part has between a
+    quarter and three quarters of the width. The only tile of a class is joined to itself.
     """
     mates = send(_find_mates(labels, generator), images.device)
     return _join(images, images[mates], _draw_cuts(images, generator))
@@ -30,12 +36,13 @@ def join_tiles(images: Tensor, labels: Tensor, generator: torch.Generator) -> Te
 def mix_tiles(
     x: Tensor, targets: Tensor, share: float, generator: torch.Generator
 ) -> tuple[Tensor, Tensor]:
-    """A share of tiles, each beside a part of another; targets by area (CutMix, Yun et al. 2019).
+    """Replace a part of some tiles by a part of another (CutMix, Yun et al. 2019).
 
-    `x` is float (n, 3, s, s), `targets` float (n, classes), rows sum to 1. Parts lie side by side
-    or one above the other, a whole batch alike, and are as wide as in `join_tiles`.
+    `x` is float (n, 3, s, s), `targets` float (n, classes) with rows that sum to 1; the mixed
+    targets are weighted by area. The cut is vertical or horizontal for the whole batch; its
+    position varies as in `join_tiles`.
     """
-    chosen = (torch.rand(len(x), generator=generator) < share).nonzero()[:, 0]
+    chosen = draw_subset(len(x), share, generator)
     upright = bool(torch.rand(1, generator=generator) < 0.5)
     if not len(chosen):
         return x, targets
@@ -52,13 +59,13 @@ def mix_tiles(
 
 
 def _draw_cuts(images: Tensor, generator: torch.Generator) -> Tensor:
-    """Columns of each tile that are its own in a joined one, int64 (n, 1), on the CPU."""
+    """Columns that a joined tile keeps of its own: int64 (n, 1), on the CPU."""
     n, size = len(images), images.shape[3]
     return torch.randint(size // 4, 3 * size // 4 + 1, (n, 1), generator=generator)
 
 
 def _join(mine: Tensor, theirs: Tensor, cuts: Tensor) -> Tensor:
-    """The last `cuts` columns of each, and after them the first of its mate."""
+    """Join the last `cuts` columns of each tile and the first columns of its mate."""
     size = mine.shape[3]
     line = torch.arange(size)
     rolled = send((line + size - cuts) % size, mine.device)  # n, s
@@ -68,7 +75,7 @@ def _join(mine: Tensor, theirs: Tensor, cuts: Tensor) -> Tensor:
 
 
 def _find_mates(labels: Tensor, generator: torch.Generator) -> Tensor:
-    """For each tile another of its class: the next in a shuffled ring of them, int64 (n,)."""
+    """Another tile of the class of each tile, the next in a shuffled ring: int64 (n,)."""
     order = torch.randperm(len(labels), generator=generator)
     ring = order[torch.argsort(labels[order], stable=True)]
     following = ring.roll(-1)
@@ -81,7 +88,7 @@ def _find_mates(labels: Tensor, generator: torch.Generator) -> Tensor:
 
 
 def blur_tiles(x: Tensor, sigma: float) -> Tensor:
-    """Float (n, 3, s, s) through a Gaussian of `sigma` pixels; the border is mirrored."""
+    """Apply a Gaussian of `sigma` pixels to float (n, c, s, s); the border is mirrored."""
     reach = int(4 * sigma + 0.5)
     line = torch.exp(-(torch.arange(-reach, reach + 1.0, device=x.device) ** 2) / (2 * sigma**2))
     line = line / line.sum()
@@ -90,16 +97,15 @@ def blur_tiles(x: Tensor, sigma: float) -> Tensor:
 
 
 def coarsen_tiles(x: Tensor) -> Tensor:
-    """Float (n, 3, s, s) as if its pixels had twice the size, brought back by interpolation."""
+    """Resample float (n, 3, s, s) to pixels of twice the size and back."""
     coarse = F.avg_pool2d(x, 2)
     return F.interpolate(coarse, scale_factor=2, mode="bicubic", align_corners=False)
 
 
 def compress_tiles(x: Tensor, quality: Tensor) -> Tensor:
-    """Float (n, 3, s, s), 0–255, through JPEG of `quality`, int (n,), each.
+    """Compress float (n, 3, s, s), 0–255, as JPEG; `quality` is int (n,).
 
-    The codec is the processor's: tiles on a GPU come back first, so few of a batch should be
-    compressed.
+    The codec runs on the CPU. Tiles on a GPU are copied, so few of a batch should be compressed.
     """
     images = x.round().clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy()
     out = np.empty_like(images)
@@ -112,7 +118,7 @@ def compress_tiles(x: Tensor, quality: Tensor) -> Tensor:
 
 
 WHITE_REFLECTANCE = 0.275
-"""The reflectance that EuroSAT's stretch makes 255."""
+"""Reflectance that EuroSAT's stretch maps to 255."""
 
 # At 665, 560 and 492 nm: red, green, blue.
 RAYLEIGH_DEPTH = (0.0450, 0.0904, 0.1534)
@@ -126,26 +132,22 @@ _AEROSOL_BACKSCATTER = 0.93 * 0.25
 """Single scattering albedo times phase function towards a sensor above."""
 
 DARKEST = 0.02
-"""No ground is darker, as a share of white: a reflectance of 0.0055."""
+"""Minimum brightness of ground, as a fraction of white: a reflectance of 0.0055."""
 
 TYPICAL_SUN = 0.643
-"""Cosine of the sun's zenith angle of 50°."""
+"""Cosine of a solar zenith angle of 50°."""
 TYPICAL_AEROSOL = 0.12
 """Optical depth at 550 nm on a clear day over land."""
 
 
 def correct_atmosphere(x: Tensor, sun: Tensor, aerosol: Tensor) -> Tensor:
-    """Level-1C tiles as Level-2A: path radiance taken off, transmittance divided out.
+    """Convert Level-1C tiles to simulated Level-2A.
 
-    EuroSAT shows the light above the air (Level-1C); what most people download is corrected for
-    it, by single scattering here: darker, most in blue.
+    `x` is float (n, 3, h, w), 0–1, red, green, blue with EuroSAT's stretch. `sun` (cosine of the
+    solar zenith angle) and `aerosol` (optical depth at 550 nm) are (n, 1, 1, 1). The path
+    radiance is at most that of the darkest pixel of a tile. The result may exceed 1.
 
-    `x` is float (n, 3, h, w), 0–1, red, green, blue, as EuroSAT's stretch has it; `sun`, the
-    cosine of its zenith angle, and `aerosol`, the optical depth at 550 nm, are (n, 1, 1, 1).
-    No more light is taken off than the darkest pixel of a tile has to give. The result may
-    exceed 1.
-
-    ρ_surface = (ρ − ρ_path) / T, seen from above, with ρ_path = (τ_R P_R + ω τ_A P_A) / 4μ
+    ρ_surface = (ρ − ρ_path) / T at nadir, with ρ_path = (τ_R P_R + ω τ_A P_A) / 4μ
     and T = exp(−(τ_R/2 + τ_A/6 + τ_O₃)(1/μ + 1)) (single scattering, after Gordon and Wang 1994).
     """
     rayleigh, ozone, color = (
@@ -158,9 +160,9 @@ def correct_atmosphere(x: Tensor, sun: Tensor, aerosol: Tensor) -> Tensor:
 
 
 def path_radiance(sun: Tensor, aerosol: Tensor) -> Tensor:
-    """Light that the air adds to a Level-1C tile, (n, 3, 1, 1), as a share of white.
+    """Light that the air adds to a Level-1C tile, as a fraction of white: (n, 3, 1, 1).
 
-    `sun` and `aerosol` are as above: ρ_path there.
+    `sun`, `aerosol` and the formula (ρ_path) are those of `correct_atmosphere`.
     """
     rayleigh, color = (by_channel(v, sun.device) for v in (RAYLEIGH_DEPTH, _AEROSOL_COLOR))
     phase = 0.75 * (1 + sun**2)

@@ -1,4 +1,4 @@
-"""Download a data set, check it, and unpack it if asked to."""
+"""Download, verify and unpack data sets."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from geoclass.outside import within_time
 
 CHUNK = 1 << 20
 MOST_BYTES = 200_000_000
-"""Of a data set, whatever a server says; EuroSAT has 95 MB."""
+"""Maximum size of a data set; EuroSAT has 95 MB."""
 TIMEOUT_S = 30
 TRIES = 5
 
@@ -28,13 +28,13 @@ _TRANSIENT = (urllib.error.URLError, http.client.HTTPException, TimeoutError, Co
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
-    """Where a data set is published."""
+    """A published data set."""
 
     url: str
     file: str
-    """Its name on disk."""
+    """Name on disk."""
     md5: str
-    """As published; it guards against damage, not against malice."""
+    """As published; it protects against damage, not against attacks."""
 
 
 SOURCES = {
@@ -55,19 +55,18 @@ def fetch_dataset(
     unpacked: bool = False,
     on_bytes: Callable[[int, int | None], object] = lambda _done, _total: None,
 ) -> Path:
-    """Download a data set by its name and check it; a stopped download resumes.
+    """Download and verify a data set by name; a stopped download resumes.
 
-    `eurosat` is EuroSAT RGB, 27,000 JPEG tiles in 95 MB; `url` names another place to have the
-    same file from. The path of the zip, which is all that geoclass needs, or with `unpacked` of
-    the folder. `on_bytes` is told how much there is and how much there will be.
-    Raises DatasetError where it cannot be had or is not what was published, OutputError where
-    it cannot be written.
+    `eurosat` is EuroSAT RGB, 27,000 JPEG tiles in 95 MB. `url` is another URL of the same file.
+    Returns the path of the zip, which geoclass can use, or with `unpacked` of the folder.
+    `on_bytes` gets the bytes done and the total, if the server states one. Raises DatasetError if
+    the file cannot be downloaded or is not the published one, OutputError if it cannot be written.
     """
     if name not in SOURCES:
-        raise DatasetError(f"no data set {name!r} is known: choose {', '.join(SOURCES)}")
+        raise DatasetError(f"unknown data set {name!r}: choose {', '.join(SOURCES)}")
     folder = Path(folder)
     if folder.exists() and not folder.is_dir():
-        raise OutputError(f"{folder} is a file, expected a folder to put it in: give another")
+        raise OutputError(f"{folder} is a file, expected a folder: give another")
     if not folder.is_dir():
         raise OutputError(f"the folder {folder} does not exist: create it first")
     source = SOURCES[name]
@@ -84,22 +83,17 @@ def download(
     on_bytes: Callable[[int, int | None], object] = lambda _done, _total: None,
     pause_s: float = 1.0,
 ) -> Path:
-    """Download a file, or resume an earlier download; the path of the whole file.
-
-    `on_bytes` gets the bytes done and the total, if the server states one. Raises DatasetError
-    if the file cannot be downloaded or is not the published one, OutputError if it cannot be
-    written.
-    """
+    """Download a file, or resume an earlier download; see `fetch_dataset`."""
     target = folder / source.file
     partial = folder / f"{source.file}.part"
     for path in (target, partial):
         if path.is_symlink():
-            raise OutputError(f"{path} is a link, which is not written through: remove it")
+            raise OutputError(f"{path} is a link, expected a file: remove it")
         if path.is_dir():
-            raise OutputError(f"{path} is a folder, a file is to stand there: rename or remove it")
+            raise OutputError(f"{path} is a folder, expected a file: rename or remove it")
     if target.exists():
         advice = (
-            "remove it and download it again; or, where it is another copy of the data set, use it "
+            "remove it and download it again; or, if it is another copy of the data set, use it "
             "as it is with `geoclass dataset` and `geoclass train`"
         )
         _check_md5(target, source, advice)
@@ -110,12 +104,12 @@ def download(
     with partial.open("rb") as file:
         is_page = file.read(100).lstrip(b"\xef\xbb\xbf \r\n\t").startswith(b"<")
     advice = "it has been removed, download it again"
-    if is_page:  # what servers send for people
+    if is_page:  # such as a login or error page
         advice = "it is a web page and has been removed: give the --url of the file itself"
     try:
         _check_md5(partial, source, advice)
     except DatasetError:
-        partial.unlink()  # resuming from damage leads nowhere
+        partial.unlink()  # a damaged file cannot resume
         raise
     partial.replace(target)
     return target
@@ -124,14 +118,14 @@ def download(
 def _fetch(
     source: Source, partial: Path, on_bytes: Callable[[int, int | None], object], pause_s: float
 ) -> None:
-    """Append what is missing, in several tries."""
+    """Append the missing bytes, in several attempts."""
     for attempt in range(1, TRIES + 1):
         try:
             _append(source.url, partial, on_bytes)
             return
         except urllib.error.HTTPError as error:
-            error.close()  # it is the response, too
-            if error.code < 500:  # it will not change its mind
+            error.close()  # it is also the response
+            if error.code < 500:  # another attempt would not help
                 raise DatasetError(f"{source.url} answers {error.code} {error.reason}") from error
             failure: Exception = error
         except _TRANSIENT as error:
@@ -143,19 +137,19 @@ def _fetch(
     reason = getattr(failure, "reason", None) or failure
     raise DatasetError(
         f"cannot fetch {source.url} ({reason}): check the network and start again, the "
-        f"download resumes; or give another --url, or put {source.file} there yourself"
+        f"download resumes; or give another --url, or copy {source.file} there"
     ) from failure
 
 
 def _append(url: str, partial: Path, on_bytes: Callable[[int, int | None], object]) -> None:
-    """Append what is missing; begin anew where the server cannot send just that."""
+    """Append the missing bytes, or restart if the server does not support ranges."""
     have = partial.stat().st_size if partial.exists() else 0
     try:
         request = urllib.request.Request(url, headers={"Range": f"bytes={have}-"} if have else {})
         response = urllib.request.urlopen(request, timeout=TIMEOUT_S)
     except urllib.error.HTTPError as error:
         if error.code == http.client.REQUESTED_RANGE_NOT_SATISFIABLE and have:
-            return  # there is no more
+            return  # complete
         raise
     except (http.client.InvalidURL, ValueError) as error:
         raise DatasetError(f"{url!r} is not a URL ({error}): fix it") from error
@@ -169,7 +163,7 @@ def _append(url: str, partial: Path, on_bytes: Callable[[int, int | None], objec
                 file.write(chunk)
                 have += len(chunk)
                 if have > min(total or MOST_BYTES, MOST_BYTES):
-                    raise DatasetError(f"{url} sends more than it should ({have} bytes): check it")
+                    raise DatasetError(f"{url} sends more than expected ({have} bytes): check it")
                 on_bytes(have, total)
     if total is not None and have < total:
         raise ConnectionError(f"the connection ended after {have} of {total} bytes")
@@ -179,11 +173,11 @@ def _check_md5(path: Path, source: Source, advice: str) -> None:
     with path.open("rb") as file:
         md5 = hashlib.file_digest(file, "md5").hexdigest()
     if md5 != source.md5:
-        raise DatasetError(f"{path} has the md5 {md5}, published is {source.md5}: {advice}")
+        raise DatasetError(f"{path} has the MD5 {md5}, expected {source.md5}: {advice}")
 
 
 def unpack(archive: Path, folder: Path) -> Path:
-    """Unpack a zip that is as published into a new folder named after it; the folder's path.
+    """Unpack a verified zip into a new folder with its name; returns the folder.
 
     Raises OutputError if it cannot be written.
     """
@@ -192,15 +186,15 @@ def unpack(archive: Path, folder: Path) -> Path:
         raise OutputError(f"{target} exists: remove it, or unpack elsewhere")
     try:
         with tempfile.TemporaryDirectory(prefix=f".{target.name}.", dir=folder) as scratch:
-            # The scratch folder is open to its owner only, what becomes the target must not be.
+            # The temporary folder has restricted permissions, the target must not.
             outer = Path(scratch) / "all"
             outer.mkdir()
             with zipfile.ZipFile(archive) as zipped:
                 zipped.extractall(outer)
             inside = [path for path in outer.iterdir() if path.name != "__MACOSX"]
-            # Most archives hold one folder of their own name; two levels of it help nobody.
+            # The only folder of an archive becomes the target.
             whole = inside[0] if len(inside) == 1 and inside[0].is_dir() else outer
-            whole.rename(target)  # at once, so that half a data set never bears its name
+            whole.rename(target)  # atomic
     except OSError as error:
         raise OutputError(f"cannot unpack into {target}: {error}") from error
     return target

@@ -1,9 +1,8 @@
-"""Tiles side by side."""
+"""Grids of tiles."""
 
 from __future__ import annotations
 
 import importlib
-import re
 import sys
 from types import ModuleType
 
@@ -15,7 +14,7 @@ GAP = 2
 
 
 def arrange_tiles(images: np.ndarray, tiles_a_row: int) -> np.ndarray:
-    """Uint8 tiles (n, 3, s, s) as one picture (h, w, 3) on white; the last row may be shorter."""
+    """Arrange uint8 tiles (n, 3, s, s) in an image (h, w, 3) on white."""
     import_torchvision()
     from torchvision.utils import make_grid
 
@@ -26,34 +25,24 @@ def arrange_tiles(images: np.ndarray, tiles_a_row: int) -> np.ndarray:
     return grid.permute(1, 2, 0).numpy()
 
 
-_SCHEMAS = {
-    # torchvision 0.20 and later asks for the first, 0.28 for the second too.
-    "nms": "nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
-    "qnms": "qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
-}
-_declared: dict[str, torch.library.Library] = {}  # a declaration lasts as long as its Library
+_SCHEMAS = (
+    "nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
+    "qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
+)
+"""Operators that torchvision expects when it is imported (the second since 0.28)."""
+_libraries: list[torch.library.Library] = []  # a declaration exists as long as its Library
 
 
 def import_torchvision() -> ModuleType:
-    """The torchvision package, imported."""
-    for _ in range(len(_SCHEMAS)):
-        try:
-            return importlib.import_module("torchvision")
-        except RuntimeError as error:
-            missing = re.search(r"operator torchvision::(\w+) does not exist", str(error))
-            if missing is None or missing[1] not in _SCHEMAS or missing[1] in _declared:
-                raise
-            _declare(missing[1])
-            _forget_half_import()
-    return importlib.import_module("torchvision")
-
-
-def _declare(name: str) -> None:
-    library = torch.library.Library("torchvision", "FRAGMENT")
-    library.define(_SCHEMAS[name])
-    _declared[name] = library
-
-
-def _forget_half_import() -> None:
+    """Import torchvision, even if its compiled operators do not fit the build of torch."""
+    try:
+        return importlib.import_module("torchvision")
+    except RuntimeError as error:
+        if _libraries or "operator torchvision::" not in str(error):
+            raise
+    _libraries.append(torch.library.Library("torchvision", "FRAGMENT"))
+    for schema in _SCHEMAS:
+        _libraries[0].define(schema)
     for name in [name for name in sys.modules if name.partition(".")[0] == "torchvision"]:
-        del sys.modules[name]
+        del sys.modules[name]  # imported in part
+    return importlib.import_module("torchvision")

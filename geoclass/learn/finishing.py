@@ -1,8 +1,10 @@
-"""Trained weights → a model: what can be told of it without the test part."""
+"""From trained weights to a model file: calibration and out-of-distribution scores."""
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -11,15 +13,15 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from geoclass.contract import Contract, TrainingRecord
-from geoclass.learn.composed import compute_cells, mix_whole_tiles
+from geoclass.learn.augment import augment
+from geoclass.learn.canvases import compute_cells, mix_whole_tiles
 from geoclass.learn.dataset import TileSet
-from geoclass.learn.novelty import fit_novelty
-from geoclass.learn.recipes import TrainSettings
+from geoclass.learn.recipes import AugmentSettings, TrainSettings
 from geoclass.learn.splits import Split, hash_pixels
 from geoclass.model.checkpoint import Model, save_model
 from geoclass.model.classifier import compute_outputs
 from geoclass.model.networks import DenseTileNet, Network
-from geoclass.model.novelty import Novelty
+from geoclass.model.novelty import Gaussians, Neighbours, Novelty, describe_pixels
 
 
 def finish_model(
@@ -33,9 +35,9 @@ def finish_model(
     validation_accuracy: float,
     start: Model | None = None,
 ) -> None:
-    """Calibrate the weights of an epoch, fit what is novel to them, and write the model.
+    """Calibrate the weights of an epoch, fit the out-of-distribution scores, write the model.
 
-    `network` is in evaluation mode, on any device; `start` is what training began with.
+    `network` is in evaluation mode, on any device; `start` is the model training started from.
     """
     n = len(tiles.classes)
     labels = torch.from_numpy(tiles.labels[split.validation])
@@ -83,9 +85,9 @@ def fit_to_tiles(
     validation: np.ndarray,
     contract: Contract,
 ) -> Novelty:
-    """What the tiles of a network's training are like; `train` and `validation` are indices."""
+    """Fit the out-of-distribution scores; `train` and `validation` are indices of tiles."""
     mixed = None
-    if isinstance(network, DenseTileNet):  # its maps hold tiles of every mixture
+    if isinstance(network, DenseTileNet):  # its maps contain mixed tiles
         mixed = (mix_whole_tiles(tiles, train), mix_whole_tiles(tiles, validation))
     return fit_novelty(
         network,
@@ -101,9 +103,9 @@ def fit_to_tiles(
 def hash_seen(
     tiles: TileSet, train: np.ndarray, validation: np.ndarray, start: Model | None = None
 ) -> Tensor | None:
-    """Int64 (n,): hashes of the tiles that had a say, in this run or in the one it began with.
+    """Hashes of the tiles used in this run and in that of the starting model: int64 (n,).
 
-    None where the latter does not say which it has seen.
+    None if the starting model does not record them.
     """
     seen = hash_pixels(tiles.images[np.concatenate([train, validation])])
     if start is not None:
@@ -114,11 +116,10 @@ def hash_seen(
 
 
 def fit_temperature(logits: Tensor, labels: Tensor) -> float:
-    """The T that makes softmax(logits / T) likeliest (Guo et al. 2017, "On Calibration").
+    """The T of softmax(logits / T) with maximum likelihood (Guo et al. 2017, "On Calibration").
 
-    `logits` float (n, classes), `labels` int64 (n,), of tiles that were not trained on.
-    The result is kept within 0.05–20, where a network without a single mistake would
-    otherwise push it to 0.
+    `logits` is float (n, classes), `labels` int64 (n,), of tiles outside the training part. The
+    result is within 0.05–20; a network without a mistake would otherwise give 0.
     """
     log_t = torch.zeros((), dtype=torch.float64, requires_grad=True)
     optimizer = torch.optim.LBFGS([log_t], max_iter=100, line_search_fn="strong_wolfe")
@@ -132,3 +133,158 @@ def fit_temperature(logits: Tensor, labels: Tensor) -> float:
 
     optimizer.step(loss)
     return float(log_t.detach().clamp(-3, 3).exp())
+
+
+UNKNOWN_SHARE = 0.01
+"""Fraction of validation tiles that become unknown."""
+
+WEIGHTS = (0.5, 1.0, 8.0)
+"""Weights of energy, feature distance and pixel statistics in this fraction. Energy is high for
+all cells on borders, of which maps have many; pixel statistics detect thin cloud."""
+
+MAX_TILES = 8_000
+"""Maximum number of training tiles for the statistics."""
+
+AS_MAPPED = AugmentSettings(
+    plain_share=0.0,
+    gain=0.0,
+    channel_gain=0.0,
+    gamma=0.0,
+    relief=0.0,
+    path_radiance=0.0,
+    corrected_share=0.0,
+    veil_share=0.0,
+    offset_share=0.0,
+    degrade_share=0.1,
+)
+"""Augmentation as in maps: borders, resampling, compression. Light does not change, because
+clouds and wrong radiometry look like changed light. Simulated Level-2A is excluded, because maps
+add the atmosphere to Level-2A scenes."""
+
+BATCH_SIZE = 256
+
+FOLDS = 5
+"""Cross-validation folds of training tiles, for data sets with few tiles."""
+MIN_TILES = 3
+"""For cross-validation."""
+
+
+def fit_novelty(
+    network: Network,
+    images: Tensor,
+    labels: Tensor,
+    validation: Tensor,
+    *,
+    mean: Sequence[float],
+    std: Sequence[float],
+    mixed: tuple[Tensor, Tensor] | None = None,
+) -> Novelty:
+    """Fit statistics of training tiles, and thresholds on validation tiles; deterministic.
+
+    `images` is uint8 (n, 3, s, s) with `labels` int64 (n,), `validation` is uint8 (m, 3, s, s);
+    `mean` and `std` are those of training. `mixed` are tiles of several classes, composed of
+    training and of validation tiles, which also count as in-distribution.
+    """
+    generator = torch.Generator().manual_seed(0)
+    chosen = torch.randperm(len(images), generator=generator)[:MAX_TILES]
+    images, labels = images[chosen], labels[chosen]
+    mapped = augment_as_mapped(images, labels, generator)
+    compute = partial(compute_outputs, network, mean=mean, std=std, batch_size=BATCH_SIZE)
+    features, logits = compute(mapped)
+    training = _Statistics(pixels=_describe(mapped), features=features, logits=logits)
+    if mixed is not None:
+        validation = torch.cat([validation, mixed[1]])
+    seen, logits = compute(validation)
+    known = _Statistics(pixels=_describe(validation), features=seen, logits=logits)
+    novelty = _fit(training, labels)
+    if mixed is not None:
+        novelty = replace(novelty, pixels=fit_neighbours(_describe(torch.cat([mapped, mixed[0]]))))
+    scores = known.score(novelty)
+    if len(validation) * UNKNOWN_SHARE < 1:  # too few for this fraction
+        scores = torch.cat([scores, *_cross_validate(training, labels)])
+    return replace(novelty, thresholds=choose_thresholds(scores, UNKNOWN_SHARE, WEIGHTS))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Statistics:
+    """Statistics of n tiles."""
+
+    pixels: Tensor
+    features: Tensor
+    logits: Tensor
+
+    def __getitem__(self, chosen: Tensor) -> _Statistics:
+        return _Statistics(
+            pixels=self.pixels[chosen], features=self.features[chosen], logits=self.logits[chosen]
+        )
+
+    def score(self, novelty: Novelty) -> Tensor:
+        """Scores, float (n, 3), as of `Novelty.score`."""
+        parts = (x.split(BATCH_SIZE) for x in (self.pixels, self.features, self.logits))
+        return torch.cat([novelty.score_statistics(*part) for part in zip(*parts, strict=True)])
+
+
+def _describe(images: Tensor) -> Tensor:
+    return torch.cat([describe_pixels(part.float()) for part in images.split(BATCH_SIZE)])
+
+
+def _fit(training: _Statistics, labels: Tensor) -> Novelty:
+    return Novelty(
+        features=fit_gaussians(training.features, labels),
+        pixels=fit_neighbours(training.pixels),
+        thresholds=torch.zeros(3),
+    )
+
+
+def _cross_validate(training: _Statistics, labels: Tensor) -> Iterator[Tensor]:
+    """Scores of training tiles by fits to the other tiles."""
+    if len(labels) < MIN_TILES:
+        yield training.score(_fit(training, labels))
+        return
+    fold = torch.arange(len(labels)) % FOLDS
+    for k in fold.unique():
+        yield training[fold == k].score(_fit(training[fold != k], labels[fold != k]))
+
+
+def augment_as_mapped(images: Tensor, labels: Tensor, generator: torch.Generator) -> Tensor:
+    """Augment uint8 tiles (n, 3, s, s) of classes (n,) as in maps."""
+    parts = zip(images.split(BATCH_SIZE), labels.split(BATCH_SIZE), strict=True)
+    varied = (augment(part, own, AS_MAPPED, generator) for part, own in parts)
+    return torch.cat([part.round().to(torch.uint8) for part in varied])
+
+
+def fit_gaussians(x: Tensor, labels: Tensor) -> Gaussians:
+    """Fit normal distributions with a common covariance to the classes of x (n, d), labels (n,)."""
+    x = x.double()
+    classes = labels.unique()
+    means = torch.stack([x[labels == label].mean(dim=0) for label in classes])
+    away = x - means[torch.searchsorted(classes, labels)]
+    covariance = away.T @ away / len(x)
+    # Regularised, because constant features have no variance.
+    covariance += 1e-4 * covariance.diagonal().mean().clamp(min=1e-6) * torch.eye(x.shape[1])
+    return Gaussians(means=means.float(), precision=torch.linalg.inv(covariance).float())
+
+
+def fit_neighbours(x: Tensor) -> Neighbours:
+    """Standardise all columns of x (n, d)."""
+    means, deviations = x.mean(dim=0), x.std(dim=0).clamp(min=1e-3)
+    return Neighbours(means=means, deviations=deviations, references=(x - means) / deviations)
+
+
+def choose_thresholds(scores: Tensor, share: float, weights: Sequence[float]) -> Tensor:
+    """Thresholds (k,) of scores (n, k) that a fraction `share` of tiles exceeds in any score.
+
+    The fraction of each score is proportional to its weight; their overlap is found by bisection.
+    """
+
+    def thresholds(factor: float) -> Tensor:
+        cuts = [1 - factor * weight for weight in weights]
+        columns = zip(scores.unbind(dim=1), cuts, strict=True)
+        return torch.stack([column.quantile(cut) for column, cut in columns])
+
+    low, high = 0.0, share / max(weights)
+    for _ in range(30):
+        middle = (low + high) / 2
+        flagged = (scores > thresholds(middle)).any(dim=1).double().mean()
+        low, high = (low, middle) if flagged > share else (middle, high)
+    return thresholds(low).float()

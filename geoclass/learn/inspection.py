@@ -1,8 +1,7 @@
-"""What a data set holds, and what is wrong with it."""
+"""Contents of a data set, and its problems."""
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, fields
@@ -12,35 +11,30 @@ from typing import Any
 import numpy as np
 
 from geoclass.errors import DatasetError
-from geoclass.learn.dataset import (
-    check_size,
-    decode_image,
-    find_legend,
-    find_places,
-)
-from geoclass.learn.splits import FEWEST_TILES, say_class_count, say_too_few
+from geoclass.learn.dataset import check_size, decode_image, find_legend, find_places
+from geoclass.learn.splits import check_class_count, check_tile_count, hash_pixels
 from geoclass.learn.tile_files import class_of, open_tile_files
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Inspection:
-    """A data set, described."""
+    """Description of a data set."""
 
     images: int
     classes: dict[str, int]
-    """Images by class, in alphabetical order."""
+    """Number of images per class, in alphabetical order."""
     sizes: dict[str, int]
-    """Images by `<width>×<height>`, the commonest first."""
+    """Number of images per `<width>×<height>`, the most common first."""
     unusable: tuple[str, ...]
-    """What is wrong with each class folder, legend and image that cannot be trained with."""
+    """A reason for each class folder, legend and image that cannot be used for training."""
     unused: tuple[str, ...]
-    """Images beside the class folders, which are of no class; `images` does not count them."""
+    """Images outside class folders; `images` does not count them."""
     placed: int
-    """Images whose place on Earth is told by `places.csv`."""
+    """Number of images with a place in `places.csv`."""
     duplicates: tuple[tuple[str, ...], ...]
     """Groups of images with the same pixels."""
     samples: dict[str, np.ndarray]
-    """By class, uint8 (n, 3, s, s): its first images of the commonest size, if it has any."""
+    """uint8 (n, 3, s, s) by class: the first images of the most common size, if any."""
 
     def to_json(self) -> dict[str, Any]:
         """Plain data, without the samples."""
@@ -55,49 +49,54 @@ def inspect_tiles(
     samples_each: int = 10,
     on_images: Callable[[int, int], object] = lambda _done, _all: None,
 ) -> Inspection:
-    """Look at every image of a zip or folder of class folders.
+    """Check every image of a zip or folder of class folders.
 
-    `samples_each` is how many images of each class are kept to be shown. `on_images` is told at
-    which image it is, and of how many. Raises DatasetError where there are none, or two folders of
-    one class.
+    `samples_each` is the number of samples per class. `on_images` gets the number of the current
+    image and of all images. Raises DatasetError if there are no images, or two folders of one
+    class.
     """
     sizes: Counter[str] = Counter()
     unusable: list[str] = []
-    by_pixels: dict[str, list[str]] = {}
+    by_pixels: dict[tuple[str, int], list[str]] = {}
     first: dict[tuple[str, str], list[str]] = {}
+
+    def check(function: Callable[..., object], *arguments: object) -> Any:
+        """The result of the function, or None if it fails, with the reason noted."""
+        try:
+            return function(*arguments)
+        except DatasetError as error:
+            unusable.append(str(error))
+            return None
+
     with open_tile_files(Path(path)) as files:
         names, classes = files.names, files.classes
-        unusable += [*files.faults, *files.left_out, *_find_faults(find_legend, files)]
-        try:
-            told = find_places(files) or {}
-        except DatasetError as error:
-            told = {}
-            unusable.append(str(error))
-        for place, name in enumerate(names, start=1):
-            on_images(place, len(names))
-            try:
-                pixels = decode_image(files.read(name), name)
-            except DatasetError as error:
-                unusable.append(str(error))
+        unusable += [*files.faults, *files.unusable]
+        check(find_legend, files)
+        places = check(find_places, files) or {}
+        for number, name in enumerate(names, start=1):
+            on_images(number, len(names))
+            pixels = check(lambda name: decode_image(files.read(name), name), name)
+            if pixels is None:
                 continue
             size = f"{pixels.shape[2]}×{pixels.shape[1]}"
             sizes[size] += 1
-            unusable += _find_faults(check_size, pixels, name)
-            by_pixels.setdefault(_hash_pixels(pixels), []).append(name)
+            check(check_size, pixels, name)
+            by_pixels.setdefault((size, int(hash_pixels(pixels[None])[0])), []).append(name)
             shown = first.setdefault((class_of(name), size), [])
             if len(shown) < samples_each:
                 shown.append(name)
         common = sizes.most_common(1)[0][0] if sizes else ""
-        # Read again: which size is the commonest was not known, and all would fill the memory.
-        pictures = {
+        # Decoded again, because keeping samples of all sizes would need too much memory.
+        samples = {
             label: np.stack([decode_image(files.read(name), name) for name in chosen])
             for label in classes
             if (chosen := first.get((label, common)))
         }
     decoded = Counter(class_of(name) for group in by_pixels.values() for name in group)
-    unusable += [say_too_few(c, decoded[c]) for c in classes if decoded[c] < FEWEST_TILES]
-    if len(classes) == 1 and (fault := say_class_count(str(path), 1)):
-        unusable.append(fault)
+    for label in classes:
+        check(check_tile_count, label, decoded[label])
+    if len(classes) == 1:
+        check(check_class_count, str(path), 1)
     counts = Counter(class_of(name) for name in names)
     return Inspection(
         images=len(names),
@@ -105,20 +104,7 @@ def inspect_tiles(
         sizes=dict(sizes.most_common()),
         unusable=tuple(unusable),
         unused=tuple(files.loose),
-        placed=sum(name in told for name in names),
+        placed=sum(name in places for name in names),
         duplicates=tuple(tuple(group) for group in by_pixels.values() if len(group) > 1),
-        samples=pictures,
+        samples=samples,
     )
-
-
-def _find_faults(check: Callable[..., object], *arguments: object) -> list[str]:
-    """What a check says that fails."""
-    try:
-        check(*arguments)
-    except DatasetError as error:
-        return [str(error)]
-    return []
-
-
-def _hash_pixels(pixels: np.ndarray) -> str:
-    return hashlib.sha256(str(pixels.shape).encode() + pixels.tobytes()).hexdigest()

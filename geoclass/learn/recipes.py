@@ -1,18 +1,179 @@
-"""How the networks are trained: settings, and a recipe for each network."""
+"""Settings of training and augmentation, and a recipe for each network.
+
+Free of torch, so that the command line can read them quickly.
+"""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from geoclass.contract import SHIPPED_ARCH, Arch
 from geoclass.errors import SettingsError
-from geoclass.learn.settings import AugmentSettings, CanvasSettings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AugmentSettings:
+    """Augmentation of tiles. Fractions are of tiles; each kind is drawn independently."""
+
+    symmetries: bool = True
+    """Rotate by right angles and mirror."""
+    shift: int = 6
+    """Maximum shift, pixels; the border is mirrored."""
+    join_share: float = 0.1
+    """Fraction joined to another tile of its class: cells of a map cross borders, too."""
+    mix_share: float = 0.5
+    """Fraction mixed with a part of another tile (CutMix) at the start of training; it falls
+    linearly to 0 at the end."""
+    plain_share: float = 0.4
+    """Fraction without changes of light or quality at the start of training."""
+    plain_share_end: float = 0.7
+    """The same at the end of training, reached linearly."""
+    gain: float = 0.4
+    """Brightness factor from 1/(1+gain) to 1+gain: slopes, seasons, soils."""
+    channel_gain: float = 0.08
+    """The same for each channel independently."""
+    gamma: float = 0.3
+    """Exponent from 1/(1+gamma) to 1+gamma."""
+    relief: float = 0.5
+    """Maximum standard deviation of the logarithm of sunlight within a tile (slopes)."""
+    relief_share: float = 0.5
+    """Fraction with relief."""
+    path_radiance: float = 0.05
+    """Standard deviation of the light added by the air in blue, as a fraction of white; less in
+    green and red."""
+    corrected_share: float = 0.3
+    """Fraction converted to simulated Level-2A."""
+    veil: float = 0.45
+    """Maximum opacity of thin cloud or smoke."""
+    veil_share: float = 0.3
+    """Fraction with thin cloud or smoke."""
+    offset: float = 0.4
+    """Maximum offset of all channels, as a fraction of white."""
+    offset_share: float = 0.1
+    """Fraction with an offset."""
+    degrade_share: float = 0.08
+    """Fraction blurred; the same fraction each is coarsened, made noisy and compressed."""
+
+    def plain_share_at(self, progress: float) -> float:
+        """Fraction without changes of light or quality at `progress` (0–1) of training."""
+        return self.plain_share + (self.plain_share_end - self.plain_share) * progress
+
+
+UNCHANGED_LIGHT = AugmentSettings(plain_share=1, plain_share_end=1)
+"""Neither light nor quality change."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CloudSettings:
+    """Simulated clouds and their shadows."""
+
+    share: float = 0.25
+    """Fraction of canvases with clouds."""
+    opacity: tuple[float, float] = (0.4, 1.0)
+    """Range of the opacity of the densest part of a cloud."""
+    brightness: tuple[float, float] = (0.6, 1.5)
+    """Range of the brightness, as a fraction of white. Values above white are clipped, as in
+    scenes."""
+    tint: float = 0.04
+    """Standard deviation of each channel's factor: removing haze colours clouds."""
+    roughness: tuple[float, float] = (0.3, 0.6)
+    """Range of the amplitude of each finer scale, relative to the next coarser one."""
+    stretch: int = 3
+    """Maximum ratio of length to width."""
+    shadow: tuple[float, float] = (0.35, 0.8)
+    """Range of the light that remains in a shadow, as a factor."""
+    distance: int = 32
+    """Maximum distance of a shadow from its cloud along each axis, pixels."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Roles:
+    """Properties of the classes on canvases; tuples are indexed by class."""
+
+    required: tuple[float, ...]
+    """Minimum fraction of a region that must match its class, 0–1."""
+    fields: tuple[bool, ...]
+    """Whether parcels of the class may get another colour."""
+    colors: tuple[bool, ...]
+    """Whether tiles of the class supply such colours."""
+    water: int | None
+    """The class of water; None: no band of water is drawn."""
+    band: int | None
+    """The class of a band of water; None: no band of water is drawn."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CanvasSettings:
+    """Composition of canvases. Fractions are of canvases unless stated."""
+
+    size: int = 96
+    """Pixels per side, a multiple of 16."""
+    tiles: int = 4
+    """Maximum number of tiles per canvas."""
+    single_share: float = 0.33
+    """Fraction with a single tile."""
+    parcels: int = 14
+    """Maximum number of parcels; one tile may fill several."""
+    straight_share: float = 0.5
+    """Fraction with straight borders; other borders are warped."""
+    warp: float = 7.0
+    """Maximum standard deviation of the warp, pixels."""
+    stretch: float = 3.0
+    """Maximum ratio of length to width of parcels."""
+    turn_share: float = 0.5
+    """Fraction of tiles rotated by any angle and scaled, which blurs them a little. The others
+    are rotated by right angles, mirrored and shifted by whole pixels."""
+    scale: float = 0.2
+    """Tiles are scaled by 1/(1+scale) to 1+scale."""
+    psf: tuple[float, float] = (0.4, 0.9)
+    """Range of the standard deviation of the point spread function at borders, pixels."""
+    clouds: CloudSettings = field(default_factory=CloudSettings)
+    line_classes: tuple[str, ...] = ("Highway", "River")
+    """Classes of linear features, which cover little of their tiles."""
+    line_share: float = 1 / 6
+    """Fraction of a region of such a class that must match it: the most probable cells."""
+    town_classes: tuple[str, ...] = ("Industrial", "Residential")
+    """Built-up classes, whose tiles also contain parks, trees and fields."""
+    town_share: float = 0.5
+    """Fraction of a region of such a class that must match it."""
+
+    field_classes: tuple[str, ...] = ("AnnualCrop",)
+    """Classes whose parcels may get another colour."""
+    field_colors: tuple[str, ...] = ("AnnualCrop", "Pasture", "PermanentCrop")
+    """Classes of the tiles that supply these colours: a green field is still a crop."""
+    field_share: float = 0.5
+    """Fraction of canvases of several tiles in which half of the fields change colour."""
+    water_class: str = "SeaLake"
+    """Class of open water, always dark blue in EuroSAT, unlike many real lakes."""
+    water_share: float = 0.3
+    """Fraction of tiles of open water that get another colour."""
+    band_class: str = "River"
+    """Class of bands of water that cross other land."""
+    band_share: float = 0.15
+    """Fraction with a band of water."""
+    band_width: tuple[float, float] = (2.5, 20.0)
+    """Range of its width, pixels."""
+
+    def find_roles(self, names: Sequence[str]) -> Roles:
+        """Return the roles of the classes `names`."""
+        shares = dict.fromkeys(self.line_classes, self.line_share)
+        shares |= dict.fromkeys(self.town_classes, self.town_share)
+        rivers = self.water_class in names and self.band_class in names
+        return Roles(
+            required=tuple(shares.get(name, 1.0) for name in names),
+            fields=tuple(name in self.field_classes for name in names),
+            colors=tuple(name in self.field_colors for name in names),
+            water=names.index(self.water_class) if rivers else None,
+            band=names.index(self.band_class) if rivers else None,
+        )
+
 
 Optimizer = Literal["adam", "adamw", "muon"]
 Schedule = Literal["constant", "one-cycle", "plateau"]
-Variation = Literal["none", "turns", "all"]
+Augmentation = Literal["none", "turns", "all"]
 
 PLATEAU_EPOCHS = 3
 PLATEAU_FACTOR = 1 / 3
@@ -20,21 +181,21 @@ PLATEAU_FACTOR = 1 / 3
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UnlabelledSettings:
-    """Training on images that older models have labelled (noisy student)."""
+    """Training on images with pseudo-labels of older models (noisy student)."""
 
     name: str
-    """Of the file that the images came from."""
+    """Name of the file of the images."""
     share: float = 0.5
-    """Images in a step, for each canvas."""
+    """Images per canvas in a step."""
     weight: float = 1.0
-    """Of their loss beside that of canvases."""
+    """Weight of their loss relative to that of canvases."""
     plain_share: float = 0.3
-    """Of images keep their light."""
+    """Fraction of images whose light does not change."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainSettings:
-    """Recipe: settings of training; the defaults are those of the shipped network."""
+    """Recipe: settings of training. The defaults are for networks that classify tiles."""
 
     arch: Arch = SHIPPED_ARCH
     """Network. tilenet-dense, the shipped one, also classifies 4×4-pixel cells; tilenet-fine and
@@ -47,7 +208,7 @@ class TrainSettings:
     optimizer: Optimizer = "muon"
     """Optimiser.
 
-    `muon` is for convolutions; what it does not move is moved by AdamW at the same rate.
+    `muon` updates convolutions; AdamW updates the other weights at the same rate.
     """
     learning_rate: float = 1e-2
     """Maximum learning rate."""
@@ -55,22 +216,22 @@ class TrainSettings:
     schedule: Schedule = "one-cycle"
     """Schedule of the learning rate.
 
-    `plateau` lowers the rate after `PLATEAU_EPOCHS` that are no better on validation.
+    `plateau` lowers it after `PLATEAU_EPOCHS` epochs without a better validation score.
     """
     patience: int | None = None
-    """Stop after this many epochs without a better validation score. None: never."""
+    """Early stopping after this many epochs without a better validation score. None: never."""
     label_smoothing: float = 0.05
     ema_decay: float | None = 0.998
-    """Average the weights over some 1/(1 − decay) steps; None: take them as they are."""
+    """Decay of the moving average of weights, about 1/(1 − decay) steps; None: no average."""
     augment: AugmentSettings | None = field(default_factory=AugmentSettings)
     canvases: CanvasSettings | None = None
-    """How tiles are composed, for networks with cells; None: tiles are shown one by one."""
+    """Canvases, for networks with cells; None: whole tiles."""
     unlabelled: UnlabelledSettings | None = None
-    """Of networks with cells; None: there are no pictures without labels."""
+    """Unlabelled images, for networks with cells; None: none."""
     mean: tuple[float, float, float] = (0.34, 0.38, 0.41)
     std: tuple[float, float, float] = (0.20, 0.14, 0.12)
     start: str | None = None
-    """SHA-256 of the model whose weights training begins with; None: random weights."""
+    """SHA-256 of the starting model; None: random weights."""
     seed: int = 0
     """Seed of weights, order, augmentation and dropout; the split has its own."""
     precision: Literal["fp32", "bf16"] = "fp32"
@@ -89,22 +250,22 @@ class TrainSettings:
             raise SettingsError(f"learning rate must be positive, got {self.learning_rate}")
         if self.optimizer == "adam" and self.weight_decay:
             raise SettingsError(
-                f"adam decays no weights, got a decay of {self.weight_decay}: take adamw, or 0"
+                f"adam has no weight decay, got {self.weight_decay}: give adamw, or a decay of 0"
             )
-        impatient = self.patience is not None and self.patience <= PLATEAU_EPOCHS
-        if self.schedule == "plateau" and impatient:
+        stops_early = self.patience is not None and self.patience <= PLATEAU_EPOCHS
+        if self.schedule == "plateau" and stops_early:
             raise SettingsError(
-                f"a patience of {self.patience} epochs ends the run before a plateau of "
+                f"a patience of {self.patience} epochs stops training before a plateau of "
                 f"{PLATEAU_EPOCHS} can lower the rate: give at least {PLATEAU_EPOCHS + 1}"
             )
 
 
-VARIATIONS: dict[Variation, AugmentSettings | None] = {
+AUGMENTATIONS: dict[Augmentation, AugmentSettings | None] = {
     "none": None,
     "turns": AugmentSettings(join_share=0, mix_share=0, plain_share=1, plain_share_end=1),
     "all": AugmentSettings(),
 }
-"""Tiles as they are; turned, mirrored and moved; and in other light, spoilt and mixed, too."""
+"""Augmentation by name: none; position only; also light, quality and mixing."""
 
 RECIPES: dict[Arch, TrainSettings] = {
     "tilenet": TrainSettings(arch="tilenet", epochs=48, batch_size=128),
@@ -113,11 +274,11 @@ RECIPES: dict[Arch, TrainSettings] = {
         arch="tilenet-dense",
         batch_size=48,
         label_smoothing=0.0,
-        # Light varies more than for tiles alone: real scenes are further away than test tiles.
+        # Real scenes differ more from training tiles than test tiles do.
         augment=AugmentSettings(plain_share=0.3, plain_share_end=0.55),
         canvases=CanvasSettings(),
     ),
-    # The tutorial's recipe as it stands.
+    # The recipe of the tutorial.
     "customnet": TrainSettings(
         arch="customnet",
         epochs=30,
@@ -137,15 +298,15 @@ RECIPES: dict[Arch, TrainSettings] = {
 
 FINE_TUNING_EPOCHS = 20
 FINE_TUNING_RATE = 1 / 3
-"""Of the recipe's: a network that begins with another's weights has not far to go."""
+"""Factor of the recipe's learning rate."""
 
-FEWEST_STEPS = 4
-"""An epoch; batches of few tiles are smaller, for one step an epoch teaches little …"""
-SMALLEST_BATCH = 16
-"""… but not smaller than this, or they say too little of all tiles."""
+MIN_STEPS = 4
+"""Per epoch; batches are smaller if there are few tiles."""
+MIN_BATCH_SIZE = 16
+"""Minimum of such smaller batches."""
 
 
-def suit_tiles(settings: TrainSettings, count: int) -> TrainSettings:
-    """The recipe for so many tiles to train on: with smaller batches where they are few."""
-    fitting = max(SMALLEST_BATCH, count // FEWEST_STEPS)
+def limit_batch_size(settings: TrainSettings, count: int) -> TrainSettings:
+    """Reduce the batch size of a recipe if the number of training tiles is small."""
+    fitting = max(MIN_BATCH_SIZE, count // MIN_STEPS)
     return replace(settings, batch_size=min(settings.batch_size, fitting))

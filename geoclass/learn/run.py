@@ -1,11 +1,15 @@
-"""All that changes while a network is trained: weights, averages, optimiser, best epoch."""
+"""State of a training run, its checkpoints and its log."""
 
 from __future__ import annotations
 
+import csv
+import io
+import json
 import math
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import asdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any, cast
 
 import torch
@@ -15,31 +19,122 @@ from torch.nn.utils.memory_format import convert_conv2d_weight_memory_format
 from torch.optim.swa_utils import AveragedModel
 
 from geoclass.contract import Arch
-from geoclass.errors import GeoclassError, SettingsError
-from geoclass.learn.companions import Companions, find_companions
+from geoclass.errors import GeoclassError, ModelError, SettingsError
+from geoclass.files.writing import write_whole
 from geoclass.learn.dataset import TileSet
-from geoclass.learn.lessons import CanvasLesson, Lesson, TileLesson
-from geoclass.learn.progress import Checkpoint, describe_changes
+from geoclass.learn.neighbours import NeighbourSampler, build_sampler
+from geoclass.learn.objectives import CanvasObjective, TileObjective
 from geoclass.learn.recipes import TrainSettings
 from geoclass.learn.schedule import build_optimizers, count_stale, ema, is_best, rate_factor
 from geoclass.learn.splits import PARTS, Split, hash_names
 from geoclass.learn.unlabelled import PseudoLabelled
-from geoclass.model.checkpoint import Model
+from geoclass.model.checkpoint import Model, read_metadata, read_tensors, save_tensors
 from geoclass.model.classifier import compute_outputs
 from geoclass.model.device import send
 from geoclass.model.networks import DenseTileNet, Network, build_network, copy_weights
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunState:
+    """State of a run besides its tensors."""
+
+    epoch: int
+    """The last finished epoch."""
+    log: list[dict[str, float]]
+    """A row per epoch."""
+    settings: dict[str, Any]
+    """The recipe."""
+    parts: dict[str, str]
+    """A hash per part of the split."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checkpoint:
+    """State of a run."""
+
+    tensors: dict[str, Tensor]
+    state: RunState
+
+    def part(self, prefix: str) -> dict[str, Tensor]:
+        """The tensors whose names start with `prefix/`, without it."""
+        cut = len(prefix) + 1
+        return {k[cut:]: v for k, v in self.tensors.items() if k.startswith(f"{prefix}/")}
+
+
+def last_checkpoint(output: Path) -> Path:
+    """The checkpoint that training of `output` resumes from."""
+    return output.with_suffix(".last.safetensors")
+
+
+def best_checkpoint(output: Path) -> Path:
+    """The checkpoint with the weights of the best epoch."""
+    return output.with_suffix(".best.safetensors")
+
+
+def find_checkpoint(output: Path) -> Path | None:
+    """The last checkpoint of `output` if it exists."""
+    last = last_checkpoint(output)
+    return last if last.exists() else None
+
+
+def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
+    """Replace the file atomically; OutputError if that fails."""
+    save_tensors(path, checkpoint.tensors, {"training": json.dumps(asdict(checkpoint.state))})
+
+
+def read_checkpoint(path: Path) -> Checkpoint:
+    """Read a checkpoint; ModelError for an invalid file."""
+    state = read_state(path)
+    return Checkpoint(tensors=read_tensors(path)[0], state=state)
+
+
+def read_state(path: Path) -> RunState:
+    """Read the state of a checkpoint without its tensors; ModelError for an invalid file."""
+    try:
+        return RunState(**json.loads(read_metadata(path)["training"]))
+    except (ModelError, KeyError, ValueError, TypeError) as error:
+        raise ModelError(
+            f"{path} is not a checkpoint of training, is damaged, or comes from another version "
+            "of geoclass: train again without --resume"
+        ) from error
+
+
+def write_log(path: Path, rows: Sequence[Mapping[str, float]]) -> None:
+    """Replace the log, a CSV with a row per epoch, atomically; OutputError if that fails."""
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, fieldnames=list(rows[0]))
+    writer.writeheader()
+    writer.writerows(rows)
+    write_whole(path, text.getvalue().encode())
+
+
+def describe_changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """Describe differences, such as `epochs 30 (now 20)`; tuples equal lists."""
+    before, now = (json.loads(json.dumps(state)) for state in (before, now))
+    keys = sorted(before.keys() | now.keys())
+    return [
+        f"{key} {before.get(key)} (now {now.get(key)})"
+        if isinstance(now.get(key), int | float) or key in _WORDS
+        else f"another {key.replace('_', ' ')}"
+        for key in keys
+        if before.get(key) != now.get(key)
+    ]
+
+
+_WORDS = ("arch", "optimizer", "precision", "schedule")
+"""Settings that are words, not hashes."""
+
+
 def check_loss(loss: float, epoch: int) -> None:
-    """GeoclassError where weights have gone astray."""
+    """Raise GeoclassError where training diverged."""
     if not math.isfinite(loss):
         raise GeoclassError(
-            f"the loss became {loss} in epoch {epoch}: start anew with a lower --learning-rate"
+            f"the loss became {loss} in epoch {epoch}: train again with a lower --learning-rate"
         )
 
 
 class TrainingRun:
-    """All that changes while a network is trained."""
+    """State of a training run: weights, averages, optimisers, log."""
 
     def __init__(
         self,
@@ -65,37 +160,34 @@ class TrainingRun:
             self._averaged = AveragedModel(
                 self._network, multi_avg_fn=ema(settings.ema_decay), use_buffers=True
             )
-        self._lesson = self._plan_lesson(unlabelled)
-        self._companions: Companions | None = None
+        self._objective: TileObjective | CanvasObjective
+        self._sampler: NeighbourSampler | None = None
         self._tiles_together = 1
-        if isinstance(self._lesson, CanvasLesson) and settings.canvases is not None:
-            self._companions = find_companions(
-                tiles.labels, split.train, tiles.places, tiles.classes
+        if isinstance(network, DenseTileNet) and settings.canvases is not None:
+            self._objective = CanvasObjective(
+                network=network,
+                roles=settings.canvases.find_roles(tiles.classes),
+                settings=settings,
+                canvases=settings.canvases,
+                unlabelled=unlabelled,
             )
+            self._sampler = build_sampler(tiles.labels, split.train, tiles.places, tiles.classes)
             self._tiles_together = settings.canvases.tiles
+        else:
+            forward = torch.compile(self._network) if settings.compile else self._network
+            self._objective = TileObjective(
+                network=forward, classes=len(tiles.classes), settings=settings
+            )
         self._optimizers = build_optimizers(self._network, settings)
         self._images = torch.from_numpy(tiles.images)
         self._labels = torch.from_numpy(tiles.labels)
         self.log: list[dict[str, float]] = []
-        """A row an epoch done."""
+        """A row per finished epoch."""
         self.data_seconds = 0.0
-        """Of the last epoch: spent on fetching tiles."""
-
-    def _plan_lesson(self, unlabelled: PseudoLabelled | None) -> Lesson:
-        """What a step teaches: canvases, where the network has cells; else tiles."""
-        settings, network, classes = self._settings, self._network, self._tiles.classes
-        if isinstance(network, DenseTileNet) and settings.canvases is not None:
-            return CanvasLesson(
-                network=network,
-                roles=settings.canvases.find_roles(classes),
-                settings=settings,
-                unlabelled=unlabelled,
-            )
-        forward = torch.compile(network) if settings.compile else network
-        return TileLesson(network=forward, classes=len(classes), settings=settings)
+        """Time for loading tiles in the last epoch."""
 
     def train_epoch(self, epoch: int, on_batch: Callable[[int, int, int], object]) -> float:
-        """One pass over the training part; the mean loss a tile."""
+        """Train for one pass over the training part; returns the mean loss per tile."""
         generator = torch.Generator().manual_seed(self._settings.seed * 1_000_003 + epoch)
         torch.manual_seed(self._settings.seed * 1_000_003 + epoch)  # for dropout
         self._network.train()
@@ -105,7 +197,7 @@ class TrainingRun:
         for i, batch in enumerate(batches):
             progress = (epoch - 1 + i / len(batches)) / self._settings.epochs
             losses.append(self._step(batch, progress, generator))
-            if i:  # while a GPU is at the next step already
+            if i:  # a GPU already works on the next step
                 check_loss(float(losses[i - 1]), epoch)
             on_batch(epoch, i + 1, len(batches))
         check_loss(float(losses[-1]), epoch)
@@ -115,7 +207,7 @@ class TrainingRun:
     def _draw_batches(self, generator: torch.Generator) -> Iterator[Tensor]:
         order = torch.from_numpy(self._split.train)
         order = order[torch.randperm(len(order), generator=generator)]
-        if self._companions is not None:  # the others come in as companions
+        if self._sampler is not None:  # the sampler draws the other tiles of canvases
             order = order[: -(-len(order) // self._tiles_together)]
         size = self._settings.batch_size
         if self._settings.drop_partial_batch and len(order) >= size:
@@ -125,15 +217,15 @@ class TrainingRun:
     def _step(self, batch: Tensor, progress: float, generator: torch.Generator) -> Tensor:
         settings, device = self._settings, self._device
         started = time.perf_counter()
-        if self._companions is not None:
-            batch = self._companions.draw(batch, self._tiles_together, generator).flatten()
+        if self._sampler is not None:
+            batch = self._sampler.draw(batch, self._tiles_together, generator).flatten()
         images = send(self._images[batch], device)
         labels = self._labels[batch]
         self.data_seconds += time.perf_counter() - started
         factor = rate_factor(settings, progress, self._history)
         for group in (group for o in self._optimizers for group in o.param_groups):
             group["lr"] = settings.learning_rate * factor
-        loss = self._lesson.compute_loss(images, labels, progress, generator)
+        loss = self._objective.compute_loss(images, labels, progress, generator)
         self._network.zero_grad()
         loss.backward()
         for optimizer in self._optimizers:
@@ -144,7 +236,7 @@ class TrainingRun:
 
     @property
     def evaluated(self) -> Network:
-        """The network as it would be shipped now, in evaluation mode."""
+        """The network with the current (averaged) weights, in evaluation mode."""
         network = self._network if self._averaged is None else self._averaged.module
         return cast("Network", network.eval())
 
@@ -162,8 +254,8 @@ class TrainingRun:
         accuracy = (logits.argmax(dim=1) == labels).double().mean()
         return float(F.cross_entropy(logits, labels)), float(accuracy)
 
-    def note(self, row: dict[str, float]) -> bool:
-        """Take down an epoch; whether it is as good as any before."""
+    def record(self, row: dict[str, float]) -> bool:
+        """Log an epoch; returns whether it is at least as good as all before."""
         self.log.append(row)
         return is_best(self._history)
 
@@ -174,21 +266,17 @@ class TrainingRun:
 
     @property
     def is_stale(self) -> bool:
-        """Whether the recipe's patience is at its end."""
+        """Whether early stopping applies."""
         patience = self._settings.patience
         return patience is not None and count_stale(self._history) >= patience
 
     @property
     def is_done(self) -> bool:
-        """Whether no epoch is left, or none that the recipe's patience waits for."""
+        """Whether all epochs are finished or early stopping applies."""
         return len(self.log) == self._settings.epochs or self.is_stale
 
-    def weights(self) -> dict[str, Tensor]:
-        """The weights that would be shipped now."""
-        return dict(self.evaluated.state_dict())
-
     def tensors(self) -> dict[str, Tensor]:
-        """All that a later epoch depends on."""
+        """All tensors that later epochs depend on."""
         tensors = {f"network/{k}": v for k, v in self._network.state_dict().items()}
         if self._averaged is not None:
             tensors |= {f"averaged/{k}": v for k, v in self._averaged.state_dict().items()}
@@ -197,56 +285,57 @@ class TrainingRun:
                 tensors |= {f"optimizer/{part}/{i}/{k}": v for k, v in state.items()}
         return tensors
 
-    def state(self, epoch: int) -> dict[str, Any]:
-        """The few numbers that go with the tensors."""
+    def state(self, epoch: int) -> RunState:
+        """The rest of the state of a checkpoint."""
         names, split = self._tiles.names, self._split
-        return {
-            "epoch": epoch,
-            "log": self.log,
-            "settings": asdict(self._settings),
-            "parts": {f"{p} part": hash_names(names[i] for i in getattr(split, p)) for p in PARTS},
-        }
+        return RunState(
+            epoch=epoch,
+            log=self.log,
+            settings=asdict(self._settings),
+            parts={f"{p} part": hash_names(names[i] for i in getattr(split, p)) for p in PARTS},
+        )
 
     def restore(self, checkpoint: Checkpoint) -> int:
-        """Take up a stopped run; the number of epochs it has done."""
-        expected = self.state(checkpoint.epoch)
+        """Resume from a checkpoint; returns the number of finished epochs."""
+        state = checkpoint.state
+        expected = self.state(state.epoch)
         changes = [
-            *describe_changes(checkpoint.state["settings"], expected["settings"]),
-            *describe_changes(checkpoint.state["parts"], expected["parts"]),
+            *describe_changes(state.settings, expected.settings),
+            *describe_changes(state.parts, expected.parts),
         ]
         if changes:
             raise SettingsError(
                 f"the checkpoint was made with {', '.join(changes)}: give the same options and "
-                "data as before, or train anew without --resume"
+                "data as before, or train again without --resume"
             )
         self._network.load_state_dict(checkpoint.part("network"))
         if self._averaged is not None:
             self._averaged.load_state_dict(checkpoint.part("averaged"))
         for part, optimizer in enumerate(self._optimizers):
-            state: dict[int, dict[str, Tensor]] = {}
+            moments: dict[int, dict[str, Tensor]] = {}
             for name, tensor in checkpoint.part(f"optimizer/{part}").items():
                 i, key = name.split("/")
-                state.setdefault(int(i), {})[key] = tensor
+                moments.setdefault(int(i), {})[key] = tensor
             groups = optimizer.state_dict()["param_groups"]
-            optimizer.load_state_dict({"state": state, "param_groups": groups})
+            optimizer.load_state_dict({"state": moments, "param_groups": groups})
             for weight, kept in optimizer.state.items():
-                # Fused kernels pair numbers as they lie in memory, which files do not keep.
+                # Fused kernels need the memory layout of the weights, which files do not store.
                 for key, tensor in kept.items():
                     if tensor.shape == weight.shape:
                         kept[key] = torch.empty_like(weight).copy_(tensor)
                     elif tensor.ndim:
                         raise SettingsError(
                             "the checkpoint's optimiser is of another version of geoclass: train "
-                            "anew without --resume"
+                            "again without --resume"
                         )
-        self.log = checkpoint.log
-        return checkpoint.epoch
+        self.log = list(state.log)
+        return state.epoch
 
     def release(self, weights: dict[str, Tensor]) -> Network:
-        """The network with these weights, in evaluation mode; what training needs is let go."""
+        """Return the network with these weights, in evaluation mode, and free other memory."""
         network = self.evaluated
         network.load_state_dict(weights)
-        # Of CustomNet, gradients and Adam's state take 5 GB, which calibrating has use for.
+        # Gradients and Adam's state of CustomNet take 5 GB.
         self._network.zero_grad()
         self._optimizers.clear()
         return network

@@ -1,4 +1,4 @@
-"""How weights move: optimiser, learning rate and averaging."""
+"""Optimisers, learning rate and averaging of weights."""
 
 from __future__ import annotations
 
@@ -17,37 +17,32 @@ from geoclass.model.device import is_out_of_memory
 from geoclass.model.networks import build_network
 
 MOMENTUM = 0.9
-"""Below the usual .95, for runs of a few thousand steps."""
+"""Less than the usual 0.95, because runs have few thousand steps."""
 
 ADAM_SIZE = 0.2
-"""Root mean square of what AdamW moves weights by, in rates (Liu et al. 2025, section 2.2)."""
+"""Root mean square of AdamW's steps, in learning rates (Liu et al. 2025, section 2.2)."""
 
 _POLYNOMIAL = (3.4445, -4.7750, 2.0315)
-"""Of degree five; five times over it brings singular values from .01 … 1 to some .7 … 1.2."""
+"""Degree five; five iterations map singular values of 0.01 … 1 to about 0.7 … 1.2."""
 _ITERATIONS = 5
 
 
 class ConvolutionMuon(torch.optim.Optimizer):
-    """Steps whose singular values are all alike, each weight seen as (outputs, all else).
+    """Muon (Jordan et al. 2024) for convolutions: steps with equal singular values.
 
-    Small directions of a gradient count as much as large ones: TileNet is right in 95 % of
-    validation tiles after four epochs of a short run, where AdamW comes to 86 % (Jordan et al.
-    2024). torch's own takes nothing but matrices, came with 2.9 and multiplies in bfloat16, for
-    which most processors have no instructions: there a step takes fifteen times as long.
+    Each weight is a matrix (outputs, rest). torch's own Muon needs torch 2.9, accepts matrices
+    only and multiplies in bfloat16, which is slow on most CPUs.
     """
 
     def __init__(
         self, weights: Sequence[nn.Parameter], *, learning_rate: float, weight_decay: float
     ) -> None:
-        """`weights` are of convolutions, (outputs, inputs, h, w).
-
-        Rates are AdamW's: steps have the size that its would have.
-        """
+        """`weights` are (outputs, inputs, h, w); the learning rate has AdamW's scale."""
         super().__init__(weights, {"lr": learning_rate, "weight_decay": weight_decay})
 
     @torch.no_grad()
-    def step(self) -> None:  # type: ignore[override] # no closure: the loss is computed once
-        """Move the weights by their gradients (Nesterov's momentum, decay beside it)."""
+    def step(self) -> None:  # type: ignore[override] # without a closure
+        """Update the weights, with Nesterov momentum and decoupled weight decay."""
         for group in self.param_groups:
             for weight in group["params"]:
                 if weight.grad is None:
@@ -63,11 +58,11 @@ class ConvolutionMuon(torch.optim.Optimizer):
 
 
 def orthogonalise(matrix: Tensor) -> Tensor:
-    """The matrix, its singular values brought near 1 (Newton–Schulz iterations)."""
+    """Bring the singular values of a matrix near 1 (Newton–Schulz iterations)."""
     if matrix.shape[0] > matrix.shape[1]:
         return orthogonalise(matrix.T).T
     a, b, c = _POLYNOMIAL
-    x: Tensor = matrix / matrix.norm().clamp(min=1e-7)  # no singular value is above 1 then
+    x: Tensor = matrix / matrix.norm().clamp(min=1e-7)  # singular values are at most 1
     for _ in range(_ITERATIONS):
         square = x @ x.T
         x = torch.addmm(x, torch.addmm(square, square, square, beta=b, alpha=c), x, beta=a)
@@ -78,16 +73,16 @@ IMAGE_CHANNELS = 3
 
 
 def build_optimizers(network: nn.Module, settings: TrainSettings) -> list[torch.optim.Optimizer]:
-    """The recipe's optimisers, each for its part of a network's weights.
+    """Build the recipe's optimisers, each for a part of the weights.
 
-    Fused ones: CustomNet's 442 million weights are read once a step, not once an operation.
+    They are fused, so that the 442 million weights of CustomNet are read once per step.
     """
     if settings.optimizer == "adam":
         return [torch.optim.Adam(network.parameters(), lr=settings.learning_rate, fused=True)]
     weights = list(network.parameters())
     if settings.optimizer == "adamw":
         return [_build_adamw(weights, settings)]
-    # Muon is for what lies between: neither the first convolution nor the last layer.
+    # Muon is not for the first convolution and the last layer.
     hidden = [p for p in weights if p.ndim == 4 and p.shape[1] > IMAGE_CHANNELS]
     chosen = set(hidden)
     rest = [p for p in weights if p not in chosen]
@@ -98,7 +93,7 @@ def build_optimizers(network: nn.Module, settings: TrainSettings) -> list[torch.
 
 
 def _build_adamw(weights: Sequence[nn.Parameter], settings: TrainSettings) -> torch.optim.Optimizer:
-    # Norms and biases are not decayed: pulling them to zero regularises nothing.
+    # Norms and biases are not decayed.
     decayed = [p for p in weights if p.ndim > 1]
     kept = [p for p in weights if p.ndim <= 1]
     groups = [
@@ -109,10 +104,7 @@ def _build_adamw(weights: Sequence[nn.Parameter], settings: TrainSettings) -> to
 
 
 def ema(decay: float) -> Callable[[Sequence[Tensor], Sequence[Tensor], int | Tensor], None]:
-    """Exponential moving average that forgets the random beginning faster.
-
-    torch's own keeps the first weights' share at decayⁿ, which spoils short runs.
-    """
+    """Exponential moving average that forgets the initial weights faster than torch's own."""
 
     def update(
         averaged: Sequence[Tensor], current: Sequence[Tensor], n_averaged: int | Tensor
@@ -121,14 +113,14 @@ def ema(decay: float) -> Callable[[Sequence[Tensor], Sequence[Tensor], int | Ten
         keep = min(decay, (1 + n) / (10 + n))
         if torch.is_floating_point(averaged[0]):
             torch._foreach_lerp_(list(averaged), list(current), 1 - keep)
-        else:  # counters of batches
+        else:  # batch counters
             torch._foreach_copy_(list(averaged), list(current))
 
     return update
 
 
 def rate_factor(settings: TrainSettings, progress: float, history: Sequence[float] = ()) -> float:
-    """Share of the learning rate at `progress` (0–1) of the run (one cycle: Smith 2018).
+    """Factor of the learning rate at `progress` (0–1) of the run (one-cycle: Smith 2018).
 
     `history` is the validation accuracy of each epoch so far.
     """
@@ -143,17 +135,17 @@ def rate_factor(settings: TrainSettings, progress: float, history: Sequence[floa
 
 
 def is_best(history: Sequence[float]) -> bool:
-    """Whether the last epoch is as good as any before; of equals the later saw more."""
+    """Whether the last epoch is at least as good as all before."""
     return history[-1] == max(history)
 
 
 def count_stale(history: Sequence[float]) -> int:
-    """How many epochs have passed since one was better than all before."""
+    """Number of epochs since the first best one."""
     return len(history) - 1 - history.index(max(history)) if history else 0
 
 
 def _count_plateaus(history: Sequence[float]) -> int:
-    """How often `PLATEAU_EPOCHS` epochs in a row brought nothing better than all before."""
+    """Number of times that `PLATEAU_EPOCHS` epochs in a row gave no better score."""
     plateaus, waited, best = 0, 0, -math.inf
     for accuracy in history:
         waited = 0 if accuracy > best else waited + 1
@@ -164,7 +156,7 @@ def _count_plateaus(history: Sequence[float]) -> int:
 
 
 MOST_TIMES = 8
-"""Larger batches than so many times the recipe's make too few steps an epoch."""
+"""Maximum factor of the recipe's batch size; larger batches give too few steps per epoch."""
 
 
 def fit_batch_size(
@@ -173,12 +165,11 @@ def fit_batch_size(
     device: torch.device,
     begun: Mapping[str, Any] | None = None,
 ) -> TrainSettings:
-    """The recipe with the largest batch that the device's memory holds.
+    """Set the largest batch size that fits in the memory of a GPU.
 
-    From eight times the recipe's size down by halves; the learning rate grows with the root of
-    the size, as suits Adam (Malladi et al. 2022). On a CPU the recipe stays as it is, for larger
-    batches are no faster there. `begun` are the settings of a run that goes on: it keeps its
-    size, whatever other programs have left of the memory.
+    Sizes are eight times the recipe's and its halves. The learning rate is scaled by the square
+    root of the size (Malladi et al. 2022). On a CPU the recipe does not change. A resumed run
+    keeps the batch size of its settings `begun`.
     """
     if begun is not None:
         kept = {name: begun[name] for name in ("batch_size", "learning_rate") if name in begun}
@@ -187,7 +178,7 @@ def fit_batch_size(
         return settings
     size = MOST_TIMES * settings.batch_size
     while size > 1 and not fits(settings, classes, device, size):
-        torch.cuda.empty_cache()  # of what the step has left behind
+        torch.cuda.empty_cache()  # of the failed step
         size //= 2
     torch.cuda.empty_cache()
     factor = (size / settings.batch_size) ** 0.5
@@ -195,7 +186,7 @@ def fit_batch_size(
 
 
 def fits(settings: TrainSettings, classes: int, device: torch.device, batch_size: int) -> bool:
-    """Whether one step of training succeeds, optimiser's state included."""
+    """Whether a training step fits in memory, including the optimiser's state."""
     try:
         network = build_network(settings.arch, classes).to(device)
         optimizers = build_optimizers(network, settings)

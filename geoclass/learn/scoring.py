@@ -1,4 +1,4 @@
-"""How a finished model fares on labelled tiles, each one call."""
+"""Scores of a model on labelled tiles."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from geoclass.contract import TestScores
 from geoclass.learn.corruptions import CorruptionScore, score_corruptions
 from geoclass.learn.dataset import TileSet, read_tiles
 from geoclass.learn.splits import Lists, Part, choose_part, count_seen
-from geoclass.learn.training import ignore
 from geoclass.model.checkpoint import Model, save_model
 from geoclass.model.classifier import Classifier, Prediction
 
@@ -22,17 +21,17 @@ CALIBRATION_BINS = 15
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClassScore:
-    """How one class fared."""
+    """Scores of one class."""
 
     name: str
     precision: float | None
-    """Of the tiles called so, the share that are so: user's accuracy; None where none is."""
+    """User's accuracy: correct fraction of the tiles predicted as the class; None without any."""
     recall: float | None
-    """Of the tiles that are so, the share called so: producer's accuracy; None where none is."""
+    """Producer's accuracy: correct fraction of the tiles of the class; None without any."""
     f1: float | None
-    """Harmonic mean of the two, 0 where none was called so; None where no tile is so."""
+    """Harmonic mean of the two; 0 without a predicted tile, None without a tile of the class."""
     tiles: int
-    """Tiles that are of this class."""
+    """Number of tiles of the class."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +42,7 @@ class Evaluation:
     accuracy: float
     """0–1."""
     macro_f1: float
-    """Mean of the F1 of all classes that any tile is of, each counting the same; 0–1."""
+    """Unweighted mean of the F1 of all classes with tiles, 0–1."""
     calibration_error: float
     """Expected calibration error, 0–1, over 15 bins of equal width (Guo et al. 2017, eq. 3)."""
     classes: tuple[ClassScore, ...]
@@ -89,30 +88,30 @@ def _ratio(above: np.ndarray, below: np.ndarray) -> np.ndarray:
 
 
 def _calibration_error(confidence: np.ndarray, right: np.ndarray) -> float:
-    """Mean distance of confidence and accuracy over bins, weighted by the tiles in them."""
+    """Mean difference of confidence and accuracy over bins, weighted by their tiles."""
     edges = np.linspace(0, 1, CALIBRATION_BINS + 1)
-    # Bins are open below and closed above, as in the paper; nothing is below 0.
+    # Bins are open below and closed above, as in the paper.
     bins = np.clip(np.searchsorted(edges, confidence, side="left") - 1, 0, None)
     gap = np.bincount(bins, weights=right - confidence.astype(float), minlength=CALIBRATION_BINS)
     return float(np.abs(gap).sum() / len(confidence))
 
 
 SCORED_TOGETHER = 1024
-"""Tiles between two calls back."""
+"""Tiles between two callbacks."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Mistake:
-    """A tile that is of one class and was called another."""
+    """A tile with a wrong prediction."""
 
     tile: str
     """`<class>/<file>`."""
     true: str
-    """The class it is of."""
+    """True class."""
     predicted: str
-    """The class it was called."""
+    """Predicted class."""
     confidence: float
-    """Probability of the latter, 0–1."""
+    """Probability of the predicted class, 0–1."""
     pixels: np.ndarray
     """uint8 (3, tile, tile)."""
 
@@ -123,44 +122,44 @@ class Mistake:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class ModelScore:
-    """How a model fares on labelled tiles."""
+    """Scores of a model on labelled tiles."""
 
     evaluation: Evaluation
-    """Accuracy, F1, calibration, by class, and the confusion matrix."""
+    """Accuracy, F1, calibration, scores per class, and the confusion matrix."""
     unknown_share: float
-    """Of the tiles, those called unlike the training data; they are scored all the same. 0–1."""
+    """Fraction of out-of-distribution tiles, 0–1; they are scored like others."""
     seen: int | None
-    """Of the tiles, those that the model was trained on or chosen with; None: it cannot say."""
+    """Number of tiles used for training or validation; None if the model does not record them."""
     robustness: tuple[CorruptionScore, ...]
-    """Accuracy under each corruption, where that was asked for."""
+    """Accuracy under each corruption, if requested."""
     mistakes: tuple[Mistake, ...]
-    """The tiles that were called wrongly, the surest first."""
+    """The wrong predictions, the most confident first."""
     skipped: tuple[str, ...]
-    """What was wrong with each image that was left out."""
+    """A reason for each skipped image."""
 
 
 def score_held_out(
     classifier: Classifier, images: np.ndarray, labels: np.ndarray, *, corrupt: bool = False
 ) -> TestScores:
-    """Score a finished model on uint8 tiles (n, 3, s, s) with labels (n,) that it has never seen.
+    """Score a finished model on held-out tiles, uint8 (n, 3, s, s), with labels (n,).
 
-    With `corrupt` under each corruption, too.
+    With `corrupt` also under each corruption.
     """
-    prediction = _predict(classifier, images, ignore)
-    result = evaluate(prediction.probabilities, labels, classifier.contract.legend.names)
-    corrupted = score_corruptions(classifier, images, labels) if corrupt else []
+    result, prediction, robustness = _score(
+        classifier, images, labels, corrupt=corrupt, on_tiles=lambda _: None
+    )
     return TestScores(
         tiles=result.tiles,
         accuracy=result.accuracy,
         macro_f1=result.macro_f1,
         calibration_error=result.calibration_error,
         unknown_share=float(prediction.unknown.mean()),
-        corrupted={score.name: score.accuracy for score in corrupted},
+        corrupted={score.name: score.accuracy for score in robustness},
     )
 
 
 def keep_scores(path: Path, model: Model, scores: TestScores) -> None:
-    """Write the model to `path`, so that its card has these scores; OutputError if that fails."""
+    """Write the model with these scores to `path`; OutputError if that fails."""
     contract = replace(model.contract, scores=scores)
     save_model(path, model.arch, model.network, contract, model.novelty, model.seen)
 
@@ -176,34 +175,33 @@ def score_on_tiles(
     device: str | None = None,
     batch_size: int | None = None,
     skip_bad: bool = False,
-    on_tiles: Callable[[int], object] = ignore,
+    on_tiles: Callable[[int], object] = lambda _: None,
 ) -> ModelScore:
     """Score a model on tiles of a zip or folder of class folders.
 
-    `part` is that of the model's own split, which is made again and checked, so that `test` are
-    tiles which it has never seen; `lists` name the parts where the model's were listed. With
-    `corrupt` they are scored under a fixed list of corruptions, too. `skip_bad` leaves out images
-    that cannot be used, as in training. `on_tiles` is told how many more have been scored;
-    corrupted tiles count again.
-    Raises DatasetError where the tiles are not those of the model's split, SettingsError for a
-    device that is not there.
+    `part` is a part of the model's split, which is repeated and verified, so that `test` are
+    held-out tiles; `lists` are needed if the model was trained with lists. With `corrupt` the
+    tiles are also scored under a fixed list of corruptions. `symmetries` means test-time
+    augmentation. `skip_bad` skips unusable images, as in training. `on_tiles` gets the number of
+    tiles scored since its last call; corrupted tiles count again.
+
+    Raises DatasetError if the tiles do not give the model's split, SettingsError for an
+    unavailable device.
     """
     classifier = Classifier(model, device=device, batch_size=batch_size, symmetries=symmetries)
     tiles = read_tiles(Path(data), skip_bad=skip_bad)
-    listed = None if lists is None else (Path(lists[0]), Path(lists[1]), Path(lists[2]))
-    chosen = choose_part(tiles, model.contract, part, listed)
+    chosen = choose_part(tiles, model.contract, part, lists)
     names = model.contract.legend.names
     places = np.array([names.index(name) for name in tiles.classes])
     images, labels = tiles.images[chosen], places[tiles.labels[chosen]]
-    prediction = _predict(classifier, images, on_tiles)
-    robustness: Sequence[CorruptionScore] = ()
-    if corrupt:
-        robustness = score_corruptions(classifier, images, labels, on_tiles=on_tiles)
+    result, prediction, robustness = _score(
+        classifier, images, labels, corrupt=corrupt, on_tiles=on_tiles
+    )
     return ModelScore(
-        evaluation=evaluate(prediction.probabilities, labels, names),
+        evaluation=result,
         unknown_share=float(prediction.unknown.mean()),
         seen=count_seen(model, images),
-        robustness=tuple(robustness),
+        robustness=robustness,
         mistakes=_list_mistakes(tiles, chosen, labels, prediction.probabilities, names),
         skipped=tiles.skipped,
     )
@@ -216,28 +214,38 @@ def _list_mistakes(
     probabilities: np.ndarray,
     names: Sequence[str],
 ) -> tuple[Mistake, ...]:
-    called, surest = probabilities.argmax(axis=1), probabilities.max(axis=1)
-    wrong = np.flatnonzero(called != labels)
+    predicted, confidence = probabilities.argmax(axis=1), probabilities.max(axis=1)
+    wrong = np.flatnonzero(predicted != labels)
     return tuple(
         Mistake(
             tile=tiles.names[chosen[i]],
             true=names[labels[i]],
-            predicted=names[called[i]],
-            confidence=float(surest[i]),
+            predicted=names[predicted[i]],
+            confidence=float(confidence[i]),
             pixels=tiles.images[chosen[i]],
         )
-        for i in wrong[np.argsort(-surest[wrong], kind="stable")]
+        for i in wrong[np.argsort(-confidence[wrong], kind="stable")]
     )
 
 
-def _predict(
-    classifier: Classifier, images: np.ndarray, on_tiles: Callable[[int], object]
-) -> Prediction:
+def _score(
+    classifier: Classifier,
+    images: np.ndarray,
+    labels: np.ndarray,
+    *,
+    corrupt: bool,
+    on_tiles: Callable[[int], object],
+) -> tuple[Evaluation, Prediction, tuple[CorruptionScore, ...]]:
     parts = []
     for first in range(0, len(images), SCORED_TOGETHER):
         parts.append(classifier.predict(images[first : first + SCORED_TOGETHER]))
         on_tiles(len(parts[-1].unknown))
-    return Prediction(
+    prediction = Prediction(
         probabilities=np.concatenate([part.probabilities for part in parts]),
         unknown=np.concatenate([part.unknown for part in parts]),
     )
+    result = evaluate(prediction.probabilities, labels, classifier.contract.legend.names)
+    robustness: list[CorruptionScore] = []
+    if corrupt:
+        robustness = score_corruptions(classifier, images, labels, on_tiles=on_tiles)
+    return result, prediction, tuple(robustness)

@@ -1,4 +1,4 @@
-"""Labels for single images that are no scenes."""
+"""Labels of single images."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from geoclass.model.checkpoint import Model, load_model
 from geoclass.model.classifier import Classifier
 
 LABELLED_TOGETHER = 1024
-"""Tiles of so many images or more keep all of a classifier's threads busy."""
+"""Enough tiles to keep all threads of a classifier busy."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class ImageLabel:
-    """What a tile of an image shows."""
+    """Label of a tile of an image."""
 
     image: str
     """The file."""
@@ -29,13 +29,13 @@ class ImageLabel:
     col: int
     """First pixel column of the tile."""
     name: str
-    """The likeliest class."""
+    """Top-1 class."""
     confidence: float
     """Its probability, 0–1."""
     unknown: bool
-    """True where the tile is too unlike the training data for the class to mean anything."""
+    """Whether the tile is out-of-distribution, which makes the class meaningless."""
     probabilities: dict[str, float]
-    """Of all classes, by name."""
+    """By class."""
     tile: np.ndarray
     """uint8 (3, tile, tile)."""
 
@@ -59,17 +59,18 @@ def label_images(
 ) -> list[ImageLabel]:
     """Label single images: JPEG, PNG or TIFF, RGB of 8 bits, 64×64 pixels or larger.
 
-    Of each the tile in the middle is labelled, or with `whole` all its tiles, the last row and
-    column moved inward; the model is by default the one that ships. `on_images` is told how many
-    are done, and of how many. `on_bad` is told what is wrong with each file that cannot be used,
-    which is left out then. Raises DatasetError for such a file where nobody is to be told,
-    SettingsError for a device that is not there.
+    The central tile is labelled, or with `whole` all tiles; the last row and column of tiles are
+    moved inward. `model` defaults to the shipped one. `symmetries` means test-time augmentation.
+    `on_images` gets the numbers of finished and of all images. `on_bad` gets a reason for each
+    unusable image, which is then skipped. Raises DatasetError for such an image without `on_bad`,
+    SettingsError for an unavailable device.
     """
     classifier = Classifier(
         model or load_model(), device=device, batch_size=batch_size, symmetries=symmetries
     )
+    names = classifier.contract.legend.names
     labels: list[ImageLabel] = []
-    waiting: list[_Tile] = []
+    waiting: list[tuple[str, int, int, np.ndarray]] = []
     for done, path in enumerate(paths, start=1):
         try:
             waiting += _cut_image(Path(path), classifier.contract.tile_size, whole)
@@ -77,22 +78,30 @@ def label_images(
             if on_bad is None:
                 raise
             on_bad(str(error))
-        if len(waiting) >= LABELLED_TOGETHER or done == len(paths):
-            labels += _label_tiles(waiting, classifier)
+        if waiting and (len(waiting) >= LABELLED_TOGETHER or done == len(paths)):
+            prediction = classifier.predict(np.stack([tile for *_, tile in waiting]))
+            labels += (
+                ImageLabel(
+                    image=image,
+                    row=row,
+                    col=col,
+                    name=names[int(p.argmax())],
+                    confidence=float(p.max()),
+                    unknown=bool(unknown),
+                    probabilities=dict(zip(names, p.tolist(), strict=True)),
+                    tile=tile,
+                )
+                for (image, row, col, tile), p, unknown in zip(
+                    waiting, prediction.probabilities, prediction.unknown, strict=True
+                )
+            )
             waiting.clear()
         on_images(done, len(paths))
     return labels
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Tile:
-    image: str
-    row: int
-    col: int
-    pixels: np.ndarray
-
-
-def _cut_image(path: Path, size: int, whole: bool) -> list[_Tile]:
+def _cut_image(path: Path, size: int, whole: bool) -> Iterator[tuple[str, int, int, np.ndarray]]:
+    """File, first row, first column and pixels of each tile to label."""
     try:
         data = path.read_bytes()
     except OSError as error:
@@ -101,40 +110,11 @@ def _cut_image(path: Path, size: int, whole: bool) -> list[_Tile]:
     height, width = pixels.shape[1:]
     if min(height, width) < size:
         raise DatasetError(
-            f"image {path} has {width}×{height} pixels, at least {size}×{size} are needed"
+            f"image {path} has {width}×{height} pixels, expected at least {size}×{size}"
         )
-    places = [((height - size) // 2, (width - size) // 2)]
+    rows, cols = [(height - size) // 2], [(width - size) // 2]
     if whole:
-        places = [(row, col) for row in _origins(height, size) for col in _origins(width, size)]
-    # Copies, for a view would keep the whole image.
-    return [
-        _Tile(str(path), row, col, pixels[:, row : row + size, col : col + size].copy())
-        for row, col in places
-    ]
-
-
-def _label_tiles(tiles: Sequence[_Tile], classifier: Classifier) -> list[ImageLabel]:
-    if not tiles:
-        return []
-    names = classifier.contract.legend.names
-    prediction = classifier.predict(np.stack([tile.pixels for tile in tiles]))
-    return [
-        ImageLabel(
-            image=tile.image,
-            row=tile.row,
-            col=tile.col,
-            name=names[int(p.argmax())],
-            confidence=float(p.max()),
-            unknown=bool(unknown),
-            probabilities=dict(zip(names, p.tolist(), strict=True)),
-            tile=tile.pixels,
-        )
-        for tile, p, unknown in zip(
-            tiles, prediction.probabilities, prediction.unknown, strict=True
-        )
-    ]
-
-
-def _origins(length: int, size: int) -> Iterator[int]:
-    for start in range(0, length, size):
-        yield min(start, length - size)
+        rows, cols = ([min(i, n - size) for i in range(0, n, size)] for n in (height, width))
+    for row in rows:
+        for col in cols:  # copies, because a view would keep the whole image
+            yield str(path), row, col, pixels[:, row : row + size, col : col + size].copy()

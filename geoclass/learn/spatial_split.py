@@ -1,10 +1,10 @@
-"""Tiles dealt to parts by the ground that they lie on, so that no two parts share any of it.
+"""Spatial block split: no two parts of a data set share ground.
 
-Tiles of one place on two dates, and tiles that overlap, look alike: a network that was trained on
-one knows the other, and its score would promise too much.
+Tiles of one place on two dates, and overlapping tiles, look alike. In different parts they would
+raise the test score.
 
-Places are longitude and latitude of a tile's middle in degrees and its side in metres, float64
-(n, 3); NaN for tiles whose place nobody knows, each of which stays by itself.
+Places are float64 (n, 3): longitude and latitude of the centre of a tile in degrees and its side
+in metres. A tile with unknown place (NaN) is a block of its own.
 """
 
 from __future__ import annotations
@@ -14,26 +14,27 @@ from typing import NamedTuple
 import numpy as np
 from scipy.spatial import cKDTree
 
-EARTH_M = 6_371_000.0
+from geoclass.learn.places import EARTH_M, to_sphere
+
 SIDES = (4, 2, 1)
-"""Of the blocks of ground that stay together, in tiles; smaller ones where classes lie close."""
+"""Sides of blocks in tiles; smaller blocks are used where classes are close together."""
 DRAWS = 10
-"""Of blocks of one size, until parts come out as large as they should be."""
+"""Attempts per size of block to reach the intended fractions."""
 ROUNDING = 0.02
-"""Of a tile's side: neighbours overlap by less, as their places are told and reckoned."""
+"""Fraction of a tile's side: smaller overlaps come from rounded places."""
 
 TRAIN, VALIDATION, TEST = range(3)
 
 
 class Parts(NamedTuple):
-    """Indices of tiles, int64, sorted, disjoint; not of those that would share ground."""
+    """Indices of tiles, int64, sorted, disjoint, without tiles that would share ground."""
 
     train: np.ndarray
     validation: np.ndarray
     test: np.ndarray
 
 
-def deal_ground(
+def assign_parts(
     labels: np.ndarray,
     places: np.ndarray,
     generator: np.random.Generator,
@@ -41,11 +42,11 @@ def deal_ground(
     test_share: float,
     validation_share: float,
 ) -> tuple[Parts, list[int]]:
-    """Deal tiles with labels int (n,) in blocks of ground, so that each class is in all parts.
+    """Assign tiles with labels int (n,) to parts in blocks of ground, each class to all parts.
 
-    The shares are of all tiles. The largest blocks are taken by which every class comes out nearly
-    as it should. A class on too little ground is dealt tile by tile; the labels of such classes
-    are told, too. Each class must have three tiles.
+    The shares are fractions of all tiles. The blocks are the largest that nearly give every class
+    its fractions. A class on too little ground is assigned tile by tile; the labels of such
+    classes are returned as well. Each class must have three tiles.
     """
     places, singly = places.copy(), list[int]()
     shares = np.array([1 - test_share - validation_share, validation_share, test_share])
@@ -60,13 +61,13 @@ def deal_ground(
 def _try_blocks(
     labels: np.ndarray, places: np.ndarray, generator: np.random.Generator, shares: np.ndarray
 ) -> tuple[Parts | None, int]:
-    """The first good parts, or the best of all that were tried; or None, and the class at fault."""
+    """The first good parts, else the best ones tried, else None and the class at fault."""
     best, least, lacking = None, np.inf, int(labels[0])
     tile_m = np.nanmax(places[:, 2], initial=1.0)
     for side in SIDES:
-        blocks = lay_blocks(places, side * tile_m)
+        blocks = find_blocks(places, side * tile_m)
         for _ in range(DRAWS):
-            parts = _drop_shared(_deal(labels, blocks, generator, shares)[blocks], places)
+            parts = _drop_shared(_assign_blocks(labels, blocks, generator, shares)[blocks], places)
             classes, came = measure_shares(labels, parts)
             if not (came > 0).all():
                 lacking = int(classes[came.min(axis=1).argmin()])
@@ -79,8 +80,8 @@ def _try_blocks(
     return best, lacking
 
 
-def lay_blocks(places: np.ndarray, side_m: float) -> np.ndarray:
-    """int64 (n,): the block of each place, in rows of squares around the Earth."""
+def find_blocks(places: np.ndarray, side_m: float) -> np.ndarray:
+    """Block of each place, in rows of squares around the Earth: int64 (n,)."""
     longitude, latitude = np.radians(places[:, :2]).T
     rows = np.floor(EARTH_M * latitude / side_m)
     middle = np.cos((rows + 0.5) * side_m / EARTH_M)
@@ -93,17 +94,17 @@ def lay_blocks(places: np.ndarray, side_m: float) -> np.ndarray:
 
 
 def find_shared(places: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """Bool (n,): the tiles that share ground with any of the others."""
+    """Whether each tile shares ground with any of the others: bool (n,)."""
     shared = np.zeros(len(places), dtype=bool)
     known = np.flatnonzero(~np.isnan(places).any(axis=1))
-    # Many dates of one place are looked at once.
+    # Several dates of one place are compared once.
     here, which = np.unique(places[known], axis=0, return_inverse=True)
     there = np.unique(others[~np.isnan(others).any(axis=1)], axis=0)
     if not len(here) or not len(there):
         return shared
     reach = np.sqrt(2) * max(here[:, 2].max(), there[:, 2].max())
-    near = cKDTree(_to_points(here)).sparse_distance_matrix(
-        cKDTree(_to_points(there)), reach, output_type="ndarray"
+    near = cKDTree(EARTH_M * to_sphere(here[:, :2])).sparse_distance_matrix(
+        cKDTree(EARTH_M * to_sphere(there[:, :2])), reach, output_type="ndarray"
     )
     one, other = here[near["i"]], there[near["j"]]
     east, north = np.radians(one - other)[:, :2].T
@@ -117,35 +118,26 @@ def find_shared(places: np.ndarray, others: np.ndarray) -> np.ndarray:
 
 
 def measure_shares(labels: np.ndarray, parts: Parts) -> tuple[np.ndarray, np.ndarray]:
-    """The classes, and the share of each one's tiles in each part, float64 (classes, 3)."""
+    """The classes, and the fraction of their tiles in each part: float64 (classes, 3)."""
     classes, counts = np.unique(labels, return_counts=True)
     within = [(labels[part] == classes[:, None]).sum(axis=1) for part in parts]
     return classes, np.stack(within, axis=1) / counts[:, None]
 
 
-def _to_points(places: np.ndarray) -> np.ndarray:
-    """float64 (n, 3): metres from the middle of the Earth."""
-    longitude, latitude = np.radians(places[:, :2]).T
-    parallel = np.cos(latitude)
-    return EARTH_M * np.stack(
-        [parallel * np.cos(longitude), parallel * np.sin(longitude), np.sin(latitude)], axis=1
-    )
-
-
-def _deal(
+def _assign_blocks(
     labels: np.ndarray, blocks: np.ndarray, generator: np.random.Generator, shares: np.ndarray
 ) -> np.ndarray:
-    """The part of each block; the rarest class chooses first, with an eye to all."""
+    """The part of each block; the rarest class is assigned first."""
     classes, labels = np.unique(labels, return_inverse=True)
     counts = np.zeros((blocks.max() + 1, len(classes)))
     np.add.at(counts, (blocks, labels), 1)
     holds = counts / counts.sum(axis=0)
     part = np.full(len(counts), TRAIN)
+    # Number of blocks per part and class; those in training are still free.
     filled = np.stack([(holds > 0).sum(axis=0), *np.zeros((2, len(classes)), dtype=int)])
-    """Blocks of each class in each part; those of training are still free."""
 
     def take(block: int, target: int) -> bool:
-        """Unless that would leave a class too few blocks for the parts that lack it."""
+        """Move the block unless a class would keep too few blocks for the parts that lack it."""
         after = filled.copy()
         after[TRAIN] -= holds[block] > 0
         after[target] += holds[block] > 0
@@ -165,7 +157,7 @@ def _deal(
                 nearer = abs(more - shares[target]).sum() < abs(have - shares[target]).sum()
                 if nearer and take(block, target):
                     have = more
-            if have[label] == 0:  # each of its blocks holds too much
+            if have[label] == 0:  # each of its blocks is too large
                 left = free[part[free] == TRAIN]
                 for block in left[np.argsort(holds[left, label], kind="stable")]:
                     if take(block, target):
@@ -174,7 +166,7 @@ def _deal(
 
 
 def _drop_shared(part: np.ndarray, places: np.ndarray) -> Parts:
-    """Take tiles (n,) out of training and validation whose ground the part above has."""
+    """Drop tiles (n,) from training and validation that share ground with a later part."""
     part = part.copy()
     for target in (TEST, VALIDATION):
         lower = np.flatnonzero((part >= TRAIN) & (part < target))

@@ -1,4 +1,4 @@
-"""Which tiles are trained on, chosen with, and held out for one honest score."""
+"""Split of a data set into training, validation and test (held-out) tiles."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from geoclass.contract import Contract, SplitKind, SplitRecord
 from geoclass.errors import DatasetError
 from geoclass.learn.dataset import TileSet
 from geoclass.learn.places import PLACES_FILE
-from geoclass.learn.spatial_split import deal_ground, find_shared, measure_shares
+from geoclass.learn.spatial_split import assign_parts, find_shared, measure_shares
 from geoclass.legend import MAX_CLASSES
 from geoclass.model.checkpoint import Model
 
@@ -22,15 +22,15 @@ PARTS = ("train", "validation", "test")
 Part = Literal["train", "validation", "test", "all"]
 
 Lists = tuple[Path | str, Path | str, Path | str]
-"""Text files that name the tiles to train on, to choose with and to hold out, one a line."""
+"""Text files with the training, validation and test tiles, one per line."""
 
 TEST_SHARE = 0.2
 VALIDATION_SHARE = 0.1
-"""Of what is left when the test part is taken out."""
-FEWEST_TILES = 3
-"""Of a class, for it is in all parts."""
+"""Fraction of the tiles outside the test part."""
+MIN_TILES = 3
+"""Per class, for three parts."""
 FEW_TRAINED = 1 / 3
-"""Of a class's tiles, less of which in training is told."""
+"""Fraction of a class's tiles; a smaller training part gives a warning."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,11 +42,11 @@ class Split:
     train: np.ndarray
     validation: np.ndarray
     test: np.ndarray
-    doubts: tuple[str, ...] = ()
-    """Why the score of the test part may be too good, and which tiles are in no part."""
+    warnings: tuple[str, ...] = ()
+    """Reasons why the test score may be too high, and which tiles are not used."""
 
     def record(self, names: Sequence[str]) -> SplitRecord:
-        """What a model remembers of its split."""
+        """The record of the split in a model."""
         return SplitRecord(
             kind=self.kind,
             seed=self.seed,
@@ -58,21 +58,21 @@ class Split:
 
 
 def hash_names(names: Iterable[str]) -> str:
-    """SHA-256 of the sorted names, one a line; the same for any order."""
-    text = "\n".join(sorted(names)).encode(errors="surrogatepass")  # they may not be UTF-8
+    """SHA-256 of the sorted names, one per line."""
+    text = "\n".join(sorted(names)).encode(errors="surrogatepass")  # names may not be UTF-8
     return hashlib.sha256(text).hexdigest()
 
 
 def split_randomly(
     labels: np.ndarray, seed: int = 0, *, classes: Sequence[str] | None = None
 ) -> Split:
-    """Take a fifth of each class for testing, then a tenth of the rest for validation.
+    """Take a fifth of each class for testing, and a tenth of the rest for validation.
 
     `labels` is int (n,). The same labels and seed give the same split on every machine. `classes`
-    names them in errors.
-    Raises DatasetError for a class with fewer than three tiles, which cannot fill three parts.
+    are names for errors. Raises DatasetError for a class with fewer than three tiles.
     """
-    _check_counts(labels, classes)
+    for label, count in zip(*np.unique(labels, return_counts=True), strict=True):
+        check_tile_count(f"number {label}" if classes is None else classes[label], int(count))
     generator = np.random.default_rng(seed)
     parts: tuple[list[np.ndarray], ...] = ([], [], [])
     for label in np.unique(labels):
@@ -86,140 +86,130 @@ def split_randomly(
     return Split(kind="random", seed=seed, train=train, validation=validation, test=test)
 
 
-def split_by_ground(tiles: TileSet, seed: int = 0) -> Split:
-    """Take about as much for testing and validation, in blocks of ground that stay together.
+def split_by_blocks(tiles: TileSet, seed: int = 0) -> Split:
+    """Split by spatial blocks, with about the fractions of `split_randomly`.
 
-    Tiles that share ground with those of the test part, or of validation, are in no lesser part.
-    Raises DatasetError where the data set does not say where its tiles lie, or for a class with
-    fewer than three.
+    Tiles that share ground with the test part, or with validation, are in no other part. Raises
+    DatasetError for a data set without places, or for a class with fewer than three tiles.
     """
     if tiles.places is None:
         raise DatasetError(
-            f"{tiles.name} does not say where its tiles lie, by which they are split: give it the "
-            f"{PLACES_FILE} that it had"
+            f"the split needs the places of the tiles of {tiles.name}: add its {PLACES_FILE}"
         )
-    _check_counts(tiles.labels, tiles.classes)
-    parts, singly = deal_ground(
+    for label, name in enumerate(tiles.classes):
+        check_tile_count(name, int((tiles.labels == label).sum()))
+    parts, singly = assign_parts(
         tiles.labels,
         tiles.places,
         np.random.default_rng(seed),
         test_share=TEST_SHARE,
         validation_share=(1 - TEST_SHARE) * VALIDATION_SHARE,
     )
-    doubts = [
-        f"the tiles of class {tiles.classes[label]} lie too close together for three parts that "
-        "share no ground, and are split one by one, so that its score may be too good: cut more "
+    warnings = [
+        f"the tiles of class {tiles.classes[label]} are too close together for three parts that "
+        "share no ground; they are split at random, and its score may be too high: cut more "
         "of them elsewhere"
         for label in singly
     ]
     unplaced = np.flatnonzero(np.isnan(tiles.places).any(axis=1))
     if len(unplaced):
-        doubts.append(
-            f"{PLACES_FILE} does not say where {len(unplaced)} of the {len(tiles)} tiles lie, such "
-            f"as {tiles.names[unplaced[0]]}; they are split one by one, so that the score may be "
-            "too good: add them to it"
+        warnings.append(
+            f"{PLACES_FILE} has no place for {len(unplaced)} of the {len(tiles)} tiles, such "
+            f"as {tiles.names[unplaced[0]]}; they are split at random, and the score may be too "
+            "high: add their places"
         )
     if lost := len(tiles) - sum(map(len, parts)):
-        doubts.append(
-            f"{lost} of the {len(tiles)} tiles are not used, for they would share ground with "
-            "another part: give `geoclass tiles` --snap, so that those of several dates coincide"
+        warnings.append(
+            f"{lost} of the {len(tiles)} tiles are not used, because they would share ground with "
+            "another part: give `geoclass tiles` --snap, so that tiles of several dates coincide"
         )
     for label, shares in zip(*measure_shares(tiles.labels, parts), strict=True):
         if shares[0] < FEW_TRAINED:
-            doubts.append(
-                f"of class {tiles.classes[label]} {shares[0]:.0%} of the tiles are trained on, for "
-                "they lie close together: cut more of them elsewhere, or try another --split-seed"
+            warnings.append(
+                f"only {shares[0]:.0%} of the tiles of class {tiles.classes[label]} are trained "
+                "on, because they are close together: cut more of them elsewhere, or try another "
+                "--split-seed"
             )
-    return Split(kind="ground", seed=seed, **parts._asdict(), doubts=tuple(doubts))
+    return Split(kind="ground", seed=seed, **parts._asdict(), warnings=tuple(warnings))
 
 
 def split_by_folders(tiles: TileSet) -> Split | None:
-    """The split of a data set whose class folders lie in `train`, `test` and the like, if so.
+    """The split of a data set with class folders in `train`, `test` …; None without such folders.
 
-    Where only two parts are given, 8 % of `train` become validation, and the other part is held
-    out. Raises DatasetError for a class that would be missing from a part.
+    With only two of the three, 8 % of `train` become validation, and the other folder is held out.
+    Raises DatasetError for a class that is missing from a part.
     """
-    told = [name.split("/")[1] if name.count("/") == 2 else "" for name in tiles.names]
-    if not all(told):
+    folders = [name.split("/")[1] if name.count("/") == 2 else "" for name in tiles.names]
+    if not all(folders):
         return None
-    parts = {part: np.flatnonzero(np.array(told) == part) for part in PARTS}
-    doubts: tuple[str, ...] = ()
+    parts = {part: np.flatnonzero(np.array(folders) == part) for part in PARTS}
+    warnings: tuple[str, ...] = ()
     if not (len(parts["validation"]) and len(parts["test"])):
         if not len(parts["test"]):
             parts["test"] = parts["validation"]
-            doubts = (f"{tiles.name} has no folder test: its folder of validation is held out",)
+            warnings = (f"{tiles.name} has no folder test: its validation folder is held out",)
         drawn = split_randomly(tiles.labels[parts["train"]], classes=tiles.classes)
         parts["validation"] = parts["train"][drawn.validation]
         parts["train"] = np.setdiff1d(parts["train"], parts["validation"])
     for part, chosen in parts.items():
-        if lacking := set(range(len(tiles.classes))) - set(tiles.labels[chosen].tolist()):
+        if missing := set(range(len(tiles.classes))) - set(tiles.labels[chosen].tolist()):
             raise DatasetError(
-                f"{tiles.name} has no tile of class {tiles.classes[min(lacking)]} for {part}: "
+                f"{tiles.name} has no tile of class {tiles.classes[min(missing)]} for {part}: "
                 "add some to that folder, or put all class folders into one folder"
             )
-    return Split(kind="lists", seed=None, **parts, doubts=doubts)
+    return Split(kind="lists", seed=None, **parts, warnings=warnings)
 
 
-def split_freely(tiles: TileSet, seed: int = 0) -> Split:
-    """Split by the data set's own folders, else by ground where it says where its tiles lie.
+def split_tiles(tiles: TileSet, seed: int = 0) -> Split:
+    """Split by the data set's own folders, else by spatial blocks if it has places, else at random.
 
-    Else tile by tile. Raises DatasetError for a class with fewer than three tiles.
+    Raises DatasetError for a class with fewer than three tiles.
     """
     if (given := split_by_folders(tiles)) is not None:
         return given
     if tiles.places is None:
         return split_randomly(tiles.labels, seed, classes=tiles.classes)
-    return split_by_ground(tiles, seed)
+    return split_by_blocks(tiles, seed)
 
 
-def _check_counts(labels: np.ndarray, classes: Sequence[str] | None) -> None:
-    """Refuse a class that cannot be in all parts; DatasetError."""
-    for label, count in zip(*np.unique(labels, return_counts=True), strict=True):
-        if count < FEWEST_TILES:
-            name = f"number {label}" if classes is None else classes[label]
-            raise DatasetError(say_too_few(name, int(count)))
+def check_tile_count(name: str, count: int) -> None:
+    """Raise DatasetError if a class has too few tiles for three parts."""
+    if count < MIN_TILES:
+        raise DatasetError(
+            f"class {name} has {count} tile{'s' * (count != 1)}, at least {MIN_TILES} are needed "
+            "for training, validation and test: add tiles or remove the class"
+        )
 
 
-def say_too_few(name: str, count: int) -> str:
-    """What is wrong with a class of so few tiles."""
-    return (
-        f"class {name} has {count} tile{'s' * (count != 1)}, at least {FEWEST_TILES} are needed "
-        "for training, validation and test: add tiles or remove the class"
-    )
-
-
-def say_class_count(name: str, count: int) -> str | None:
-    """What is wrong with a data set of so many classes, if anything is."""
-    if 2 <= count <= MAX_CLASSES:
-        return None
-    return (
-        f"{name} has {count} class{'es' * (count != 1)}, 2 to {MAX_CLASSES} are possible: "
-        "give a zip or folder with one folder a class"
-    )
+def check_class_count(name: str, count: int) -> None:
+    """Raise DatasetError if a data set has too few or too many classes."""
+    if not 2 <= count <= MAX_CLASSES:
+        raise DatasetError(
+            f"{name} has {count} class{'es' * (count != 1)}, expected 2 to {MAX_CLASSES}: "
+            "give a zip or folder with one folder per class"
+        )
 
 
 def split_by_lists(tiles: TileSet, train: Path, validation: Path, test: Path) -> Split:
-    """Take the parts from text files with one tile's file name a line.
+    """Split by text files with one tile file name per line.
 
-    Tiles in no list are left out. Raises DatasetError for a name that the data set lacks or
-    that stands in two lists.
+    Tiles in no list are not used. Raises DatasetError for a name that is not in the data set or
+    is in two lists.
     """
     index = _index_by_file_name(tiles)
     parts = [_find_listed(path, index) for path in (train, validation, test)]
     every = np.concatenate(parts)
     if len(np.unique(every)) < len(every):
-        raise DatasetError(f"a tile stands twice in {train}, {validation}, {test}: fix the lists")
-    doubts = []
+        raise DatasetError(f"a tile is listed twice in {train}, {validation}, {test}: fix them")
+    warnings = []
     if unlisted := len(tiles) - len(every):
-        doubts.append(
-            f"{unlisted} of the {len(tiles)} tiles are in none of the lists, and not used"
-        )
+        warnings.append(f"{unlisted} of the {len(tiles)} tiles are in no list and are not used")
     if tiles.places is not None:
         trained = tiles.places[np.concatenate(parts[:2])]
         if shared := int(find_shared(tiles.places[parts[2]], trained).sum()):
-            doubts.append(
-                f"{shared} of the {len(parts[2])} tiles held out share ground with others, so "
-                f"that their score may be too good: list tiles of one ground in {test} alone"
+            warnings.append(
+                f"{shared} of the {len(parts[2])} held-out tiles share ground with others, and "
+                f"their score may be too high: list all tiles of a place in {test} only"
             )
     return Split(
         kind="lists",
@@ -227,45 +217,44 @@ def split_by_lists(tiles: TileSet, train: Path, validation: Path, test: Path) ->
         train=parts[0],
         validation=parts[1],
         test=parts[2],
-        doubts=tuple(doubts),
+        warnings=tuple(warnings),
     )
 
 
 def choose_part(
-    tiles: TileSet, contract: Contract, part: Part, lists: tuple[Path, Path, Path] | None = None
+    tiles: TileSet, contract: Contract, part: Part, lists: Lists | None = None
 ) -> np.ndarray:
-    """Indices of the tiles in a part of a model's split, made again.
+    """Repeat a model's split and return the indices of the tiles of a part.
 
-    `all` is every tile of a set that may lack some of the model's classes. Raises DatasetError
-    where the split cannot be made again, so that tiles which were trained on never pass for
-    unseen.
+    `all` means all tiles, of a subset of the model's classes. Raises DatasetError if the split
+    cannot be repeated: training tiles are never scored as held out.
     """
     names = contract.legend.names
     fits = set(tiles.classes) <= set(names) if part == "all" else list(tiles.classes) == names
     if not fits:
         raise DatasetError(
-            f"the classes of {tiles.name} are {', '.join(tiles.classes)}, "
-            f"the model knows {', '.join(names)}: give the data set that fits the model"
+            f"{tiles.name} has the classes {', '.join(tiles.classes)}, "
+            f"the model has {', '.join(names)}: give the data set of the model"
         )
     if part == "all":
         return np.arange(len(tiles))
     record = contract.training.split
     if lists is not None:
-        split = split_by_lists(tiles, *lists)
+        split = split_by_lists(tiles, *map(Path, lists))
     elif (given := split_by_folders(tiles)) is not None:
         split = given
     elif record.kind == "lists" or record.seed is None:
-        raise DatasetError("the model's split was given as lists: give them with --lists")
+        raise DatasetError("the model was trained with lists: give them with --lists")
     elif record.kind == "ground":
-        split = split_by_ground(tiles, record.seed)
+        split = split_by_blocks(tiles, record.seed)
     else:
         split = split_randomly(tiles.labels, record.seed, classes=tiles.classes)
     if hash_names(tiles.names[i] for i in split.test) != record.test_sha256:
         same = f"that data set, with the same {PLACES_FILE}" * (split.kind == "ground")
         raise DatasetError(
-            f"the split of {tiles.name} is not the one the model was trained with, so its tiles "
-            f"may have been seen in training: give {same or 'that data set'}, or score --part all "
-            "knowingly"
+            f"{tiles.name} does not give the split that the model was trained with, so its tiles "
+            f"may be training tiles: give {same or 'that data set'}, or score all tiles with "
+            "--part all"
         )
     chosen: np.ndarray = getattr(split, part)
     return chosen
@@ -275,7 +264,7 @@ AMBIGUOUS = -1
 
 
 def _index_by_file_name(tiles: TileSet) -> dict[str, int]:
-    """Place of each tile by `<class>/<file>` and by `<file>`, where just one class has it."""
+    """Index of each tile by `<class>/<file>` and `<file>`; AMBIGUOUS if classes share a name."""
     index: dict[str, int] = {}
     for i, name in enumerate(tiles.names):
         file = name.partition("/")[2]
@@ -286,19 +275,18 @@ def _index_by_file_name(tiles: TileSet) -> dict[str, int]:
 
 def _find_listed(path: Path, index: dict[str, int]) -> np.ndarray:
     try:
-        # Editors on Windows begin a file with a byte order mark.
+        # Editors on Windows write a byte order mark.
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        why = error.strerror if isinstance(error, OSError) else error
-        raise DatasetError(f"cannot read the list {path}: {why}") from error
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise DatasetError(f"cannot read the list {path}: {reason}") from error
     listed = [line.strip() for line in lines if line.strip()]
-    missing = [name for name in listed if name not in index]
-    if missing or not listed:
+    if not listed:
+        raise DatasetError(f"the list {path} is empty: give one file name per line")
+    if missing := [name for name in listed if name not in index]:
         raise DatasetError(
-            f"{len(missing)} of {len(listed)} names in {path} are not in the data set, "
-            f"the first is {missing[0]}"
-            if missing
-            else f"the list {path} is empty: give one file name a line"
+            f"{len(missing)} of {len(listed)} names in {path} are not in the data set, such as "
+            f"{missing[0]}: fix the list"
         )
     places = np.array([index[name] for name in listed], dtype=np.int64)
     if (places == AMBIGUOUS).any():
@@ -308,25 +296,22 @@ def _find_listed(path: Path, index: dict[str, int]) -> np.ndarray:
 
 
 def hash_pixels(images: np.ndarray) -> np.ndarray:
-    """int64 (n,) of uint8 tiles (n, 3, s, s): the first 8 bytes of their SHA-256.
-
-    Tiles are the same wherever they lie and whatever they are called.
-    """
+    """First 8 bytes of the SHA-256 of each uint8 tile (n, 3, s, s): int64 (n,)."""
     digests = b"".join(hashlib.sha256(image.tobytes()).digest()[:8] for image in images)
     return np.frombuffer(digests, dtype="<i8").astype(np.int64)
 
 
 def count_leaks(tiles: TileSet, split: Split) -> int:
-    """How many tiles of the test part have the pixels of one that is trained on or chosen with."""
+    """Number of test tiles whose pixels equal those of a training or validation tile."""
     held_out = hash_pixels(tiles.images[split.test])
     others = hash_pixels(tiles.images[np.concatenate([split.train, split.validation])])
     return int(np.isin(held_out, others).sum())
 
 
 def count_seen(model: Model, images: np.ndarray) -> int | None:
-    """How many of uint8 tiles (n, 3, s, s) the model was trained on or chosen with.
+    """Number of uint8 tiles (n, 3, s, s) that the model was trained on or selected with.
 
-    None where it does not remember them, as models of older versions do not.
+    None if the model does not record them.
     """
     if model.seen is None:
         return None

@@ -1,4 +1,4 @@
-"""What images a data set holds, before one of them is read."""
+"""Lists of the images in a data set, made without reading them."""
 
 from __future__ import annotations
 
@@ -19,31 +19,31 @@ from geoclass.outside import BAD_ZIP, find_twins, has_controls
 LEGEND_FILE = "legend.json"
 
 MAX_BYTES = 200_000_000
-"""Larger files are no tiles; some are made to fill the memory."""
+"""Larger files are refused: they may be made to fill the memory."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TileFiles:
-    """Labelled images, not yet read."""
+    """Labelled images that are not yet read."""
 
     path: Path
     entries: Mapping[str, str]
-    """From `<class>/<file>` to the entry of the zip or folder that holds it; where the data set
-    is split by its folders, from `<class>/<part>/<file>`."""
+    """From `<class>/<file>` to the entry of the zip or folder; from `<class>/<part>/<file>` if the
+    data set is split by folders."""
     loose: Sequence[str]
-    """Entries of images that stand beside class folders, in none themselves; sorted."""
-    left_out: Sequence[str]
-    """What is wrong with each folder beside those of classes that cannot be one."""
+    """Entries of images outside class folders, sorted."""
+    unusable: Sequence[str]
+    """A reason for each folder or image that cannot be used and may be skipped."""
     faults: Sequence[str]
-    """What is wrong with names of classes and images, which nothing can be trained with."""
+    """Invalid names of classes and images, which make the whole data set unusable."""
     load: Callable[[str], bytes]
     """Reads an entry."""
     identify: Callable[[str], str]
-    """Changes whenever an entry's content does: its checksum, or size and time."""
+    """Checksum of an entry, or its size and modification time."""
     legend_entry: str | None
-    """The entry `legend.json` beside the class folders, if there is one."""
+    """The entry `legend.json` beside the class folders, if it exists."""
     places_entry: str | None
-    """The same of `places.csv`."""
+    """The entry `places.csv` beside the class folders, if it exists."""
 
     @property
     def names(self) -> list[str]:
@@ -55,17 +55,12 @@ class TileFiles:
         """Class names in alphabetical order."""
         return sorted({class_of(name) for name in self.entries})
 
-    @property
-    def identity(self) -> list[str]:
-        """What identifies each image's content, in the order of `names`."""
-        return [self.identify(self.entries[name]) for name in self.names]
-
     def read(self, name: str) -> bytes:
         """The encoded image; DatasetError if it cannot be read."""
         suffix = PurePosixPath(name).suffix
         if suffix.lower() not in IMAGE_SUFFIXES:
             raise DatasetError(
-                f"image {name} is a {suffix}, read are {', '.join(sorted(IMAGE_SUFFIXES))}: "
+                f"image {name} is a {suffix}, expected {', '.join(sorted(IMAGE_SUFFIXES))}: "
                 "convert or remove it"
             )
         try:
@@ -78,9 +73,9 @@ class TileFiles:
 def open_tile_files(path: Path) -> Iterator[TileFiles]:
     """List the images of a zip or folder.
 
-    A class is a folder with images in it, be they of types that are not read, and without folders
-    of images; `__MACOSX` and names that begin with a dot are ignored. Raises DatasetError where
-    there is none, or where two have one name.
+    A class is a folder that contains images, even of unsupported types, and no folders of images.
+    `__MACOSX` and names that start with a dot are ignored. Raises DatasetError if there is no
+    class, or two of one name.
     """
     if path.is_dir():
         found = [(p, p.relative_to(path).as_posix()) for p in path.rglob("*")]
@@ -95,12 +90,12 @@ def open_tile_files(path: Path) -> Iterator[TileFiles]:
         archive = zipfile.ZipFile(path)
     except BAD_ZIP as error:
         raise DatasetError(
-            f"{path} is no zip file, or a damaged one ({error}): download it again, "
+            f"{path} is not a zip file, or is damaged ({error}): download it again, "
             "or give a folder of class folders"
         ) from error
-    # What is raised while the images are worked on is not the archive's.
+    # Outside of the `try`: errors of the caller are not errors of the archive.
     with archive:
-        # Some programs for Windows write its own marks between folders.
+        # Some programs for Windows write backslashes.
         entries = [entry.replace("\\", "/") for entry in archive.namelist()]
         infos = dict(zip(entries, archive.infolist(), strict=True))
         yield _list_samples(
@@ -113,8 +108,8 @@ def open_tile_files(path: Path) -> Iterator[TileFiles]:
 
 def _load_file(path: Path, name: str) -> bytes:
     status = (path / name).stat()
-    if not stat.S_ISREG(status.st_mode):  # reading a pipe would never end
-        raise DatasetError(f"{name} in {path} is no regular file: replace or remove it")
+    if not stat.S_ISREG(status.st_mode):  # reading a pipe may never end
+        raise DatasetError(f"{name} in {path} is not a regular file: replace or remove it")
     _check_size(path, name, status.st_size)
     return (path / name).read_bytes()
 
@@ -122,7 +117,7 @@ def _load_file(path: Path, name: str) -> bytes:
 def _load_entry(path: Path, archive: zipfile.ZipFile, name: str, info: zipfile.ZipInfo) -> bytes:
     _check_size(path, name, info.file_size)
     try:
-        # Read to the stated size, as an entry may hold more than it says.
+        # An entry may contain more than its stated size.
         with archive.open(info) as file:
             return file.read(info.file_size)
     except BAD_ZIP as error:
@@ -134,7 +129,7 @@ def _load_entry(path: Path, archive: zipfile.ZipFile, name: str, info: zipfile.Z
 def _stat(path: Path, name: str) -> str:
     try:
         status = (path / name).stat()
-    except OSError:  # reading it will say what is wrong
+    except OSError:  # reading it will fail with a message
         return "missing"
     return f"{status.st_size} {status.st_mtime_ns}"
 
@@ -143,23 +138,23 @@ def _check_size(path: Path, name: str, size: int) -> None:
     if size > MAX_BYTES:
         raise DatasetError(
             f"{name} in {path} has {size / 1e6:.0f} MB, "
-            f"expected {MAX_BYTES / 1e6:.0f} MB at most: replace or remove it"
+            f"expected at most {MAX_BYTES / 1e6:.0f} MB: replace or remove it"
         )
 
 
 def locate(path: Path) -> Path:
-    """The absolute path of a data set, with its own name where it was given as `.` or `..`.
+    """The absolute path of a data set, with a name even if given as `.` or `..`.
 
-    A link is not followed: it may have been set for the sake of its name.
+    Links are not followed.
     """
     return path.resolve() if path.name in ("", "..") else path.absolute()
 
 
 def check_outside(picture: Path, data: Path) -> None:
-    """Refuse a picture inside a folder of tiles, which it would replace or join; OutputError."""
+    """Raise OutputError for an output picture inside a folder of tiles."""
     if data.is_dir() and picture.resolve().is_relative_to(data.resolve()):
         raise OutputError(
-            f"the picture {picture} would stand among the tiles of {data}: give a path outside it"
+            f"the picture {picture} would be among the tiles of {data}: give a path outside it"
         )
 
 
@@ -175,7 +170,7 @@ OTHER_IMAGE_SUFFIXES = frozenset({
     ".jp2", ".jpc", ".jpe", ".jpf", ".jpx", ".pbm", ".pcx", ".pgm", ".pnm", ".ppm", ".psd", ".qoi",
     ".rgb", ".sgi", ".tga", ".webp",
 })  # fmt: skip
-"""Of pictures that are not read: passing over them would make a data set smaller silently."""
+"""Images of unsupported types, which must not be ignored silently."""
 
 
 def _list_samples(
@@ -185,40 +180,38 @@ def _list_samples(
     load: Callable[[str], bytes],
     identify: Callable[[str], str],
 ) -> TileFiles:
-    """Find the class folders among all entries of a zip or folder; folders end with a slash.
-
-    Raises DatasetError where there is none, or where two have one name.
-    """
+    """Find the class folders among all entries of a zip or folder; folders end with a slash."""
     files = {PurePosixPath(entry): entry for entry in entries if not entry.endswith("/")}
     suffixes = IMAGE_SUFFIXES | OTHER_IMAGE_SUFFIXES
     pictures = [p for p in files if p.suffix.lower() in suffixes]
-    astray = {p for p in pictures if _leads_out(p)}
-    every = [p for p in pictures if p not in astray and not _is_hidden(p)]
+    outside = {p for p in pictures if p.is_absolute() or ".." in p.parts}
+    every = [p for p in pictures if p not in outside and not _is_hidden(p)]
     folders, mixed = _part_folders({p.parent for p in every})
     images = [p for p in every if p.parent in folders]
     if not images:
         raise DatasetError(
-            f"{path} holds no class folders with images "
+            f"{path} has no class folders with images "
             f"({', '.join(sorted(IMAGE_SUFFIXES))}): expected <class>/<image>"
         )
     parts = _find_parts(folders)
     samples = {f"{p.parent.name}/{parts[p.parent]}{p.name}": files[p] for p in images}
     if len({(f.name, parts[f]) for f in folders}) < len(folders):
         raise DatasetError(
-            f"{path} holds two folders of one class name: give one folder with one folder a class, "
-            "or the folders train, val and test with one folder a class each"
+            f"{path} has two folders of one class name: give one folder with a folder per class, "
+            "or the folders train, val and test with a folder per class each"
         )
-    left_out = [
-        f"folder {folder} in {path} holds images and folders of images "
-        f"({sum(folder in p.parents for p in every)} images in all), but stands "
-        "beside a class folder: move its images, or its folders, elsewhere"
+    unusable = [
+        f"folder {folder} in {path} contains images and folders of images "
+        f"({sum(folder in p.parents for p in every)} images in total) and is beside a class "
+        "folder: move its images, or its folders, elsewhere"
         for folder in sorted(mixed)
     ]
-    left_out += [
-        f"image {files[p]} would stand outside {path}: remove it, or put it into a class folder"
-        for p in sorted(astray)
+    unusable += [
+        f"image {files[p]} would be unpacked outside {path}: remove it, or move it into a class "
+        "folder"
+        for p in sorted(outside)
     ]
-    left_out += [
+    unusable += [
         f"class folder {name} in {path} has no images: add some or remove the folder"
         for name in _empty_class_folders(entries, folders | mixed)
     ]
@@ -230,26 +223,25 @@ def _list_samples(
         path=path,
         entries=samples,
         loose=sorted(files[p] for p in beside),
-        left_out=left_out,
+        unusable=unusable,
         faults=[
             *(
-                # It would be a class's name, which maps, models and legends hold.
                 f"the name of class folder {name} in {path} is not UTF-8: rename it"
                 for name in names
                 if not _is_utf8(name)
             ),
             *(
-                f"class folder {name} in {path} is called what no class can be: rename it"
+                f"class folder {name} in {path} has a name that no class can have: rename it"
                 for name in names
                 if name.casefold() in STATUSES or len(name) > MOST_LETTERS or has_controls(name)
             ),
             *(
-                f"{path} holds {entry} {times} times: remove all but one"
+                f"{path} has {entry} {times} times: remove all but one"
                 for entry, times in Counter(entries).items()
                 if times > 1 and not entry.endswith("/")
             ),
             *(
-                f"{path} holds {one} and {other}, which differ only in case: rename one"
+                f"{path} has {one} and {other}, which differ only in case: rename one"
                 for one, other in (*find_twins(names), *find_twins(samples))
             ),
         ],
@@ -263,16 +255,15 @@ def _list_samples(
 def _part_folders(
     filled: set[PurePosixPath],
 ) -> tuple[set[PurePosixPath], set[PurePosixPath]]:
-    """Of the folders with images in them, those of a class, and those that nobody should guess.
+    """Divide the folders that contain images into class folders and ambiguous ones.
 
-    The former hold no other, and have a name; the latter hold others, but stand beside the former
-    and may be meant to be such.
+    Class folders contain no other folders. Ambiguous ones do, but are beside class folders.
     """
     above = {parent for folder in filled for parent in folder.parents}
     folders = {folder for folder in filled - above if folder.name}
     parents = {folder.parent for folder in folders}
     mixed = {f for f in filled & above if f.name and f.parent in parents}
-    # What lies in one that is left out is left out with it.
+    # Folders in an ambiguous one are skipped with it.
     return (
         {folder for folder in folders if mixed.isdisjoint(folder.parents)},
         {folder for folder in mixed if mixed.isdisjoint(folder.parents)},
@@ -283,14 +274,11 @@ PART_FOLDERS = {
     "train": "train", "training": "train", "test": "test", "testing": "test",
     "val": "validation", "valid": "validation", "validation": "validation",
 }  # fmt: skip
-"""Names of folders that hold class folders each → the part of a split that they are."""
+"""From names of folders with class folders to parts of a split."""
 
 
 def _find_parts(folders: set[PurePosixPath]) -> dict[PurePosixPath, str]:
-    """From each class folder to `train/`, `validation/` or `test/`, where all lie in such folders.
-
-    Else to an empty text.
-    """
+    """From class folders to `train/`, `validation/` or `test/`; to "" unless all are in these."""
     parts = {folder: PART_FOLDERS.get(folder.parent.name.lower(), "") for folder in folders}
     is_split = all(parts.values()) and len(set(parts.values())) > 1
     beside = len({folder.parent.parent for folder in folders}) == 1
@@ -298,7 +286,7 @@ def _find_parts(folders: set[PurePosixPath]) -> dict[PurePosixPath, str]:
 
 
 def _empty_class_folders(entries: Sequence[str], folders: set[PurePosixPath]) -> list[str]:
-    """Folders that stand beside class folders and have no images themselves."""
+    """Names of folders without images beside class folders."""
     parents = {folder.parent for folder in folders}
     listed = (PurePosixPath(entry) for entry in entries if entry.endswith("/"))
     return sorted(
@@ -306,11 +294,6 @@ def _empty_class_folders(entries: Sequence[str], folders: set[PurePosixPath]) ->
         for p in listed
         if p.parent in parents and p not in folders | parents and not _is_hidden(p)
     )
-
-
-def _leads_out(path: PurePosixPath) -> bool:
-    """Whether an entry of a zip would be written outside of where it is unpacked."""
-    return path.is_absolute() or ".." in path.parts
 
 
 def _is_hidden(path: PurePosixPath) -> bool:

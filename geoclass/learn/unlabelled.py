@@ -1,4 +1,4 @@
-"""Images without labels, and what older models say of them: training beside labelled tiles."""
+"""Unlabelled images with pseudo-labels of older models (noisy student)."""
 
 from __future__ import annotations
 
@@ -22,23 +22,23 @@ from geoclass.model.networks import CELL, DenseTileNet
 FULL_SCALE = 255
 """Stored value of a probability of 1."""
 
-_AT_ONCE = 16
+_BATCH_SIZE = 16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class PseudoLabelled:
-    """Images and the classes that models give to their cells."""
+    """Images with the class probabilities of their cells."""
 
     images: Tensor
     """uint8 (m, 3, h, w): red, green, blue, with EuroSAT's stretch."""
     likely: Tensor
-    """uint8 (m, classes + 1, h / 4, w / 4): probabilities, the last of obscured; 255 is 1."""
+    """uint8 (m, classes + 1, h / 4, w / 4): probabilities, the last of "obscured"; 255 is 1."""
 
     def draw(self, count: int, size: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """Squares out of some images, turned and mirrored at random.
+        """Draw randomly rotated and mirrored squares with their probabilities.
 
-        uint8 (count, 3, size, size) and float (count, classes + 1, size / 4, size / 4), whose sums
-        over classes are 1.
+        uint8 (count, 3, size, size) and float (count, classes + 1, size / 4, size / 4), which sum
+        to 1 over the classes.
         """
         side = size // CELL
         images, labels = [], []
@@ -58,16 +58,16 @@ class PseudoLabelled:
 
 
 def label_images(models: Sequence[Model], images: np.ndarray) -> np.ndarray:
-    """Probabilities of cells, the mean of several models in eight orientations.
+    """Mean probabilities of cells by several models in eight orientations.
 
-    `images` are uint8 (m, 3, h, w); sides are cut to multiples of 4. Returns uint8 (m, classes +
+    `images` is uint8 (m, 3, h, w); sides are cut to multiples of 4. Returns uint8 (m, classes +
     1, h / 4, w / 4), 255 is 1. Raises SettingsError for a model without cells.
     """
     height, width = (side // CELL * CELL for side in images.shape[2:])
     parts = []
-    for first in range(0, len(images), _AT_ONCE):
-        x = torch.from_numpy(images[first : first + _AT_ONCE, :, :height, :width]).float()
-        # Cells at the border see mirrored land, and sides must be multiples of 16 pixels.
+    for first in range(0, len(images), _BATCH_SIZE):
+        x = torch.from_numpy(images[first : first + _BATCH_SIZE, :, :height, :width]).float()
+        # Images are mirrored at the border to multiples of 16 pixels.
         x = F.pad(x, (HALO, HALO + -width % 16, HALO, HALO + -height % 16), mode="reflect")
         likely = torch.stack([_survey(model, x) for model in models]).mean(dim=0)
         edge = HALO // CELL
@@ -77,10 +77,10 @@ def label_images(models: Sequence[Model], images: np.ndarray) -> np.ndarray:
 
 
 def _survey(model: Model, x: Tensor) -> Tensor:
-    """Float (n, 3, h, w), 0–255, to probabilities (n, classes + 1, h / 4, w / 4)."""
+    """Probabilities (n, classes + 1, h / 4, w / 4) of float (n, 3, h, w), 0–255."""
     network, contract = model.network.eval(), model.contract
     if not isinstance(network, DenseTileNet):
-        raise SettingsError(f"{model.arch} has no cells: label images with tilenet-dense models")
+        raise SettingsError(f"{model.arch} has no cells: use tilenet-dense models")
     looks = []
     with torch.inference_mode():
         for turns, mirrored in WAYS:
@@ -91,27 +91,27 @@ def _survey(model: Model, x: Tensor) -> Tensor:
 
 
 def write_pseudo_labelled(path: Path, images: np.ndarray, likely: np.ndarray) -> None:
-    """Write both as one NumPy file (.npz), which `read_pseudo_labelled` reads."""
+    """Write a NumPy file (.npz) for `read_pseudo_labelled`."""
     np.savez_compressed(path, images=images, likely=likely)
 
 
 def read_pseudo_labelled(path: Path, settings: TrainSettings, classes: int) -> PseudoLabelled:
-    """Read what `write_pseudo_labelled` wrote.
+    """Read a file of `write_pseudo_labelled`.
 
-    Raises DatasetError for any other file, for images smaller than a canvas, and for labels of
-    another number of classes; SettingsError where the network does not learn from canvases.
+    Raises DatasetError for an invalid file, images smaller than a canvas or another number of
+    classes; SettingsError for a network without canvases.
     """
     if settings.canvases is None:
         raise SettingsError(
-            f"{settings.arch} learns from whole tiles, not from images without labels: "
-            "train tilenet-dense, or leave out --unlabelled"
+            f"{settings.arch} has no cells and cannot be trained on unlabelled images: "
+            "train tilenet-dense, or omit --unlabelled"
         )
     try:
         with np.load(path, allow_pickle=False) as file:
             images, likely = file["images"], file["likely"]
     except (OSError, ValueError, EOFError, KeyError, TypeError, zipfile.BadZipFile) as error:
         raise DatasetError(
-            f"cannot read {path} as images with pseudo-labels: {error}; make it with "
+            f"cannot read {path} as images with pseudo-labels ({error}): create it with "
             "scripts/label_unlabelled"
         ) from error
     size = settings.canvases.size
@@ -119,8 +119,8 @@ def read_pseudo_labelled(path: Path, settings: TrainSettings, classes: int) -> P
     fits = images.ndim == 4 and images.shape[1] == 3 and min(images.shape[2:]) >= size
     if not fits or {images.dtype, likely.dtype} != {np.dtype(np.uint8)} or likely.shape != wanted:
         raise DatasetError(
-            f"{path} holds images {images.dtype} {images.shape} and labels {likely.dtype} "
-            f"{likely.shape}, expected uint8 (images, 3, height, width) of {size} pixels a side or "
-            f"more, and uint8 (images, {classes + 1}, height / {CELL}, width / {CELL})"
+            f"{path} has images {images.dtype} {images.shape} and labels {likely.dtype} "
+            f"{likely.shape}, expected uint8 (images, 3, height, width) of at least {size} pixels "
+            f"per side, and uint8 (images, {classes + 1}, height / {CELL}, width / {CELL})"
         )
     return PseudoLabelled(images=torch.from_numpy(images), likely=torch.from_numpy(likely))

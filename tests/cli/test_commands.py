@@ -12,7 +12,6 @@ import sys
 import time
 import warnings
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import get_args
 
@@ -30,17 +29,17 @@ from geoclass.cli.main import COMMANDS, main
 from geoclass.cli.train import train_command
 from geoclass.contract import SHIPPED_ARCH
 from geoclass.learn.dataset import read_tiles
-from geoclass.learn.places import PLACES_FILE, Place, PlacedTile, add_places
+from geoclass.learn.places import PLACES_FILE, Place, add_places
 from geoclass.learn.recipes import (
+    AUGMENTATIONS,
+    MIN_BATCH_SIZE,
     RECIPES,
-    SMALLEST_BATCH,
-    VARIATIONS,
     Optimizer,
     Schedule,
-    suit_tiles,
+    limit_batch_size,
 )
 from geoclass.learn.splits import split_randomly
-from geoclass.learn.tasks import choose_recipe
+from geoclass.learn.training import choose_recipe
 from geoclass.legend import EUROSAT
 from geoclass.model.checkpoint import load_model
 from geoclass.model.networks import ARCHS
@@ -358,27 +357,25 @@ class TestTrainAndEvaluate:
         """Three dates of each place, 2 km apart; the third date's scenes lie half a tile off."""
         tiles, model = make_tiles(classes=2, each=30), tmp_path / "m.safetensors"
         files = sorted(tiles.rglob("*.png"))
-        rows = [
-            PlacedTile(
-                tile=f"{file.parent.name}/{file.name}",
-                place=Place((i // 3 + 0.16 * (i % 3 == 2)) * 2 / 111.2, 0.0, 640),
-                scene=f"{i % 3}.tif",
-            )
-            for i, file in enumerate(files)
-        ]
-        (tiles / PLACES_FILE).write_text(add_places("", rows))
+        names = [f"{file.parent.name}/{file.name}" for file in files]
+        places = {
+            name: Place((i // 3 + 0.16 * (i % 3 == 2)) * 2 / 111.2, 0.0, 640)
+            for i, name in enumerate(names)
+        }
+        (tiles / PLACES_FILE).write_text(add_places("", places))
         assert "placed      60" in run("dataset", tiles).output
         out = self.train(tiles, model)
         assert "2 classes; spatial block split" in out.stdout
-        assert re.search(r"Warning: \d of the 60 tiles are not used, for they would sh", out.stderr)
+        assert re.search(
+            r"Warning: \d of the 60 tiles are not used, because they would sh", out.stderr
+        )
         assert "split by blocks of ground, seed 0" in run("info", model).output
         assert "share no ground with training tiles" in run("info", model).output
         kept = load_model(model).contract.training.split.test
         assert f"tiles                {kept}" in run("evaluate", model, tiles).output
-        one = [replace(row, place=Place(0, 0, 640)) for row in rows]
-        (tiles / PLACES_FILE).write_text(add_places("", one))
+        (tiles / PLACES_FILE).write_text(add_places("", dict.fromkeys(names, Place(0, 0, 640))))
         said = self.train(tiles, model, "--overwrite").stderr
-        assert "Warning: the tiles of class Forest lie too close together for three parts" in said
+        assert "Warning: the tiles of class Forest are too close together for three parts" in said
         (tiles / PLACES_FILE).write_text("x,y\n")
         assert "no column tile" in error("train", tiles, "-o", model, "--overwrite")
         assert "placed      none" in run("dataset", tiles).output
@@ -391,7 +388,9 @@ class TestTrainAndEvaluate:
         assert "--resume continues" in begun
         assert "held-out tiles, macro-F1" not in begun  # scored once, when it is done
         assert "exists: give --resume to continue, or --overwrite to start again" in error(*given)
-        assert "must be positive, got 0.0" in error("train", "x", "-o", model, "--max-hours", 0)
+        assert "must be positive, got 0.0 hours" in error(
+            "train", "x", "-o", model, "--max-hours", 0
+        )
         out = run(*given, "--resume").output
         assert "held-out tiles, macro-F1" in out
         assert "epoch   2/2" in out
@@ -407,7 +406,7 @@ class TestTrainAndEvaluate:
         training = load_model(model).contract.training
         assert (training.split.train, training.skipped) == (32, 1)
         assert "Images and folders left out: 1." in run("info", model).output
-        said = re.search(r"for more: geoclass (evaluate .*)", result.stdout)
+        said = re.search(r"details: geoclass (evaluate .*)", result.stdout)
         assert said is not None
         scored = run(*shlex.split(said[1]))
         assert "skipped: image Forest/Forest_3.png cannot be decoded" in scored.stderr
@@ -418,7 +417,7 @@ class TestTrainAndEvaluate:
         more = ("--batch-size", "auto", "--device", "cpu", "--epochs", 1, "--patience", 3)
         run("train", tiles, "-o", model, *more)
         recipe = load_model(model).contract.training.recipe
-        assert (recipe["batch_size"], recipe["patience"]) == (SMALLEST_BATCH, 3)
+        assert (recipe["batch_size"], recipe["patience"]) == (MIN_BATCH_SIZE, 3)
         refused = CliRunner().invoke(main, ["train", str(tiles), "-o", "m", "--batch-size", "big"])
         assert refused.exit_code == 2
         assert "'big' is not of the form N|auto" in refused.output
@@ -441,7 +440,7 @@ class TestTrainAndEvaluate:
         run("train", tiles, "-o", model, "--epochs", 1, "-q")
         assert load_model(model).contract.training.recipe["batch_size"] == 16
         recipe = RECIPES["tilenet"]
-        suited = [suit_tiles(recipe, count).batch_size for count in (2, 100, 400, 17_280)]
+        suited = [limit_batch_size(recipe, count).batch_size for count in (2, 100, 400, 17_280)]
         assert suited == [16, 25, 100, 128]
 
     def test_adam_does_not_decay_weights(self, tiles: Path, tmp_path: Path) -> None:
@@ -472,7 +471,7 @@ class TestTrainAndEvaluate:
         assert geoclass.choose_recipe(start=load_model(tmp_path / "a.safetensors")).epochs == 20
         more = ("--from", tmp_path / "a.safetensors", "--batch-size", 128, "--overwrite")
         few = run("train", tiles, "-o", tmp_path / "b.safetensors", *more, "--epochs", 2)
-        assert "Warning: 2 step(s) of training are few" in few.stderr
+        assert "Warning: training has only 2 step(s)" in few.stderr
 
     def test_network_is_that_of_the_model_to_begin_with(self, tiles: Path, tmp_path: Path) -> None:
         one, two, three = (tmp_path / f"{i}.safetensors" for i in range(3))
@@ -555,7 +554,7 @@ class TestTrainAndEvaluate:
         assert "create it first" in error(*given, "--mistakes", tmp_path / "none" / "a.png")
         among = tiles / "Forest" / "Forest_0.png"
         before = among.read_bytes()
-        assert "would stand among the tiles" in error(*given, "--mistakes", among)
+        assert "would be among the tiles" in error(*given, "--mistakes", among)
         assert among.read_bytes() == before
 
     def test_corruptions_are_scored_too(self, tiles: Path, tmp_path: Path) -> None:
@@ -590,8 +589,8 @@ class TestTrainAndEvaluate:
         model = tmp_path / "m.safetensors"
         self.train(tiles, model)
         other = make_tiles(classes=3, each=12, name="other")
-        assert "may have been seen in training" in error("evaluate", model, other)
-        assert "the model knows" in error("evaluate", model, make_tiles(classes=2, name="two"))
+        assert "may be training tiles" in error("evaluate", model, other)
+        assert "the model has" in error("evaluate", model, make_tiles(classes=2, name="two"))
 
     def test_a_check_set_may_lack_classes(
         self, make_tiles: Make, tiles: Path, tmp_path: Path
@@ -604,7 +603,7 @@ class TestTrainAndEvaluate:
         assert [sum(row) for row in rows.values()] == [0, 4, 4]
         wrong = [m for m in result["mistakes"] if m["true"] == "Forest"]
         assert len(wrong) == 4 - rows["Forest"][1]
-        assert "the model knows" in error("evaluate", model, some)
+        assert "the model has" in error("evaluate", model, some)
 
     def test_split_by_lists(self, tiles: Path, tmp_path: Path) -> None:
         names = [name.partition("/")[2] for name in read_tiles(tiles).names]
@@ -624,7 +623,7 @@ class TestTrainAndEvaluate:
         for i, path in enumerate(lists):
             path.write_text("\n".join(names[i:-4:3]))
         said = self.train(tiles, tmp_path / "m.safetensors", "--lists", *lists).stderr
-        assert f"4 of the {len(names)} tiles are in none of the lists, and not used" in said
+        assert f"4 of the {len(names)} tiles are in no list and are not used" in said
 
     def test_seed_of_the_split_travels_in_the_model(self, tiles: Path, tmp_path: Path) -> None:
         model = tmp_path / "m.safetensors"
@@ -640,7 +639,7 @@ class TestTrainAndEvaluate:
         none = tmp_path / "none" / "m.safetensors"
         assert "does not exist" in error("train", tiles, "-o", none)
         (tmp_path / "broken.zip").write_bytes(b"PK\x03\x04 broken")
-        assert "no zip file" in error("train", tmp_path / "broken.zip", "-o", model)
+        assert "is not a zip file" in error("train", tmp_path / "broken.zip", "-o", model)
         (tiles / "Empty").mkdir()
         assert "Empty" in error("train", tiles, "-o", model)
         model.write_text("precious")
@@ -811,7 +810,7 @@ def test_options_of_training_say_what_the_recipes_are() -> None:
         ("arch", ARCHS),
         ("schedule", get_args(Schedule)),
         ("optimizer", get_args(Optimizer)),
-        ("vary", tuple(VARIATIONS)),
+        ("augment", tuple(AUGMENTATIONS)),
     ):
         kind = options[name].type
         assert isinstance(kind, click.Choice)

@@ -39,11 +39,11 @@ def test_folders_that_cannot_be_classes_are_listed(make_tiles: Make) -> None:
     assert "--skip-bad" not in out
     message = error("train", tiles, "-o", tiles.parent / "model.safetensors")
     assert "class folder Desert" in message
-    assert "--skip-bad leaves out what cannot be used, `geoclass dataset` lists it all" in message
+    assert "--skip-bad skips unusable images, `geoclass dataset` lists them all" in message
     (tiles / "Desert").rmdir()
     message = error("train", tiles, "-o", tiles.parent / "model.safetensors")
     assert "Forest/Forest_0.png has 32×32 pixels" in message
-    assert "--skip-bad leaves out what cannot be used, `geoclass dataset` lists it all" in message
+    assert "--skip-bad skips unusable images, `geoclass dataset` lists them all" in message
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems have names of Unicode alone")
@@ -71,7 +71,7 @@ def test_no_tile_is_replaced_by_the_sheet(make_tiles: Make, name: str) -> None:
     (tiles.parent / "link").symlink_to(tiles)
     before = (tiles / "Forest" / "Forest_0.png").read_bytes()
     message = error("dataset", tiles, "--sheet", tiles / name)
-    assert f"would stand among the tiles of {tiles}: give a path outside it" in message
+    assert f"would be among the tiles of {tiles}: give a path outside it" in message
     assert (tiles / "Forest" / "Forest_0.png").read_bytes() == before
     assert len(list(tiles.rglob("*.png"))) == 6
 

@@ -5,7 +5,7 @@ import torch
 
 import geoclass.learn.augment as module
 from geoclass.learn.augment import augment
-from geoclass.learn.settings import AugmentSettings
+from geoclass.learn.recipes import AugmentSettings
 
 PLAIN = AugmentSettings(
     symmetries=False,

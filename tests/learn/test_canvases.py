@@ -12,8 +12,8 @@ from geoclass.learn.canvases import (
     draw_parcels,
     extend_tiles,
 )
-from geoclass.learn.lessons import cell_loss, tile_loss
-from geoclass.learn.settings import AugmentSettings, CanvasSettings, CloudSettings
+from geoclass.learn.objectives import cell_loss, tile_loss
+from geoclass.learn.recipes import AugmentSettings, CanvasSettings, CloudSettings
 from geoclass.legend import EUROSAT
 
 CLEAR = CanvasSettings(

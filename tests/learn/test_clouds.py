@@ -2,8 +2,8 @@
 
 import torch
 
-from geoclass.learn.clouds import paint_clouds
-from geoclass.learn.settings import CloudSettings
+from geoclass.learn.augment import paint_clouds
+from geoclass.learn.recipes import CloudSettings
 
 
 def test_without_clouds_nothing_changes() -> None:

@@ -3,8 +3,8 @@
 import numpy as np
 import torch
 
-from geoclass.learn import composed
-from geoclass.learn.composed import compute_cells, mix_whole_tiles
+from geoclass.learn import canvases
+from geoclass.learn.canvases import compute_cells, mix_whole_tiles
 from geoclass.learn.dataset import TileSet
 from geoclass.learn.recipes import RECIPES
 from geoclass.legend import Legend
@@ -27,7 +27,7 @@ def make_tiles() -> TileSet:
 
 
 def test_cells_of_classes_that_do_not_fill_their_tiles_are_left_out(monkeypatch) -> None:
-    monkeypatch.setattr(composed, "CALIBRATION_CANVASES", 8)
+    monkeypatch.setattr(canvases, "CALIBRATION_CANVASES", 8)
     network = DenseTileNet(3).eval()
     logits, labels = compute_cells(
         network, make_tiles(), np.arange(0, 30), RECIPES["tilenet-dense"]
@@ -38,7 +38,7 @@ def test_cells_of_classes_that_do_not_fill_their_tiles_are_left_out(monkeypatch)
 
 
 def test_mixed_tiles_show_several_classes_of_the_chosen_tiles(monkeypatch) -> None:
-    monkeypatch.setattr(composed, "MIXED_TILES", 20)
+    monkeypatch.setattr(canvases, "MIXED_TILES", 20)
     mixed = mix_whole_tiles(make_tiles(), np.arange(0, 30))
     assert mixed.shape == (20, 3, 64, 64)
     assert mixed.dtype == torch.uint8

@@ -14,13 +14,11 @@ import rasterio
 import shapely
 
 from geoclass.errors import GeoclassError, OutputError, SceneError, SettingsError
-from geoclass.learn.cutting import CutTiles, cut_labelled_tiles, cut_scene
+from geoclass.learn.cutting import CutTiles, cut_scene
 from geoclass.learn.dataset import read_tiles
 from geoclass.learn.places import PLACES_FILE
-from geoclass.mapping.plan import plan_map
-from geoclass.mapping.settings import MapSettings
 from geoclass.scene.region import read_labels
-from tests.conftest import make_contract, paint
+from tests.conftest import paint
 
 Make = Callable[..., Path]
 ROWS, COLS = 3, 4
@@ -53,11 +51,6 @@ def draw(scene: Path, file: Path, boxes: dict[str, list[tuple[float, ...]]], **m
     return file
 
 
-def cut(scene: Path, labels: Path, output: Path, **more: object) -> CutTiles:
-    plan = plan_map(scene, make_contract(), "0" * 64, MapSettings())
-    return cut_labelled_tiles(plan, read_labels(labels, "class"), output, **more)
-
-
 @pytest.mark.parametrize("crs", ["EPSG:32633", "EPSG:4326"])
 def test_tiles_are_what_polygons_cover(scene: Path, tmp_path: Path, crs: str) -> None:
     boxes = {
@@ -65,7 +58,7 @@ def test_tiles_are_what_polygons_cover(scene: Path, tmp_path: Path, crs: str) ->
         "lake": [(2.9, 1.9, 4, 3), (2.5, 0, 3, 1)],  # one tile, and the other half
     }
     labels = draw(scene, tmp_path / "labels.gpkg", boxes, crs=crs)
-    found = cut(scene, labels, tmp_path / "tiles")
+    found = cut_scene(scene, labels, tmp_path / "tiles")
     assert found == CutTiles(counts={"lake": 1, "wood": 2}, mixed=1, partly=5, hidden=0)
     tiles = read_tiles(tmp_path / "tiles")
     assert tiles.names == (
@@ -84,7 +77,7 @@ def test_tiles_without_all_their_pixels_are_left_out(make_scene: Make, tmp_path:
     mask[5, 70] = 0
     scene = make_scene(paint([[1, 2]]), mask=mask)
     labels = draw(scene, tmp_path / "labels.gpkg", {"wood": [(0, 0, 2, 1)]})
-    found = cut(scene, labels, tmp_path / "tiles")
+    found = cut_scene(scene, labels, tmp_path / "tiles")
     assert found == CutTiles(counts={"wood": 1}, mixed=0, partly=0, hidden=1)
 
 
@@ -95,7 +88,7 @@ def test_tiles_that_two_classes_cover_are_left_out(scene: Path, tmp_path: Path) 
     }
     labels = draw(scene, tmp_path / "labels.gpkg", boxes)
     # Both cover the first tile; the second is of wood, with a lake in it.
-    found = cut(scene, labels, tmp_path / "tiles")
+    found = cut_scene(scene, labels, tmp_path / "tiles")
     assert found == CutTiles(counts={"lake": 0, "wood": 1}, mixed=1, partly=2, hidden=0)
     assert read_tiles(tmp_path / "tiles").names == ("wood/wood_scene_0_1.png",)
 
@@ -138,10 +131,10 @@ def test_classes_that_are_numbers(
 
 def test_share_can_be_chosen(scene: Path, tmp_path: Path) -> None:
     labels = draw(scene, tmp_path / "labels.gpkg", {"wood": [(0, 0, 0.7, 1), (1, 0, 2, 1)]})
-    assert cut(scene, labels, tmp_path / "most").counts == {"wood": 1}
-    assert cut(scene, labels, tmp_path / "more", min_share=0.65).counts == {"wood": 2}
-    with pytest.raises(SettingsError, match="above 0.5 and at most 1, got 0.5"):
-        cut(scene, labels, tmp_path / "half", min_share=0.5)
+    assert cut_scene(scene, labels, tmp_path / "most").counts == {"wood": 1}
+    assert cut_scene(scene, labels, tmp_path / "more", min_share=0.65).counts == {"wood": 2}
+    with pytest.raises(SettingsError, match="above 0.5 and at most 1: 0.5"):
+        cut_scene(scene, labels, tmp_path / "half", min_share=0.5)
 
 
 def test_scenes_add_up_and_nothing_is_replaced(
@@ -149,12 +142,12 @@ def test_scenes_add_up_and_nothing_is_replaced(
 ) -> None:
     labels = draw(scene, tmp_path / "labels.gpkg", {"wood": [(0, 0, 1, 1)]})
     output = tmp_path / "tiles"
-    cut(scene, labels, output)
+    cut_scene(scene, labels, output)
     with pytest.raises(OutputError, match="exists: give --add"):
-        cut(scene, labels, output)
-    with pytest.raises(OutputError, match="has been cut into this folder before"):
-        cut(scene, labels, output, add=True)
-    cut(make_scene(paint([[5, 6]]), name="other.tif"), labels, output, add=True)
+        cut_scene(scene, labels, output)
+    with pytest.raises(OutputError, match="was cut into this folder before"):
+        cut_scene(scene, labels, output, add=True)
+    cut_scene(make_scene(paint([[5, 6]]), name="other.tif"), labels, output, add=True)
     assert sorted(file.name for file in output.rglob("*.png")) == [
         "wood_other_0_0.png", "wood_scene_0_0.png",
     ]  # fmt: skip
@@ -164,8 +157,8 @@ def test_scenes_add_up_and_nothing_is_replaced(
 def test_tiles_tell_their_place(scene: Path, make_scene: Make, tmp_path: Path) -> None:
     labels = draw(scene, tmp_path / "labels.gpkg", {"wood": [(0, 0, 4, 3)]})
     output = tmp_path / "tiles"
-    cut(scene, labels, output)
-    cut(make_scene(paint([[5, 6]]), name="other.tif"), labels, output, add=True)
+    cut_scene(scene, labels, output)
+    cut_scene(make_scene(paint([[5, 6]]), name="other.tif"), labels, output, add=True)
     told = pd.read_csv(output / PLACES_FILE)
     assert sorted(told.tile) == sorted(f"wood/{file.name}" for file in output.rglob("*.png"))
     assert (told.scene == "scene").sum() == 12
@@ -183,7 +176,7 @@ def test_tiles_tell_their_place(scene: Path, make_scene: Make, tmp_path: Path) -
 def test_tile_moved_inward_tells_where_it_is(make_scene: Make, tmp_path: Path) -> None:
     scene = make_scene(np.repeat(paint([[1, 2]])[:, :, :96], 1, axis=0))
     labels = draw(scene, tmp_path / "labels.gpkg", {"wood": [(0, 0, 2, 1)]})
-    cut(scene, labels, tmp_path / "tiles")
+    cut_scene(scene, labels, tmp_path / "tiles")
     places = read_tiles(tmp_path / "tiles").places
     assert places is not None
     one, other = places[:, :2]
@@ -198,8 +191,10 @@ def test_other_table_of_places_is_not_touched(
     (output / "wood").mkdir(parents=True)
     for content in (b"where\n", b"tile,longitude,latitude\n\xff,1,2\n"):
         (output / PLACES_FILE).write_bytes(content)
-        with pytest.raises(OutputError, match=r"places.csv cannot be added to \(.*\): mend it"):
-            cut(scene, labels, output, add=True)
+        with pytest.raises(
+            OutputError, match=r"places.csv is not a valid table of places \(.*\): fix it"
+        ):
+            cut_scene(scene, labels, output, add=True)
         assert (output / PLACES_FILE).read_bytes() == content
         assert list((output / "wood").iterdir()) == []
 
@@ -209,7 +204,7 @@ def test_tiles_are_added_to_a_table_of_any_form(scene: Path, tmp_path: Path) -> 
     (tmp_path / "tiles").mkdir()
     table = tmp_path / "tiles" / PLACES_FILE
     table.write_text("note,tile,latitude,longitude\n,wood/mine.png,1,2", encoding="utf-8-sig")
-    cut(scene, labels, tmp_path / "tiles", add=True)
+    cut_scene(scene, labels, tmp_path / "tiles", add=True)
     told = pd.read_csv(table)
     assert told.columns.tolist() == ["note", "tile", "latitude", "longitude"]
     assert told.tile.tolist() == ["wood/mine.png", "wood/wood_scene_0_0.png"]
@@ -219,19 +214,19 @@ def test_file_in_the_place_of_a_class(scene: Path, tmp_path: Path) -> None:
     labels = draw(scene, tmp_path / "labels.gpkg", {"lake": [(0, 0, 1, 1)], "wood": [(1, 0, 2, 1)]})
     (tmp_path / "tiles").mkdir()
     (tmp_path / "tiles" / "wood").touch()
-    with pytest.raises(OutputError, match="wood is a file, a class folder is to stand there"):
-        cut(scene, labels, tmp_path / "tiles", add=True)
+    with pytest.raises(OutputError, match="wood is a file, expected a class folder: remove it"):
+        cut_scene(scene, labels, tmp_path / "tiles", add=True)
     assert [path.name for path in (tmp_path / "tiles").iterdir()] == ["wood"]
 
 
 def test_other_scene_of_the_same_name(scene: Path, make_scene: Make, tmp_path: Path) -> None:
     labels = draw(scene, tmp_path / "labels.gpkg", {"wood": [(0, 0, 1, 1)]})
-    cut(scene, labels, tmp_path / "tiles")
+    cut_scene(scene, labels, tmp_path / "tiles")
     (tmp_path / "may").mkdir()
     other = make_scene(paint([[5, 6]]), name="may/scene.tif")
-    message = "this scene, or another of its name, .* before; rename another one, or give another f"
+    message = "this scene, or another with its name, .* before; rename one, or give another f"
     with pytest.raises(OutputError, match=message):
-        cut(other, labels, tmp_path / "tiles", add=True)
+        cut_scene(other, labels, tmp_path / "tiles", add=True)
 
 
 def test_classes_that_differ_only_in_case(scene: Path, tmp_path: Path) -> None:
@@ -242,9 +237,9 @@ def test_classes_that_differ_only_in_case(scene: Path, tmp_path: Path) -> None:
         cut_scene(tmp_path / "none.tif", labels, tmp_path / "tiles")
     small = draw(scene, tmp_path / "small.gpkg", {"wood": boxes["wood"]})
     large = draw(scene, tmp_path / "large.gpkg", {"Wood": boxes["Wood"]})
-    cut(scene, small, tmp_path / "tiles")
-    with pytest.raises(OutputError, match=r"holds a class wood, the polygons have Wood, which dif"):
-        cut(scene, large, tmp_path / "tiles", add=True)
+    cut_scene(scene, small, tmp_path / "tiles")
+    with pytest.raises(OutputError, match=r"has a class wood, the polygons have Wood, which dif"):
+        cut_scene(scene, large, tmp_path / "tiles", add=True)
 
 
 def write_labels(path: Path, problem: str) -> None:
@@ -274,7 +269,7 @@ def write_labels(path: Path, problem: str) -> None:
         ("crs", "has no coordinate reference system"),
         ("column", "has no column 'class', but kind: say with --column"),
         ("empty", "is of class '', which cannot be"),
-        ("elsewhere", "no tile of the scene lies in the polygons"),
+        ("elsewhere", "no tile of the scene is in the polygons"),
         ("rubbish", "cannot read .* as a vector file"),
     ],
 )
@@ -284,7 +279,7 @@ def test_labels_that_cannot_be_used(
     labels = tmp_path / "labels.gpkg"
     write_labels(labels, problem)
     with pytest.raises(GeoclassError, match=message):
-        cut(scene, labels, tmp_path / "tiles")
+        cut_scene(scene, labels, tmp_path / "tiles")
     assert not (tmp_path / "tiles").exists()
 
 

@@ -125,7 +125,7 @@ def test_data_sets_are_known_by_name(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match="create it first"):
         fetch_dataset("eurosat", tmp_path / "none")
     (tmp_path / "file").touch()
-    with pytest.raises(OutputError, match="file is a file, expected a folder to put it in: give"):
+    with pytest.raises(OutputError, match="file is a file, expected a folder: give"):
         fetch_dataset("eurosat", tmp_path / "file")
 
 
@@ -141,7 +141,7 @@ def test_server_without_ranges_is_asked_anew(server: Server, tmp_path: Path) -> 
 
 
 def test_other_content_is_refused_and_not_kept(server: Server, tmp_path: Path) -> None:
-    with pytest.raises(DatasetError, match="published is 000: it has been removed, download"):
+    with pytest.raises(DatasetError, match="expected 000: it has been removed, download"):
         download(source(server, "000"), tmp_path)
     assert list(tmp_path.iterdir()) == []
 
@@ -211,7 +211,7 @@ def test_command_refuses_what_is_not_eurosat(server: Server, tmp_path: Path) -> 
     result = CliRunner().invoke(main, arguments)
     assert result.exit_code == 1
     assert result.stderr.startswith("Error: ")
-    assert "published is c8fa014336c82ac7804f0398fcb19387" in result.stderr
+    assert "expected c8fa014336c82ac7804f0398fcb19387" in result.stderr
 
 
 def make_zip(path: Path, *names: str) -> Path:

@@ -61,20 +61,22 @@ def test_what_training_refuses_is_listed(make_tiles: Make) -> None:
     assert found.classes == {"AnnualCrop": 3, "HerbaceousVegetation": 3}
     assert found.unused == ("River.png",)
     mixed, empty, legend, small = found.unusable
-    said = f"folder Forest in {folder} holds images and folders of images (4 images in all), but s"
+    said = (
+        f"folder Forest in {folder} contains images and folders of images (4 images in total) and "
+    )
     assert mixed.startswith(said)
     assert empty == f"class folder Desert in {folder} has no images: add some or remove the folder"
     assert legend.startswith(f"legend.json in {folder} cannot be used")
     assert small.startswith("image AnnualCrop/AnnualCrop_0.png has 32×32 pixels, expected 64×64")
-    with pytest.raises(DatasetError, match="folder Forest .*; --skip-bad leaves out what cannot"):
+    with pytest.raises(DatasetError, match="folder Forest .*; --skip-bad skips unusable images"):
         read_tiles(folder)
     (folder / "legend.json").unlink()
     tiles = read_tiles(folder, skip_bad=True)
     assert tiles.classes == ("AnnualCrop", "HerbaceousVegetation")
     assert len(tiles) == 5
-    assert tiles.skipped == ("image River.png stands in no class folder", mixed, empty, small)
+    assert tiles.skipped == ("image River.png is in no class folder", mixed, empty, small)
     (folder / "Forest" / "old" / "1.png").unlink()
-    with pytest.raises(DatasetError, match=r"folder Desert .* has no images: .*; --skip-bad leave"):
+    with pytest.raises(DatasetError, match=r"folder Desert .* has no images: .*; --skip-bad skip"):
         read_tiles(folder)
 
 
@@ -82,7 +84,7 @@ def test_too_few_tiles_and_classes_are_listed(make_tiles: Make) -> None:
     folder = make_tiles(classes=1, each=2)
     few, lone = inspect_tiles(folder).unusable
     assert few.startswith("class AnnualCrop has 2 tiles, at least 3 are needed for training")
-    assert lone.startswith(f"{folder} has 1 class, 2 to 250 are possible")
+    assert lone.startswith(f"{folder} has 1 class, expected 2 to 250")
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems tell these names apart not")
@@ -95,7 +97,7 @@ def test_names_that_cannot_be_classes_are_listed(make_tiles: Make) -> None:
     assert [text.partition(" in ")[0] for text in found.unusable[:1]] == [
         f"the name of class folder {os.fsdecode(bytes([102, 111, 114, 0xEA, 116]))}"
     ]
-    told = "holds Forest and forest, which differ only in case"
+    told = "has Forest and forest, which differ only in case"
     assert any(told in text for text in found.unusable)
 
 

@@ -12,7 +12,7 @@ import torch
 from scipy.spatial.distance import mahalanobis
 
 from geoclass.learn.dataset import read_tiles
-from geoclass.learn.novelty import (
+from geoclass.learn.finishing import (
     choose_thresholds,
     fit_gaussians,
     fit_neighbours,

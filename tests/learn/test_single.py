@@ -70,7 +70,7 @@ def test_images_that_cannot_be(tmp_path: Path, fake: None) -> None:
     with pytest.raises(DatasetError, match="cannot read the image"):
         label_images([tmp_path / "none.png"], device="cpu")
     small = save(paint([[0]])[:, :, :63], tmp_path / "small.png")
-    with pytest.raises(DatasetError, match="has 63×64 pixels, at least 64×64 are needed"):
+    with pytest.raises(DatasetError, match="has 63×64 pixels, expected at least 64×64"):
         label_images([small], device="cpu")
     Image.new("RGBA", (64, 64)).save(tmp_path / "rgba.png")
     with pytest.raises(DatasetError, match="is of mode RGBA, expected RGB"):

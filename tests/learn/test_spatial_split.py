@@ -12,9 +12,9 @@ from geoclass.learn.spatial_split import (
     TEST,
     TRAIN,
     Parts,
-    deal_ground,
+    assign_parts,
+    find_blocks,
     find_shared,
-    lay_blocks,
     measure_shares,
 )
 
@@ -40,7 +40,7 @@ def lay_out(
 
 def deal(labels: np.ndarray, places: np.ndarray, seed: int = 0) -> tuple[Parts, list[int]]:
     generator = np.random.default_rng(seed)
-    return deal_ground(labels, places, generator, test_share=0.2, validation_share=0.08)
+    return assign_parts(labels, places, generator, test_share=0.2, validation_share=0.08)
 
 
 def largest_overlap(places: np.ndarray, one: np.ndarray, other: np.ndarray) -> float:
@@ -198,11 +198,11 @@ def test_sharing_is_of_ground() -> None:
 
 def test_blocks_are_as_large_as_they_say() -> None:
     places = lay_out(64, 64, latitude=60.0)
-    counts = np.bincount(lay_blocks(places, 4 * TILE_M))
+    counts = np.bincount(find_blocks(places, 4 * TILE_M))
     assert np.median(counts) == pytest.approx(16, abs=1)
 
 
 def test_blocks_go_on_across_the_date_line() -> None:
     longitudes = np.array([180.0, -180.0, 180.001])
     places = np.stack([longitudes, np.full(3, 0.001), np.full(3, 640.0)], axis=1)
-    assert len(set(lay_blocks(places, 2560).tolist())) == 1
+    assert len(set(find_blocks(places, 2560).tolist())) == 1

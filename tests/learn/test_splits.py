@@ -14,14 +14,14 @@ from PIL import Image
 
 from geoclass.errors import DatasetError
 from geoclass.learn.dataset import read_tiles
-from geoclass.learn.places import PLACES_FILE, Place, PlacedTile, add_places
+from geoclass.learn.places import PLACES_FILE, Place, add_places
 from geoclass.learn.splits import (
     choose_part,
     hash_names,
-    split_by_ground,
+    split_by_blocks,
     split_by_lists,
-    split_freely,
     split_randomly,
+    split_tiles,
 )
 from geoclass.legend import Legend
 from tests.conftest import make_contract
@@ -114,9 +114,9 @@ def test_lists_may_begin_with_a_byte_order_mark(make_tiles: Make, tmp_path: Path
 @pytest.mark.parametrize(
     ("lists", "message"),
     [
-        ({"train": ["none.png"]}, "1 of 1 names .* the first is none.png"),
+        ({"train": ["none.png"]}, "1 of 1 names .* such as none.png: fix the list"),
         ({"train": []}, "the list .* is empty: give one"),
-        ({"train": ["Forest_1.png"]}, "stands twice"),
+        ({"train": ["Forest_1.png"]}, "is listed twice"),
     ],
 )
 def test_lists_that_cannot_be(
@@ -133,7 +133,7 @@ def test_one_list_given_twice_is_refused(make_tiles: Make, tmp_path: Path) -> No
     train, _, test = write_lists(
         tmp_path, train=["AnnualCrop_0.png"], validation=[], test=["Forest_0.png"]
     )
-    with pytest.raises(DatasetError, match="stands twice"):
+    with pytest.raises(DatasetError, match="is listed twice"):
         split_by_lists(tiles, train, test, test)
 
 
@@ -160,18 +160,15 @@ def tell_places(data: Path, *, km_apart: float = 1, skip: int = 0) -> None:
     """Say that the tiles of each class lie in a row, all but the first ones."""
     files = sorted(data.rglob("*.png"))[skip:]
     names = [f"{file.parent.name}/{file.name}" for file in files]
-    rows = [
-        PlacedTile(tile=name, place=Place(i * km_apart / 111.2, 0.1, 640), scene="")
-        for i, name in enumerate(names)
-    ]
-    (data / PLACES_FILE).write_text(add_places("", rows))
+    places = {name: Place(i * km_apart / 111.2, 0.1, 640) for i, name in enumerate(names)}
+    (data / PLACES_FILE).write_text(add_places("", places))
 
 
 @pytest.mark.parametrize("zipped", [False, True])
 def test_tiles_that_tell_their_place_are_split_by_ground(make_tiles: Make, zipped: bool) -> None:
     data = make_tiles(classes=2, each=30)
     assert read_tiles(data).places is None
-    assert split_freely(read_tiles(data)).kind == "random"
+    assert split_tiles(read_tiles(data)).kind == "random"
     tell_places(data, skip=1)
     if zipped:
         data = Path(shutil.make_archive(str(data.parent / "zipped"), "zip", data))
@@ -179,11 +176,11 @@ def test_tiles_that_tell_their_place_are_split_by_ground(make_tiles: Make, zippe
     assert tiles.places is not None
     assert np.isnan(tiles.places[0]).all()
     assert tiles.places[3].tolist() == pytest.approx([2 / 111.2, 0.1, 640], abs=1e-6)
-    split = split_freely(tiles, 5)
+    split = split_tiles(tiles, 5)
     assert (split.kind, split.seed) == ("ground", 5)
-    (doubt,) = split.doubts
-    assert doubt.startswith(
-        "places.csv does not say where 1 of the 60 tiles lie, such as AnnualCrop/AnnualCrop_0.png"
+    (warning,) = split.warnings
+    assert warning.startswith(
+        "places.csv has no place for 1 of the 60 tiles, such as AnnualCrop/AnnualCrop_0.png"
     )
     assert len(split.train) + len(split.validation) + len(split.test) == 60
     # Blocks of 2,560 m of a row of tiles a kilometre apart hold two or three.
@@ -200,7 +197,9 @@ def test_tiles_that_tell_their_place_are_split_by_ground(make_tiles: Make, zippe
     )
     for part in ("train", "validation", "test"):
         assert choose_part(tiles, contract, part).tolist() == getattr(split, part).tolist()
-    with pytest.raises(DatasetError, match="by which they are split: give it the places.csv that"):
+    with pytest.raises(
+        DatasetError, match="the split needs the places of the tiles of .*: add its places.csv"
+    ):
         choose_part(replace(tiles, places=None), contract, "test")
     elsewhere = replace(tiles, places=tiles.places[::-1])
     with pytest.raises(DatasetError, match="give that data set, with the same places.csv, or"):
@@ -210,8 +209,8 @@ def test_tiles_that_tell_their_place_are_split_by_ground(make_tiles: Make, zippe
 def test_tiles_of_one_place_are_split_one_by_one(make_tiles: Make) -> None:
     data = make_tiles(classes=2, each=10)
     tell_places(data, km_apart=0)
-    doubts = split_by_ground(read_tiles(data)).doubts
-    assert sorted(doubt.partition(" lie too close")[0] for doubt in doubts) == [
+    warnings = split_by_blocks(read_tiles(data)).warnings
+    assert sorted(warning.partition(" are too close")[0] for warning in warnings) == [
         "the tiles of class AnnualCrop", "the tiles of class Forest",
     ]  # fmt: skip
 
@@ -219,20 +218,20 @@ def test_tiles_of_one_place_are_split_one_by_one(make_tiles: Make) -> None:
 def test_tiles_that_overlap_are_said_to_be_lost(make_tiles: Make) -> None:
     data = make_tiles(classes=2, each=30)
     tell_places(data, km_apart=0.5)
-    split = split_by_ground(read_tiles(data))
+    split = split_by_blocks(read_tiles(data))
     lost = 60 - len(split.train) - len(split.validation) - len(split.test)
     assert lost > 0
-    assert any(f"{lost} of the 60 tiles are not used" in doubt for doubt in split.doubts)
+    assert any(f"{lost} of the 60 tiles are not used" in warning for warning in split.warnings)
 
 
 def test_class_of_two_tiles_is_refused_by_ground(make_tiles: Make) -> None:
     data = make_tiles(classes=2, each=2)
     tell_places(data)
     with pytest.raises(DatasetError, match="class AnnualCrop has 2 tiles"):
-        split_by_ground(read_tiles(data))
+        split_by_blocks(read_tiles(data))
 
 
-def test_lists_of_tiles_that_share_ground_are_doubted(make_tiles: Make, tmp_path: Path) -> None:
+def test_lists_of_tiles_that_share_ground_give_a_warning(make_tiles: Make, tmp_path: Path) -> None:
     data = make_tiles(classes=2, each=6)
     tell_places(data, km_apart=0.5)
     names = read_tiles(data).names
@@ -240,11 +239,11 @@ def test_lists_of_tiles_that_share_ground_are_doubted(make_tiles: Make, tmp_path
     for part in range(3):
         lists.append(tmp_path / f"{part}.txt")
         lists[-1].write_text("\n".join(names[part::3][:3]))
-    (unlisted, shared) = split_by_lists(read_tiles(data), *lists).doubts
-    assert unlisted == "3 of the 12 tiles are in none of the lists, and not used"
-    assert shared.startswith("3 of the 3 tiles held out share ground with others")
+    (unlisted, shared) = split_by_lists(read_tiles(data), *lists).warnings
+    assert unlisted == "3 of the 12 tiles are in no list and are not used"
+    assert shared.startswith("3 of the 3 held-out tiles share ground with others")
     (data / PLACES_FILE).unlink()
-    assert len(split_by_lists(read_tiles(data), *lists).doubts) == 1
+    assert len(split_by_lists(read_tiles(data), *lists).warnings) == 1
 
 
 @pytest.mark.parametrize(
@@ -252,7 +251,7 @@ def test_lists_of_tiles_that_share_ground_are_doubted(make_tiles: Make, tmp_path
     [
         (
             b"tile,x,y\n",
-            r"no column longitude, but tile, x, y\): expected columns tile, longitude, latitude",
+            r"no column longitude, only tile, x, y\): expected columns tile, longitude, latitude",
         ),
         (b"tile,longitude,latitude\na,\xff,1\n", "can't decode"),
     ],
@@ -267,10 +266,10 @@ def test_places_that_cannot_be_read(make_tiles: Make, content: bytes, message: s
 def test_places_of_other_tiles_are_refused(make_tiles: Make) -> None:
     data = make_tiles(classes=2, each=3)
     (data / PLACES_FILE).write_text("tile,longitude,latitude\nother.png,1,2\n")
-    with pytest.raises(DatasetError, match=r"names none of its images, but other.png: expected na"):
+    with pytest.raises(DatasetError, match=r"has none of its images, but other.png: expected na"):
         read_tiles(data)
     (data / PLACES_FILE).write_text("tile,longitude,latitude\n")
-    with pytest.raises(DatasetError, match=r"but no tile at all: expected .* AnnualCrop/AnnualCr"):
+    with pytest.raises(DatasetError, match=r"but no tile: expected .* AnnualCrop/AnnualCr"):
         read_tiles(data)
 
 

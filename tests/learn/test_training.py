@@ -23,13 +23,11 @@ from geoclass.errors import (
     OutputError,
     SettingsError,
 )
-from geoclass.learn import lessons, run, schedule
+from geoclass.learn import objectives, run, schedule
 from geoclass.learn.dataset import TileSet, read_tiles
-from geoclass.learn.progress import Checkpoint, read_checkpoint, write_checkpoint
-from geoclass.learn.recipes import RECIPES, TrainSettings
-from geoclass.learn.run import TrainingRun
+from geoclass.learn.recipes import RECIPES, CanvasSettings, TrainSettings
+from geoclass.learn.run import Checkpoint, TrainingRun, read_checkpoint, write_checkpoint
 from geoclass.learn.schedule import count_stale, ema, fit_batch_size, is_best, rate_factor
-from geoclass.learn.settings import CanvasSettings
 from geoclass.learn.splits import Split, count_seen, split_randomly
 from geoclass.learn.training import EpochReport, train_model
 from geoclass.legend import Legend
@@ -171,7 +169,7 @@ def test_what_is_dropped_out_depends_on_the_epoch_alone(tiles: TileSet, split: S
 
     def note(epoch: int) -> None:
         whole.train_epoch(epoch, lambda *_: None)
-        whole.note({"validation_accuracy": 0.0})
+        whole.record({"validation_accuracy": 0.0})
 
     whole = begin()
     note(1)
@@ -213,10 +211,10 @@ def test_resume_with_other_settings_is_refused(tiles: TileSet, split: Split, sto
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"nothing of the kind", "no checkpoint of a training run, a damaged one"),
-        ({"other": "{}"}, "no checkpoint of a training run, a damaged one"),
-        ({"training": "[1]"}, "no checkpoint of a training run, a damaged one"),
-        ({"training": '{"epoch": 1, "parts": 2}'}, "or one of another version of geoclass"),
+        (b"nothing of the kind", "is not a checkpoint of training, is damaged"),
+        ({"other": "{}"}, "is not a checkpoint of training, is damaged"),
+        ({"training": "[1]"}, "is not a checkpoint of training, is damaged"),
+        ({"training": '{"epoch": 1, "parts": 2}'}, "or comes from another version of geoclass"),
     ],
 )
 def test_damaged_checkpoint_is_refused(
@@ -257,11 +255,11 @@ def test_infinite_loss_stops_the_run_and_keeps_the_checkpoint(
     tiles: TileSet, split: Split, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     output = tmp_path / "m.safetensors"
-    good = lessons.normalise
+    good = objectives.normalise
 
     def break_later(epoch: int, _batch: int, _batches: int) -> None:
         if epoch == 2:
-            monkeypatch.setattr(lessons, "normalise", lambda x, m, s: good(x, m, s) * torch.nan)
+            monkeypatch.setattr(objectives, "normalise", lambda x, m, s: good(x, m, s) * torch.nan)
 
     with pytest.raises(GeoclassError, match="loss became nan in epoch 2"):
         train_model(tiles, split, QUICK, output, device=CPU, on_batch=break_later)
@@ -293,7 +291,7 @@ def test_test_part_is_never_looked_at(tiles: TileSet, split: Split, tmp_path: Pa
 
 def test_single_class_is_refused(make_tiles: Make, tmp_path: Path) -> None:
     tiles = read_tiles(make_tiles(classes=1))
-    with pytest.raises(DatasetError, match="has 1 class, 2 to 250 are possible"):
+    with pytest.raises(DatasetError, match="has 1 class, expected 2 to 250"):
         train_model(tiles, split_randomly(tiles.labels), QUICK, tmp_path / "m", device=CPU)
 
 
@@ -418,7 +416,9 @@ def test_beginning_that_has_seen_the_test_part_is_refused(
     """Whatever the data set is called now."""
     other = split_randomly(tiles.labels, 1)
     moved = replace(tiles, name=name)
-    with pytest.raises(SettingsError, match=r"it has seen \d of the 9 tiles that are held out"):
+    with pytest.raises(
+        SettingsError, match=r"another split, with \d of the 9 tiles that are held out"
+    ):
         train_model(moved, other, QUICK, tmp_path / "n", device=CPU, start=begun)
 
 
@@ -427,7 +427,9 @@ def test_beginning_that_remembers_names_alone(
 ) -> None:
     old = replace(begun, seen=None)
     other = split_randomly(tiles.labels, 1)
-    with pytest.raises(SettingsError, match="it has seen tiles of tiles that are held out now"):
+    with pytest.raises(
+        SettingsError, match="another split, with tiles of tiles that are held out now"
+    ):
         train_model(tiles, other, QUICK, tmp_path / "n", device=CPU, start=old)
     output = tmp_path / "m.safetensors"
     train_model(tiles, split, replace(QUICK, epochs=1), output, device=CPU, start=old)

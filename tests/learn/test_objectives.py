@@ -8,9 +8,8 @@ import pytest
 import torch
 
 from geoclass.errors import DatasetError, SettingsError
-from geoclass.learn.lessons import CanvasLesson, soft_loss
-from geoclass.learn.recipes import RECIPES, UnlabelledSettings
-from geoclass.learn.settings import CanvasSettings
+from geoclass.learn.objectives import CanvasObjective, soft_loss
+from geoclass.learn.recipes import RECIPES, CanvasSettings, UnlabelledSettings
 from geoclass.learn.unlabelled import (
     PseudoLabelled,
     label_images,
@@ -24,12 +23,13 @@ from geoclass.model.networks import DenseTileNet, build_network
 SETTINGS = replace(RECIPES["tilenet-dense"], unlabelled=UnlabelledSettings(name="labelled.npz"))
 
 
-def make_lesson(unlabelled: PseudoLabelled | None = None) -> CanvasLesson:
+def make_objective(unlabelled: PseudoLabelled | None = None) -> CanvasObjective:
     torch.manual_seed(0)
-    return CanvasLesson(
+    return CanvasObjective(
         network=DenseTileNet(10),
         roles=CanvasSettings().find_roles(EUROSAT.names),
         settings=SETTINGS,
+        canvases=CanvasSettings(),
         unlabelled=unlabelled,
     )
 
@@ -43,22 +43,24 @@ def make_images(count: int = 3) -> PseudoLabelled:
     return PseudoLabelled(images=images, likely=likely.to(torch.uint8))
 
 
-def compute(lesson: CanvasLesson, progress: float) -> torch.Tensor:
+def compute(objective: CanvasObjective, progress: float) -> torch.Tensor:
     generator = torch.Generator().manual_seed(0)
     images = torch.randint(0, 255, (8, 3, 64, 64), generator=generator).to(torch.uint8)
     labels = torch.randint(10, (8,), generator=generator)
-    return lesson.compute_loss(images, labels, progress, generator)
+    return objective.compute_loss(images, labels, progress, generator)
 
 
 def test_all_weights_learn_from_canvases() -> None:
-    lesson = make_lesson()
-    compute(lesson, 0.5).backward()
-    assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in lesson.network.parameters())
+    objective = make_objective()
+    compute(objective, 0.5).backward()
+    assert all(
+        p.grad is not None and p.grad.abs().sum() > 0 for p in objective.network.parameters()
+    )
 
 
 def test_images_without_labels_add_to_the_loss() -> None:
-    none = compute(make_lesson(), 0.0).detach()
-    some = compute(make_lesson(make_images()), 0.0).detach()
+    none = compute(make_objective(), 0.0).detach()
+    some = compute(make_objective(make_images()), 0.0).detach()
     assert float(some) > float(none) > 0
 
 
@@ -118,5 +120,5 @@ def test_files_that_hold_no_labelled_images_are_refused(tmp_path: Path) -> None:
     write_pseudo_labelled(path, images, likely)
     with pytest.raises(DatasetError, match=r"uint8 \(images, 13, height / 4"):
         read_pseudo_labelled(path, SETTINGS, 12)
-    with pytest.raises(SettingsError, match="learns from whole tiles"):
+    with pytest.raises(SettingsError, match="has no cells and cannot be trained on unlabelled"):
         read_pseudo_labelled(path, RECIPES["tilenet-fine"], 10)

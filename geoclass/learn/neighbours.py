@@ -1,8 +1,7 @@
-"""Which tiles are composed into one canvas: such as lie near each other on the ground.
+"""Neighbour sampling: the tiles of a canvas come from one neighbourhood where places are known.
 
-Tiles from one neighbourhood were mostly sensed on one day, so that within a canvas, as within a
-scene, forest differs from field by what it is and not by its light; and they are what really lies
-side by side.
+Neighbouring tiles mostly come from one date. Classes on a canvas then differ by land cover, not
+by light, and occur together as they do on the ground.
 """
 
 from __future__ import annotations
@@ -14,16 +13,16 @@ import torch
 from scipy.spatial import cKDTree
 from torch import Tensor
 
-EARTH_KM = 6371.0
+from geoclass.learn.places import EARTH_M, to_sphere
 
 NEAR_KM = 60.0
-"""Two tiles this near are mostly of one scene, which has 110 km a side."""
+"""Maximum distance of neighbours: mostly within one scene, which is 110 km wide."""
 
 NEAREST = 16
-"""Of each class, companions are drawn from so many."""
+"""Maximum number of neighbours per class."""
 
 NEAR_SHARE = 0.7
-"""Of companions are near, where places are known; the others come from anywhere."""
+"""Probability of drawing a neighbour where places are known; the others come from anywhere."""
 
 LAND_SHARES = {
     "AnnualCrop": 0.21,
@@ -37,25 +36,25 @@ LAND_SHARES = {
     "River": 0.01,
     "SeaLake": 0.03,
 }
-"""Of EuroSAT's classes in the land of the European Union, rounded from Eurostat's LUCAS survey of
-2018 (land cover overview): companions are drawn by them, for a class that is rare on the ground
-but has as many tiles as any other would be seen everywhere."""
+"""Fraction of EuroSAT's classes in the land of the European Union, rounded from Eurostat's LUCAS
+survey of 2018 (land cover overview): in the data set rare classes have as many tiles as common
+ones."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Companions:
-    """Draws tiles to be composed with others."""
+class NeighbourSampler:
+    """Draws the tiles that are composed with given ones."""
 
     by_class: tuple[Tensor, ...]
     """int64 (members,): the tiles of each class."""
     shares: Tensor
-    """float (classes,): how often each class is drawn."""
+    """float (classes,): relative frequency of each class."""
     near: Tensor | None
-    """int64 (tiles of the data set, classes, NEAREST): near tiles of each class, −1 where there
-    are no more; None where places are unknown."""
+    """int64 (tiles of the data set, classes, NEAREST): neighbours of each class, padded with −1;
+    None where places are unknown."""
 
     def draw(self, first: Tensor, count: int, generator: torch.Generator) -> Tensor:
-        """Int64 (n,) tiles with `count` − 1 companions each: (n, count)."""
+        """Add `count` − 1 tiles to each tile of `first`, int64 (n,): int64 (n, count)."""
         columns = [first]
         for _ in range(count - 1):
             anywhere = self._draw_anywhere(len(first), generator)
@@ -72,7 +71,7 @@ class Companions:
         return torch.stack(tiles)
 
     def _prefer_near(self, first: Tensor, anywhere: Tensor, generator: torch.Generator) -> Tensor:
-        """Near tiles in place of most of those from anywhere, where there are any."""
+        """Replace most tiles of `anywhere` by neighbours, where there are any."""
         n = len(first)
         wanted = torch.rand(n, generator=generator) < NEAR_SHARE
         if self.near is None:
@@ -87,21 +86,21 @@ class Companions:
         return torch.where(wanted & possible, tiles, anywhere)
 
 
-def find_companions(
+def build_sampler(
     labels: np.ndarray, train: np.ndarray, places: np.ndarray | None, names: tuple[str, ...]
-) -> Companions:
-    """Companions among training tiles.
+) -> NeighbourSampler:
+    """Build the sampler of training tiles.
 
-    `labels` is int64 (n,) of all tiles, `train` their indices in training, `places` float64
-    (n, 2 or more): longitude and latitude in degrees, NaN where unknown; `names` of classes.
-    Classes that `LAND_SHARES` does not name are drawn as often as they have tiles.
+    `labels` is int64 (n,) of all tiles, `train` the indices of training tiles, `places` float64
+    (n, 2 or more): longitude and latitude in degrees, NaN where unknown; `names` are the classes.
+    Unless `LAND_SHARES` has all classes, they are drawn as often as they have tiles.
     """
     counts = np.bincount(labels[train], minlength=len(names)).astype(np.float64)
     shares = counts / counts.sum()
     if all(name in LAND_SHARES for name in names):
         shares = np.array([LAND_SHARES[name] for name in names]) * (counts > 0)
     by_class = [train[labels[train] == k] for k in range(len(names))]
-    return Companions(
+    return NeighbourSampler(
         by_class=tuple(torch.from_numpy(tiles) for tiles in by_class),
         shares=torch.from_numpy(shares).float(),
         near=None if places is None else torch.from_numpy(_find_near(by_class, train, places)),
@@ -109,16 +108,16 @@ def find_companions(
 
 
 def _find_near(by_class: list[np.ndarray], train: np.ndarray, places: np.ndarray) -> np.ndarray:
-    """What `Companions.near` holds."""
+    """Find the neighbours, as in `NeighbourSampler.near`."""
     near = np.full((len(places), len(by_class), NEAREST), -1, dtype=np.int64)
     known = np.isfinite(places[:, :2]).all(axis=1)
-    points = EARTH_KM * _to_sphere(np.where(known[:, None], places[:, :2], 0))
+    points = EARTH_M / 1000 * to_sphere(np.where(known[:, None], places[:, :2], 0))
     asking = train[known[train]]
     for k, tiles in enumerate(by_class):
         members = tiles[known[tiles]]
         if len(members) == 0:
             continue
-        # One more than is wanted: a tile is no companion of its own.
+        # One more, because the tile itself is among them.
         distance, place = cKDTree(points[members]).query(
             points[asking], k=NEAREST + 1, distance_upper_bound=NEAR_KM
         )
@@ -130,9 +129,3 @@ def _find_near(by_class: list[np.ndarray], train: np.ndarray, places: np.ndarray
             np.isfinite(sorted_km), np.take_along_axis(found, order, axis=1), -1
         )
     return near
-
-
-def _to_sphere(degrees: np.ndarray) -> np.ndarray:
-    """Longitude and latitude (n, 2) to points of the unit sphere (n, 3)."""
-    lon, lat = np.radians(degrees).T
-    return np.stack([np.cos(lat) * np.cos(lon), np.cos(lat) * np.sin(lon), np.sin(lat)], axis=1)

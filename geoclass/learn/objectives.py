@@ -1,56 +1,38 @@
-"""What a network is taught by a batch of tiles: the loss of one step."""
+"""Training objectives: the loss of one step."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Protocol
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from geoclass.learn.augment import augment, degrade, relight
+from geoclass.learn.augment import augment, augment_views
 from geoclass.learn.canvases import Canvases, compose_canvases
-from geoclass.learn.clouds import paint_clouds
 from geoclass.learn.degrade import mix_tiles
-from geoclass.learn.recipes import TrainSettings, UnlabelledSettings
-from geoclass.learn.settings import AugmentSettings, Roles
+from geoclass.learn.recipes import (
+    UNCHANGED_LIGHT,
+    CanvasSettings,
+    Roles,
+    TrainSettings,
+    UnlabelledSettings,
+)
 from geoclass.learn.unlabelled import PseudoLabelled
 from geoclass.model.classifier import normalise
+from geoclass.model.dense import FEATURE, TILE
 from geoclass.model.device import send
 from geoclass.model.networks import CELL, DenseTileNet
 
-TILE = 64
-"""Pixels a side of a tile."""
-
-FEATURE = 8
-"""Pixels a side of one of the features that a tile's class is pooled from."""
-
 TILE_WEIGHT = 0.5
-"""Of the loss of tiles beside that of cells."""
-
-AS_THEY_ARE = AugmentSettings(plain_share=1, plain_share_end=1)
-"""Canvases are composed, but their light is that of their tiles."""
-
-
-class Lesson(Protocol):
-    """One way of teaching."""
-
-    def compute_loss(
-        self, images: Tensor, labels: Tensor, progress: float, generator: torch.Generator
-    ) -> Tensor:
-        """The loss of a batch, a scalar.
-
-        `images` is uint8 (n, 3, 64, 64) on the device, `labels` int64 (n,) on the CPU, `progress`
-        0–1 of training.
-        """
+"""Weight of the loss of tiles relative to that of cells."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class TileLesson:
-    """Whole tiles and their classes."""
+class TileObjective:
+    """Classification of whole tiles."""
 
     network: Callable[[Tensor], Tensor]
     """Float (n, 3, 64, 64) to logits (n, classes)."""
@@ -60,7 +42,11 @@ class TileLesson:
     def compute_loss(
         self, images: Tensor, labels: Tensor, progress: float, generator: torch.Generator
     ) -> Tensor:
-        """Cross entropy against the classes of tiles, some of them mixed."""
+        """Cross entropy of augmented, partly mixed tiles, a scalar.
+
+        `images` is uint8 (n, 3, 64, 64) on the device, `labels` int64 (n,) on the CPU, `progress`
+        0–1 of training.
+        """
         settings = self.settings
         x = images.float()
         targets = send(F.one_hot(labels, self.classes).float(), images.device)
@@ -75,29 +61,34 @@ class TileLesson:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class CanvasLesson:
-    """Canvases composed of tiles; where there are some, unlabelled images beside them."""
+class CanvasObjective:
+    """Classification of the cells and tiles of canvases, and of unlabelled images if any."""
 
     network: DenseTileNet
     roles: Roles
     """Of the classes, see `CanvasSettings.find_roles`."""
     settings: TrainSettings
+    canvases: CanvasSettings
     unlabelled: PseudoLabelled | None = None
-    """Images that older models have labelled (Xie et al. 2020, noisy student), on the CPU."""
+    """Images with pseudo-labels (noisy student, Xie et al. 2020), on the CPU."""
 
     def compute_loss(
         self, images: Tensor, labels: Tensor, progress: float, generator: torch.Generator
     ) -> Tensor:
-        """Cross entropy of cells and tiles, and of cells of images against pseudo-labels."""
+        """Cross entropy of cells and tiles, plus that of cells against pseudo-labels, a scalar.
+
+        Arguments are those of `TileObjective.compute_loss`; each canvas takes the next tiles.
+        """
         settings = self.settings
-        assert settings.canvases is not None
-        look = settings.augment or AS_THEY_ARE
+        light = settings.augment or UNCHANGED_LIGHT
         canvases = compose_canvases(
-            images, labels, self.roles, settings.canvases, look, generator, progress
+            images, labels, self.roles, self.canvases, light, generator, progress
         )
         x, pseudo = canvases.pixels, None
         if self.unlabelled is not None and settings.unlabelled is not None:
-            images, pseudo = self._draw_unlabelled(len(x), settings.unlabelled, generator)
+            images, pseudo = self._draw_unlabelled(
+                self.unlabelled, len(x), settings.unlabelled, generator
+            )
             x = torch.cat([x, images])
         with _autocast(settings, x.device):
             cells, deep = self.network.forward_dense(normalise(x, settings.mean, settings.std))
@@ -109,7 +100,7 @@ class CanvasLesson:
         return loss
 
     def _tile_loss(self, deep: Tensor, canvases: Canvases, generator: torch.Generator) -> Tensor:
-        """Of a window as large as a tile, somewhere in the canvases."""
+        """Loss of a tile-sized window at a random position of the canvases."""
         size = canvases.pixels.shape[3]
         row, col = torch.randint((size - TILE) // FEATURE + 1, (2,), generator=generator).tolist()
         side = TILE // FEATURE
@@ -121,35 +112,32 @@ class CanvasLesson:
         return tile_loss(self.network.decide(pooled), canvases, (window[0], window[1]))
 
     def _draw_unlabelled(
-        self, canvases: int, settings: UnlabelledSettings, generator: torch.Generator
+        self,
+        unlabelled: PseudoLabelled,
+        canvases: int,
+        settings: UnlabelledSettings,
+        generator: torch.Generator,
     ) -> tuple[Tensor, Tensor]:
-        """Images in other light and under clouds, and what is known of their cells.
+        """Draw unlabelled images, augmented, with the probabilities of their cells.
 
-        Float (m, 3, s, s), 0–255, and (m, classes + 1, s / 4, s / 4): probabilities of models that
-        saw them as they are, moved to the last class where a cloud was painted; 0 where a cell is
-        neither hidden nor clear.
+        Float (m, 3, s, s), 0–255, and (m, classes + 1, s / 4, s / 4). Painted clouds move
+        probability to the last class; undecided cells are 0.
         """
-        assert self.unlabelled is not None
-        assert self.settings.canvases is not None
         count = max(1, round(settings.share * canvases))
-        drawn, likely = self.unlabelled.draw(count, self.settings.canvases.size, generator)
+        drawn, likely = unlabelled.draw(count, self.canvases.size, generator)
         device = next(self.network.parameters()).device
         x, likely = send(drawn, device).float(), send(likely, device)
-        look = self.settings.augment or AS_THEY_ARE
-        varied = torch.rand(count, generator=generator) >= settings.plain_share
-        there = send(varied.nonzero()[:, 0], device)
-        x[there] = relight(x[there] / 255, look, generator).clamp(0, 1) * 255
-        x, obscured = paint_clouds(x, self.settings.canvases.clouds, generator)
-        x[there] = degrade(x[there], look, generator)
+        light = self.settings.augment or UNCHANGED_LIGHT
+        x, obscured = augment_views(x, settings.plain_share, light, self.canvases.clouds, generator)
         hidden = obscured.nan_to_num(0)[:, None]
         likely = torch.cat(
             [likely[:, :-1] * (1 - hidden), likely[:, -1:] * (1 - hidden) + hidden], 1
         )
-        return x.clamp(0, 255), likely * ~obscured.isnan()[:, None]
+        return x, likely * ~obscured.isnan()[:, None]
 
 
 def cell_loss(logits: Tensor, canvases: Canvases) -> Tensor:
-    """Cross entropy of cells (n, classes + 1, h, w) against what is known of them; a scalar."""
+    """Cross entropy of cells, logits (n, classes + 1, h, w), against a canvas's labels: scalar."""
     likely = F.log_softmax(logits.float(), dim=1)
     classes = likely.shape[1] - 1
     labels = send(canvases.labels, logits.device)
@@ -167,9 +155,10 @@ def cell_loss(logits: Tensor, canvases: Canvases) -> Tensor:
 def _partial_loss(
     likely: Tensor, canvases: Canvases, labels: Tensor, share: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """Cross entropy, summed, of the likeliest cells of regions of which a share is required.
+    """Summed cross entropy of regions of which only a part must match, and its number of cells.
 
-    And the number of those cells; `share` is float (n, tiles), 1 where all of a region is.
+    The most probable cells of a region count. `share` is float (n, regions), the part that must
+    match.
     """
     partial = share < 1
     clear = (canvases.obscured == 0)[:, None]
@@ -183,9 +172,9 @@ def _partial_loss(
 
 
 def tile_loss(logits: Tensor, canvases: Canvases, window: tuple[slice, slice]) -> Tensor:
-    """Cross entropy of tiles (n, classes) against the shares of classes within them.
+    """Cross entropy of tiles, logits (n, classes), against the class fractions within them.
 
-    `window` are the tile's rows and columns of cells, the same in all canvases.
+    `window` holds the rows and columns of cells of the tile, the same in all canvases.
     """
     rows, cols = window
     labels = send(canvases.labels, logits.device)
@@ -197,10 +186,7 @@ def tile_loss(logits: Tensor, canvases: Canvases, window: tuple[slice, slice]) -
 
 
 def soft_loss(logits: Tensor, likely: Tensor) -> Tensor:
-    """Mean cross entropy of cells, logits (m, k, h, w), against probabilities of that shape.
-
-    Probabilities stay what they are, not made sure, so that doubt between classes remains.
-    """
+    """Mean cross entropy of cells, logits (m, k, h, w), against probabilities of that shape."""
     return -(likely * F.log_softmax(logits.float(), dim=1)).sum(dim=1).mean()
 
 
