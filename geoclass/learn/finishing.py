@@ -19,7 +19,7 @@ from geoclass.learn.splits import Split, hash_pixels
 from geoclass.model.checkpoint import Model, save_model
 from geoclass.model.classifier import compute_outputs
 from geoclass.model.networks import DenseTileNet, Network
-from geoclass.model.novelty import Novelty
+from geoclass.model.ood import OodDetector
 
 
 def finish_model(
@@ -82,7 +82,7 @@ def fit_to_tiles(
     train: np.ndarray,
     validation: np.ndarray,
     contract: Contract,
-) -> Novelty:
+) -> OodDetector:
     """What the tiles of a network's training are like; `train` and `validation` are indices."""
     mixed = None
     if isinstance(network, DenseTileNet):  # its maps hold tiles of every mixture

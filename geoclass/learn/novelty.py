@@ -13,7 +13,7 @@ from geoclass.learn.augment import augment
 from geoclass.learn.settings import AugmentSettings
 from geoclass.model.classifier import compute_outputs
 from geoclass.model.networks import Network
-from geoclass.model.novelty import Gaussians, Neighbours, Novelty, describe_pixels
+from geoclass.model.ood import Gaussians, Neighbours, OodDetector, describe_pixels
 
 UNKNOWN_SHARE = 0.01
 """Of validation tiles, all of which are known, as many are called unknown."""
@@ -58,7 +58,7 @@ def fit_novelty(
     mean: Sequence[float],
     std: Sequence[float],
     mixed: tuple[Tensor, Tensor] | None = None,
-) -> Novelty:
+) -> OodDetector:
     """Fit on training tiles, set the thresholds on validation tiles.
 
     `images` are uint8 (n, 3, s, s) with `labels` int64 (n,), `validation` are tiles alike;
@@ -99,8 +99,8 @@ class _Statistics:
             pixels=self.pixels[chosen], features=self.features[chosen], logits=self.logits[chosen]
         )
 
-    def score(self, novelty: Novelty) -> Tensor:
-        """Float (n, 3), as of `Novelty.score`."""
+    def score(self, novelty: OodDetector) -> Tensor:
+        """Float (n, 3), as of `OodDetector.score`."""
         parts = (x.split(BATCH_SIZE) for x in (self.pixels, self.features, self.logits))
         return torch.cat([novelty.score_statistics(*part) for part in zip(*parts, strict=True)])
 
@@ -109,8 +109,8 @@ def _describe(images: Tensor) -> Tensor:
     return torch.cat([describe_pixels(part.float()) for part in images.split(BATCH_SIZE)])
 
 
-def _fit(training: _Statistics, labels: Tensor) -> Novelty:
-    return Novelty(
+def _fit(training: _Statistics, labels: Tensor) -> OodDetector:
+    return OodDetector(
         features=fit_gaussians(training.features, labels),
         pixels=fit_neighbours(training.pixels),
         thresholds=torch.zeros(3),
