@@ -24,7 +24,7 @@ from geoclass.learn.dataset import TileSet, read_tiles
 from geoclass.learn.finishing import MAX_TILES, augment_as_mapped, fit_gaussians, fit_neighbours
 from geoclass.learn.splits import choose_part
 from geoclass.model.checkpoint import load_model
-from geoclass.model.novelty import NEAREST, describe_pixels
+from geoclass.model.ood import NEAREST, describe_pixels
 
 DIMENSIONS = 16
 """Of features' directions, in which training tiles differ most (ViM)."""

@@ -10,7 +10,8 @@ CustomNet has random weights. The processes run in turn, several times, and medi
 
 `start` are seconds until the first batch is done, `cpu` those of all cores over the whole process,
 which other work on the machine disturbs less; `same` is the share of tiles that have the label
-of torch in float32. Novelty is left out, which only geoclass computes, but for the last row.
+of torch in float32. Only the last row includes out-of-distribution detection, which other programs
+lack.
 OpenVINO is compared where it is installed.
 """
 
@@ -108,7 +109,7 @@ def load_geoclass(folder: Path, *, half: bool, novelty: bool = False) -> Label:
     from geoclass.model.classifier import Classifier
 
     model = load_model(folder / "model.safetensors")
-    model = model if novelty else replace(model, novelty=None)
+    model = model if novelty else replace(model, ood_detector=None)
     classifier = Classifier(model, device="cpu", precision="bf16" if half else "fp32")
     return lambda tiles: classifier.predict(tiles).probabilities.argmax(axis=1)
 
@@ -164,7 +165,7 @@ def prepare(args: argparse.Namespace) -> dict[str, float]:
     np.save(args.folder / "tiles.npy", test)
     torch.manual_seed(0)
     network = model.network if args.arch == SHIPPED_ARCH else build_network(args.arch, 10)
-    novelty = model.novelty if args.arch == SHIPPED_ARCH else None
+    novelty = model.ood_detector if args.arch == SHIPPED_ARCH else None
     save_model(args.folder / "model.safetensors", args.arch, network, model.contract, novelty)
     export_onnx(load_model(args.folder / "model.safetensors"), args.folder / "model.onnx")
     return {}

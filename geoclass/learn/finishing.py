@@ -21,7 +21,7 @@ from geoclass.learn.splits import Split, hash_pixels
 from geoclass.model.checkpoint import Model, save_model
 from geoclass.model.classifier import compute_outputs
 from geoclass.model.networks import DenseTileNet, Network
-from geoclass.model.novelty import Gaussians, Neighbours, Novelty, describe_pixels
+from geoclass.model.ood import Gaussians, Neighbours, OodDetector, describe_pixels
 
 
 def finish_model(
@@ -84,7 +84,7 @@ def fit_to_tiles(
     train: np.ndarray,
     validation: np.ndarray,
     contract: Contract,
-) -> Novelty:
+) -> OodDetector:
     """Fit the out-of-distribution scores; `train` and `validation` are indices of tiles."""
     mixed = None
     if isinstance(network, DenseTileNet):  # its maps contain mixed tiles
@@ -178,7 +178,7 @@ def fit_novelty(
     mean: Sequence[float],
     std: Sequence[float],
     mixed: tuple[Tensor, Tensor] | None = None,
-) -> Novelty:
+) -> OodDetector:
     """Fit statistics of training tiles, and thresholds on validation tiles; deterministic.
 
     `images` is uint8 (n, 3, s, s) with `labels` int64 (n,), `validation` is uint8 (m, 3, s, s);
@@ -218,18 +218,18 @@ class _Statistics:
             pixels=self.pixels[chosen], features=self.features[chosen], logits=self.logits[chosen]
         )
 
-    def score(self, novelty: Novelty) -> Tensor:
-        """Scores, float (n, 3), as of `Novelty.score`."""
+    def score(self, detector: OodDetector) -> Tensor:
+        """Scores, float (n, 3), as of `OodDetector.score`."""
         parts = (x.split(BATCH_SIZE) for x in (self.pixels, self.features, self.logits))
-        return torch.cat([novelty.score_statistics(*part) for part in zip(*parts, strict=True)])
+        return torch.cat([detector.score_statistics(*part) for part in zip(*parts, strict=True)])
 
 
 def _describe(images: Tensor) -> Tensor:
     return torch.cat([describe_pixels(part.float()) for part in images.split(BATCH_SIZE)])
 
 
-def _fit(training: _Statistics, labels: Tensor) -> Novelty:
-    return Novelty(
+def _fit(training: _Statistics, labels: Tensor) -> OodDetector:
+    return OodDetector(
         features=fit_gaussians(training.features, labels),
         pixels=fit_neighbours(training.pixels),
         thresholds=torch.zeros(3),

@@ -161,7 +161,7 @@ def score_held_out(
 def keep_scores(path: Path, model: Model, scores: TestScores) -> None:
     """Write the model with these scores to `path`; OutputError if that fails."""
     contract = replace(model.contract, scores=scores)
-    save_model(path, model.arch, model.network, contract, model.novelty, model.seen)
+    save_model(path, model.arch, model.network, contract, model.ood_detector, model.seen)
 
 
 def score_on_tiles(

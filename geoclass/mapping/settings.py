@@ -57,16 +57,16 @@ class MapSettings:
     Cells smaller than a tile are means of the network's own cells, of 4 pixels a side.
     """
     detail: Detail = None
-    """Size of the smaller cells stored with the map, below the `stride`; none: no such cells.
-    None: 4, 8 or 16, by map size."""
+    """Size in pixels of the smaller cells stored with the map, below the `stride`, or none. None:
+    4, 8 or 16, by map size."""
     keep_unknown: bool = False
-    """Give out-of-distribution cells, which are unknown otherwise, their top-1 class."""
+    """Give out-of-distribution cells their top-1 class instead of unknown."""
     min_valid_share: float = 0.5
     """Minimum valid fraction of a cell, and of its tile; with less a cell is nodata."""
     symmetries: bool = False
     """Test-time augmentation: average eight rotations and mirrors; takes eight times as long."""
     precision: Precision | None = None
-    """Precision of the network's products. None: bf16 if the device is faster with it."""
+    """Precision of multiplications in the network. None: bf16 if the device is faster with it."""
     frame: FrameSettings = field(default_factory=FrameSettings)
     """Which area is mapped, on which pixels."""
     postprocessing: PostprocessingSettings = field(default_factory=PostprocessingSettings)

@@ -23,13 +23,13 @@ from geoclass.errors import ModelError
 from geoclass.files.writing import drafted
 from geoclass.legend import Legend, read_legend
 from geoclass.model.networks import ARCHS, ARCHS_WITH_CELLS, Network, build_network
-from geoclass.model.novelty import Novelty, tensor_shapes
+from geoclass.model.ood import OodDetector, tensor_shapes
 from geoclass.outside import parse_json
 
 SHIPPED_WEIGHTS = f"{SHIPPED_ARCH}.safetensors"
 
-NOVELTY = "novelty."
-"""Prefix of the tensors of `Model.novelty`."""
+OOD_PREFIX = "novelty."
+"""Prefix of the tensors of `Model.ood_detector` in files."""
 
 SEEN = "seen"
 """Name of the tensor `Model.seen`."""
@@ -43,8 +43,8 @@ class Model:
     network: Network
     """In evaluation mode, on the CPU."""
     contract: Contract
-    novelty: Novelty | None = None
-    """Out-of-distribution detector; None: no tile is unknown."""
+    ood_detector: OodDetector | None = None
+    """None: no tile is unknown."""
     seen: Tensor | None = None
     """int64 (n,), sorted: hashes of the training and validation tiles, see
     `geoclass.learn.splits.hash_pixels`; None if not recorded."""
@@ -77,15 +77,16 @@ def save_model(
     arch: Arch,
     network: Network,
     contract: Contract,
-    novelty: Novelty | None = None,
+    ood_detector: OodDetector | None = None,
     seen: Tensor | None = None,
 ) -> None:
     """Write a model file atomically; OutputError if that fails."""
     # One JSON text, because safetensors does not keep the order of metadata entries.
     metadata = {"geoclass": json.dumps({"arch": arch, "contract": contract.to_json()})}
     tensors = dict(network.state_dict())
-    if novelty is not None:
-        tensors |= {f"{NOVELTY}{name}": tensor for name, tensor in novelty.tensors().items()}
+    if ood_detector is not None:
+        parts = ood_detector.tensors()
+        tensors |= {f"{OOD_PREFIX}{name}": tensor for name, tensor in parts.items()}
     if seen is not None:
         tensors[SEEN] = seen
     save_tensors(path, tensors, metadata)
@@ -149,22 +150,22 @@ def _load(path: Path) -> Model:
         name: (tensor.dtype, tuple(tensor.shape)) for name, tensor in network.state_dict().items()
     }
     weights = list(forms)
-    if any(name.startswith(NOVELTY) for name in tensors):
+    if any(name.startswith(OOD_PREFIX) for name in tensors):
         shapes = tensor_shapes(network.last_layer.in_features)
-        forms |= {f"{NOVELTY}{name}": (torch.float32, shape) for name, shape in shapes.items()}
+        forms |= {f"{OOD_PREFIX}{name}": (torch.float32, shape) for name, shape in shapes.items()}
     if SEEN in tensors:
         forms[SEEN] = (torch.int64, (None,))
     _check_tensors(f"the tensors in {path} do not fit the network {arch}", tensors, forms)
     network.load_state_dict({name: tensors.pop(name) for name in weights}, assign=True)
     seen = tensors.pop(SEEN, None)
-    fitted = {name.removeprefix(NOVELTY): tensor for name, tensor in tensors.items()}
+    fitted = {name.removeprefix(OOD_PREFIX): tensor for name, tensor in tensors.items()}
     with path.open("rb") as file:
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()
     return Model(
         arch=arch,
         network=network.eval(),
         contract=contract,
-        novelty=Novelty.from_tensors(fitted) if fitted else None,
+        ood_detector=OodDetector.from_tensors(fitted) if fitted else None,
         seen=seen,
         sha256=sha256,
     )
@@ -186,9 +187,9 @@ def _check_tensors(problem: str, tensors: Mapping[str, Tensor], forms: Mapping[s
             )
         low, high = (float(value) for value in tensor.aminmax())  # NaN, if it holds any
         if not (math.isfinite(low) and math.isfinite(high)):
-            raise ModelError(f"{problem}: {name!r} is not finite; train anew")
+            raise ModelError(f"{problem}: {name!r} is not finite; train again")
         if low < 0 and name.endswith("running_var"):
-            raise ModelError(f"{problem}: {name!r} holds a variance of {low:g}; train anew")
+            raise ModelError(f"{problem}: {name!r} holds a variance of {low:g}; train again")
 
 
 def _has_form(tensor: Tensor, form: _Form) -> bool:

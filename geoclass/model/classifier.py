@@ -42,7 +42,7 @@ from geoclass.model.device import (
 )
 from geoclass.model.fused import FusedDenseNet, FusedTileNet, fuse
 from geoclass.model.networks import CELL, Network, TileNet
-from geoclass.model.novelty import describe_pixels
+from geoclass.model.ood import describe_pixels
 
 Answer = TypeVar("Answer")
 
@@ -83,7 +83,8 @@ class Classifier:
         demand_float32(self.device)
         self._ways = WAYS if symmetries else WAYS[:1]
         self._network = _prepare(model, self.precision, self.device)
-        self._novelty = None if model.novelty is None else model.novelty.to(self.device)
+        detector = model.ood_detector
+        self._ood_detector = None if detector is None else detector.to(self.device)
         self.batch_size = batch_size or choose_batch_size(self.device)
         # Each thread has its own batch and one core: threads that share a batch wait for one
         # another at every layer.
@@ -178,11 +179,11 @@ class Classifier:
         features = [(x.float() * weight).sum(dim=(2, 3)) for x in deep]
         logits = [self._network.decide(pooled) for pooled in features]
         probabilities = softmax(torch.stack(logits), self.contract.temperature, dim=2).mean(dim=0)
-        if self._novelty is None:
+        if self._ood_detector is None:
             none = torch.zeros(len(probabilities), dtype=torch.bool)
             return probabilities, none, none
         statistics = describe_pixels(pixels.float(), clear)
-        return probabilities, *self._novelty.detect(statistics, features[0], logits[0])
+        return probabilities, *self._ood_detector.detect(statistics, features[0], logits[0])
 
     def _try(self, work: Callable[[], Answer]) -> Answer:
         """Run `work`; SettingsError if memory is exhausted or the device fails."""
@@ -234,9 +235,9 @@ class Classifier:
             logits = [self._network.decide(pooled) for pooled in features]
             probabilities = softmax(torch.stack(logits), self.contract.temperature, dim=2)
             unknown = torch.zeros(len(tiles), dtype=torch.bool)
-            if self._novelty is not None:
+            if self._ood_detector is not None:
                 statistics = describe_pixels(tiles.float())
-                unknown, _ = self._novelty.detect(statistics, features[0], logits[0])
+                unknown, _ = self._ood_detector.detect(statistics, features[0], logits[0])
             return probabilities.mean(dim=0).cpu(), unknown.cpu()
 
 

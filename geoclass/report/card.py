@@ -20,7 +20,7 @@ def describe_model(model: Model) -> str:
         parameters=sum(p.numel() for p in model.network.parameters()),
         sha256=model.sha256,
         contract=model.contract,
-        knows_unknown=model.novelty is not None,
+        knows_unknown=model.ood_detector is not None,
     )
 
 

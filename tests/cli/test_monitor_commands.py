@@ -144,7 +144,8 @@ class TestMonitor:
             assert all(first.equals(other) for other in others), layer
         (tmp_path / "all.scenes" / "map_2016.gpkg").unlink()
         found = error("monitor", tmp_path / "all.gpkg", "-o", tmp_path / "m.gpkg")
-        assert "1 (scene_20160601.tif) are not in" in found
+        assert "1 of the maps that" in found
+        assert "(scene_20160601.tif) are not in" in found
 
     def test_update_equals_all_at_once(self, maps: list[Path], tmp_path: Path) -> None:
         one, other = tmp_path / "one.gpkg", tmp_path / "other.gpkg"

@@ -24,7 +24,7 @@ from geoclass.learn.training import train_model
 from geoclass.model.checkpoint import load_model
 from geoclass.model.classifier import Classifier, compute_outputs
 from geoclass.model.networks import TileNet
-from geoclass.model.novelty import NEAREST, describe_pixels
+from geoclass.model.ood import NEAREST, describe_pixels
 
 Make = Callable[..., Path]
 

@@ -17,7 +17,7 @@ from geoclass.model.checkpoint import (
     save_tensors,
 )
 from geoclass.model.networks import build_network
-from geoclass.model.novelty import Gaussians, Neighbours, Novelty
+from geoclass.model.ood import Gaussians, Neighbours, OodDetector
 from tests.conftest import make_contract
 
 CONTRACT = make_contract().to_json()
@@ -146,8 +146,8 @@ def assert_refused(path: Path, message: str) -> None:
     assert "\n" not in str(caught.value)
 
 
-def make_novelty(features: int = 192) -> Novelty:
-    return Novelty(
+def make_novelty(features: int = 192) -> OodDetector:
+    return OodDetector(
         features=Gaussians(means=torch.zeros(10, features), precision=torch.eye(features)),
         pixels=Neighbours(
             means=torch.zeros(25), deviations=torch.ones(25), references=torch.zeros(7, 25)
@@ -187,7 +187,7 @@ def test_tensors_that_do_not_fit(
     path = tmp_path / "m.safetensors"
     save_model(path, "tilenet", build_network("tilenet", 10), make_contract(), make_novelty())
     tensors, metadata = read_tensors(path)
-    assert load_model(path).novelty is not None
+    assert load_model(path).ood_detector is not None
     changed = {**tensors, name: tensor}
     save_tensors(path, {k: t for k, t in changed.items() if t is not None}, metadata)
     assert_refused(path, f"do not fit the network tilenet: .*{message}")

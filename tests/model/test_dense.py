@@ -15,7 +15,7 @@ from geoclass.model.checkpoint import Model, load_model
 from geoclass.model.classifier import Classifier, normalise
 from geoclass.model.dense import HALO, WAYS, Window, turn, turn_back
 from geoclass.model.networks import TileNet
-from geoclass.model.novelty import describe_pixels
+from geoclass.model.ood import describe_pixels
 from tests.conftest import SAMPLE_SCENE
 from tests.model.test_device import NO_MEMORY
 
@@ -134,9 +134,9 @@ def test_missing_halves_do_not_invent_classes(model: Model, scene: np.ndarray) -
 
 
 def test_novelty_is_of_clear_pixels(model: Model, scene: np.ndarray) -> None:
-    shipped = load_model().novelty
+    shipped = load_model().ood_detector
     assert shipped is not None
-    strange = make_clear(replace(model, novelty=shipped))
+    strange = make_clear(replace(model, ood_detector=shipped))
     valid = np.ones(scene.shape[1:], bool)
     broken = scene.copy()
     broken[:, :, 64:80] = 255
@@ -195,7 +195,7 @@ def test_network_without_cells_surveys_nothing(scene: np.ndarray) -> None:
         arch="tilenet",
         network=TileNet().eval(),
         contract=replace(shipped.contract, cell_temperature=None),
-        novelty=None,
+        ood_detector=None,
     )
     with pytest.raises(SettingsError, match="no cells of its own"):
         Classifier(tiles_alone, device="cpu").predict_window(cut(scene, 0, 0, 1, 1))

@@ -109,7 +109,7 @@ def test_items(item: Any) -> None:
         (("assets", "red", "gsd"), "fine", "gsd: Expected `float . null`, got `str`"),
         (("properties",), None, "item.properties: Expected `object`, got `null`"),
         (("id",), [5], "item.id: Expected `.*`, got `array`"),
-        (("id",), "\ud800", "item must be text without halves"),
+        (("id",), "\ud800", "item must not contain half a surrogate pair"),
     ],
 )
 def test_an_items_field_is_named(field: tuple[str, ...], value: Any, message: str) -> None:

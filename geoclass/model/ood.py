@@ -71,7 +71,7 @@ class Neighbours:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Novelty:
+class OodDetector:
     """The OOD detector: distributions of training tiles, and thresholds."""
 
     features: Gaussians
@@ -111,7 +111,7 @@ class Novelty:
         by_network = (-logits.logsumexp(dim=1) > energy) | (self.features.distance(features) > far)
         return by_network | by_pixels, by_pixels
 
-    def to(self, device: torch.device) -> Novelty:
+    def to(self, device: torch.device) -> OodDetector:
         """The same on another device."""
         return self.from_tensors({name: part.to(device) for name, part in self.tensors().items()})
 
@@ -124,7 +124,7 @@ class Novelty:
         }
 
     @classmethod
-    def from_tensors(cls, tensors: Mapping[str, Tensor]) -> Novelty:
+    def from_tensors(cls, tensors: Mapping[str, Tensor]) -> OodDetector:
         """Inverse of `tensors`; shapes are those of `tensor_shapes`."""
         return cls(
             features=Gaussians(
@@ -136,7 +136,7 @@ class Novelty:
 
 
 def tensor_shapes(features: int) -> dict[str, tuple[int | None, ...]]:
-    """Shapes for `Novelty.from_tensors` and so many features; None is any size from 1."""
+    """Shapes for `OodDetector.from_tensors` and so many features; None is any size from 1."""
     return {
         "features.means": (None, features),
         "features.precision": (features, features),
