@@ -53,6 +53,7 @@ def test_a_folder_of_bands_is_one_scene(
     folder = fill(make_scene, tmp_path / "S2B_33UUU_20250302_0_L2A", names)
     source = open_scene(folder)
     assert source.name == "S2B_33UUU_20250302_0_L2A"
+    assert (source.date, source.warnings) == ("2025-03-02", ())
     with open_dataset(source.dataset) as dataset:
         np.testing.assert_array_equal(dataset.read(source.bands), PIXELS)
     scl = find_masks(source, MaskSettings()).scl
