@@ -83,6 +83,13 @@ def test_a_folder_of_bands_of_two_dates_is_two_scenes(tmp_path: Path, make_scene
     assert [open_scene(scene).date for scene in scenes] == ["2025-03-02", "2025-06-01"]
 
 
+def test_what_is_told_of_bands_is_no_scene(tmp_path: Path, make_scene: Make) -> None:
+    names = [f"{kind}{band}" for kind in ("MSK_QUALIT_", "") for band in ("B04", "B03", "B02")]
+    names += [f"{band}_unc" for band in ("B04", "B03", "B02")]
+    (scene,) = find_band_files(fill(make_scene, tmp_path / "bands", tuple(names)))
+    assert {path.stem for path in scene.files.values()} == {"B04", "B03", "B02"}
+
+
 def test_the_finest_pixels_of_a_band_are_taken(tmp_path: Path, make_scene: Make) -> None:
     names = ("a_B04_10m", "a_B03_10m", "a_B02_10m", "a_B04_20m", "a_B03_20m", "a_B02_60m")
     (scene,) = find_band_files(fill(make_scene, tmp_path / "bands", names))
