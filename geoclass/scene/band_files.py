@@ -13,6 +13,10 @@ _BANDS = {"red": "red", "b04": "red", "b4": "red", "green": "green", "b03": "gre
 _TOKEN = re.compile(
     rf"(?<![a-z0-9])({'|'.join(_BANDS)})(?:_([126]0)m)?(?![a-z0-9])(?![ _.-]?edge)", re.IGNORECASE
 )
+_NO_REFLECTANCE = re.compile(
+    r"(?<![a-z])(ma?sk|unc(ertainty)?|std(dev)?|var(iance)?|count|preview)(?![a-z])", re.IGNORECASE
+)
+"""What is told of a band in a file of its own."""
 _OF_SENTINEL_2 = re.compile(r"(?<![a-z0-9])b(0\d|1\d|8a?|9)(?![a-z0-9])|(?<![a-z])scl(?![a-z])")
 """Names of bands that other sensors do not have."""
 COLORS = ("red", "green", "blue")
@@ -45,7 +49,7 @@ def find_band_files(folder: Path) -> list[BandFiles]:
     for path in files:
         tokens = _TOKEN.findall(path.stem)
         named = {_BANDS[band.lower()] for band, _ in tokens}
-        if len(named) != 1 or not path.is_file():
+        if len(named) != 1 or _NO_REFLECTANCE.search(path.stem) or not path.is_file():
             continue
         bands, band = found[_TOKEN.sub("", path.stem).strip("_.- ()")], named.pop()
         one = (max(gsd for _, gsd in tokens) or "10", path)

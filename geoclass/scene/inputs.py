@@ -119,7 +119,7 @@ def _stack_folder(path: Path, scene: BandFiles) -> SceneInput:
         name=path.absolute().name,
         kind="bands",
         files=tuple(scene.files.values()),
-        facts=facts.over(read_name(f"{path.absolute()}/{scene.files['red'].name}")),
+        facts=facts.over(read_name(str(path.absolute()), scene.files["red"].name)),
     )
 
 

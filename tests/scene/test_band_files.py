@@ -53,6 +53,7 @@ def test_a_folder_of_bands_is_one_scene(
     folder = fill(make_scene, tmp_path / "S2B_33UUU_20250302_0_L2A", names)
     source = open_scene(folder)
     assert source.name == "S2B_33UUU_20250302_0_L2A"
+    assert (source.date, source.warnings) == ("2025-03-02", ())
     with open_dataset(source.dataset) as dataset:
         np.testing.assert_array_equal(dataset.read(source.bands), PIXELS)
     scl = find_masks(source, MaskSettings()).scl
@@ -80,6 +81,13 @@ def test_a_folder_of_bands_of_two_dates_is_two_scenes(tmp_path: Path, make_scene
         open_scene(folder)
     scenes = find_scenes([str(folder)])
     assert [open_scene(scene).date for scene in scenes] == ["2025-03-02", "2025-06-01"]
+
+
+def test_what_is_told_of_bands_is_no_scene(tmp_path: Path, make_scene: Make) -> None:
+    names = [f"{kind}{band}" for kind in ("MSK_QUALIT_", "") for band in ("B04", "B03", "B02")]
+    names += [f"{band}_unc" for band in ("B04", "B03", "B02")]
+    (scene,) = find_band_files(fill(make_scene, tmp_path / "bands", tuple(names)))
+    assert {path.stem for path in scene.files.values()} == {"B04", "B03", "B02"}
 
 
 def test_the_finest_pixels_of_a_band_are_taken(tmp_path: Path, make_scene: Make) -> None:
