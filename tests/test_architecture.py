@@ -21,7 +21,7 @@ ROWS = (
     ("landcover",),
     ("contract",),
     ("grid", "legend", "files"),
-    ("dates", "errors", "machine"),
+    ("dates", "errors", "machine", "vectors"),
     ("outside", "_version"),
 )
 """Imports point from a row to any lower row, never sideways or up."""
@@ -38,7 +38,7 @@ OWNERS = {
     "matplotlib": {"report"},
     "numpy": {
         *{room for row in ROWS for room in row}
-        - {"__init__", "_version", "contract", "errors", "files", "legend", "outside"}
+        - {"__init__", "_version", "contract", "errors", "files", "legend", "outside", "vectors"}
     },
     "obstore": {"files"},
     "onnx": {"model"},
@@ -47,7 +47,7 @@ OWNERS = {
     "pandas": {"products"},
     "PIL": {"learn", "report"},
     "pyarrow": {"products"},
-    "pyogrio": {"outside", "products", "scene"},
+    "pyogrio": {"products", "scene", "vectors"},
     "pyproj": {"grid", "monitor", "products", "report", "scene"},
     "pystac": {"scene"},
     "rasterio": {"mapping", "scene", "products"},

@@ -11,8 +11,10 @@ import numpy as np
 
 from geoclass.errors import DatasetError
 from geoclass.learn.dataset import decode_image
+from geoclass.learn.tile_files import MAX_BYTES
 from geoclass.model.checkpoint import Model, load_model
 from geoclass.model.classifier import Classifier
+from geoclass.outside import read_file
 
 LABELLED_TOGETHER = 1024
 """Tiles of so many images or more keep all of a classifier's threads busy."""
@@ -94,9 +96,10 @@ class _Tile:
 
 def _cut_image(path: Path, size: int, whole: bool) -> list[_Tile]:
     try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise DatasetError(f"cannot read the image {path}: {error.strerror}") from error
+        data = read_file(path, MAX_BYTES)
+    except (OSError, ValueError) as error:
+        why = error.strerror if isinstance(error, OSError) else error
+        raise DatasetError(f"cannot read the image {path}: {why}") from error
     pixels = decode_image(data, str(path))
     height, width = pixels.shape[1:]
     if min(height, width) < size:

@@ -42,6 +42,9 @@ NOVELTY = "novelty."
 SEEN = "seen"
 """The tensor of `Model.seen`."""
 
+MOST_BYTES = 2_000_000_000
+"""Of a model file, or of one that a stopped training goes on from: far more than any takes."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Model:
@@ -131,6 +134,11 @@ def _open_tensors(path: Path) -> Iterator[Any]:
             head = file.read(4)
     except OSError as error:
         raise ModelError(f"cannot read the model {path}: {error.strerror}") from error
+    if (size := path.stat().st_size) > MOST_BYTES:
+        raise ModelError(
+            f"{path} has {size / 1e9:.1f} GB, expected at most {MOST_BYTES / 1e9:.0f} GB: "
+            "give a model that `geoclass train` wrote"
+        )
     if head.startswith((ZIP_HEAD, *PICKLE_HEADS)):
         raise ModelError(
             f"{path} is a pickled PyTorch file, which can run code when loaded: "

@@ -12,9 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from geoclass.errors import OutputError, SettingsError
-from geoclass.outside import read_file
-
-MOST_TABLE_BYTES = 200_000_000
+from geoclass.outside import MOST_TABLE_BYTES, read_file
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

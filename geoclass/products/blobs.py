@@ -17,6 +17,7 @@ import numpy as np
 
 from geoclass.errors import OutputError
 from geoclass.machine import count_cores
+from geoclass.vectors import open_database
 
 TABLE = "geoclass_blobs"
 
@@ -49,7 +50,7 @@ def read_blobs(path: Path, sizes: Mapping[str, int]) -> dict[str, np.ndarray]:
     """The arrays of these names, uint8 (size,); OutputError where one is not there or damaged."""
     try:
         with (
-            closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as database,
+            closing(open_database(path)) as database,
             ThreadPoolExecutor(count_cores()) as threads,
         ):
             parts = [_find_blocks(database, name) for name in sizes]

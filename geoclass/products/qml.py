@@ -12,7 +12,6 @@ import pyogrio
 from pyogrio.errors import DataLayerError, DataSourceError
 
 from geoclass.errors import OutputError
-from geoclass.outside import vector_name
 from geoclass.products.styles import (
     Aliases,
     Category,
@@ -23,6 +22,7 @@ from geoclass.products.styles import (
     TimeSpan,
     VectorStyle,
 )
+from geoclass.vectors import vector_name
 
 _NAMESPACES = {
     "xmlns": "http://www.opengis.net/sld",

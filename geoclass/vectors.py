@@ -1,0 +1,180 @@
+"""Files of polygons and tables: which are opened, under which name, and which are refused."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import mmap
+import re
+import sqlite3
+import warnings
+import zipfile
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+from geoclass.outside import BAD_ZIP, MOST_TABLE_BYTES, NO_HOSTS, check_utf8
+
+MOST_CRS_BYTES = 20_000
+_HEAD_BYTES = 4096
+_MOST_MEMBERS = 1000
+_MOST_UNPACKED_BYTES = 2_000_000_000
+SQLITE_HEAD = b"SQLite format 3\0"
+_VECTOR_HEADS = (SQLITE_HEAD, b"{", b"[", b"fgb", b"\x00\x00\x27\x0a")
+"""GeoPackage, GeoJSON, FlatGeobuf and shapefile; KML is told by its first element."""
+_REFERRING = (b"<OGR", b"<VRT", b"gdal_streamed_alg")
+"""What marks files that are made of other files, of hosts, or of commands."""
+
+
+def vector_name(path: Path | str) -> str:
+    """The name under which pyogrio opens a vector file, and no other file and no host.
+
+    A `Path` must be a regular file of a format that refers to nothing else: GeoPackage, GeoJSON,
+    FlatGeobuf, shapefile, KML or a zip of them. Of GeoPackages with views, which may never end,
+    and of GeoJSON whose reference system is an address none is opened. Text is a name of GDAL's
+    own and opened as it is. Raises pyogrio's DataSourceError, which says why not.
+    """
+    import pyogrio
+    from pyogrio.errors import DataSourceError
+
+    if isinstance(path, str):
+        pyogrio.set_gdal_config_options(
+            dict.fromkeys(NO_HOSTS) | {"CPL_VSIL_CURL_ALLOWED_FILENAME": path}
+        )
+        return path
+    pyogrio.set_gdal_config_options(NO_HOSTS)
+    if not path.is_file():  # a pipe would wait for ever, a device never end
+        raise DataSourceError("there is no regular file of that name: check the path")
+    try:
+        check_utf8(path)
+        heads = [_read_head(member) for member in _open_members(path)]
+    except (OSError, ValueError, sqlite3.Error, *BAD_ZIP) as error:
+        raise DataSourceError(f"it cannot be read ({error}): check it") from error
+    if not any(map(_is_vector, heads)) or any(map(_refers, heads)):
+        raise DataSourceError(
+            "it is none of GeoPackage, GeoJSON, FlatGeobuf, shapefile and KML: convert it to one"
+        )
+    return plain_name(path)
+
+
+@contextmanager
+def unwarned() -> Iterator[None]:
+    """While shapes are read that may be broken or too large: whoever reads them checks them."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)
+        yield
+
+
+def plain_name(path: Path) -> str:
+    """A file's path in words that pyogrio passes on whole.
+
+    pyogrio reads `;`, `?`, `!` and more in a name as parts of a URI, and would open another file.
+    """
+    from pyogrio.util import vsi_path
+
+    whole = str(path.absolute())
+    if whole.lower().endswith(".zip"):
+        return f"/vsizip/{{{whole}}}"
+    return whole if vsi_path(whole) == whole else f"/vsisubfile/0,{whole}"
+
+
+def _open_members(path: Path) -> Iterator[IO[bytes]]:
+    """A file, or the files in a zip; each is open until the next."""
+    with path.open("rb") as file:
+        if file.read(2) != b"PK":
+            file.seek(0)
+            yield file
+            return
+    with zipfile.ZipFile(path) as archive:
+        entries = archive.infolist()
+        if len(entries) > _MOST_MEMBERS:
+            raise ValueError(f"{len(entries)} files in a zip, expected at most {_MOST_MEMBERS}")
+        if (size := sum(entry.file_size for entry in entries)) > _MOST_UNPACKED_BYTES:
+            raise ValueError(f"{size / 1e9:.1f} GB in a zip: unpack it")
+        for entry in entries:
+            with archive.open(entry) as member:
+                yield member
+
+
+def _read_head(file: IO[bytes]) -> bytes:
+    """The first bytes; ValueError or sqlite3.Error for what GDAL would follow or not end with."""
+    head = file.read(_HEAD_BYTES)
+    if head.startswith(SQLITE_HEAD):
+        if isinstance(file, zipfile.ZipExtFile):
+            with closing(sqlite3.connect(":memory:")) as database:
+                database.deserialize(head + _read_rest(file))
+                _check_tables(database)
+        else:
+            check_database(Path(file.name))
+    elif _strip(head).startswith((b"{", b"[")):
+        if isinstance(file, zipfile.ZipExtFile):
+            _check_crs(head + _read_rest(file))
+        else:
+            with closing(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)) as text:
+                _check_crs(text)
+    return head
+
+
+def _read_rest(file: IO[bytes]) -> bytes:
+    rest = file.read(MOST_TABLE_BYTES + 1)
+    if len(rest) > MOST_TABLE_BYTES:
+        raise ValueError(f"it has more than {MOST_TABLE_BYTES / 1e6:.0f} MB")
+    return rest
+
+
+def check_database(path: Path) -> None:
+    """ValueError or sqlite3.Error for a GeoPackage that cannot be read, or may never end."""
+    with closing(open_database(path)) as database:
+        _check_tables(database)
+
+
+def open_database(path: Path) -> sqlite3.Connection:
+    """A GeoPackage or another file of SQLite, to be read only."""
+    return sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
+
+
+def _check_tables(database: sqlite3.Connection) -> None:
+    """ValueError for views, and for columns that are worked out: to read them may take for ever."""
+    found = database.execute(_WORKED_OUT).fetchone()
+    if found:
+        raise ValueError(f"{found[0]!r} in it is worked out when it is read: save it as a table")
+
+
+# Two views that some programs add to every GeoPackage are never read.
+_WORKED_OUT = """
+    SELECT name FROM sqlite_master WHERE type = 'view'
+    AND lower(name) NOT IN ('st_spatial_ref_sys', 'st_geometry_columns')
+    UNION SELECT m.name FROM sqlite_master AS m, pragma_table_xinfo(m.name) AS x
+    WHERE m.type = 'table' AND m.rootpage > 0 AND x.hidden IN (2, 3)
+"""
+
+
+_CRS_KEY = re.compile(
+    rb"""["'](?:c|\\u0{0,2}63)(?:r|\\u0{0,2}72)(?:s|\\u0{0,2}73)["']\s*:?\s*""", re.IGNORECASE
+)
+
+
+def _check_crs(text: bytes | mmap.mmap) -> None:
+    """GDAL would fetch the reference system of a GeoJSON from where `crs` says."""
+    for found in _CRS_KEY.finditer(text):
+        value = text[found.end() : found.end() + MOST_CRS_BYTES].decode(errors="replace")
+        crs: Any = {}
+        if value.startswith(("{", "/")):
+            with contextlib.suppress(ValueError, RecursionError):
+                crs, _ = json.JSONDecoder().raw_decode(value)
+            if crs.get("type") not in ("name", "EPSG"):
+                raise ValueError("its crs is no name: give one such as EPSG:32632")
+
+
+def _strip(head: bytes) -> bytes:
+    return head.lstrip(b"\xef\xbb\xbf \t\r\n")
+
+
+def _is_vector(head: bytes) -> bool:
+    text = _strip(head)
+    return text.startswith(_VECTOR_HEADS) or (text.startswith(b"<") and b"<kml" in text)
+
+
+def _refers(head: bytes) -> bool:
+    return any(mark.lower() in head.lower() for mark in _REFERRING)
