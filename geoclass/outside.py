@@ -6,6 +6,7 @@ docs/security.md describes what they guarantee.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -35,12 +36,13 @@ _UNSAFE = re.compile(
 def encode_name(text: str) -> str:
     """A text as part of a file name: characters with a special meaning are percent-encoded.
 
-    Different texts get different names, except texts that are truncated.
+    Different texts get different names: a name that is too long ends in a hash of the text.
     """
     name = _UNSAFE.sub(lambda found: _escape(found[0]), text) or "_"
-    while len(name.encode()) > MOST_NAME_BYTES:
-        name = name[:-1]
-    return name
+    if len(name.encode()) <= MOST_NAME_BYTES:
+        return name
+    digest = hashlib.sha256(name.encode()).hexdigest()[:16]
+    return f"{name.encode()[: MOST_NAME_BYTES - 17].decode(errors='ignore')}-{digest}"
 
 
 def _escape(character: str) -> str:
@@ -60,7 +62,7 @@ def find_twins(names: Iterable[str]) -> Iterator[tuple[str, str]]:
             yield other, name
 
 
-# ---- Vector files ----
+# ---- Files ----
 
 # Raised by zipfile for damaged, truncated, encrypted and unusual archives.
 BAD_ZIP = (
@@ -72,54 +74,7 @@ BAD_ZIP = (
     UnicodeDecodeError,
 )
 
-_HEAD_BYTES = 4096
-_MOST_MEMBERS = 1000
-_VECTOR_HEADS = (b"SQLite format 3\0", b"{", b"[", b"fgb", b"\x00\x00\x27\x0a")
-"""GeoPackage, GeoJSON, FlatGeobuf and shapefile; KML is recognised by its first element."""
-_REFERRING = (b"<OGR", b"<VRT", b"gdal_streamed_alg")
-"""Marks of files that refer to other files, hosts or commands."""
-
-
-def vector_name(path: Path | str) -> str:
-    """The name with which pyogrio opens this vector file, but no other file and no host.
-
-    A `Path` must be a regular file in a format without references: GeoPackage, GeoJSON,
-    FlatGeobuf, shapefile, KML or a zip of them. A string is a GDAL name and is opened unchanged.
-    Raises pyogrio's DataSourceError with the reason.
-    """
-    import pyogrio
-    from pyogrio.errors import DataSourceError
-
-    # The only URL that GDAL may open: none of those in a file.
-    allowed = path if isinstance(path, str) else ""
-    pyogrio.set_gdal_config_options({"CPL_VSIL_CURL_ALLOWED_FILENAME": allowed})
-    if isinstance(path, str):
-        return path
-    if not path.is_file():  # reading a pipe or a device may not end
-        raise DataSourceError("there is no regular file of that name: check the path")
-    try:
-        check_utf8(path)
-        heads = _read_heads(path)
-    except (OSError, ValueError, *BAD_ZIP) as error:
-        raise DataSourceError(f"it cannot be read ({error}): check it") from error
-    if not any(map(_is_vector, heads)) or any(map(_refers, heads)):
-        raise DataSourceError(
-            "it is not a GeoPackage, GeoJSON, FlatGeobuf, shapefile or KML: convert it to one"
-        )
-    return plain_name(path)
-
-
-def plain_name(path: Path) -> str:
-    """A file's path in a form that pyogrio does not parse.
-
-    pyogrio interprets `;`, `?`, `!` and others as parts of a URI, and would open another file.
-    """
-    from pyogrio.util import vsi_path
-
-    whole = str(path.absolute())
-    if whole.lower().endswith(".zip"):
-        return f"/vsizip/{{{whole}}}"
-    return whole if vsi_path(whole) == whole else f"/vsisubfile/0,{whole}"
+MAX_TABLE_BYTES = 200_000_000
 
 
 def check_utf8(path: Path) -> None:
@@ -130,44 +85,21 @@ def check_utf8(path: Path) -> None:
         raise ValueError("its name is not UTF-8: rename it") from None
 
 
-def _read_heads(path: Path) -> list[bytes]:
-    """The first bytes of a file, or of the files in a zip."""
-    with path.open("rb") as file:
-        head = file.read(_HEAD_BYTES)
-    if not head.startswith(b"PK"):
-        return [head]
-    with zipfile.ZipFile(path) as archive:
-        entries = archive.infolist()
-        if len(entries) > _MOST_MEMBERS:
-            raise ValueError(f"{len(entries)} files in a zip, expected at most {_MOST_MEMBERS}")
-        heads = []
-        for entry in entries:
-            with archive.open(entry) as member:
-                heads.append(member.read(_HEAD_BYTES))
-    return heads
-
-
-def _is_vector(head: bytes) -> bool:
-    text = head.lstrip(b"\xef\xbb\xbf \t\r\n")
-    return text.startswith(_VECTOR_HEADS) or (text.startswith(b"<") and b"<kml" in text)
-
-
-def _refers(head: bytes) -> bool:
-    return any(mark.lower() in head.lower() for mark in _REFERRING)
-
-
 # ---- Secrets ----
 
 # In red=…,green=…,blue=… an address ends where the next begins.
 _CHARACTER = r"""(?!,(?:red|green|blue)=)[^\s'"<>]"""
 _ADDRESS = re.compile(
-    rf"(\w://|\b(?:https?|ftp):/(?!/))(?:(?:(?![/@]){_CHARACTER})*@)?((?:(?![?#]){_CHARACTER})*)(?:[?#](?:{_CHARACTER})*)?"
+    rf"(\w://|\b(?:https?|ftp):/(?!/))(?:(?:(?!/){_CHARACTER})*@)?((?:(?![?#]){_CHARACTER})*)(?:[?#](?:{_CHARACTER})*)?"
 )
 _KEY = re.compile(
-    r"(?i)(?<![\w-])((?:x-(?:amz|goog|ms)-[\w-]+|sig|signature|[\w-]*token|api[-_]?key|[\w-]*secret"
-    r"|password|passwd|pwd|[\w-]*userpwd|header\.[\w-]+|aws[\w-]+key\w*)=)[^&\s,;'\"<>]+"
+    r"(?i)((?:(?<![\w-])|(?<=%3f)|(?<=%26))(?:x-(?:amz|goog|ms)-[\w-]+|sig|signature|[\w-]*token"
+    r"|(?:x-)?api[-_]?key|[\w-]*secret|password|passwd|pwd|[\w-]*userpwd|header\.[\w-]+"
+    r"|aws[\w-]+key\w*)(?:\s*=\s*|%3d|[\"']\s*:\s*(?=[\"'])))('[^']*'|\"[^\"]*\"|['\"]?[^&\s,;'\"<>]+)"
 )
-_HEADER = re.compile(r"(?i)(authorization:\s*\w+\s+|\bbearer\s+)[\w.~+/=-]{8,}")
+_HEADER = re.compile(
+    r"(?i)(authorization:\s*\w+\s+|\bbearer\s+|\b(?:x-api-key|cookie):\s*)[\w.~+/=-]{8,}"
+)
 
 
 def hide_secrets(text: str) -> str:
@@ -212,6 +144,15 @@ def has_controls(text: str) -> bool:
 
 
 # ---- The network ----
+
+NO_HOSTS = {
+    # No name at all may be fetched, whatever a file refers to,
+    "CPL_VSIL_CURL_ALLOWED_FILENAME": "",
+    # nor any service be asked.
+    "GDAL_HTTP_PROXY": "http://0.0.0.0:0",
+    "GDAL_HTTPS_PROXY": "http://0.0.0.0:0",
+}
+"""GDAL's options while local files are read."""
 
 _online: ContextVar[bool] = ContextVar("online", default=True)
 

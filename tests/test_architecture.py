@@ -22,7 +22,7 @@ ROWS = (
     ("landcover",),
     ("contract",),
     ("grid", "legend", "files"),
-    ("dates", "errors", "machine"),
+    ("dates", "errors", "machine", "vectors"),
     ("outside", "_version"),
 )
 """Imports point from a row to any lower row, never sideways or up."""
@@ -40,6 +40,7 @@ OWNERS = {
     "numpy": {
         *{room for row in ROWS for room in row}
         - {"__init__", "__main__", "_version", "contract", "errors", "files", "legend", "outside"}
+        - {"vectors"}
     },
     "obstore": {"files"},
     "onnx": {"model"},
@@ -48,7 +49,7 @@ OWNERS = {
     "pandas": {"products"},
     "PIL": {"landcover", "learn", "report"},
     "pyarrow": {"products"},
-    "pyogrio": {"outside", "products", "scene"},
+    "pyogrio": {"products", "scene", "vectors"},
     "pyproj": {"grid", "monitor", "products", "report", "scene"},
     "pystac": {"scene"},
     "rasterio": {"mapping", "scene", "products"},

@@ -14,7 +14,7 @@ from geoclass._version import __version__
 from geoclass.errors import OutputError, SettingsError
 from geoclass.files.storage import StoredPath
 from geoclass.files.writing import Target, check_folder, write_whole
-from geoclass.outside import check_utf8, redact
+from geoclass.outside import check_utf8, read_file, redact
 from geoclass.products.layers import write_csv
 
 Status = Literal["mapped", "up to date", "failed"]
@@ -169,7 +169,7 @@ def check_summary(folder: Target, shard: Shard | None = None, *, overwrite: bool
 
 def _is_ours(file: Path) -> bool:
     try:
-        text = file.read_text(encoding="utf-8")
+        text = read_file(file).decode()
         return (
             "outcomes" in json.loads(text) if file.suffix == ".json" else text.startswith(_HEADER)
         )

@@ -12,7 +12,7 @@ from urllib.parse import urljoin, urlsplit
 
 from geoclass.errors import SceneError
 from geoclass.files.writing import Target
-from geoclass.outside import encode_name, hide_secrets, parse_json, read_file
+from geoclass.outside import encode_name, hide_secrets, parse_json, read_file, within_time
 from geoclass.products.files import holds_map
 from geoclass.products.formats import MapFormat
 from geoclass.scene.band_files import find_band_files
@@ -35,8 +35,9 @@ def find_scenes(inputs: Sequence[str]) -> tuple[str, ...]:
     scenes.
     """
     found: dict[str, str] = {}
+    lists: dict[Path, bool] = {}
     for text in inputs:
-        for scene in _expand(text, ()):
+        for scene in _expand(text, lists):
             found.setdefault(_identify(scene), scene)
     return tuple(found.values())
 
@@ -50,14 +51,18 @@ def _identify(scene: str) -> str:
     return f"{Path(file).resolve()}{mark}{item}" if mark and _exists(Path(file)) else scene
 
 
-def _expand(text: str, lists: tuple[Path, ...]) -> Iterator[str]:
-    """The scenes of an input; `lists` are the files that it was read from."""
+def _expand(text: str, lists: dict[Path, bool]) -> Iterator[str]:
+    """The scenes of an input; `lists` are the files read before, and whether completely."""
     if text.startswith("@"):
         path = Path(text[1:])
-        if path.resolve() in lists:
+        key = path.resolve()
+        if lists.get(key) is False:
             raise SceneError(f"the list {path} names itself: remove that line")
-        for line in _read_list(path):
-            yield from _expand(line, (*lists, path.resolve()))
+        if key not in lists:  # repeated lists would multiply without end
+            lists[key] = False
+            for line in _read_list(path):
+                yield from _expand(line, lists)
+            lists[key] = True
     elif is_address(text):
         yield from _list_pages(text) or [text]
     elif _exists(Path(text)):
@@ -102,7 +107,10 @@ def _is_pattern(text: str) -> bool:
 
 
 def _expand_pattern(text: str) -> list[str]:
-    found = sorted(glob.glob(text, recursive=True))  # noqa: PTH207 - may be absolute
+    try:  # folders may be linked in circles
+        found = sorted(within_time(lambda: glob.glob(text, recursive=True)))  # noqa: PTH207 - may be absolute
+    except TimeoutError as error:
+        raise SceneError(f"the pattern {text} gave {error}") from error
     if not found:
         raise SceneError(f"nothing matches {text}: check the pattern")
     return found
@@ -231,7 +239,10 @@ def _find_next(page: dict[str, Any], address: str) -> str | None:
     link = next((x for x in links if isinstance(x, dict) and x.get("rel") == "next"), None)
     if link is None:
         return None
-    following = urljoin(address, str(link.get("href", "")))
+    try:
+        following = urljoin(address, str(link.get("href", "")))
+    except ValueError:  # no host has such a name
+        following = ""
     if str(link.get("method", "GET")).upper() != "GET" or not is_address(following):
         raise SceneError(
             f"{hide_secrets(address)} needs a STAC client for its next page: "

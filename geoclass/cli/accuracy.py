@@ -20,7 +20,7 @@ from geoclass.cli.options import (
     overwrite,
     quiet,
 )
-from geoclass.cli.progress import say, warn
+from geoclass.cli.progress import echo, say, warn
 from geoclass.monitor.settings import PlotSettings, SampleSettings
 
 
@@ -113,7 +113,7 @@ def assess_command(sample: Path, partial: bool, as_json: bool) -> None:
     result = geoclass.assess_sample(sample, partial=partial)
     if result.unlabelled:
         warn(f"{result.unlabelled} samples have no label and are ignored")
-    click.echo(json.dumps(result.to_json()) if as_json else format_assessment(result))
+    echo(json.dumps(result.to_json()) if as_json else format_assessment(result))
 
 
 def format_assessment(result: geoclass.Assessment) -> str:
@@ -204,7 +204,7 @@ def areas_command(
     if output is not None:
         geoclass.write_zone_areas(areas, output)
     rows = [row.to_json() for row in areas.rows]
-    click.echo(json.dumps(rows) if as_json else format_areas(areas))
+    echo(json.dumps(rows) if as_json else format_areas(areas))
 
 
 def format_areas(areas: geoclass.ZoneAreas) -> str:

@@ -10,13 +10,11 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn, Self
 
-import click
-
 from geoclass.campaign.jobs import Outcome, Shard, Summary, name_summary
 from geoclass.campaign.run import Execute, Progress, execute_here, run_campaign
 from geoclass.campaign.workers import ExecuteInProcesses
 from geoclass.cli.map_scene import CampaignOptions
-from geoclass.cli.progress import open_bar, record, say
+from geoclass.cli.progress import echo, open_bar, record, say
 from geoclass.errors import SettingsError
 from geoclass.files.writing import Target
 from geoclass.mapping.settings import MapRequest
@@ -48,7 +46,7 @@ def map_scenes(
             )
         except Stopped as stop:
             bars.close()
-            click.echo(
+            echo(
                 f"stopped: {bars.done} of {bars.scenes} scenes are done; "
                 "run the same command to resume",
                 err=True,
@@ -92,7 +90,7 @@ def map_and_merge(
     try:
         summary = map_scenes(scenes, name_scenes_folder(output), request, options)
     except SystemExit:
-        click.echo(f"{output} is not written while scenes are missing", err=True)
+        echo(f"{output} is not written while scenes are missing", err=True)
         raise
     maps = [read_map(outcome.job.output) for outcome in summary.outcomes]
     cells = merge_maps(maps, crs=options.map_crs, prefer=options.prefer)

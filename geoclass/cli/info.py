@@ -13,7 +13,7 @@ import click
 import geoclass
 from geoclass.cli.generated import command
 from geoclass.cli.options import SCENE, Reading, as_json, reading
-from geoclass.cli.progress import list_areas
+from geoclass.cli.progress import echo, list_areas
 from geoclass.contract import SHIPPED
 from geoclass.errors import OutputError, SettingsError
 from geoclass.mapping.settings import MapSettings
@@ -50,10 +50,10 @@ def info_command(what: str, reading: Reading, as_json: bool, as_stac: bool) -> N
     else:
         if as_json:
             areas = list_areas(landcover.areas())
-            click.echo(json.dumps({**landcover.provenance.to_json(), "areas": areas}))
+            echo(json.dumps({**landcover.provenance.to_json(), "areas": areas}))
             return
         _print(describe_map(landcover), as_json)
-        click.echo(f"\n{landcover.areas()}")
+        echo(f"\n{landcover.areas()}")
 
 
 def _is_pickled(path: Path) -> bool:
@@ -81,22 +81,23 @@ def _print_model(path: Path, as_json: bool, as_stac: bool) -> None:
         from geoclass.products.stac import build_model_item
 
         file = find_model_file(path).absolute()
-        click.echo(json.dumps(build_model_item(model.contract, model.sha256, file, file.as_uri())))
+        echo(json.dumps(build_model_item(model.contract, model.sha256, file, file.as_uri())))
     elif as_json:
         data = {"arch": model.arch, "sha256": model.sha256, "contract": model.contract.to_json()}
-        click.echo(json.dumps(data))
+        echo(json.dumps(data))
     else:
-        click.echo(geoclass.describe_model(model))
+        echo(geoclass.describe_model(model))
 
 
 def _print(facts: dict[str, Any], as_json: bool) -> None:
     """Facts as JSON, or one per line; lists take a line for each item."""
     if as_json:
-        click.echo(json.dumps(facts))
+        echo(json.dumps(facts))
         return
     for key, value in facts.items():
         for item in value if isinstance(value, (list, tuple)) else [value]:
-            click.echo(f"{key:<12}{'unknown' if item is None else item}")
+            text = "unknown" if item is None else str(item)
+            echo(f"{key:<12}{' '.join(text.splitlines())}")
 
 
 def describe_map(landcover: geoclass.LandCoverMap) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import click
 
 from geoclass.cli.generated import FILE, Decorated, Kind, options_of
-from geoclass.cli.progress import be_quiet, warn
+from geoclass.cli.progress import be_quiet, echo, warn
 from geoclass.errors import OutputError
 from geoclass.files.writing import check_folder, check_new
 from geoclass.mapping.settings import MapSettings
@@ -106,7 +106,7 @@ def check_output(
 def list_skipped(reasons: Sequence[str]) -> None:
     """Print skipped images and the reasons."""
     for reason in reasons:
-        click.echo(f"skipped: {reason}", err=True)
+        echo(f"skipped: {reason}", err=True)
     if reasons:
         warn(f"{len(reasons)} skipped")
 

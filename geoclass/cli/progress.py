@@ -19,6 +19,8 @@ from typing import TYPE_CHECKING, Any
 import click
 from tqdm import tqdm
 
+from geoclass.outside import printable
+
 if TYPE_CHECKING:
     from geoclass.landcover import AreaRow
 
@@ -38,15 +40,20 @@ def be_quiet(_ctx: click.Context, _param: click.Parameter, value: bool) -> bool:
     return value
 
 
+def echo(text: str = "", *, err: bool = False) -> None:
+    """Print lines, whatever stands in them: controls of a terminal are spelt out."""
+    click.echo(printable(text), err=err)
+
+
 def say(text: str) -> None:
     """Print a result, unless --quiet or --json was given."""
     if not (_memory().get(QUIET) or in_json()):
-        click.echo(text)
+        echo(text)
 
 
 def warn(text: str) -> None:
     """Print a warning and add it to the JSON document."""
-    click.echo(f"Warning: {text}", err=True)
+    echo(f"Warning: {text}", err=True)
     _memory().setdefault(WARNINGS, []).append(text)
 
 
@@ -72,7 +79,7 @@ def json_document(*, wanted: bool) -> Iterator[None]:
         failed = exit_
     if wanted:
         document = {**memory.get(FACTS, {}), "warnings": memory.get(WARNINGS, [])}
-        click.echo(json.dumps(document, ensure_ascii=False, default=str))
+        echo(json.dumps(document, default=str))
     if failed is not None:
         raise failed
 

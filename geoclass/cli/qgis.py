@@ -15,6 +15,7 @@ import click
 
 from geoclass._version import __version__
 from geoclass.cli.generated import Kind, command
+from geoclass.cli.progress import echo
 from geoclass.cli.schema import write_schema
 from geoclass.errors import OutputError, SettingsError
 from geoclass.files.writing import write_whole
@@ -46,16 +47,16 @@ def qgis_command(action: str, profile: str | None, output: Path | None) -> None:
         )
     if output is not None:
         write_zip(output)
-        click.echo(f"wrote {output}")
+        echo(f"wrote {output}")
         return
     for folder in find_profiles(profile):
         if action == "install":
-            click.echo(f"installed {install(folder)}")
+            echo(f"installed {install(folder)}")
         else:
             removed = uninstall(folder)
-            click.echo(f"removed {removed}" if removed else f"there is no plugin in {folder}")
+            echo(f"removed {removed}" if removed else f"there is no plugin in {folder}")
     if action == "install":
-        click.echo("restart QGIS: Processing > Toolbox > geoclass")
+        echo("restart QGIS: Processing > Toolbox > geoclass")
 
 
 def find_profiles(name: str | None) -> list[Path]:

@@ -21,7 +21,7 @@ from geoclass.cli.options import (
     output_option,
     overwrite,
 )
-from geoclass.cli.progress import say
+from geoclass.cli.progress import echo, say
 
 if TYPE_CHECKING:
     from geoclass.learn.corruptions import CorruptionScore
@@ -87,19 +87,19 @@ def evaluate_command(
         more["mistakes"] = [mistake.to_json() for mistake in score.mistakes]
         if options["corrupt"]:
             more["robustness"] = [asdict(r) for r in score.robustness]
-        click.echo(json.dumps({**result.to_json(), **more}))
+        echo(json.dumps({**result.to_json(), **more}))
     else:
-        click.echo(format_evaluation(result, score.unknown_share, score.seen))
+        echo(format_evaluation(result, score.unknown_share, score.seen))
         if options["corrupt"]:
-            click.echo(format_robustness(score.robustness))
+            echo(format_robustness(score.robustness))
     if confusion is not None:
         geoclass.draw_confusion(result, confusion)
-        click.echo(f"wrote {confusion}", err=as_json)
+        echo(f"wrote {confusion}", err=as_json)
     if mistakes is not None and not len(score.mistakes):
-        click.echo(f"no mistakes: {mistakes} is not written", err=True)
+        echo(f"no mistakes: {mistakes} is not written", err=True)
     elif mistakes is not None:
         geoclass.draw_mistakes(score.mistakes[:SHOWN_MISTAKES], mistakes)
-        click.echo(f"wrote {mistakes}", err=as_json)
+        echo(f"wrote {mistakes}", err=as_json)
 
 
 def format_robustness(scores: Sequence[CorruptionScore]) -> str:
@@ -170,8 +170,6 @@ def predict_command(
     The central tile is labelled; --tiles labels all tiles. For georeferenced scenes use
     `geoclass map`.
     """
-    from geoclass.outside import printable
-
     show = options.show
     check_pictures([show], options.model, *images)
     skipped: list[str] = []
@@ -186,17 +184,17 @@ def predict_command(
     if not labels:
         raise geoclass.DatasetError("none of the images can be used")
     if as_json:
-        click.echo(json.dumps([label.to_json() for label in labels]))
+        echo(json.dumps([label.to_json() for label in labels]))
     for label in [] if as_json else labels:
         place = f" {label.row},{label.col}" if options.tiles else ""
         doubt = "out-of-distribution; top-1 " if label.unknown else ""
         text = f"{label.image}{place}: {doubt}{label.name} {label.confidence:.1%}"
-        click.echo(printable(text))
+        echo(text)
     if show is not None:
         geoclass.draw_labels(labels[:SHOWN_LABELS], show)
-        click.echo(f"wrote {show}", err=True)
+        echo(f"wrote {show}", err=True)
         if len(labels) > SHOWN_LABELS:
-            click.echo(f"{show} shows the first {SHOWN_LABELS} of {len(labels)} tiles", err=True)
+            echo(f"{show} shows the first {SHOWN_LABELS} of {len(labels)} tiles", err=True)
 
 
 @command("export")

@@ -12,7 +12,7 @@ import click
 import geoclass
 from geoclass.cli.generated import FILE, command, options_of
 from geoclass.cli.options import SCENE, Reading, as_json, check_pictures, quiet, reading
-from geoclass.cli.progress import open_bar, say, warn
+from geoclass.cli.progress import echo, open_bar, say, warn
 from geoclass.mapping.settings import MIN_TILE_SHARE
 
 LISTED = 10
@@ -118,12 +118,10 @@ def dataset_command(data: Path, sheet: Path | None, as_json: bool) -> None:
     or are not 64×64 pixels, class folders without images, an invalid legend. It also lists images
     outside class folders and duplicate images. The exit code is 0 even if there are problems.
     """
-    from geoclass.outside import printable
-
     check_pictures([sheet], data)
     found = geoclass.inspect_tiles(data)
-    text = json.dumps(found.to_json()) if as_json else printable(format_inspection(found))
-    click.echo(text)
+    text = json.dumps(found.to_json()) if as_json else format_inspection(found)
+    echo(text)
     if sheet is not None and found.samples:
         geoclass.draw_samples(found.samples, sheet)
 

@@ -13,7 +13,7 @@ import click
 import geoclass
 from geoclass.cli.generated import FILE, command, options_of
 from geoclass.cli.options import Lists, list_skipped, output_option, overwrite, quiet
-from geoclass.cli.progress import open_bar, say, warn
+from geoclass.cli.progress import echo, open_bar, say, warn
 from geoclass.contract import SHIPPED_ARCH
 from geoclass.errors import OutputError
 from geoclass.files.writing import check_folder
@@ -177,7 +177,7 @@ def train_command(
     except (KeyboardInterrupt, OutputError):
         if left := find_checkpoint(output):
             epoch = read_state(left).epoch
-            click.echo(f"\nstopped: --resume continues after epoch {epoch}", err=True)
+            echo(f"\nstopped: --resume continues after epoch {epoch}", err=True)
         raise
     if importlib.util.find_spec("matplotlib"):  # an optional dependency
         geoclass.draw_learning_curve(output.with_suffix(".csv"), output.with_suffix(".png"))

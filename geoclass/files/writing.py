@@ -17,7 +17,8 @@ from pathlib import Path, PurePosixPath
 
 from geoclass.errors import OutputError
 from geoclass.files.storage import SCHEMES, StoredPath
-from geoclass.outside import check_utf8, plain_name
+from geoclass.outside import check_utf8
+from geoclass.vectors import SQLITE_HEAD, plain_name
 
 Target = Path | StoredPath
 """A local or stored output."""
@@ -51,9 +52,6 @@ def refuse_storage(path: Path) -> None:
             f"{path} is an address, but this output must be a local file: "
             "only maps of single scenes are written to storage"
         )
-
-
-_SQLITE_HEAD = b"SQLite format 3\0"
 
 
 def check_folder(path: Target) -> None:
@@ -106,6 +104,13 @@ def check_not_open(path: Target) -> None:
     """
     if isinstance(path, StoredPath) or not _is_database(path):
         return
+    journal = path.with_name(f"{path.name}-journal")
+    if journal.exists() and journal.stat().st_size:
+        # Opening the database would apply the journal, and may remove files that it names.
+        raise OutputError(
+            f"{journal.name} beside {path} belongs to a program that is writing it, or was "
+            "stopped: wait for it, or move both"
+        )
     try:
         # In WAL mode, which QGIS uses for editing, open connections share a lock.
         # `mode=rw` does not create a missing file.
@@ -127,7 +132,7 @@ def check_not_open(path: Target) -> None:
 def _is_database(path: Path) -> bool:
     try:
         with path.open("rb") as file:
-            return file.read(len(_SQLITE_HEAD)) == _SQLITE_HEAD
+            return file.read(len(SQLITE_HEAD)) == SQLITE_HEAD
     except OSError:
         return False
 
@@ -138,7 +143,7 @@ def move_into_place(draft: Path, path: Target, note: str = "") -> None:
         path.upload(draft, note)
         return
     # Old SQLite journals would corrupt the new file.
-    for kind in ("wal", "shm"):
+    for kind in ("wal", "shm", "journal"):
         path.with_name(f"{path.name}-{kind}").unlink(missing_ok=True)
     draft.replace(path)
 

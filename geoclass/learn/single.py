@@ -11,8 +11,10 @@ import numpy as np
 
 from geoclass.errors import DatasetError
 from geoclass.learn.dataset import decode_image
+from geoclass.learn.tile_files import MAX_BYTES
 from geoclass.model.checkpoint import Model, load_model
 from geoclass.model.classifier import Classifier
+from geoclass.outside import read_file
 
 LABELLED_TOGETHER = 1024
 """Enough tiles to keep all threads of a classifier busy."""
@@ -103,9 +105,10 @@ def label_images(
 def _cut_image(path: Path, size: int, whole: bool) -> Iterator[tuple[str, int, int, np.ndarray]]:
     """File, first row, first column and pixels of each tile to label."""
     try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise DatasetError(f"cannot read the image {path}: {error.strerror}") from error
+        data = read_file(path, MAX_BYTES)
+    except (OSError, ValueError) as error:
+        why = error.strerror if isinstance(error, OSError) else error
+        raise DatasetError(f"cannot read the image {path}: {why}") from error
     pixels = decode_image(data, str(path))
     height, width = pixels.shape[1:]
     if min(height, width) < size:

@@ -17,6 +17,7 @@ from geoclass.learn.places import PLACES_FILE
 from geoclass.learn.spatial_split import assign_parts, find_shared, measure_shares
 from geoclass.legend import MAX_CLASSES
 from geoclass.model.checkpoint import Model
+from geoclass.outside import read_file
 
 PARTS = ("train", "validation", "test")
 Part = Literal["train", "validation", "test", "all"]
@@ -276,8 +277,8 @@ def _index_by_file_name(tiles: TileSet) -> dict[str, int]:
 def _find_listed(path: Path, index: dict[str, int]) -> np.ndarray:
     try:
         # Editors on Windows write a byte order mark.
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
+        lines = read_file(path).decode("utf-8-sig").splitlines()
+    except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
         raise DatasetError(f"cannot read the list {path}: {reason}") from error
     listed = [line.strip() for line in lines if line.strip()]

@@ -34,6 +34,9 @@ OOD_PREFIX = "novelty."
 SEEN = "seen"
 """Name of the tensor `Model.seen`."""
 
+MOST_BYTES = 2_000_000_000
+"""Of a model file, or of one that a stopped training goes on from: far more than any takes."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Model:
@@ -123,6 +126,11 @@ def _open_tensors(path: Path) -> Iterator[Any]:
             head = file.read(4)
     except OSError as error:
         raise ModelError(f"cannot read the model {path}: {error.strerror}") from error
+    if (size := path.stat().st_size) > MOST_BYTES:
+        raise ModelError(
+            f"{path} has {size / 1e9:.1f} GB, expected at most {MOST_BYTES / 1e9:.0f} GB: "
+            "give a model that `geoclass train` wrote"
+        )
     if head.startswith((ZIP_HEAD, *PICKLE_HEADS)):
         raise ModelError(
             f"{path} is a pickled PyTorch file, which can run code when loaded: "

@@ -248,12 +248,19 @@ def read_sample(path: Path | str, *, partial: bool = False) -> tuple[SampleCount
         names = [str(name) for name in strata["stratum"]]
         labels = dict(zip(sample["sample_id"].tolist(), sample["reference"], strict=True))
         drawn = list(zip(design["sample_id"], design["stratum"], design["map_class"], strict=True))
-        cells = strata["cells"].astype(np.int64)
+        cells = strata["cells"].astype(float)
         area = strata["area_ha"].astype(float)
     except KeyError as error:
         raise OutputError(
             f"{path} is not a sample of geoclass: the column {error} is missing"
         ) from error
+    except (ValueError, TypeError) as error:
+        raise OutputError(f"{path} is damaged ({error}): draw the sample anew") from error
+    for column, values in (("cells", cells), ("area_ha", area)):
+        if not ((values >= 0) & (values < 1e15)).all():
+            raise OutputError(
+                f"{path} has strata whose {column} are no numbers from 0: draw it anew"
+            )
     given = {i: label for i, label in labels.items() if isinstance(label, str) and label.strip()}
     unknown = sorted({label for label in given.values() if label.strip() not in names})
     if unknown:
@@ -267,13 +274,20 @@ def read_sample(path: Path | str, *, partial: bool = False) -> tuple[SampleCount
             "--partial to ignore them"
         )
     counts = np.zeros((len(names),) * 3, dtype=np.int64)
-    for number, stratum, mapped in drawn:
-        if number in given:
-            place = names.index(given[number].strip())
-            counts[names.index(stratum), names.index(mapped), place] += 1
+    try:
+        for number, stratum, mapped in drawn:
+            if number in given:
+                place = names.index(given[number].strip())
+                counts[names.index(stratum), names.index(mapped), place] += 1
+    except ValueError as error:  # of a design that is not that of these strata
+        raise OutputError(f"{path} is damaged ({error}): draw the sample anew") from error
     return (
         SampleCounts(
-            names=tuple(names), strata=tuple(names), area_ha=area, counts=counts, cells=cells
+            names=tuple(names),
+            strata=tuple(names),
+            area_ha=area,
+            counts=counts,
+            cells=cells.astype(np.int64),
         ),
         empty,
     )

@@ -12,9 +12,8 @@ from pathlib import Path
 import numpy as np
 
 from geoclass.errors import OutputError, SettingsError
-from geoclass.outside import read_file
+from geoclass.outside import MAX_TABLE_BYTES, read_file
 
-MAX_TABLE_BYTES = 200_000_000
 FIXED = ("stratum", "area_ha")
 """Columns of a table that are not counts."""
 

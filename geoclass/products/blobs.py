@@ -16,6 +16,7 @@ import numpy as np
 
 from geoclass.errors import OutputError
 from geoclass.machine import count_cores
+from geoclass.vectors import open_database
 
 TABLE = "geoclass_blobs"
 
@@ -48,7 +49,7 @@ def read_blobs(path: Path, sizes: Mapping[str, int]) -> dict[str, np.ndarray]:
     """Arrays by name, uint8 (size,); OutputError if one is missing or damaged."""
     try:
         with (
-            closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as database,
+            closing(open_database(path)) as database,
             ThreadPoolExecutor(count_cores()) as threads,
         ):
             parts = [_find_blocks(database, name) for name in sizes]

@@ -19,6 +19,7 @@ from pyogrio.errors import DataLayerError, DataSourceError
 from geoclass.errors import OutputError
 from geoclass.landcover import FULL_SCALE, LandCoverMap
 from geoclass.legend import MASKED, NODATA, UNKNOWN
+from geoclass.vectors import vector_name
 
 _COLUMNS = ("class_name", "class_id", "class_title")
 """Columns with the class; the first corrected one counts."""
@@ -66,7 +67,7 @@ def _find_edits(path: Path, layer: str, level: LandCoverMap) -> np.ndarray:
     """Uint8 (rows, cols): corrected class or unknown; 255 where nothing was corrected."""
     found = np.full(level.class_id.shape, NODATA, dtype=np.uint8)
     try:
-        table = pyogrio.read_dataframe(path, layer=layer, read_geometry=False)
+        table = pyogrio.read_dataframe(vector_name(path), layer=layer, read_geometry=False)
     except (DataLayerError, DataSourceError):
         return found
     if not {*_COLUMNS, "area_ha"} <= set(table.columns):
@@ -100,7 +101,7 @@ def _covers_same(table: pd.DataFrame, level: LandCoverMap) -> bool:
 
 def _find_edited_patches(path: Path, layer: str, level: LandCoverMap, found: np.ndarray) -> None:
     """Set the cells of patches whose class differs from that of their cells."""
-    frame = pyogrio.read_dataframe(path, layer=layer)
+    frame = pyogrio.read_dataframe(vector_name(path), layer=layer)
     frame = frame[~(frame.geometry.isna() | frame.geometry.is_empty)]
     x, y = level.grid.centres()
     tree = shapely.STRtree(shapely.points(x.ravel(), y.ravel()))

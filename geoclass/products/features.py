@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,6 +14,7 @@ from pyogrio.errors import DataLayerError, DataSourceError, FeatureError
 from geoclass.errors import OutputError
 from geoclass.files.writing import drafted
 from geoclass.products.layers import Layer, write_csv, write_layers
+from geoclass.vectors import unwarned, vector_name
 
 FEATURE_SUFFIXES = (".geojson", ".gpkg", ".csv")
 
@@ -36,16 +36,15 @@ def read_features(path: Path) -> Features:
     if not path.exists():
         raise OutputError(f"no file at {path}: check the path")
     try:
-        layers = [str(name) for name, kind in pyogrio.list_layers(path) if kind is not None]
-        if len(layers) != 1:
-            raise OutputError(
-                f"{path} holds {len(layers)} layers with places, {', '.join(layers) or 'none'}: "
-                "give a file with only one of them"
-            )
-        with warnings.catch_warnings():
-            # GDAL warns, for example, about duplicate ids.
-            warnings.simplefilter("ignore", RuntimeWarning)
-            meta, _, shapes, values = pyogrio.raw.read(path, layer=layers[0])
+        with unwarned():
+            name = vector_name(path)
+            layers = [str(title) for title, kind in pyogrio.list_layers(name) if kind is not None]
+            if len(layers) != 1:
+                raise OutputError(
+                    f"{path} holds {len(layers)} layers with places, "
+                    f"{', '.join(layers) or 'none'}: give a file with only one of them"
+                )
+            meta, _, shapes, values = pyogrio.raw.read(name, layer=layers[0])
     except (DataLayerError, DataSourceError, FeatureError, ValueError) as error:
         raise OutputError(
             f"cannot read {path} as a vector file ({error}): give a GeoPackage, GeoJSON or "

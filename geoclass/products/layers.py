@@ -12,13 +12,12 @@ import numpy as np
 import pandas as pd
 import pyogrio
 import shapely
-from pyogrio.errors import DataLayerError, DataSourceError
+from pyogrio.errors import DataLayerError, DataSourceError, FeatureError
 
 from geoclass.errors import OutputError
 from geoclass.files.writing import Target, check_not_open, drafted, write_whole
 from geoclass.grid import Grid
 from geoclass.landcover import COLORS, LandCoverMap
-from geoclass.outside import vector_name
 from geoclass.products.blobs import pack_colors, read_blobs, unpack_colors, write_blobs
 from geoclass.products.document import (
     PLANES,
@@ -32,6 +31,7 @@ from geoclass.products.formats import AS_USUAL, FileSettings
 from geoclass.products.qml import write_style_table
 from geoclass.products.shapes import name_columns, shape_patches, shape_rows
 from geoclass.products.styles import VectorStyle, map_styles
+from geoclass.vectors import unwarned, vector_name
 
 CELLS_AT_A_TIME = 500_000
 """Cells written at a time: a polygon takes 1 kB of memory."""
@@ -268,14 +268,16 @@ def write_layers(
 
 def has_layer(path: Path, layer: str) -> bool:
     """Whether a GeoPackage has a layer or table; OutputError if not a GeoPackage."""
-    return read_layer_items(path, layer) is not None or layer in dict(pyogrio.list_layers(path))
+    return read_layer_items(path, layer) is not None or layer in dict(
+        pyogrio.list_layers(vector_name(path))
+    )
 
 
 def read_columns(path: Path, layer: str) -> dict[str, np.ndarray]:
     """The columns of a layer or table without geometry; OutputError if it is missing."""
     try:
         table = pyogrio.read_dataframe(vector_name(path), layer=layer, read_geometry=False)
-    except (DataLayerError, DataSourceError) as error:
+    except (DataLayerError, DataSourceError, ValueError) as error:
         raise OutputError(f"cannot read {layer} in {path}: {error}") from error
     return {name: table[name].to_numpy() for name in table.columns}
 
@@ -287,21 +289,25 @@ def read_polygons(path: Path, crs: str, name_field: str | None = None) -> list[t
     polygons.
     """
     try:
-        name = vector_name(path)
-        kinds = {title: kind or "" for title, kind in pyogrio.list_layers(name)}
-        layers = [title for title, kind in kinds.items() if "Polygon" in kind or kind == "Unknown"]
-        if len(layers) > 1:
-            raise OutputError(
-                f"{path} holds {len(layers)} layers of polygons, {', '.join(layers)}: "
-                "give a file with only one of them"
-            )
-        frame = pyogrio.read_dataframe(name, layer=next(iter([*layers, *kinds]), None))
-    except (DataLayerError, DataSourceError, ValueError) as error:
+        with unwarned():
+            name = vector_name(path)
+            kinds = {title: kind or "" for title, kind in pyogrio.list_layers(name)}
+            layers = [t for t, kind in kinds.items() if "Polygon" in kind or kind == "Unknown"]
+            if len(layers) > 1:
+                raise OutputError(
+                    f"{path} holds {len(layers)} layers of polygons, {', '.join(layers)}: "
+                    "give a file with only one of them"
+                )
+            frame = pyogrio.read_dataframe(name, layer=next(iter([*layers, *kinds]), None))
+    except (
+        DataLayerError, DataSourceError, FeatureError, ValueError, shapely.GEOSException,
+    ) as error:  # fmt: skip
         raise OutputError(f"cannot read {path} as polygons: {error}") from error
     if not isinstance(frame, gpd.GeoDataFrame) or frame.crs is None or not len(frame):
         raise OutputError(f"{path} holds no polygons with a coordinate reference system")
     if not frame.geom_type.isin(["Polygon", "MultiPolygon"]).all():
-        raise OutputError(f"{path} holds {', '.join(set(frame.geom_type))}, expected polygons")
+        kinds_held = ", ".join(sorted(set(frame.geom_type.fillna("nothing"))))
+        raise OutputError(f"{path} holds {kinds_held}, expected polygons")
     texts = [c for c in frame.columns if c != frame.geometry.name and _is_text(frame[c])]
     column = name_field or (texts[0] if texts else None)
     names = frame[column].astype(str) if column else map(str, range(1, len(frame) + 1))
@@ -312,7 +318,9 @@ def write_csv(path: Target, columns: Mapping[str, np.ndarray]) -> None:
     """Write a table as CSV; OutputError if that fails."""
     table = pd.DataFrame(
         {
-            neutralise(name): [neutralise(v) for v in values] if values.dtype == object else values
+            neutralise(name): [neutralise(v) for v in values]
+            if values.dtype.kind in "OU"
+            else values
             for name, values in columns.items()
         }
     )
@@ -324,8 +332,8 @@ def neutralise(value: Any) -> Any:
     return f"'{value}" if isinstance(value, str) and value.startswith(FORMULAS) else value
 
 
-FORMULAS = ("=", "+", "-", "@", "\t", "\r", "\n")
-"""First characters of formulas."""
+FORMULAS = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+"""First characters of formulas (CWE-1236)."""
 
 
 def _is_text(column: pd.Series) -> bool:

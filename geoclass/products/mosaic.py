@@ -22,7 +22,6 @@ from geoclass.errors import OutputError, SettingsError
 from geoclass.files.writing import drafted
 from geoclass.landcover import LandCoverMap, credit
 from geoclass.legend import NODATA
-from geoclass.outside import vector_name
 from geoclass.products.document import MERGED
 from geoclass.products.files import holds_map, read_fingerprint
 from geoclass.products.formats import Preference
@@ -30,6 +29,7 @@ from geoclass.products.layers import TITLES, Layer, read_layer_items, write_laye
 from geoclass.products.qml import write_style_table
 from geoclass.products.shapes import name_columns, to_geodataframe
 from geoclass.products.styles import map_styles
+from geoclass.vectors import vector_name
 
 _CLASS = ["class_id", "class_name", "class_title", "group"]
 

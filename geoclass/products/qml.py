@@ -13,8 +13,8 @@ from pyogrio.errors import DataLayerError, DataSourceError
 
 from geoclass.errors import OutputError
 from geoclass.legend import parse_color
-from geoclass.outside import vector_name
 from geoclass.products.styles import Category, Choices, RasterStyle, Shade, Style, VectorStyle
+from geoclass.vectors import vector_name
 
 _NAMESPACES = {
     "xmlns": "http://www.opengis.net/sld",

@@ -14,6 +14,7 @@ from affine import Affine
 from PIL import Image, ImageDraw
 
 from geoclass.errors import OutputError, SceneError
+from geoclass.files.writing import drafted
 from geoclass.grid import Grid
 from geoclass.landcover import LandCoverMap, Provenance
 from geoclass.monitor.history import Alert, Monitoring
@@ -142,7 +143,8 @@ def _save(picture: Image.Image, folder: Path, number: int) -> str:
     name = f"{number:04d}.png"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        picture.save(folder / name)
     except OSError as error:
-        raise OutputError(f"cannot write {folder / name}: {error.strerror or error}") from error
+        raise OutputError(f"cannot make the folder {folder}: {error.strerror}") from error
+    with drafted(folder / name) as draft:
+        picture.save(draft)
     return f"{folder.name}/{name}"

@@ -261,7 +261,10 @@ HEAD_BYTES = 1024
 
 def is_address(text: str) -> bool:
     """Whether this is an address of a kind that GDAL can read from."""
-    return urlsplit(text).scheme.lower() in _PREFIXES and "://" in text
+    try:
+        return urlsplit(text).scheme.lower() in _PREFIXES and "://" in text
+    except ValueError:  # no host has such a name
+        return False
 
 
 def gdal_name(address: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import os
 import re
+import sqlite3
 import warnings
 from pathlib import Path
 from xml.etree.ElementTree import Element, ParseError
@@ -15,7 +16,8 @@ from defusedxml.ElementTree import fromstring
 from rasterio.errors import NotGeoreferencedWarning, RasterioIOError
 from rasterio.io import DatasetReader
 
-from geoclass.outside import DRIVERS_VARIABLE, read_file
+from geoclass.outside import DRIVERS_VARIABLE, NO_HOSTS, read_file
+from geoclass.vectors import SQLITE_HEAD, check_database
 
 CLOSED_DRIVERS = ("GTiff", "JP2OpenJPEG", "JP2ECW", "JP2KAK", "JP2MrSID", "JPEG", "PNG")
 """Of formats whose pixels lie in the file itself: all that is opened in zips and over networks."""
@@ -28,15 +30,11 @@ LOCAL_DRIVERS = (
 
 REMOTE_PREFIXES = ("/vsicurl", "/vsis3/", "/vsigs/", "/vsiaz/")
 
-_OFFLINE = {
-    # No name at all may be fetched, whatever a file refers to,
-    "CPL_VSIL_CURL_ALLOWED_FILENAME": "",
-    # nor any service be asked.
-    "GDAL_HTTP_PROXY": "http://0.0.0.0:0",
-    "GDAL_HTTPS_PROXY": "http://0.0.0.0:0",
-}
 NO_CODE = {"GDAL_VRT_ENABLE_PYTHON": "NO", "GDAL_VRT_ENABLE_RAWRASTERBAND": "NO"}
 """Whatever is opened, as long as it is open."""
+
+_NOTHING_BESIDE = {"GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR"}
+"""In archives: masks and overviews beside a file may be of any format, and refer to local files."""
 
 
 def is_remote(name: str) -> bool:
@@ -50,7 +48,7 @@ def force_settings(name: str) -> dict[str, str]:
     Not longer: those of the main thread hold for all, and one of them may read another name.
     """
     if not is_remote(name):
-        return NO_CODE | _OFFLINE
+        return NO_CODE | NO_HOSTS | (_NOTHING_BESIDE if "/vsi" in name else {})
     if name.startswith(REMOTE_PREFIXES):
         return NO_CODE | {"CPL_VSIL_CURL_ALLOWED_FILENAME": name}
     return NO_CODE  # bands of our own stacking, or an archive that a person named
@@ -64,7 +62,11 @@ def open_name(name: str) -> DatasetReader:
     with warnings.catch_warnings():
         # Said again, as an error, by whoever needs the georeference.
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
-        return DatasetReader(name, driver=list_drivers(name))
+        dataset = DatasetReader(name, driver=list_drivers(name))
+    if "OVERVIEW_FILE" in dataset.tags(ns="OVERVIEWS"):
+        dataset.close()
+        raise RasterioIOError("its metadata name another file as its overview: remove that")
+    return dataset
 
 
 def list_drivers(name: str) -> list[str]:
@@ -89,19 +91,34 @@ OWN_STACK = "<VRTDataset"
 MOST_VRT_BYTES = 50_000_000
 MOST_NESTED = 4
 """VRTs in VRTs."""
+MOST_PARTS = 100_000
 
 _NAMING = ("SourceFilename", "SourceDataset")
 _NAMING_KEYS = ("OVERVIEW_FILE", "X_DATASET", "Y_DATASET")
 
 
-def list_parts(path: Path, nested: int = 0) -> set[Path]:
-    """All files of a VRT, and of the VRTs in it; `nested` is how many VRTs it stands in.
+def list_parts(path: Path) -> set[Path]:
+    """All files of a VRT, and of the VRTs in it.
 
-    Raises RasterioIOError for a VRT of other things than local files of the formats above.
+    Raises RasterioIOError for a VRT of other things than local files of the formats above, and for
+    one that is made of too many.
     """
+    files = set[Path]()
+    if _count_parts(path, 0, files, {}) > MOST_PARTS:
+        raise RasterioIOError(f"it is a VRT of more than {MOST_PARTS} parts: make it smaller")
+    return files
+
+
+def _count_parts(
+    path: Path, nested: int, files: set[Path], known: dict[tuple[Path, int], int]
+) -> int:
+    """How many files GDAL reads for a VRT, in all, as often as they are named; adds to `files`."""
     if nested > MOST_NESTED:
         raise RasterioIOError(f"VRTs refer to one another more than {MOST_NESTED} times")
-    files = {path}
+    if (path, nested) in known:
+        return known[path, nested]
+    files.add(path)
+    count = 0
     for element in _parse(path).iter():
         tag, text = str(element.tag), (element.text or "").strip()
         if tag == "PixelFunctionLanguage" and text != "C":
@@ -115,12 +132,26 @@ def list_parts(path: Path, nested: int = 0) -> set[Path]:
                 raise RasterioIOError(
                     f"it is a VRT that refers to {text}, expected local files: give those"
                 )
-            files |= list_files(source, nested + 1)
-    return files
+            if _is_vrt(source):
+                count += _count_parts(source, nested + 1, files, known)
+            else:
+                files |= list_files(source)
+                count += 1
+    known[path, nested] = count
+    return count
 
 
 def _check_companions(path: Path) -> None:
-    """Refuse overviews and masks beside a file that are of other things; RasterioIOError."""
+    """Refuse what never ends, and overviews and masks of other things; RasterioIOError."""
+    folder = path.absolute().parent
+    for name in _find_odd(folder, folder.stat().st_mtime_ns):
+        if name.startswith(path.stem):
+            raise RasterioIOError(f"{name} beside it is neither file nor folder: move it")
+    if _read_head(path).startswith(SQLITE_HEAD):
+        try:
+            check_database(path)
+        except (ValueError, sqlite3.Error) as error:
+            raise RasterioIOError(str(error)) from error
     for suffix in (".ovr", ".msk", ".msk.ovr", ".ovr.ovr"):
         beside = path.with_name(path.name + suffix)
         if beside.is_file():
@@ -138,10 +169,21 @@ def _check_companions(path: Path) -> None:
         raise RasterioIOError(f"{beside.name} beside it refers to other files: move it")
 
 
-def list_files(path: Path, nested: int = 0) -> set[Path]:
+@functools.lru_cache(maxsize=100)
+def _find_odd(folder: Path, _modified_ns: int) -> list[str]:
+    """Pipes and devices, for which GDAL would wait when it looks for what stands beside a file."""
+    with os.scandir(folder) as entries:
+        return [entry.name for entry in entries if _is_odd(entry)]
+
+
+def _is_odd(entry: os.DirEntry[str]) -> bool:
+    return not (entry.is_file() or entry.is_dir()) and Path(entry).exists()
+
+
+def list_files(path: Path) -> set[Path]:
     """What GDAL reads for a local file: itself, its companions, and all parts of a VRT."""
     if _is_vrt(path):
-        return list_parts(path, nested)
+        return list_parts(path)
     status = path.stat()
     return set(_list_leaf(path, status.st_size, status.st_mtime_ns))
 
@@ -188,5 +230,9 @@ def _parse(path: Path) -> Element:
 
 
 def _is_vrt(path: Path) -> bool:
+    return _read_head(path).lstrip().startswith(OWN_STACK.encode())
+
+
+def _read_head(path: Path) -> bytes:
     with path.open("rb") as file:
-        return file.read(4096).lstrip().startswith(OWN_STACK.encode())
+        return file.read(4096)

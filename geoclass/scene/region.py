@@ -16,8 +16,9 @@ from pyogrio.errors import DataLayerError, DataSourceError, FeatureError
 from pyproj.exceptions import CRSError, ProjError
 
 from geoclass.errors import SceneError, SettingsError
-from geoclass.outside import find_twins, vector_name
+from geoclass.outside import find_twins
 from geoclass.scene.settings import Bounds, FrameSettings
+from geoclass.vectors import unwarned, vector_name
 
 EDGE_POINTS = 21
 """Points an edge of a box is made of where it is taken to another CRS, for edges bend there."""
@@ -115,24 +116,26 @@ def read_polygons(
     there are no polygons, no such column or no CRS, SettingsError where a layer is to be named.
     """
     try:
-        layer = _choose_layer(path, column, layer)
-        fields = list(pyogrio.read_info(vector_name(path), layer=layer)["fields"])
-        if column is not None and column not in fields:
-            raise SceneError(
-                f"{path} has no column {column!r}, but {', '.join(fields) or 'none'}: "
-                "say with --column which one names the class"
+        with unwarned():
+            layer = _choose_layer(path, column, layer)
+            fields = list(pyogrio.read_info(vector_name(path), layer=layer)["fields"])
+            if column is not None and column not in fields:
+                raise SceneError(
+                    f"{path} has no column {column!r}, but {', '.join(fields) or 'none'}: "
+                    "say with --column which one names the class"
+                )
+            columns = [] if column is None else [column]
+            meta, _, shapes, values = pyogrio.raw.read(
+                vector_name(path), layer=layer, columns=columns, force_2d=True
             )
-        columns = [] if column is None else [column]
-        meta, _, shapes, values = pyogrio.raw.read(
-            vector_name(path), layer=layer, columns=columns, force_2d=True
-        )
-        polygons = shapely.make_valid(shapely.from_wkb(shapes))
+            polygons = shapely.make_valid(shapely.from_wkb(shapes))
+            area = shapely.area(polygons)
     except (DataSourceError, DataLayerError, FeatureError, ValueError, shapely.GEOSException) as e:
         raise SceneError(
             f"cannot read {path} as a vector file ({e}): give polygons, such as a GeoPackage, "
             "GeoJSON or shapefile"
         ) from e
-    solid = shapely.get_dimensions(polygons) == 2
+    solid = (area > 0) & np.isfinite(area)
     if not solid.any():
         raise SceneError(f"{path} holds no polygons: give an area, not points or lines")
     if not meta["crs"]:

@@ -14,7 +14,7 @@ from defusedxml.ElementTree import fromstring
 
 from geoclass.dates import parse_day
 from geoclass.errors import SceneError
-from geoclass.outside import BAD_ZIP
+from geoclass.outside import BAD_ZIP, read_file
 from geoclass.scene.bands import BandFile, stack_bands
 from geoclass.scene.facts import SceneFacts, SceneInput, Triple, check_baseline, describe_scaling
 
@@ -61,8 +61,7 @@ class ProductFiles:
     def read(self, name: str) -> bytes:
         """The first bytes of a file, at most MOST_METADATA_BYTES + 1."""
         if self.root.is_dir():
-            with (self.root / name).open("rb") as file:
-                return file.read(MOST_METADATA_BYTES + 1)
+            return read_file(self.root / name, MOST_METADATA_BYTES)
         with zipfile.ZipFile(self.root) as archive, archive.open(self.prefix + name) as member:
             return member.read(MOST_METADATA_BYTES + 1)
 

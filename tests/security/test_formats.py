@@ -4,21 +4,28 @@ from __future__ import annotations
 
 import json
 import os
+import sqlite3
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+import rasterio
 
 from geoclass.errors import DatasetError, GeoclassError, SceneError
 from geoclass.learn.dataset import decode_image
 from geoclass.outside import DRIVERS_VARIABLE
+from geoclass.products.features import read_features
+from geoclass.products.files import read_map, write_map
+from geoclass.report.page.render import _read_chip
 from geoclass.scene.gdal import open_dataset
 from geoclass.scene.region import read_region
 from geoclass.scene.source import open_scene
+from tests.conftest import make_landcover
 from tests.scene.server import serve
 from tests.security.listener import listen
+from tests.security.test_names import drop_triggers
 
 Make = Callable[..., Path]
 PIXELS = np.random.default_rng(0).integers(1, 3000, (3, 70, 90)).astype(np.uint16)
@@ -52,6 +59,8 @@ def test_pictures_start_no_programs(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     eps = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 64 64\n%%EndComments\nshowpage\n%%EOF\n"
     with pytest.raises(DatasetError, match="cannot be decoded"):
         decode_image(eps, "x.png")
+    (tmp_path / "0001.png").write_bytes(eps)
+    assert _read_chip(tmp_path, "0001.png") is None
     assert not started.exists()
 
 
@@ -169,6 +178,118 @@ GDALG = (
     '{{"type": "gdal_streamed_alg", "command_line": "gdal vector convert {host}/a.geojson '
     '--output-format=stream streamed_dataset"}}'
 )
+
+
+def write_square(path: Path, **more: object) -> None:
+    shape = {"type": "Polygon", "coordinates": [[[0, 0], [1, 0], [1, 1], [0, 0]]]}
+    feature = {"type": "Feature", "properties": {}, "geometry": shape}
+    path.write_text(json.dumps({"type": "FeatureCollection", **more, "features": [feature]}))
+
+
+@pytest.mark.parametrize("key", ["crs", "CRS", "\\u0063rs", "c\\u0072\\u0073"])
+@pytest.mark.parametrize("kind", ["link", "url", "URL"])
+@pytest.mark.parametrize("zipped", [False, True])
+def test_a_reference_system_is_fetched_from_nowhere(
+    tmp_path: Path, key: str, kind: str, zipped: bool
+) -> None:
+    path = tmp_path / "aoi.geojson"
+    with listen() as host:
+        where = {"href": host.address, "url": host.address, "type": "proj4"}
+        write_square(path, KEY={"properties": where, "type": kind})
+        path.write_text(path.read_text().replace("KEY", key))
+        if zipped:
+            with zipfile.ZipFile(tmp_path / "aoi.zip", "w") as archive:
+                archive.write(path, path.name)
+            path = tmp_path / "aoi.zip"
+        for read in (read_region, read_features):
+            with pytest.raises(GeoclassError, match="its crs is no name"):
+                read(path)
+        assert host.asked == []
+
+
+def test_a_reference_system_of_a_name_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "aoi.geojson"
+    name = "urn:ogc:def:crs:EPSG::32633"
+    write_square(path, crs={"type": "name", "properties": {"name": name}})
+    assert "UTM zone 33N" in read_region(path).crs
+    write_square(path, crs=None)
+    assert "WGS 84" in read_region(path).crs
+
+
+@pytest.mark.parametrize("padding", [0, 5000])
+def test_plots_refer_to_nothing_elsewhere(tmp_path: Path, padding: int) -> None:
+    path = tmp_path / "plots.geojson"
+    pad = f"<!--<kml{' ' * padding}-->" if padding else ""
+    with listen() as host:
+        for text in (pad + OGR.format(host=host.address), GDALG.format(host=host.address)):
+            path.write_text(text)
+            for read in (read_region, read_features):
+                with pytest.raises(GeoclassError, match="as a vector file"):
+                    read(path)
+        assert host.asked == []
+
+
+ENDLESS = "WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c)"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        f"CREATE VIEW {{0}} AS {ENDLESS} SELECT old.* FROM old, c",
+        "CREATE VIEW {0} AS SELECT * FROM old",
+        "CREATE TABLE {0} (name TEXT, content BLOB AS (zeroblob(900000000)))",
+    ],
+)
+@pytest.mark.parametrize(
+    "table", ["geoclass_blobs", "landcover", "gpkg_metadata", "gpkg_contents", "layer_styles"]
+)
+def test_tables_are_tables(tmp_path: Path, table: str, change: str) -> None:
+    path = tmp_path / "map.gpkg"
+    write_map(make_landcover(2, 3), path)
+    with sqlite3.connect(path) as database:
+        drop_triggers(database)
+        database.execute("PRAGMA legacy_alter_table = ON")
+        database.execute(f"ALTER TABLE {table} RENAME TO old")
+        database.execute(change.format(table))
+    database.close()
+    with zipfile.ZipFile(tmp_path / "map.zip", "w") as archive:
+        archive.write(path, path.name)
+    for read, file in (
+        (read_map, path),
+        (open_scene, path),
+        (read_region, path),
+        (read_region, path.with_suffix(".zip")),
+    ):
+        with pytest.raises(GeoclassError, match=f"'{table}' in it is worked out when it is read"):
+            read(file)
+
+
+def test_a_tiff_names_no_other_file_as_its_overview(tmp_path: Path, make_scene: Make) -> None:
+    secret = make_scene(PIXELS[:, :35, :45], "secret.tif")
+    path = make_scene(PIXELS, "scene.tif")
+    with rasterio.open(path, "r+") as file:
+        file.update_tags(ns="OVERVIEWS", OVERVIEW_FILE=str(secret))
+    with zipfile.ZipFile(tmp_path / "scene.zip", "w") as archive:
+        archive.write(path, path.name)
+    (tmp_path / "scene.vrt").write_text(make_vrt(str(path)))
+    for name in ("scene.tif", "scene.zip", "scene.vrt"):
+        with pytest.raises(SceneError, match="name another file as its overview"):
+            open_scene(tmp_path / name)
+
+
+def test_nothing_beside_a_file_in_a_zip_is_read(tmp_path: Path, make_scene: Make) -> None:
+    secret = make_scene(np.full((3, 70, 90), 255, np.uint16), "secret.tif")
+    path = make_scene(PIXELS, "scene.tif")
+    with zipfile.ZipFile(tmp_path / "scene.zip", "w") as archive:
+        archive.write(path, path.name)
+        for suffix in (".msk", ".ovr"):
+            archive.writestr(path.name + suffix, make_vrt(str(secret)))
+    source = open_scene(tmp_path / "scene.zip", [1, 2, 3])
+    assert source.always_valid
+    with open_dataset(source.dataset) as dataset:
+        assert dataset.overviews(1) == []
+        assert all(name.startswith("/vsizip/") for name in dataset.files)
+        np.testing.assert_array_equal(dataset.read(source.bands), PIXELS)
 
 
 def test_vector_files_that_refer_elsewhere_are_refused(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import pytest
 import shapely
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
 from geoclass.campaign.run import run_campaign
 from geoclass.campaign.scenes import name_maps
@@ -18,8 +19,10 @@ from geoclass.errors import OutputError, SceneError
 from geoclass.files.writing import check_folder, draft_folder, sweep_drafts
 from geoclass.mapping.settings import MapRequest
 from geoclass.outside import encode_name
+from geoclass.products.features import read_features
 from geoclass.products.files import read_map, write_map
 from geoclass.products.style_files import write_styles
+from geoclass.report.chips import _save
 from geoclass.scene.region import read_region
 from geoclass.scene.source import open_scene
 from tests.conftest import assert_equal_maps, make_landcover, paint
@@ -65,8 +68,8 @@ def test_an_encoded_name_is_plain(text: str) -> None:
 
 @given(names, names)
 def test_two_names_are_never_one(one: str, other: str) -> None:
-    if max(len(one.encode(errors="surrogatepass")), len(other.encode(errors="surrogatepass"))) < 60:
-        assert (encode_name(one) == encode_name(other)) == (one == other)
+    assert (encode_name(one) == encode_name(other)) == (one == other)
+    assert encode_name(one * 200) != encode_name(one * 200 + other)
 
 
 @pytest.mark.parametrize(
@@ -136,6 +139,75 @@ def test_links_and_devices_are_not_replaced(tmp_path: Path) -> None:
         write_map(make_landcover(2, 2), link)
     assert (tmp_path / "mine.gpkg").read_text() == "mine"
     assert link.is_symlink()
+
+
+def test_the_very_file_is_read_again(tmp_path: Path) -> None:
+    """Corrections by hand, and plots: a name with `;` is never that of another file."""
+    path = tmp_path / "map;1.gpkg"
+    write_map(make_landcover(2, 3), path)
+    correct_cell(path)
+    assert read_map(path).class_id[1, 1] == 1
+    for name, count in (("plots", 1), ("plots;2.geojson", 2)):
+        frame = gpd.GeoDataFrame(geometry=[shapely.box(0, 0, 1, 1)] * count, crs=4326)
+        frame.to_file(tmp_path / "made.geojson")
+        (tmp_path / "made.geojson").rename(tmp_path / name)
+    assert len(read_features(tmp_path / "plots;2.geojson").shapes) == 2
+
+
+def correct_cell(path: Path) -> None:
+    with sqlite3.connect(path) as database:
+        drop_triggers(database)
+        database.execute("UPDATE landcover SET class_name = 'Forest' WHERE row = 1 AND col = 1")
+    database.close()
+
+
+def drop_triggers(database: sqlite3.Connection) -> None:
+    """Those of the spatial index call functions that only GDAL has."""
+    rows = database.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall()
+    for (name,) in rows:
+        database.execute(f'DROP TRIGGER "{name}"')
+
+
+def test_a_journal_beside_a_database_removes_and_changes_nothing(tmp_path: Path) -> None:
+    """SQLite would undo what it tells, and remove the file that it names at its end."""
+    path, journal, notes = (tmp_path / n for n in ("map.gpkg", "map.gpkg-journal", "notes"))
+    notes.write_text("mine")
+    write_map(make_landcover(2, 3), path)
+    before = path.read_bytes()
+    database = sqlite3.connect(path, isolation_level=None)
+    database.execute("PRAGMA cache_size = 1")
+    database.execute("BEGIN")
+    database.execute("CREATE TABLE big AS SELECT hex(zeroblob(9000000)) AS text")
+    told = journal.read_bytes()
+    database.execute("ROLLBACK")
+    database.close()
+    name = str(notes).encode()
+    path.write_bytes(before)
+    journal.write_bytes(
+        told.ljust(-(-len(told) // 512) * 512, b"\0")
+        + (0x40000000 // 4096 + 1).to_bytes(4) + name
+        + len(name).to_bytes(4) + sum(name).to_bytes(4) + bytes.fromhex("d9d505f920a163d7")
+    )  # fmt: skip
+    with pytest.raises(
+        OutputError, match="map.gpkg-journal beside .* of a program that is writing"
+    ):
+        write_map(make_landcover(4, 4), path)
+    assert (path.read_bytes(), notes.read_text()) == (before, "mine")
+    path.unlink()
+    write_map(make_landcover(4, 4), path)
+    assert not journal.exists()
+    assert_equal_maps(read_map(path), make_landcover(4, 4))
+
+
+def test_pictures_beside_a_sample_follow_no_links(tmp_path: Path) -> None:
+    mine, folder = tmp_path / "mine", tmp_path / "chips"
+    mine.write_text("mine")
+    folder.mkdir()
+    (folder / "0001.png").symlink_to(mine)
+    with pytest.raises(OutputError, match="is a link"):
+        _save(Image.new("RGB", (8, 8)), folder, 1)
+    assert mine.read_text() == "mine"
+    assert _save(Image.new("RGB", (8, 8)), folder, 2) == "chips/0002.png"
 
 
 def test_names_that_are_no_text_are_refused(tmp_path: Path) -> None:

@@ -8,12 +8,14 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import geopandas as gpd
 import numpy as np
 import pytest
 from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
+import geoclass.cli
 from geoclass.cli.main import main
 from geoclass.errors import SceneError
 from geoclass.mapping.plan import plan_map
@@ -41,6 +43,14 @@ Make = Callable[..., Path]
         "PG:host=x user=me password=S3CRET dbname=y",
         "HTTP error: Authorization: Bearer S3CRETS3CRET",
         "aws_secret_access_key=S3CRET",
+        "https://me:p@ss:S3CRET@x.org/a.tif",
+        "https://x.org/a.tif%3Fsig=S3CRET",
+        "a.tif%26token%3DS3CRET",
+        "PG:host=x password='a S3CRET' dbname=y",
+        "PG:password = S3CRET",
+        '{"token": "S3CRET"}',
+        "x-api-key: S3CRETS3CRET",
+        "Cookie: session=S3CRETS3CRET",
     ],
 )
 def test_secrets_are_hidden(text: str) -> None:
@@ -136,6 +146,42 @@ def test_a_report_never_asks_a_network(tmp_path: Path) -> None:
             assert result.exit_code == 1
             assert "lies on a network, which is not asked here" in result.output
         assert host.asked == []
+
+
+def test_controls_in_names_reach_no_terminal(tmp_path: Path, make_scene: Make) -> None:
+    """Of items, areas and tables; the output is that of a terminal, with colours."""
+    bands = {}
+    for number, color in enumerate(("red", "green", "blue")):
+        path = make_scene(paint([[1, 2]])[number : number + 1], f"{color}.tif")
+        bands[color] = {"href": str(path)}
+    item = {
+        "type": "Feature", "stac_version": "1.0.0", "id": "a\x1b[2J\u202e\x9bmb\nlevel  fine",
+        "geometry": None, "links": [], "stac_extensions": [], "assets": bands,
+        "properties": {"datetime": "2020-06-01T00:00:00Z"},
+    }  # fmt: skip
+    (tmp_path / "item.json").write_text(json.dumps(item))
+    write_map(make_landcover(2, 3), tmp_path / "map.gpkg")
+    cells = gpd.read_file(tmp_path / "map.gpkg", layer="landcover")[["geometry"]].head(3)
+    cells.assign(name="z\x1b[2J").to_file(tmp_path / "zones.geojson", engine="pyogrio")
+    (tmp_path / "table.csv").write_text("stratum,area_ha,a\x1b[2J,b\na\x1b[2J,9,5,1\nb,9,2,9\n")
+    for arguments in (
+        ["info", "item.json"],
+        ["areas", "map.gpkg", "--zones", "zones.geojson"],
+        ["assess", "table.csv"],
+    ):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.chdir(tmp_path)
+            result = CliRunner().invoke(main, arguments, color=True)
+        assert result.exit_code == 0, result.output
+        assert "\\x1b[2J" in result.output
+        assert not set(result.output) & set("\x1b\u202e\x9b")
+        assert "\nlevel  fine" not in result.output
+
+
+def test_commands_print_by_one_function() -> None:
+    cli = Path(geoclass.cli.__file__).parent
+    with_echo = {p.name for p in cli.glob("*.py") if "click.echo(" in p.read_text()}
+    assert with_echo == {"main.py", "progress.py", "schema.py"}
 
 
 def test_controls_in_a_foreign_map_reach_no_terminal(tmp_path: Path) -> None:

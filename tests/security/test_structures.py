@@ -27,6 +27,7 @@ from geoclass.monitor.files import read_monitor, write_monitor
 from geoclass.monitor.history import monitor_maps
 from geoclass.outside import parse_json
 from geoclass.products.files import read_map, write_map
+from geoclass.scene.region import read_region
 from geoclass.scene.stac import read_item
 from tests.conftest import make_detailed, make_landcover
 from tests.monitor.scenes import yearly
@@ -290,6 +291,22 @@ def test_tables(data: bytes) -> None:
         file.flush()
         with contextlib.suppress(OutputError, SettingsError):
             read_table(Path(file.name))
+
+
+@pytest.mark.parametrize(
+    "coordinates",
+    [
+        "[]",
+        "[[]]",
+        "[[[0, 0], [1, 1], [0, 0]]]",
+        "[[[1e308, -1e308], [1e308, 1e308], [-1e308, 0]]]",
+    ],
+)
+def test_polygons_without_an_area_are_none(tmp_path: Path, coordinates: str) -> None:
+    path = tmp_path / "aoi.geojson"
+    path.write_text(f'{{"type": "Polygon", "coordinates": {coordinates}}}')
+    with pytest.raises(SceneError, match="holds no polygons"):
+        read_region(path)
 
 
 def test_a_search_without_an_end_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,19 +15,29 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from geoclass.campaign.jobs import check_summary
+from geoclass.campaign.scenes import find_scenes
 from geoclass.cli.main import main
 from geoclass.cli.options import access
-from geoclass.errors import DatasetError, OutputError, SceneError, SettingsError
+from geoclass.errors import DatasetError, ModelError, OutputError, SceneError, SettingsError
 from geoclass.learn.download import MOST_BYTES, Source, download
+from geoclass.learn.single import _cut_image
+from geoclass.learn.splits import _find_listed
 from geoclass.legend import EUROSAT, read_legend
+from geoclass.model.checkpoint import load_model
 from geoclass.monitor.counts import read_table
 from geoclass.outside import DRIVERS_VARIABLE, TIMEOUT_VARIABLE, find_timeout, within_time
+from geoclass.products.features import read_features
 from geoclass.products.layers import write_csv
 from geoclass.scene.region import read_region
 from geoclass.scene.source import open_scene
+from tests.scene.products import make_safe
 from tests.security.listener import listen
+from tests.security.test_formats import make_vrt
 
 SECONDS = 1.0
+
+Make = Callable[..., Path]
 
 
 @contextmanager
@@ -114,6 +124,74 @@ def test_pipes_and_devices_are_not_read(tmp_path: Path) -> None:
             assert "not a regular file" in result.output
 
 
+@pytest.mark.parametrize("suffix", [".ovr", ".msk", ".aux.xml"])
+def test_pipes_beside_a_scene_are_not_read(make_scene: Make, suffix: str) -> None:
+    path = make_scene(np.ones((3, 70, 90), np.uint16))
+    os.mkfifo(path.with_name(path.name + suffix))
+    with soon(), pytest.raises(SceneError, match=f"scene.tif{suffix} beside it is neither file"):
+        open_scene(path)
+    other = make_scene(np.ones((3, 70, 90), np.uint16), "other.tif")
+    os.mkfifo(path.with_name("other.tfw"))
+    with soon(), pytest.raises(SceneError, match="other.tfw beside it is neither file"):
+        open_scene(other)
+
+
+def test_pipes_and_devices_among_pictures_lists_and_products(tmp_path: Path) -> None:
+    product = make_safe(tmp_path, np.ones((3, 70, 90), np.uint16))
+    (metadata,) = product.glob("MTD_*.xml")
+    metadata.unlink()
+    os.mkfifo(metadata)
+    os.mkfifo(tmp_path / "summary.json")
+    with soon():
+        with pytest.raises(SceneError, match="no regular file"):
+            open_scene(product)
+        with pytest.raises(OutputError, match="exists and is of no campaign|no regular file"):
+            check_summary(tmp_path)
+        for path in (metadata, Path("/dev/zero")):
+            with pytest.raises(DatasetError, match="no regular file"):
+                _cut_image(path, 64, whole=False)
+            with pytest.raises(DatasetError, match="no regular file"):
+                _find_listed(path, {})
+            with pytest.raises(OutputError, match="no regular file"):
+                read_features(path)
+
+
+def test_lists_and_patterns_end(
+    tmp_path: Path, make_scene: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scene = make_scene(np.ones((3, 70, 90), np.uint16))
+    for number in range(15):
+        line = f"@{tmp_path}/{number + 1}\n" if number < 14 else f"{scene}\n"
+        (tmp_path / str(number)).write_text(line * 15)
+    with soon():
+        assert find_scenes([f"@{tmp_path}/0"]) == (str(scene),)
+    for name in ("a", "b"):
+        (tmp_path / name).symlink_to(tmp_path)
+    monkeypatch.setenv(TIMEOUT_VARIABLE, str(SECONDS))
+    with soon(), pytest.raises(SceneError, match="gave no answer within 1 s"):
+        find_scenes([f"{tmp_path}/**/*.png"])
+
+
+def test_vrts_of_vrts_end(tmp_path: Path, make_scene: Make) -> None:
+    inner = str(make_scene(np.ones((3, 70, 90), np.uint16)))
+    for number in range(4):
+        whole = make_vrt(inner)
+        source = whole[whole.index("<SimpleSource>") : whole.index("</VRTRasterBand>")]
+        path = tmp_path / f"{number}.vrt"
+        path.write_text(whole.replace(source, source * 60))
+        inner = str(path)
+    with soon(), pytest.raises(SceneError, match="a VRT of more than 100000 parts"):
+        open_scene(inner)
+
+
+def test_a_model_of_any_size_is_not_read(tmp_path: Path, random_model: Path) -> None:
+    path = tmp_path / "large.safetensors"
+    path.write_bytes(random_model.read_bytes())
+    os.truncate(path, 10**13)
+    with soon(), pytest.raises(ModelError, match="has 10000.0 GB, expected at most 2 GB"):
+        load_model(path)
+
+
 def test_a_download_ends_where_it_should(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def pour(handler: BaseHTTPRequestHandler) -> None:
         handler.send_response(200)
@@ -143,8 +221,8 @@ def test_planted_links_are_not_followed(tmp_path: Path) -> None:
 
 
 def test_no_cell_of_a_table_is_a_formula(tmp_path: Path) -> None:
-    texts = np.array(["=1+1", "@x", "-a", "plain", "\tb"], dtype=object)
-    write_csv(tmp_path / "a.csv", {"=name": texts, "number": np.array([-1.0, 2, 3, 4, 5])})
+    texts = np.array(["=1+1", "@x", "-a", "plain", "\tb", "\uff1d1+1"])
+    write_csv(tmp_path / "a.csv", {"=name": texts, "number": np.array([-1.0, 2, 3, 4, 5, 6])})
     lines = (tmp_path / "a.csv").read_text().splitlines()
     assert lines[0] == "'=name,number"
     assert [line.partition(",")[0] for line in lines[1:]] == [
@@ -153,5 +231,6 @@ def test_no_cell_of_a_table_is_a_formula(tmp_path: Path) -> None:
         "'-a",
         "plain",
         "'\tb",
+        "'\uff1d1+1",
     ]
     assert lines[1].endswith(",-1.0")

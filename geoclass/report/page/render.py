@@ -194,7 +194,7 @@ def _read_chip(folder: Path, name: str) -> np.ndarray | None:
     if not name or not path.is_relative_to(folder.resolve()) or path.suffix != ".png":
         return None
     try:
-        with Image.open(path) as picture:
+        with Image.open(path, formats=("PNG",)) as picture:
             return np.asarray(picture.convert("RGBA"))
     except (OSError, ValueError, Image.DecompressionBombError):
         return None
