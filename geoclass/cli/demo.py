@@ -9,6 +9,7 @@ import click
 
 import geoclass
 from geoclass.cli.generated import Kind, command
+from geoclass.cli.progress import echo
 from geoclass.errors import SceneError
 
 SAMPLE = "havelland_20170216_l1c.tif"
@@ -46,10 +47,10 @@ def demo_command(context: click.Context, folder: Path) -> None:
     )
     program = context.find_root().command
     for step in steps:
-        click.echo(f"$ geoclass {shlex.join(step)}")
+        echo(f"$ geoclass {shlex.join(step)}")
         if code := program.main(step, "geoclass", standalone_mode=False):
             context.exit(code)
-    click.echo(
+    echo(
         f"\nOpen {landcover} in QGIS: drag the file into the window.\n"
         f"Without QGIS, open {folder / 'report.html'} in a browser."
     )

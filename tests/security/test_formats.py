@@ -202,7 +202,7 @@ def test_a_reference_system_is_fetched_from_nowhere(
                 archive.write(path, path.name)
             path = tmp_path / "aoi.zip"
         for read in (read_region, read_features):
-            with pytest.raises(GeoclassError, match="its crs is no name"):
+            with pytest.raises(GeoclassError, match="its crs is not a name"):
                 read(path)
         assert host.asked == []
 
@@ -260,7 +260,7 @@ def test_tables_are_tables(tmp_path: Path, table: str, change: str) -> None:
         (read_region, path),
         (read_region, path.with_suffix(".zip")),
     ):
-        with pytest.raises(GeoclassError, match=f"'{table}' in it is worked out when it is read"):
+        with pytest.raises(GeoclassError, match=f"'{table}' in it is computed when it is read"):
             read(file)
 
 

@@ -189,7 +189,7 @@ def test_a_journal_beside_a_database_removes_and_changes_nothing(tmp_path: Path)
         + len(name).to_bytes(4) + sum(name).to_bytes(4) + bytes.fromhex("d9d505f920a163d7")
     )  # fmt: skip
     with pytest.raises(
-        OutputError, match="map.gpkg-journal beside .* of a program that is writing"
+        OutputError, match="map.gpkg-journal beside .* belongs to a program that is writing"
     ):
         write_map(make_landcover(4, 4), path)
     assert (path.read_bytes(), notes.read_text()) == (before, "mine")
