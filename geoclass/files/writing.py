@@ -108,8 +108,8 @@ def check_not_open(path: Target) -> None:
     if journal.exists() and journal.stat().st_size:
         # Opened, the database would be changed by it, and any file that it names may be removed.
         raise OutputError(
-            f"{journal.name} beside {path} is of a program that is writing it, or was stopped: "
-            "wait for it, or move both"
+            f"{path} is open in another program, such as QGIS, or one was stopped while writing it: "
+            f"end editing there first, or move it with {journal.name}"
         )
     try:
         # In WAL mode, which QGIS edits in, all connections share a lock as long as they live.

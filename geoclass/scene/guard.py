@@ -62,7 +62,10 @@ def open_name(name: str) -> DatasetReader:
     with warnings.catch_warnings():
         # Said again, as an error, by whoever needs the georeference.
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
-        dataset = DatasetReader(name, driver=list_drivers(name))
+        try:
+            dataset = DatasetReader(name, driver=list_drivers(name))
+        except ValueError as error:  # what looks like an address and is none
+            raise RasterioIOError(str(error)) from error
     if "OVERVIEW_FILE" in dataset.tags(ns="OVERVIEWS"):
         dataset.close()
         raise RasterioIOError("its metadata name another file as its overview: remove that")
