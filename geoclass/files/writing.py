@@ -108,7 +108,7 @@ def check_not_open(path: Target) -> None:
     if journal.exists() and journal.stat().st_size:
         # Opened, the database would be changed by it, and any file that it names may be removed.
         raise OutputError(
-            f"{path} is open in another program, such as QGIS, or one was stopped while writing it: "
+            f"{path} is open in another program, such as QGIS, or one was stopped at it: "
             f"end editing there first, or move it with {journal.name}"
         )
     try:
