@@ -108,8 +108,8 @@ def check_not_open(path: Target) -> None:
     if journal.exists() and journal.stat().st_size:
         # Opening the database would apply the journal, and may remove files that it names.
         raise OutputError(
-            f"{journal.name} beside {path} belongs to a program that is writing it, or was "
-            "stopped: wait for it, or move both"
+            f"{path} is open in another program, such as QGIS, or one was stopped at it: "
+            f"end editing there first, or move it with {journal.name}"
         )
     try:
         # In WAL mode, which QGIS uses for editing, open connections share a lock.

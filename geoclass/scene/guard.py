@@ -62,7 +62,10 @@ def open_name(name: str) -> DatasetReader:
     with warnings.catch_warnings():
         # Said again, as an error, by whoever needs the georeference.
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
-        dataset = DatasetReader(name, driver=list_drivers(name))
+        try:
+            dataset = DatasetReader(name, driver=list_drivers(name))
+        except ValueError as error:  # what looks like an address and is none
+            raise RasterioIOError(str(error)) from error
     if "OVERVIEW_FILE" in dataset.tags(ns="OVERVIEWS"):
         dataset.close()
         raise RasterioIOError("its metadata name another file as its overview: remove that")
@@ -145,7 +148,7 @@ def _check_companions(path: Path) -> None:
     """Refuse what never ends, and overviews and masks of other things; RasterioIOError."""
     folder = path.absolute().parent
     for name in _find_odd(folder, folder.stat().st_mtime_ns):
-        if name.startswith(path.stem):
+        if name.startswith((f"{path.stem}.", f"{path.stem}_")):
             raise RasterioIOError(f"{name} beside it is neither file nor folder: move it")
     if _read_head(path).startswith(SQLITE_HEAD):
         try:
@@ -197,12 +200,12 @@ def _list_leaf(path: Path, _bytes: int, _modified_ns: int) -> list[Path]:
 
 def list_addresses(name: str) -> list[str]:
     """The addresses of http(s) that GDAL reads for a name, or for a stack of our own."""
-    return [n.removeprefix("/vsicurl/") for n in _list_names(name) if n.startswith("/vsicurl/http")]
+    return [n.removeprefix("/vsicurl/") for n in list_names(name) if n.startswith("/vsicurl/http")]
 
 
 def list_members(name: str) -> dict[Path, list[str]]:
     """The files in zips that GDAL reads for a name, or for a stack of our own, by their zip."""
-    found = [part for part in map(_MEMBER.fullmatch, _list_names(name)) if part]
+    found = [part for part in map(_MEMBER.fullmatch, list_names(name)) if part]
     return {
         archive: [part[2] for part in found if Path(part[1]) == archive]
         for archive in dict.fromkeys(Path(part[1]) for part in found)
@@ -212,7 +215,8 @@ def list_members(name: str) -> dict[Path, list[str]]:
 _MEMBER = re.compile(r"/vsizip/\{(/.*)\}/([^{}]+)")
 
 
-def _list_names(name: str) -> list[str]:
+def list_names(name: str) -> list[str]:
+    """The name, or those that a stack of our own is made of."""
     if not name.startswith(OWN_STACK):
         return [name]
     names = [str(element.text) for element in fromstring(name).iter("SourceFilename")]

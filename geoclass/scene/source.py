@@ -29,7 +29,7 @@ from geoclass.scene.facts import (
     read_tags,
 )
 from geoclass.scene.gdal import count_bytes, identify_address, open_dataset
-from geoclass.scene.guard import list_addresses, list_files, list_members
+from geoclass.scene.guard import list_addresses, list_files, list_members, list_names
 from geoclass.scene.inputs import find_input
 from geoclass.scene.safe import check_members
 from geoclass.scene.stac import ItemsJson
@@ -291,6 +291,9 @@ def is_unchanged(source: SceneSource) -> bool:
 
     Of remote ones it is asked where the server said what tells: an ETag, a size or a time.
     """
+    for name in list_names(source.dataset):  # a link may lead elsewhere by now
+        if Path(name).is_file() and Path(name).resolve() not in source.files:
+            return False
     asked: dict[Any, Mapping[str, Any]] = {
         part["path"]: part for part in map(identify_address, list_addresses(source.dataset))
     }

@@ -68,6 +68,23 @@ def test_a_scene_replaced_on_the_way_gives_no_map(make_scene: Make, what: str) -
         run_map(plan, classifier)
 
 
+@pytest.mark.parametrize("form", ["link.tif", "red=link.tif,green=link.tif,blue=link.tif"])
+def test_a_link_that_leads_elsewhere_gives_no_map(
+    make_scene: Make, monkeypatch: pytest.MonkeyPatch, form: str
+) -> None:
+    bands = 3 if form == "link.tif" else 1
+    path, other = (make_scene(PIXELS[:bands], f"{name}.tif") for name in "ab")
+    monkeypatch.chdir(path.parent)
+    link = Path("link.tif")
+    link.symlink_to(path)
+    source = open_scene(form)
+    check_read(source)
+    link.unlink()
+    link.symlink_to(other)
+    with pytest.raises(SceneError, match="was changed while it was read"):
+        check_read(source)
+
+
 def test_a_scene_replaced_before_its_turn_is_looked_at_anew(
     tmp_path: Path, make_scene: Make
 ) -> None:

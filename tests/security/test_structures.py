@@ -17,7 +17,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from geoclass.campaign.scenes import find_scenes
+from geoclass.campaign.scenes import _find_next, find_scenes
 from geoclass.errors import GeoclassError, OutputError, SceneError, SettingsError
 from geoclass.landcover import LandCoverMap
 from geoclass.legend import EUROSAT, read_legend
@@ -299,7 +299,7 @@ def test_tables(data: bytes) -> None:
         "[]",
         "[[]]",
         "[[[0, 0], [1, 1], [0, 0]]]",
-        "[[[1e308, -1e308], [1e308, 1e308], [-1e308, 0]]]",
+        "[[[1e308, -1e308], [1e308, 1e308], [1e308, -1e308]]]",
     ],
 )
 def test_polygons_without_an_area_are_none(tmp_path: Path, coordinates: str) -> None:
@@ -307,6 +307,14 @@ def test_polygons_without_an_area_are_none(tmp_path: Path, coordinates: str) -> 
     path.write_text(f'{{"type": "Polygon", "coordinates": {coordinates}}}')
     with pytest.raises(SceneError, match="holds no polygons|closed linestring"):
         read_region(path)
+
+
+@pytest.mark.parametrize("href", ["http://[", "http://[::1", "//[", 5, None, ["a"]])
+def test_a_search_that_goes_on_nowhere_is_given_up(href: Any) -> None:
+    page = {"type": "FeatureCollection", "features": [{"id": "a"}],
+            "links": [{"rel": "next", "href": href}]}  # fmt: skip
+    with pytest.raises(SceneError, match="goes on in a way that needs"):
+        _find_next(page, "file:///search.json")
 
 
 def test_a_search_without_an_end_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:

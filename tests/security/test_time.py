@@ -85,6 +85,18 @@ def test_a_server_gets_so_much_time(
         open_scene(f"{host.address}/{name}")
 
 
+@pytest.mark.parametrize(
+    "address",
+    [
+        "http://[::1/x.json", "http://127.0.0.1:99999/x.json", "http:///x.json", "http://a\0b/x.tif",
+        "http://127.0.0.1:9/x.json\r\nX: y", "http://" + 70 * "a" + ".b/x.json#i",
+    ],
+)  # fmt: skip
+def test_addresses_that_are_none_are_refused(address: str) -> None:
+    with soon(), pytest.raises(SceneError):
+        open_scene(address)
+
+
 def test_time_and_drivers_are_options(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in (TIMEOUT_VARIABLE, DRIVERS_VARIABLE):
         monkeypatch.setenv(name, "")  # so that it is taken back
