@@ -230,12 +230,19 @@ def _read_properties(item: pystac.Item, shown: str, scl: str | None) -> SceneFac
     facts = SceneFacts(
         level=_read_level(told),
         baseline=check_baseline(shown, baseline),
-        date=parse_day(str(told.get("datetime") or told.get("start_datetime") or "")),
+        date=_read_day(told),
         tile_id=tile or None,
         platform=str(platform).title() if platform else None,
         scl=scl,
     )
     return facts.over(read_name(product))
+
+
+def _read_day(told: Mapping[str, Any]) -> str | None:
+    """The day of sensing; None for composites of several days."""
+    keys = ("datetime", "start_datetime", "end_datetime")
+    day, first, last = (parse_day(str(told.get(key) or "")) for key in keys)
+    return day or (first if first == last else None)
 
 
 def _read_level(told: Mapping[str, Any]) -> str | None:
@@ -252,12 +259,13 @@ def _read_baseline(told: Mapping[str, Any]) -> str | None:
     if isinstance(stated, float):
         return f"{stated:05.2f}"
     if stated is not None:
-        return str(stated).zfill(5) if _BASELINE.fullmatch(str(stated)) else str(stated)
+        found = _BASELINE.fullmatch(str(stated))
+        return f"{found[1]:0>2}.{found[2]}" if found else str(stated)
     version = str(told.get("processing:version"))
     return version if re.fullmatch(r"\d{2}\.\d{2}", version) else None
 
 
-_BASELINE = re.compile(r"\d{1,2}\.\d{2}")
+_BASELINE = re.compile(r"N?(\d{1,2})\.?(\d{2})")
 
 
 def _read_scaling(item: pystac.Item, keys: Sequence[str], bands: Bands | None) -> SceneFacts:

@@ -257,6 +257,8 @@ def test_scale_and_offset_of_a_whole_asset(tmp_path: Path, files: list[str]) -> 
         ({"processing:version": "511"}, None, None),
         ({"s2:processing_baseline": 5.11}, None, "05.11"),
         ({"s2:processing_baseline": "5.11"}, None, "05.11"),
+        ({"s2:processing_baseline": "N0511"}, None, "05.11"),
+        ({"s2:processing_baseline": "0511"}, None, "05.11"),
     ],
 )
 def test_level_and_baseline_under_the_names_that_archives_use(
@@ -299,6 +301,18 @@ def test_scaling_of_some_bands_alone(tmp_path: Path, files: list[str]) -> None:
     assets["red"] |= {"raster:scale": 1e-4, "raster:offset": -0.1}
     with pytest.raises(SceneError, match="some of its bands have scale and offset, others do not"):
         open_scene(write(tmp_path, assets))
+
+
+@pytest.mark.parametrize(
+    ("last", "day"), [("2025-03-02T23:59:59Z", "2025-03-02"), ("2025-03-31T23:59:59Z", None)]
+)
+def test_composites_of_several_days_have_none(
+    tmp_path: Path, files: list[str], last: str, day: str | None
+) -> None:
+    assets = {key: {"href": href} for key, href in zip(COLORS, files, strict=True)}
+    times = {"datetime": None, "start_datetime": "2025-03-02T00:00:00Z", "end_datetime": last}
+    text = json.dumps(describe(assets, **times)).encode()
+    assert read_item(text, str(tmp_path / "item.json"), "item").facts.date == day
 
 
 PRODUCT = "S2B_MSIL2A_20250302T095029_N0511_R079_T33UUU_20250302T104753"
