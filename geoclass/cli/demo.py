@@ -10,7 +10,7 @@ import click
 import geoclass
 from geoclass.cli.generated import Kind, command
 from geoclass.cli.progress import echo
-from geoclass.errors import SceneError
+from geoclass.errors import OutputError, SceneError
 
 SAMPLE = "havelland_20170216_l1c.tif"
 
@@ -40,6 +40,10 @@ def demo_command(context: click.Context, folder: Path) -> None:
 
     Prints each command before it runs.
     """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"cannot make {folder}: {error.strerror or error}") from error
     scene, landcover = str(find_sample()), str(folder / "landcover.gpkg")
     steps = (
         ("map", scene, "-o", landcover, "--overwrite"),
