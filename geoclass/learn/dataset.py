@@ -33,6 +33,7 @@ MAX_PIXELS = 50_000_000
 IMAGE_FORMATS = ("JPEG", "PNG", "TIFF")
 """Formats that Pillow may try; others start programs such as Ghostscript."""
 
+TIFF_HEADS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 SKIP_ADVICE = "; --skip-bad skips unusable images, `geoclass dataset` lists them all"
 UNKNOWN = Place(math.nan, math.nan, math.nan)
 SCENE_ADVICE = "; use `geoclass map` and `geoclass tiles` for scenes"
@@ -127,7 +128,9 @@ def _decode_all(
 
     def decode(i: int) -> None:
         try:
-            images[i] = decode_tile(files.read(names[i]), names[i])
+            pixels = decode_image(files.read(names[i]), names[i])
+            check_size(pixels, names[i])
+            images[i] = pixels
         except DatasetError as error:
             if not skip_bad:
                 raise DatasetError(f"{error}{SKIP_ADVICE}") from error
@@ -202,7 +205,7 @@ def decode_image(data: bytes, name: str) -> np.ndarray:
             f"image {name} is too large to decode: map it as a scene, or cut tiles from it"
         ) from error
     except (UnidentifiedImageError, OSError, SyntaxError, ValueError, UserWarning) as error:
-        if data[:2] in (b"II", b"MM"):
+        if data[:4] in TIFF_HEADS:
             raise DatasetError(
                 f"image {name} is a TIFF that cannot be decoded as RGB of 8 bits: replace, convert "
                 f"or remove it{SCENE_ADVICE}"
@@ -231,15 +234,8 @@ def _stored_mode(image: Image.Image, data: bytes) -> str:
     return image.mode if image.mode != "RGB" or depth == 8 else f"RGB of {depth} bits"
 
 
-def decode_tile(data: bytes, name: str) -> np.ndarray:
-    """Decode to uint8 (3, 64, 64); DatasetError for any other image."""
-    pixels = decode_image(data, name)
-    check_size(pixels, name)
-    return pixels
-
-
 def check_size(pixels: np.ndarray, name: str) -> None:
-    """Raise DatasetError if an image (3, h, w) has not the size of a tile."""
+    """Raise DatasetError if an image (3, h, w) does not have the size of a tile."""
     if pixels.shape != TILE_SHAPE:
         raise DatasetError(
             f"image {name} has {pixels.shape[2]}×{pixels.shape[1]} pixels, "
