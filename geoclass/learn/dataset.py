@@ -45,6 +45,7 @@ IMAGE_FORMATS = ("JPEG", "PNG", "TIFF")
 
 LEAST_WITH_OFFSET = int(stretch(np.array(BASELINE_OFFSET)))
 """Minimum 8-bit value of tiles with the offset of baseline 04.00 and later."""
+TIFF_HEADS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 SKIP_ADVICE = "; --skip-bad skips unusable images, `geoclass dataset` lists them all"
 UNKNOWN = Place(math.nan, math.nan, math.nan)
 SCENE_ADVICE = "; use `geoclass map` and `geoclass tiles` for scenes"
@@ -141,7 +142,9 @@ def _decode_all(
     def decode(i: int) -> None:
         try:
             data = files.read(names[i])
-            images[i] = decode_tile(data, names[i])
+            pixels = decode_image(data, names[i])
+            check_size(pixels, names[i])
+            images[i] = pixels
             measured[i] = _has_all_bands(data)
         except DatasetError as error:
             if not skip_bad:
@@ -227,7 +230,7 @@ def decode_image(data: bytes, name: str) -> np.ndarray:
             f"image {name} is too large to decode: map it as a scene, or cut tiles from it"
         ) from error
     except (UnidentifiedImageError, OSError, SyntaxError, ValueError, UserWarning) as error:
-        if data[:2] in (b"II", b"MM"):
+        if data[:4] in TIFF_HEADS:
             raise DatasetError(
                 f"image {name} is a TIFF that cannot be decoded as RGB of 8 bits: replace, convert "
                 f"or remove it{SCENE_ADVICE}"
@@ -260,11 +263,10 @@ def _decode_all_bands(data: bytes, name: str) -> np.ndarray:
 
 def _has_all_bands(data: bytes) -> bool:
     """True for a TIFF of 13 bands of 16 bits, which Pillow cannot decode."""
-    big = data[:4] in (b"II+\0", b"MM\0+")
-    if not big and data[:4] not in (b"II*\0", b"MM\0*"):
+    if not data.startswith(TIFF_HEADS):
         return False
     try:
-        tags = ImageFileDirectory_v2(data[: 16 if big else 8])
+        tags = ImageFileDirectory_v2(data[: 16 if data[2:4] in (b"+\0", b"\0+") else 8])
         file = io.BytesIO(data)
         file.seek(tags.next)
         tags.load(file)
@@ -286,15 +288,8 @@ def _stored_mode(image: Image.Image, data: bytes) -> str:
     return image.mode if image.mode != "RGB" or depth == 8 else f"RGB of {depth} bits"
 
 
-def decode_tile(data: bytes, name: str) -> np.ndarray:
-    """Decode to uint8 (3, 64, 64); DatasetError for any other image."""
-    pixels = decode_image(data, name)
-    check_size(pixels, name)
-    return pixels
-
-
 def check_size(pixels: np.ndarray, name: str) -> None:
-    """Raise DatasetError if an image (3, h, w) has not the size of a tile."""
+    """Raise DatasetError if an image (3, h, w) does not have the size of a tile."""
     if pixels.shape != TILE_SHAPE:
         raise DatasetError(
             f"image {name} has {pixels.shape[2]}×{pixels.shape[1]} pixels, "

@@ -25,7 +25,7 @@ from geoclass.learn.dataset import TileSet
 from geoclass.learn.neighbours import NeighbourSampler, build_sampler
 from geoclass.learn.objectives import CanvasObjective, TileObjective
 from geoclass.learn.recipes import TrainSettings
-from geoclass.learn.schedule import build_optimizers, count_stale, ema, is_best, rate_factor
+from geoclass.learn.schedule import build_optimizers, count_stale, ema, rate_factor
 from geoclass.learn.splits import PARTS, Split, hash_names
 from geoclass.learn.unlabelled import PseudoLabelled
 from geoclass.model.checkpoint import Model, read_metadata, read_tensors, save_tensors
@@ -257,7 +257,7 @@ class TrainingRun:
     def record(self, row: dict[str, float]) -> bool:
         """Log an epoch; returns whether it is at least as good as all before."""
         self.log.append(row)
-        return is_best(self._history)
+        return row["validation_accuracy"] == max(self._history)
 
     @property
     def _history(self) -> list[float]:

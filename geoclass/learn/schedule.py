@@ -17,7 +17,7 @@ from geoclass.model.device import is_out_of_memory
 from geoclass.model.networks import build_network
 
 MOMENTUM = 0.9
-"""Less than the usual 0.95, because runs have few thousand steps."""
+"""Less than the usual 0.95, because runs have only a few thousand steps."""
 
 ADAM_SIZE = 0.2
 """Root mean square of AdamW's steps, in learning rates (Liu et al. 2025, section 2.2)."""
@@ -132,11 +132,6 @@ def rate_factor(settings: TrainSettings, progress: float, history: Sequence[floa
     if progress < warm_up:
         return 0.04 + 0.96 * progress / warm_up
     return 0.5 * (1 + math.cos(math.pi * (progress - warm_up) / (1 - warm_up)))
-
-
-def is_best(history: Sequence[float]) -> bool:
-    """Whether the last epoch is at least as good as all before."""
-    return history[-1] == max(history)
 
 
 def count_stale(history: Sequence[float]) -> int:

@@ -226,14 +226,13 @@ def _list_samples(
         unusable=unusable,
         faults=[
             *(
-                f"the name of class folder {name} in {path} is not UTF-8: rename it"
+                f"the name of class folder {name} in {path} is reserved, too long, not UTF-8 or "
+                "has control characters: rename it"
                 for name in names
-                if not _is_utf8(name)
-            ),
-            *(
-                f"class folder {name} in {path} has a name that no class can have: rename it"
-                for name in names
-                if name.casefold() in STATUSES or len(name) > MOST_LETTERS or has_controls(name)
+                if name.casefold() in STATUSES
+                or len(name) > MOST_LETTERS
+                or has_controls(name)
+                or name != name.encode(errors="ignore").decode()
             ),
             *(
                 f"{path} has {entry} {times} times: remove all but one"
@@ -298,7 +297,3 @@ def _empty_class_folders(entries: Sequence[str], folders: set[PurePosixPath]) ->
 
 def _is_hidden(path: PurePosixPath) -> bool:
     return any(part.startswith(".") or part == "__MACOSX" for part in path.parts)
-
-
-def _is_utf8(name: str) -> bool:
-    return name == name.encode(errors="ignore").decode()

@@ -389,7 +389,7 @@ class TestTrainAndEvaluate:
         assert "held-out tiles, macro-F1" not in begun  # scored once, when it is done
         assert "exists: give --resume to continue, or --overwrite to start again" in error(*given)
         assert "must be positive, got 0.0 hours" in error(
-            "train", "x", "-o", model, "--max-hours", 0
+            "train", "x", "-o", tmp_path / "other.safetensors", "--max-hours", 0
         )
         out = run(*given, "--resume").output
         assert "held-out tiles, macro-F1" in out

@@ -25,7 +25,7 @@ def forbid_decoding(monkeypatch: pytest.MonkeyPatch) -> None:
     def decode(_data: bytes, name: str) -> np.ndarray:
         raise AssertionError(f"{name} was decoded again")
 
-    monkeypatch.setattr(dataset, "decode_tile", decode)
+    monkeypatch.setattr(dataset, "decode_image", decode)
 
 
 @pytest.mark.parametrize("zipped", [True, False])

@@ -27,7 +27,7 @@ from geoclass.learn import objectives, run, schedule
 from geoclass.learn.dataset import TileSet, read_tiles
 from geoclass.learn.recipes import RECIPES, CanvasSettings, TrainSettings
 from geoclass.learn.run import Checkpoint, TrainingRun, read_checkpoint, write_checkpoint
-from geoclass.learn.schedule import count_stale, ema, fit_batch_size, is_best, rate_factor
+from geoclass.learn.schedule import count_stale, ema, fit_batch_size, rate_factor
 from geoclass.learn.splits import Split, count_seen, split_randomly
 from geoclass.learn.training import EpochReport, train_model
 from geoclass.legend import Legend
@@ -450,7 +450,7 @@ def test_plateau_lowers_the_rate_and_a_better_epoch_starts_the_count_anew() -> N
     assert factors == pytest.approx([1] * 5 + [1 / 3] * 5 + [1 / 9])
 
 
-def test_patience_ends_a_run_that_gets_no_better(
+def test_early_stopping_takes_the_last_of_equal_epochs(
     tiles: TileSet, split: Split, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     found = iter([0.5, 0.4, 0.6, 0.6, 0.5, 0.5, 0.9])
@@ -487,10 +487,6 @@ def test_no_hours_are_refused(tiles: TileSet, split: Split, tmp_path: Path) -> N
 )
 def test_stale_epochs(history: list[float], stale: int) -> None:
     assert count_stale(history) == stale
-
-
-def test_of_equal_epochs_the_last_is_the_best() -> None:
-    assert [is_best(h) for h in ([0.5], [0.5, 0.4], [0.5, 0.4, 0.5])] == [True, False, True]
 
 
 def test_report_says_where_the_time_went(tiles: TileSet, split: Split, tmp_path: Path) -> None:
