@@ -282,7 +282,7 @@ def test_folders_of_parts_are_the_split(
     assert sorted(np.concatenate(parts).tolist()) == list(range(60))
     held_out = {tiles.names[i].split("/")[1] for i in split.test}
     assert held_out == {"test" if any(p.lower()[:4] == "test" for p in counts) else "validation"}
-    assert len(split.doubts) == (held_out == {"validation"})
+    assert len(split.warnings) == (held_out == {"validation"})
     contract = make_contract(
         legend=tiles.legend,
         confusion=((1,) * 3,) * 3,
