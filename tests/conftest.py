@@ -45,7 +45,7 @@ STRANGE = np.array([255, 0, 255], dtype=np.uint8)
 """The colour that the fake classifier takes for none of the classes."""
 
 WHITE = np.array([250, 250, 250], dtype=np.uint8)
-"""The colour that the fake surveyor takes for cloud."""
+"""The colour that the fake dense_classifier takes for cloud."""
 
 
 def make_contract(**changes: Any) -> Contract:
@@ -86,7 +86,7 @@ class FakeClassifier:
         return Prediction(probabilities=name_colors(mean), unknown=is_near(mean, STRANGE))
 
 
-class FakeSurveyor(FakeClassifier):
+class FakeDenseClassifier(FakeClassifier):
     """Names the cells of a window, too, and tells cloud by its white."""
 
     windows_at_once = 2
@@ -142,8 +142,8 @@ def is_near(mean: np.ndarray, color: np.ndarray) -> np.ndarray:
 
 
 @pytest.fixture
-def surveyor() -> FakeSurveyor:
-    return FakeSurveyor()
+def dense_classifier() -> FakeDenseClassifier:
+    return FakeDenseClassifier()
 
 
 @pytest.fixture

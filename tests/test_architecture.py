@@ -1,4 +1,4 @@
-"""The rooms of docs/design.md: who may import whom, and which library belongs to which room."""
+"""The packages of docs/design.md: allowed imports, and which package may use which library."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ OWNERS = {
     "msgspec": {"contract", "outside"},
     "matplotlib": {"report"},
     "numpy": {
-        *{room for row in ROWS for room in row}
+        *{package for row in ROWS for package in row}
         - {"__init__", "__main__", "_version", "contract", "errors", "files", "legend", "outside"}
         - {"vectors"}
     },
@@ -63,15 +63,15 @@ OWNERS = {
     "tqdm": {"cli"},
     "xarray": {"products", "scene"},
 }  # fmt: skip
-"""Outside libraries and the rooms that may import them."""
+"""Outside libraries and the packages that may import them."""
 
 ALL_MODULES = sorted(PACKAGE.rglob("*.py"))
 PLUGIN = [path for path in ALL_MODULES if path.is_relative_to(PACKAGE / "qgis")]
-"""Run by QGIS's Python, copied elsewhere: no room of the package, which imports nothing of it."""
+"""The plugin, which runs in the Python of QGIS; no package imports it."""
 MODULES = [path for path in ALL_MODULES if path not in PLUGIN]
 
 
-def room_of(path: Path) -> str:
+def package_of(path: Path) -> str:
     return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
 
 
@@ -87,20 +87,20 @@ def imports_of(path: Path) -> list[str]:
     return names
 
 
-def row_of(room: str) -> int:
-    return next(i for i, rooms in enumerate(ROWS) if room in rooms)
+def row_of(package: str) -> int:
+    return next(i for i, packages in enumerate(ROWS) if package in packages)
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
 def test_imports_point_down(path: Path) -> None:
-    room = room_of(path)
+    package = package_of(path)
     for name in imports_of(path):
-        package, _, rest = name.partition(".")
+        top, _, rest = name.partition(".")
         other = rest.partition(".")[0] or "__init__"
-        if package != "geoclass" or other == room:
+        if top != "geoclass" or other == package:
             continue
-        assert other != "qgis", f"{room} must not import the plugin"
-        assert row_of(room) < row_of(other), f"{room} must not import {name}"
+        assert other != "qgis", f"{package} must not import the plugin"
+        assert row_of(package) < row_of(other), f"{package} must not import {name}"
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
@@ -109,7 +109,7 @@ def test_libraries_stay_in_their_rooms(path: Path) -> None:
         library = name.partition(".")[0]
         if library == "geoclass" or library in sys.stdlib_module_names:
             continue
-        assert room_of(path) in OWNERS[library], f"{room_of(path)} must not import {library}"
+        assert package_of(path) in OWNERS[library], f"{package_of(path)} must not import {library}"
 
 
 def test_plugin_needs_qgis_and_itself_alone() -> None:
@@ -126,12 +126,12 @@ def test_plugin_needs_qgis_and_itself_alone() -> None:
 
 
 def test_every_room_is_in_the_picture() -> None:
-    rooms = {room_of(path) for path in MODULES}
-    assert rooms == set(chain.from_iterable(ROWS))
+    packages = {package_of(path) for path in MODULES}
+    assert packages == set(chain.from_iterable(ROWS))
 
 
 def test_mapping_does_not_need_torchvision() -> None:
-    path = [p for p in MODULES if room_of(p) in ("mapping", "model", "scene", "products")]
+    path = [p for p in MODULES if package_of(p) in ("mapping", "model", "scene", "products")]
     assert not any(name.startswith("torchvision") for p in path for name in imports_of(p))
 
 

@@ -22,7 +22,7 @@ from geoclass.legend import EUROSAT, MASKED, NODATA, UNKNOWN
 from geoclass.mapping.pipeline import run_map
 from geoclass.mapping.plan import plan_map
 from geoclass.mapping.settings import MapSettings
-from tests.conftest import ROOT, TRANSFORM, UTM, FakeSurveyor, make_landcover, paint
+from tests.conftest import ROOT, TRANSFORM, UTM, FakeDenseClassifier, make_landcover, paint
 from tests.test_scripts import load
 
 CROP, FOREST, PASTURE, LAKE = 0, 1, 5, 9
@@ -36,13 +36,13 @@ def scores() -> ModuleType:
 
 
 @pytest.fixture
-def sets(monkeypatch: pytest.MonkeyPatch, surveyor: FakeSurveyor) -> ModuleType:
+def sets(monkeypatch: pytest.MonkeyPatch, dense_classifier: FakeDenseClassifier) -> ModuleType:
     """The data sets, mapped by the colour of plain cells and tiles."""
     monkeypatch.syspath_prepend(ROOT / "scripts")
 
     def make_map(scene: Path, _: Any, stride: int, **_settings: Any) -> LandCoverMap:
         wishes = MapSettings(stride=stride)
-        return run_map(plan_map(scene, surveyor.contract, "ab", wishes), surveyor)
+        return run_map(plan_map(scene, dense_classifier.contract, "ab", wishes), dense_classifier)
 
     module = load("ground_sets")
     monkeypatch.setattr(module, "make_map", make_map)

@@ -30,7 +30,7 @@ from tests.conftest import (
     TRANSFORM,
     UTM,
     FakeClassifier,
-    FakeSurveyor,
+    FakeDenseClassifier,
     assert_equal_maps,
     make_contract,
     make_landcover,
@@ -370,10 +370,10 @@ def test_speckle_can_be_taken_out(make_scene: Make, classifier: FakeClassifier) 
 
 
 def test_map_that_memory_cannot_hold_is_refused(
-    make_scene: Make, surveyor: FakeSurveyor, monkeypatch: pytest.MonkeyPatch
+    make_scene: Make, dense_classifier: FakeDenseClassifier, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = make_scene(paint(CLASSES))
     monkeypatch.setattr("geoclass.mapping.plan.find_memory_bytes", lambda: 100_000)
-    assert plan(path, surveyor, stride=16, detail="none").grid.rows == 12
+    assert plan(path, dense_classifier, stride=16, detail="none").grid.rows == 12
     with pytest.raises(SceneError, match="map of 3072 cells of 4 pixels, which needs .* GB of"):
-        plan(path, surveyor)
+        plan(path, dense_classifier)

@@ -31,7 +31,7 @@ from tests.conftest import (
     UTM,
     WHITE,
     FakeClassifier,
-    FakeSurveyor,
+    FakeDenseClassifier,
     assert_equal_maps,
     paint,
 )
@@ -39,14 +39,16 @@ from tests.conftest import (
 Make = Callable[..., Path]
 
 
-def plan(path: Path, surveyor: FakeClassifier, **settings: Any) -> MapPlan:
-    return plan_map(path, surveyor.contract, "ab" * 32, MapSettings(**settings))
+def plan(path: Path, dense_classifier: FakeClassifier, **settings: Any) -> MapPlan:
+    return plan_map(path, dense_classifier.contract, "ab" * 32, MapSettings(**settings))
 
 
 def map_file(
-    path: Path, surveyor: FakeClassifier, strip_pixels: int = STRIP_PIXELS, **settings: Any
+    path: Path, dense_classifier: FakeClassifier, strip_pixels: int = STRIP_PIXELS, **settings: Any
 ) -> LandCoverMap:
-    return run_map(plan(path, surveyor, **settings), surveyor, strip_pixels=strip_pixels)
+    return run_map(
+        plan(path, dense_classifier, **settings), dense_classifier, strip_pixels=strip_pixels
+    )
 
 
 def draw(rows: int, cols: int, side: int) -> tuple[np.ndarray, np.ndarray]:
@@ -57,10 +59,10 @@ def draw(rows: int, cols: int, side: int) -> tuple[np.ndarray, np.ndarray]:
 
 @pytest.mark.parametrize("stride", [4, 8, 16, 32, 64])
 def test_cells_of_any_size_get_their_class(
-    make_scene: Make, surveyor: FakeSurveyor, stride: int
+    make_scene: Make, dense_classifier: FakeDenseClassifier, stride: int
 ) -> None:
     classes, pixels = draw(192 // stride, 320 // stride, stride)
-    landcover = map_file(make_scene(pixels), surveyor, stride=stride)
+    landcover = map_file(make_scene(pixels), dense_classifier, stride=stride)
     np.testing.assert_array_equal(landcover.class_id, classes)
     np.testing.assert_array_equal(landcover.best_class, classes)
     assert (landcover.valid_share == 250).all()
@@ -70,10 +72,12 @@ def test_cells_of_any_size_get_their_class(
     )
 
 
-def test_detail_is_of_the_same_look(make_scene: Make, surveyor: FakeSurveyor) -> None:
+def test_detail_is_of_the_same_look(
+    make_scene: Make, dense_classifier: FakeDenseClassifier
+) -> None:
     classes, pixels = draw(32, 48, 4)
-    landcover = map_file(make_scene(pixels), surveyor, detail=8)
-    assert len(surveyor.windows) == 1
+    landcover = map_file(make_scene(pixels), dense_classifier, detail=8)
+    assert len(dense_classifier.windows) == 1
     assert landcover.detail is not None
     assert landcover.detail.grid.stride == 8
     assert landcover.detail.provenance == landcover.provenance
@@ -88,7 +92,7 @@ def test_detail_is_of_the_same_look(make_scene: Make, surveyor: FakeSurveyor) ->
 )
 def test_detail_is_as_fine_as_the_scene_is_small(
     make_scene: Make,
-    surveyor: FakeSurveyor,
+    dense_classifier: FakeDenseClassifier,
     monkeypatch: pytest.MonkeyPatch,
     most: int,
     stride: int,
@@ -96,13 +100,13 @@ def test_detail_is_as_fine_as_the_scene_is_small(
 ) -> None:
     """Of 1,536 cells of 4 pixels."""
     monkeypatch.setattr("geoclass.mapping.plan.MAX_DETAIL", most)
-    chosen = plan(make_scene(draw(32, 48, 4)[1]), surveyor, stride=stride).detail
+    chosen = plan(make_scene(draw(32, 48, 4)[1]), dense_classifier, stride=stride).detail
     assert (None if chosen is None else chosen.stride) == detail
 
 
-def test_detail_may_be_left_out(make_scene: Make, surveyor: FakeSurveyor) -> None:
+def test_detail_may_be_left_out(make_scene: Make, dense_classifier: FakeDenseClassifier) -> None:
     path = make_scene(draw(32, 48, 4)[1])
-    without, with_it = (map_file(path, surveyor, detail=d) for d in ("none", None))
+    without, with_it = (map_file(path, dense_classifier, detail=d) for d in ("none", None))
     assert without.detail is None
     np.testing.assert_array_equal(without.class_id, with_it.class_id)
     assert without.provenance.fingerprint != with_it.provenance.fingerprint
@@ -137,7 +141,7 @@ def test_networks_without_cells_map_tiles_alone(
 @pytest.mark.parametrize("profile", [{}, {"tiled": True, "blockxsize": 128, "blockysize": 128}])
 def test_windows_and_strips_do_not_show(
     make_scene: Make,
-    surveyor: FakeSurveyor,
+    dense_classifier: FakeDenseClassifier,
     monkeypatch: pytest.MonkeyPatch,
     size: tuple[int, int],
     profile: dict[str, Any],
@@ -147,7 +151,7 @@ def test_windows_and_strips_do_not_show(
     pixels = pixels[:, : size[0], : size[1]]
     pixels[:, 40:60, 20:92] = 0
     path = make_scene(pixels, **profile)
-    whole = map_file(path, surveyor)
+    whole = map_file(path, dense_classifier)
     expected = classes[: -(-size[0] // 4), : -(-size[1] // 4)].copy()
     expected[10:15, 5:23] = NODATA
     tiles = (whole.grid.rows, whole.grid.cols)
@@ -155,18 +159,18 @@ def test_windows_and_strips_do_not_show(
     np.testing.assert_array_equal(whole.finest.class_id, expected)
     monkeypatch.setattr(windows, "WINDOW_PIXELS", 4096 * 2)
     for strip_pixels in (1, size[1] * 130):
-        parts = map_file(path, surveyor, strip_pixels)
+        parts = map_file(path, dense_classifier, strip_pixels)
         assert_equal_maps(parts, whole)
         assert_equal_maps(parts.finest, whole.finest)
 
 
 def test_windows_show_what_lies_around(
-    make_scene: Make, surveyor: FakeSurveyor, monkeypatch: pytest.MonkeyPatch
+    make_scene: Make, dense_classifier: FakeDenseClassifier, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each has the scene's pixels around it; beyond the scene they are mirrored, and not valid."""
     monkeypatch.setattr(windows, "WINDOW_PIXELS", 4096)
     pixels = np.random.default_rng(0).integers(1, 256, (3, 200, 150)).astype(np.uint8)
-    map_file(make_scene(pixels), surveyor, strip_pixels=1)
+    map_file(make_scene(pixels), dense_classifier, strip_pixels=1)
     shown = np.pad(pixels, ((0, 0), (HALO, 128), (HALO, 128)), mode="symmetric")
     valid = np.pad(np.ones((200, 150), bool), ((HALO, 128), (HALO, 128)))
     expected = [
@@ -174,8 +178,8 @@ def test_windows_show_what_lies_around(
         for top, height in ((0, 64), (64, 64), (128, 128))
         for left, width in ((0, 64), (64, 128))
     ]
-    assert len(surveyor.windows) == len(expected)
-    by_place = {window.pixels.tobytes(): window for window in surveyor.windows}
+    assert len(dense_classifier.windows) == len(expected)
+    by_place = {window.pixels.tobytes(): window for window in dense_classifier.windows}
     for top, left, height, width in expected:
         part = (slice(top, top + height + 2 * HALO), slice(left, left + width + 2 * HALO))
         window = by_place[np.ascontiguousarray(shown[:, *part]).tobytes()]
@@ -187,14 +191,14 @@ def test_windows_show_what_lies_around(
 
 
 def test_missing_pixels_are_looked_at_cell_by_cell(
-    make_scene: Make, surveyor: FakeSurveyor
+    make_scene: Make, dense_classifier: FakeDenseClassifier
 ) -> None:
     """Half of a cell is enough, less is not; a tile with less than half has cells all the same."""
     pixels = paint([[0, 1]])
     pixels[:, :40, :64] = 0
     pixels[:, 0:2, 64:] = 0  # half of the uppermost cells
     pixels[:, 4:7, 64:] = 0
-    landcover = map_file(make_scene(pixels), surveyor)
+    landcover = map_file(make_scene(pixels), dense_classifier)
     detail = landcover.finest
     assert landcover.class_id.tolist() == [[NODATA, 1]]
     assert detail.class_id[:, 0].tolist() == [NODATA] * 10 + [0] * 6
@@ -231,13 +235,13 @@ def test_missing_pixels_beside_a_single_line_show_the_nearest() -> None:
 
 @pytest.mark.parametrize("stride", [4, 8])
 def test_colours_are_those_of_the_valid_pixels(
-    make_scene: Make, surveyor: FakeSurveyor, stride: int
+    make_scene: Make, dense_classifier: FakeDenseClassifier, stride: int
 ) -> None:
     """Means, and means of the darkest quarter of each band, to the nearest whole number."""
     noise = np.random.default_rng(0).integers(20, 200, (3, 128, 128)).astype(np.uint8)
     noise[:, :4, :3] = 0  # a quarter of the first cell is there
     noise[:, 4:8, :2] = 0  # half of the next
-    landcover = map_file(make_scene(noise), surveyor, detail=stride)
+    landcover = map_file(make_scene(noise), dense_classifier, detail=stride)
     assert landcover.colors is None
     colors = landcover.finest.colors
     assert colors is not None
@@ -251,23 +255,25 @@ def test_colours_are_those_of_the_valid_pixels(
 
 
 def test_narrow_edge_cell_beside_a_hole_is_nodata_as_a_tile(
-    make_scene: Make, surveyor: FakeSurveyor
+    make_scene: Make, dense_classifier: FakeDenseClassifier
 ) -> None:
     """Its own pixels are valid, but nearly all of its tile's are not; small cells need no tile."""
     pixels = paint([[0, 1]])[:, :, :72]
     pixels[:, :, :64] = 0
-    landcover = map_file(make_scene(pixels), surveyor)
+    landcover = map_file(make_scene(pixels), dense_classifier)
     assert landcover.class_id.tolist() == [[NODATA, NODATA]]
     assert landcover.finest.class_id[0].tolist() == [NODATA] * 16 + [1, 1]
 
 
-def test_clouds_that_the_network_finds_are_masked(make_scene: Make, surveyor: FakeSurveyor) -> None:
+def test_clouds_that_the_network_finds_are_masked(
+    make_scene: Make, dense_classifier: FakeDenseClassifier
+) -> None:
     """Tiles and means where too little is left; the others are of what is left alone."""
     pixels = paint([[0, 1, 2]])
     pixels[:, :40, :64] = WHITE[:, None, None]
     pixels[:, :8, 64:] = WHITE[:, None, None]
     path = make_scene(pixels)
-    landcover = map_file(path, surveyor)
+    landcover = map_file(path, dense_classifier)
     detail = landcover.finest
     assert landcover.class_id.tolist() == [[MASKED, 1, 2]]
     assert landcover.best_class.tolist() == [[NODATA, 1, 2]]
@@ -278,16 +284,16 @@ def test_clouds_that_the_network_finds_are_masked(make_scene: Make, surveyor: Fa
         assert (m.probabilities[m.class_id == MASKED] == 0).all()
     assert detail.class_id[:, 0].tolist() == [MASKED] * 10 + [0] * 6
     assert detail.class_id[:, 16].tolist() == [MASKED] * 2 + [1] * 14
-    middling = map_file(path, surveyor, stride=16, detail="none")
+    middling = map_file(path, dense_classifier, stride=16, detail="none")
     assert middling.class_id[:, 0].tolist() == [MASKED, MASKED, 0, 0]
     assert middling.class_id[:, 4].tolist() == [1, 1, 1, 1]
     assert middling.probabilities[0, 4].max() == 225
-    strict = map_file(path, surveyor, stride=16, min_valid_share=0.6)
+    strict = map_file(path, dense_classifier, stride=16, min_valid_share=0.6)
     assert strict.class_id[:, 4].tolist() == [MASKED, 1, 1, 1]
 
 
 def test_masks_of_the_scene_and_of_the_network_are_one(
-    make_scene: Make, surveyor: FakeSurveyor
+    make_scene: Make, dense_classifier: FakeDenseClassifier
 ) -> None:
     """Snow by the scene's own classification and cloud by the network take a tile together."""
     scl = np.full((1, 64, 128), 4, np.uint8)
@@ -296,51 +302,55 @@ def test_masks_of_the_scene_and_of_the_network_are_one(
     pixels[:3, 24:40, :64] = WHITE[:, None, None]
     names = ("B04", "B03", "B02", "SCL")
     path = make_scene(pixels, descriptions=names, photometric="minisblack")
-    landcover = map_file(path, surveyor)
+    landcover = map_file(path, dense_classifier)
     assert landcover.class_id.tolist() == [[MASKED, 1]]
     assert MASK_REASONS[landcover.mask_reason[0, 0]] == "snow"
     reasons = [MASK_REASONS[i] for i in landcover.finest.mask_reason[:, 0]]
     assert reasons == ["snow"] * 6 + ["cloud"] * 4 + [""] * 6
 
 
-def test_cells_of_strange_tiles_are_unknown(make_scene: Make, surveyor: FakeSurveyor) -> None:
+def test_cells_of_strange_tiles_are_unknown(
+    make_scene: Make, dense_classifier: FakeDenseClassifier
+) -> None:
     pixels = paint([[0, 1]])
     pixels[:, :, 64:] = STRANGE[:, None, None]
     pixels[:, :4, 64:68] = COLORS[7][:, None, None]
     path = make_scene(pixels)
-    landcover = map_file(path, surveyor)
+    landcover = map_file(path, dense_classifier)
     assert landcover.class_id.tolist() == [[0, UNKNOWN]]
     assert (landcover.finest.class_id[:, 16:] == UNKNOWN).all()
     assert landcover.finest.best_class[0, 16] == 7
-    kept = map_file(path, surveyor, keep_unknown=True)
+    kept = map_file(path, dense_classifier, keep_unknown=True)
     assert kept.class_id.tolist() == [[0, 4]]
     assert kept.finest.class_id[0, 16] == 7
 
 
 def test_tiles_that_are_unknown_as_a_whole_have_known_cells(
-    make_scene: Make, surveyor: FakeSurveyor, monkeypatch: pytest.MonkeyPatch
+    make_scene: Make, dense_classifier: FakeDenseClassifier, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    look = surveyor.predict_window
+    look = dense_classifier.predict_window
 
     def doubt(window: Window) -> WindowPrediction:
         found = look(window)
         found.unknown[:] = True
         return found
 
-    monkeypatch.setattr(surveyor, "predict_window", doubt)
-    landcover = map_file(make_scene(paint([[0, 1]])), surveyor)
+    monkeypatch.setattr(dense_classifier, "predict_window", doubt)
+    landcover = map_file(make_scene(paint([[0, 1]])), dense_classifier)
     assert (landcover.class_id == UNKNOWN).all()
     assert set(np.unique(landcover.finest.class_id)) == {0, 1}
 
 
-def test_each_cell_is_inside_by_its_own_centre(make_scene: Make, surveyor: FakeSurveyor) -> None:
+def test_each_cell_is_inside_by_its_own_centre(
+    make_scene: Make, dense_classifier: FakeDenseClassifier
+) -> None:
     """A triangle, whose cells of either size are told apart."""
     path = make_scene(paint([[0, 1, 2], [3, 4, 5], [6, 7, 8]]))
     x, y = TRANSFORM.c, TRANSFORM.f
     ring = [(x, y), (x, y - 1920), (x + 1920, y - 1920), (x, y)]
     aoi = path.with_suffix(".geojson")
     gpd.GeoDataFrame(geometry=[shapely.Polygon(ring).buffer(1)], crs=UTM).to_crs(3857).to_file(aoi)
-    landcover = map_file(path, surveyor, frame=FrameSettings(aoi=str(aoi)))
+    landcover = map_file(path, dense_classifier, frame=FrameSettings(aoi=str(aoi)))
     assert landcover.class_id.tolist() == [[0, NODATA, NODATA], [3, 4, NODATA], [6, 7, 8]]
     inside = landcover.finest.class_id != NODATA
     np.testing.assert_array_equal(inside, np.tri(48, dtype=bool))
@@ -348,54 +358,61 @@ def test_each_cell_is_inside_by_its_own_centre(make_scene: Make, surveyor: FakeS
 
 
 def test_windows_of_nothing_are_not_looked_at(
-    make_scene: Make, surveyor: FakeSurveyor, monkeypatch: pytest.MonkeyPatch
+    make_scene: Make, dense_classifier: FakeDenseClassifier, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Neither what is missing nor what lies outside the part that is to be mapped."""
     monkeypatch.setattr(windows, "WINDOW_PIXELS", 4096)
     pixels = paint([[0, 1, 2, 3]])
     pixels[:, :, :128] = 0
-    landcover = map_file(make_scene(pixels), surveyor, strip_pixels=1)
+    landcover = map_file(make_scene(pixels), dense_classifier, strip_pixels=1)
     assert landcover.class_id.tolist() == [[NODATA, NODATA, 2, 3]]
-    assert len(surveyor.windows) == 2
+    assert len(dense_classifier.windows) == 2
 
 
 def test_all_cells_are_reported(
-    make_scene: Make, surveyor: FakeSurveyor, monkeypatch: pytest.MonkeyPatch
+    make_scene: Make, dense_classifier: FakeDenseClassifier, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(windows, "WINDOW_PIXELS", 4096 * 2)
     done: list[int] = []
     path = make_scene(paint([[0, 1, 2, 3], [4, 5, 6, 7]]))
-    run_map(plan(path, surveyor), surveyor, strip_pixels=1, on_cells=done.append)
+    run_map(plan(path, dense_classifier), dense_classifier, strip_pixels=1, on_cells=done.append)
     assert done == [2, 2, 2, 2]
 
 
-def test_speckle_is_taken_out_of_the_finest_cells(make_scene: Make, surveyor: FakeSurveyor) -> None:
+def test_speckle_is_taken_out_of_the_finest_cells(
+    make_scene: Make, dense_classifier: FakeDenseClassifier
+) -> None:
     classes = np.zeros((32, 32), np.uint8)
     classes[8, 8] = 1
     path = make_scene(paint(classes.tolist(), tile=4))
     for wish in ({"min_area_ha": 0.3}, {"smooth": 20.0}):
         plain, calm = (
-            map_file(path, surveyor, postprocessing=PostprocessingSettings(**w)) for w in ({}, wish)
+            map_file(path, dense_classifier, postprocessing=PostprocessingSettings(**w))
+            for w in ({}, wish)
         )
         np.testing.assert_array_equal(calm.class_id, plain.class_id)
         assert [m.finest.class_id[8, 8] for m in (plain, calm)] == [1, 0]
     assert calm.finest.probabilities[0, 0].sum() == pytest.approx(250, abs=5)
 
 
-def test_warped_map_does_not_depend_on_the_strips(make_scene: Make, surveyor: FakeSurveyor) -> None:
+def test_warped_map_does_not_depend_on_the_strips(
+    make_scene: Make, dense_classifier: FakeDenseClassifier
+) -> None:
     pixels = np.random.default_rng(0).integers(1, 256, (3, 600, 400)).astype(np.uint8)
     degrees = rasterio.Affine(1.4e-4, 0, 12.5, 0, -9e-5, 52.5)
     path = make_scene(pixels, crs="EPSG:4326", transform=degrees)
-    whole = map_file(path, surveyor)
-    assert_equal_maps(map_file(path, surveyor, 1).finest, whole.finest)
+    whole = map_file(path, dense_classifier)
+    assert_equal_maps(map_file(path, dense_classifier, 1).finest, whole.finest)
 
 
-def test_scene_thinner_than_a_tile_is_refused(make_scene: Make, surveyor: FakeSurveyor) -> None:
+def test_scene_thinner_than_a_tile_is_refused(
+    make_scene: Make, dense_classifier: FakeDenseClassifier
+) -> None:
     with pytest.raises(SceneError, match="63×128 pixels is smaller than one tile"):
-        plan(make_scene(paint([[0], [1]])[:, :, :63]), surveyor)
+        plan(make_scene(paint([[0], [1]])[:, :, :63]), dense_classifier)
 
 
-class ForgetfulSurveyor(FakeSurveyor):
+class ForgetfulClassifier(FakeDenseClassifier):
     """Keeps no window that it has seen."""
 
     def predict_window(self, window: Window) -> WindowPrediction:
@@ -413,10 +430,10 @@ def test_memory_is_bounded_in_very_wide_scenes(tmp_path: Path) -> None:
     ) as file:
         file.write(paint([[1] * 10] * 3), window=rasterio.windows.Window(0, 0, 640, 192))
         file.update_tags(RADIOMETRY="eurosat-l1c-8bit")
-    surveyor = ForgetfulSurveyor()
-    wide = plan(path, surveyor)
+    dense_classifier = ForgetfulClassifier()
+    wide = plan(path, dense_classifier)
     tracemalloc.start()
-    landcover = run_map(wide, surveyor)
+    landcover = run_map(wide, dense_classifier)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert (landcover.class_id[:3, :10] == 1).all()
@@ -424,13 +441,13 @@ def test_memory_is_bounded_in_very_wide_scenes(tmp_path: Path) -> None:
     assert peak < 400e6
 
 
-def test_mostly_masked_scene(make_scene: Make, surveyor: FakeSurveyor) -> None:
+def test_mostly_masked_scene(make_scene: Make, dense_classifier: FakeDenseClassifier) -> None:
     scl = np.full((1, 192, 192), 9, np.uint8)
     scl[0, 70:74, 70:78] = 4
     pixels = np.concatenate([paint([[0, 1, 2]] * 3), scl])
     names = ("B04", "B03", "B02", "SCL")
     path = make_scene(pixels, descriptions=names, photometric="minisblack")
-    landcover = map_file(path, surveyor)
+    landcover = map_file(path, dense_classifier)
     assert (landcover.class_id == MASKED).all()
     rows, cols = np.nonzero(landcover.finest.class_id != MASKED)
     assert set(zip(rows.tolist(), cols.tolist(), strict=True)) <= {
@@ -439,9 +456,9 @@ def test_mostly_masked_scene(make_scene: Make, surveyor: FakeSurveyor) -> None:
     assert (landcover.finest.class_id[rows, cols] == 1).all()
 
 
-def test_estimate_is_of_windows(make_scene: Make, surveyor: FakeSurveyor) -> None:
+def test_estimate_is_of_windows(make_scene: Make, dense_classifier: FakeDenseClassifier) -> None:
     small, large = (
-        estimate_work(plan(make_scene(paint(classes)), surveyor), surveyor, "tif")
+        estimate_work(plan(make_scene(paint(classes)), dense_classifier), dense_classifier, "tif")
         for classes in ([[0]], [[0] * 12] * 12)
     )
     assert 0 < small.seconds < large.seconds
