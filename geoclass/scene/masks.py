@@ -228,6 +228,8 @@ def _open_plane(name: str, source: SceneSource) -> SceneSource:
         if dataset.count == 0:
             raise SceneError(f"{name} has no band that could mask: give a raster of one band")
         path = Path(name)
+        parts = sorted(list_files(path)) if path.is_file() else []
+        files = tuple(dict.fromkeys(part.resolve() for part in parts))
         return replace(
             source,
             dataset=name,
@@ -245,8 +247,9 @@ def _open_plane(name: str, source: SceneSource) -> SceneSource:
             block_height=dataset.block_shapes[0][0],
             always_valid=True,
             possible=None,
-            identity={"files": [identify_file(file) for file in sorted(list_files(path))]}
-            if path.is_file()
+            files=files,
+            identity={"files": [identify_file(file) for file in files]}
+            if files
             else {"files": [identify_address(a) for a in list_addresses(name)]}
             | {"path": hide_secrets(name)},
         )
