@@ -369,8 +369,8 @@ class TestTrainAndEvaluate:
         assert re.search(
             r"Warning: \d of the 60 tiles are not used, because they would sh", out.stderr
         )
-        assert "split by blocks of ground, seed 0" in run("info", model).output
-        assert "share no ground with training tiles" in run("info", model).output
+        assert "split by spatial blocks, seed 0" in run("info", model).output
+        assert "Test tiles do not overlap training tiles" in run("info", model).output
         kept = load_model(model).contract.training.split.test
         assert f"tiles                {kept}" in run("evaluate", model, tiles).output
         (tiles / PLACES_FILE).write_text(add_places("", dict.fromkeys(names, Place(0, 0, 640))))
