@@ -33,7 +33,7 @@ BRIGHTEN = 98.0
 """Percentile that is drawn white: EuroSAT's stretch is dark."""
 
 DARKEN = 1.0
-"""Percentile that is drawn black if the radiometry of the scene is unknown."""
+"""Percentile of the darkest pixels, drawn black if the radiometry of the scene is unknown."""
 
 AIR_PATH = 1 + np.array(AIR_PATH_DN, dtype=np.float32) * 254 / EUROSAT_MAX_DN
 """Light that a typical atmosphere adds to red, green and blue, in EuroSAT's 8-bit stretch."""
@@ -73,7 +73,7 @@ def read_picture(scene: Path | str, grid: Grid, longest_side: int = LONGEST_SIDE
         pixels = stored.transpose(1, 2, 0).astype(np.float32)
         pixels -= np.percentile(pixels[valid], DARKEN)
     else:
-        pixels = _remove_air(radiometry.apply(stored))
+        (pixels,) = _remove_air([(radiometry.apply(stored).transpose(1, 2, 0), valid)])
     return _brighten(pixels, valid, float(np.percentile(pixels[valid], BRIGHTEN)))
 
 
@@ -97,11 +97,13 @@ def read_views(
                 f"{source.shown} does not cover the map, which was made of {provenance.scene}"
             )
         radiometry = Radiometry.from_json(provenance.radiometry)
-        views.append((_remove_air(radiometry.apply(stored)), valid))
+        views.append((radiometry.apply(stored).transpose(1, 2, 0), valid))
     if not views:
         return []
-    white = max(float(np.percentile(pixels[valid], BRIGHTEN)) for pixels, valid in views)
-    return [_brighten(pixels, valid, white) for pixels, valid in views]
+    masks = [valid for _, valid in views]
+    grounds = list(zip(_remove_air(views), masks, strict=True))
+    white = max(float(np.percentile(pixels[valid], BRIGHTEN)) for pixels, valid in grounds)
+    return [_brighten(pixels, valid, white) for pixels, valid in grounds]
 
 
 def _read_pixels(
@@ -118,13 +120,16 @@ def _read_pixels(
     return source, *read_shrunk(source, frame, longest_side)
 
 
-def _remove_air(seen: np.ndarray) -> np.ndarray:
-    """Uint8 (3, h, w) in EuroSAT's stretch to float32 (h, w, 3), as seen without an atmosphere.
+def _remove_air(views: Sequence[tuple[np.ndarray, np.ndarray]]) -> list[np.ndarray]:
+    """Float32 (h, w, 3) each: views in EuroSAT's stretch as seen without an atmosphere.
 
-    Air scatters blue and green light: with it, forest looks turquoise and bare ground purple.
+    `views` are pixels (h, w, 3) and their mask, bool (h, w). Air scatters blue and green light:
+    with it, forest looks turquoise and bare ground purple. No more light is removed than the
+    darkest pixels have.
     """
-    ground: np.ndarray = (seen.transpose(1, 2, 0) - AIR_PATH) / AIR_PASS
-    return ground
+    darkest = [np.percentile(pixels[valid], DARKEN, axis=0) for pixels, valid in views]
+    path = np.minimum(AIR_PATH, np.min(darkest, axis=0))
+    return [((pixels - path) / AIR_PASS).astype(np.float32) for pixels, _ in views]
 
 
 def _brighten(pixels: np.ndarray, valid: np.ndarray, white: float) -> np.ndarray:
