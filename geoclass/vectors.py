@@ -60,9 +60,9 @@ def vector_name(path: Path | str) -> str:
 
 @contextmanager
 def unwarned() -> Iterator[None]:
-    """Ignore GDAL's warnings, for example about duplicate ids: the caller checks the shapes."""
+    """Ignore warnings of GDAL and pyogrio, such as duplicate ids: callers check what they read."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)
+        warnings.simplefilter("ignore")
         yield
 
 

@@ -143,6 +143,8 @@ def join_zones(polygons: Sequence[tuple[str, object]]) -> dict[str, shapely.Geom
 def weigh_cells(zone: shapely.Geometry, grid: Grid) -> tuple[slice, slice, np.ndarray]:
     """Rows and columns around a zone, and float64 (rows, cols): fraction of each cell inside."""
     west, south, east, north = shapely.bounds(zone)
+    if not np.isfinite([west, south, east, north]).all():  # a zone without any area
+        return slice(0, 0), slice(0, 0), np.zeros((0, 0))
     corners = np.array([west, east, east, west]), np.array([south, south, north, north])
     sizes = ((grid.height, grid.rows), (grid.width, grid.cols))
     spans = []

@@ -19,12 +19,13 @@ from pyogrio.errors import DataLayerError, DataSourceError
 from geoclass.errors import OutputError
 from geoclass.landcover import FULL_SCALE, LandCoverMap
 from geoclass.legend import MASKED, NODATA, UNKNOWN
-from geoclass.vectors import vector_name
+from geoclass.vectors import unwarned, vector_name
 
 _COLUMNS = ("class_name", "class_id", "class_title")
 """Columns with the class; the first corrected one counts."""
 
 
+@unwarned()
 def apply_edits(path: Path, landcover: LandCoverMap) -> LandCoverMap:
     """The map with the corrections in layers `landcover` and `detail` of its file.
 

@@ -24,7 +24,7 @@ from geoclass.products.formats import FileSettings
 from geoclass.products.qml import format_qml
 from geoclass.products.shapes import name_columns, to_geodataframe
 from geoclass.products.styles import map_styles
-from geoclass.vectors import vector_name
+from geoclass.vectors import unwarned, vector_name
 
 if TYPE_CHECKING:
     import xarray
@@ -125,6 +125,7 @@ def read_parquet_items(path: Path) -> dict[str, str]:
     return {key.decode(): value.decode() for key, value in stored.items()}
 
 
+@unwarned()
 def read_vector_items(path: Path) -> dict[str, str]:
     """Metadata items of FlatGeobuf or GeoJSON; OutputError if it cannot be opened."""
     try:

@@ -131,6 +131,7 @@ def read_geopackage(path: Path) -> LandCoverMap:
     return apply_edits(path, landcover)
 
 
+@unwarned()
 def read_layer_items(path: Path, layer: str = "landcover") -> dict[str, str] | None:
     """Metadata items of a layer, None if it is missing; OutputError if not a GeoPackage."""
     if not path.is_file():
@@ -183,6 +184,7 @@ def _shape_arrays(
     return shaped
 
 
+@unwarned()
 def _read_cells(path: Path, document: Document) -> dict[str, np.ndarray]:
     """The table of cells of a map of schema version 1 or 2."""
     try:
@@ -266,6 +268,7 @@ def write_layers(
         write_blobs(draft, (arrays or {}).items())
 
 
+@unwarned()
 def has_layer(path: Path, layer: str) -> bool:
     """Whether a GeoPackage has a layer or table; OutputError if not a GeoPackage."""
     return read_layer_items(path, layer) is not None or layer in dict(
@@ -273,6 +276,7 @@ def has_layer(path: Path, layer: str) -> bool:
     )
 
 
+@unwarned()
 def read_columns(path: Path, layer: str) -> dict[str, np.ndarray]:
     """The columns of a layer or table without geometry; OutputError if it is missing."""
     try:
@@ -282,6 +286,7 @@ def read_columns(path: Path, layer: str) -> dict[str, np.ndarray]:
     return {name: table[name].to_numpy() for name in table.columns}
 
 
+@unwarned()
 def read_polygons(path: Path, crs: str, name_field: str | None = None) -> list[tuple[str, object]]:
     """(name, geometry in the CRS) of each polygon of any vector file; OutputError for others.
 
@@ -289,16 +294,15 @@ def read_polygons(path: Path, crs: str, name_field: str | None = None) -> list[t
     polygons.
     """
     try:
-        with unwarned():
-            name = vector_name(path)
-            kinds = {title: kind or "" for title, kind in pyogrio.list_layers(name)}
-            layers = [t for t, kind in kinds.items() if "Polygon" in kind or kind == "Unknown"]
-            if len(layers) > 1:
-                raise OutputError(
-                    f"{path} holds {len(layers)} layers of polygons, {', '.join(layers)}: "
-                    "give a file with only one of them"
-                )
-            frame = pyogrio.read_dataframe(name, layer=next(iter([*layers, *kinds]), None))
+        name = vector_name(path)
+        kinds = {title: kind or "" for title, kind in pyogrio.list_layers(name)}
+        layers = [title for title, kind in kinds.items() if "Polygon" in kind or kind == "Unknown"]
+        if len(layers) > 1:
+            raise OutputError(
+                f"{path} holds {len(layers)} layers of polygons, {', '.join(layers)}: "
+                "give a file with only one of them"
+            )
+        frame = pyogrio.read_dataframe(name, layer=next(iter([*layers, *kinds]), None))
     except (
         DataLayerError, DataSourceError, FeatureError, ValueError, shapely.GEOSException,
     ) as error:  # fmt: skip

@@ -29,7 +29,7 @@ from geoclass.products.layers import TITLES, Layer, read_layer_items, write_laye
 from geoclass.products.qml import write_style_table
 from geoclass.products.shapes import name_columns, to_geodataframe
 from geoclass.products.styles import map_styles
-from geoclass.vectors import vector_name
+from geoclass.vectors import unwarned, vector_name
 
 _CLASS = ["class_id", "class_name", "class_title", "group"]
 
@@ -153,6 +153,7 @@ def name_scenes_folder(path: Path) -> Path:
     return path.with_name(f"{path.stem}.scenes")
 
 
+@unwarned()
 def list_merged(path: Path) -> dict[str, str]:
     """Fingerprint → scene of the maps that `write_mosaic` merged."""
     scenes = pyogrio.read_dataframe(

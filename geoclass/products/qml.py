@@ -14,7 +14,7 @@ from pyogrio.errors import DataLayerError, DataSourceError
 from geoclass.errors import OutputError
 from geoclass.legend import parse_color
 from geoclass.products.styles import Category, Choices, RasterStyle, Shade, Style, VectorStyle
-from geoclass.vectors import vector_name
+from geoclass.vectors import unwarned, vector_name
 
 _NAMESPACES = {
     "xmlns": "http://www.opengis.net/sld",
@@ -263,6 +263,7 @@ def write_style_table(path: Path, styles: Mapping[str, Mapping[str, VectorStyle]
     pyogrio.write_dataframe(table, path, layer=TABLE, driver="GPKG", append=False)
 
 
+@unwarned()
 def read_style_table(path: Path) -> list[StyleText]:
     """The styles in a GeoPackage; OutputError if there are none."""
     try:

@@ -40,6 +40,9 @@ def test_zones_in_degrees_weigh_cells_by_the_part_inside(tmp_path: Path) -> None
     far = shapely.box(0, 0, 1, 1)
     with pytest.raises(SettingsError, match="none of the zones intersects"):
         weigh_zones(result.stack.grid, [("far", far)])
+    line = shapely.Polygon([(X0, Y0), (X0 + 640, Y0), (X0, Y0)])
+    both = weigh_zones(result.stack.grid, [("west", west), ("line", line)])
+    assert both["line"].tolist() == [0, 0]
 
 
 def test_files_that_hold_no_polygons_are_refused(tmp_path: Path) -> None:
