@@ -71,7 +71,7 @@ class Provenance:
     command: str
     """Command line or function call."""
     fingerprint: str
-    """Hash of everything that affects a pixel or its display; equal hashes mean equal maps."""
+    """Hash of scene, model and options; equal hashes mean equal maps, except for precision."""
     precision: Precision = "fp32"
     """Precision used by the network; it changes about one cell in some thousands."""
     request: str = ""

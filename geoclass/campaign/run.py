@@ -151,9 +151,10 @@ def run_job(
     started = time.perf_counter()
 
     def work() -> LandCoverMap:
-        # The campaign may have opened it hours ago.
-        unchanged = is_unchanged(source)
-        scene = source if unchanged else open_job(job.scene, job.output, request)
+        scene = source
+        if not is_unchanged(source):  # the campaign may have opened it hours ago
+            scene = open_job(job.scene, job.output, request)
+            scene = replace(scene, haze=source.haze, adjacent=source.adjacent)
         return map_job(scene, job.output, request, classifier, on_cells=on_cells)
 
     landcover = attempt(job, work)

@@ -206,9 +206,15 @@ def map_one(
     if is_up_to_date(source, output, request, model):
         say(f"{output} is up to date")
         record(status="up to date")
-        if in_json() and request.map_format in ("gpkg", "tif"):  # readable formats
+        readable = request.map_format in ("gpkg", "tif")
+        if in_json() and readable:
             record(areas=list_areas(read_map(output).areas()))
         if preview is not None and not dry_run:
+            if not readable:
+                raise SettingsError(
+                    f"{output} is up to date, but a preview cannot be drawn from a "
+                    f"{request.map_format} file: give --redo to map the scene again"
+                )
             draw_preview(read_map(output), preview, scene)
             say(f"wrote {preview}")
         return

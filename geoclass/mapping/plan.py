@@ -23,6 +23,7 @@ from geoclass.mapping.settings import STRIDES, MapSettings
 from geoclass.model.classifier import Classifier
 from geoclass.outside import hide_secrets
 from geoclass.scene.frame import Frame, GridSpec, plan_frame
+from geoclass.scene.guard import list_parts
 from geoclass.scene.masks import find_masks
 from geoclass.scene.pixels import DOUBT_SIDE, find_collar, look_at, read_sample
 from geoclass.scene.place import Footprint, assign_place, find_place
@@ -300,7 +301,7 @@ def _warn_of_region(place: Footprint | None, contract: Contract) -> tuple[str, .
 def fingerprint_request(
     source: SceneSource, model_sha256: str, legend: Legend, settings: MapSettings
 ) -> str:
-    """Hash of scene, model, legend and options: equal requests give equal maps.
+    """Hash of scene, model, legend and options; with one precision, equal requests give equal maps.
 
     No pixel is read and no network is loaded. `source` is a scene as returned by `open_scene`.
     Files named in options are identified by path, size and modification time.
@@ -340,9 +341,12 @@ def fingerprint(inputs: Mapping[str, Any]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _identify_file(name: str | Path) -> dict[str, Any]:
-    """Identity of a file; empty for a band name or an address."""
+def _identify_file(name: str | Path) -> dict[str, Any] | list[dict[str, Any]]:
+    """Identity of a file, and of the parts of a VRT; empty for a band name or an address."""
     try:
-        return identify_file(Path(name).resolve())
+        path = Path(name).resolve()
+        parts = list_parts(path) - {path} if path.suffix.lower() == ".vrt" else ()
+        identity = [identify_file(part) for part in (path, *sorted(parts))]
     except (OSError, ValueError):
         return {}
+    return identity if len(identity) > 1 else identity[0]

@@ -62,7 +62,7 @@ class MapSettings:
     keep_unknown: bool = False
     """Give out-of-distribution cells their top-1 class instead of unknown."""
     min_valid_share: float = 0.5
-    """Minimum valid fraction of a cell, and of its tile; with less a cell is nodata."""
+    """Minimum valid fraction of a cell, and of its tile; a cell with less is nodata, or masked."""
     symmetries: bool = False
     """Test-time augmentation: average eight rotations and mirrors; takes eight times as long."""
     precision: Precision | None = None

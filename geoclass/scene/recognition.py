@@ -191,7 +191,10 @@ def _find_offsets(
             _subtract(0, "no tag of an offset"),
             _subtract(BASELINE_OFFSET, "no tag, but bright as with an offset"),
         ]
-    if darkest is not None and float((darkest - np.array(told)).min()) < BELOW_ZERO:
+    # A product is complete with its metadata; other files may have lost or kept a tag.
+    is_product = source.kind == "safe"
+    too_dark = darkest is not None and float((darkest - np.array(told)).min()) < BELOW_ZERO
+    if darkest is not None and too_dark and not is_product:
         low = f"numbers down to {darkest.min():.0f}"
         return [_subtract(0, f"{why}, but {low}: its offset has been subtracted before")]
     found = [(told, why if facts.offsets is not None else _tell(told[0], why))]

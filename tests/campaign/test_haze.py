@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+import rasterio.shutil
 from affine import Affine
 
 from geoclass.campaign.jobs import Job
-from geoclass.campaign.run import join_adjacent, share_haze
+from geoclass.campaign.run import join_adjacent, run_job, share_haze
 from geoclass.mapping.plan import fingerprint_request, plan_map
-from geoclass.mapping.settings import MapSettings
+from geoclass.mapping.settings import MapRequest, MapSettings
+from geoclass.products.files import read_map
 from geoclass.scene.recognition import USUAL_DARK_DN
-from geoclass.scene.settings import RadiometrySettings
+from geoclass.scene.settings import MaskSettings, RadiometrySettings
 from geoclass.scene.source import SceneSource, open_scene
 from tests.conftest import TRANSFORM, FakeClassifier
 
@@ -84,6 +87,33 @@ def test_other_days_and_other_places_are_others(make_part: Callable[..., Path]) 
 def test_what_is_asked_for_is_not_shared(make_part: Callable[..., Path], haze: object) -> None:
     settings = MapSettings(radiometry=RadiometrySettings(haze=haze))
     assert all(s.haze is None for s in share([make_part(0, 410), make_part(1, 546)], settings))
+
+
+def test_a_scene_changed_since_keeps_the_shared_haze(
+    make_part: Callable[..., Path], tmp_path: Path
+) -> None:
+    paths = [make_part(i, blue) for i, blue in enumerate((410, 546))]
+    source = share(paths)[1]
+    os.utime(paths[1], ns=(1, 1))
+    job = Job(scene=str(paths[1]), output=tmp_path / "map.gpkg")
+    request = MapRequest(settings=MapSettings())
+    assert run_job(job, source, request, FakeClassifier()).status == "mapped"
+    reason = read_map(job.output).provenance.radiometry["reason"]
+    assert "as of all adjacent scenes" in reason
+
+
+def test_the_request_knows_the_parts_of_a_virtual_mask(
+    make_part: Callable[..., Path], make_scene: Make
+) -> None:
+    source, part = open_scene(make_part(0, 410)), make_scene(np.ones((1, 64, 64)), "mask.tif")
+    mask = part.with_suffix(".vrt")
+    rasterio.shutil.copy(part, mask, driver="VRT")
+    settings = MapSettings(masks=MaskSettings(mask=str(mask)))
+    legend, asked = FakeClassifier().contract.legend, set()
+    for modified_ns in (1, 2):
+        os.utime(part, ns=(1, modified_ns))
+        asked.add(fingerprint_request(source, "ab" * 32, legend, settings))
+    assert len(asked) == 2
 
 
 def test_the_request_knows_the_adjacent_scenes(make_part: Callable[..., Path]) -> None:

@@ -137,6 +137,10 @@ class TestMap:
         assert "is up to date" in run(*command, "--preview", picture).output
         assert picture.exists()
         assert "is none of .png" in error(*command, "--preview", tmp_path / "map.bmp")
+        other = ("map", scene, "-o", tmp_path / "map.fgb", "-m", random_model)
+        run(*other)
+        said = error(*other, "--preview", picture)
+        assert "a preview cannot be drawn from a fgb file: give --redo" in said
 
     def test_both_formats_hold_the_same_cells(
         self, scene: Path, random_model: Path, tmp_path: Path

@@ -123,8 +123,11 @@ def test_resolution_and_resampling_can_be_chosen(make_scene: Make) -> None:
     _, native = plan(path, resolution="native")
     assert (native.access, native.transform.a) == ("read", 5)
     assert "made on pixels of 5.0 m" in native.warnings[0]
-    _, chosen = plan(path, resolution=8.0, resampling="nearest")
-    assert (chosen.transform.a, chosen.resampling) == (8, "nearest")
+    for eight in (8, 8.0):
+        _, chosen = plan(path, resolution=eight, resampling="nearest")
+        assert (chosen.transform.a, chosen.resampling) == (8, "nearest")
+    with pytest.raises(SettingsError, match="must be above 0 metres, got -5"):
+        FrameSettings(resolution=-5)
 
 
 def test_native_degrees_stay_degrees(make_scene: Make) -> None:

@@ -125,6 +125,19 @@ def test_offset_that_is_off_already_is_not_taken_off_twice(find: Find) -> None:
     assert "has been subtracted before" in told.reason
 
 
+def test_metadata_of_a_whole_product_are_followed(make_scene: Make) -> None:
+    """Dark water of newer Level-2A products is below zero, so below the offset."""
+    stored = ground().astype(np.uint16)
+    source = replace(
+        open_scene(make_scene(np.ones((3, 64, 64), np.uint16), photometric="rgb")),
+        kind="safe",
+        facts=SceneFacts(baseline="05.09"),
+    )
+    sample = Sample(stored=stored, valid=np.ones(stored.shape[1:], dtype=bool))
+    (told,) = find_candidates(source, RadiometrySettings(), sample)
+    assert "offset 1000 subtracted (baseline 05.09)" in told.reason
+
+
 def test_scale_and_offset_of_bands_are_obeyed(find: Find) -> None:
     stored = ground().astype(np.uint16)
     plain = find(stored, baseline="02.04")[0].apply(stored)
