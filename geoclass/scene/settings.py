@@ -44,8 +44,8 @@ class FrameSettings:
     """Map scenes that are refused as too coarse or out of range."""
 
     def __post_init__(self) -> None:
-        if isinstance(self.resolution, int):
-            object.__setattr__(self, "resolution", float(self.resolution))
+        if self.resolution is not None and self.resolution != "native":
+            object.__setattr__(self, "resolution", float(self.resolution))  # 20 is 20.0
         if isinstance(self.resolution, float) and not 0 < self.resolution < float("inf"):
             raise SettingsError(f"the resolution must be above 0 metres, got {self.resolution}")
         if self.resampling not in (None, *RESAMPLINGS):
