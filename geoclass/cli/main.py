@@ -165,6 +165,14 @@ def main(debug: bool, progress: str) -> None:
         os.environ.setdefault("CPL_LOG", os.devnull)
         for library in ("rasterio", "pyogrio"):
             logging.getLogger(library).setLevel(logging.CRITICAL)
+        if sys.unraisablehook is sys.__unraisablehook__:  # not one of a calling program
+            sys.unraisablehook = print_unraisable
+
+
+def print_unraisable(unraisable: sys.UnraisableHookArgs) -> None:
+    """As Python does, except for messages of GDAL that rasterio cannot decode."""
+    if not isinstance(unraisable.exc_value, UnicodeDecodeError):
+        sys.__unraisablehook__(unraisable)
 
 
 if __name__ == "__main__":

@@ -108,6 +108,24 @@ def test_version_of_a_broken_installation(monkeypatch: pytest.MonkeyPatch) -> No
     assert "device" in lines[3]
 
 
+def test_messages_that_cannot_be_decoded_are_not_printed() -> None:
+    code = """
+import sys
+from geoclass.cli.main import print_unraisable
+sys.unraisablehook = print_unraisable
+class Raises:
+    def __init__(self, error):
+        self.error = error
+    def __del__(self):
+        raise self.error
+Raises(ValueError("another"))
+Raises(UnicodeDecodeError("utf-8", b"x", 0, 1, "invalid start byte"))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "ValueError: another" in done.stderr
+    assert "UnicodeDecodeError" not in done.stderr
+
+
 class TestMap:
     """geoclass map"""
 

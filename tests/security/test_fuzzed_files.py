@@ -40,6 +40,9 @@ from tests.security.listener import Host, listen
 from tests.security.test_names import drop_triggers
 from tests.security.test_structures import ITEM, changed, fuzz
 
+# rasterio cannot decode some messages of GDAL; commands do not print that (`print_unraisable`).
+pytestmark = pytest.mark.filterwarnings("ignore:.*rasterio._env.log_error")
+
 MOST_SECONDS = 120
 """Of one example: far more than any takes on a busy machine."""
 
