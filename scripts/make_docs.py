@@ -46,7 +46,7 @@ SECTIONS = {
         "run_campaign", "MapRequest", "Progress", "Shard", "Summary", "ExecuteInProcesses",
         "ExecuteOnRay", "merge_maps", "write_mosaic",
         "MapSettings", "FrameSettings", "MaskSettings", "RadiometrySettings",
-        "LandCoverMap", "AreaRow", "Provenance", "MapPlan", "Grid", "Legend",
+        "LandCoverMap", "AreaRow", "Areas", "Provenance", "MapPlan", "Grid", "Legend",
     ),
     "Places over time": (
         "date_map", "change_maps", "write_change", "monitor_maps", "read_zones", "write_monitor",
