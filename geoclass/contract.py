@@ -28,7 +28,7 @@ SplitKind = Literal["random", "ground", "lists"]
 
 # `from_json` validates against these types.
 Share = Annotated[float, Meta(ge=0, le=1)]
-Count = Annotated[int, Meta(ge=0)]
+Count = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 Offset = Annotated[float, Meta(ge=-1e3, le=1e3)]
 Divisor = Annotated[float, Meta(ge=1e-6, le=1e3)]
 """Division by a smaller number could overflow float32."""

@@ -79,7 +79,7 @@ DEEP = json.loads("[" * 50 + "]" * 50)
         ("cell_temperature", (0, -1, "1", NAN, True), "contract.cell_temperature: Expected `float"),
         (
             "confusion",
-            ([[-1] * 10] * 10, [[0.5] * 10] * 10, [["1"]], "ab"),
+            ([[-1] * 10] * 10, [[0.5] * 10] * 10, [[10**400] * 10] * 10, [["1"]], "ab"),
             "contract.confusion.*: Expected",
         ),
         (

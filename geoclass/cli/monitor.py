@@ -284,9 +284,7 @@ def monitor_command(
         if update is not None:
             result = geoclass.update_monitor(update, maps, left_out=refused)
         else:
-            stack = stack_usable(maps, settings, refused)
-            maps.clear()  # the stack holds all of them once more
-            result = monitor_stack(stack, settings)
+            result = monitor_stack(stack_usable(maps, settings, refused), settings)
         for item in result.stack.left_out[known:]:
             warn(f"skipped {item}")
         for mismatch in result.stack.mismatches:

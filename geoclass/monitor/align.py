@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any
@@ -15,7 +15,7 @@ from geoclass.contract import Contract
 from geoclass.dates import find_days
 from geoclass.errors import SettingsError
 from geoclass.grid import Grid
-from geoclass.landcover import STATUS_NAMES, LandCoverMap, credit
+from geoclass.landcover import COLORS, STATUS_NAMES, LandCoverMap, credit
 from geoclass.legend import MASKED, NODATA, UNKNOWN
 from geoclass.monitor.settings import AlignSettings
 
@@ -104,7 +104,7 @@ class Stack:
         return replace(self, **{name: getattr(self, name)[:count] for name in names})
 
 
-def stack_maps(maps: Sequence[DatedMap], settings: AlignSettings | None = None) -> Stack:
+def stack_maps(maps: Iterable[DatedMap], settings: AlignSettings | None = None) -> Stack:
     """Combine the finest cells of maps on one grid.
 
     Where maps of one date overlap, each cell is taken from the map with the larger valid share,
@@ -112,11 +112,11 @@ def stack_maps(maps: Sequence[DatedMap], settings: AlignSettings | None = None) 
     differ.
     """
     settings = settings or AlignSettings()
-    if not maps:
-        raise SettingsError("no maps were given: give those of two dates or more")
     maps = sorted(
         (replace(item, landcover=item.landcover.finest) for item in maps), key=lambda m: m.day
     )
+    if not maps:
+        raise SettingsError("no maps were given: give those of two dates or more")
     first = maps[0].landcover
     for item in maps:
         check_comparable(first, item.landcover, settings)
@@ -133,15 +133,16 @@ def stack_maps(maps: Sequence[DatedMap], settings: AlignSettings | None = None) 
         transform=first.grid.transform @ Affine.translation(left, top),
     )
     days = tuple(dict.fromkeys(item.day for item in maps))
-    arrays: dict[str, Any] = _merge_layers(
-        [days.index(item.day) for item in maps], layers, grid, offsets - [top, left]
-    )
+    places = [days.index(item.day) for item in maps]
     sources = [[m.landcover.provenance for m in maps if m.day == day] for day in days]
+    contract, provenance = first.contract, first.provenance
+    del maps, first, item  # to save memory, layers are released one by one
+    arrays: dict[str, Any] = _merge_layers(places, layers, grid, offsets - [top, left])
     return Stack(
         grid=grid,
-        contract=first.contract,
-        model=first.provenance.model,
-        radiometry=str(first.provenance.radiometry.get("name")),
+        contract=contract,
+        model=provenance.model,
+        radiometry=str(provenance.radiometry.get("name")),
         dates=days,
         scenes=tuple(", ".join(p.scene for p in of_day) for of_day in sources),
         fingerprints=tuple(", ".join(p.fingerprint for p in of_day) for of_day in sources),
@@ -152,21 +153,23 @@ def stack_maps(maps: Sequence[DatedMap], settings: AlignSettings | None = None) 
 
 
 def _merge_layers(
-    places: Sequence[int], layers: Sequence[LandCoverMap], grid: Grid, offsets: np.ndarray
+    places: Sequence[int], layers: list[LandCoverMap], grid: Grid, offsets: np.ndarray
 ) -> dict[str, np.ndarray]:
-    """Arrays of a stack by name; `places` are the numbers of the layers' dates, ascending."""
-    known = {"class_id": layers[0].class_id, "probabilities": layers[0].probabilities}
-    for colors in (layer.colors for layer in layers if layer.colors is not None):
-        known["colors"] = colors
+    """Arrays of a stack by name, from layers with ascending date numbers; empties `layers`."""
+    known = {"class_id": (), "probabilities": layers[0].probabilities.shape[2:]}
+    if any(layer.colors is not None for layer in layers):
+        known["colors"] = (len(COLORS),)
     dates, cells = places[-1] + 1, (grid.rows, grid.cols)
     stacked = {
-        name: np.full((dates, *cells, *values.shape[2:]), EMPTY[name], dtype=np.uint8)
-        for name, values in known.items()
+        name: np.empty((dates, *cells, *tail), dtype=np.uint8) for name, tail in known.items()
     }
-    best, current = np.zeros(cells, dtype=np.uint32), 0
-    for place, layer, offset in zip(places, layers, offsets.tolist(), strict=True):
-        if place != current:
-            best[:], current = 0, place
+    best = np.zeros(cells, dtype=np.uint32)
+    for place, before, offset in zip(places, [-1, *places], offsets.tolist(), strict=False):
+        layer = layers.pop(0)
+        if place != before:
+            best[:] = 0
+            for name, whole in stacked.items():
+                whole[place] = EMPTY[name]
         here, own = _overlap(layer.grid, grid, offset)
         rank = _rank_clearness(layer)[own]
         clearer = rank > best[here]

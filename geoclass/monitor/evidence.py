@@ -7,8 +7,10 @@ change when later dates are added. docs/monitor-model.md describes the model.
 from __future__ import annotations
 
 import functools
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import date
+from typing import NamedTuple
 
 import numpy as np
 import pyproj
@@ -16,9 +18,10 @@ from scipy.ndimage import percentile_filter
 
 from geoclass.grid import Grid
 from geoclass.landcover import FULL_SCALE
+from geoclass.machine import count_cores
 from geoclass.monitor.align import Stack
 from geoclass.monitor.light import MIN_CELLS, find_densest, fit_light, fit_noise
-from geoclass.monitor.markov import DAYS_PER_YEAR, FOREST, MIN_DAYS, Belief
+from geoclass.monitor.markov import CHUNK_CELLS, DAYS_PER_YEAR, FOREST, MIN_DAYS, Belief
 
 PRESENT = -2.0
 """Log odds of a loss below which a cell is part of the scene's known forest."""
@@ -107,7 +110,8 @@ class _Past:
         # Sum of similarities to the scene's forest, and of their weights. A fifth of an observation
         # is given, so that ground felled before the first one is not excluded as non-forest.
         self.similarity, self.weight = np.full((2, cells), 0.2, np.float32)
-        self.colors = np.zeros((dates, cells, 4), np.float16)  # corrected for light
+        # Offset and gain, float64 (4,), that correct the colors of each date for light.
+        self.light = [(np.zeros(4), np.ones(4))] * dates
         self.brighter = np.zeros((2, dates, cells), np.float16)
         self.trust = np.zeros((dates, cells), np.float16)  # that the colors show forest, 0–1
         self.precision = np.full(dates, 0.5, np.float32)  # of dates
@@ -145,8 +149,9 @@ def weigh_evidence(stack: Stack, belief: Belief, group: str) -> Evidence:
         if colors is not None:
             share = seen[:, members].sum(axis=1) / np.float32(FULL_SCALE)
             own = colors[t].reshape(cells, -1)[now, :4].astype(np.float32)
+            earlier = _sum_past(colors.reshape(dates, cells, -1), season_weights[t, :t], now, past)
             by_class = np.minimum(limit_doubt(by_class, past.odds[now]), MAX_CLASS_DOUBT)
-            by_color, clouded = _weigh_colors(t, now, own, share, season_weights[t, :t], past)
+            by_color, clouded = _weigh_colors(t, now, own, share, earlier, past)
             by_class[clouded] = 0
         ratios = np.stack([by_class, by_color])
         between = day.toordinal() - past.last_day[now]
@@ -191,26 +196,57 @@ def limit_doubt(by_class: np.ndarray, odds: np.ndarray) -> np.ndarray:
     return limited
 
 
+class _Earlier(NamedTuple):
+    """What earlier dates show of n cells."""
+
+    colors: np.ndarray
+    """float32 (n, 4): weighted sum of the colors, corrected for light."""
+    weight: np.ndarray
+    """float32 (n,): sum of the weights …"""
+    weight_max: np.ndarray
+    """… and their maximum."""
+
+
+def _sum_past(colors: np.ndarray, season: np.ndarray, now: np.ndarray, past: _Past) -> _Earlier:
+    """The earlier dates of the cells `now`.
+
+    `colors` are uint8 (dates, cells, 6), `season` is the weight of each earlier date.
+    """
+    cells = colors.shape[1]
+    before = np.zeros((cells, 4), np.float32)
+    total, weight_max = np.zeros((2, cells), np.float32)
+
+    def work(start: int) -> None:
+        span = slice(start, start + CHUNK_CELLS)
+        for s, weight_s in enumerate(season.astype(np.float32)):
+            offset, gain = past.light[s]
+            weight = weight_s * past.trust[s, span]
+            np.maximum(weight_max[span], weight, out=weight_max[span])
+            weight *= past.precision[s]
+            total[span] += weight
+            corrected = (colors[s, span, :4].astype(np.float32) - offset) / gain
+            before[span] += weight[:, None] * corrected.astype(np.float16)
+
+    # numpy releases the GIL.
+    with ThreadPoolExecutor(max_workers=min(4, count_cores())) as pool:
+        list(pool.map(work, range(0, cells, CHUNK_CELLS)))
+    return _Earlier(before[now], total[now], weight_max[now])
+
+
 def _weigh_colors(
-    t: int, now: np.ndarray, own: np.ndarray, share: np.ndarray, season: np.ndarray, past: _Past
+    t: int, now: np.ndarray, own: np.ndarray, share: np.ndarray, earlier: _Earlier, past: _Past
 ) -> tuple[np.ndarray, np.ndarray]:
     """Log likelihood ratios, float32 (n,), of the cells `now`, observed on date t.
 
     The second value, bool (n,), is True for cells below a cloud or its edge. `own` are colors,
-    float32 (n, 4): means, and the darkest quarter of red; `share` is the probability of forest,
-    `season` the weight of each earlier date. Updates `past`.
+    float32 (n, 4): means, and the darkest quarter of red; `share` is the probability of forest.
+    Updates `past`.
     """
     ratio: np.ndarray
     brightness: np.ndarray
-    ratio, score, brightness, total, weight_max = np.zeros((5, len(now)), np.float32)
+    ratio, score, brightness = np.zeros((3, len(now)), np.float32)
     clouded = np.zeros(len(now), dtype=bool)
-    before: np.ndarray = np.zeros_like(own)
-    for s, weight_s in enumerate(season.astype(np.float32)):  # one by one, to save memory
-        weight = weight_s * past.trust[s, now]
-        np.maximum(weight_max, weight, out=weight_max)
-        weight *= past.precision[s]
-        total += weight
-        before += weight[:, None] * past.colors[s, now]
+    before, total, weight_max = earlier
     known = np.flatnonzero(total > MIN_SEASON_WEIGHT / 100)
     before[known] /= total[known, None]
     standing = past.odds[now] < 0
@@ -219,6 +255,7 @@ def _weigh_colors(
     forest = forest[:: len(forest) // MAX_FOREST_CELLS + 1]
     if len(forest) >= MIN_CELLS:
         light = fit_light(before[forest, :3], own[forest, :3])
+        past.light[t] = light.offset[BANDS], light.gain[BANDS]
         own = (own - light.offset[BANDS]) / light.gain[BANDS]
         rest = own - before
         middle, spread = find_densest(own[forest, 0])
@@ -239,7 +276,6 @@ def _weigh_colors(
             past.precision[t] = min(1.0, (USUAL_NOISE / noise.scale) ** 2)
         past.squares[now] += np.minimum(score**2, 16) * standing
         past.count[now] += standing
-    past.colors[t, now] = own
     certainty = np.minimum(share / usual, 1)
     similarity = certainty / (1 + (brightness / BRIGHT) ** 2)
     undisturbed = ~clouded / (1 + (score / 3) ** 2)

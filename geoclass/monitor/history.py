@@ -263,22 +263,29 @@ def monitor_maps(
     first. Raises SettingsError if fewer than two dates are usable, or a map has no date.
     """
     settings = settings or MonitorSettings()
-    return monitor_stack(stack_usable(maps, settings, left_out), settings, on_date)
+    return monitor_stack(
+        stack_usable([as_dated(item) for item in maps], settings, left_out), settings, on_date
+    )
 
 
 def stack_usable(
-    maps: Sequence[DatedMap | LandCoverMap],
+    maps: list[DatedMap],
     settings: MonitorSettings,
     left_out: Sequence[LeftOut] = (),
 ) -> Stack:
-    """The stack of all usable maps; SettingsError if there is none."""
-    kept, others = sift_maps([as_dated(item) for item in maps], settings.align)
+    """The stack of all usable maps; SettingsError if there is none.
+
+    Empties `maps`, because both together may not fit into memory.
+    """
+    kept, others = sift_maps(maps, settings.align)
     left_out = (*left_out, *others)
     if left_out and not kept:
         raise SettingsError(
             f"no scene or map is usable: {'; '.join(map(str, left_out))}: give others"
         )
-    return replace(stack_maps(kept, settings.align), left_out=left_out)
+    maps.clear()
+    drained = (kept.pop(0) for _ in range(len(kept)))
+    return replace(stack_maps(drained, settings.align), left_out=left_out)
 
 
 def monitor_stack(

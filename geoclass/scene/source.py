@@ -232,6 +232,8 @@ def _pick(values: Sequence[float], bands: Bands) -> Triple:
 def _list_files(found: SceneInput, dataset: DatasetReader) -> tuple[Path, ...]:
     """What the input is known to consist of, and what GDAL says it reads: masks, parts of a VRT."""
     files = dict.fromkeys(path.resolve() for path in found.files)
+    if missing := [path for path in files if not path.exists()]:
+        raise SceneError(f"{found.shown} refers to {missing[0]}, which is missing: fetch it again")
     for path in map(Path, dataset.files):
         if path.is_file():
             parts = sorted(list_files(path)) if dataset.driver == "VRT" else [path]

@@ -28,6 +28,7 @@ from geoclass.monitor.history import monitor_maps
 from geoclass.outside import parse_json
 from geoclass.products.files import read_map, write_map
 from geoclass.scene.region import read_region
+from geoclass.scene.source import open_scene
 from geoclass.scene.stac import read_item
 from tests.conftest import make_detailed, make_landcover
 from tests.monitor.scenes import yearly
@@ -121,6 +122,16 @@ def test_an_items_field_is_named(field: tuple[str, ...], value: Any, message: st
     at[field[-1]] = value
     with pytest.raises(SceneError, match=message):
         read_item(json.dumps(item).encode(), "/data/item.json", "item.json")
+
+
+def test_an_asset_that_is_missing_is_named(tmp_path: Path, make_scene: Callable[..., Path]) -> None:
+    make_scene(np.full((1, 70, 90), 900, np.uint16), "a.tif")
+    item = copy.deepcopy(ITEM)
+    item["assets"]["scl"] = {"href": "./none.tif"}
+    path = tmp_path / "item.json"
+    path.write_text(json.dumps(item))
+    with pytest.raises(SceneError, match="item.json refers to .*none.tif, which is missing"):
+        open_scene(path)
 
 
 def test_depth_and_size_are_limited() -> None:
