@@ -110,8 +110,8 @@ class _Past:
         # Sum of similarities to the scene's forest, and of their weights. A fifth of an observation
         # is given, so that ground felled before the first one is not excluded as non-forest.
         self.similarity, self.weight = np.full((2, cells), 0.2, np.float32)
-        # Offset and gain, float64 (4,), that correct the colors of each date for light.
-        self.light = [(np.zeros(4), np.ones(4))] * dates
+        # Offset and gain, float32 (4,), that correct the colors of each date for light.
+        self.light = [(np.zeros(4, np.float32), np.ones(4, np.float32))] * dates
         self.brighter = np.zeros((2, dates, cells), np.float16)
         self.trust = np.zeros((dates, cells), np.float16)  # that the colors show forest, 0–1
         self.precision = np.full(dates, 0.5, np.float32)  # of dates
@@ -224,8 +224,10 @@ def _sum_past(colors: np.ndarray, season: np.ndarray, now: np.ndarray, past: _Pa
             np.maximum(weight_max[span], weight, out=weight_max[span])
             weight *= past.precision[s]
             total[span] += weight
-            corrected = (colors[s, span, :4].astype(np.float32) - offset) / gain
-            before[span] += weight[:, None] * corrected.astype(np.float16)
+            seen = colors[s, span, :4].astype(np.float32)
+            seen -= offset
+            seen *= (weight / gain[:, None]).T
+            before[span] += seen
 
     # numpy releases the GIL.
     with ThreadPoolExecutor(max_workers=min(4, count_cores())) as pool:
@@ -255,8 +257,9 @@ def _weigh_colors(
     forest = forest[:: len(forest) // MAX_FOREST_CELLS + 1]
     if len(forest) >= MIN_CELLS:
         light = fit_light(before[forest, :3], own[forest, :3])
-        past.light[t] = light.offset[BANDS], light.gain[BANDS]
-        own = (own - light.offset[BANDS]) / light.gain[BANDS]
+        offset, gain = (part[BANDS].astype(np.float32) for part in (light.offset, light.gain))
+        past.light[t] = offset, gain
+        own = (own - offset) / gain
         rest = own - before
         middle, spread = find_densest(own[forest, 0])
         brightness = np.maximum(own[:, 0] - middle, 0) / max(spread, USUAL_NOISE)
