@@ -150,7 +150,7 @@ def _list_folder(path: Path, *, may_be_empty: bool) -> list[str]:
 
 
 def _is_product(folder: Path) -> bool:
-    """Of ESA; Zarr stores are not read, but whoever opens one is told what to do."""
+    """ESA's new Zarr products are refused with advice."""
     return folder.suffix.upper() in (".SAFE", ".ZARR")
 
 

@@ -35,7 +35,7 @@ SEEN = "seen"
 """Name of the tensor `Model.seen`."""
 
 MOST_BYTES = 2_000_000_000
-"""Of a model file, or of one that a stopped training goes on from: far more than any takes."""
+"""Maximum size of a model file or training checkpoint."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

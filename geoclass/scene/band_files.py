@@ -16,7 +16,7 @@ _TOKEN = re.compile(
 _NO_REFLECTANCE = re.compile(
     r"(?<![a-z])(ma?sk|unc(ertainty)?|std(dev)?|var(iance)?|count|preview)(?![a-z])", re.IGNORECASE
 )
-"""What is told of a band in a file of its own."""
+"""Names of files about a band that are not its reflectance."""
 _OF_SENTINEL_2 = re.compile(r"(?<![a-z0-9])b(0\d|1\d|8a?|9)(?![a-z0-9])|(?<![a-z])scl(?![a-z])")
 """Names of bands that other sensors do not have."""
 COLORS = ("red", "green", "blue")
