@@ -7,7 +7,7 @@ import platform
 import re
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Executor, Future
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
 
@@ -32,6 +32,12 @@ def map_ahead(
             yield pending.popleft().result()
     while pending:
         yield pending.popleft().result()
+
+
+def map_chunks(work: Callable[[Task], Result], chunks: Iterable[Task]) -> list[Result]:
+    """Results of numpy work on chunks of arrays, in threads: numpy releases the GIL."""
+    with ThreadPoolExecutor(max_workers=min(4, count_cores())) as threads:
+        return list(threads.map(work, chunks))
 
 
 def count_cores() -> int:

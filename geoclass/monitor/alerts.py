@@ -11,7 +11,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from geoclass.monitor.align import Stack
-from geoclass.monitor.evidence import Evidence
+from geoclass.monitor.evidence import PRESENT, Evidence
 from geoclass.monitor.markov import Belief
 
 Level = Literal["low", "high", "highest"]
@@ -21,8 +21,6 @@ GFW_DIGITS: dict[Level, int] = {"low": 2, "high": 3, "highest": 4}
 
 HIGH_DAYS = 20
 """Between confirming dates, so that one period of weather is not enough."""
-ESTABLISHED = -2.0
-"""Log odds of a loss below which the group is certainly present."""
 SIGNIFICANT = 1.0
 """Log likelihood ratio with which a date confirms or contradicts a loss."""
 WHOLE = 0.5
@@ -71,24 +69,16 @@ def find_levels(losses: np.recarray, days: Sequence[date]) -> np.ndarray:
 
 
 def find_losses(
-    stack: Stack, belief: Belief, group: str, evidence: Evidence, min_probability: float
+    stack: Stack, belief: Belief, group: str, evidence: Evidence, min_odds: float
 ) -> np.recarray:
-    """LOSS rows of a group: where the odds of a loss rise above those of a probability.
+    """LOSS rows of a group: where the log odds of a loss rise above `min_odds`.
 
     A group that comes back and disappears again is lost twice. A cell counts only after the group
     was certainly present.
     """
-    odds = evidence.odds.astype(np.float32)
-    present = np.logical_or.accumulate(odds <= ESTABLISHED, axis=0)
-    gone = present & (odds >= np.log(min_probability / (1 - min_probability)))
-    cells = np.flatnonzero(gone.any(axis=0))
-    observed = stack.observed.reshape(len(stack.dates), -1)[:, cells]
-    arrays = [
-        plane[:, cells].astype(np.float32)
-        for plane in (evidence.ratio, evidence.odds, *evidence.brighter)
-    ]
-    gone = gone[:, cells]
-    found = [_find_losses_at(t, cells, gone, arrays, observed) for t in range(1, len(stack.dates))]
+    present = np.logical_or.accumulate(evidence.odds <= PRESENT, axis=0)
+    gone = present & (evidence.odds >= min_odds)
+    found = [_find_losses_at(t, gone, evidence) for t in range(1, len(stack.dates))]
     losses = np.concatenate(found).view(np.recarray)
     # A group that comes back was not lost, except after a long loss that most dates confirm.
     days = np.array([day.toordinal() for day in stack.dates])
@@ -100,20 +90,11 @@ def find_losses(
     return ordered
 
 
-def _find_losses_at(
-    t: int,
-    cells: np.ndarray,
-    gone: np.ndarray,
-    arrays: Sequence[np.ndarray],
-    observed: np.ndarray,
-) -> np.ndarray:
-    """LOSS rows that begin at date t; arrays are (dates, cells).
-
-    `arrays` are ratio, odds and the two brightenings of `Evidence`.
-    """
+def _find_losses_at(t: int, gone: np.ndarray, evidence: Evidence) -> np.ndarray:
+    """LOSS rows that begin at date t; `gone` is bool (dates, n)."""
     here = np.flatnonzero(gone[t] & ~gone[t - 1])
-    ratio, odds, brighter, dark_brighter = (plane[:, here] for plane in arrays)
-    observed = observed[:, here]
+    ratio, odds, observed = (a[:, here] for a in (evidence.ratio, evidence.odds, evidence.observed))
+    brighter, dark_brighter = evidence.brighter[:, :, here]
     count, dates = len(odds), np.arange(len(odds))[:, None]
     end = t - 1 + np.logical_and.accumulate(gone[t:, here], axis=0).sum(axis=0)
     # The first date is where the run of dates with a positive ratio begins. Dates without an
@@ -130,7 +111,7 @@ def _find_losses_at(
     final_odds = odds[end, np.arange(len(here))].astype(np.float64)
     times = np.maximum(confirming.sum(axis=0), 1)
     losses = np.zeros(len(here), LOSS)
-    losses["cell"] = cells[here]
+    losses["cell"] = evidence.cells[here]
     losses["last_seen"] = np.maximum(last_before, 0)
     losses["first_gone"], losses["last_gone"], losses["end"] = first, last, end
     losses["probability"] = 1 / (1 + np.exp(-final_odds))

@@ -6,47 +6,45 @@ change when later dates are added. docs/monitor-model.md describes the model.
 
 from __future__ import annotations
 
-import functools
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import date
 from typing import NamedTuple
 
 import numpy as np
-import pyproj
-from scipy.ndimage import percentile_filter
 
-from geoclass.grid import Grid
 from geoclass.landcover import FULL_SCALE
-from geoclass.machine import count_cores
+from geoclass.machine import map_chunks
 from geoclass.monitor.align import Stack
-from geoclass.monitor.light import MIN_CELLS, find_densest, fit_light, fit_noise
-from geoclass.monitor.markov import CHUNK_CELLS, DAYS_PER_YEAR, FOREST, MIN_DAYS, Belief
+from geoclass.monitor.light import MIN_CELLS, Noise, find_densest, fit_light, fit_noise
+from geoclass.monitor.likelihoods import (
+    add_neighbours,
+    as_steps,
+    compare_scores,
+    find_likeliest,
+    limit_doubt,
+)
+from geoclass.monitor.markov import (
+    CHUNK_CELLS,
+    DAYS_PER_YEAR,
+    FOREST,
+    MIN_DAYS,
+    STEPS,
+    Belief,
+)
+from geoclass.monitor.seasons import MIN_SEASON_WEIGHT, find_latitude, find_leaves, relate_dates
 
 PRESENT = -2.0
-"""Log odds of a loss below which a cell is part of the scene's known forest."""
+"""Log odds of a loss below which a group is certainly present, so that a cell is known forest."""
 ODDS_RANGE = -6.5, 8.0
 """Limits of the log odds: one or two dates must be able to establish a loss."""
 MAX_CLASS_RATIO, MAX_CLASS_RATIO_WITH_COLORS = 6.0, 4.0
 """Limit of the log likelihood ratio of one date's class probabilities."""
 MAX_CLASS_DOUBT = 1.5
 """The same, if there are colors and the classes indicate a loss of forest."""
-COLOR_RATIO_RANGE = -2.0, 7.0
-"""Limits of the log likelihood ratio of one date's colors."""
 MAX_FOREST_CELLS = 50_000
 """Number of forest cells from which light and noise are estimated."""
 COLOR_ERROR_DAYS = 10.0
 """Duration of errors of colors; for classes it is `SeriesSettings.error_days`."""
 
-SEASON_DAYS = 30.0
-"""Weight of a date in another season: exp(−½ (d / 30)²), d being the days of the year between."""
-OTHER_PHASE = 0.1
-"""Factor on this weight if one date is in leaf and the other is not."""
-LEAF_ON, LEAF_OFF = 106, 298
-"""Days of the year between which broad-leaved forest is in leaf, 16 April to 25 October; half a
-year later in the south. Within 30° of the equator it is in leaf all year."""
-MIN_SEASON_WEIGHT = 1e-4
-"""Weight of dates in all other seasons: enough to estimate light, but not a loss."""
 SAME_SEASON = 0.3
 """Weight from which a date in the past is similar enough to estimate the noise of the scene."""
 
@@ -58,8 +56,6 @@ CLOUD_BLUE = 0.8
 """Brightening of blue over that of red: felling stays below, clouds and their edges reach 1."""
 USUAL_NOISE = 3.0
 """8-bit steps: noisier dates have less weight in the past of later dates."""
-OUTLIERS, OUTLIER_SCALE = 0.01, 4.0
-"""Fraction of standing forest with a wider distribution, and its scale in standard deviations."""
 BRIGHT = 4.0
 """Standard deviations of the scene's forest: a cell this much brighter is hardly forest."""
 MIN_SIMILARITY = 0.25
@@ -69,278 +65,295 @@ PRIOR_COUNT = 4.0
 """Observations of the scene's forest against which a cell's own variability is weighted."""
 BANDS = np.array([0, 1, 2, 0])
 """Bands of the colors used: red, green, blue, and the darkest quarter of red."""
-FOOTPRINT = np.array([[1, 1, 1], [1, 0, 1], [1, 1, 1]], dtype=bool)
-THIRD_OF_EIGHT = 71
-"""Percentile of eight neighbours with two above it."""
-NEIGHBOUR_WEIGHT = 0.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Evidence:
-    """Evidence of all dates for one group; arrays are float16 (dates, cells)."""
+    """Evidence of all dates for one group."""
 
+    all_ratios: np.ndarray
+    """int16 (dates, rows · cols): log likelihood ratio of lost to present of each date, `STEPS`
+    being 1; 0 where a cell is not observed."""
+    monitored: np.ndarray
+    """Bool (rows · cols,): True where the group was certainly present after any date."""
+    cells: np.ndarray
+    """int64 (n,): cells that may have lost the group after any date, as indices into the grid. The
+    other arrays are of these cells, float32 (dates, n) unless noted."""
+    observed: np.ndarray
+    """Bool."""
     ratio: np.ndarray
-    """Log likelihood ratio of lost to present of each date; 0 where a cell is not observed."""
+    """As `all_ratios`, but 1 is 1."""
     odds: np.ndarray
     """Log odds of a loss after each date."""
     brighter: np.ndarray
-    """float16 (2, dates, cells): brightening of the cell's red and of its darkest quarter relative
-    to standing forest, in 8-bit steps; 0 if unknown."""
+    """float32 (2, dates, n): brightening of the cell's red and of its darkest quarter relative to
+    standing forest, in 8-bit steps; 0 if unknown."""
 
     def until(self, count: int) -> Evidence:
         """The first `count` dates."""
         return Evidence(
+            all_ratios=self.all_ratios[:count],
+            monitored=self.monitored,
+            cells=self.cells,
+            observed=self.observed[:count],
             ratio=self.ratio[:count],
             odds=self.odds[:count],
             brighter=self.brighter[:, :count],
         )
 
 
-class _Past:
-    """State of each cell after the dates so far; arrays are float32 (cells,) unless noted."""
-
-    def __init__(self, in_leaf: np.ndarray, shape: tuple[int, int], prior_odds: float) -> None:
-        dates, cells = len(in_leaf), shape[0] * shape[1]
-        self.shape, self.in_leaf = shape, in_leaf
-        self.odds = np.full(cells, prior_odds, np.float32)
-        self.last_day = np.full(cells, -np.inf, np.float32)  # ordinal of the last observation
-        self.last_ratio = np.zeros((2, cells), np.float32)  # of classes and colors on that day
-        self.squares = np.zeros(cells, np.float32)  # sum of squared standard scores
-        self.count = np.zeros(cells, np.float32)  # number of these scores
-        # Sum of similarities to the scene's forest, and of their weights. A fifth of an observation
-        # is given, so that ground felled before the first one is not excluded as non-forest.
-        self.similarity, self.weight = np.full((2, cells), 0.2, np.float32)
-        # Offset and gain, float32 (4,), that correct the colors of each date for light.
-        self.light = [(np.zeros(4, np.float32), np.ones(4, np.float32))] * dates
-        self.brighter = np.zeros((2, dates, cells), np.float16)
-        self.trust = np.zeros((dates, cells), np.float16)  # that the colors show forest, 0–1
-        self.precision = np.full(dates, 0.5, np.float32)  # of dates
-
-
-def weigh_evidence(stack: Stack, belief: Belief, group: str) -> Evidence:
-    """The evidence of all dates of a stack for one group."""
-    dates, shape = len(stack.dates), (stack.grid.rows, stack.grid.cols)
-    cells = shape[0] * shape[1]
-    inside = belief.inside(group)
-    prior = float(belief.prior[inside].sum())
-    rate = float(belief.prior[inside] @ belief.rates[np.ix_(inside, ~inside)].sum(axis=1)) / prior
-    members = [c.class_id for c in stack.contract.legend.classes if c.group == group]
-    colors = stack.colors if group == FOREST else None
-    parts = [belief.evidence[part] for part in (inside, ~inside)]
-    if colors is not None:  # all later classes are one state; without colors each is a state
-        shares = [belief.prior[part] / belief.prior[part].sum() for part in (inside, ~inside)]
-        parts = [(share @ part)[None] for share, part in zip(shares, parts, strict=True)]
-    latitude = find_latitude(stack.grid)
-    days = () if colors is None else stack.dates
-    season_weights = relate_dates(days, latitude)
-    past = _Past(find_leaves(days, latitude), shape, np.log((1 - prior) / prior))
-    lasting = np.array([belief.error_days, min(COLOR_ERROR_DAYS, belief.error_days)], np.float32)
-    lasting = np.maximum(lasting, 1e-6)[:, None]
-    ratio, odds = np.zeros((2, dates, cells), np.float16)
-    for t, day in enumerate(stack.dates):
-        now = np.flatnonzero(stack.observed[t])
-        seen = stack.probabilities[t].reshape(cells, -1)[now]
-        present, lost = (_weigh_classes(seen, part.astype(np.float32)) for part in parts)
-        limit = MAX_CLASS_RATIO if colors is None else MAX_CLASS_RATIO_WITH_COLORS
-        by_class = np.clip(np.log(lost / present).astype(np.float32), -limit, limit)
-        by_color = np.zeros_like(by_class)
-        # Such cells are not forest, regardless of their classes, so they cannot be lost.
-        dissimilar = past.similarity[now] < MIN_SIMILARITY * past.weight[now]
-        if colors is not None:
-            share = seen[:, members].sum(axis=1) / np.float32(FULL_SCALE)
-            own = colors[t].reshape(cells, -1)[now, :4].astype(np.float32)
-            earlier = _sum_past(colors.reshape(dates, cells, -1), season_weights[t, :t], now, past)
-            by_class = np.minimum(limit_doubt(by_class, past.odds[now]), MAX_CLASS_DOUBT)
-            by_color, clouded = _weigh_colors(t, now, own, share, earlier, past)
-            by_class[clouded] = 0
-        ratios = np.stack([by_class, by_color])
-        between = day.toordinal() - past.last_day[now]
-        # An error that lasts repeats the same evidence.
-        same = (ratios > 0) == (past.last_ratio[:, now] > 0)
-        weight = np.where(same, -np.expm1(-between / lasting), 1)
-        new = (ratios * weight).sum(axis=0)
-        new[dissimilar] = np.minimum(new[dissimilar], 0)
-        chance = rate * np.clip(between, MIN_DAYS, DAYS_PER_YEAR) / DAYS_PER_YEAR
-        updated = np.logaddexp(past.odds[now], np.log(chance)) + new
-        lowest = np.where(dissimilar, PRESENT + 1, ODDS_RANGE[0])
-        past.odds[now] = np.clip(updated, lowest, ODDS_RANGE[1])
-        past.last_day[now], past.last_ratio[:, now] = day.toordinal(), ratios
-        if colors is not None:
-            past.trust[t, now] *= 1 / (1 + np.exp(past.odds[now]))
-        ratio[t, now], odds[t] = new, past.odds
-    brighter = np.zeros((2, *ratio.shape), np.float16) if colors is None else past.brighter
-    return Evidence(ratio=ratio, odds=odds, brighter=brighter)
+def weigh_evidence(stack: Stack, belief: Belief, group: str, min_odds: float) -> Evidence:
+    """The evidence of all dates of a stack for one group; `min_odds` are the log odds of a loss."""
+    weigher = _Weigher(stack, belief, group)
+    for t in range(len(stack.dates)):
+        weigher.weigh(t)
+    monitored, cells = weigher.find_suspects(min_odds)
+    ratio, odds, *brighter = (
+        plane[:, cells] / np.float32(STEPS)
+        for plane in (weigher.ratio, weigher.odds_after, *weigher.brighter)
+    )
+    return Evidence(
+        all_ratios=weigher.ratio,
+        monitored=monitored,
+        cells=cells,
+        observed=weigher.observed[:, cells],
+        ratio=ratio,
+        odds=odds,
+        brighter=np.stack(brighter),
+    )
 
 
-def _weigh_classes(seen: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    """float32 (n,): likelihood of the most probable state, given class probabilities, uint8 (n, k).
+class _Scene(NamedTuple):
+    """Light and noise of a date, estimated from known forest."""
 
-    `rows` are float32 (states, k). Class by class, because a matrix product needs all as floats.
-    """
-    states = (sum(weight * seen[:, k] for k, weight in enumerate(row)) for row in rows)
-    highest: np.ndarray = functools.reduce(np.maximum, states)
-    return highest
-
-
-def limit_doubt(by_class: np.ndarray, odds: np.ndarray) -> np.ndarray:
-    """Log likelihood ratios, float32 (n,), limited by the quality of the date.
-
-    If the network doubts a large fraction of the known forest, its doubt is weak evidence: the
-    ratio is at most one over the fraction of known forest with at least this ratio.
-    """
-    known = np.sort(by_class[odds < PRESENT])
-    if len(known) < MIN_CELLS:
-        return by_class
-    as_doubtful = len(known) - np.searchsorted(known, by_class, side="left")
-    limited: np.ndarray = np.minimum(by_class, np.log((len(known) + 1) / (as_doubtful + 1)))
-    return limited
+    noise: Noise
+    middle: float
+    """Mean red of the densest third of the forest, corrected for light …"""
+    spread: float
+    """… and its scale."""
+    dark_centre: float
+    """Median brightening of the darkest quarter of red."""
+    usual: float
+    """Median probability of forest."""
 
 
 class _Earlier(NamedTuple):
     """What earlier dates show of n cells."""
 
     colors: np.ndarray
-    """float32 (n, 4): weighted sum of the colors, corrected for light."""
-    weight: np.ndarray
-    """float32 (n,): sum of the weights …"""
+    """float32 (4, n): weighted mean of the colors, corrected for light; undefined if unknown."""
+    known: np.ndarray
+    """Bool (n,)."""
     weight_max: np.ndarray
-    """… and their maximum."""
+    """float32 (n,): maximum of the weights."""
 
 
-def _sum_past(colors: np.ndarray, season: np.ndarray, now: np.ndarray, past: _Past) -> _Earlier:
-    """The earlier dates of the cells `now`.
+class _Weigher:
+    """Weighs dates in order. Its arrays are float32 (cells,) unless noted.
 
-    `colors` are uint8 (dates, cells, 6), `season` is the weight of each earlier date.
+    Cells are processed in chunks whose temporary arrays fit into the processor's cache.
     """
-    cells = colors.shape[1]
-    before = np.zeros((cells, 4), np.float32)
-    total, weight_max = np.zeros((2, cells), np.float32)
 
-    def work(start: int) -> None:
-        span = slice(start, start + CHUNK_CELLS)
-        for s, weight_s in enumerate(season.astype(np.float32)):
-            offset, gain = past.light[s]
-            weight = weight_s * past.trust[s, span]
-            np.maximum(weight_max[span], weight, out=weight_max[span])
-            weight *= past.precision[s]
-            total[span] += weight
-            seen = colors[s, span, :4].astype(np.float32)
-            seen -= offset
-            seen *= (weight / gain[:, None]).T
-            before[span] += seen
+    def __init__(self, stack: Stack, belief: Belief, group: str) -> None:
+        dates, rows, cols, classes = stack.probabilities.shape
+        cells = rows * cols
+        inside = belief.inside(group)
+        parts = [belief.evidence[part] for part in (inside, ~inside)]
+        self.colors = None  # uint8 (dates, cells, 6)
+        if group == FOREST and stack.colors is not None:
+            # All later classes are one state; without colors each is a state.
+            shares = [belief.prior[part] / belief.prior[part].sum() for part in (inside, ~inside)]
+            parts = [(share @ part)[None] for share, part in zip(shares, parts, strict=True)]
+            self.colors = stack.colors.reshape(dates, cells, -1)
+        self.present, self.lost = (part.astype(np.float32) for part in parts)
+        prior = float(belief.prior[inside].sum())
+        left = belief.rates[np.ix_(inside, ~inside)].sum(axis=1)
+        self.rate = float(belief.prior[inside] @ left) / prior
+        lasting = np.array([belief.error_days, min(COLOR_ERROR_DAYS, belief.error_days)])
+        self.lasting = np.maximum(lasting, 1e-6).astype(np.float32)
+        legend = stack.contract.legend
+        self.members = [c.class_id for c in legend.classes if c.group == group]
+        self.observed = stack.class_id.reshape(dates, cells) < len(legend)  # bool (dates, cells)
+        self.probabilities = stack.probabilities.reshape(dates, cells, classes)
+        self.days = [day.toordinal() for day in stack.dates]
+        latitude = find_latitude(stack.grid)
+        self.seasons = relate_dates(stack.dates, latitude).astype(np.float32)
+        self.in_leaf = find_leaves(stack.dates, latitude)
+        self.rows, self.cols = rows, cols
 
-    # numpy releases the GIL.
-    with ThreadPoolExecutor(max_workers=min(4, count_cores())) as pool:
-        list(pool.map(work, range(0, cells, CHUNK_CELLS)))
-    return _Earlier(before[now], total[now], weight_max[now])
+        self.odds = np.full(cells, np.log((1 - prior) / prior), np.float32)
+        self.last = np.full(cells, -1, np.int16)  # number of the date of the last observation
+        self.last_ratio = np.zeros((2, cells), np.float32)  # of classes and colors on that date
+        # Log likelihood ratios of one date; a frame of 0 surrounds the colors'.
+        self.by_class = np.zeros(cells, np.float32)
+        self.by_color = np.zeros((rows + 2, cols + 2), np.float32)
+        self.dissimilar = np.zeros(cells, dtype=bool)  # to forest, before the date
+        self.squares = np.zeros(cells, np.float32)  # sum of squared standard scores
+        self.count = np.zeros(cells, np.float32)  # number of these scores
+        # Sum of similarities to the scene's forest, and of their weights. A fifth of an observation
+        # is given, so that ground felled before the first one is not excluded as non-forest.
+        self.similarity, self.weight = np.full((2, cells), 0.2, np.float32)
+        # Offset and gain, float32 (4, 1), that correct the colors of each date for light.
+        self.light = [(np.zeros((4, 1), np.float32), np.ones((4, 1), np.float32))] * dates
+        self.trust = np.zeros((dates, cells), np.uint8)  # that the colors show forest; 250 is 1
+        self.precision = np.full(dates, 0.5, np.float32)  # of dates
+        self.ratio, self.odds_after = np.zeros((2, dates, cells), np.int16)
+        self.brighter = np.zeros((2, dates, cells), np.int16)
 
+    def weigh(self, t: int) -> None:
+        """Weigh the evidence of date t, after that of all dates before it."""
+        forest = np.flatnonzero(self.observed[t] & (self.odds < PRESENT))
+        forest = forest[:: len(forest) // MAX_FOREST_CELLS + 1]
+        scene = doubts = None
+        if self.colors is not None:
+            scene, doubts = self._fit_scene(t, forest), np.sort(self._weigh_classes(t, forest))
+        step = max(1, CHUNK_CELLS // self.cols)
+        chunks = [slice(row, min(row + step, self.rows)) for row in range(0, self.rows, step)]
+        map_chunks(lambda rows: self._weigh_chunk(t, rows, scene, doubts), chunks)
+        map_chunks(lambda rows: self._update_chunk(t, rows), chunks)
 
-def _weigh_colors(
-    t: int, now: np.ndarray, own: np.ndarray, share: np.ndarray, earlier: _Earlier, past: _Past
-) -> tuple[np.ndarray, np.ndarray]:
-    """Log likelihood ratios, float32 (n,), of the cells `now`, observed on date t.
+    def find_suspects(self, min_odds: float) -> tuple[np.ndarray, np.ndarray]:
+        """`monitored` and `cells` of `Evidence`."""
+        present, suspect = np.zeros((2, len(self.odds)), dtype=bool)
+        for odds in self.odds_after:
+            present |= odds <= np.float32(PRESENT * STEPS)
+            suspect |= present & (odds >= np.float32(min_odds * STEPS))
+        return present, np.flatnonzero(suspect)
 
-    The second value, bool (n,), is True for cells below a cloud or its edge. `own` are colors,
-    float32 (n, 4): means, and the darkest quarter of red; `share` is the probability of forest.
-    Updates `past`.
-    """
-    ratio: np.ndarray
-    brightness: np.ndarray
-    ratio, score, brightness = np.zeros((3, len(now)), np.float32)
-    clouded = np.zeros(len(now), dtype=bool)
-    before, total, weight_max = earlier
-    known = np.flatnonzero(total > MIN_SEASON_WEIGHT / 100)
-    before[known] /= total[known, None]
-    standing = past.odds[now] < 0
-    forest = known[past.odds[now[known]] < PRESENT]
-    usual = np.median(share[past.odds[now] < PRESENT]) if len(forest) >= MIN_CELLS else 1.0
-    forest = forest[:: len(forest) // MAX_FOREST_CELLS + 1]
-    if len(forest) >= MIN_CELLS:
-        light = fit_light(before[forest, :3], own[forest, :3])
-        offset, gain = (part[BANDS].astype(np.float32) for part in (light.offset, light.gain))
-        past.light[t] = offset, gain
-        own = (own - offset) / gain
+    def _weigh_chunk(
+        self, t: int, rows: slice, scene: _Scene | None, doubts: np.ndarray | None
+    ) -> None:
+        """The likelihood ratios of date t; `doubts` are sorted ratios of known forest."""
+        cells = slice(rows.start * self.cols, rows.stop * self.cols)
+        by_class = self._weigh_classes(t, cells)
+        self.dissimilar[cells] = self.similarity[cells] < MIN_SIMILARITY * self.weight[cells]
+        if doubts is not None:
+            by_class = np.minimum(limit_doubt(by_class, doubts), MAX_CLASS_DOUBT)
+            by_color, clouded = self._weigh_colors(t, cells, scene)
+            by_class[clouded] = 0
+            framed = slice(rows.start + 1, rows.stop + 1)
+            self.by_color[framed, 1:-1] = by_color.reshape(-1, self.cols)
+        self.by_class[cells] = by_class
+
+    def _update_chunk(self, t: int, rows: slice) -> None:
+        """The odds after date t."""
+        cells = slice(rows.start * self.cols, rows.stop * self.cols)
+        observed, last = self.observed[t, cells], self.last[cells]
+        # By the number of the last date; the last element is for cells without an observation.
+        between = np.array([*(self.days[t] - np.array(self.days[:t])), np.inf], np.float32)
+        chance = self.rate * np.clip(between, MIN_DAYS, DAYS_PER_YEAR) / DAYS_PER_YEAR
+        by_color = add_neighbours(self.by_color[rows.start : rows.stop + 2]).ravel()
+        ratio = np.zeros(len(last), np.float32)
+        for kind, own in enumerate((self.by_class[cells], by_color)):
+            # An error that lasts repeats the same evidence.
+            counted = -np.expm1(-between / self.lasting[kind]).take(last)
+            same = (own > 0) == (self.last_ratio[kind, cells] > 0)
+            ratio += np.where(same, own * counted, own)
+            self.last_ratio[kind, cells] = np.where(observed, own, self.last_ratio[kind, cells])
+        # Such cells are not forest, regardless of their classes, so they cannot be lost.
+        dissimilar = self.dissimilar[cells]
+        ratio = np.where(dissimilar, np.minimum(ratio, 0), ratio)
+        odds = np.log(np.exp(self.odds[cells]) + chance.take(last)) + ratio
+        odds = np.minimum(np.maximum(odds, ODDS_RANGE[0]), ODDS_RANGE[1])
+        odds = np.where(dissimilar, np.maximum(odds, PRESENT + 1), odds)
+        odds = np.where(observed, odds, self.odds[cells])
+        self.odds[cells], self.last[cells] = odds, np.where(observed, np.int16(t), last)
+        self.odds_after[t, cells] = as_steps(odds)
+        self.ratio[t, cells] = as_steps(np.where(observed, ratio, 0))
+        if self.colors is not None:
+            self.trust[t, cells] = np.rint(self.trust[t, cells] / (1 + np.exp(odds)))
+
+    def _weigh_classes(self, t: int, cells: slice | np.ndarray) -> np.ndarray:
+        """float32 (n,): log likelihood ratios of the classes of date t."""
+        seen = self.probabilities[t][cells].T.astype(np.float32, order="C")
+        lost, present = (find_likeliest(part, seen) for part in (self.lost, self.present))
+        limit = MAX_CLASS_RATIO if self.colors is None else MAX_CLASS_RATIO_WITH_COLORS
+        ratio: np.ndarray = np.clip(np.log(lost / present), -limit, limit)
+        return ratio
+
+    def _read_share(self, t: int, cells: slice | np.ndarray) -> np.ndarray:
+        """float32 (n,): probability of the group."""
+        seen = self.probabilities[t][cells][:, self.members]
+        share: np.ndarray = seen.sum(axis=1) / np.float32(FULL_SCALE)
+        return share
+
+    def _read_colors(self, t: int, cells: slice | np.ndarray) -> np.ndarray:
+        """float32 (4, n): means, and the darkest quarter of red; corrected for light if known."""
+        assert self.colors is not None
+        seen: np.ndarray = self.colors[t][cells][:, : len(BANDS)].T.astype(np.float32, order="C")
+        offset, gain = self.light[t]
+        seen -= offset
+        seen /= gain
+        return seen
+
+    def _sum_past(self, t: int, cells: slice | np.ndarray) -> _Earlier:
+        """The dates before t."""
+        count = len(self.odds[cells])
+        before = np.zeros((len(BANDS), count), np.float32)
+        total, weight_max = np.zeros((2, count), np.float32)
+        for s, season in enumerate(self.seasons[t, :t]):
+            weight = season / FULL_SCALE * self.trust[s][cells].astype(np.float32)
+            np.maximum(weight_max, weight, out=weight_max)
+            weight *= self.precision[s]
+            total += weight
+            before += weight * self._read_colors(s, cells)
+        known = total > MIN_SEASON_WEIGHT / 100
+        before /= np.where(known, total, 1)
+        return _Earlier(before, known, weight_max)
+
+    def _fit_scene(self, t: int, forest: np.ndarray) -> _Scene | None:
+        """Light and noise from cells that are known forest; None if there are too few."""
+        before, known, weight_max = self._sum_past(t, forest)
+        if known.sum() < MIN_CELLS:
+            return None
+        usual = float(np.median(self._read_share(t, forest)))
+        before, forest, weight_max = before[:, known], forest[known], weight_max[known]
+        light = fit_light(before[:3].T, self._read_colors(t, forest)[:3].T)
+        self.light[t] = light.offset[BANDS, None], light.gain[BANDS, None]
+        own = self._read_colors(t, forest)
         rest = own - before
-        middle, spread = find_densest(own[forest, 0])
-        brightness = np.maximum(own[:, 0] - middle, 0) / max(spread, USUAL_NOISE)
-        noise = fit_noise(rest[forest, :3])
-        variance = (past.squares[now] + PRIOR_COUNT) / (past.count[now] + PRIOR_COUNT)
+        noise = fit_noise(rest[:3].T)
+        if np.median(weight_max) >= SAME_SEASON:
+            self.precision[t] = min(1.0, (USUAL_NOISE / noise.scale) ** 2)
+        middle, spread = find_densest(own[0])
+        return _Scene(noise, middle, max(spread, USUAL_NOISE), float(np.median(rest[3])), usual)
+
+    def _weigh_colors(
+        self, t: int, cells: slice, scene: _Scene | None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Log likelihood ratios, float32 (n,), of the colors of date t; 0 where not observed.
+
+        The second value, bool (n,), is True for cells below a cloud or its edge.
+        """
+        share, observed = self._read_share(t, cells), self.observed[t, cells]
+        if scene is None:
+            self.trust[t, cells] = np.rint(np.where(observed, share**2, 0) * FULL_SCALE)
+            return np.zeros(len(share), np.float32), np.zeros(len(share), dtype=bool)
+        noise, standing = scene.noise, observed & (self.odds[cells] < 0)
+        before, known, weight_max = self._sum_past(t, cells)
+        known &= observed
+        own = self._read_colors(t, cells)
+        rest = own - before
+        variance = (self.squares[cells] + PRIOR_COUNT) / (self.count[cells] + PRIOR_COUNT)
         width = np.sqrt(np.clip(variance, 1, 16))
-        score[known] = (noise.score(rest[:, :3]) / width)[known]
-        red, blue = (rest - noise.centre[BANDS])[:, [0, 2]].T
+        score = np.where(known, noise.score(rest[:3]) / width, 0)
+        red, blue = rest[0] - noise.centre[0], rest[2] - noise.centre[2]
         clouded = (score > CLOUD_SCORE) & (blue > CLOUD_BLUE * red + USUAL_NOISE)
-        past.brighter[0, t, now] = score * noise.scale * width
-        past.brighter[1, t, now[known]] = (rest[:, 3] - np.median(rest[forest, 3]))[known]
-        amplitude = AMPLITUDE / (noise.scale * width)
-        ratio = compare_scores(score, amplitude) * (score != 0) * weight_max
-        ratio[clouded] = 0
-        ratio += np.where(ratio > 0, add_neighbours(ratio, now, past.shape), 0)
-        if np.median(weight_max[forest]) >= SAME_SEASON:
-            past.precision[t] = min(1.0, (USUAL_NOISE / noise.scale) ** 2)
-        past.squares[now] += np.minimum(score**2, 16) * standing
-        past.count[now] += standing
-    certainty = np.minimum(share / usual, 1)
-    similarity = certainty / (1 + (brightness / BRIGHT) ** 2)
-    undisturbed = ~clouded / (1 + (score / 3) ** 2)
-    past.trust[t, now] = similarity * certainty * undisturbed
-    if len(forest) >= MIN_CELLS and past.in_leaf[t]:
-        past.similarity[now] += similarity * undisturbed * standing
-        past.weight[now] += undisturbed * standing
-    return ratio.astype(np.float32), clouded
-
-
-def compare_scores(score: np.ndarray, amplitude: np.ndarray) -> np.ndarray:
-    """Log likelihood ratio of felled to standing, float32 (n,), of standard scores.
-
-    Scores of standing forest are normal, except a hundredth with a Laplace distribution of scale 4:
-    edges, tracks, thin clouds. Felled ground is brighter by an exponential distribution with the
-    mean `amplitude`, which is larger than the noise.
-    """
-    distance = np.abs(score)
-    standing = (1 - OUTLIERS) / np.sqrt(2 * np.pi) * np.exp(-0.5 * distance**2)
-    standing += OUTLIERS / (2 * OUTLIER_SCALE) * np.exp(-distance / OUTLIER_SCALE)
-    felled = np.where(score > 0, np.exp(-score / amplitude) / amplitude, 1e-9)
-    ratio: np.ndarray = np.clip(np.log(felled / standing), *COLOR_RATIO_RANGE)
-    return ratio
-
-
-def add_neighbours(ratio: np.ndarray, cells: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
-    """Half of the third highest ratio of a cell's eight neighbours, if it indicates a loss.
-
-    A felled patch of half a hectare covers parts of at least four cells; a thin cloud, a shifted
-    edge or a vehicle does not.
-    """
-    plane = np.zeros(shape, np.float32)
-    plane.ravel()[cells] = ratio
-    third = percentile_filter(plane, THIRD_OF_EIGHT, footprint=FOOTPRINT, mode="constant")
-    boost: np.ndarray = np.clip(third.ravel()[cells], 0, None) * NEIGHBOUR_WEIGHT
-    return boost
-
-
-def relate_dates(days: tuple[date, ...], latitude: float) -> np.ndarray:
-    """float64 (dates, dates): seasonal weight of one date in the past of another, 0–1."""
-    of_year = np.array([day.timetuple().tm_yday for day in days], dtype=float)
-    apart = np.abs(of_year[:, None] - of_year)
-    apart = np.minimum(apart, DAYS_PER_YEAR - apart)
-    in_leaf = find_leaves(days, latitude)
-    weights = np.exp(-0.5 * (apart / SEASON_DAYS) ** 2)
-    weights = np.where(in_leaf[:, None] == in_leaf, weights, weights * OTHER_PHASE)
-    related: np.ndarray = np.maximum(weights, MIN_SEASON_WEIGHT)
-    return related
-
-
-def find_leaves(days: tuple[date, ...], latitude: float) -> np.ndarray:
-    """Bool (dates,): whether broad-leaved forest is in leaf."""
-    if abs(latitude) < 30:
-        return np.ones(len(days), dtype=bool)
-    of_year = np.array([day.timetuple().tm_yday for day in days], dtype=float)
-    of_year = (of_year + (0 if latitude > 0 else 182.6)) % DAYS_PER_YEAR
-    in_leaf: np.ndarray = (of_year >= LEAF_ON) & (of_year < LEAF_OFF)
-    return in_leaf
-
-
-def find_latitude(grid: Grid) -> float:
-    """Degrees, at the grid's centre."""
-    to_degrees = pyproj.Transformer.from_crs(grid.crs, "EPSG:4326", always_xy=True)
-    x, y = grid.transform @ (grid.width / 2, grid.height / 2)
-    return float(to_degrees.transform(x, y)[1])
+        scale = noise.scale * width
+        self.brighter[0, t, cells] = as_steps(score * scale)
+        self.brighter[1, t, cells] = as_steps(np.where(known, rest[3] - scene.dark_centre, 0))
+        used = np.where(clouded | (score == 0), 0, weight_max)
+        ratio: np.ndarray = compare_scores(score, AMPLITUDE / scale) * used
+        self.squares[cells] += np.minimum(score**2, 16) * standing
+        self.count[cells] += standing
+        brightness = np.maximum(own[0] - scene.middle, 0) / scene.spread
+        certainty = np.minimum(share / scene.usual, 1)
+        similarity = certainty / (1 + (brightness / BRIGHT) ** 2)
+        undisturbed = np.where(clouded, 0, 1 / (1 + (score / 3) ** 2))
+        trust = np.where(observed, similarity * certainty * undisturbed, 0)
+        self.trust[t, cells] = np.rint(trust * FULL_SCALE)
+        if self.in_leaf[t]:
+            counted = undisturbed * standing
+            self.similarity[cells] += similarity * counted
+            self.weight[cells] += counted
+        return ratio, clouded

@@ -118,7 +118,7 @@ def find_events(
     """The losses until the last date of the stack, as alerts with number 0."""
     found = []
     for group, of_group in evidence.items():
-        losses = find_losses(stack, belief, group, of_group, settings.min_probability)
+        losses = find_losses(stack, belief, group, of_group, settings.min_odds)
         if not len(losses):
             continue
         events = group_losses(losses, stack.grid.cols)
@@ -303,12 +303,14 @@ def monitor_stack(
         )
     check_groups(settings.watch, stack.contract.legend)
     belief = form_belief(stack.contract, settings.series)
-    evidence = {group: weigh_evidence(stack, belief, group) for group in settings.watch}
+    evidence = {
+        group: weigh_evidence(stack, belief, group, settings.min_odds) for group in settings.watch
+    }
     area_ha = stack.grid.areas_ha().ravel()
     cells = np.flatnonzero(stack.observed.any(axis=0))
     ratio = None
     if stack.colors is not None and FOREST in evidence:
-        ratio = evidence[FOREST].ratio
+        ratio = evidence[FOREST].all_ratios
     smoothed = smooth_cells(stack, belief, cells, area_ha[cells], ratio)
     alerts, history = follow_alerts(stack, belief, evidence, settings, area_ha, on_date)
     return Monitoring(

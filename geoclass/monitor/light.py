@@ -37,8 +37,9 @@ class Noise:
     """Standard deviation of this product for standing forest."""
 
     def score(self, rest: np.ndarray) -> np.ndarray:
-        """Standard scores, float32 (n,), of differences, float32 (n, 3)."""
-        scores: np.ndarray = (rest - self.centre) @ self.filter / self.scale
+        """Standard scores, float32 (n,), of differences, float32 (3, n)."""
+        centred = rest - self.centre[:, None]
+        scores: np.ndarray = sum(map(np.multiply, self.filter, centred)) / self.scale
         return scores
 
 

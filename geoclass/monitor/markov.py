@@ -7,7 +7,6 @@ at each date, which is as stable as logarithms and faster.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import date
 from itertools import pairwise
@@ -19,7 +18,7 @@ from geoclass.contract import Contract
 from geoclass.errors import SettingsError
 from geoclass.landcover import FULL_SCALE
 from geoclass.legend import Legend
-from geoclass.machine import count_cores
+from geoclass.machine import map_chunks
 from geoclass.monitor.align import Stack
 from geoclass.monitor.settings import PairRate, SeriesSettings
 
@@ -38,6 +37,9 @@ UNIFORM = 0.1
 
 CHUNK_CELLS = 32_768
 """Cells at a time, so that one date of them fits into the processor's cache."""
+
+STEPS = 256
+"""What is 1 in log likelihood ratios that are stored as int16. numpy is slow with float16."""
 
 TINY = np.float32(1e-30)
 
@@ -179,8 +181,8 @@ def smooth_cells(
 ) -> Smoothed:
     """Smooth cells, int (n,), indices into the flat grid; `area_ha` is float (n,).
 
-    `forest_gone`, float16 (dates, rows · cols), are log likelihood ratios of forest loss, which
-    replace those of the classes.
+    `forest_gone`, int16 (dates, rows · cols), are log likelihood ratios of forest loss, which
+    replace those of the classes; `STEPS` is 1.
     """
     dates, states, n = len(stack.dates), len(belief.names), len(cells)
     flat = stack.probabilities.reshape(dates, -1, stack.probabilities.shape[-1])
@@ -204,11 +206,8 @@ def smooth_cells(
         groups[:, :, span] = np.rint(np.minimum(member @ posterior, 1) * FULL_SCALE)
         return flows
 
-    # numpy releases the GIL.
-    with ThreadPoolExecutor(max_workers=min(4, count_cores())) as pool:
-        flows_ha = sum(
-            pool.map(work, range(0, n, CHUNK_CELLS)), np.zeros((dates - 1, states, states))
-        )
+    flows = map_chunks(work, range(0, n, CHUNK_CELLS))
+    flows_ha = sum(flows, np.zeros((dates - 1, states, states)))
     return Smoothed(path=path, probability=probability, groups=groups, flows_ha=flows_ha)
 
 
@@ -236,14 +235,15 @@ def find_likelihoods(
 
 
 def apply_ratios(likelihood: np.ndarray, loss: np.ndarray, forest: np.ndarray) -> None:
-    """Replace the likelihood ratio of forest to the rest by log ratios, (dates, cells), in place.
+    """Replace the likelihood ratio of forest to the rest in place.
 
+    `loss` are log ratios, int16 (dates, cells), `STEPS` being 1.
     Ratios within the states of `forest`, bool (states,), and within the others remain.
     """
     for t, ratio in enumerate(loss):
         for inside, share in ((forest, -0.5), (~forest, 0.5)):
             best = likelihood[t, inside].max(axis=0)
-            likelihood[t, inside] *= np.exp(share * ratio.astype(np.float32)) / best
+            likelihood[t, inside] *= np.exp(np.float32(share / STEPS) * ratio) / best
 
 
 def _discount_repeats(

@@ -102,6 +102,12 @@ class MonitorSettings:
                 f"the minimum probability must be 0 … 1, got {self.min_probability}"
             )
 
+    @property
+    def min_odds(self) -> float:
+        """Log odds of the minimum probability."""
+        p = self.min_probability
+        return math.log(p / (1 - p)) if p else -math.inf
+
 
 CUT_OFF = date(2020, 12, 31)
 """Land whose forest was cut after this date counts as deforested: (EU) 2023/1115, article 2."""

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 from geoclass.monitor.align import DatedMap
-from geoclass.monitor.evidence import compare_scores, limit_doubt, relate_dates
 from geoclass.monitor.history import Monitoring, monitor_maps
 from geoclass.monitor.light import find_densest, fit_light, fit_noise
+from geoclass.monitor.likelihoods import add_neighbours, compare_scores, limit_doubt
+from geoclass.monitor.seasons import relate_dates
 from geoclass.monitor.settings import MonitorSettings
 from tests.monitor.scenes import FOREST, make_map
 
@@ -179,10 +180,10 @@ def test_the_filter_looks_past_haze_and_at_felled_ground() -> None:
     haze = rng.normal(0, 10, (2000, 1)) * np.array([0.8, 0.9, 1.0])
     rest = (haze + rng.normal(0, 1.5, (2000, 3))).astype(np.float32)
     noise = fit_noise(rest)
-    assert noise.score(rest).std() == pytest.approx(1, abs=0.1)
+    assert noise.score(rest.T).std() == pytest.approx(1, abs=0.1)
     felled, thick = np.array([BARE, (40.0, 45, 50)], np.float32)
-    assert noise.score(felled[None])[0] > 8
-    assert abs(noise.score(thick[None])[0]) < noise.score(felled[None])[0] / 3
+    assert noise.score(felled[:, None])[0] > 8
+    assert abs(noise.score(thick[:, None])[0]) < noise.score(felled[:, None])[0] / 3
     # Its answer is the brightening of red.
     assert float(felled @ noise.filter) == pytest.approx(70, rel=0.02)
 
@@ -211,10 +212,20 @@ def test_scores_speak_for_felling_from_about_two_on() -> None:
 
 
 def test_doubt_that_falls_on_much_of_the_forest_says_little() -> None:
-    odds = np.full(100, -5.0)
     doubt = np.where(np.arange(100) < 40, 3.0, -3.0)
-    limited = limit_doubt(doubt, odds)
+    limited = limit_doubt(doubt, np.sort(doubt))
     assert limited[0] == pytest.approx(np.log(101 / 41))
     assert limited[-1] == -3
     doubt[1:40] = -3
-    assert limit_doubt(doubt, odds)[0] == 3
+    assert limit_doubt(doubt, np.sort(doubt))[0] == 3
+
+
+def test_neighbours_raise_a_loss_only_if_three_of_them_show_it() -> None:
+    framed = np.zeros((6, 7), np.float32)
+    framed[2, 2:5], framed[3, 3], framed[4, 1] = (2, 4, 6), 5, -2
+    raised = add_neighbours(framed)
+    ranked = np.sort([2, 6, 5, 0, 0, 0, 0, 0])[::-1]
+    assert raised[1, 2] == 4 + ranked[2] / 2
+    assert raised[2, 2] == 5 + 4 / 2 - 1  # the third highest of 2, 4 and 6
+    assert raised[1, 1] == 2
+    assert raised[3, 0] == -2
