@@ -226,8 +226,8 @@ class LandCoverMap:
             "probabilities": range(FULL_SCALE + 1),
         }
         for name, codes in meanings.items():
-            known = np.isin(np.arange(256), tuple(codes))
-            if not known[getattr(self, name)].all():
+            values, known = getattr(self, name), np.isin(np.arange(256), tuple(codes))
+            if values.max(initial=0) >= known.argmin() and not known[values].all():
                 raise ValueError(f"{name} holds numbers that mean nothing")
 
     @property

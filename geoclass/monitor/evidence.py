@@ -23,7 +23,6 @@ from geoclass.monitor.likelihoods import (
     limit_doubt,
 )
 from geoclass.monitor.markov import (
-    CHUNK_CELLS,
     DAYS_PER_YEAR,
     FOREST,
     MIN_DAYS,
@@ -32,6 +31,8 @@ from geoclass.monitor.markov import (
 )
 from geoclass.monitor.seasons import MIN_SEASON_WEIGHT, find_latitude, find_leaves, relate_dates
 
+CHUNK_CELLS = 32_768
+"""Cells at a time, so that arrays of them fit into the processor's cache."""
 PRESENT = -2.0
 """Log odds of a loss below which a group is certainly present, so that a cell is known forest."""
 ODDS_RANGE = -6.5, 8.0

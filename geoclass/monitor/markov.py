@@ -35,8 +35,9 @@ PSEUDO_COUNT = 1.0
 UNIFORM = 0.1
 """Fraction of the doubt that is spread evenly instead of by the confusion matrix."""
 
-CHUNK_CELLS = 32_768
-"""Cells at a time, so that one date of them fits into the processor's cache."""
+PRODUCT_TERMS = 400_000
+"""Multiplications in a matrix product of a chunk of cells. From about half a million on, OpenBLAS
+starts threads of its own, which wait for each other while other chunks are computed."""
 
 STEPS = 256
 """What is 1 in log likelihood ratios that are stored as int16. numpy is slow with float16."""
@@ -194,8 +195,10 @@ def smooth_cells(
     member = np.array([belief.inside(name) for name in belief.group_names], dtype=np.float32)
     prior = belief.prior.astype(np.float32)
 
+    chunk = max(1, PRODUCT_TERMS // states**2)
+
     def work(start: int) -> np.ndarray:
-        span = slice(start, min(start + CHUNK_CELLS, n))
+        span = slice(start, min(start + chunk, n))
         chosen = cells[span]
         likelihood = find_likelihoods(flat[:, chosen], observed[:, chosen], stack.dates, belief)
         if forest_gone is not None:
@@ -206,7 +209,7 @@ def smooth_cells(
         groups[:, :, span] = np.rint(np.minimum(member @ posterior, 1) * FULL_SCALE)
         return flows
 
-    flows = map_chunks(work, range(0, n, CHUNK_CELLS))
+    flows = map_chunks(work, range(0, n, chunk))
     flows_ha = sum(flows, np.zeros((dates - 1, states, states)))
     return Smoothed(path=path, probability=probability, groups=groups, flows_ha=flows_ha)
 

@@ -161,7 +161,7 @@ def _open(path: Path) -> rasterio.DatasetReader:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", NotGeoreferencedWarning)
-            return rasterio.open(path, driver="GTiff")
+            return rasterio.open(path, driver="GTiff", num_threads="all_cpus")
     except (RasterioError, UnicodeEncodeError) as error:
         raise OutputError(f"cannot open {path} as a GeoTIFF: {error}") from error
 

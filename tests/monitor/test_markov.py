@@ -12,7 +12,7 @@ from geoclass.errors import SettingsError
 from geoclass.monitor.align import stack_maps
 from geoclass.monitor.history import monitor_maps
 from geoclass.monitor.markov import (
-    CHUNK_CELLS,
+    PRODUCT_TERMS,
     find_likelihoods,
     find_posteriors,
     form_belief,
@@ -150,7 +150,7 @@ def test_files_of_old_take_each_date_for_itself() -> None:
 
 
 def test_cells_are_smoothed_alike_in_one_chunk_or_many() -> None:
-    n = CHUNK_CELLS + 100
+    n = PRODUCT_TERMS // 10**2 + 100  # ten classes
     rng = np.random.default_rng(0)
     codes = rng.choice([0, 1, 9], (4, n // 4))
     stack = stack_maps([make_map(codes, f"{year}-01-01") for year in (2019, 2020, 2021)])
