@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import date
 from pathlib import Path
@@ -87,15 +87,17 @@ def write_stack(
         ],
         "colored": stack.colors is not None,
     }
-    arrays = {}
-    for number, day in enumerate(stack.dates):
-        arrays[f"class_id {day}"] = stack.class_id[number]
-        arrays[f"probabilities {day}"] = stack.probabilities[number]
-        if stack.colors is not None:
-            packed = pack_colors(stack.colors[number])
-            arrays[f"colors {day}"] = np.ascontiguousarray(packed.transpose(2, 0, 1))
     metadata = {_item(kind): json.dumps(described), "ATTRIBUTION": stack.attribution}
-    write_layers(path, layers, {**metadata, **(items or {})}, arrays)
+    write_layers(path, layers, {**metadata, **(items or {})}, _list_arrays(stack))
+
+
+def _list_arrays(stack: Stack) -> Iterator[tuple[str, np.ndarray]]:
+    """Names and arrays to be stored, one at a time to save memory."""
+    for number, day in enumerate(stack.dates):
+        yield f"class_id {day}", stack.class_id[number]
+        yield f"probabilities {day}", stack.probabilities[number]
+        if stack.colors is not None:
+            yield f"colors {day}", pack_colors(stack.colors[number]).transpose(2, 0, 1)
 
 
 def _item(kind: FileKind) -> str:

@@ -34,27 +34,40 @@ PERIOD = np.dtype(
         ("cell", np.int64),  # index into the flat grid
         ("state", np.uint8),
         ("probability", np.float32),  # mean over the dates, 0–1
-        ("first", np.int64),  # number of the first date
-        ("last", np.int64),  # number of the last date
+        ("first", np.int32),  # number of the first date
+        ("last", np.int32),  # number of the last date
     ]
 )
 """One row for each cell and period of one smoothed class."""
 
 
+CHUNK_CELLS = 1 << 20
+"""Cells whose periods are found at a time, to save memory."""
+
+
 def find_periods(result: Monitoring) -> np.recarray:
     """PERIOD rows, ordered by cell and time."""
-    path = result.smoothed.path
+    count = len(result.cells)
+    chunks = (slice(start, start + CHUNK_CELLS) for start in range(0, max(count, 1), CHUNK_CELLS))
+    found = [_find_periods(result, chunk) for chunk in chunks]
+    periods: np.recarray = np.concatenate(found).view(np.recarray)
+    return periods
+
+
+def _find_periods(result: Monitoring, chunk: slice) -> np.recarray:
+    """The periods of some of the cells."""
+    path, cells = result.smoothed.path[:, chunk], result.cells[chunk]
     dates, n = path.shape
     fresh = np.ones((dates, n), dtype=bool)
     fresh[1:] = path[1:] != path[:-1]
     sums = np.zeros((dates + 1, n), dtype=np.float32)
-    np.cumsum(result.smoothed.probability, axis=0, dtype=np.float32, out=sums[1:])
+    np.cumsum(result.smoothed.probability[:, chunk], axis=0, dtype=np.float32, out=sums[1:])
     number, first = np.nonzero(fresh.T)
     following = np.append(first[1:], 0)
     last = np.where(following == 0, dates, following) - 1
     probability = (sums[last + 1, number] - sums[first, number]) / (last - first + 1)
     return np.rec.fromarrays(
-        [result.cells[number], path[first, number], np.clip(probability, 0, 1), first, last],
+        [cells[number], path[first, number], np.clip(probability, 0, 1), first, last],
         dtype=PERIOD,
     )
 

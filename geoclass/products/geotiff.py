@@ -137,12 +137,15 @@ def read_geotiff(path: Path) -> LandCoverMap:
         if file.count - best - classes - colored not in (1, 2):
             raise ValueError(f"it has {file.count} bands")
         bands = file.read((1, best, best + 1, *range(best + 2, file.count + 1)))
-    planes = dict(zip(("class_id", "best_class", "valid_share"), bands, strict=False))
+    # Copies, because a view would keep all bands in memory.
+    names = ("class_id", "best_class", "valid_share")
     arrays = {
-        **planes,
+        **{name: plane.copy() for name, plane in zip(names, bands, strict=False)},
         "probabilities": np.ascontiguousarray(bands[3 : 3 + classes].transpose(1, 2, 0)),
         # Schema version 1 has no mask reasons.
-        "mask_reason": bands[-1] if len(bands) > 3 + classes + colored else np.zeros_like(bands[0]),
+        "mask_reason": (
+            bands[-1].copy() if len(bands) > 3 + classes + colored else np.zeros_like(bands[0])
+        ),
     }
     if colored:
         colors = bands[3 + classes : 3 + classes + len(COLORS)]

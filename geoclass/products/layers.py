@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -254,18 +254,18 @@ def write_layers(
     path: Path,
     layers: Sequence[Layer],
     items: Mapping[str, str],
-    arrays: Mapping[str, np.ndarray] | None = None,
+    arrays: Iterable[tuple[str, np.ndarray]] = (),
 ) -> None:
     """Write a GeoPackage atomically; OutputError if that fails.
 
-    `items` are metadata of the first layer; `read_blobs` reads the uint8 `arrays`.
+    `items` are metadata of the first layer; `read_blobs` reads the named uint8 `arrays`.
     """
     check_not_open(path)
     with drafted(path, DataSourceError, DataLayerError) as draft:
         for i, layer in enumerate(layers):
             write_layer(layer, draft, items if i == 0 else None)
         write_style_table(draft, {layer.name: layer.styles for layer in layers})
-        write_blobs(draft, (arrays or {}).items())
+        write_blobs(draft, arrays)
 
 
 @unwarned()
