@@ -125,7 +125,9 @@ def find_events(
         order = np.argsort(events, kind="stable")
         for rows in np.split(order, np.flatnonzero(np.diff(events[order])) + 1):
             alert = _describe(losses[rows].view(np.recarray), group, stack, belief, area_ha)
-            if area_ha[alert.losses.cell].sum() >= settings.min_area_ha:
+            # Areas of whole cells are exact to half a cell.
+            covered = area_ha[alert.losses.cell]
+            if covered.sum() + covered.mean() / 2 >= settings.min_area_ha:
                 found.append(alert)
     return found
 
