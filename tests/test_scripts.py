@@ -110,23 +110,24 @@ def test_process_is_measured_with_what_it_prints() -> None:
         module.run_measured([sys.executable, "-c", "raise SystemExit(3)"])
 
 
-def test_runtimes_classify_the_tiles_over_and_over(
+def test_runtimes_compute_the_windows_over_and_over(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     load("processes")
     module = load("compare_runtimes")
-    tiles = np.arange(5, dtype=np.uint8).reshape(5, 1, 1, 1)
-    np.save(tmp_path / "tiles.npy", tiles)
-    monkeypatch.setitem(module.RUNTIMES, "echo", lambda _: lambda x: x[:, 0, 0, 0])
-    labels = tmp_path / "labels"
-    found = module.classify(
+    windows = np.arange(5, dtype=np.uint8).reshape(5, 1, 1, 1)
+    np.save(tmp_path / "windows.npy", windows)
+    one_hot = np.eye(5)[:, :, None, None]
+    monkeypatch.setitem(module.RUNTIMES, "echo", ("numpy", lambda _: lambda x: one_hot[x[0, 0, 0]]))
+    labels = tmp_path / "labels.npy"
+    found = module.compute_all(
         argparse.Namespace(
-            folder=tmp_path, runtime="echo", tiles=13, batch=2, labels=labels, born=time.time() - 1
+            folder=tmp_path, runtime="echo", windows=13, labels=labels, born=time.time() - 1
         )
     )
-    assert list(labels.read_bytes()) == [i % 5 for i in range(13)]
+    assert np.load(labels).ravel().tolist() == [0, 1, 2, 3, 4]
     assert found["start"] >= 1
-    assert found["tiles_per_s"] > 0
+    assert found["windows_per_s"] > 0
 
 
 def test_areas_are_within_the_tolerance_wherever_they_were_measured() -> None:
