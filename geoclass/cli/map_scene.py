@@ -234,7 +234,7 @@ def map_one(
         say(f"output      {output}, about {estimate.output_bytes / 1e6:.1f} MB")
         return
     cells = plan.grid.rows * plan.grid.cols
-    with open_bar(total=cells, unit="tile", desc=plan.source.name) as bar:
+    with open_bar(total=cells, unit="cell", desc=plan.source.name) as bar:
         landcover = map_job(plan, output, request, classifier, on_cells=bar.update)
     for note in landcover.provenance.masked_by or ():
         say(f"masked      {note}")

@@ -141,7 +141,7 @@ class TestMap:
         assert "rgb8: 8-bit values" in out
         assert "4 (2 columns × 2 rows)" in out
         assert f"wrote {tmp_path / 'map.gpkg'}" in out
-        assert out.count("tile/s") == 0  # no bar where there is no terminal
+        assert out.count("cell/s") == 0  # no bar where there is no terminal
 
     def test_preview_is_drawn_at_once_and_again(
         self, scene: Path, random_model: Path, tmp_path: Path
