@@ -284,21 +284,25 @@ def assert_equal_maps(one: LandCoverMap, other: LandCoverMap) -> None:
         assert_equal_maps(one.detail, other.detail)
 
 
+def write_tiles(root: Path, classes: int = 3, each: int = 20, size: int = 64) -> Path:
+    """A folder of class folders of noisy plain-coloured PNG tiles, the same each time."""
+    generator = np.random.default_rng(0)
+    for label, class_name in enumerate(EUROSAT.names[:classes]):
+        folder = root / class_name
+        folder.mkdir(parents=True)
+        for i in range(each):
+            noise = generator.integers(-20, 21, (size, size, 3))
+            pixels = np.clip(COLORS[label].astype(int) + noise, 0, 255).astype(np.uint8)
+            Image.fromarray(pixels).save(folder / f"{class_name}_{i}.png")
+    return root
+
+
 @pytest.fixture
 def make_tiles(tmp_path: Path) -> Callable[..., Path]:
-    """A folder of class folders of noisy plain-coloured PNG tiles."""
+    """Write tiles (`write_tiles`) into a folder of the test."""
 
     def make(classes: int = 3, each: int = 20, name: str = "tiles", size: int = 64) -> Path:
-        generator = np.random.default_rng(0)
-        root = tmp_path / name
-        for label, class_name in enumerate(EUROSAT.names[:classes]):
-            folder = root / class_name
-            folder.mkdir(parents=True)
-            for i in range(each):
-                noise = generator.integers(-20, 21, (size, size, 3))
-                pixels = np.clip(COLORS[label].astype(int) + noise, 0, 255).astype(np.uint8)
-                Image.fromarray(pixels).save(folder / f"{class_name}_{i}.png")
-        return root
+        return write_tiles(tmp_path / name, classes, each, size)
 
     return make
 
