@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -24,8 +25,10 @@ from geoclass.model.dense import HALO, Window, WindowPrediction
 from geoclass.model.networks import build_network
 from tests.model.dense import make_dense_model
 
-# Tests run beside each other: threads of one network would only wait for one another.
+# Tests run beside each other: threads of one network would only wait for one another. The
+# variable is for the processes that tests start.
 torch.set_num_threads(1)
+os.environ["OMP_NUM_THREADS"] = "1"
 
 UTM = "EPSG:32633"
 TRANSFORM = Affine(10, 0, 330000, 0, -10, 5822040)
