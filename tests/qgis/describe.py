@@ -1,8 +1,8 @@
 """Run by the Python that has qgis.core: open layers as a user would, describe and render them.
 
-usage: describe.py REQUESTS.json
+usage: describe.py REQUESTS
 
-REQUESTS.json is a list of [FILE, LAYER, PICTURE.png, STYLE…]. LAYER is - for rasters. STYLE is a
+REQUESTS is a JSON list of [FILE, LAYER, PICTURE.png, STYLE…]. LAYER is - for rasters. STYLE is a
 .qml or .sld file, or the name of a style inside a GeoPackage, to be loaded instead of the default.
 """
 
@@ -101,9 +101,7 @@ def describe_raster(path):
 gdal.UseExceptions()
 application = QgsApplication([], False)
 application.initQgis()
-with open(sys.argv[1]) as opened:  # noqa: PTH123
-    requests = json.load(opened)
-print(json.dumps([describe(*request) for request in requests]))
+print(json.dumps([describe(*request) for request in json.loads(sys.argv[1])]))
 sys.stdout.flush()
 # QGIS 3.22 may crash while it takes itself apart; all has been said by now.
 os._exit(0)

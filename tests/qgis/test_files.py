@@ -81,8 +81,7 @@ def seen(qgis: tuple[str, ...], maps: Path) -> Seen:
         (str(maps / path), layer, str(maps / f"{number}.png"), *style)
         for number, (path, layer, *style) in enumerate(every)
     ]
-    (maps / "requests.json").write_text(json.dumps(requests))
-    told = json.loads(run_in_qgis(qgis, DESCRIBE, maps / "requests.json"))
+    told = json.loads(run_in_qgis(qgis, DESCRIBE, json.dumps(requests)))
     return {
         (path, layer, *(Path(name).name for name in style)): description
         for (path, layer, *style), description in zip(every, told, strict=True)
