@@ -122,15 +122,9 @@ def read_with_qgis(path: Path, landcover: LandCoverMap, python: str = "/usr/bin/
         return NONE
     layer = "-" if path.suffix == ".tif" else "landcover"
     root = os.environ.get("GEOCLASS_QGIS_ROOT")  # of scripts/test_newer_qgis
+    request = [str(path), layer, str(path.with_suffix(f"{path.suffix}.png"))]
     run = subprocess.run(
-        [
-            *(["chroot", root] if root else []),
-            python,
-            DESCRIBE,
-            path,
-            layer,
-            path.with_suffix(f"{path.suffix}.png"),
-        ],
+        [*(["chroot", root] if root else []), python, DESCRIBE, json.dumps([request])],
         env={**os.environ, "QT_QPA_PLATFORM": "offscreen"},
         capture_output=True,
         text=True,
@@ -138,7 +132,7 @@ def read_with_qgis(path: Path, landcover: LandCoverMap, python: str = "/usr/bin/
     )
     if "Warning" in run.stderr:
         raise WrongError(run.stderr)
-    seen = json.loads(run.stdout)
+    (seen,) = json.loads(run.stdout)
     codes = expected_colors(landcover)
     titles = {c.class_id: c.title for c in landcover.legend.classes}
     titles |= {s.class_id: s.title for s in STATUS_STYLES}

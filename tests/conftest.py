@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -24,8 +25,10 @@ from geoclass.model.dense import HALO, Window, WindowPrediction
 from geoclass.model.networks import build_network
 from tests.model.dense import make_dense_model
 
-# Tests run beside each other: threads of one network would only wait for one another.
+# Tests run beside each other: threads of one network would only wait for one another. The
+# variable is for the processes that tests start.
 torch.set_num_threads(1)
+os.environ["OMP_NUM_THREADS"] = "1"
 
 UTM = "EPSG:32633"
 TRANSFORM = Affine(10, 0, 330000, 0, -10, 5822040)
@@ -284,21 +287,25 @@ def assert_equal_maps(one: LandCoverMap, other: LandCoverMap) -> None:
         assert_equal_maps(one.detail, other.detail)
 
 
+def write_tiles(root: Path, classes: int = 3, each: int = 20, size: int = 64) -> Path:
+    """A folder of class folders of noisy plain-coloured PNG tiles, the same each time."""
+    generator = np.random.default_rng(0)
+    for label, class_name in enumerate(EUROSAT.names[:classes]):
+        folder = root / class_name
+        folder.mkdir(parents=True)
+        for i in range(each):
+            noise = generator.integers(-20, 21, (size, size, 3))
+            pixels = np.clip(COLORS[label].astype(int) + noise, 0, 255).astype(np.uint8)
+            Image.fromarray(pixels).save(folder / f"{class_name}_{i}.png")
+    return root
+
+
 @pytest.fixture
 def make_tiles(tmp_path: Path) -> Callable[..., Path]:
-    """A folder of class folders of noisy plain-coloured PNG tiles."""
+    """Write tiles (`write_tiles`) into a folder of the test."""
 
     def make(classes: int = 3, each: int = 20, name: str = "tiles", size: int = 64) -> Path:
-        generator = np.random.default_rng(0)
-        root = tmp_path / name
-        for label, class_name in enumerate(EUROSAT.names[:classes]):
-            folder = root / class_name
-            folder.mkdir(parents=True)
-            for i in range(each):
-                noise = generator.integers(-20, 21, (size, size, 3))
-                pixels = np.clip(COLORS[label].astype(int) + noise, 0, 255).astype(np.uint8)
-                Image.fromarray(pixels).save(folder / f"{class_name}_{i}.png")
-        return root
+        return write_tiles(tmp_path / name, classes, each, size)
 
     return make
 

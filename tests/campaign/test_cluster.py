@@ -97,6 +97,7 @@ def kill_at_work(kind: str, killed: list[int]) -> threading.Thread:
             find = ["pgrep", "-f", f"^ray::{kind}"]
             found = subprocess.run(find, capture_output=True, text=True, check=False).stdout
             killed.extend(int(pid) for pid in found.split()[:1])
+            time.sleep(0.02)
         os.kill(killed[0], signal.SIGKILL)
 
     thread = threading.Thread(target=strike)

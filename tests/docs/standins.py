@@ -82,12 +82,12 @@ def make_bands(folder: Path, pixels: np.ndarray) -> None:
 
 
 def make_eurosat(folder: Path) -> None:
-    """EuroSAT's zip and folder with thirteen tiles a class, each in its class's colour."""
+    """EuroSAT's zip and folder with seven tiles a class, each in its class's colour."""
     generator = np.random.default_rng(0)
     tiles = folder / "EuroSAT_RGB"
     for name, color in zip(EUROSAT.names, COLORS, strict=True):
         (tiles / name).mkdir(parents=True)
-        for number in range(1, 14):
+        for number in (1, 2, 3, 4, 5, 7, 12):  # pages name River_7 and Highway_12
             noise = generator.integers(-20, 21, (64, 64, 3))
             pixels = np.clip(color.astype(int) + noise, 0, 255).astype(np.uint8)
             Image.fromarray(pixels).save(tiles / name / f"{name}_{number}.jpg")

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import csv
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from click.testing import CliRunner
 from safetensors.torch import save_file
 from torch import nn
 
+from geoclass.cli.main import main
 from geoclass.errors import (
     DatasetError,
     GeoclassError,
@@ -34,6 +37,7 @@ from geoclass.legend import Legend
 from geoclass.model.checkpoint import Model, load_model
 from geoclass.model.classifier import Classifier
 from geoclass.model.networks import CustomNet, FineTileNet, Network, TileNet, copy_weights
+from tests.conftest import write_tiles
 from tests.model.test_device import NO_MEMORY
 
 Make = Callable[..., Path]
@@ -41,14 +45,45 @@ CPU = torch.device("cpu")
 QUICK = TrainSettings(arch="tilenet", epochs=4, batch_size=8, learning_rate=2e-3)
 
 
-@pytest.fixture
-def tiles(make_tiles: Make) -> TileSet:
-    return read_tiles(make_tiles(classes=3, each=15))
+@pytest.fixture(scope="module")
+def tiles(tmp_path_factory: pytest.TempPathFactory) -> TileSet:
+    return read_tiles(write_tiles(tmp_path_factory.mktemp("data") / "tiles", classes=3, each=15))
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def split(tiles: TileSet) -> Split:
     return split_randomly(tiles.labels)
+
+
+@pytest.fixture(scope="module")
+def few(tmp_path_factory: pytest.TempPathFactory) -> TileSet:
+    """18 tiles for training, where it does not matter what is learnt."""
+    return read_tiles(write_tiles(tmp_path_factory.mktemp("data") / "few", classes=3, each=9))
+
+
+@dataclass(frozen=True)
+class Trained:
+    """The model of a whole run, alone in its folder with what the run left, and its epochs."""
+
+    output: Path
+    reports: tuple[EpochReport, ...]
+
+
+@pytest.fixture(scope="module")
+def trained(tiles: TileSet, split: Split, tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    """For tests that only read it."""
+    reports: list[EpochReport] = []
+    output = tmp_path_factory.mktemp("trained") / "m.safetensors"
+    train_model(tiles, split, QUICK, output, device=CPU, max_hours=1, on_epoch=reports.append)
+    return Trained(output, tuple(reports))
+
+
+@pytest.fixture(scope="module")
+def begun(tiles: TileSet, split: Split, tmp_path_factory: pytest.TempPathFactory) -> Model:
+    """A model of one epoch."""
+    output = tmp_path_factory.mktemp("begun") / "begun.safetensors"
+    train_model(tiles, split, replace(QUICK, epochs=1), output, device=CPU)
+    return load_model(output)
 
 
 def weights(path: Path) -> dict[str, torch.Tensor]:
@@ -60,21 +95,16 @@ def assert_equal_weights(one: Path, other: Path) -> None:
         assert torch.equal(tensor, weights(other)[name]), name
 
 
-def test_network_learns_plain_colours(tiles: TileSet, split: Split, tmp_path: Path) -> None:
-    reports: list[EpochReport] = []
-    output = tmp_path / "m.safetensors"
-    train_model(tiles, split, QUICK, output, device=CPU, on_epoch=reports.append)
-    assert [r.epoch for r in reports] == [1, 2, 3, 4]
-    assert reports[-1].loss < reports[0].loss
-    model = load_model(output)
+def test_network_learns_plain_colours(tiles: TileSet, split: Split, trained: Trained) -> None:
+    assert [r.epoch for r in trained.reports] == [1, 2, 3, 4]
+    assert trained.reports[-1].loss < trained.reports[0].loss
+    model = load_model(trained.output)
     predicted = Classifier(model, device="cpu").predict(tiles.images[split.test])
     assert (predicted.probabilities.argmax(axis=1) == tiles.labels[split.test]).mean() >= 0.8
 
 
-def test_contract_says_what_was_done(tiles: TileSet, split: Split, tmp_path: Path) -> None:
-    output = tmp_path / "m.safetensors"
-    train_model(tiles, split, QUICK, output, device=CPU)
-    contract = load_model(output).contract
+def test_contract_says_what_was_done(tiles: TileSet, split: Split, trained: Trained) -> None:
+    contract = load_model(trained.output).contract
     assert contract.legend.names == list(tiles.classes)
     assert contract.training.split == split.record(tiles.names)
     assert contract.training.recipe["learning_rate"] == 2e-3
@@ -86,22 +116,20 @@ def test_contract_says_what_was_done(tiles: TileSet, split: Split, tmp_path: Pat
     assert 0.04 < contract.temperature < 20.1
 
 
-def test_log_is_left_and_checkpoints_are_not(tiles: TileSet, split: Split, tmp_path: Path) -> None:
-    folder = tmp_path / "run"
-    folder.mkdir()
-    train_model(tiles, split, QUICK, folder / "m.safetensors", device=CPU)
+def test_log_is_left_and_checkpoints_are_not(trained: Trained) -> None:
+    folder = trained.output.parent
     assert sorted(file.name for file in folder.iterdir()) == ["m.csv", "m.safetensors"]
     with (folder / "m.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert [row["epoch"] for row in rows] == ["1", "2", "3", "4"]
 
 
-def test_same_seed_same_weights(tiles: TileSet, split: Split, tmp_path: Path) -> None:
-    settings = replace(QUICK, epochs=1)
+def test_same_seed_same_weights(few: TileSet, tmp_path: Path) -> None:
+    settings, split = replace(QUICK, epochs=1), split_randomly(few.labels)
     for name in ("a", "b"):
-        train_model(tiles, split, settings, tmp_path / f"{name}.safetensors", device=CPU)
+        train_model(few, split, settings, tmp_path / f"{name}.safetensors", device=CPU)
     other = replace(settings, seed=1)
-    train_model(tiles, split, other, tmp_path / "c.safetensors", device=CPU)
+    train_model(few, split, other, tmp_path / "c.safetensors", device=CPU)
     assert_equal_weights(tmp_path / "a.safetensors", tmp_path / "b.safetensors")
     with pytest.raises(AssertionError):
         assert_equal_weights(tmp_path / "a.safetensors", tmp_path / "c.safetensors")
@@ -122,22 +150,22 @@ class Stopped(Exception):
     ],
 )
 def test_resumed_run_ends_as_an_undisturbed_one(
-    tiles: TileSet, split: Split, tmp_path: Path, change: dict[str, Any]
+    few: TileSet, tmp_path: Path, change: dict[str, Any]
 ) -> None:
-    settings = replace(QUICK, **change)
+    settings, split = replace(QUICK, epochs=3, **change), split_randomly(few.labels)
     whole, broken = tmp_path / "whole.safetensors", tmp_path / "broken.safetensors"
-    train_model(tiles, split, settings, whole, device=CPU)
+    train_model(few, split, settings, whole, device=CPU)
 
     def stop(epoch: int, batch: int, _batches: int) -> None:
-        if (epoch, batch) == (3, 2):
+        if (epoch, batch) == (2, 2):
             raise Stopped
 
     with pytest.raises(Stopped):
-        train_model(tiles, split, settings, broken, device=CPU, on_batch=stop)
+        train_model(few, split, settings, broken, device=CPU, on_batch=stop)
     assert not broken.exists()
     seen: list[EpochReport] = []
-    train_model(tiles, split, settings, broken, device=CPU, resume=True, on_epoch=seen.append)
-    assert [r.epoch for r in seen] == [3, 4]
+    train_model(few, split, settings, broken, device=CPU, resume=True, on_epoch=seen.append)
+    assert [r.epoch for r in seen] == [2, 3]
     assert_equal_weights(whole, broken)
 
 
@@ -184,18 +212,25 @@ def test_what_is_dropped_out_depends_on_the_epoch_alone(tiles: TileSet, split: S
         assert torch.equal(again.tensors()[name], tensor), name
 
 
-@pytest.fixture
-def stopped(tiles: TileSet, split: Split, tmp_path: Path) -> Path:
-    """The output of a run that was stopped in its second epoch."""
-    output = tmp_path / "m.safetensors"
+@pytest.fixture(scope="module")
+def stopped_once(tiles: TileSet, split: Split, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a run that was stopped in its second epoch."""
+    folder: Path = tmp_path_factory.mktemp("stopped")
 
     def stop(epoch: int, _batch: int, _batches: int) -> None:
         if epoch == 2:
             raise Stopped
 
     with pytest.raises(Stopped):
-        train_model(tiles, split, QUICK, output, device=CPU, on_batch=stop)
-    return output
+        train_model(tiles, split, QUICK, folder / "m.safetensors", device=CPU, on_batch=stop)
+    return folder
+
+
+@pytest.fixture
+def stopped(stopped_once: Path, tmp_path: Path) -> Path:
+    """The output of that run, in a folder of the test."""
+    shutil.copytree(stopped_once, tmp_path, dirs_exist_ok=True)
+    return tmp_path / "m.safetensors"
 
 
 def test_resume_with_other_settings_is_refused(tiles: TileSet, split: Split, stopped: Path) -> None:
@@ -277,14 +312,14 @@ def test_weights_that_go_astray_with_the_last_step_stop_the_run(
     assert not list(tmp_path.glob("m.*"))
 
 
-def test_test_part_is_never_looked_at(tiles: TileSet, split: Split, tmp_path: Path) -> None:
+def test_test_part_is_never_looked_at(few: TileSet, tmp_path: Path) -> None:
     """Rubbish in the test part changes nothing."""
-    images, labels = tiles.images.copy(), tiles.labels.copy()
+    images, labels, split = few.images.copy(), few.labels.copy(), split_randomly(few.labels)
     images[split.test] = 0
     labels[split.test] = 0
-    rubbish = replace(tiles, images=images, labels=labels)
+    rubbish = replace(few, images=images, labels=labels)
     settings = replace(QUICK, epochs=1)
-    train_model(tiles, split, settings, tmp_path / "a.safetensors", device=CPU)
+    train_model(few, split, settings, tmp_path / "a.safetensors", device=CPU)
     train_model(rubbish, split, settings, tmp_path / "b.safetensors", device=CPU)
     assert_equal_weights(tmp_path / "a.safetensors", tmp_path / "b.safetensors")
 
@@ -343,36 +378,37 @@ def test_average_forgets_its_beginning() -> None:
     assert averaged[0].item() > 0.99
 
 
-def test_training_may_begin_with_a_model(tiles: TileSet, split: Split, tmp_path: Path) -> None:
+def test_training_may_begin_with_a_model(
+    begun: Model, tiles: TileSet, split: Split, tmp_path: Path
+) -> None:
     """Weights that hardly move stay what they were."""
-    first, second = tmp_path / "first.safetensors", tmp_path / "second.safetensors"
-    train_model(tiles, split, QUICK, first, device=CPU)
+    output = tmp_path / "m.safetensors"
     still = replace(QUICK, epochs=1, learning_rate=1e-9, weight_decay=0.0)
-    begun = load_model(first)
-    train_model(tiles, split, still, second, device=CPU, start=begun)
-    for name, tensor in weights(first).items():
+    train_model(tiles, split, still, output, device=CPU, start=begun)
+    for name, tensor in begun.network.state_dict().items():
         if "running" not in name and "num_batches" not in name:
-            torch.testing.assert_close(weights(second)[name], tensor, atol=1e-6, rtol=0)
-    assert load_model(second).contract.training.recipe["start"] == begun.sha256
+            torch.testing.assert_close(weights(output)[name], tensor, atol=1e-6, rtol=0)
+    assert load_model(output).contract.training.recipe["start"] == begun.sha256
 
 
 def test_classes_keep_what_decides_about_them_by_name(
-    tiles: TileSet, split: Split, tmp_path: Path
+    begun: Model, tiles: TileSet, split: Split, tmp_path: Path
 ) -> None:
     """As many, but other classes: one is known, at another place."""
-    output, other = tmp_path / "m.safetensors", tmp_path / "other.safetensors"
-    train_model(tiles, split, replace(QUICK, epochs=1), output, device=CPU)
+    output = tmp_path / "other.safetensors"
     names = ("Forest", "Heath", "Moor")
     moved = replace(tiles, name="other", classes=names, legend=Legend.for_names(names))
     still = replace(QUICK, epochs=1, learning_rate=1e-9, weight_decay=0.0, seed=5)
-    train_model(moved, split, still, other, device=CPU, start=load_model(output))
-    theirs, ours = weights(output)["head.weight"], weights(other)["head.weight"]
+    train_model(moved, split, still, output, device=CPU, start=begun)
+    theirs, ours = begun.network.state_dict()["head.weight"], weights(output)["head.weight"]
     torch.testing.assert_close(ours[0], theirs[tiles.classes.index("Forest")], atol=1e-6, rtol=0)
     assert not torch.allclose(ours[1:], theirs[1:], atol=1e-3)
-    assert load_model(other).contract.legend.names == list(names)
+    assert load_model(output).contract.legend.names == list(names)
 
 
-def test_fewer_classes_get_a_smaller_head(tiles: TileSet, split: Split, tmp_path: Path) -> None:
+def test_fewer_classes_get_a_smaller_head(
+    begun: Model, tiles: TileSet, split: Split, tmp_path: Path
+) -> None:
     two = replace(
         tiles,
         name="two",
@@ -380,19 +416,9 @@ def test_fewer_classes_get_a_smaller_head(tiles: TileSet, split: Split, tmp_path
         labels=np.minimum(tiles.labels, 1),
         legend=Legend.for_names(tiles.classes[:2]),
     )
-    output = tmp_path / "m.safetensors"
-    train_model(tiles, split, replace(QUICK, epochs=1), output, device=CPU)
-    other = tmp_path / "two.safetensors"
-    start = load_model(output)
-    train_model(two, split, replace(QUICK, epochs=1), other, device=CPU, start=start)
-    assert load_model(other).contract.legend.names == ["AnnualCrop", "Forest"]
-
-
-@pytest.fixture
-def begun(tiles: TileSet, split: Split, tmp_path: Path) -> Model:
-    output = tmp_path / "begun.safetensors"
-    train_model(tiles, split, replace(QUICK, epochs=1), output, device=CPU)
-    return load_model(output)
+    output = tmp_path / "two.safetensors"
+    train_model(two, split, replace(QUICK, epochs=1), output, device=CPU, start=begun)
+    assert load_model(output).contract.legend.names == ["AnnualCrop", "Forest"]
 
 
 def test_model_remembers_the_tiles_that_had_a_say(
@@ -463,16 +489,15 @@ def test_early_stopping_takes_the_last_of_equal_epochs(
 
 
 def test_run_that_had_too_few_hours_goes_on_later(
-    tiles: TileSet, split: Split, tmp_path: Path
+    tiles: TileSet, split: Split, trained: Trained, tmp_path: Path
 ) -> None:
-    whole, output = tmp_path / "whole.safetensors", tmp_path / "m.safetensors"
-    train_model(tiles, split, QUICK, whole, device=CPU, max_hours=1)
+    output = tmp_path / "m.safetensors"
     train_model(tiles, split, QUICK, output, device=CPU, max_hours=1e-9)
     assert load_model(output).contract.training.epoch == 1
     seen: list[EpochReport] = []
     train_model(tiles, split, QUICK, output, device=CPU, resume=True, on_epoch=seen.append)
     assert [r.epoch for r in seen] == [2, 3, 4]
-    assert_equal_weights(whole, output)
+    assert_equal_weights(trained.output, output)
     assert not list(tmp_path.glob("*.last.*")) + list(tmp_path.glob("*.best.*"))
 
 
@@ -489,10 +514,8 @@ def test_stale_epochs(history: list[float], stale: int) -> None:
     assert count_stale(history) == stale
 
 
-def test_report_says_where_the_time_went(tiles: TileSet, split: Split, tmp_path: Path) -> None:
-    seen: list[EpochReport] = []
-    train_model(tiles, split, QUICK, tmp_path / "m.safetensors", device=CPU, on_epoch=seen.append)
-    for report in seen:
+def test_report_says_where_the_time_went(trained: Trained) -> None:
+    for report in trained.reports:
         assert 0 < report.data_share < 1
 
 
@@ -514,7 +537,7 @@ with claim(pathlib.Path({str(output)!r})):
             train_model(tiles, split, QUICK, output, device=CPU)
         other.kill()
     train_model(tiles, split, replace(QUICK, epochs=1), output, device=CPU)
-    assert {file.name for file in tmp_path.iterdir()} == {"tiles", "m.safetensors", "m.csv"}
+    assert {file.name for file in tmp_path.iterdir()} == {"m.safetensors", "m.csv"}
 
 
 @pytest.mark.parametrize("error", NO_MEMORY)
@@ -564,7 +587,7 @@ def test_a_step_is_really_tried(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_full_disk_leaves_the_last_checkpoint(tmp_path: Path, make_tiles: Make) -> None:
     """A file-size limit stands for the full disk: writing fails half-way."""
     data, output = make_tiles(classes=3, each=15), tmp_path / "m.safetensors"
-    command = [sys.executable, "-m", "geoclass.cli.main", "train", data, "-o", output]
+    command = ["train", str(data), "-o", str(output)]
     command += ["--epochs", "3", "--batch-size", "8", "--device", "cpu"]
     code = """
 import resource, runpy, signal, sys
@@ -580,7 +603,7 @@ from geoclass.cli.main import main
 main()
 """
     stopped = subprocess.run(
-        [sys.executable, "-c", code, *map(str, command[3:])],
+        [sys.executable, "-c", code, *command],
         check=False, capture_output=True, text=True,
     )  # fmt: skip
     assert stopped.returncode == 1, stopped.stderr
@@ -588,8 +611,7 @@ main()
     assert not output.exists()
     left = {file.name for file in tmp_path.glob("m.*")} | set(tmp_path.glob(".m.*"))
     assert left == {"m.last.safetensors", "m.best.safetensors", "m.csv"}
-    done = subprocess.run(
-        [*map(str, command), "--resume"], check=True, capture_output=True, text=True
-    )
+    done = CliRunner().invoke(main, [*command, "--resume"], catch_exceptions=False)
+    assert done.exit_code == 0, done.output
     assert "epoch   1/3" not in done.stdout
     assert "epoch   3/3" in done.stdout

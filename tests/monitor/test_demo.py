@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pytest
 import rasterio
 import shapely
 
@@ -17,30 +18,36 @@ from tests.conftest import SAMPLE_SCENE
 from tests.test_scripts import load
 
 
-def test_later_dates_are_made_alike_each_time_and_say_what_they_are(tmp_path: Path) -> None:
-    module = load("make_sample_scenes")
-    module.simulate_later(SAMPLE_SCENE, tmp_path)
-    names = sorted(path.name for path in tmp_path.iterdir())
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The later dates, and where they are cleared."""
+    folder: Path = tmp_path_factory.mktemp("later")
+    load("make_sample_scenes").simulate_later(SAMPLE_SCENE, folder)
+    return folder
+
+
+def test_later_dates_are_made_alike_each_time_and_say_what_they_are(
+    folder: Path, tmp_path: Path
+) -> None:
+    names = sorted(path.name for path in folder.iterdir())
     assert names == [
         "clearings.json", "havelland_20180211_simulated.tif", "havelland_20190226_simulated.tif",
         "havelland_20200216_simulated.tif",
     ]  # fmt: skip
-    with rasterio.open(tmp_path / names[2]) as later, rasterio.open(SAMPLE_SCENE) as scene:
+    with rasterio.open(folder / names[2]) as later, rasterio.open(SAMPLE_SCENE) as scene:
         assert "made up" in later.tags()["SIMULATED"]
         one, before = later.read().astype(float), scene.read().astype(float)
-    told = json.loads((tmp_path / "clearings.json").read_text())
+    told = json.loads((folder / "clearings.json").read_text())
     assert [round(c["area_ha"]) for c in told] == [100, 20, 10, 5, 2, 1]
     first = told[0]
     inside = np.s_[0, first["row"] - 20 : first["row"] + 20, first["col"] - 20 : first["col"] + 20]
     assert one[inside].mean() > 1.4 * before[inside].mean()
-    again = tmp_path / "again"
-    again.mkdir()
-    module.simulate_later(SAMPLE_SCENE, again)
-    assert (again / names[2]).read_bytes() == (tmp_path / names[2]).read_bytes()
+    load("make_sample_scenes").simulate_later(SAMPLE_SCENE, tmp_path)
+    assert (tmp_path / names[2]).read_bytes() == (folder / names[2]).read_bytes()
 
 
-def test_every_clearing_of_two_hectares_is_found_and_nothing_elsewhere(tmp_path: Path) -> None:
-    later = load("make_sample_scenes").simulate_later(SAMPLE_SCENE, tmp_path)
+def test_every_clearing_of_two_hectares_is_found_and_nothing_elsewhere(folder: Path) -> None:
+    later = sorted(folder.glob("*.tif"))
     settings = MapSettings(frame=FrameSettings(snap=True))
     maps = [
         geoclass.date_map(geoclass.map_scene(path, settings=settings))
@@ -50,7 +57,7 @@ def test_every_clearing_of_two_hectares_is_found_and_nothing_elsewhere(tmp_path:
     alerts = [outline(result, alert) for alert in result.alerts]
     clearings = [
         shapely.box(c["x"] - side, c["y"] - side, c["x"] + side, c["y"] + side)
-        for c in json.loads((tmp_path / "clearings.json").read_text())
+        for c in json.loads((folder / "clearings.json").read_text())
         for side in [np.sqrt(c["area_ha"] * 1e4) / 2]
     ]
     large = [c for c in clearings if c.area >= 1.9e4]

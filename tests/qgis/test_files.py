@@ -29,59 +29,95 @@ PLAY = DESCRIBE.with_name("play.py")
 EXPECTED = {c.title: c.color for c in EUROSAT.classes} | {s.title: s.color for s in STATUS_STYLES}
 
 
-def describe(qgis: tuple[str, ...], path: Path, layer: str, *style: object) -> dict[str, Any]:
+def run_in_qgis(qgis: tuple[str, ...], *arguments: object) -> str:
+    """What a program that is run by QGIS's Python prints."""
     run = subprocess.run(
-        [*qgis, DESCRIBE, path, layer, path.with_suffix(".png"), *style],
+        [*qgis, *map(str, arguments)],
         env={**os.environ, "QT_QPA_PLATFORM": "offscreen"},
         capture_output=True,
         text=True,
         check=True,
     )
     assert "Warning" not in run.stderr, run.stderr
-    answer: dict[str, Any] = json.loads(run.stdout)
-    return answer
+    return run.stdout
 
 
-def test_geopackage_opens_with_its_default_style(qgis: tuple[str, ...], tmp_path: Path) -> None:
-    landcover = make_landcover(8, 8)
-    write_map(landcover, tmp_path / "map.gpkg")
-    seen = describe(qgis, tmp_path / "map.gpkg", "landcover")
-    assert seen["valid"]
-    assert seen["crs"] == "EPSG:32633"
-    assert seen["renderer"] == "categorizedSymbol"
-    assert seen["classes"] == EXPECTED
-    assert seen["styles"] == ["Class", "Confidence", "Status"]
-    assert seen["features"] == 63
-    assert "Confidence (0–1)" in seen["aliases"]
-    assert len(set(seen["shown"]) & set(EXPECTED.values())) >= 6
+@pytest.fixture(scope="module")
+def maps(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of maps with the styles beside them."""
+    folder = tmp_path_factory.mktemp("maps")
+    for name in ("map.gpkg", "map.tif"):
+        write_map(make_landcover(8, 8), folder / name)
+        (folder / "styles" / name).mkdir(parents=True)
+        write_styles(folder / name)
+        for style in folder.glob("map_*"):
+            style.rename(folder / "styles" / name / style.name)
+    write_map(make_detailed(8, 8), folder / "detail.gpkg")
+    return folder
+
+
+STYLES = ("class", "confidence", "status")
+
+Seen = dict[tuple[str, ...], dict[str, Any]]
+
+
+@pytest.fixture(scope="module")
+def seen(qgis: tuple[str, ...], maps: Path) -> Seen:
+    """File, layer and style as QGIS describes them; in one process, because each takes seconds."""
+    asked = [("map.gpkg", "landcover"), ("map.tif", "-")]
+    asked += [("detail.gpkg", "detail"), ("detail.gpkg", "landcover")]
+    styles = [
+        (path, layer, str(maps / "styles" / path / f"map_{style}{suffix}"))
+        for path, layer, suffix in (
+            ("map.gpkg", "landcover", ".qml"),
+            ("map.gpkg", "landcover", ".sld"),
+            ("map.tif", "-", ".qml"),
+        )
+        for style in STYLES[: 2 if layer == "-" else 3]
+    ]
+    inside = [("map.gpkg", "landcover", style.capitalize()) for style in STYLES]
+    every = [*asked, *styles, *inside]
+    requests = [
+        (str(maps / path), layer, str(maps / f"{number}.png"), *style)
+        for number, (path, layer, *style) in enumerate(every)
+    ]
+    told = json.loads(run_in_qgis(qgis, DESCRIBE, json.dumps(requests)))
+    return {
+        (path, layer, *(Path(name).name for name in style)): description
+        for (path, layer, *style), description in zip(every, told, strict=True)
+    }
+
+
+def test_geopackage_opens_with_its_default_style(seen: Seen) -> None:
+    found = seen["map.gpkg", "landcover"]
+    assert found["valid"]
+    assert found["crs"] == "EPSG:32633"
+    assert found["renderer"] == "categorizedSymbol"
+    assert found["classes"] == EXPECTED
+    assert found["styles"] == ["Class", "Confidence", "Status"]
+    assert found["features"] == 63
+    assert "Confidence (0–1)" in found["aliases"]
+    assert len(set(found["shown"]) & set(EXPECTED.values())) >= 6
 
 
 def test_detail_is_drawn_on_top_in_the_colours_of_the_legend(
-    qgis: tuple[str, ...], tmp_path: Path
+    qgis: tuple[str, ...], maps: Path, seen: Seen
 ) -> None:
     """QGIS lists the layers of a file in their order, the first on top of the others."""
-    path = tmp_path / "map.gpkg"
-    write_map(make_detailed(8, 8), path)
     code = (
         "import sys, os; from qgis.core import QgsApplication, QgsProviderRegistry\n"
         "a = QgsApplication([], False); a.initQgis()\n"
         "found = QgsProviderRegistry.instance().querySublayers(sys.argv[1])\n"
         "print([item.name() for item in found][:2]); sys.stdout.flush(); os._exit(0)"
     )
-    run = subprocess.run(
-        [*qgis, "-c", code, path],
-        env={**os.environ, "QT_QPA_PLATFORM": "offscreen"},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert run.stdout.startswith("['detail', 'landcover']")
-    seen = describe(qgis, path, "detail")
-    assert seen["valid"]
-    assert seen["classes"] == EXPECTED
-    assert set(seen["shown"]) >= set(EXPECTED.values())
-    assert {"Confidence (0–1)", "Cells"} <= set(seen["aliases"])
-    assert "Share of water (0–1)" in describe(qgis, path, "landcover")["aliases"]
+    listed = run_in_qgis(qgis, "-c", code, maps / "detail.gpkg")
+    assert listed.startswith("['detail', 'landcover']")
+    detail = seen["detail.gpkg", "detail"]
+    assert detail["valid"]
+    assert detail["classes"] == EXPECTED
+    assert set(detail["shown"]) >= set(EXPECTED.values())
+    assert {"Confidence (0–1)", "Cells"} <= set(detail["aliases"])
+    assert "Share of water (0–1)" in seen["detail.gpkg", "landcover"]["aliases"]
 
 
 SHADES = dict(
@@ -98,33 +134,27 @@ STATUSES = {"Classified": CLASSIFIED_COLOR} | {s.title: s.color for s in STATUS_
     ("style", "expected"), [("class", EXPECTED), ("confidence", SHADES), ("status", STATUSES)]
 )
 def test_styles_are_the_same_inside_and_as_files(
-    qgis: tuple[str, ...], tmp_path: Path, style: str, expected: dict[str, str]
+    seen: Seen, style: str, expected: dict[str, str]
 ) -> None:
-    path = tmp_path / "map.gpkg"
-    write_map(make_landcover(8, 8), path)
-    write_styles(path)
-    chosen = (style.capitalize(), tmp_path / f"map_{style}.qml", tmp_path / f"map_{style}.sld")
-    seen = [describe(qgis, path, "landcover", each) for each in chosen]
-    assert [each["classes"] for each in seen] == [expected] * 3
-    inside, *files = (set(each["shown"]) & set(expected.values()) for each in seen)
+    chosen = (style.capitalize(), f"map_{style}.qml", f"map_{style}.sld")
+    found = [seen["map.gpkg", "landcover", each] for each in chosen]
+    assert [each["classes"] for each in found] == [expected] * 3
+    inside, *files = (set(each["shown"]) & set(expected.values()) for each in found)
     assert len(inside) >= 2
     assert files == [inside, inside]
 
 
 @pytest.mark.parametrize(("style", "expected"), [("class", EXPECTED), ("confidence", SHADES)])
 def test_styles_of_rasters_are_what_qgis_would_write(
-    qgis: tuple[str, ...], tmp_path: Path, style: str, expected: dict[str, str]
+    maps: Path, seen: Seen, style: str, expected: dict[str, str]
 ) -> None:
     """QGIS 3.22 writes SLD of rasters, but does not read it."""
-    path = tmp_path / "map.tif"
-    write_map(make_landcover(8, 8), path)
-    write_styles(path)
-    seen = describe(qgis, path, "-", tmp_path / f"map_{style}.qml")
-    assert seen["classes"] == expected
-    assert len(set(seen["shown"]) & set(expected.values())) >= 3
+    found = seen["map.tif", "-", f"map_{style}.qml"]
+    assert found["classes"] == expected
+    assert len(set(found["shown"]) & set(expected.values())) >= 3
     ours, theirs = (
         [(e.tag.partition("}")[2], e.text, e.attrib) for e in ET.parse(file).iter() if is_drawn(e)]
-        for file in (tmp_path / f"map_{style}.sld", seen["sld"])
+        for file in (maps / "styles" / "map.tif" / f"map_{style}.sld", found["sld"])
     )
     assert ours == theirs
 
@@ -133,18 +163,17 @@ def is_drawn(element: ET.Element) -> bool:
     return element.tag.endswith(("}SourceChannelName", "}ColorMapEntry"))
 
 
-def test_geotiff_opens_with_names_and_colours(qgis: tuple[str, ...], tmp_path: Path) -> None:
+def test_geotiff_opens_with_names_and_colours(seen: Seen) -> None:
+    found = seen["map.tif", "-"]
+    assert found["valid"]
+    assert found["crs"] == "EPSG:32633"
+    assert found["renderer"] == "paletted"
+    assert found["classes"] == EXPECTED
     landcover = make_landcover(8, 8)
-    write_map(landcover, tmp_path / "map.tif")
-    seen = describe(qgis, tmp_path / "map.tif", "-")
-    assert seen["valid"]
-    assert seen["crs"] == "EPSG:32633"
-    assert seen["renderer"] == "paletted"
-    assert seen["classes"] == EXPECTED
     present = {EUROSAT[int(code)].color for code in np.unique(landcover.class_id) if code < 10}
-    assert present <= set(seen["shown"])
-    assert seen["categories"][: len(EUROSAT)] == [c.title for c in EUROSAT.classes]
-    assert seen["attributes"] == list(EXPECTED)
+    assert present <= set(found["shown"])
+    assert found["categories"][: len(EUROSAT)] == [c.title for c in EUROSAT.classes]
+    assert found["attributes"] == list(EXPECTED)
 
 
 @pytest.mark.parametrize("dissolve", [False, True])
