@@ -22,17 +22,17 @@ from geoclass.mapping.radiometry import check_range, choose_radiometry
 from geoclass.mapping.settings import STRIDES, MapSettings
 from geoclass.model.classifier import Classifier
 from geoclass.outside import hide_secrets
-from geoclass.scene.frame import Frame, GridSpec, plan_frame
-from geoclass.scene.guard import list_parts
-from geoclass.scene.masks import find_masks
-from geoclass.scene.pixels import DOUBT_SIDE, find_collar, look_at, read_sample
-from geoclass.scene.place import Footprint, assign_place, find_place
-from geoclass.scene.radiometry import Radiometry
-from geoclass.scene.reader import Preprocessing
-from geoclass.scene.recognition import check_colors, find_candidates
-from geoclass.scene.region import Region, find_region
-from geoclass.scene.source import SceneSource, identify_file, open_scene, spell_file
-from geoclass.scene.units import find_missing
+from geoclass.scene.georeference.frame import Frame, GridSpec, plan_frame
+from geoclass.scene.georeference.place import Footprint, assign_place, find_place
+from geoclass.scene.georeference.region import Region, find_region
+from geoclass.scene.open.guard import list_parts
+from geoclass.scene.open.source import SceneSource, identify_file, open_scene, spell_file
+from geoclass.scene.radiometry.candidates import check_colors, find_candidates
+from geoclass.scene.radiometry.conversion import Radiometry
+from geoclass.scene.radiometry.units import find_missing
+from geoclass.scene.read.masks import find_masks
+from geoclass.scene.read.pixels import DOUBT_SIDE, find_collar, look_at, read_sample
+from geoclass.scene.read.strips import Preprocessing
 
 RESULT_VERSION = 7
 """Incremented when the same inputs and options may give other pixels than before."""

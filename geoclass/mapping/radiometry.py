@@ -9,10 +9,10 @@ import numpy as np
 from geoclass.errors import SceneError
 from geoclass.mapping.cells import fill_invalid
 from geoclass.model.classifier import Prediction
-from geoclass.scene.pixels import Sample
-from geoclass.scene.radiometry import Radiometry, warn
-from geoclass.scene.source import SceneSource
-from geoclass.scene.units import BYTE_ADVICE
+from geoclass.scene.open.source import SceneSource
+from geoclass.scene.radiometry.conversion import Radiometry, warn
+from geoclass.scene.radiometry.sample import Sample
+from geoclass.scene.radiometry.units import BYTE_ADVICE
 
 MAX_CHANGED = 0.1
 """Maximum fraction of sampled tiles whose class may depend on the radiometry."""

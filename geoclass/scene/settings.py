@@ -125,7 +125,7 @@ class RadiometrySettings:
     """Haze, estimated from the darkest pixels: remove it, keep it, or remove it where there is
     much (auto); three numbers (reflectance × 10000) say how much there is.
 
-    See `geoclass.scene.recognition`.
+    See `geoclass.scene.radiometry`.
     """
 
     @property

@@ -16,9 +16,9 @@ from geoclass.campaign.run import join_adjacent, run_job, share_haze
 from geoclass.mapping.plan import fingerprint_request, plan_map
 from geoclass.mapping.settings import MapRequest, MapSettings
 from geoclass.products.files import read_map
-from geoclass.scene.recognition import USUAL_DARK_DN
+from geoclass.scene.open.source import SceneSource, open_scene
+from geoclass.scene.radiometry.candidates import USUAL_DARK_DN
 from geoclass.scene.settings import MaskSettings, RadiometrySettings
-from geoclass.scene.source import SceneSource, open_scene
 from tests.conftest import TRANSFORM, FakeClassifier
 
 Make = Callable[..., Path]

@@ -17,7 +17,7 @@ from geoclass.errors import GeoclassError, OutputError, SceneError, SettingsErro
 from geoclass.learn.cutting import CutTiles, cut_scene
 from geoclass.learn.dataset import read_tiles
 from geoclass.learn.places import PLACES_FILE
-from geoclass.scene.region import read_labels
+from geoclass.scene.georeference.region import read_labels
 from tests.conftest import paint
 
 Make = Callable[..., Path]

@@ -18,12 +18,12 @@ from rasterio.rpc import RPC
 from rasterio.windows import Window
 
 from geoclass.errors import SceneError, SettingsError
-from geoclass.scene.frame import Frame, GridSpec, fit_frame, plan_frame
-from geoclass.scene.pixels import open_pixels, read_shrunk
-from geoclass.scene.place import assign_place, find_place, find_utm
-from geoclass.scene.region import find_region
+from geoclass.scene.georeference.frame import Frame, GridSpec, fit_frame, plan_frame
+from geoclass.scene.georeference.place import assign_place, find_place, find_utm
+from geoclass.scene.georeference.region import find_region
+from geoclass.scene.open.source import SceneSource, open_scene
+from geoclass.scene.read.pixels import open_pixels, read_shrunk
 from geoclass.scene.settings import FrameSettings
-from geoclass.scene.source import SceneSource, open_scene
 from tests.conftest import TRANSFORM, UTM
 
 Make = Callable[..., Path]

@@ -6,21 +6,21 @@ import numpy as np
 import pytest
 
 from geoclass.errors import SettingsError
-from geoclass.scene.pixels import Sample
-from geoclass.scene.radiometry import (
-    EUROSAT_MAX_DN,
-    Radiometry,
-    read_as_l1c,
-    read_as_l2a,
-    read_as_rgb8,
-)
-from geoclass.scene.recognition import (
+from geoclass.scene.radiometry.candidates import (
     HAZIEST_DN,
     HAZY_DN,
     USUAL_DARK_DN,
     find_haze,
     treat_haze,
 )
+from geoclass.scene.radiometry.conversion import (
+    EUROSAT_MAX_DN,
+    Radiometry,
+    read_as_l1c,
+    read_as_l2a,
+    read_as_rgb8,
+)
+from geoclass.scene.radiometry.sample import Sample
 from geoclass.scene.settings import Haze, RadiometrySettings
 
 USUAL = np.array(USUAL_DARK_DN)

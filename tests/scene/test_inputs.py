@@ -15,9 +15,9 @@ from rasterio.control import GroundControlPoint
 
 from geoclass.campaign.scenes import find_scenes
 from geoclass.errors import SceneError
-from geoclass.scene.gdal import open_dataset
-from geoclass.scene.inputs import find_input
-from geoclass.scene.source import SceneSource, open_scene
+from geoclass.scene.open.gdal import open_dataset
+from geoclass.scene.open.inputs import find_input
+from geoclass.scene.open.source import SceneSource, open_scene
 from tests.scene.products import make_safe
 from tests.scene.test_stac import describe
 

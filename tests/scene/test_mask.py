@@ -17,12 +17,12 @@ from rasterio.windows import Window
 from geoclass.errors import SceneError, SettingsError
 from geoclass.grid import Grid
 from geoclass.landcover import MASK_REASONS
-from geoclass.scene.frame import Frame
-from geoclass.scene.masks import find_masks, open_masks
-from geoclass.scene.radiometry import read_as_rgb8
-from geoclass.scene.reader import Preprocessing, read_strips
+from geoclass.scene.georeference.frame import Frame
+from geoclass.scene.open.source import SceneSource, open_scene
+from geoclass.scene.radiometry.conversion import read_as_rgb8
+from geoclass.scene.read.masks import find_masks, open_masks
+from geoclass.scene.read.strips import Preprocessing, read_strips
 from geoclass.scene.settings import SCL_CLASSES, MaskSettings
-from geoclass.scene.source import SceneSource, open_scene
 from tests.conftest import TRANSFORM, UTM
 
 Make = Callable[..., Path]

@@ -12,13 +12,14 @@ import pytest
 
 from geoclass.errors import SceneError, SettingsError
 from geoclass.grid import Grid
-from geoclass.scene.facts import SceneFacts
-from geoclass.scene.frame import Frame
-from geoclass.scene.pixels import Sample, find_collar, read_sample
-from geoclass.scene.radiometry import Radiometry
-from geoclass.scene.recognition import find_candidates
+from geoclass.scene.georeference.frame import Frame
+from geoclass.scene.open.facts import SceneFacts
+from geoclass.scene.open.source import SceneSource, open_scene
+from geoclass.scene.radiometry.candidates import find_candidates
+from geoclass.scene.radiometry.conversion import Radiometry
+from geoclass.scene.radiometry.sample import Sample
+from geoclass.scene.read.pixels import find_collar, read_sample
 from geoclass.scene.settings import RadiometrySettings
-from geoclass.scene.source import SceneSource, open_scene
 
 Make = Callable[..., Path]
 

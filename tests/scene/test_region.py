@@ -11,7 +11,7 @@ import pytest
 import shapely
 
 from geoclass.errors import SceneError, SettingsError
-from geoclass.scene.region import find_region, parse_crs, read_region
+from geoclass.scene.georeference.region import find_region, parse_crs, read_region
 from geoclass.scene.settings import FrameSettings
 from tests.conftest import UTM
 

@@ -16,19 +16,14 @@ import rasterio.shutil
 from geoclass.errors import SceneError
 from geoclass.grid import Grid
 from geoclass.outside import hide_secrets
-from geoclass.scene.frame import Frame
-from geoclass.scene.gdal import (
-    REMOTE_SETTINGS,
-    gdal_name,
-    gdal_settings,
-    is_address,
-    open_dataset,
-)
-from geoclass.scene.masks import find_masks
-from geoclass.scene.radiometry import read_as_rgb8
-from geoclass.scene.reader import Preprocessing, read_strips
+from geoclass.scene.georeference.frame import Frame
+from geoclass.scene.open.gdal import REMOTE_SETTINGS, gdal_settings, open_dataset
+from geoclass.scene.open.network import gdal_name, is_address
+from geoclass.scene.open.source import open_scene
+from geoclass.scene.radiometry.conversion import read_as_rgb8
+from geoclass.scene.read.masks import find_masks
+from geoclass.scene.read.strips import Preprocessing, read_strips
 from geoclass.scene.settings import MaskSettings
-from geoclass.scene.source import open_scene
 from tests.scene.server import serve
 from tests.scene.test_stac import describe
 
@@ -94,7 +89,7 @@ def test_dropped_connections_do_not_break_the_map(
     folder: Path, cog: Path, drop_every: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("GDAL_HTTP_RETRY_DELAY", "0.01")
-    monkeypatch.setattr("geoclass.scene.gdal.RETRY_DELAY_S", 0.01)
+    monkeypatch.setattr("geoclass.scene.open.gdal.RETRY_DELAY_S", 0.01)
     with serve(folder, drop_every=drop_every) as log:
         np.testing.assert_array_equal(read_all(f"{log.address}/scene.tif"), NOISE)
     assert log.dropped > 0

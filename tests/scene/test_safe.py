@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from geoclass.errors import SceneError
-from geoclass.scene.gdal import open_dataset
-from geoclass.scene.source import open_scene
+from geoclass.scene.open.gdal import open_dataset
+from geoclass.scene.open.source import open_scene
 from tests.scene.products import make_safe, write_jp2, zip_safe
 
 PIXELS = np.random.default_rng(0).integers(1100, 3000, (3, 128, 192)).astype(np.uint16)

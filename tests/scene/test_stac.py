@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 from geoclass.errors import SceneError
-from geoclass.scene.gdal import open_dataset
-from geoclass.scene.source import open_scene
-from geoclass.scene.stac import read_item
+from geoclass.scene.open.gdal import open_dataset
+from geoclass.scene.open.source import open_scene
+from geoclass.scene.open.stac import read_item
 
 Make = Callable[..., Path]
 DATA = os.environ.get("GEOCLASS_DATA")

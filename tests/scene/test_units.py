@@ -13,14 +13,15 @@ from affine import Affine
 from rasterio.windows import Window
 
 from geoclass.errors import SceneError
-from geoclass.scene.facts import SceneFacts
-from geoclass.scene.frame import Frame
-from geoclass.scene.pixels import Sample, open_pixels
-from geoclass.scene.radiometry import Radiometry
-from geoclass.scene.recognition import check_colors, find_candidates
+from geoclass.scene.georeference.frame import Frame
+from geoclass.scene.open.facts import SceneFacts
+from geoclass.scene.open.source import SceneSource, open_scene
+from geoclass.scene.radiometry.candidates import check_colors, find_candidates
+from geoclass.scene.radiometry.conversion import Radiometry
+from geoclass.scene.radiometry.sample import Sample
+from geoclass.scene.radiometry.units import find_missing
+from geoclass.scene.read.pixels import open_pixels
 from geoclass.scene.settings import RadiometrySettings
-from geoclass.scene.source import SceneSource, open_scene
-from geoclass.scene.units import find_missing
 from tests.conftest import TRANSFORM, UTM
 
 Make = Callable[..., Path]

@@ -8,7 +8,7 @@ import rasterio
 from affine import Affine
 
 from geoclass.errors import SceneError
-from geoclass.scene.source import open_scene
+from geoclass.scene.open.source import open_scene
 
 NOISE = np.random.default_rng(0).integers(1, 255, (3, 100, 120)).astype(np.uint8)
 

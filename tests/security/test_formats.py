@@ -19,9 +19,9 @@ from geoclass.outside import DRIVERS_VARIABLE
 from geoclass.products.features import read_features
 from geoclass.products.files import read_map, write_map
 from geoclass.report.page.render import _read_chip
-from geoclass.scene.gdal import open_dataset
-from geoclass.scene.region import read_region
-from geoclass.scene.source import open_scene
+from geoclass.scene.georeference.region import read_region
+from geoclass.scene.open.gdal import open_dataset
+from geoclass.scene.open.source import open_scene
 from tests.conftest import make_landcover
 from tests.scene.server import serve
 from tests.security.listener import listen

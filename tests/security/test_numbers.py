@@ -22,9 +22,9 @@ from geoclass.mapping.settings import MapSettings
 from geoclass.model.checkpoint import load_model
 from geoclass.model.classifier import Classifier
 from geoclass.model.dense import softmax
-from geoclass.scene.facts import describe_scaling
+from geoclass.scene.open.facts import describe_scaling
+from geoclass.scene.open.source import open_scene
 from geoclass.scene.settings import FrameSettings
-from geoclass.scene.source import open_scene
 from tests.conftest import make_contract
 from tests.scene.products import make_safe
 

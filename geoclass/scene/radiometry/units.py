@@ -13,10 +13,10 @@ from dataclasses import replace
 import numpy as np
 
 from geoclass.errors import SceneError
-from geoclass.scene.facts import Triple
-from geoclass.scene.pixels import Sample, find_impossible
+from geoclass.scene.open.facts import Triple
+from geoclass.scene.open.source import Possible, SceneSource
+from geoclass.scene.radiometry.sample import Sample, find_impossible
 from geoclass.scene.settings import RadiometrySettings
-from geoclass.scene.source import Possible, SceneSource
 
 Unit = tuple[Triple, str]
 """Digital numbers (reflectance × 10000) that a stored 1 stands for in each band, and why."""

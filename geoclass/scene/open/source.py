@@ -19,8 +19,8 @@ from rasterio.io import DatasetReader
 from geoclass.dates import find_days
 from geoclass.errors import SceneError
 from geoclass.outside import hide_secrets, parse_json
-from geoclass.scene.bands import Bands, choose_bands, is_described
-from geoclass.scene.facts import (
+from geoclass.scene.open.bands import Bands, choose_bands, is_described
+from geoclass.scene.open.facts import (
     Kind,
     SceneFacts,
     SceneInput,
@@ -28,11 +28,12 @@ from geoclass.scene.facts import (
     describe_scaling,
     read_tags,
 )
-from geoclass.scene.gdal import count_bytes, identify_address, open_dataset
-from geoclass.scene.guard import list_addresses, list_files, list_members, list_names
-from geoclass.scene.inputs import find_input
-from geoclass.scene.safe import check_members
-from geoclass.scene.stac import ItemsJson
+from geoclass.scene.open.gdal import count_bytes, open_dataset
+from geoclass.scene.open.guard import list_addresses, list_files, list_members, list_names
+from geoclass.scene.open.inputs import find_input
+from geoclass.scene.open.network import identify_address
+from geoclass.scene.open.safe import check_members
+from geoclass.scene.open.stac import ItemsJson
 
 _COLOR_MARK = re.compile("((?:^|,)(?:red|green|blue)=)")
 

@@ -15,10 +15,10 @@ from rasterio.rpc import RPC
 from rasterio.transform import GCPTransformer, RPCTransformer
 
 from geoclass.errors import SceneError
-from geoclass.scene.gdal import open_dataset
-from geoclass.scene.region import parse_crs
+from geoclass.scene.georeference.region import parse_crs
+from geoclass.scene.open.gdal import open_dataset
+from geoclass.scene.open.source import SceneSource
 from geoclass.scene.settings import FrameSettings
-from geoclass.scene.source import SceneSource
 
 Method = Literal["transform", "gcps", "rpcs"]
 

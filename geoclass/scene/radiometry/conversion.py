@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from geoclass.scene.facts import Triple
+from geoclass.scene.open.facts import Triple
 
 EUROSAT_MAX_DN = 2750
 """The digital number (reflectance × 10000) that becomes 255, and all above it."""

@@ -13,7 +13,7 @@ from rasterio.io import DatasetReader, MemoryFile
 from rasterio.shutil import copy
 
 from geoclass.errors import SceneError
-from geoclass.scene.gdal import open_dataset, read_within_time
+from geoclass.scene.open.gdal import open_dataset, read_within_time
 
 RED_GREEN_BLUE = (("b04", "b4", "red"), ("b03", "b3", "green"), ("b02", "b2", "blue"))
 """Names that bands go by, lower case."""

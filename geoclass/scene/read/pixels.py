@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -18,16 +18,17 @@ from rasterio.warp import reproject
 from rasterio.windows import Window
 
 from geoclass.grid import Grid
-from geoclass.scene.frame import Frame
-from geoclass.scene.gdal import (
+from geoclass.scene.georeference.frame import Frame
+from geoclass.scene.georeference.place import WGS84, rpc_options
+from geoclass.scene.open.gdal import (
     close_unless_hung,
     open_dataset,
     read_again,
     read_within_time,
 )
-from geoclass.scene.guard import is_remote
-from geoclass.scene.place import WGS84, rpc_options
-from geoclass.scene.source import Possible, SceneSource
+from geoclass.scene.open.guard import is_remote
+from geoclass.scene.open.source import SceneSource
+from geoclass.scene.radiometry.sample import Sample, find_impossible
 
 WARP_MEGABYTES = 64
 
@@ -157,17 +158,6 @@ def _drop_missing(
     return stored, valid
 
 
-def find_impossible(stored: np.ndarray, possible: Possible) -> np.ndarray:
-    """Bool (…): True where a number of a pixel (3, …) is none that ground can have."""
-    low, high = stored.min(axis=0), stored.max(axis=0)
-    impossible: np.ndarray = (low < possible.low) | (high > possible.high)
-    has_zero = low == 0 if stored.dtype.kind == "u" else (stored == 0).any(axis=0)
-    impossible |= has_zero & (high > possible.dark)
-    if possible.rim is not None:
-        impossible |= high <= possible.rim
-    return impossible
-
-
 def open_warped(dataset: DatasetReader, source: SceneSource, frame: Frame) -> WarpedVRT:
     """The frame as a virtual data set whose blocks are warped when they are read.
 
@@ -257,24 +247,6 @@ DOUBT_SIDE = 7
 
 CORNER = 8
 """Pixels a side of the corners in which a collar is looked for."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Sample:
-    """Tiles as they are stored."""
-
-    stored: np.ndarray
-    """(3, n, tile, tile): red, green, blue."""
-    valid: np.ndarray
-    """bool (n, tile, tile): True where there is data."""
-
-    def percentile(self, share: float) -> np.ndarray | None:
-        """Float (3,): of the valid pixels' numbers in red, green and blue; None without any."""
-        pixels = self.stored[:, self.valid]
-        if pixels.shape[1] == 0:
-            return None
-        found: np.ndarray = np.percentile(pixels, share, axis=1)
-        return found
 
 
 def look_at(source: SceneSource, frame: Frame, grid: Grid, inside: np.ndarray) -> Sample:

@@ -14,10 +14,10 @@ import pyproj
 from affine import Affine
 
 from geoclass.errors import SceneError
-from geoclass.scene.place import WGS84, Footprint, find_utm, is_metric
-from geoclass.scene.region import Region
+from geoclass.scene.georeference.place import WGS84, Footprint, find_utm, is_metric
+from geoclass.scene.georeference.region import Region
+from geoclass.scene.open.source import SceneSource
 from geoclass.scene.settings import FrameSettings, Resampling
-from geoclass.scene.source import SceneSource
 
 HAIR = 1e-6
 """Of a pixel: less is rounding."""

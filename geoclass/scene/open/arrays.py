@@ -16,7 +16,7 @@ import rasterio.vrt
 from rasterio.errors import RasterioError
 
 from geoclass.errors import SceneError
-from geoclass.scene.gdal import open_dataset, read_within_time
+from geoclass.scene.open.gdal import open_dataset, read_within_time
 
 if TYPE_CHECKING:
     import xarray

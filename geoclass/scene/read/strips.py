@@ -18,13 +18,13 @@ from rasterio.windows import Window
 
 from geoclass.grid import Grid
 from geoclass.machine import count_cores, map_ahead
-from geoclass.scene.frame import Frame
-from geoclass.scene.gdal import gdal_settings
-from geoclass.scene.guard import is_remote
-from geoclass.scene.masks import Masks, ReadMask, open_masks
-from geoclass.scene.pixels import ReadPixels, open_pixels
-from geoclass.scene.radiometry import Radiometry
-from geoclass.scene.source import SceneSource
+from geoclass.scene.georeference.frame import Frame
+from geoclass.scene.open.gdal import gdal_settings
+from geoclass.scene.open.guard import is_remote
+from geoclass.scene.open.source import SceneSource
+from geoclass.scene.radiometry.conversion import Radiometry
+from geoclass.scene.read.masks import Masks, ReadMask, open_masks
+from geoclass.scene.read.pixels import ReadPixels, open_pixels
 
 STRIP_PIXELS = 6_000_000
 """A strip has about so many pixels: enough for whole batches, little enough for any laptop."""

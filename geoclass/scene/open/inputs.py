@@ -9,20 +9,20 @@ from pathlib import Path, PurePosixPath
 
 from geoclass.errors import SceneError
 from geoclass.outside import MOST_JSON_BYTES, hide_secrets, read_file, redact
-from geoclass.scene.band_files import COLORS, BandFiles, find_band_files
-from geoclass.scene.bands import BandFile, stack_bands
-from geoclass.scene.facts import SceneFacts, SceneInput, read_name
-from geoclass.scene.gdal import (
+from geoclass.scene.open.band_files import COLORS, BandFiles, find_band_files
+from geoclass.scene.open.bands import BandFile, stack_bands
+from geoclass.scene.open.facts import SceneFacts, SceneInput, read_name
+from geoclass.scene.open.gdal import find_name
+from geoclass.scene.open.network import (
     fetch_page,
     fetch_text,
-    find_name,
     gdal_name,
     identify_address,
     is_address,
     probe_address,
 )
-from geoclass.scene.safe import find_in_folder, find_in_zip, list_zip, read_product
-from geoclass.scene.stac import StacScene, choose_item, is_stac, looks_like_json, read_item
+from geoclass.scene.open.safe import find_in_folder, find_in_zip, list_zip, read_product
+from geoclass.scene.open.stac import StacScene, choose_item, is_stac, looks_like_json, read_item
 
 _DRIVER_PREFIX = re.compile(r"[A-Za-z][A-Za-z0-9_]+:")
 """`NETCDF:file.nc:red` and the like; a single letter would be a drive."""

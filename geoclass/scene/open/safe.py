@@ -15,8 +15,14 @@ from defusedxml.ElementTree import fromstring
 from geoclass.dates import parse_day
 from geoclass.errors import SceneError
 from geoclass.outside import BAD_ZIP, read_file
-from geoclass.scene.bands import BandFile, stack_bands
-from geoclass.scene.facts import SceneFacts, SceneInput, Triple, check_baseline, describe_scaling
+from geoclass.scene.open.bands import BandFile, stack_bands
+from geoclass.scene.open.facts import (
+    SceneFacts,
+    SceneInput,
+    Triple,
+    check_baseline,
+    describe_scaling,
+)
 
 BANDS = {"B04": "3", "B03": "2", "B02": "1"}
 """Red, green, blue → `band_id` in the metadata."""

@@ -12,9 +12,9 @@ from dataclasses import replace
 import numpy as np
 
 from geoclass.errors import SceneError
-from geoclass.scene.facts import Triple
-from geoclass.scene.pixels import Sample
-from geoclass.scene.radiometry import (
+from geoclass.scene.open.facts import Triple
+from geoclass.scene.open.source import SceneSource
+from geoclass.scene.radiometry.conversion import (
     BASELINE_OFFSET,
     EUROSAT_MAX_DN,
     EUROSAT_NAME,
@@ -28,9 +28,9 @@ from geoclass.scene.radiometry import (
     read_as_tci,
     warn,
 )
+from geoclass.scene.radiometry.sample import Sample
+from geoclass.scene.radiometry.units import BYTE_ADVICE, FRACTION_GAIN, MOST_DARK_BLUE, find_units
 from geoclass.scene.settings import Haze, RadiometrySettings
-from geoclass.scene.source import SceneSource
-from geoclass.scene.units import BYTE_ADVICE, FRACTION_GAIN, MOST_DARK_BLUE, find_units
 
 L1C_DARKEST_BLUE = 450.0
 """Above the air, dark pixels are brighter than this: of EuroSAT's tiles all, at 570 and more."""

@@ -12,14 +12,14 @@ from affine import Affine
 
 from geoclass.errors import GeoclassError
 from geoclass.grid import Grid
-from geoclass.scene.facts import Triple
-from geoclass.scene.frame import Frame
-from geoclass.scene.pixels import SAMPLE_SIDE, read_sample
-from geoclass.scene.place import WGS84, assign_place, find_place
-from geoclass.scene.recognition import HAZY_DN, find_dark, find_haze_of
+from geoclass.scene.georeference.frame import Frame
+from geoclass.scene.georeference.place import WGS84, assign_place, find_place
+from geoclass.scene.open.facts import Triple
+from geoclass.scene.open.source import SceneSource
+from geoclass.scene.radiometry.candidates import HAZY_DN, find_dark, find_haze_of
+from geoclass.scene.radiometry.units import find_missing
+from geoclass.scene.read.pixels import SAMPLE_SIDE, read_sample
 from geoclass.scene.settings import FrameSettings, MaskSettings, RadiometrySettings
-from geoclass.scene.source import SceneSource
-from geoclass.scene.units import find_missing
 
 NEAR_DEGREES = 1e-3
 """Scenes that lie so far apart, some 100 m, still touch."""

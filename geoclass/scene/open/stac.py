@@ -13,15 +13,15 @@ from typing import TYPE_CHECKING, Any, NotRequired, Required, TypedDict
 from geoclass.dates import parse_day
 from geoclass.errors import SceneError
 from geoclass.outside import DAMAGE, convert_json, parse_json
-from geoclass.scene.bands import RED_GREEN_BLUE, BandFile, Bands
-from geoclass.scene.facts import (
+from geoclass.scene.open.bands import RED_GREEN_BLUE, BandFile, Bands
+from geoclass.scene.open.facts import (
     SceneFacts,
     Triple,
     check_baseline,
     describe_scaling,
     read_name,
 )
-from geoclass.scene.gdal import gdal_name, is_address
+from geoclass.scene.open.network import gdal_name, is_address
 
 if TYPE_CHECKING:
     import pystac

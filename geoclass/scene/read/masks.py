@@ -24,15 +24,16 @@ from rasterio.windows import Window
 from geoclass.errors import SceneError
 from geoclass.landcover import MASK_REASONS
 from geoclass.outside import hide_secrets
-from geoclass.scene.bands import plain_name
-from geoclass.scene.frame import Frame, fit_frame
-from geoclass.scene.gdal import find_name, identify_address, open_dataset
-from geoclass.scene.guard import is_remote, list_addresses, list_files
-from geoclass.scene.pixels import open_pixels
-from geoclass.scene.place import find_place
-from geoclass.scene.region import Region, read_region, take_shape
+from geoclass.scene.georeference.frame import Frame, fit_frame
+from geoclass.scene.georeference.place import find_place
+from geoclass.scene.georeference.region import Region, read_region, take_shape
+from geoclass.scene.open.bands import plain_name
+from geoclass.scene.open.gdal import find_name, open_dataset
+from geoclass.scene.open.guard import is_remote, list_addresses, list_files
+from geoclass.scene.open.network import identify_address
+from geoclass.scene.open.source import SceneSource, identify_file
+from geoclass.scene.read.pixels import open_pixels
 from geoclass.scene.settings import MaskSettings
-from geoclass.scene.source import SceneSource, identify_file
 
 SCL_CODES = {"saturated": (1,), "shadow": (3,), "cloud": (8, 9), "cirrus": (10,), "snow": (11,)}
 """Sen2Cor's codes; 0 is no data, 2 are slopes in shade, 4 … 7 are land and water."""
