@@ -99,7 +99,7 @@ MAPPED = (
     "zipped masked"
 )
 REFUSED = {
-    "rotated.tif": "does not say what its numbers mean",
+    "rotated.tif": "have several possible meanings",
     "one_band.tif": "has 1 band",
     "two_bands.tif": "has 2 band",
     "four_nameless_bands.tif": r"4 bands are red, green and blue \(none has a name\)",

@@ -32,7 +32,10 @@ def read_all(path: Path, strip_pixels: int) -> tuple[SceneSource, Grid, list[Str
     source = open_scene(path)
     frame = own_frame(source)
     grid = Grid(
-        height=source.height, width=source.width, transform=source.transform, crs=source.crs
+        height=source.height,
+        width=source.width,
+        transform=source.georeference.transform,
+        crs=source.georeference.crs,
     )
     preprocessing = Preprocessing(
         radiometry=read_as_rgb8("test"), masks=find_masks(source, MaskSettings())
@@ -42,7 +45,10 @@ def read_all(path: Path, strip_pixels: int) -> tuple[SceneSource, Grid, list[Str
 
 def own_frame(source: SceneSource) -> Frame:
     return Frame(
-        height=source.height, width=source.width, transform=source.transform, crs=source.crs
+        height=source.height,
+        width=source.width,
+        transform=source.georeference.transform,
+        crs=source.georeference.crs,
     )
 
 
@@ -143,9 +149,10 @@ class Threads(reader.ThreadPoolExecutor):
         self.shutdown(wait={waits})
 reader.ThreadPoolExecutor = Threads
 s = open_scene(Path({str(path)!r}))
-grid = Grid(height=s.height, width=s.width, transform=s.transform, crs=s.crs)
+own = dict(height=s.height, width=s.width, crs=s.georeference.crs)
+grid = Grid(**own, transform=s.georeference.transform)
 preprocessing = Preprocessing(radiometry=read_as_rgb8("test"), masks=find_masks(s, MaskSettings()))
-frame = Frame(height=s.height, width=s.width, transform=s.transform, crs=s.crs)
+frame = Frame(**own, transform=s.georeference.transform)
 for i in range(40):
     strips = read_strips(s, frame, grid, preprocessing, 64 * 1500 * 4)
     next(strips)
@@ -188,7 +195,13 @@ def test_no_block_is_decoded_by_two_readers(
     """Tiles that overlap, and blocks taller than a strip, are left to one."""
     monkeypatch.setattr("geoclass.scene.read.strips.count_cores", lambda: 4)
     source = open_scene(make_scene(noise(1100, 130), **profile))
-    grid = Grid(height=1100, width=130, transform=source.transform, crs=source.crs, stride=stride)
+    grid = Grid(
+        height=1100,
+        width=130,
+        transform=source.georeference.transform,
+        crs=source.georeference.crs,
+        stride=stride,
+    )
     spans = _plan_spans(source, own_frame(source), grid, 128 * 130)
     assert _count_readers(source, own_frame(source), grid, spans) == expected
 
@@ -198,7 +211,9 @@ def test_numbers_for_nothing_of_the_file_and_of_a_person_both_count(make_scene: 
     pixels[:, :10], pixels[:, 10:20] = 9, 200
     path = make_scene(pixels, nodata=9)
     source = replace(open_scene(path), nodata=200.0)
-    grid = Grid(height=64, width=64, transform=source.transform, crs=source.crs)
+    grid = Grid(
+        height=64, width=64, transform=source.georeference.transform, crs=source.georeference.crs
+    )
     preprocessing = Preprocessing(
         radiometry=read_as_rgb8("test"), masks=find_masks(source, MaskSettings())
     )

@@ -50,12 +50,18 @@ def cog(make_scene: Make, folder: Path) -> Path:
 def read_all(address: str) -> np.ndarray:
     """All pixels, by strips, as a map is made."""
     source = open_scene(address)
-    assert source.crs is not None
+    assert source.georeference.crs is not None
     grid = Grid(
-        height=source.height, width=source.width, transform=source.transform, crs=source.crs
+        height=source.height,
+        width=source.width,
+        transform=source.georeference.transform,
+        crs=source.georeference.crs,
     )
     frame = Frame(
-        height=source.height, width=source.width, transform=source.transform, crs=source.crs
+        height=source.height,
+        width=source.width,
+        transform=source.georeference.transform,
+        crs=source.georeference.crs,
     )
     preprocessing = Preprocessing(
         radiometry=read_as_rgb8("test"), masks=find_masks(source, MaskSettings())
@@ -109,7 +115,7 @@ def test_server_without_ranges(folder: Path, cog: Path) -> None:
 
 def test_a_file_that_is_no_raster_is_not_blamed_on_its_server(folder: Path) -> None:
     (folder / "page.html").write_text("<html>" + "x" * 5000)
-    with serve(folder) as log, pytest.raises(SceneError, match="its format is none"):
+    with serve(folder) as log, pytest.raises(SceneError, match="its format is not supported"):
         open_scene(f"{log.address}/page.html")
 
 

@@ -39,7 +39,7 @@ NAN, INF = float("nan"), float("inf")
         ((1e-4,) * 3, (-0.1, NAN, -0.1), "expected finite numbers"),
         ((1e-4, INF, 1e-4), (0, 0, 0), "expected finite numbers"),
         ((1e-4, 0, 1e-4), (0, 0, 0), "no scale of 0"),
-        ((1e-4,) * 3, (-0.1, 0, -0.1), "of which some lack"),
+        ((1e-4,) * 3, (-0.1, 0, -0.1), "but some are missing"),
     ],
 )
 def test_scaling_that_no_product_has(scales: tuple, offsets: tuple, message: str) -> None:

@@ -316,7 +316,7 @@ def test_tables(data: bytes) -> None:
 def test_polygons_without_an_area_are_none(tmp_path: Path, coordinates: str) -> None:
     path = tmp_path / "aoi.geojson"
     path.write_text(f'{{"type": "Polygon", "coordinates": {coordinates}}}')
-    with pytest.raises(SceneError, match="holds no polygons|closed linestring"):
+    with pytest.raises(SceneError, match="has no polygons|closed linestring"):
         read_region(path)
 
 

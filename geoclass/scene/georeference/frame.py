@@ -1,7 +1,6 @@
-"""The pixels that a map is made on: the scene's own, or those that it is warped to.
+"""The pixels of a map: the scene's own, or the grid that it is warped to.
 
-The network knows pixels of one size on the ground. A scene whose pixels are others, or lie
-otherwise, is warped as it is read; here it is decided how.
+The network needs pixels of one size. Scenes with other pixels are warped when they are read.
 """
 
 from __future__ import annotations
@@ -16,72 +15,91 @@ from affine import Affine
 from geoclass.errors import SceneError
 from geoclass.scene.georeference.place import WGS84, Footprint, find_utm, is_metric
 from geoclass.scene.georeference.region import Region
-from geoclass.scene.open.source import SceneSource
+from geoclass.scene.open.raster import Raster
 from geoclass.scene.settings import FrameSettings, Resampling
 
+Access = Literal["read", "warp", "gcps", "rpcs"]
+"""How pixels are taken from the scene: unchanged, or warped by one of three methods."""
+
 HAIR = 1e-6
-"""Of a pixel: less is rounding."""
+"""Rounding error, in pixels."""
+GSD_TOLERANCE = 0.1
+"""Maximum relative difference from the model's pixel size without a warp."""
+COARSEST = 2.0
+"""Maximum pixel size, relative to the model's: coarser scenes lack the textures it needs."""
+COARSENING = 1.5
+"""Minimum ratio of pixel sizes for averaging instead of cubic interpolation."""
+ZONE_SCALE = 0.01
+"""Maximum relative scale error of a UTM zone; reached about eight degrees from its middle."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GridSpec:
+    """The model's and the map's requirements."""
+
+    gsd_m: float
+    tile_size: int
+    stride: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Frame:
-    """Pixels in rows and columns, and how they come from the scene's."""
+    """Pixels of a map in rows and columns, and how they are read from the scene."""
 
     height: int
     width: int
     transform: Affine
     """From (column, row) of pixel corners to x, y."""
     crs: str | None
-    """WKT; None where the scene has no place on Earth, x and y are pixels then."""
+    """WKT; None for a scene without a location, whose x and y are pixels."""
     access: Access = "read"
     row_off: int = 0
-    """For `read`: the scene's row that is row 0 here; may lie outside the scene."""
+    """For `read`: the scene's row of row 0; may be outside the scene."""
     col_off: int = 0
     resampling: Resampling = "nearest"
-    """For a warp."""
+    """Of a warp."""
     notes: tuple[str, ...] = ()
-    """What was decided."""
+    """Decisions, for people."""
     warnings: tuple[str, ...] = ()
-    """What is doubtful about it."""
 
     def to_json(self) -> dict[str, Any]:
-        """What can change a pixel, beside the grid."""
+        """Everything besides the grid that affects pixel values."""
         return {"access": self.access, "resampling": self.resampling}
 
 
 def plan_frame(
-    source: SceneSource,
+    source: Raster,
     place: Footprint | None,
     settings: FrameSettings,
     spec: GridSpec,
     region: Region | None,
 ) -> Frame:
-    """Decide on which pixels a scene is mapped; SceneError where none would do."""
+    """Choose the pixels of a map; SceneError if the scene cannot be mapped."""
     if place is None:
         return _plan_unplaced(source, settings, region)
-    target = choose_target(source, place, settings, spec, region)
-    frame = _lay_frame(source, place, target)
+    _check_coarse(source, place, settings, spec)
+    frame, pixel_m = _lay_frame(source, place, settings, spec, region)
     frame = _snap(frame, spec.stride) if settings.snap else frame
     if region is not None:
         frame = _crop(frame, region, spec)
     return replace(
         frame,
-        notes=_tell(source, place, frame, target),
-        warnings=doubt_target(place, target, spec),
+        notes=_tell(source, place, frame, pixel_m),
+        warnings=_doubt_pixels(place, pixel_m, spec),
     )
 
 
-def _plan_unplaced(source: SceneSource, settings: FrameSettings, region: Region | None) -> Frame:
-    """Rows and columns for coordinates; y counts upward from the first row, as on maps."""
+def _plan_unplaced(source: Raster, settings: FrameSettings, region: Region | None) -> Frame:
+    """Rows and columns as coordinates; y increases upward, as on maps."""
     if region is not None or settings.snap or isinstance(settings.resolution, float):
         raise SceneError(
-            f"{source.shown} does not say where it lies, so that no part, pixel size or grid of "
-            "it can be chosen: give --crs and --bounds"
+            f"{source.shown} has no georeference, which a part, a pixel size or a common grid "
+            "needs: give --crs and --bounds"
         )
-    missing = "coordinate reference system" if source.crs is None else "transform"
+    missing = "transform" if source.georeference.crs else "coordinate reference system"
     doubt = (
-        f"the scene has no usable {missing}: the map is in pixels, areas are unknown, and pixels "
-        "are taken to be of the model's size; --crs and --bounds say where it lies"
+        f"the scene has no usable {missing}: the map is in pixels, areas are unknown, and the "
+        "model's pixel size is assumed; --crs and --bounds set the location"
     )
     return Frame(
         height=source.height,
@@ -92,29 +110,53 @@ def _plan_unplaced(source: SceneSource, settings: FrameSettings, region: Region 
     )
 
 
-def _lay_frame(source: SceneSource, place: Footprint, target: Target) -> Frame:
-    if target.access == "read":
-        return Frame(
-            height=source.height, width=source.width, transform=source.transform, crs=place.crs
-        )
-    x, y = target.x, target.y
-    width, height = target.pixel
-    # Whole multiples of the pixel, so that scenes of one place share their pixels; a hair of
-    # rounding is no reason for a pixel more.
-    left, right = np.floor(x.min() / width + HAIR), np.ceil(x.max() / width - HAIR)
-    bottom, top = np.floor(y.min() / height + HAIR), np.ceil(y.max() / height - HAIR)
-    return Frame(
+def _lay_frame(
+    source: Raster,
+    place: Footprint,
+    settings: FrameSettings,
+    spec: GridSpec,
+    region: Region | None,
+) -> tuple[Frame, float]:
+    """The requested pixels, else the scene's own, else, if these differ too much, the model's.
+
+    Also returns their approximate size on the ground in metres. Raises SceneError for a scene that
+    is too wide for one projection.
+    """
+    t = source.georeference.transform
+    upright = place.method == "transform" and t.b == t.d == 0 and t.a > 0 > t.e
+    crs, x, y = place.crs, place.x, place.y
+    if settings.resolution == "native" and place.method == "transform":
+        pixel_m, keep = max(place.pixel_m), upright
+        side = float(np.sqrt(abs(t.determinant)))
+    else:
+        side = pixel_m = _choose_side(place, settings, spec)
+        near = np.abs(np.array(place.pixel_m) / pixel_m - 1)
+        # Snapped maps match only if their pixels have exactly one size.
+        exact = settings.snap or isinstance(settings.resolution, float)
+        same = (t.a, -t.e) == (side, side) if exact else near.max() <= GSD_TOLERANCE
+        metric = is_metric(crs, x, y)
+        keep = bool(upright and metric and same)
+        if not metric:
+            crs, x, y = _choose_crs(source, place, region)
+    if keep:
+        return Frame(height=source.height, width=source.width, transform=t, crs=crs), pixel_m
+    # Multiples of the pixel size, so that scenes of one place have common pixels.
+    left, right = np.floor(x.min() / side + HAIR), np.ceil(x.max() / side - HAIR)
+    bottom, top = np.floor(y.min() / side + HAIR), np.ceil(y.max() / side - HAIR)
+    coarsens = pixel_m / min(place.pixel_m) >= COARSENING
+    frame = Frame(
         height=int(top - bottom),
         width=int(right - left),
-        transform=Affine(width, 0, left * width, 0, -height, top * height),
-        crs=target.crs,
-        access=target.access,
-        resampling=target.resampling,
+        transform=Affine(side, 0, left * side, 0, -side, top * side),
+        crs=crs,
+        access="warp" if place.method == "transform" else place.method,
+        resampling=settings.resampling or ("average" if coarsens else "cubic"),
     )
+    return frame, pixel_m
 
 
 def _snap(frame: Frame, stride: int) -> Frame:
-    """Grow to whole multiples of a cell on all sides."""
+    """Extend to multiples of the cell size on all sides."""
     t = frame.transform
     cell_x, cell_y = stride * t.a, -stride * t.e
     left = np.floor(t.c / cell_x + 1e-9) * cell_x
@@ -136,7 +178,7 @@ def _snap(frame: Frame, stride: int) -> Frame:
 
 
 def _crop(frame: Frame, region: Region, spec: GridSpec) -> Frame:
-    """The cells, counted as in all of the scene, whose centres lie within the region's bounds."""
+    """Limit to the cells of the whole scene with their centre in the region's bounds."""
     t = frame.transform
     west, south, east, north = region.find_bounds(str(frame.crs))
     left, right = (west - t.c) / t.a, (east - t.c) / t.a
@@ -159,7 +201,7 @@ def _crop(frame: Frame, region: Region, spec: GridSpec) -> Frame:
 
 
 def _span_cells(low: float, high: float, size: int, spec: GridSpec) -> tuple[int, int] | None:
-    """Pixels, first and one after last, of cells whose centre lies between; at least a tile."""
+    """First pixel and end of the cells with their centre in an interval; at least a tile."""
     edges = np.minimum(np.arange(-(-size // spec.stride) + 1) * spec.stride, size)
     centres = (edges[:-1] + edges[1:]) / 2
     inside = np.flatnonzero((centres >= low) & (centres <= high))
@@ -171,39 +213,40 @@ def _span_cells(low: float, high: float, size: int, spec: GridSpec) -> tuple[int
     return int(edges[first]), int(edges[last])
 
 
-def _tell(source: SceneSource, place: Footprint, frame: Frame, target: Target) -> tuple[str, ...]:
+def _tell(source: Raster, place: Footprint, frame: Frame, pixel_m: float) -> tuple[str, ...]:
     if frame.access == "read":
         return ()
     kind = {
         "warp": "degrees" if pyproj.CRS.from_wkt(place.crs).is_geographic else "pixels",
-        "gcps": f"{source.gcps} ground control points",
+        "gcps": f"{source.georeference.gcps} ground control points",
         "rpcs": "rational polynomial coefficients",
     }[frame.access]
     width, height = place.pixel_m
     name = pyproj.CRS.from_wkt(str(frame.crs)).name
     note = (
         f"scene in {kind}, pixels of {width:.1f} × {height:.1f} m: warped to "
-        f"{target.pixel_m:g} m in {name} ({frame.resampling})"
+        f"{pixel_m:g} m in {name} ({frame.resampling})"
     )
     return (note,)
 
 
-def fit_frame(source: SceneSource, place: Footprint | None, pixels: Frame) -> Frame:
-    """How the pixels of an existing map come from the scene; for another scene, of its ground.
+def fit_frame(source: Raster, place: Footprint | None, pixels: Frame) -> Frame:
+    """How to read the pixels of an existing map from a raster.
 
-    Raises SceneError where the scene has no place to be compared with.
+    Raises SceneError if one has no location and their sizes differ.
     """
     if place is None or pixels.crs is None:
         if place is not None or (source.height, source.width) != (pixels.height, pixels.width):
             raise SceneError(
-                f"{source.shown} is not where the map is: {source.width}×{source.height} pixels, "
-                f"the map was made of {pixels.width}×{pixels.height}"
+                f"{source.shown} does not match the map: it has {source.width}×{source.height} "
+                f"pixels, the map was made of {pixels.width}×{pixels.height}"
             )
         return replace(pixels, access="read")
     if place.method != "transform":
         return replace(pixels, access=place.method, resampling="average")
-    col, row = ~source.transform @ pixels.transform @ (0, 0)
-    ours, theirs = np.array(source.transform), np.array(pixels.transform)
+    transform = source.georeference.transform
+    col, row = ~transform @ pixels.transform @ (0, 0)
+    ours, theirs = np.array(transform), np.array(pixels.transform)
     same = pyproj.CRS.from_wkt(place.crs) == pyproj.CRS.from_wkt(pixels.crs)
     aligned = max(abs(col - round(col)), abs(row - round(row))) < 1e-3
     if same and aligned and np.allclose(ours[[0, 1, 3, 4]], theirs[[0, 1, 3, 4]], rtol=1e-9):
@@ -211,118 +254,32 @@ def fit_frame(source: SceneSource, place: Footprint | None, pixels: Frame) -> Fr
     return replace(pixels, access="warp", resampling="cubic")
 
 
-Access = Literal["read", "warp", "gcps", "rpcs"]
-
-GSD_TOLERANCE = 0.1
-"""Pixels may be so much larger or smaller than the training data's without a warp."""
-COARSEST = 2.0
-"""Times the model's pixel size: coarser scenes hold nothing of what the network looks at."""
-COARSENING = 1.5
-"""From here on, several pixels fall into one, and are averaged."""
-ZONE_SCALE = 0.01
-"""A zone's metre may differ so much from one on the ground, some eight degrees off its middle."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GridSpec:
-    """What a model and a map ask of pixels."""
-
-    gsd_m: float
-    tile_size: int
-    stride: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Target:
-    """Pixels to map a scene on."""
-
-    crs: str
-    """WKT."""
-    pixel: tuple[float, float]
-    """Width and height in units of the CRS."""
-    pixel_m: float
-    """On the ground, about."""
-    access: Access
-    """`read` where they are the scene's own; else how they are warped to."""
-    resampling: Resampling
-    x: np.ndarray
-    """float64 (n,): points around all that can be mapped."""
-    y: np.ndarray
-
-
-def choose_target(
-    source: SceneSource,
-    place: Footprint,
-    settings: FrameSettings,
-    spec: GridSpec,
-    region: Region | None,
-) -> Target:
-    """The pixels that were asked for, or the scene's own, or the model's where those differ.
-
-    Raises SceneError for a scene that is too coarse, or too wide for one projection.
-    """
-    t = source.transform
-    upright = place.method == "transform" and t.b == t.d == 0 and t.a > 0 > t.e
-    metric = is_metric(place.crs, place.x, place.y)
-    wish, own = settings.resolution, (abs(t.a), abs(t.e))
-    crs, x, y = place.crs, place.x, place.y
-    _check_coarse(source, place, settings, spec)
-    if wish == "native" and place.method == "transform":
-        side = float(np.sqrt(abs(t.determinant)))
-        pixel = own if upright else (side, side)
-        pixel_m, keep = max(place.pixel_m), upright
-    else:
-        pixel_m = _choose_side(place, settings, spec)
-        near = np.abs(np.array(place.pixel_m) / pixel_m - 1)
-        # Snapped maps fit one another only if their pixels are exactly of one size.
-        exact = settings.snap or isinstance(wish, float)
-        same = own == (pixel_m, pixel_m) if exact else near.max() <= GSD_TOLERANCE
-        keep = bool(upright and metric and same)
-        if not metric:
-            crs, x, y = _choose_crs(source, place, region)
-        pixel = own if keep else (pixel_m, pixel_m)
-    ratio = pixel_m / min(place.pixel_m)
-    found: Access = "warp" if place.method == "transform" else place.method
-    return Target(
-        crs=crs,
-        pixel=pixel,
-        pixel_m=pixel_m,
-        access="read" if keep else found,
-        resampling=settings.resampling or ("average" if ratio >= COARSENING else "cubic"),
-        x=x,
-        y=y,
-    )
-
-
 def _choose_side(place: Footprint, settings: FrameSettings, spec: GridSpec) -> float:
     if isinstance(settings.resolution, float):
         return settings.resolution
-    if settings.resolution == "native":  # of a scene without rows and columns of its own
+    if settings.resolution == "native":  # a scene with ground control points
         return round(float(np.sqrt(place.pixel_m[0] * place.pixel_m[1])), 3)
     return spec.gsd_m
 
 
 def _check_coarse(
-    source: SceneSource, place: Footprint, settings: FrameSettings, spec: GridSpec
+    source: Raster, place: Footprint, settings: FrameSettings, spec: GridSpec
 ) -> None:
     coarsest = COARSEST * spec.gsd_m
     finest = max(place.pixel_m)
     wish = settings.resolution if isinstance(settings.resolution, float) else 0.0
     if max(finest, wish) > 1.01 * coarsest and not settings.force:
         raise SceneError(
-            f"{source.shown} would be mapped from pixels of {max(finest, wish):.1f} m, the network "
-            f"knows {spec.gsd_m:g} m: beyond {coarsest:g} m the textures it looks for are gone, "
+            f"{source.shown} would be mapped from pixels of {max(finest, wish):.1f} m, but the "
+            f"network was trained on {spec.gsd_m:g} m: above {coarsest:g} m textures are lost, "
             "and labels are wrong but confident; give a finer scene, or --force"
         )
 
 
 def _choose_crs(
-    source: SceneSource, place: Footprint, region: Region | None
+    source: Raster, place: Footprint, region: Region | None
 ) -> tuple[str, np.ndarray, np.ndarray]:
-    """The UTM zone of the scene's middle, and the scene's outline there.
-
-    Of the region's middle, and the region's outline, where the scene is too wide for a zone.
-    """
+    """UTM zone and outline of the scene; of the region, if the scene is too wide for a zone."""
     crs = find_utm(place.lon, place.lat)
     transformer = pyproj.Transformer.from_crs(place.crs, crs, always_xy=True)
     x, y = np.array(transformer.transform(place.x, place.y))
@@ -337,29 +294,29 @@ def _choose_crs(
         if is_metric(crs, x, y, ZONE_SCALE):
             return crs, x, y
     raise SceneError(
-        f"{source.shown} reaches over too much of the Earth for one UTM zone: "
+        f"{source.shown} is too wide for one UTM zone: "
         "map it in parts with --bbox, or give it in a metric projection"
     )
 
 
-def doubt_target(place: Footprint, target: Target, spec: GridSpec) -> tuple[str, ...]:
-    """What the network may make of such pixels."""
+def _doubt_pixels(place: Footprint, pixel_m: float, spec: GridSpec) -> tuple[str, ...]:
+    """Warnings about pixels that differ from the training data."""
     doubts = []
     coarse, wide = max(place.pixel_m), (1 + GSD_TOLERANCE) * spec.gsd_m
-    if abs(target.pixel_m / spec.gsd_m - 1) > GSD_TOLERANCE:
+    if abs(pixel_m / spec.gsd_m - 1) > GSD_TOLERANCE:
         doubts.append(
-            f"the map is made on pixels of {target.pixel_m:.1f} m, the network was trained on "
+            f"the map is made on pixels of {pixel_m:.1f} m, the network was trained on "
             f"{spec.gsd_m:g} m: expect wrong labels"
         )
-    # Degrees are narrower than they are high away from the equator: that is no lack of detail.
+    # Pixels in degrees are high and narrow, which is no lack of detail.
     elif coarse > wide and np.prod(place.pixel_m) > wide**2:
         doubts.append(
-            f"the scene's pixels of {coarse:.1f} m hold less than the {spec.gsd_m:g} m pixels "
-            "that the network was trained on: expect more wrong labels"
+            f"the scene's pixels of {coarse:.1f} m have less detail than the {spec.gsd_m:g} m "
+            "pixels that the network was trained on: expect more wrong labels"
         )
     if place.method == "rpcs":
         doubts.append(
-            "the scene is placed by rational polynomials at one mean height: "
-            "in mountains cells may lie hundreds of metres off"
+            "the scene is located by rational polynomials at one mean height: "
+            "in mountains, cells may be hundreds of metres off"
         )
     return tuple(doubts)

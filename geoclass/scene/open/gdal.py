@@ -1,4 +1,4 @@
-"""Rasters as rasterio sees them: how they are opened, and what their errors become."""
+"""Opening and reading rasters with GDAL: options, retries, time limits and errors."""
 
 from __future__ import annotations
 
@@ -30,29 +30,29 @@ TRIES = 5
 RETRY_DELAY_S = 0.5
 
 DROPPED = ("Empty reply", "Recv failure", "Connection reset", "transfer closed")
-"""What curl says of a connection that was there: not of a host that does not answer."""
+"""Messages of curl about connections that were interrupted, unlike hosts that do not answer."""
 
 REMOTE_SETTINGS = {
-    # Beside a remote file nothing is looked for: servers do not list, or list very long.
+    # Do not look for companions of remote files: servers cannot list folders, or are slow.
     "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR",
-    # The header of a COG comes with the first request.
+    # Read the header of a COG with the first request.
     "GDAL_INGESTED_BYTES_AT_OPEN": "32768",
-    # Ranges fetched side by side are not asked for again when a connection drops (GDAL < 3.13).
+    # Parallel ranges are not retried when a connection drops (GDAL < 3.13).
     "GDAL_HTTP_MULTIRANGE": "SERIAL",
-    # What failed once may be there now, and what was there may have changed.
+    # Do not cache failures and contents, which may change.
     "CPL_VSIL_CURL_NON_CACHED": "/vsicurl/:/vsis3/:/vsigs/:/vsiaz/",
     "GDAL_HTTP_MAX_RETRY": "3",
     "GDAL_HTTP_RETRY_DELAY": "0.5",
     "GDAL_HTTP_CONNECTTIMEOUT": "15",
-    # A server that sends less than 1 kB/s for half a minute is given up.
+    # Give up a server that sends less than 1 kB/s for 30 s.
     "GDAL_HTTP_LOW_SPEED_TIME": "30",
     "GDAL_HTTP_LOW_SPEED_LIMIT": "1000",
 }
-"""GDAL's options for remote files, each unless the user has set it."""
+"""GDAL options for remote files, unless the user has set them."""
 
 
 def gdal_settings(name: str) -> dict[str, str]:
-    """Options to read a name under: our defaults, less what the user has decided."""
+    """GDAL options for a name: defaults that the user has not set."""
     if not is_remote(name):
         return NO_CODE
     decided = rasterio.env.getenv() if rasterio.env.hasenv() else {}
@@ -66,9 +66,9 @@ def gdal_settings(name: str) -> dict[str, str]:
 
 
 def read_again(name: str, read: Callable[[], T], read_anew: Callable[[DatasetReader], T]) -> T:
-    """What `read` gives, or over the network, where it fails, `read_anew` of a fresh data set.
+    """The result of `read`, or, if it fails on a remote file, of `read_anew` on a new data set.
 
-    GDAL goes on failing at a block once a connection has dropped in it.
+    After a dropped connection GDAL keeps failing at the same block of a data set.
     """
     if not is_remote(name):
         return read_within_time(name, read)
@@ -93,7 +93,7 @@ def read_again(name: str, read: Callable[[], T], read_anew: Callable[[DatasetRea
 
 
 def read_within_time(name: str, read: Callable[[], T]) -> T:
-    """What `read` gives, which asks nobody but for that name; TimedOut where it takes too long."""
+    """The result of `read`, which may only access this name; TimedOut if it takes too long."""
 
     def read_here() -> T:
         with rasterio.Env(**{**gdal_settings(name), **force_settings(name)}):
@@ -109,12 +109,12 @@ def read_within_time(name: str, read: Callable[[], T]) -> T:
 
 
 _HUNG: list[Any] = []
-"""What abandoned threads still read, and must not be closed under them."""
+"""Data sets that abandoned threads still read, so they must not be closed."""
 
 
 @contextmanager
 def close_unless_hung(dataset: Closable) -> Iterator[Closable]:
-    """Close a data set at the end, but where a thread that was given up still uses it."""
+    """Close a data set at the end, unless an abandoned thread still uses it."""
     try:
         yield dataset
     except TimedOut:
@@ -128,7 +128,7 @@ def close_unless_hung(dataset: Closable) -> Iterator[Closable]:
 
 @contextmanager
 def open_dataset(name: str, shown: str | None = None) -> Iterator[DatasetReader]:
-    """What GDAL finds under a name; its errors become SceneError, which speaks of `shown`."""
+    """Open a name with GDAL; SceneError, which names `shown`, if it cannot be opened or read."""
     shown, name = hide_secrets(shown or name), find_name(name)
     if is_remote(name):
         check_online(shown)
@@ -156,9 +156,9 @@ def _open_again(name: str) -> DatasetReader:
 
 
 def find_name(name: str) -> str:
-    """The name by which GDAL opens what a person names: a file's is never taken for anything else.
+    """The GDAL name of a user's path or URL; existing paths are always opened as files.
 
-    SceneError for pipes and devices, of which one would wait for ever and one never end.
+    SceneError for pipes and devices, where reading may not end.
     """
     try:
         path = Path(name)
@@ -176,30 +176,27 @@ def find_name(name: str) -> str:
 
 
 def _explain(error: BaseException, name: str, shown: str) -> str:
-    """GDAL's own words, which rasterio keeps in the error's cause; without VRTs and secrets."""
+    """GDAL's message, which rasterio keeps as the error's cause, without VRTs and secrets."""
     lines = str(error.__cause__ or error).replace(name, shown).strip().splitlines()
     if lines and "not recognized as being in a supported file format" in lines[0]:
         if name.startswith("/vsicurl/") and not probe_address(name[len("/vsicurl/") :]).in_parts:
-            return (
-                "its server sends whole files only, not the parts that are needed: download the "
-                "file and give its path"
-            )
+            return "its server does not support range requests: download the file and give its path"
         return (
-            "its format is none that is opened here (docs/scenes.md lists them): give a GeoTIFF, "
+            "its format is not supported (docs/scenes.md lists the formats): give a GeoTIFF, "
             "or name its GDAL driver with --driver"
         )
     return hide_secrets(lines[0]) if lines else type(error).__name__
 
 
 RAW_DRIVERS = ("EHdr", "ENVI")
-"""Drivers that lay pixels down as they are, at least when they do not say otherwise."""
+"""Drivers that store pixels without compression by default."""
 
 PNG_END = b"IEND\xaeB`\x82"
 GZIP_MAGIC = b"\x1f\x8b"
 
 
 def check_whole(name: str, dataset: DatasetReader) -> None:
-    """RasterioIOError for a local file that ends before its pixels do."""
+    """RasterioIOError for a local file that is truncated."""
     path = Path(name)
     if dataset.driver not in (*RAW_DRIVERS, "PNG") or not path.is_file():
         return
@@ -209,23 +206,23 @@ def check_whole(name: str, dataset: DatasetReader) -> None:
         file.seek(max(0, size - len(PNG_END)))
         end = file.read()
     if dataset.driver == "PNG" and end != PNG_END:
-        raise RasterioIOError("the file has no end, it is cut off: fetch it again")
+        raise RasterioIOError("the file is truncated: fetch it again")
     pixel_bytes = sum(map(count_bytes, dataset.dtypes))
     expected = dataset.width * dataset.height * pixel_bytes
     raw = dataset.driver != "PNG" and dataset.compression is None and start != GZIP_MAGIC
     if raw and size < expected:
         raise RasterioIOError(
-            f"the file has {size} bytes, its pixels take {expected}: it is cut off, fetch it again"
+            f"the file is truncated to {size} bytes, its pixels need {expected}: fetch it again"
         )
 
 
 def count_bytes(dtype: str) -> int:
-    """Of a pixel of one of rasterio's types, of which NumPy lacks one."""
+    """Bytes per value of a rasterio type; NumPy has no complex_int16."""
     return np.dtype(dtype.replace("complex_int16", "int32")).itemsize
 
 
 def describe_gdal() -> str:
-    """GDAL's versions, for rasters and for polygons (each library brings its own), and PROJ's."""
+    """Versions of GDAL in rasterio and in pyogrio, and of PROJ."""
     return (
         f"{rasterio.__gdal_version__} (rasterio {rasterio.__version__}), "
         f"{pyogrio.__gdal_version_string__} (pyogrio {pyogrio.__version__}), "

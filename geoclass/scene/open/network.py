@@ -1,4 +1,4 @@
-"""Remote files: URLs, what their servers say of them, and small files fetched as a whole."""
+"""Remote files: URLs, the state of files on servers, and downloads of small files."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _PREFIXES = {
     "gs": "/vsigs/",
     "az": "/vsiaz/",
 }
-"""Scheme of an address → GDAL's virtual file system."""
+"""Scheme of a URL → virtual file system of GDAL."""
 
 TIMEOUT_S = 15.0
 FETCHES = 4
@@ -29,10 +29,10 @@ HEAD_BYTES = 1024
 
 
 def is_address(text: str) -> bool:
-    """Whether this is an address of a kind that GDAL can read from."""
+    """Whether this is a URL that GDAL can read."""
     try:
         return urlsplit(text).scheme.lower() in _PREFIXES and "://" in text
-    except ValueError:  # no host has such a name
+    except ValueError:  # an invalid host
         return False
 
 
@@ -45,14 +45,14 @@ def gdal_name(address: str) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Probe:
-    """What a server says of a file."""
+    """State of a remote file."""
 
     head: bytes
     """Its first bytes."""
     identity: dict[str, Any]
-    """Address without secrets, and bytes, ETag and time of last change as far as told."""
+    """URL without secrets; bytes, ETag and time of last change, if the server sent them."""
     in_parts: bool = True
-    """False where the server answered with the whole file."""
+    """False if the server ignored the range and sent the whole file."""
 
 
 def check_online(shown: str) -> None:
@@ -62,10 +62,10 @@ def check_online(shown: str) -> None:
 
 
 def probe_address(address: str) -> Probe:
-    """Ask a server for a file's first bytes.
+    """Request the first bytes of a file.
 
-    Whether the file can be read is GDAL's to say, which has the user's settings. Raises TimedOut
-    for a server that takes the question and does not answer.
+    Errors are ignored, because GDAL may have other settings and reports them. Raises TimedOut for a
+    server that accepts the request but does not answer.
     """
     identity: dict[str, Any] = {"path": hide_secrets(address)}
     if not address.lower().startswith("http"):
@@ -90,7 +90,7 @@ def probe_address(address: str) -> Probe:
 
 
 def identify_address(address: str) -> dict[str, Any]:
-    """What identifies a remote file now, as far as its server says."""
+    """State of a remote file, as far as the server sends it."""
     try:
         return probe_address(address).identity
     except TimedOut:
@@ -98,7 +98,7 @@ def identify_address(address: str) -> dict[str, Any]:
 
 
 def fetch_text(address: str) -> bytes:
-    """A small file as a whole; SceneError where it cannot be had, or is large."""
+    """Download a small file; SceneError if this fails, or the file is large."""
     shown = hide_secrets(address)
     try:
         body, _ = _request(address, MOST_JSON_BYTES + 1)
@@ -110,10 +110,7 @@ def fetch_text(address: str) -> bytes:
 
 
 def fetch_page(address: str) -> bytes:
-    """What `fetch_text` gives; asked for again within a minute, that of the first time.
-
-    A page of a search lists many scenes, each of which is looked for in it.
-    """
+    """Like `fetch_text`, but cached for a minute, because a search result lists many scenes."""
     return _fetch_at(address, time.monotonic() // KEPT_S)
 
 
@@ -128,27 +125,25 @@ def _fetch_at(address: str, _minute: float) -> bytes:
 def _request(
     address: str, most: int, byte_range: str | None = None
 ) -> tuple[bytes, http.client.HTTPMessage]:
-    """The first `most` bytes and the headers; dropped connections are taken up again."""
+    """The first `most` bytes and the headers; dropped connections are retried."""
     check_online(hide_secrets(address))
-    return within_time(lambda: _request_patiently(address, most, byte_range))
-
-
-def _request_patiently(
-    address: str, most: int, byte_range: str | None
-) -> tuple[bytes, http.client.HTTPMessage]:
     headers = {"User-Agent": "geoclass"} | ({"Range": byte_range} if byte_range else {})
     request = urllib.request.Request(address, headers=headers)  # noqa: S310  # http(s) by now
+    return within_time(lambda: _fetch(request, most))
+
+
+def _fetch(request: urllib.request.Request, most: int) -> tuple[bytes, http.client.HTTPMessage]:
     for left in reversed(range(FETCHES)):
         try:
             seconds = min(TIMEOUT_S, find_timeout())
             with urllib.request.urlopen(request, timeout=seconds) as response:  # noqa: S310
                 return response.read(most), response.headers
         except urllib.error.HTTPError as error:
-            error.close()  # it is the response, too
+            error.close()  # it holds the response
             if error.code < 500 or not left:
                 raise
         except (OSError, http.client.HTTPException) as error:
-            # A host that does not answer will not do so now; one that hung up may.
+            # Retry after a dropped connection, but not if the host does not answer.
             dropped = (ConnectionResetError, http.client.HTTPException)
             if not left or not isinstance(getattr(error, "reason", error), dropped):
                 raise

@@ -1,24 +1,17 @@
-"""From what a person names to what is known of a scene before a pixel is read."""
+"""Open a scene: what is known about it before a pixel is read."""
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
-from affine import Affine
-from rasterio.enums import ColorInterp, Interleaving, MaskFlags
+from rasterio.enums import ColorInterp, Interleaving
 from rasterio.io import DatasetReader
 
 from geoclass.dates import find_days
 from geoclass.errors import SceneError
-from geoclass.outside import hide_secrets, parse_json
 from geoclass.scene.open.bands import Bands, choose_bands, is_described
 from geoclass.scene.open.facts import (
     Kind,
@@ -29,80 +22,30 @@ from geoclass.scene.open.facts import (
     read_tags,
 )
 from geoclass.scene.open.gdal import count_bytes, open_dataset
-from geoclass.scene.open.guard import list_addresses, list_files, list_members, list_names
+from geoclass.scene.open.guard import list_files
+from geoclass.scene.open.identity import identify
 from geoclass.scene.open.inputs import find_input
-from geoclass.scene.open.network import identify_address
-from geoclass.scene.open.safe import check_members
-from geoclass.scene.open.stac import ItemsJson
-
-_COLOR_MARK = re.compile("((?:^|,)(?:red|green|blue)=)")
+from geoclass.scene.open.raster import Raster
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Possible:
-    """Stored numbers that ground can have; a pixel with others in any band is missing."""
+class SceneSource(Raster):
+    """A raster with red, green and blue bands, and what its product says of them."""
 
-    low: float
-    high: float
-    dark: float
-    """A 0 in one band is darkness where no band has more than this, else it is missing."""
-    rim: float | None = None
-    """A pixel of which no band is brighter is missing."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SceneSource:
-    """A raster with red, green and blue, wherever it lies and whatever it is made of."""
-
-    dataset: str
-    """The name under which GDAL opens it."""
-    shown: str
-    """What messages call it."""
-    name: str
-    """Short, for titles and provenance."""
     kind: Kind
-    height: int
-    width: int
-    transform: Affine
-    """From (column, row) of pixel corners to x, y; the identity where the file has none."""
-    crs: str | None
-    """WKT."""
-    gcps: int
-    """Number of ground control points, which count where there is no transform."""
-    gcp_crs: str | None
-    """WKT of the points' coordinates."""
-    rpcs: bool
-    """Whether rational polynomial coefficients tell where the scene lies."""
-    bands: Bands
-    """Numbers of the red, green and blue band, counted from 1."""
     described: bool
-    """Whether its bands have names, as measurements have and pictures for the eye have not."""
-    dtype: str
-    """Of the three bands, such as `uint16` or `float32`."""
-    nodata: float | None
-    """The number of the red band that means: nothing here."""
-    block_height: int
-    """Rows that are stored, and so best read, together."""
-    always_valid: bool
-    """True where the file marks no pixel as missing."""
+    """Whether its bands have names; pictures usually have none."""
     facts: SceneFacts
-    """Level, baseline, offsets, date and more, as far as the scene tells."""
-    files: tuple[Path, ...]
-    """The local files that are read, which no output may replace."""
-    identity: Mapping[str, Any]
-    """Tells whether the scene is still the same: names, sizes, times of last change."""
     warnings: tuple[str, ...]
-    """What had to be guessed."""
-    possible: Possible | None = None
-    """Which numbers ground can have; None: all."""
+    """Assumptions that were made."""
     adjacent: tuple[SceneSource, ...] = ()
-    """Scenes of the same day that it touches, which are mapped with it."""
+    """Scenes of the same day that touch it and are mapped together with it."""
     haze: Triple | None = None
-    """What is to be taken off all of them, where it is not chosen; None: each for itself."""
+    """Haze of all of them; None: each scene is estimated separately."""
 
     @property
     def is_true_color(self) -> bool:
-        """Whether its name is that of one of Sentinel-2's true colour images."""
+        """Whether it is named as a Sentinel-2 true colour image (TCI)."""
         return "TCI" in self.name.upper().replace(".", "_").split("_")
 
     @property
@@ -112,10 +55,10 @@ class SceneSource:
 
 
 def open_scene(scene: Path | str, bands: Sequence[int | str] | None = None) -> SceneSource:
-    """Look at a scene; `bands` numbers or names red, green and blue where it does not itself.
+    """Open a scene; `bands` are numbers or names of red, green and blue. No pixel is read.
 
-    Raises SceneError where it is missing, unreadable, or has no three bands of one kind. Whether
-    its numbers and its place are of use is decided by those who use them.
+    Raises SceneError if it is missing, unreadable, or has no three bands of one type. Its numbers
+    and its location are checked where they are used.
     """
     found = find_input(scene)
     with open_dataset(found.dataset, found.shown) as dataset:
@@ -127,28 +70,16 @@ def open_scene(scene: Path | str, bands: Sequence[int | str] | None = None) -> S
                 f"the bands {','.join(map(str, chosen))} of {found.shown} are of different types "
                 f"({', '.join(sorted(dtypes))}): convert them to one"
             )
-        flags = [flag for i in chosen for flag in dataset.mask_flag_enums[i - 1]]
-        gcps, gcp_crs = dataset.gcps
         files = _list_files(found, dataset)
         facts = _collect_facts(found, dataset, chosen)
-        return SceneSource(
+        return SceneSource.describe(
+            dataset,
+            chosen,
             dataset=found.dataset,
             shown=found.shown,
             name=found.name,
             kind=found.kind,
-            height=dataset.height,
-            width=dataset.width,
-            transform=dataset.transform,
-            crs=dataset.crs.to_wkt() if dataset.crs else None,
-            gcps=len(gcps),
-            gcp_crs=gcp_crs.to_wkt() if gcp_crs else None,
-            rpcs=dataset.rpcs is not None,
-            bands=chosen,
             described=is_described(dataset),
-            dtype=dtypes.pop(),
-            nodata=dataset.nodatavals[chosen[0] - 1],
-            block_height=dataset.block_shapes[chosen[0] - 1][0],
-            always_valid=all(flag == MaskFlags.all_valid for flag in flags),
             facts=facts,
             files=files,
             identity=identify(found, files),
@@ -157,7 +88,7 @@ def open_scene(scene: Path | str, bands: Sequence[int | str] | None = None) -> S
 
 
 MOST_BLOCK_BYTES = 768 * 2**20
-"""A whole tile of Sentinel-2 in one piece, three bands of uint16, takes 723 MB."""
+"""A Sentinel-2 tile in one block, three bands of uint16, has 723 MB."""
 
 
 def _check_pixels(shown: str, dataset: DatasetReader) -> None:
@@ -168,7 +99,7 @@ def _check_pixels(shown: str, dataset: DatasetReader) -> None:
             "give the name of one instead, or three as red=…,green=…,blue=…"
         )
     t = dataset.transform
-    # Of files without a CRS some drivers leave it to chance.
+    # Without a CRS, some drivers return an arbitrary transform.
     if dataset.crs and not (all(map(math.isfinite, t[:6])) and 1e-20 < abs(t.determinant) < 1e20):
         raise SceneError(
             f"{shown} has the transform {tuple(t)[:6]}, whose pixels have no size: fix it"
@@ -202,13 +133,13 @@ def _check_pixels(shown: str, dataset: DatasetReader) -> None:
 
 def _collect_facts(found: SceneInput, dataset: DatasetReader, bands: Bands) -> SceneFacts:
     tagged = read_tags(found.shown, dataset.tags())
-    # Product metadata know better than the files of its bands; a file's name knows less.
+    # Product metadata take precedence over tags, and tags over file names.
     known = found.kind in ("safe", "stac")
     facts = found.facts.over(tagged) if known else tagged.over(found.facts)
     if facts.scales is None:
         scales, offsets = _pick(dataset.scales, bands), _pick(dataset.offsets, bands)
         told = (scales, offsets) != ((1, 1, 1), (0, 0, 0))
-        # An offset of 0 beside Sentinel-2's scale is not told, only not set.
+        # An offset of 0 beside Sentinel-2's scale is only a default.
         scaled = describe_scaling(scales, offsets) if told else SceneFacts()
         if scaled.add_offset != 0 and facts.add_offset is None:
             facts = scaled.over(facts)
@@ -231,7 +162,7 @@ def _pick(values: Sequence[float], bands: Bands) -> Triple:
 
 
 def _list_files(found: SceneInput, dataset: DatasetReader) -> tuple[Path, ...]:
-    """What the input is known to consist of, and what GDAL says it reads: masks, parts of a VRT."""
+    """Files of the input, and those that GDAL reads beside them: masks, parts of a VRT."""
     files = dict.fromkeys(path.resolve() for path in found.files)
     if missing := [path for path in files if not path.exists()]:
         raise SceneError(f"{found.shown} refers to {missing[0]}, which is missing: fetch it again")
@@ -240,105 +171,3 @@ def _list_files(found: SceneInput, dataset: DatasetReader) -> tuple[Path, ...]:
             parts = sorted(list_files(path)) if dataset.driver == "VRT" else [path]
             files |= dict.fromkeys(part.resolve() for part in parts)
     return tuple(files)
-
-
-def identify(found: SceneInput, files: Sequence[Path]) -> dict[str, Any]:
-    """What tells whether a scene is still the same, as JSON; however it was typed."""
-    collection, item = _split_item(found)
-    if collection is None:
-        parts = [*map(identify_file, files), *found.addresses]
-        return parts[0] if len(parts) == 1 else {"path": _spell(found), "files": parts}
-    # Of a collection only this item counts: others come and go.
-    assets = [identify_file(path) for path in files if path != collection]
-    status = collection.stat()
-    hashes = _hash_items(collection, status.st_size, status.st_mtime_ns)
-    return {
-        "path": _spell(found),
-        "item_sha256": hashes.get(item),
-        "files": [*assets, *found.addresses],
-    }
-
-
-def _split_item(found: SceneInput) -> tuple[Path | None, str]:
-    """File and ID where a scene is an item of a collection in a file."""
-    for path in found.files[:1] if found.kind == "stac" else ():
-        if found.shown.startswith(f"{path}#"):
-            return path.resolve(), found.shown.removeprefix(f"{path}#")
-    return None, ""
-
-
-@lru_cache(maxsize=1)
-def _hash_items(collection: Path, _bytes: int, _modified_ns: int) -> dict[str, str]:
-    """SHA-256 of each item of a collection, without secrets; kept, as all are asked for."""
-    hashes = dict[str, str]()
-    for item in parse_json(collection.read_bytes(), ItemsJson)["features"]:
-        if isinstance(item, dict) and item.get("id") is not None:
-            text = hide_secrets(json.dumps(item, sort_keys=True))
-            hashes.setdefault(str(item["id"]), hashlib.sha256(text.encode()).hexdigest())
-    return hashes
-
-
-def identify_file(path: Path) -> dict[str, Any]:
-    """What tells whether a local file is still the same; the time of change nobody can set."""
-    status = path.stat()
-    return {
-        "path": str(path),
-        "bytes": status.st_size,
-        "modified_ns": status.st_mtime_ns,
-        "changed_ns": status.st_ctime_ns,
-    }
-
-
-def is_unchanged(source: SceneSource) -> bool:
-    """Whether the files that a scene was found to consist of are still those.
-
-    Of remote ones it is asked where the server said what tells: an ETag, a size or a time.
-    """
-    for name in list_names(source.dataset):  # a link may lead elsewhere by now
-        if Path(name).is_file() and Path(name).resolve() not in source.files:
-            return False
-    asked: dict[Any, Mapping[str, Any]] = {
-        part["path"]: part for part in map(identify_address, list_addresses(source.dataset))
-    }
-    for part in source.identity.get("files", [source.identity]):
-        local = "modified_ns" in part
-        now = _identify_again(part) if local else asked.get(part.get("path"), {})
-        # What a server does not say now, it may say later.
-        if (local and now != part) or any(part.get(key, now[key]) != now[key] for key in now):
-            return False
-    return True
-
-
-def _identify_again(part: Mapping[str, Any]) -> Mapping[str, Any]:
-    try:
-        return identify_file(Path(part["path"]))
-    except OSError:
-        return {}
-
-
-def check_read(*sources: SceneSource | None) -> None:
-    """After the last read: SceneError where what was read is not what was looked at, or damaged."""
-    for source in sources:
-        if source is None:
-            continue
-        if not is_unchanged(source):
-            raise SceneError(f"{source.shown} was changed while it was read: do it again")
-        for archive, members in list_members(source.dataset).items():
-            check_members(archive, members)
-
-
-def _spell(found: SceneInput) -> str:
-    """The scene's name with local files as they are called from everywhere."""
-    if found.kind == "bands":
-        return "".join(spell_file(piece) for piece in _COLOR_MARK.split(found.shown))
-    collection, item = _split_item(found)
-    return spell_file(found.shown) if collection is None else f"{collection}#{item}"
-
-
-def spell_file(name: str) -> str:
-    """The one path of a file or folder, however it was typed; what is none stays as it is."""
-    try:
-        path = Path(name)
-        return str(path.resolve()) if name and path.exists() else name
-    except (OSError, ValueError):  # too long, or with characters that no path has
-        return name

@@ -1,4 +1,4 @@
-"""A sample of a scene's stored numbers."""
+"""A sample of stored values, and the values that land and water can have."""
 
 from __future__ import annotations
 
@@ -6,33 +6,39 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from geoclass.scene.open.source import Possible
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Possible:
+    """Limits of stored values; pixels beyond them are missing."""
+
+    low: float
+    high: float
+    dark: float
+    """Maximum of a pixel with 0 in one band; in brighter pixels, 0 is nodata."""
+    rim: float | None = None
+    """Pixels that are not brighter than this in any band are missing."""
+
+    def excludes(self, stored: np.ndarray) -> np.ndarray:
+        """Bool (…): True for impossible pixels (3, …)."""
+        low, high = stored.min(axis=0), stored.max(axis=0)
+        impossible: np.ndarray = (low < self.low) | (high > self.high)
+        has_zero = low == 0 if stored.dtype.kind == "u" else (stored == 0).any(axis=0)
+        impossible |= has_zero & (high > self.dark)
+        if self.rim is not None:
+            impossible |= high <= self.rim
+        return impossible
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Sample:
-    """Tiles as they are stored."""
+    """Tiles of stored values."""
 
     stored: np.ndarray
     """(3, n, tile, tile): red, green, blue."""
     valid: np.ndarray
-    """bool (n, tile, tile): True where there is data."""
+    """bool (n, tile, tile)."""
 
     def percentile(self, share: float) -> np.ndarray | None:
-        """Float (3,): of the valid pixels' numbers in red, green and blue; None without any."""
+        """Float (3,): a percentile of the valid pixels in each band; None without valid pixels."""
         pixels = self.stored[:, self.valid]
-        if pixels.shape[1] == 0:
-            return None
-        found: np.ndarray = np.percentile(pixels, share, axis=1)
-        return found
-
-
-def find_impossible(stored: np.ndarray, possible: Possible) -> np.ndarray:
-    """Bool (…): True where a number of a pixel (3, …) is none that ground can have."""
-    low, high = stored.min(axis=0), stored.max(axis=0)
-    impossible: np.ndarray = (low < possible.low) | (high > possible.high)
-    has_zero = low == 0 if stored.dtype.kind == "u" else (stored == 0).any(axis=0)
-    impossible |= has_zero & (high > possible.dark)
-    if possible.rim is not None:
-        impossible |= high <= possible.rim
-    return impossible
+        return np.percentile(pixels, share, axis=1) if pixels.shape[1] else None
