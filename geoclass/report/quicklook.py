@@ -13,6 +13,7 @@ import pyproj
 from geoclass.errors import SceneError
 from geoclass.grid import Grid
 from geoclass.landcover import FULL_SCALE, LandCoverMap, Provenance
+from geoclass.outside import convert_json
 from geoclass.scene.georeference.frame import Frame, fit_frame
 from geoclass.scene.georeference.place import assign_place, find_place
 from geoclass.scene.open.source import SceneSource, open_scene
@@ -91,7 +92,7 @@ def read_views(
     """
     views = []
     for path, provenance in scenes:
-        settings = FrameSettings.from_json(provenance.options.get("frame", {}))
+        settings = convert_json(provenance.options.get("frame", {}), FrameSettings, "frame")
         source, stored, valid = _read_pixels(path, grid, provenance.bands, settings, longest_side)
         if not valid.any() or valid.mean() < min_covered:
             raise SceneError(

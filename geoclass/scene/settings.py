@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 from geoclass.errors import SettingsError
-from geoclass.outside import convert_json
 
 Resampling = Literal["nearest", "bilinear", "cubic", "lanczos", "average"]
 RESAMPLINGS: tuple[Resampling, ...] = get_args(Resampling)
@@ -58,11 +56,6 @@ class FrameSettings:
             _check_box(name, box)
         if self.bounds is not None and self.bounds[0] >= self.bounds[2]:
             raise SettingsError(f"bounds must have west < east, got {_write(self.bounds)}")
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> FrameSettings:
-        """The settings that `dataclasses.asdict` described."""
-        return convert_json(data, cls, "frame")
 
 
 SclClass = Literal["cloud", "cirrus", "shadow", "snow", "saturated"]

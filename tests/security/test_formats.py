@@ -273,7 +273,7 @@ def test_a_tiff_names_no_other_file_as_its_overview(tmp_path: Path, make_scene: 
         archive.write(path, path.name)
     (tmp_path / "scene.vrt").write_text(make_vrt(str(path)))
     for name in ("scene.tif", "scene.zip", "scene.vrt"):
-        with pytest.raises(SceneError, match="name another file as its overview"):
+        with pytest.raises(SceneError, match="refer to another file as its overview"):
             open_scene(tmp_path / name)
 
 

@@ -186,7 +186,7 @@ def _find_offsets(
 
 
 def _subtract(offset: float, why: str) -> tuple[Triple, str]:
-    return (offset, offset, offset), _tell(offset, why)
+    return (offset,) * 3, _tell(offset, why)
 
 
 def _tell(offset: float, why: str) -> str:

@@ -136,7 +136,7 @@ def read_as_tci(level: str, reason: str) -> Radiometry:
     """A true colour image of a level, with its stretch undone."""
     white = TCI_MAX_DN[level] / 255
     reason = f"{reason}, stretch of {level} undone"
-    return replace(read_as_level(level, (white, white, white), ZEROS, reason), name="tci")
+    return replace(read_as_level(level, (white,) * 3, ZEROS, reason), name="tci")
 
 
 def read_as_rgb8(reason: str) -> Radiometry:
@@ -149,7 +149,7 @@ def read_as_scaled(low: float, high: float) -> Radiometry:
     gain = EUROSAT_MAX_DN / (high - low)
     return Radiometry(
         name="scale",
-        gain=(gain, gain, gain),
-        bias=(-low * gain, -low * gain, -low * gain),
+        gain=(gain,) * 3,
+        bias=(-low * gain,) * 3,
         reason=f"{low:g} … {high:g} stretched, as requested",
     )

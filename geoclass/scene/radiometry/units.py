@@ -48,7 +48,7 @@ def find_units(source: SceneSource, settings: RadiometrySettings, sample: Sample
     """Plausible units, the most likely first; SceneError if there is none."""
     if settings.quantification is not None:
         reason = f"{settings.quantification:g} for a reflectance of 1, as requested"
-        return [(_every(1e4 / settings.quantification), reason)]
+        return [((1e4 / settings.quantification,) * 3, reason)]
     middle = sample.percentile(50)
     is_float = source.dtype.startswith("float")
     is_fraction = is_float and (middle is None or float(middle.max()) <= MOST_FRACTION)
@@ -56,11 +56,11 @@ def find_units(source: SceneSource, settings: RadiometrySettings, sample: Sample
     if facts.scales is not None:
         if is_fraction and max(facts.scales) < LEAST_FRACTION_SCALE:
             reason = "fractions of 1, to which the scale of the bands is already applied"
-            return [(_every(FRACTION_GAIN), reason)]
+            return [((FRACTION_GAIN,) * 3, reason)]
         red, green, blue = (1e4 * scale for scale in facts.scales)
         return [((red, green, blue), "")]
     if is_fraction:
-        return [(_every(FRACTION_GAIN), "fractions of 1"), *_find_picture(source, sample)]
+        return [((FRACTION_GAIN,) * 3, "fractions of 1"), *_find_picture(source, sample)]
     if is_float and middle is not None and float(middle.max()) < LEAST_NUMBER:
         raise SceneError(
             f"{source.shown} has {source.dtype} values with medians up to {middle.max():.3g}, "
@@ -68,18 +68,14 @@ def find_units(source: SceneSource, settings: RadiometrySettings, sample: Sample
             "value is a reflectance of 1, such as 100 or 255, or with --scale LO,HI what is black "
             "and white"
         )
-    found = [(_every(1.0), "reflectance × 10000" if is_float else "")]
+    found = [((1.0,) * 3, "reflectance × 10000" if is_float else "")]
     if facts.add_offset is None and facts.baseline is None:
         if _may_be_thousandths(sample):
-            found.append((_every(10.0), "reflectance × 1000, which fits its darkness"))
+            found.append(((10.0,) * 3, "reflectance × 1000, which fits its darkness"))
         top = sample.percentile(100)
         if top is not None and float(top.max()) <= MOST_BYTE:
-            found.append((_every(1e4 / MOST_BYTE), "reflectance × 255, as no value is above 255"))
+            found.append(((1e4 / MOST_BYTE,) * 3, "reflectance × 255, as no value is above 255"))
     return found
-
-
-def _every(gain: float) -> Triple:
-    return gain, gain, gain
 
 
 def _find_picture(source: SceneSource, sample: Sample) -> list[Unit]:
@@ -95,7 +91,7 @@ def _find_picture(source: SceneSource, sample: Sample) -> list[Unit]:
     # At the top of the atmosphere dark pixels are brightest in blue.
     fits = dark[1] > dark[2] and middle[1] * gain > LEAST_LAND_DN
     if sure or (fits and not source.described):
-        return [(_every(gain), "fractions of 1, brightened 2.5 times for display")]
+        return [((gain,) * 3, "fractions of 1, brightened 2.5 times for display")]
     return []
 
 

@@ -194,7 +194,7 @@ def _misses(mask: str, source: SceneSource) -> SceneError:
 
 
 def _find_scl(source: SceneSource, settings: MaskSettings) -> Raster | None:
-    name = settings.scl or source.facts.scl
+    name = source.facts.scl if settings.scl is None else settings.scl
     if name is not None and not name.isdecimal():
         return _open_raster(name, source)
     with open_dataset(source.dataset, source.shown) as dataset:
