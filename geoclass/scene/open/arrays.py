@@ -16,7 +16,6 @@ import rasterio.vrt
 from rasterio.errors import RasterioError
 
 from geoclass.errors import SceneError
-from geoclass.outside import encode_name
 from geoclass.scene.open.gdal import open_dataset, read_within_time
 
 if TYPE_CHECKING:
@@ -46,8 +45,7 @@ def give_path(scene: Scene) -> Iterator[Path | str]:
                 path = Path(folder) / "dataset.tif"
                 rasterio.shutil.copy(scene, path, driver="GTiff")
             else:
-                name = encode_name(str(getattr(scene, "name", None) or "array"))
-                path = Path(folder) / f"{name}.tif"
+                path = Path(folder) / f"{_find_name(scene)}.tif"
                 _write_array(scene, path)
             yield path
 
@@ -67,6 +65,11 @@ def read_bands(data: bytes, bands: Sequence[int], most_pixels: int) -> np.ndarra
 def _is_virtual(scene: rasterio.io.DatasetReaderBase) -> bool:
     """Whether its name does not open the same pixels: it is in memory, or warped."""
     return scene.name.startswith(_IN_MEMORY) or isinstance(scene, rasterio.vrt.WarpedVRT)
+
+
+def _find_name(array: xarray.DataArray) -> str:
+    name = str(getattr(array, "name", None) or "array")
+    return "".join(c if c.isalnum() or c in "-_." else "_" for c in name)
 
 
 def _write_array(array: xarray.DataArray, path: Path) -> None:

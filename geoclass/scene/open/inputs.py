@@ -107,14 +107,8 @@ def _find_folder(path: Path) -> SceneInput:
 
 def _stack_files(names: Mapping[str, str]) -> str:
     """A VRT of the files of red, green and blue."""
-    return stack_bands(
-        [
-            BandFile(
-                dataset=find_name(names[color]), shown=hide_secrets(names[color]), description=band
-            )
-            for color, band in zip(COLORS, ("B04", "B03", "B02"), strict=True)
-        ]
-    )
+    files = [names[color] for color in COLORS]
+    return stack_bands([BandFile(dataset=find_name(f), shown=hide_secrets(f)) for f in files])
 
 
 def _stack_folder(path: Path, scene: BandFiles) -> SceneInput:

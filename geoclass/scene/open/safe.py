@@ -18,7 +18,6 @@ from geoclass.outside import BAD_ZIP, read_file
 from geoclass.scene.open.facts import (
     SceneFacts,
     SceneInput,
-    Triple,
     check_baseline,
     describe_scaling,
 )
@@ -173,14 +172,10 @@ def read_product(files: ProductFiles) -> SceneInput:
         platform=_text(root, "SPACECRAFT_NAME"),
         scl=files.gdal_name(scl) if scl else None,
     )
-    bands = tuple(
-        BandFile(
-            dataset=files.gdal_name(name),
-            shown=f"{band} of {files.shown} ({name})",
-            description=band,
-        )
+    bands = [
+        BandFile(dataset=files.gdal_name(name), shown=f"{band} of {files.shown} ({name})")
         for band, name in names.items()
-    )
+    ]
     used = (files.metadata, *names.values(), *([scl] if scl else []))
     return SceneInput(
         dataset=stack_bands(bands),
@@ -289,9 +284,8 @@ def _find_scaling(files: ProductFiles, root: Element) -> SceneFacts:
         ) from error
     if not texts and scale == 1e-4:
         return SceneFacts()
-    scales: Triple = (scale, scale, scale)
-    offsets: Triple = (found[0] * scale, found[1] * scale, found[2] * scale)
-    return describe_scaling(scales, offsets)
+    red, green, blue = (offset * scale for offset in found)
+    return describe_scaling((scale,) * 3, (red, green, blue))
 
 
 def _elements(root: Element, *names: str) -> Iterator[Element]:
@@ -299,5 +293,4 @@ def _elements(root: Element, *names: str) -> Iterator[Element]:
 
 
 def _text(root: Element, name: str) -> str | None:
-    found = next(_elements(root, name), None)
-    return (found.text or "").strip() or None if found is not None else None
+    return (root.findtext(f".//{name}") or "").strip() or None

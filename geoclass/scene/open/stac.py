@@ -119,10 +119,9 @@ def _read(item: pystac.Item, base: str, shown: str) -> StacScene:
     scl = next((name for name in SCL_NAMES if name in item.assets), None)
     if scl is not None:
         hrefs.append(_resolve(item.assets[scl], base, shown))
-    names = ("B04", "B03", "B02") if bands is None else ("",)
     files = tuple(
-        BandFile(dataset=_to_gdal(href), shown=f"asset {key} of {shown}", description=name)
-        for key, href, name in zip(keys, hrefs, names, strict=False)
+        BandFile(dataset=_to_gdal(href), shown=f"asset {key} of {shown}")
+        for key, href in zip(keys, hrefs, strict=False)
     )
     facts = _read_properties(item, shown, _to_gdal(hrefs[-1]) if scl is not None else None)
     scaling = _read_scaling(item, keys, bands)

@@ -14,6 +14,7 @@ from geoclass.errors import SceneError
 from geoclass.scene.open.gdal import open_dataset, read_within_time
 
 _COLORS = ("Red", "Green", "Blue")
+_NAMES = ("B04", "B03", "B02")
 _OF_ALL = ("SRS", "GeoTransform", "GCPList", "Metadata", "VRTRasterBand", "MaskBand")
 _OF_BAND = ("NoDataValue", "Offset", "Scale")
 
@@ -26,8 +27,6 @@ class BandFile:
     """The name that GDAL opens."""
     shown: str
     """Its name in messages."""
-    description: str
-    """The band's name, such as `B04`."""
 
 
 def stack_bands(files: Sequence[BandFile]) -> str:
@@ -70,7 +69,7 @@ def _describe(file: BandFile, number: int) -> tuple[Element, tuple[object, ...]]
             for child in [child for child in element if child.tag not in kept]:
                 element.remove(child)
     band.set("band", str(number))
-    SubElement(band, "Description").text = file.description
+    SubElement(band, "Description").text = _NAMES[number - 1]
     SubElement(band, "ColorInterp").text = color
     for element, which in ((band, "1"), (mask, "mask,1")):
         if element is not None:

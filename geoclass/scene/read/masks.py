@@ -34,7 +34,7 @@ from geoclass.scene.open.identity import identify_file
 from geoclass.scene.open.network import identify_address
 from geoclass.scene.open.raster import Georeference, Raster
 from geoclass.scene.open.source import SceneSource
-from geoclass.scene.read.pixels import open_pixels
+from geoclass.scene.read.pixels import ReadPixels, open_pixels
 from geoclass.scene.settings import MaskSettings
 
 SCL_CODES = {"saturated": (1,), "shadow": (3,), "cloud": (8, 9), "cirrus": (10,), "snow": (11,)}
@@ -314,7 +314,9 @@ def check_codes(shown: str, codes: np.ndarray) -> None:
         )
 
 
-def _read_raster(read_pixels: Any, find: Callable[[np.ndarray], np.ndarray], window: Window) -> Any:
+def _read_raster(
+    read_pixels: ReadPixels, find: Callable[[np.ndarray], np.ndarray], window: Window
+) -> np.ndarray:
     stored, valid = read_pixels(window)
     return find(np.where(valid, stored[0], 0))
 
