@@ -100,7 +100,7 @@ def test_layer_of_the_labels(scene: Path, tmp_path: Path) -> None:
         frame = gpd.read_file(draw(scene, tmp_path / f"{layer}.gpkg", {class_: [(0, 0, 1, 1)]}))
         frame.rename(columns={"class": column}).to_file(labels, layer=layer)
     assert list(read_labels(labels, "class").shapes) == ["wood"]
-    message = r"labels.gpkg has 2 layers \(roads, cover\), none with a column 'x': say with --layer"
+    message = r"labels.gpkg has 2 layers \(roads, cover\), none with a column 'x': name the layer"
     with pytest.raises(SettingsError, match=message):
         read_labels(labels, "x")
     frame.to_file(labels, layer="older")
@@ -267,7 +267,7 @@ def write_labels(path: Path, problem: str) -> None:
         ("name", "has the class 'a/b', which cannot be a folder's name"),
         ("points", "has no polygons"),
         ("crs", "has no coordinate reference system"),
-        ("column", "has no column 'class', but kind: say with --column"),
+        ("column", "has no column 'class', but kind: name the column of classes with --column"),
         ("empty", "has the class '', which cannot be"),
         ("elsewhere", "no tile of the scene is in the polygons"),
         ("rubbish", "cannot read .* as a vector file"),
