@@ -59,8 +59,8 @@ class Raster:
     def describe(cls, opened: DatasetReader, bands: tuple[int, ...], **more: Any) -> Self:
         """Bands of an open data set; `more` are the fields that the data set does not know."""
         first = bands[0] - 1
-        gcps, gcp_crs = opened.gcps
         flags = [flag for band in bands for flag in opened.mask_flag_enums[band - 1]]
+        gcps, gcp_crs = opened.gcps
         return cls(
             height=opened.height,
             width=opened.width,

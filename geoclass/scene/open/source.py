@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rasterio.enums import ColorInterp, Interleaving
@@ -70,9 +70,8 @@ def open_scene(scene: Path | str, bands: Sequence[int | str] | None = None) -> S
                 f"the bands {','.join(map(str, chosen))} of {found.shown} are of different types "
                 f"({', '.join(sorted(dtypes))}): convert them to one"
             )
-        files = _list_files(found, dataset)
-        facts = _collect_facts(found, dataset, chosen)
-        return SceneSource.describe(
+        # Before GDAL lists files: afterwards, asking a remote file for masks may not return.
+        source = SceneSource.describe(
             dataset,
             chosen,
             dataset=found.dataset,
@@ -80,6 +79,15 @@ def open_scene(scene: Path | str, bands: Sequence[int | str] | None = None) -> S
             name=found.name,
             kind=found.kind,
             described=is_described(dataset),
+            facts=found.facts,
+            files=(),
+            identity={},
+            warnings=warned,
+        )
+        files = _list_files(found, dataset)
+        facts = _collect_facts(found, dataset, chosen)
+        return replace(
+            source,
             facts=facts,
             files=files,
             identity=identify(found, files),
