@@ -26,7 +26,7 @@ from geoclass.errors import GeoclassError
 from geoclass.mapping.settings import MapSettings
 from geoclass.model.checkpoint import Model
 from geoclass.monitor.align import DatedMap
-from geoclass.scene.radiometry import AIR_PATH_DN, AIR_TRANSMITTANCE
+from geoclass.scene.radiometry.conversion import AIR_PATH_DN, AIR_TRANSMITTANCE
 from geoclass.scene.settings import FrameSettings, RadiometrySettings
 
 SIZES_HA = (0.25, 0.5, 1.0, 2.0, 5.0, 10.0)

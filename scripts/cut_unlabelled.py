@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from geoclass.scene.radiometry import read_as_tci
+from geoclass.scene.radiometry.conversion import read_as_tci
 
 SUFFIXES = {".jpg", ".jpeg", ".png", ".tif", ".tiff"}
 

@@ -19,7 +19,7 @@ from geoclass.grid import Grid
 from geoclass.landcover import LandCoverMap
 from geoclass.mapping.settings import MapSettings
 from geoclass.model.checkpoint import Model
-from geoclass.scene.radiometry import Radiometry
+from geoclass.scene.radiometry.conversion import Radiometry
 
 BRIGHT = 150
 """Grey levels, of 255: a pixel as light in red, green and blue is white, a cloud most often."""

@@ -107,8 +107,8 @@ def find_unreadable(scene: str) -> str:
     import rasterio
 
     from geoclass.errors import GeoclassError
-    from geoclass.scene.gdal import open_dataset
-    from geoclass.scene.source import open_scene
+    from geoclass.scene.open.gdal import open_dataset
+    from geoclass.scene.open.source import open_scene
 
     try:
         source = open_scene(scene)

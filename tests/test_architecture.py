@@ -27,6 +27,9 @@ ROWS = (
 )
 """Imports point from a row to any lower row, never sideways or up."""
 
+SCENE_ROWS = (("read",), ("georeference", "radiometry"), ("open",), ("settings", "__init__"))
+"""The same inside geoclass/scene."""
+
 OWNERS = {
     "affine": {"grid", "monitor", "report", "scene"},
     "click": {"cli"},
@@ -87,8 +90,8 @@ def imports_of(path: Path) -> list[str]:
     return names
 
 
-def row_of(package: str) -> int:
-    return next(i for i, packages in enumerate(ROWS) if package in packages)
+def row_of(package: str, rows: tuple[tuple[str, ...], ...] = ROWS) -> int:
+    return next(i for i, packages in enumerate(rows) if package in packages)
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
@@ -101,6 +104,17 @@ def test_imports_point_down(path: Path) -> None:
             continue
         assert other != "qgis", f"{package} must not import the plugin"
         assert row_of(package) < row_of(other), f"{package} must not import {name}"
+
+
+def test_scene_is_opened_placed_and_then_read() -> None:
+    """`georeference` and `radiometry` do not need each other, and neither reads pixels."""
+    for path in (PACKAGE / "scene").rglob("*.py"):
+        package = path.relative_to(PACKAGE / "scene").parts[0].removesuffix(".py")
+        for name in imports_of(path):
+            other = name.removeprefix("geoclass.scene.").partition(".")[0]
+            if name.startswith("geoclass.scene.") and other != package:
+                below = row_of(package, SCENE_ROWS) < row_of(other, SCENE_ROWS)
+                assert below, f"{path} must not import {name}"
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))

@@ -18,8 +18,8 @@ import rasterio
 from PIL import Image
 
 from geoclass.grid import AREA_TOLERANCE
-from geoclass.scene.radiometry import ONES, ZEROS, read_as_l1c
-from geoclass.scene.source import open_scene
+from geoclass.scene.open.source import open_scene
+from geoclass.scene.radiometry.conversion import ONES, ZEROS, read_as_l1c
 from tests.conftest import ROOT, TRANSFORM, UTM
 
 

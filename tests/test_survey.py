@@ -99,7 +99,7 @@ MAPPED = (
     "zipped masked"
 )
 REFUSED = {
-    "rotated.tif": "does not say what its numbers mean",
+    "rotated.tif": "have several possible meanings",
     "one_band.tif": "has 1 band",
     "two_bands.tif": "has 2 band",
     "four_nameless_bands.tif": r"4 bands are red, green and blue \(none has a name\)",
@@ -115,9 +115,9 @@ REFUSED = {
     **dict.fromkeys(CUT_OFF, "cannot read"),
     "header_only.tif": "cannot read",
     "empty.tif": "is empty",
-    "text.tif": "none that is opened here",
-    "random.tif": "none that is opened here",
-    "no_raster.json": "none that is opened here",
+    "text.tif": "format is not supported",
+    "random.tif": "format is not supported",
+    "no_raster.json": "format is not supported",
     "table.gpkg": "cannot read",
     "two_rasters.gpkg": "no bands of its own, but holds GPKG:",
     "no_bands.vrt": "cannot read .*or bands on VRTDataset",
@@ -125,7 +125,7 @@ REFUSED = {
     "own_source.vrt": "cannot read",
     "huge.vrt": "or map it in parts with --bbox",
     "pipe": "neither a file nor a folder",
-    "nothing.zip": "holds no raster",
+    "nothing.zip": "has no raster",
     "broken.zip": "not a whole zip",
     "bomb/S2.SAFE": "not the metadata of a product",
     "bare.SAFE": "no metadata",

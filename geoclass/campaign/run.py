@@ -33,9 +33,12 @@ from geoclass.model.checkpoint import Model, load_model
 from geoclass.model.classifier import Classifier
 from geoclass.outside import redact
 from geoclass.products.files import check_form
-from geoclass.scene.adjacent import find_repeated, find_shared_haze, group_adjacent, read_dark
-from geoclass.scene.guard import is_remote
-from geoclass.scene.source import SceneSource, is_unchanged
+from geoclass.scene.georeference.adjacent import find_repeated, group_adjacent
+from geoclass.scene.open.guard import is_remote
+from geoclass.scene.open.identity import is_unchanged
+from geoclass.scene.open.source import SceneSource
+from geoclass.scene.radiometry.haze import find_shared_haze
+from geoclass.scene.read.samples import read_dark
 
 MAX_CHECKS = 8
 """Parallel checks of maps in storage, where each takes several requests."""

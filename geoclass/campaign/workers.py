@@ -32,7 +32,7 @@ from geoclass.mapping.plan import estimate_memory
 from geoclass.mapping.settings import MapRequest
 from geoclass.model.checkpoint import Model, load_model
 from geoclass.model.classifier import Classifier
-from geoclass.scene.source import SceneSource
+from geoclass.scene.open.source import SceneSource
 
 if TYPE_CHECKING:
     import ray

@@ -119,7 +119,7 @@ def describe_program() -> str:
         (
             f"geoclass {__version__}",
             f"Python   {platform.python_version()}, {platform.platform()}",
-            f"GDAL     {_describe('geoclass.scene.gdal', 'describe_gdal')}",
+            f"GDAL     {_describe('geoclass.scene.open.gdal', 'describe_gdal')}",
             f"torch    {_describe('geoclass.model.device', 'describe_torch')}",
         )
     )

@@ -98,7 +98,7 @@ def read_dated(
 
 def _exists(scene: str) -> bool:
     """Whether a scene exists, even if it cannot be mapped."""
-    from geoclass.scene.inputs import find_input
+    from geoclass.scene.open.inputs import find_input
 
     try:
         find_input(scene)

@@ -23,7 +23,7 @@ from geoclass.products.formats import check_not_input
 def preview_command(landcover: Path, output: Path, scene: str | None, title: str | None) -> None:
     """Draw MAP, a geoclass land-cover map, with legend, scale bar, north arrow and date."""
     from geoclass.report.charts import check_picture
-    from geoclass.scene.inputs import find_input
+    from geoclass.scene.open.inputs import find_input
 
     check_not_input(output, landcover, *(find_input(scene).files if scene else ()))
     check_picture(output)
@@ -57,7 +57,7 @@ def report_command(
     The page needs no network. It contains the maps with legend and scenes, a slider and a swipe
     for dates, areas, transitions, confidence, provenance and caveats.
     """
-    from geoclass.scene.inputs import find_input
+    from geoclass.scene.open.inputs import find_input
 
     with offline():
         files = [file for scene in scenes for file in find_input(scene).files]

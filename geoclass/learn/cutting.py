@@ -18,8 +18,8 @@ from geoclass.mapping.cells import cut_tiles, measure_coverage
 from geoclass.mapping.plan import MapPlan, plan_map
 from geoclass.mapping.settings import MIN_TILE_SHARE, MapSettings
 from geoclass.model.checkpoint import load_model
-from geoclass.scene.reader import read_strips
-from geoclass.scene.region import LabelledGround, read_labels
+from geoclass.scene.georeference.region import LabelledGround, read_labels
+from geoclass.scene.read.strips import read_strips
 
 SLIVER = 1e-6
 """Smaller fractions of a tile are rounding errors of polygons that share an edge with tiles."""

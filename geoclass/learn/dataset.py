@@ -29,8 +29,8 @@ from geoclass.learn.places import NEEDED, Place, parse_places
 from geoclass.learn.tile_files import TileFiles, class_of, locate, open_tile_files
 from geoclass.legend import LEGEND_FORM, MAX_CLASSES, Legend
 from geoclass.outside import printable
-from geoclass.scene.arrays import read_bands
-from geoclass.scene.radiometry import BASELINE_OFFSET, stretch
+from geoclass.scene.open.arrays import read_bands
+from geoclass.scene.radiometry.conversion import BASELINE_OFFSET, stretch
 
 SENTINEL_2_RGB = (4, 3, 2)
 """Of 13 bands: every order in use begins with B01, B02, B03, B04."""

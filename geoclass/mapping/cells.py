@@ -9,7 +9,7 @@ import numpy as np
 
 from geoclass.grid import Grid
 from geoclass.landcover import MASK_REASONS
-from geoclass.scene.reader import Strip
+from geoclass.scene.read.strips import Strip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

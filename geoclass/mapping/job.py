@@ -14,8 +14,8 @@ from geoclass.mapping.settings import MapRequest, MapSettings
 from geoclass.model.checkpoint import Model, load_model
 from geoclass.model.classifier import Classifier
 from geoclass.products.files import check_placed, check_room, check_target, write_map
-from geoclass.scene.arrays import Scene, give_path
-from geoclass.scene.source import SceneSource, open_scene
+from geoclass.scene.open.arrays import Scene, give_path
+from geoclass.scene.open.source import SceneSource, open_scene
 
 
 def make_classifier(model: Model, request: MapRequest) -> Classifier:

@@ -20,8 +20,8 @@ from geoclass.mapping.windows import label_windows
 from geoclass.model.classifier import Classifier
 from geoclass.model.dense import HALO, Window
 from geoclass.products.formats import AS_USUAL, FileSettings, MapFormat
-from geoclass.scene.reader import STRIP_PIXELS, Strip, read_strips
-from geoclass.scene.source import check_read
+from geoclass.scene.open.identity import check_read
+from geoclass.scene.read.strips import STRIP_PIXELS, Strip, read_strips
 
 STRIPS_AT_WORK = 2
 """Strips in memory: tiles of one are cut while those of the other are classified."""

@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,21 +19,21 @@ from geoclass.grid import Grid
 from geoclass.landcover import SENTINEL_2, Provenance
 from geoclass.legend import Legend
 from geoclass.machine import find_memory_bytes
-from geoclass.mapping.radiometry import check_range, choose_radiometry
+from geoclass.mapping.cells import fill_invalid
 from geoclass.mapping.settings import STRIDES, MapSettings
 from geoclass.model.classifier import Classifier
 from geoclass.outside import hide_secrets
-from geoclass.scene.frame import Frame, GridSpec, plan_frame
-from geoclass.scene.guard import list_parts
-from geoclass.scene.masks import find_masks
-from geoclass.scene.pixels import DOUBT_SIDE, find_collar, look_at, read_sample
-from geoclass.scene.place import Footprint, assign_place, find_place
-from geoclass.scene.radiometry import Radiometry
-from geoclass.scene.reader import Preprocessing
-from geoclass.scene.recognition import check_colors, find_candidates
-from geoclass.scene.region import Region, find_region
-from geoclass.scene.source import SceneSource, identify_file, open_scene, spell_file
-from geoclass.scene.units import find_missing
+from geoclass.scene.georeference.frame import Frame, GridSpec, plan_frame
+from geoclass.scene.georeference.place import Footprint, assign_place, find_place
+from geoclass.scene.georeference.region import Region, find_region
+from geoclass.scene.open.guard import list_parts
+from geoclass.scene.open.identity import identify_file, spell_file
+from geoclass.scene.open.source import SceneSource, open_scene
+from geoclass.scene.radiometry.conversion import Radiometry
+from geoclass.scene.radiometry.decision import decide_radiometry
+from geoclass.scene.read.masks import find_masks
+from geoclass.scene.read.samples import DOUBT_SIDE, find_collar, look_at, read_sample
+from geoclass.scene.read.strips import Preprocessing
 
 RESULT_VERSION = 7
 """Incremented when the same inputs and options may give other pixels than before."""
@@ -116,16 +117,14 @@ def plan_map(
             "check place and coordinate reference system, or choose a larger part"
         )
     tiles, tiles_inside = _choose_sampled(grid, region)
-    sample = look_at(source, frame, tiles, tiles_inside)
-    source, sample = find_missing(source, settings.radiometry, sample, force=settings.frame.force)
-    candidates = find_candidates(source, settings.radiometry, sample)
-    if len(candidates) > 1:
-        sample = read_sample(source, frame, tiles, tiles_inside, DOUBT_SIDE)
-    predict = None if classifier is None else classifier.predict
-    radiometry = choose_radiometry(source, candidates, sample, predict)
-    if not settings.frame.force:
-        check_range(source, radiometry, sample)
-        check_colors(source, radiometry, sample)
+    radiometry = decide_radiometry(
+        source,
+        settings.radiometry,
+        look_at(source, frame, tiles, tiles_inside),
+        read_more=partial(read_sample, source, frame, tiles, tiles_inside, DOUBT_SIDE),
+        label=None if classifier is None else partial(_label_tiles, classifier),
+        force=settings.frame.force,
+    )
     masks = find_masks(source, settings.masks)
     inputs: dict[str, Any] = {
         "source": source.identity,
@@ -167,6 +166,15 @@ def plan_map(
         settings=settings,
         provenance=provenance,
     )
+
+
+def _label_tiles(classifier: Classifier, tiles: np.ndarray, valid: np.ndarray) -> np.ndarray:
+    """Int (n,): top-1 classes of uint8 tiles (n, 3, s, s) with missing pixels, bool (n, s, s)."""
+    for tile, there in zip(tiles, valid, strict=True):
+        if not there.all():
+            fill_invalid(tile, there)
+    labels: np.ndarray = classifier.predict(tiles).probabilities.argmax(axis=1)
+    return labels
 
 
 def check_settings(settings: MapSettings, contract: Contract) -> Region | None:

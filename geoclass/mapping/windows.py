@@ -19,7 +19,7 @@ from geoclass.mapping.plan import MapPlan
 from geoclass.model.classifier import Classifier
 from geoclass.model.dense import FEATURE, HALO, Window, WindowPrediction
 from geoclass.model.networks import CELL
-from geoclass.scene.reader import Strip, read_strips
+from geoclass.scene.read.strips import Strip, read_strips
 
 WINDOW_PIXELS = 2**20
 """Approximate size of a window without its halo; larger ones hardly reduce the overhead."""

@@ -13,18 +13,20 @@ import pyproj
 from geoclass.errors import SceneError
 from geoclass.grid import Grid
 from geoclass.landcover import FULL_SCALE, LandCoverMap, Provenance
-from geoclass.scene.frame import Frame, fit_frame
-from geoclass.scene.pixels import Sample, read_shrunk
-from geoclass.scene.place import assign_place, find_place
-from geoclass.scene.radiometry import (
+from geoclass.outside import convert_json
+from geoclass.scene.georeference.frame import Frame, fit_frame
+from geoclass.scene.georeference.place import assign_place, find_place
+from geoclass.scene.open.source import SceneSource, open_scene
+from geoclass.scene.radiometry.candidates import find_candidates
+from geoclass.scene.radiometry.conversion import (
     AIR_PATH_DN,
     AIR_TRANSMITTANCE,
     EUROSAT_MAX_DN,
     Radiometry,
 )
-from geoclass.scene.recognition import find_candidates
+from geoclass.scene.radiometry.sample import Sample
+from geoclass.scene.read.pixels import read_shrunk
 from geoclass.scene.settings import FrameSettings, RadiometrySettings
-from geoclass.scene.source import SceneSource, open_scene
 
 LONGEST_SIDE = 1600
 """Pixels."""
@@ -90,7 +92,7 @@ def read_views(
     """
     views = []
     for path, provenance in scenes:
-        settings = FrameSettings.from_json(provenance.options.get("frame", {}))
+        settings = convert_json(provenance.options.get("frame", {}), FrameSettings, "frame")
         source, stored, valid = _read_pixels(path, grid, provenance.bands, settings, longest_side)
         if not valid.any() or valid.mean() < min_covered:
             raise SceneError(

@@ -1,13 +1,11 @@
-"""What a user may say about a scene; light enough for the command line to read."""
+"""A user's settings of a scene; quick to import, for the command line."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 from geoclass.errors import SettingsError
-from geoclass.outside import convert_json
 
 Resampling = Literal["nearest", "bilinear", "cubic", "lanczos", "average"]
 RESAMPLINGS: tuple[Resampling, ...] = get_args(Resampling)
@@ -59,11 +57,6 @@ class FrameSettings:
         if self.bounds is not None and self.bounds[0] >= self.bounds[2]:
             raise SettingsError(f"bounds must have west < east, got {_write(self.bounds)}")
 
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> FrameSettings:
-        """The settings that `dataclasses.asdict` described."""
-        return convert_json(data, cls, "frame")
-
 
 SclClass = Literal["cloud", "cirrus", "shadow", "snow", "saturated"]
 SCL_CLASSES: tuple[SclClass, ...] = get_args(SclClass)
@@ -98,19 +91,19 @@ class MaskSettings:
 HazeWish = Literal["auto", "keep", "remove"]
 HAZES: tuple[HazeWish, ...] = get_args(HazeWish)
 Haze = HazeWish | tuple[float, float, float]
-"""What to do about it, or how much there is: digital numbers above the air, red, green, blue."""
+"""What to do about haze, or its digital numbers at the top of the atmosphere in each band."""
 
 Profile = Literal["auto", "l1c", "l2a", "tci", "rgb8"]
 PROFILES: tuple[Profile, ...] = get_args(Profile)
 
 
 MOST_HAZE_DN = 1800.0
-"""Much below white, 2750, lest what is left is stretched to nothing."""
+"""Well below white, 2750, to leave some contrast."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RadiometrySettings:
-    """Radiometry: what the pixel values mean, where metadata and pixels do not tell."""
+    """Radiometry: meaning of the pixel values, if metadata and pixels do not show it."""
 
     profile: Profile = "auto"
     """Kind of the pixel values: Sentinel-2 L1C or L2A, true-colour image (tci), or 8 bits with
@@ -125,12 +118,12 @@ class RadiometrySettings:
     """Haze, estimated from the darkest pixels: remove it, keep it, or remove it where there is
     much (auto); three numbers (reflectance × 10000) say how much there is.
 
-    See `geoclass.scene.recognition`.
+    See `geoclass.scene.radiometry`.
     """
 
     @property
     def tells_nothing(self) -> bool:
-        """Whether all about the numbers is to be found out."""
+        """Whether the meaning of pixel values must be found."""
         return self.profile == "auto" and not self.scale and self.quantification is None
 
     def __post_init__(self) -> None:
@@ -140,7 +133,7 @@ class RadiometrySettings:
             )
         if isinstance(self.haze, str) and self.haze not in HAZES:
             raise SettingsError(
-                f"unknown wish about haze {self.haze!r}: choose {', '.join(HAZES)}, or give R,G,B"
+                f"unknown setting of haze {self.haze!r}: choose {', '.join(HAZES)}, or give R,G,B"
             )
         if not isinstance(self.haze, str) and not all(0 <= h < MOST_HAZE_DN for h in self.haze):
             raise SettingsError(
@@ -153,13 +146,12 @@ class RadiometrySettings:
             raise SettingsError(f"the quantification must be above 0, got {self.quantification:g}")
         if self.quantification is not None and self.profile in ("tci", "rgb8"):
             raise SettingsError(
-                f"{self.profile} says which number is white: give no quantification beside it"
+                f"{self.profile} defines which value is white: leave out the quantification"
             )
         others = (self.quantification, self.dn_offset)
         if self.scale is not None and (self.profile != "auto" or others != (None, None)):
             raise SettingsError(
-                "a scale says all about the numbers: give no radiometry, quantification or offset "
-                "beside it"
+                "a scale defines all pixel values: leave out radiometry, quantification and offset"
             )
 
 

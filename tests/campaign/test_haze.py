@@ -16,9 +16,9 @@ from geoclass.campaign.run import join_adjacent, run_job, share_haze
 from geoclass.mapping.plan import fingerprint_request, plan_map
 from geoclass.mapping.settings import MapRequest, MapSettings
 from geoclass.products.files import read_map
-from geoclass.scene.recognition import USUAL_DARK_DN
+from geoclass.scene.open.source import SceneSource, open_scene
+from geoclass.scene.radiometry.haze import USUAL_DARK_DN
 from geoclass.scene.settings import MaskSettings, RadiometrySettings
-from geoclass.scene.source import SceneSource, open_scene
 from tests.conftest import TRANSFORM, FakeClassifier
 
 Make = Callable[..., Path]
@@ -68,9 +68,7 @@ def test_parts_of_one_day_are_treated_alike(make_part: Callable[..., Path]) -> N
     assert len(alone) == 3
     together = [read(source) for source in share(paths)]
     assert len({gain for gain, _ in together}) == 1
-    assert all(
-        "haze of 205, 205, 410 taken off, as of all adjacent scenes" in r for _, r in together
-    )
+    assert all("haze of 205, 205, 410 removed, as of all adjacent scenes" in r for _, r in together)
 
 
 def test_little_haze_in_one_part_leaves_all_as_they_are(make_part: Callable[..., Path]) -> None:

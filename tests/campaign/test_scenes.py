@@ -10,7 +10,7 @@ import pytest
 from geoclass.campaign.jobs import Job, Shard, choose_shard
 from geoclass.campaign.scenes import find_scenes, name_maps
 from geoclass.errors import SceneError, SettingsError
-from geoclass.scene.source import open_scene
+from geoclass.scene.open.source import open_scene
 from tests.scene.server import serve
 
 

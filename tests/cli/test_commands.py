@@ -103,7 +103,7 @@ def test_version_says_what_a_report_of_a_bug_needs() -> None:
 
 
 def test_version_of_a_broken_installation(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "geoclass.scene.gdal", None)
+    monkeypatch.setitem(sys.modules, "geoclass.scene.open.gdal", None)
     lines = run("--version").output.splitlines()
     assert lines[2].startswith("GDAL     cannot be loaded: ")
     assert "device" in lines[3]

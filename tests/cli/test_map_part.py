@@ -113,7 +113,7 @@ def test_unparsable_values_are_usage_errors(scene: Path, option: tuple[str, str]
         (("--bbox", "3,2,3,4"), "have south < north and a width"),
         (("--resolution", "-10"), "must be above 0 metres"),
         (("--bbox", "0,0,1,1"), "no cell of the scene"),
-        (("--bbox", "0,0,1,1", "--bbox-crs", "EPSG:0"), "is no coordinate reference system"),
+        (("--bbox", "0,0,1,1", "--bbox-crs", "EPSG:0"), "is not a coordinate reference system"),
         (("--aoi", "none.gpkg"), "cannot read none.gpkg as a vector file"),
     ],
 )

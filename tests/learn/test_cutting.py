@@ -17,7 +17,7 @@ from geoclass.errors import GeoclassError, OutputError, SceneError, SettingsErro
 from geoclass.learn.cutting import CutTiles, cut_scene
 from geoclass.learn.dataset import read_tiles
 from geoclass.learn.places import PLACES_FILE
-from geoclass.scene.region import read_labels
+from geoclass.scene.georeference.region import read_labels
 from tests.conftest import paint
 
 Make = Callable[..., Path]
@@ -100,7 +100,7 @@ def test_layer_of_the_labels(scene: Path, tmp_path: Path) -> None:
         frame = gpd.read_file(draw(scene, tmp_path / f"{layer}.gpkg", {class_: [(0, 0, 1, 1)]}))
         frame.rename(columns={"class": column}).to_file(labels, layer=layer)
     assert list(read_labels(labels, "class").shapes) == ["wood"]
-    message = r"labels.gpkg has 2 layers \(roads, cover\), none with a column 'x': say with --layer"
+    message = r"labels.gpkg has 2 layers \(roads, cover\), none with a column 'x': name the layer"
     with pytest.raises(SettingsError, match=message):
         read_labels(labels, "x")
     frame.to_file(labels, layer="older")
@@ -233,7 +233,7 @@ def test_classes_that_differ_only_in_case(scene: Path, tmp_path: Path) -> None:
     boxes = {"Wood": [(0, 0, 1, 1)], "wood": [(1, 0, 2, 1)]}
     labels = draw(scene, tmp_path / "labels.gpkg", boxes)
     # No scene is looked for.
-    with pytest.raises(SceneError, match=r"classes Wood and wood, which differ only in case: give"):
+    with pytest.raises(SceneError, match=r"classes Wood and wood, which differ only in case: use"):
         cut_scene(tmp_path / "none.tif", labels, tmp_path / "tiles")
     small = draw(scene, tmp_path / "small.gpkg", {"wood": boxes["wood"]})
     large = draw(scene, tmp_path / "large.gpkg", {"Wood": boxes["Wood"]})
@@ -264,11 +264,11 @@ def write_labels(path: Path, problem: str) -> None:
 @pytest.mark.parametrize(
     ("problem", "message"),
     [
-        ("name", "is of class 'a/b', which cannot be a folder's name"),
-        ("points", "holds no polygons"),
+        ("name", "has the class 'a/b', which cannot be a folder's name"),
+        ("points", "has no polygons"),
         ("crs", "has no coordinate reference system"),
-        ("column", "has no column 'class', but kind: say with --column"),
-        ("empty", "is of class '', which cannot be"),
+        ("column", "has no column 'class', but kind: name the column of classes with --column"),
+        ("empty", "has the class '', which cannot be"),
         ("elsewhere", "no tile of the scene is in the polygons"),
         ("rubbish", "cannot read .* as a vector file"),
     ],
@@ -286,5 +286,5 @@ def test_labels_that_cannot_be_used(
 def test_scene_without_a_place(make_scene: Make, tmp_path: Path) -> None:
     placed = make_scene(paint([[1]]))
     labels = draw(placed, tmp_path / "labels.gpkg", {"wood": [(0, 0, 1, 1)]})
-    with pytest.raises(SceneError, match="does not say where on Earth"):
+    with pytest.raises(SceneError, match="has no georeference"):
         read_labels(labels, "class").find_shares(np.array([shapely.box(0, 0, 1, 1)]), None)

@@ -50,7 +50,7 @@ def test_readings_that_do_not_matter_are_chosen_between_with_a_warning(
     classifier.predict = one_class  # type: ignore[method-assign]
     chosen = plan(path, classifier)
     assert chosen.radiometry.name == "l1c"
-    (warning,) = (w for w in chosen.warnings if "several ways" in w)
+    (warning,) = (w for w in chosen.warnings if "several possible meanings" in w)
     assert "0% of a sample's labels depend on it" in warning
 
 
@@ -70,7 +70,7 @@ def test_without_a_full_tile_the_first_is_taken(
     pixels = np.full((3, 64, 512), 1900, np.uint16)
     pixels[:, :, np.arange(512) % 64 >= 20] = 0
     chosen = plan(make_scene(pixels, photometric="rgb"), classifier)
-    assert any("the first was taken" in w for w in chosen.warnings)
+    assert any("the first is used" in w for w in chosen.warnings)
     assert classifier.seen == []
 
 
@@ -80,7 +80,7 @@ def one_class(images: np.ndarray):
 
 def test_without_a_classifier_the_first_is_taken(make_scene: Make) -> None:
     path = make_scene(dn_of(BRIGHT, 1000), photometric="rgb", tags=LEVEL)
-    assert any("the first was taken" in w for w in plan(path).warnings)
+    assert any("the first is used" in w for w in plan(path).warnings)
 
 
 @pytest.mark.parametrize("value", [5, 120, 9000])

@@ -185,7 +185,7 @@ def test_coarser_scene_is_refined_with_a_warning(
     scene = make_scene(paint([[0]]), transform=rasterio.Affine(20, 0, 500000, 0, -20, 5800000))
     coarse = plan(scene, classifier)
     (warning,) = coarse.warnings
-    assert "pixels of 20.0 m hold less than the 10 m" in warning
+    assert "pixels of 20.0 m have less detail than the 10 m" in warning
     assert (coarse.grid.height, coarse.grid.width) == (128, 128)
 
 

@@ -87,7 +87,7 @@ def test_a_server_that_drops_one_connection_in_ten(
     cog: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("GDAL_HTTP_RETRY_DELAY", "0.01")
-    monkeypatch.setattr("geoclass.scene.gdal.RETRY_DELAY_S", 0.01)
+    monkeypatch.setattr("geoclass.scene.open.gdal.RETRY_DELAY_S", 0.01)
     local = run(str(cog))
     with serve(cog.parent, drop_every=10) as log:
         remote = run(f"{log.address}/{cog.name}")

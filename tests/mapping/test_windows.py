@@ -22,7 +22,7 @@ from geoclass.mapping.plan import MapPlan, plan_map
 from geoclass.mapping.settings import MapSettings, PostprocessingSettings
 from geoclass.mapping.windows import average_cells, mirror_missing
 from geoclass.model.dense import HALO, Window, WindowPrediction
-from geoclass.scene.reader import STRIP_PIXELS
+from geoclass.scene.read.strips import STRIP_PIXELS
 from geoclass.scene.settings import FrameSettings
 from tests.conftest import (
     COLORS,

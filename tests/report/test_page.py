@@ -35,7 +35,7 @@ from geoclass.report.page.render import (
 )
 from geoclass.report.page.sheet import BINS, Picture, Sheet, Step
 from geoclass.report.quicklook import read_picture
-from geoclass.scene.radiometry import AIR_PATH_DN, AIR_TRANSMITTANCE
+from geoclass.scene.radiometry.conversion import AIR_PATH_DN, AIR_TRANSMITTANCE
 from tests.conftest import TRANSFORM, make_detailed, make_landcover, paint
 from tests.monitor.scenes import make_map, yearly
 

@@ -16,7 +16,7 @@ from rasterio.vrt import WarpedVRT
 from geoclass.errors import SceneError
 from geoclass.mapping.job import map_scene
 from geoclass.mapping.settings import MapSettings
-from geoclass.scene.arrays import give_path
+from geoclass.scene.open.arrays import give_path
 from geoclass.scene.settings import RadiometrySettings
 from tests.conftest import SAMPLE_SCENE, paint
 

@@ -10,11 +10,11 @@ import pytest
 
 from geoclass.campaign.scenes import find_scenes
 from geoclass.errors import SceneError
-from geoclass.scene.band_files import find_band_files
-from geoclass.scene.gdal import open_dataset
-from geoclass.scene.masks import find_masks
+from geoclass.scene.open.band_files import find_band_files
+from geoclass.scene.open.gdal import open_dataset
+from geoclass.scene.open.source import open_scene
+from geoclass.scene.read.masks import find_masks
 from geoclass.scene.settings import MaskSettings
-from geoclass.scene.source import open_scene
 
 Make = Callable[..., Path]
 PIXELS = np.random.default_rng(0).integers(1, 3000, (3, 70, 90)).astype(np.uint16)

@@ -10,7 +10,7 @@ import xarray as xr
 from rasterio.enums import ColorInterp
 
 from geoclass.errors import SceneError
-from geoclass.scene.source import open_scene
+from geoclass.scene.open.source import open_scene
 
 Make = Callable[..., Path]
 

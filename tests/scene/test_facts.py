@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import rasterio
 
-from geoclass.scene.facts import SceneFacts, read_name
-from geoclass.scene.source import open_scene
+from geoclass.scene.open.facts import SceneFacts, read_name
+from geoclass.scene.open.source import open_scene
 
 Make = Callable[..., Path]
 

@@ -18,12 +18,12 @@ from rasterio.rpc import RPC
 from rasterio.windows import Window
 
 from geoclass.errors import SceneError, SettingsError
-from geoclass.scene.frame import Frame, GridSpec, fit_frame, plan_frame
-from geoclass.scene.pixels import open_pixels, read_shrunk
-from geoclass.scene.place import assign_place, find_place, find_utm
-from geoclass.scene.region import find_region
+from geoclass.scene.georeference.frame import Frame, GridSpec, fit_frame, plan_frame
+from geoclass.scene.georeference.place import assign_place, find_place, find_utm
+from geoclass.scene.georeference.region import find_region
+from geoclass.scene.open.source import SceneSource, open_scene
+from geoclass.scene.read.pixels import open_pixels, read_shrunk
 from geoclass.scene.settings import FrameSettings
-from geoclass.scene.source import SceneSource, open_scene
 from tests.conftest import TRANSFORM, UTM
 
 Make = Callable[..., Path]
@@ -106,12 +106,12 @@ def test_finer_pixels_are_averaged(make_scene: Make) -> None:
 def test_coarser_pixels_are_interpolated_with_a_warning(make_scene: Make) -> None:
     _, frame = plan(make_scene(noise(), transform=Affine(20, 0, 330000, 0, -20, 5822040)))
     assert (frame.resampling, frame.height) == ("cubic", 400)
-    assert "hold less than the 10 m pixels" in frame.warnings[0]
+    assert "have less detail than the 10 m pixels" in frame.warnings[0]
 
 
 def test_too_coarse_is_refused_unless_forced(make_scene: Make) -> None:
     path = make_scene(noise(), transform=Affine(30, 0, 330000, 0, -30, 5822040))
-    with pytest.raises(SceneError, match=r"pixels of 30.0 m.* knows 10 m.*--force"):
+    with pytest.raises(SceneError, match=r"pixels of 30.0 m.* trained on 10 m.*--force"):
         plan(path)
     assert plan(path, force=True)[1].height == 600
     with pytest.raises(SceneError, match=r"pixels of 60.0 m"):
@@ -261,7 +261,7 @@ def test_scene_without_a_place(make_scene: Make) -> None:
     assert "no usable coordinate reference system" in frame.warnings[0]
     np.testing.assert_array_equal(read(source, frame)[0], noise())
     for wish in ({"snap": True}, {"resolution": 10.0}, {"bbox": (0, 0, 1, 1)}):
-        with pytest.raises(SceneError, match="does not say where it lies.*--crs and --bounds"):
+        with pytest.raises(SceneError, match="has no georeference.*--crs and --bounds"):
             plan(path, **wish)
 
 
@@ -432,7 +432,7 @@ def test_pole(make_scene: Make) -> None:
     transform = Affine(1e-3, 0, 10, 0, -9e-5, 86.0)
     _, frame = plan(make_scene(noise(300, 600), crs="EPSG:4326", transform=transform))
     assert pyproj.CRS.from_wkt(str(frame.crs)).to_epsg() == 5041
-    with pytest.raises(SceneError, match="reaches beyond where WGS 84 has a place"):
+    with pytest.raises(SceneError, match="has coordinates that do not exist in WGS 84"):
         plan(
             make_scene(
                 noise(300, 600), crs="EPSG:4326", transform=Affine(1e-3, 0, 10, 0, -9e-5, 90.01)

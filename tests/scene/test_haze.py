@@ -1,4 +1,4 @@
-"""Haze, told by a scene's darkest pixels and taken off."""
+"""Haze, estimated from the darkest pixels and removed."""
 
 from __future__ import annotations
 
@@ -6,21 +6,23 @@ import numpy as np
 import pytest
 
 from geoclass.errors import SettingsError
-from geoclass.scene.pixels import Sample
-from geoclass.scene.radiometry import (
+from geoclass.scene.open.facts import Triple
+from geoclass.scene.radiometry.conversion import (
     EUROSAT_MAX_DN,
     Radiometry,
     read_as_l1c,
     read_as_l2a,
     read_as_rgb8,
 )
-from geoclass.scene.recognition import (
+from geoclass.scene.radiometry.haze import (
     HAZIEST_DN,
     HAZY_DN,
     USUAL_DARK_DN,
+    find_dark,
     find_haze,
     treat_haze,
 )
+from geoclass.scene.radiometry.sample import Sample
 from geoclass.scene.settings import Haze, RadiometrySettings
 
 USUAL = np.array(USUAL_DARK_DN)
@@ -35,6 +37,10 @@ def read(offset: float = 0.0) -> Radiometry:
     return read_as_l1c((1.0, 1.0, 1.0), (-offset,) * 3, "told")
 
 
+def estimate(radiometry: Radiometry, stored: Sample) -> Triple | None:
+    return find_haze(find_dark(radiometry, stored))
+
+
 def sample(darkest: np.ndarray, brightest: float = 2700.0) -> Sample:
     """A tenth of it dark, the rest anything brighter."""
     rng = np.random.default_rng(0)
@@ -44,21 +50,21 @@ def sample(darkest: np.ndarray, brightest: float = 2700.0) -> Sample:
 
 
 def test_haze_is_what_the_darkest_pixels_have_more_than_usual() -> None:
-    assert find_haze(read(), sample(brighter(100, 150, 300))) == pytest.approx((100, 150, 300))
-    assert find_haze(read(), sample(USUAL - 100)) == (0, 0, 0)
+    assert estimate(read(), sample(brighter(100, 150, 300))) == pytest.approx((100, 150, 300))
+    assert estimate(read(), sample(USUAL - 100)) == (0, 0, 0)
 
 
 def test_what_is_redder_than_haze_is_the_grounds() -> None:
-    assert find_haze(read(), sample(brighter(300, 200, 100))) == pytest.approx((100, 100, 100))
-    assert find_haze(read(), sample(brighter(300, -200, 100))) == pytest.approx((0, 0, 100))
+    assert estimate(read(), sample(brighter(300, 200, 100))) == pytest.approx((100, 100, 100))
+    assert estimate(read(), sample(brighter(300, -200, 100))) == pytest.approx((0, 0, 100))
 
 
 def test_numbers_are_read_before_they_are_compared() -> None:
     hazy = sample(brighter(100, 150, 300) + 1000, 3700)
-    assert find_haze(read(offset=1000), hazy) == pytest.approx((100, 150, 300))
+    assert estimate(read(offset=1000), hazy) == pytest.approx((100, 150, 300))
     # What a typical atmosphere adds to a Level-2A scene is no haze.
     clear = read_as_l2a((1.0, 1.0, 1.0), (0.0, 0.0, 0.0), "told")
-    assert max(find_haze(clear, sample(np.array([150.0, 250.0, 150.0]))) or (9e9,)) < 50
+    assert max(estimate(clear, sample(np.array([150.0, 250.0, 150.0]))) or (9e9,)) < 50
 
 
 def test_the_dark_becomes_usual_and_white_stays_white() -> None:
@@ -68,7 +74,7 @@ def test_the_dark_becomes_usual_and_white_stays_white() -> None:
     assert seen == pytest.approx(USUAL)
     white = np.array(treated.gain) * EUROSAT_MAX_DN + np.array(treated.bias)
     assert white == pytest.approx((EUROSAT_MAX_DN,) * 3)
-    assert treated.reason == "told; haze of 100, 150, 300 taken off"
+    assert treated.reason == "told; haze of 100, 150, 300 removed"
     assert not treated.warnings
 
 
@@ -90,12 +96,12 @@ def test_cloud_is_no_haze(wish: Haze) -> None:
 def test_pictures_stretched_as_eurosat_are_left_alone() -> None:
     reading = read_as_rgb8("told")
     assert treat_haze(reading, sample(USUAL + 300), "keep") == reading
-    assert "no haze taken off" in treat_haze(reading, sample(USUAL), "remove").warnings[0]
+    assert "no haze removed" in treat_haze(reading, sample(USUAL), "remove").warnings[0]
 
 
 def test_a_scene_without_data_has_no_haze() -> None:
     empty = Sample(stored=np.zeros((3, 1, 8, 8)), valid=np.zeros((1, 8, 8), dtype=bool))
-    assert find_haze(read(), empty) is None
+    assert estimate(read(), empty) is None
 
 
 def test_so_much_as_is_given_is_taken_off() -> None:
@@ -104,8 +110,8 @@ def test_so_much_as_is_given_is_taken_off() -> None:
     found = treat_haze(read(), sample(USUAL + np.array(haze)), "remove")
     assert given.gain == pytest.approx(found.gain)
     assert given.bias == pytest.approx(found.bias)
-    assert given.reason == "told; haze of 100, 150, 300 taken off, as asked for"
-    assert "left alone" in treat_haze(read_as_rgb8("told"), sample(USUAL), haze).warnings[0]
+    assert given.reason == "told; haze of 100, 150, 300 removed, as requested"
+    assert "EuroSAT's 8 bits" in treat_haze(read_as_rgb8("told"), sample(USUAL), haze).warnings[0]
 
 
 @pytest.mark.parametrize("haze", ["some", (1.0, 2.0, -3.0), (1.0, 2.0, 3000.0)])

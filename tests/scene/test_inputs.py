@@ -15,9 +15,9 @@ from rasterio.control import GroundControlPoint
 
 from geoclass.campaign.scenes import find_scenes
 from geoclass.errors import SceneError
-from geoclass.scene.gdal import open_dataset
-from geoclass.scene.inputs import find_input
-from geoclass.scene.source import SceneSource, open_scene
+from geoclass.scene.open.gdal import open_dataset
+from geoclass.scene.open.inputs import find_input
+from geoclass.scene.open.source import SceneSource, open_scene
 from tests.scene.products import make_safe
 from tests.scene.test_stac import describe
 
@@ -81,8 +81,8 @@ def test_ground_control_points_are_kept(make_scene: Make) -> None:
         for color in ("red", "green", "blue")
     }
     source = open_scene(join(bands))
-    assert source.gcps == 4
-    assert "33N" in str(source.gcp_crs)
+    assert source.georeference.gcps == 4
+    assert "33N" in str(source.georeference.gcp_crs)
     with open_dataset(source.dataset) as dataset:
         assert [(p.row, p.col, p.x, p.y, p.z) for p in dataset.gcps[0]] == [
             (p.row, p.col, p.x, p.y, p.z) for p in points
@@ -138,12 +138,12 @@ def test_zips_of_none_and_many(make_scene: Make, tmp_path: Path) -> None:
     path = tmp_path / "scene.zip"
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("readme.txt", "hello")
-    with pytest.raises(SceneError, match="holds no raster"):
+    with pytest.raises(SceneError, match="has no raster"):
         open_scene(path)
     with zipfile.ZipFile(path, "a") as archive:
         for name in ("a.tif", "b.tif"):
             archive.write(make_scene(PIXELS), name)
-    with pytest.raises(SceneError, match="holds a.tif, b.tif: unpack it, or name one as /vsizip/"):
+    with pytest.raises(SceneError, match="has a.tif, b.tif: unpack it, or name one as /vsizip/"):
         open_scene(path)
     np.testing.assert_array_equal(read(open_scene(f"/vsizip/{path}/b.tif")), PIXELS)
 

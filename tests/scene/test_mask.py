@@ -17,12 +17,12 @@ from rasterio.windows import Window
 from geoclass.errors import SceneError, SettingsError
 from geoclass.grid import Grid
 from geoclass.landcover import MASK_REASONS
-from geoclass.scene.frame import Frame
-from geoclass.scene.masks import find_masks, open_masks
-from geoclass.scene.radiometry import read_as_rgb8
-from geoclass.scene.reader import Preprocessing, read_strips
+from geoclass.scene.georeference.frame import Frame
+from geoclass.scene.open.source import SceneSource, open_scene
+from geoclass.scene.radiometry.conversion import read_as_rgb8
+from geoclass.scene.read.masks import find_masks, open_masks
+from geoclass.scene.read.strips import Preprocessing, read_strips
 from geoclass.scene.settings import SCL_CLASSES, MaskSettings
-from geoclass.scene.source import SceneSource, open_scene
 from tests.conftest import TRANSFORM, UTM
 
 Make = Callable[..., Path]
@@ -33,7 +33,10 @@ EXPECTED = ["", "saturated", "", "shadow", "", "", "", "", "cloud", "cloud", "ci
 
 def frame_of(source: SceneSource) -> Frame:
     return Frame(
-        height=source.height, width=source.width, transform=source.transform, crs=source.crs
+        height=source.height,
+        width=source.width,
+        transform=source.georeference.transform,
+        crs=source.georeference.crs,
     )
 
 
@@ -161,7 +164,7 @@ def test_a_mask_that_hides_nothing_says_so(
 
 def test_a_classification_without_data_is_refused(make_scene: Make) -> None:
     source = make_rgb(make_scene, np.zeros_like(CODES))
-    with pytest.raises(SceneError, match=r"holds only 0, no data.*--scl, or --mask-classes none"):
+    with pytest.raises(SceneError, match=r"has only 0, no data.*--scl, or --mask-classes none"):
         find_masks(source, MaskSettings())
     assert find_masks(source, MaskSettings(masked_classes=())).scl is None
 
@@ -231,14 +234,14 @@ def test_masks_elsewhere_are_refused(make_scene: Make, option: str, crs: str) ->
         TRANSFORM @ Affine.translation(20000, 0) if crs == UTM else Affine(1e-4, 0, 2, 0, -1e-4, 41)
     )
     path = str(make_scene(CODES[None], "far.tif", transform=far, crs=crs))
-    with pytest.raises(SceneError, match="far.tif lies nowhere on .*rgb.tif"):
+    with pytest.raises(SceneError, match="far.tif does not overlap .*rgb.tif"):
         find_masks(make_rgb(make_scene), MaskSettings(**{option: path}))
 
 
 def test_polygons_elsewhere_are_refused(make_scene: Make, tmp_path: Path) -> None:
     path = tmp_path / "far.geojson"
     gpd.GeoDataFrame(geometry=[shapely.box(2, 41, 2.1, 41.1)], crs=4326).to_file(path)
-    with pytest.raises(SceneError, match="far.geojson lies nowhere on"):
+    with pytest.raises(SceneError, match="far.geojson does not overlap"):
         find_masks(make_rgb(make_scene), MaskSettings(mask=str(path)))
 
 
@@ -257,7 +260,9 @@ def test_each_mask_says_how_much_it_hides(make_scene: Make) -> None:
     ones = np.zeros((1, 120, 120), np.uint8)
     ones[0, :, 90:] = 1
     masks = find_masks(source, MaskSettings(mask=str(make_scene(ones, "mask.tif"))))
-    grid = Grid(height=120, width=120, transform=source.transform, crs=source.crs)
+    grid = Grid(
+        height=120, width=120, transform=source.georeference.transform, crs=source.georeference.crs
+    )
     preprocessing = Preprocessing(radiometry=read_as_rgb8("test"), masks=masks)
     assert masks.notes[1] == "by mask.tif"
     strips = list(read_strips(source, frame_of(source), grid, preprocessing))

@@ -14,7 +14,7 @@ import rasterio
 from PIL import Image
 from rasterio.io import MemoryFile
 
-from geoclass.scene.radiometry import (
+from geoclass.scene.radiometry.conversion import (
     AIR_PATH_DN,
     AIR_TRANSMITTANCE,
     ONES,

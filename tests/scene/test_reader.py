@@ -12,12 +12,18 @@ import pytest
 
 from geoclass.errors import SceneError
 from geoclass.grid import Grid
-from geoclass.scene.frame import Frame
-from geoclass.scene.masks import find_masks
-from geoclass.scene.radiometry import read_as_rgb8
-from geoclass.scene.reader import Preprocessing, Strip, _count_readers, _plan_spans, read_strips
+from geoclass.scene.georeference.frame import Frame
+from geoclass.scene.open.source import SceneSource, open_scene
+from geoclass.scene.radiometry.conversion import read_as_rgb8
+from geoclass.scene.read.masks import find_masks
+from geoclass.scene.read.strips import (
+    Preprocessing,
+    Strip,
+    _count_readers,
+    _plan_spans,
+    read_strips,
+)
 from geoclass.scene.settings import MaskSettings
-from geoclass.scene.source import SceneSource, open_scene
 
 Make = Callable[..., Path]
 
@@ -26,7 +32,10 @@ def read_all(path: Path, strip_pixels: int) -> tuple[SceneSource, Grid, list[Str
     source = open_scene(path)
     frame = own_frame(source)
     grid = Grid(
-        height=source.height, width=source.width, transform=source.transform, crs=source.crs
+        height=source.height,
+        width=source.width,
+        transform=source.georeference.transform,
+        crs=source.georeference.crs,
     )
     preprocessing = Preprocessing(
         radiometry=read_as_rgb8("test"), masks=find_masks(source, MaskSettings())
@@ -36,7 +45,10 @@ def read_all(path: Path, strip_pixels: int) -> tuple[SceneSource, Grid, list[Str
 
 def own_frame(source: SceneSource) -> Frame:
     return Frame(
-        height=source.height, width=source.width, transform=source.transform, crs=source.crs
+        height=source.height,
+        width=source.width,
+        transform=source.georeference.transform,
+        crs=source.georeference.crs,
     )
 
 
@@ -125,21 +137,22 @@ def test_reading_may_stop_at_any_moment(make_scene: Make, waits: bool) -> None:
 import time
 from pathlib import Path
 from geoclass.grid import Grid
-from geoclass.scene.frame import Frame
-from geoclass.scene.radiometry import read_as_rgb8
-from geoclass.scene.masks import find_masks
-from geoclass.scene.reader import Preprocessing, read_strips
+from geoclass.scene.georeference.frame import Frame
+from geoclass.scene.radiometry.conversion import read_as_rgb8
+from geoclass.scene.read.masks import find_masks
+from geoclass.scene.read.strips import Preprocessing, read_strips
 from geoclass.scene.settings import MaskSettings
-from geoclass.scene.source import open_scene
-from geoclass.scene import reader
+from geoclass.scene.open.source import open_scene
+from geoclass.scene.read import strips as reader
 class Threads(reader.ThreadPoolExecutor):
     def __exit__(self, *error):
         self.shutdown(wait={waits})
 reader.ThreadPoolExecutor = Threads
 s = open_scene(Path({str(path)!r}))
-grid = Grid(height=s.height, width=s.width, transform=s.transform, crs=s.crs)
+own = dict(height=s.height, width=s.width, crs=s.georeference.crs)
+grid = Grid(**own, transform=s.georeference.transform)
 preprocessing = Preprocessing(radiometry=read_as_rgb8("test"), masks=find_masks(s, MaskSettings()))
-frame = Frame(height=s.height, width=s.width, transform=s.transform, crs=s.crs)
+frame = Frame(**own, transform=s.georeference.transform)
 for i in range(40):
     strips = read_strips(s, frame, grid, preprocessing, 64 * 1500 * 4)
     next(strips)
@@ -163,7 +176,7 @@ def test_several_readers_give_the_same_strips(
     own = np.where(noise(1100, 130)[0] > 40, 255, 0).astype(np.uint8)
     path = make_scene(pixels, mask=own if mask else None, **TILED)
     _, _, alone = read_all(path, 2 * 64 * 130)
-    monkeypatch.setattr("geoclass.scene.reader.count_cores", lambda: 4)
+    monkeypatch.setattr("geoclass.scene.read.strips.count_cores", lambda: 4)
     _, _, together = read_all(path, 2 * 64 * 130)
     assert len(together) == len(alone) == 9
     for one, other in zip(together, alone, strict=True):
@@ -180,9 +193,15 @@ def test_no_block_is_decoded_by_two_readers(
     make_scene: Make, profile: dict, stride: int, expected: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Tiles that overlap, and blocks taller than a strip, are left to one."""
-    monkeypatch.setattr("geoclass.scene.reader.count_cores", lambda: 4)
+    monkeypatch.setattr("geoclass.scene.read.strips.count_cores", lambda: 4)
     source = open_scene(make_scene(noise(1100, 130), **profile))
-    grid = Grid(height=1100, width=130, transform=source.transform, crs=source.crs, stride=stride)
+    grid = Grid(
+        height=1100,
+        width=130,
+        transform=source.georeference.transform,
+        crs=source.georeference.crs,
+        stride=stride,
+    )
     spans = _plan_spans(source, own_frame(source), grid, 128 * 130)
     assert _count_readers(source, own_frame(source), grid, spans) == expected
 
@@ -192,7 +211,9 @@ def test_numbers_for_nothing_of_the_file_and_of_a_person_both_count(make_scene: 
     pixels[:, :10], pixels[:, 10:20] = 9, 200
     path = make_scene(pixels, nodata=9)
     source = replace(open_scene(path), nodata=200.0)
-    grid = Grid(height=64, width=64, transform=source.transform, crs=source.crs)
+    grid = Grid(
+        height=64, width=64, transform=source.georeference.transform, crs=source.georeference.crs
+    )
     preprocessing = Preprocessing(
         radiometry=read_as_rgb8("test"), masks=find_masks(source, MaskSettings())
     )

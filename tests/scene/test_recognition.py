@@ -12,13 +12,14 @@ import pytest
 
 from geoclass.errors import SceneError, SettingsError
 from geoclass.grid import Grid
-from geoclass.scene.facts import SceneFacts
-from geoclass.scene.frame import Frame
-from geoclass.scene.pixels import Sample, find_collar, read_sample
-from geoclass.scene.radiometry import Radiometry
-from geoclass.scene.recognition import find_candidates
+from geoclass.scene.georeference.frame import Frame
+from geoclass.scene.open.facts import SceneFacts
+from geoclass.scene.open.source import SceneSource, open_scene
+from geoclass.scene.radiometry.candidates import find_candidates
+from geoclass.scene.radiometry.conversion import Radiometry
+from geoclass.scene.radiometry.sample import Sample
+from geoclass.scene.read.samples import find_collar, read_sample
 from geoclass.scene.settings import RadiometrySettings
-from geoclass.scene.source import SceneSource, open_scene
 
 Make = Callable[..., Path]
 
@@ -122,7 +123,7 @@ def test_offset_that_is_off_already_is_not_taken_off_twice(find: Find) -> None:
     """As in collections that harmonise new products with old ones, and keep their baseline."""
     (told,) = find(ground().astype(np.uint16), baseline="05.09")
     assert names([told]) == [("l1c", 0)]
-    assert "has been subtracted before" in told.reason
+    assert "is already subtracted" in told.reason
 
 
 def test_metadata_of_a_whole_product_are_followed(make_scene: Make) -> None:
@@ -205,7 +206,7 @@ def test_senseless_wishes_are_refused(wishes: dict[str, Any]) -> None:
 def frame_and_grid(source: SceneSource) -> tuple[Frame, Grid]:
     place = {
         "height": source.height, "width": source.width,
-        "transform": source.transform, "crs": source.crs,
+        "transform": source.georeference.transform, "crs": source.georeference.crs,
     }  # fmt: skip
     return Frame(**place), Grid(**place)
 

@@ -11,7 +11,7 @@ import pytest
 import shapely
 
 from geoclass.errors import SceneError, SettingsError
-from geoclass.scene.region import find_region, parse_crs, read_region
+from geoclass.scene.georeference.region import find_region, parse_crs, read_region
 from geoclass.scene.settings import FrameSettings
 from tests.conftest import UTM
 
@@ -55,7 +55,7 @@ def test_region_is_known_by_its_polygons(tmp_path: Path) -> None:
 def test_points_are_no_area(tmp_path: Path) -> None:
     path = tmp_path / "points.gpkg"
     gpd.GeoDataFrame(geometry=[shapely.Point(1, 1)], crs=UTM).to_file(path)
-    with pytest.raises(SceneError, match="holds no polygons"):
+    with pytest.raises(SceneError, match="has no polygons"):
         read_region(path)
 
 
@@ -76,7 +76,7 @@ def test_missing_and_foreign_files_are_refused(tmp_path: Path) -> None:
 
 
 def test_senseless_crs_is_refused() -> None:
-    with pytest.raises(SettingsError, match="'EPSG:1' is no coordinate reference system"):
+    with pytest.raises(SettingsError, match="'EPSG:1' is not a coordinate reference system"):
         parse_crs("EPSG:1")
 
 

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from geoclass.errors import SceneError
-from geoclass.scene.gdal import open_dataset
-from geoclass.scene.source import open_scene
+from geoclass.scene.open.gdal import open_dataset
+from geoclass.scene.open.source import open_scene
 from tests.scene.products import make_safe, write_jp2, zip_safe
 
 PIXELS = np.random.default_rng(0).integers(1100, 3000, (3, 128, 192)).astype(np.uint16)
@@ -84,7 +84,7 @@ def test_another_quantification_becomes_a_scale(tmp_path: Path) -> None:
 
 def test_several_tiles_are_refused_until_one_is_named(tmp_path: Path) -> None:
     safe = make_safe(tmp_path, PIXELS, old=True, tiles=("32TPS", "32TQS"))
-    with pytest.raises(SceneError, match="holds 2 tiles .32TPS, 32TQS.*GRANULE"):
+    with pytest.raises(SceneError, match="has 2 tiles .32TPS, 32TQS.*GRANULE"):
         open_scene(safe)
     source = open_scene(next(safe.glob("GRANULE/*T32TQS*")))
     assert source.facts.tile_id == "32TQS"
@@ -101,7 +101,7 @@ def test_only_coarse_bands(tmp_path: Path) -> None:
     safe = make_safe(tmp_path, PIXELS, level="2A")
     metadata = safe / "MTD_MSIL2A.xml"
     metadata.write_text(metadata.read_text().replace("_10m<", "_60m<"))
-    with pytest.raises(SceneError, match=r"no B04 of 10 m \(only 20m, 60m\)"):
+    with pytest.raises(SceneError, match=r"do not name B04 at 10 m \(only 20m, 60m\)"):
         open_scene(safe)
 
 
@@ -148,13 +148,13 @@ def test_folder_named_safe_without_metadata(tmp_path: Path) -> None:
 
 def test_several_products(tmp_path: Path) -> None:
     one, other = make_safe(tmp_path, PIXELS), make_safe(tmp_path, PIXELS, baseline="02.09")
-    with pytest.raises(SceneError, match="holds 2 products"):
+    with pytest.raises(SceneError, match="has 2 products"):
         open_scene(tmp_path)
     path = tmp_path / "two.zip"
     with zipfile.ZipFile(path, "w") as archive:
         for safe in (one, other):
             archive.write(safe / "MTD_MSIL1C.xml", f"{safe.name}/MTD_MSIL1C.xml")
-    with pytest.raises(SceneError, match="holds 2 products"):
+    with pytest.raises(SceneError, match="has 2 products"):
         open_scene(path)
 
 

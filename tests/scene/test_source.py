@@ -8,7 +8,7 @@ import pytest
 import rasterio
 
 from geoclass.errors import SceneError
-from geoclass.scene.source import open_scene
+from geoclass.scene.open.source import open_scene
 
 Make = Callable[..., Path]
 

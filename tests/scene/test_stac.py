@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 from geoclass.errors import SceneError
-from geoclass.scene.gdal import open_dataset
-from geoclass.scene.source import open_scene
-from geoclass.scene.stac import read_item
+from geoclass.scene.open.gdal import open_dataset
+from geoclass.scene.open.source import open_scene
+from geoclass.scene.open.stac import read_item
 
 Make = Callable[..., Path]
 DATA = os.environ.get("GEOCLASS_DATA")
@@ -436,7 +436,6 @@ def test_items_as_the_large_archives_write_them(
     found = read_item(json.dumps(item).encode(), "https://example.org/item", "item")
     facts = found.facts
     assert found.bands is None
-    assert [asset.description for asset in found.assets] == ["B04", "B03", "B02"]
     for asset, band in zip(found.assets, ("B04", "B03", "B02"), strict=True):
         assert asset.dataset.startswith(place)
         file = asset.dataset.partition("?")[0].rpartition("/")[2]

@@ -13,14 +13,16 @@ from affine import Affine
 from rasterio.windows import Window
 
 from geoclass.errors import SceneError
-from geoclass.scene.facts import SceneFacts
-from geoclass.scene.frame import Frame
-from geoclass.scene.pixels import Sample, open_pixels
-from geoclass.scene.radiometry import Radiometry
-from geoclass.scene.recognition import check_colors, find_candidates
+from geoclass.scene.georeference.frame import Frame
+from geoclass.scene.open.facts import SceneFacts
+from geoclass.scene.open.source import SceneSource, open_scene
+from geoclass.scene.radiometry.candidates import find_candidates
+from geoclass.scene.radiometry.conversion import Radiometry
+from geoclass.scene.radiometry.decision import check_colors
+from geoclass.scene.radiometry.missing import find_missing
+from geoclass.scene.radiometry.sample import Possible, Sample
+from geoclass.scene.read.pixels import open_pixels
 from geoclass.scene.settings import RadiometrySettings
-from geoclass.scene.source import SceneSource, open_scene
-from geoclass.scene.units import find_missing
 from tests.conftest import TRANSFORM, UTM
 
 Make = Callable[..., Path]
@@ -39,12 +41,12 @@ def draw_ground(level: str = "Level-2A") -> np.ndarray:
     return np.stack(bands)
 
 
-Read = Callable[..., tuple[SceneSource, list[Radiometry]]]
+Read = Callable[..., tuple[tuple[str, ...], list[Radiometry]]]
 
 
 @pytest.fixture
 def read(make_scene: Make) -> Read:
-    """Scene and readings of a sample of such numbers, (3, n, 64, 64)."""
+    """Warnings and candidates for a sample of stored values, (3, n, 64, 64)."""
 
     def read(
         stored: np.ndarray,
@@ -56,7 +58,7 @@ def read(make_scene: Make) -> Read:
         force: bool = False,
         kind: str = "file",
         **facts: Any,
-    ) -> tuple[SceneSource, list[Radiometry]]:
+    ) -> tuple[tuple[str, ...], list[Radiometry]]:
         wishes = wishes or RadiometrySettings()
         descriptions = NAMES if named else None
         path = make_scene(np.ones((3, 64, 64), stored.dtype), name, descriptions=descriptions)
@@ -67,10 +69,10 @@ def read(make_scene: Make) -> Read:
         if nodata:
             valid &= (stored != nodata).all(axis=0)
         sample = Sample(stored=np.nan_to_num(stored), valid=valid)
-        source, sample = find_missing(source, wishes, sample, force=force)
+        _, sample, warnings = find_missing(source, wishes, sample, force=force)
         readings = find_candidates(source, wishes, sample)
         check_colors(source, readings[0], sample)
-        return source, readings
+        return warnings, readings
 
     return read
 
@@ -117,10 +119,10 @@ def test_numbers_up_to_255_that_are_stored_in_more_bits_are_one_of_two_readings(
     read: Read, level: str
 ) -> None:
     stored = np.rint(draw_ground(level).clip(0, 1) * 255).astype(np.uint16)
-    assert "reflectance × 255, as none is above 255" in tell(read(stored)[1])
+    assert "reflectance × 255, as no value is above 255" in tell(read(stored)[1])
     assert "× 255" not in tell(read(stored, baseline="02.04")[1])
     asked = read(stored, RadiometrySettings(quantification=255))[1]
-    assert "255 for a reflectance of 1, as asked for" in tell(asked)
+    assert "255 for a reflectance of 1, as requested" in tell(asked)
 
 
 @pytest.mark.parametrize("level", ["Level-1C", "Level-2A"])
@@ -142,8 +144,10 @@ def test_per_cent_and_bytes_as_floats_are_refused(read: Read, factor: float) -> 
 
 def test_floats_without_names_may_be_pictures_made_brighter(read: Read) -> None:
     picture = (2.5 * draw_ground()).astype(np.float32)
-    assert "2.5 times brighter" in tell(read(picture, named=False, level="Level-2A")[1])
-    assert "2.5 times" in tell(read(picture, name="S2_L2A_True_color.tif", level="Level-2A")[1])
+    assert "brightened 2.5 times" in tell(read(picture, named=False, level="Level-2A")[1])
+    assert "brightened 2.5 times" in tell(
+        read(picture, name="S2_L2A_True_color.tif", level="Level-2A")[1]
+    )
     measured = (draw_ground() * 0.7).astype(np.float32)
     assert len(read(measured, named=False)[1]) == 1
     assert len(read(draw_ground("Level-1C").astype(np.float32), named=False)[1]) == 1
@@ -177,7 +181,7 @@ def test_an_offset_that_is_off_already_is_not_subtracted(
                     baseline="02.04")[1]  # fmt: skip
     seen = reread(stored, reading).astype(int)
     assert np.abs(seen - reread(draw_ground() * 1e4, plain)).max() <= 1
-    assert "subtracted before" in reading.reason
+    assert "already subtracted" in reading.reason
 
 
 def test_an_item_without_an_offset_is_not_trusted_where_all_is_bright(read: Read) -> None:
@@ -203,16 +207,16 @@ def test_fill_values_without_a_tag_decide_nothing(
     (expected,) = read(clean)[1]
     filled = clean.copy()
     filled[:, :, :5] = fill
-    source, (found,) = read(filled)
+    warnings, (found,) = read(filled)
     np.testing.assert_allclose(found.gain, expected.gain)
     np.testing.assert_allclose(found.bias, expected.bias, atol=30)
-    assert "7.8% of a sample's pixels hold" in source.warnings[-1]
+    assert "7.8% of a sample's pixels have" in warnings[-1]
     filled[:, :, :20] = fill
-    with pytest.raises(SceneError, match=r"31.2% of a sample.* hold .*--nodata N"):
+    with pytest.raises(SceneError, match=r"31.2% of a sample.* have .*--nodata N"):
         read(filled)
     (told,) = read(filled, nodata=fill)[1]
     np.testing.assert_allclose(told.gain, expected.gain)
-    assert read(filled, force=True)[0].warnings
+    assert read(filled, force=True)[0]
 
 
 @pytest.mark.parametrize("level", ["Level-1C", "Level-2A"])
@@ -222,23 +226,23 @@ def test_0_in_one_band_is_missing_where_others_are_bright(
 ) -> None:
     stored = np.rint(draw_ground(level) * 1e4).astype(np.uint16)
     stored[band, :, :6] = 0
-    source, _ = read(stored)
-    assert "0 in one of three bands" in source.warnings[-1]
+    warnings, _ = read(stored)
+    assert "0 in one of three bands" in warnings[-1]
     stored[band, :, :40] = 0
     with pytest.raises(SceneError, match="0 in one of three bands"):
         read(stored)
     tagged, _ = read(stored, nodata=0)
-    assert "0 in one of three bands: taken for missing" in tagged.warnings[-1]
+    assert "0 in one of three bands: taken as missing" in tagged[-1]
 
 
 def test_0_in_one_band_is_darkness_where_others_are_dark(read: Read) -> None:
     stored = np.rint(draw_ground() * 1e4).astype(np.uint16)
     stored[:, :, :10] = np.array([0, 150, 60])[:, None, None, None]
-    assert read(stored)[0].warnings == ()
+    assert read(stored)[0] == ()
 
 
-def read_valid(source: SceneSource, frame: Frame) -> np.ndarray:
-    with open_pixels(source, frame) as read_pixels:
+def read_valid(source: SceneSource, frame: Frame, possible: Possible | None = None) -> np.ndarray:
+    with open_pixels(source, frame, possible) as read_pixels:
         return read_pixels(Window(0, 0, frame.width, frame.height))[1]
 
 
@@ -252,13 +256,14 @@ def test_a_tagged_number_in_one_band_is_missing_as_in_all(
     path = make_scene(pixels, descriptions=NAMES, nodata=lost)
     wishes = RadiometrySettings(profile="l1c", dn_offset=0.0)
     sample = Sample(stored=pixels[:, None], valid=(pixels != lost).all(axis=0)[None])
-    source, _ = find_missing(open_scene(path), wishes, sample, force=False)
+    source = open_scene(path)
+    possible, _, _ = find_missing(source, wishes, sample, force=False)
     own = Frame(height=128, width=128, transform=TRANSFORM, crs=UTM)
     expected = (pixels != lost).all(axis=0)
-    np.testing.assert_array_equal(read_valid(source, own), expected)
+    np.testing.assert_array_equal(read_valid(source, own, possible), expected)
     finer = replace(own, height=256, width=256, transform=TRANSFORM @ Affine.scale(0.5),
                     access="warp", resampling="cubic")  # fmt: skip
-    warped = read_valid(source, finer)
+    warped = read_valid(source, finer, possible)
     seams = np.ones_like(warped)
     for edge in (64, 128):
         seams[edge - 4 : edge + 4] = seams[:, edge - 4 : edge + 4] = False
@@ -309,15 +314,15 @@ def test_measured_fractions_with_white_clouds_are_no_picture(read: Read) -> None
 
 def test_fractions_too_bright_for_any_haze_may_be_pictures(read: Read) -> None:
     above = draw_ground("Level-1C").astype(np.float32)
-    assert "2.5 times brighter" in tell(read(2.5 * above)[1])
-    assert "2.5 times" not in tell(read(above)[1])
-    assert "2.5 times" not in tell(read(2.5 * above, add_offset=-1000)[1])
+    assert "brightened 2.5 times" in tell(read(2.5 * above)[1])
+    assert "brightened 2.5 times" not in tell(read(above)[1])
+    assert "brightened 2.5 times" not in tell(read(2.5 * above, add_offset=-1000)[1])
 
 
 def test_an_offset_may_be_off_already_where_fractions_were_made(read: Read) -> None:
     stored = (draw_ground() + 0.12).astype(np.float32)
     readings = read(stored, level="Level-2A", add_offset=-1000)[1]
-    assert "subtracted when fractions were made" in tell(readings)
+    assert "subtracted when reflectance was computed" in tell(readings)
     assert len(readings) == 2
     numbers = np.rint(stored * 1e4).astype(np.uint16)
     assert len(read(numbers, level="Level-2A", add_offset=-1000)[1]) == 1

@@ -8,7 +8,7 @@ import rasterio
 from affine import Affine
 
 from geoclass.errors import SceneError
-from geoclass.scene.source import open_scene
+from geoclass.scene.open.source import open_scene
 
 NOISE = np.random.default_rng(0).integers(1, 255, (3, 100, 120)).astype(np.uint8)
 
@@ -24,5 +24,5 @@ def test_cut_off_files(tmp_path: Path, driver: str) -> None:
     assert open_scene(path).height == 100
     data = path.read_bytes()
     path.write_bytes(data[: len(data) * 2 // 3])
-    with pytest.raises(SceneError, match="cut off"):
+    with pytest.raises(SceneError, match="truncated"):
         open_scene(path)

@@ -19,9 +19,9 @@ from geoclass.outside import DRIVERS_VARIABLE
 from geoclass.products.features import read_features
 from geoclass.products.files import read_map, write_map
 from geoclass.report.page.render import _read_chip
-from geoclass.scene.gdal import open_dataset
-from geoclass.scene.region import read_region
-from geoclass.scene.source import open_scene
+from geoclass.scene.georeference.region import read_region
+from geoclass.scene.open.gdal import open_dataset
+from geoclass.scene.open.source import open_scene
 from tests.conftest import make_landcover
 from tests.scene.server import serve
 from tests.security.listener import listen
@@ -273,7 +273,7 @@ def test_a_tiff_names_no_other_file_as_its_overview(tmp_path: Path, make_scene: 
         archive.write(path, path.name)
     (tmp_path / "scene.vrt").write_text(make_vrt(str(path)))
     for name in ("scene.tif", "scene.zip", "scene.vrt"):
-        with pytest.raises(SceneError, match="name another file as its overview"):
+        with pytest.raises(SceneError, match="refer to another file as its overview"):
             open_scene(tmp_path / name)
 
 

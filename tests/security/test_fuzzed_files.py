@@ -33,8 +33,8 @@ from geoclass.monitor.tables import read_zones
 from geoclass.outside import offline
 from geoclass.products.features import read_features
 from geoclass.products.files import read_map, write_map
-from geoclass.scene.region import read_region
-from geoclass.scene.source import open_scene
+from geoclass.scene.georeference.region import read_region
+from geoclass.scene.open.source import open_scene
 from tests.conftest import make_detailed, make_landcover
 from tests.security.listener import Host, listen
 from tests.security.test_names import drop_triggers

@@ -23,8 +23,8 @@ from geoclass.products.features import read_features
 from geoclass.products.files import read_map, write_map
 from geoclass.products.style_files import write_styles
 from geoclass.report.chips import _save
-from geoclass.scene.region import read_region
-from geoclass.scene.source import open_scene
+from geoclass.scene.georeference.region import read_region
+from geoclass.scene.open.source import open_scene
 from tests.conftest import assert_equal_maps, make_landcover, paint
 
 ODD = ["notes;1", "a?b", "n!x", "%25#", "a=b&c", "zip:x", "{x", "\x1b[2J", "ü \u202e"]

@@ -22,9 +22,9 @@ from geoclass.mapping.settings import MapSettings
 from geoclass.model.checkpoint import load_model
 from geoclass.model.classifier import Classifier
 from geoclass.model.dense import softmax
-from geoclass.scene.facts import describe_scaling
+from geoclass.scene.open.facts import describe_scaling
+from geoclass.scene.open.source import open_scene
 from geoclass.scene.settings import FrameSettings
-from geoclass.scene.source import open_scene
 from tests.conftest import make_contract
 from tests.scene.products import make_safe
 
@@ -39,7 +39,7 @@ NAN, INF = float("nan"), float("inf")
         ((1e-4,) * 3, (-0.1, NAN, -0.1), "expected finite numbers"),
         ((1e-4, INF, 1e-4), (0, 0, 0), "expected finite numbers"),
         ((1e-4, 0, 1e-4), (0, 0, 0), "no scale of 0"),
-        ((1e-4,) * 3, (-0.1, 0, -0.1), "of which some lack"),
+        ((1e-4,) * 3, (-0.1, 0, -0.1), "but some are missing"),
     ],
 )
 def test_scaling_that_no_product_has(scales: tuple, offsets: tuple, message: str) -> None:

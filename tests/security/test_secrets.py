@@ -144,7 +144,7 @@ def test_a_report_never_asks_a_network(tmp_path: Path) -> None:
                 patch.chdir(tmp_path)
                 result = CliRunner().invoke(main, arguments)
             assert result.exit_code == 1
-            assert "lies on a network, which is not asked here" in result.output
+            assert "is a remote file, which is not opened here" in result.output
         assert host.asked == []
 
 

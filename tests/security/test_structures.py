@@ -27,9 +27,9 @@ from geoclass.monitor.files import read_monitor, write_monitor
 from geoclass.monitor.history import monitor_maps
 from geoclass.outside import parse_json
 from geoclass.products.files import read_map, write_map
-from geoclass.scene.region import read_region
-from geoclass.scene.source import open_scene
-from geoclass.scene.stac import read_item
+from geoclass.scene.georeference.region import read_region
+from geoclass.scene.open.source import open_scene
+from geoclass.scene.open.stac import read_item
 from tests.conftest import make_detailed, make_landcover
 from tests.monitor.scenes import yearly
 from tests.scene.test_stac import describe
@@ -316,7 +316,7 @@ def test_tables(data: bytes) -> None:
 def test_polygons_without_an_area_are_none(tmp_path: Path, coordinates: str) -> None:
     path = tmp_path / "aoi.geojson"
     path.write_text(f'{{"type": "Polygon", "coordinates": {coordinates}}}')
-    with pytest.raises(SceneError, match="holds no polygons|closed linestring"):
+    with pytest.raises(SceneError, match="has no polygons|closed linestring"):
         read_region(path)
 
 

@@ -29,8 +29,8 @@ from geoclass.monitor.counts import read_table
 from geoclass.outside import DRIVERS_VARIABLE, TIMEOUT_VARIABLE, find_timeout, within_time
 from geoclass.products.features import read_features
 from geoclass.products.layers import write_csv
-from geoclass.scene.region import read_region
-from geoclass.scene.source import open_scene
+from geoclass.scene.georeference.region import read_region
+from geoclass.scene.open.source import open_scene
 from tests.scene.products import make_safe
 from tests.security.listener import listen
 from tests.security.test_formats import make_vrt

@@ -12,7 +12,7 @@ from geoclass.grid import Grid
 from geoclass.landcover import LandCoverMap
 from geoclass.report.page.sheet import Picture
 from geoclass.report.quicklook import read_picture, read_quicklook
-from geoclass.scene.source import open_scene
+from geoclass.scene.open.source import open_scene
 
 ALL_PIXELS = 9e6
 """Of all pictures of a page together, so that the page stays below 5 MB."""

@@ -1,4 +1,4 @@
-"""STAC items: which assets are red, green and blue, and what the item says of their numbers."""
+"""STAC items: the assets of red, green and blue, and their metadata."""
 
 from __future__ import annotations
 
@@ -13,15 +13,16 @@ from typing import TYPE_CHECKING, Any, NotRequired, Required, TypedDict
 from geoclass.dates import parse_day
 from geoclass.errors import SceneError
 from geoclass.outside import DAMAGE, convert_json, parse_json
-from geoclass.scene.bands import RED_GREEN_BLUE, BandFile, Bands
-from geoclass.scene.facts import (
+from geoclass.scene.open.bands import RED_GREEN_BLUE, Bands
+from geoclass.scene.open.facts import (
     SceneFacts,
     Triple,
     check_baseline,
     describe_scaling,
     read_name,
 )
-from geoclass.scene.gdal import gdal_name, is_address
+from geoclass.scene.open.network import gdal_name, is_address
+from geoclass.scene.open.stack import BandFile
 
 if TYPE_CHECKING:
     import pystac
@@ -30,8 +31,7 @@ SCL_NAMES = ("scl", "SCL", "SCL_20m", "scl_20m")
 _LEVELS = {"S2MSI1C": "Level-1C", "S2MSI2A": "Level-2A"}
 _PRODUCT_KEYS = ("s2:product_uri", "sentinel:product_id")
 _PICTURES = {"visual", "overview", "thumbnail", "preview", "rendered_preview"}
-"""Roles and keys of assets that are stretched for the eye."""
-_COLORS = ("red", "green", "blue")
+"""Roles and keys of assets that are stretched for display."""
 
 _Bands = list[Any] | None
 _AssetJson = TypedDict("_AssetJson", {
@@ -41,7 +41,7 @@ _AssetJson = TypedDict("_AssetJson", {
 
 
 class _ItemJson(TypedDict):
-    """As far as it is read; the rest is pystac's."""
+    """The fields that are read here."""
 
     id: str | int
     properties: dict[str, Any]
@@ -57,35 +57,35 @@ class ItemsJson(TypedDict):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StacScene:
-    """What a map needs of an item."""
+    """The bands and metadata of an item."""
 
     name: str
     assets: tuple[BandFile, ...]
-    """Red, green and blue, or one file that holds them."""
+    """Red, green and blue, or one file with all of them."""
     bands: Bands | None
-    """Numbers of the bands where there is one file."""
+    """Numbers of the bands in one file."""
     hrefs: tuple[str, ...]
-    """Addresses or paths of all that is read."""
+    """URLs or paths of all files that are read."""
     facts: SceneFacts
 
 
 def looks_like_json(head: bytes) -> bool:
-    """Whether a file that begins so may be an item."""
+    """Whether a file with this beginning may be an item."""
     return head.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] == b"{"
 
 
 def is_stac(text: bytes) -> bool:
-    """Whether a JSON text calls itself STAC, or a collection of items."""
+    """Whether a JSON text is marked as STAC."""
     return b'"stac_version"' in text
 
 
 def choose_item(text: bytes, item_id: str, shown: str) -> bytes:
-    """The JSON of one item of a collection of items; SceneError where it is not there."""
+    """The JSON of an item of a collection; SceneError if there is none."""
     try:
         features = parse_json(text, ItemsJson, what="the collection")
     except ValueError as error:
         raise SceneError(
-            f"{shown} is no item of a STAC ItemCollection ({error}): check the file"
+            f"{shown} is not in a STAC ItemCollection ({error}): check the file"
         ) from error
     chosen = [
         f for f in features["features"] if isinstance(f, dict) and str(f.get("id")) == item_id
@@ -96,13 +96,13 @@ def choose_item(text: bytes, item_id: str, shown: str) -> bytes:
 
 
 def read_item(text: bytes, base: str, shown: str) -> StacScene:
-    """An item's bands and facts; `base` is where it was found, for relative addresses.
+    """An item's bands and facts; `base` is its path or URL, for relative references.
 
-    Raises SceneError where it is no item, or does not say where red, green and blue are.
+    Raises SceneError if it is not an item, or has no red, green and blue.
     """
     try:
         return _read(_parse(text, base, shown), base, shown)
-    # pystac trusts the form of what it reads, too: any error means another one.
+    # pystac does not check its input, so any error means that it is invalid.
     except DAMAGE as error:
         raise SceneError(
             f"{shown} is not a STAC item ({type(error).__name__}: {error}): "
@@ -119,12 +119,11 @@ def _read(item: pystac.Item, base: str, shown: str) -> StacScene:
     scl = next((name for name in SCL_NAMES if name in item.assets), None)
     if scl is not None:
         hrefs.append(_resolve(item.assets[scl], base, shown))
-    names = ("B04", "B03", "B02") if bands is None else ("",)
     files = tuple(
-        BandFile(dataset=to_gdal(href), shown=f"asset {key} of {shown}", description=name)
-        for key, href, name in zip(keys, hrefs, names, strict=False)
+        BandFile(dataset=_to_gdal(href), shown=f"asset {key} of {shown}")
+        for key, href in zip(keys, hrefs, strict=False)
     )
-    facts = _read_properties(item, shown, to_gdal(hrefs[-1]) if scl is not None else None)
+    facts = _read_properties(item, shown, _to_gdal(hrefs[-1]) if scl is not None else None)
     scaling = _read_scaling(item, keys, bands)
     return StacScene(
         name=str(item.id),
@@ -135,8 +134,7 @@ def _read(item: pystac.Item, base: str, shown: str) -> StacScene:
     )
 
 
-def to_gdal(href: str) -> str:
-    """GDAL's name of an address or path."""
+def _to_gdal(href: str) -> str:
     return gdal_name(href) if is_address(href) else href
 
 
@@ -147,12 +145,12 @@ def _parse(text: bytes, base: str, shown: str) -> pystac.Item:
     if data.get("type") == "FeatureCollection":
         raise SceneError(
             f"{shown} is a collection of items: "
-            "name one as FILE#ID or ADDRESS#ID, or save it as a file of its own"
+            "name one as FILE#ID or URL#ID, or save it as a separate file"
         )
     convert_json(data, _ItemJson, "the item")
     try:
         with warnings.catch_warnings():
-            # Of extensions that say nothing about bands, brought to their newest form.
+            # About the migration of extensions that are not used here.
             warnings.simplefilter("ignore")
             return pystac.Item.from_dict(data, href=base)
     except (pystac.STACError, pystac.STACTypeError) as error:
@@ -160,7 +158,7 @@ def _parse(text: bytes, base: str, shown: str) -> pystac.Item:
 
 
 def _bands_of(asset: pystac.Asset) -> list[Mapping[str, Any]]:
-    """What the asset says of its bands, in STAC 1.1 or with the eo extension before."""
+    """Bands of an asset, in STAC 1.1 or in the eo extension."""
     found = asset.extra_fields.get("bands") or asset.extra_fields.get("eo:bands") or []
     return [band for band in found if isinstance(band, dict)]
 
@@ -173,7 +171,7 @@ def _color_of(band: Mapping[str, Any]) -> int | None:
 
 
 def _find_band(item: pystac.Item, color: int, shown: str) -> str:
-    """Key of the asset of one colour: by its key, by the finest asset's bands."""
+    """Key of the asset of a colour, by its key or by its bands; the finest if there are several."""
     known = RED_GREEN_BLUE[color]
     plain = {key.lower(): key for key, asset in item.assets.items() if len(_bands_of(asset)) <= 1}
     for name in (*reversed(known), *(f"{name}_10m" for name in known)):
@@ -186,14 +184,14 @@ def _find_band(item: pystac.Item, color: int, shown: str) -> str:
     ]
     if not told:
         raise SceneError(
-            f"{shown} has no asset for {_COLORS[color]} (or {known[0].upper()}), it has "
+            f"{shown} has no asset for {known[2]} (or {known[0].upper()}), it has "
             f"{', '.join(list(item.assets)[:12])}: give its bands as red=…,green=…,blue=…"
         )
     return min(told)[1]
 
 
 def _find_whole(item: pystac.Item) -> tuple[tuple[str, ...], Bands] | None:
-    """An asset that holds all three bands, where no assets hold one each."""
+    """An asset with all three bands, if none has red alone."""
     if any([_color_of(band) for band in _bands_of(a)] == [0] for a in item.assets.values()):
         return None
     for key, asset in item.assets.items():
@@ -205,12 +203,12 @@ def _find_whole(item: pystac.Item) -> tuple[tuple[str, ...], Bands] | None:
 
 
 def _resolve(asset: pystac.Asset, base: str, shown: str) -> str:
-    """An address, or a local path where the item itself is local."""
+    """A URL, or a local path if the item itself is local."""
     href = asset.get_absolute_href() or asset.href
     if is_address(href):
         return href
     if "/vsi" in href:
-        raise SceneError(f"{shown} refers to {href}, which no item may: give its files themselves")
+        raise SceneError(f"{shown} refers to {href}, which is not allowed in items: give its files")
     if not is_address(base) and "://" not in href:
         return str(Path(href).absolute())
     if not is_address(base) and href.startswith("file://"):
@@ -239,14 +237,14 @@ def _read_properties(item: pystac.Item, shown: str, scl: str | None) -> SceneFac
 
 
 def _read_day(told: Mapping[str, Any]) -> str | None:
-    """The day of sensing; None for composites of several days."""
+    """Day of sensing; None for composites of several days."""
     keys = ("datetime", "start_datetime", "end_datetime")
     day, first, last = (parse_day(str(told.get(key) or "")) for key in keys)
     return day or (first if first == last else None)
 
 
 def _read_level(told: Mapping[str, Any]) -> str | None:
-    """Of Sentinel-2's products, under the names that archives use."""
+    """Processing level of Sentinel-2, in the properties of different archives."""
     kinds = (str(told.get(key)) for key in ("s2:product_type", "product:type"))
     stated = str(told.get("processing:level")).upper()
     named = f"Level-{stated[1:]}" if stated in ("L1C", "L2A") else None
@@ -254,7 +252,7 @@ def _read_level(told: Mapping[str, Any]) -> str | None:
 
 
 def _read_baseline(told: Mapping[str, Any]) -> str | None:
-    """`05.11`, also where it is written as a number; other versions of processing are none."""
+    """`05.11`, also if it is stored as a number; other processing versions are ignored."""
     stated = told.get("s2:processing_baseline")
     if isinstance(stated, float):
         return f"{stated:05.2f}"
@@ -269,9 +267,9 @@ _BASELINE = re.compile(r"N?(\d{1,2})\.?(\d{2})")
 
 
 def _read_scaling(item: pystac.Item, keys: Sequence[str], bands: Bands | None) -> SceneFacts:
-    """What is added to the numbers, as far as the item says."""
+    """Scales and offsets of the bands, as far as the item has them."""
     if any(item.properties.get(key) is True for key in _OFFSET_APPLIED):
-        # Earth Search has subtracted 1000 from the pixels, but left raster:bands as it was.
+        # Earth Search has subtracted 1000 from the pixels, but not updated raster:bands.
         return SceneFacts(add_offset=0)
     if bands is None:
         told = [_raster_band(item.assets[key], 0) for key in keys]
@@ -284,7 +282,7 @@ def _read_scaling(item: pystac.Item, keys: Sequence[str], bands: Bands | None) -
     scales = [float(band.get("scale", 1)) for band in told]
     offsets = [float(band.get("offset", 0)) for band in told]
     scaling = describe_scaling(_triple(scales), _triple(offsets))
-    # Where an item has the scale alone, the baseline says more of the offset.
+    # With a scale and no offset, the offset is derived from the baseline.
     is_silent = scaling.add_offset == 0 and "offset" not in told[0]
     return SceneFacts() if is_silent else scaling
 
@@ -298,7 +296,7 @@ def _triple(values: Sequence[float]) -> Triple:
 
 
 def _raster_band(asset: pystac.Asset, index: int) -> dict[str, float]:
-    """Scale and offset of a band, or of the asset, in STAC 1.1 or with the raster extension."""
+    """Scale and offset of a band or asset, in STAC 1.1 or in the raster extension."""
     lists = (asset.extra_fields.get(key) or [] for key in ("raster:bands", "bands"))
     listed = [bands[index] for bands in lists if index < len(bands)]
     for place in (*listed, asset.extra_fields):

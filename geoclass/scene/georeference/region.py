@@ -1,4 +1,4 @@
-"""The part of a scene that is to be mapped: a bounding box, or the polygons of a file."""
+"""Regions and labelled polygons: a bounding box, or the polygons of a vector file."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from geoclass.scene.settings import Bounds, FrameSettings
 from geoclass.vectors import unwarned, vector_name
 
 EDGE_POINTS = 21
-"""Points an edge of a box is made of where it is taken to another CRS, for edges bend there."""
+"""Points per edge of a box that is transformed to another CRS, where its edges are curved."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Region:
-    """Polygons in a CRS of their own."""
+    """Polygons to be mapped, or masked."""
 
     shape: shapely.Geometry
     crs: str
@@ -36,42 +36,43 @@ class Region:
 
     @property
     def sha256(self) -> str:
-        """Tells whether it is still the same region."""
+        """Hash of shape and CRS."""
         return hashlib.sha256(shapely.to_wkb(self.shape) + self.crs.encode()).hexdigest()
 
     def find_bounds(self, crs: str) -> Bounds:
-        """West, south, east and north in another CRS; SceneError if it has no place there."""
-        # Each part for itself: two parts on both sides of the antimeridian are neighbours.
+        """West, south, east and north in another CRS; SceneError if they do not exist there."""
+        # Separately for each part, because parts on both sides of the antimeridian are neighbours.
         boxes = [shapely.bounds(part) for part in shapely.get_parts(self.shape)]
         transformer = pyproj.Transformer.from_crs(self.crs, crs, always_xy=True)
         try:
             there = np.array(
                 [transformer.transform_bounds(w, s, e, n, EDGE_POINTS) for w, s, e, n in boxes]
             )
-        except ProjError as error:
-            raise SceneError(f"{self.text} has no place in {_name(crs)}: check its CRS") from error
-        (west, south), (east, north) = there[:, :2].min(axis=0), there[:, 2:].max(axis=0)
+        except ProjError:
+            there = np.full((len(boxes), 4), np.inf)
         if not np.isfinite(there).all():
-            raise SceneError(f"{self.text} has no place in {_name(crs)}: check its CRS")
+            name = pyproj.CRS.from_wkt(crs).name
+            raise SceneError(f"{self.text} has coordinates outside {name}: check its CRS")
+        (west, south), (east, north) = there[:, :2].min(axis=0), there[:, 2:].max(axis=0)
         return float(west), float(south), float(east), float(north)
 
     def contains(self, x: np.ndarray, y: np.ndarray, crs: str) -> np.ndarray:
-        """Bool, the shape of `x`: which points, in `crs`, lie inside or on the edge."""
+        """Bool, the shape of `x`: True for points, in `crs`, inside or on the edge."""
         transformer = pyproj.Transformer.from_crs(crs, self.crs, always_xy=True)
         inside: np.ndarray = shapely.intersects_xy(self.shape, *transformer.transform(x, y))
         return inside
 
 
-def take_shape(region: Region, crs: str) -> shapely.Geometry:
-    """The region's polygons in another CRS."""
-    transformer = pyproj.Transformer.from_crs(region.crs, crs, always_xy=True)
-    return shapely.transform(region.shape, transformer.transform, interleaved=False)
+def transform_shape(shape: shapely.Geometry, crs: str, to_crs: str) -> shapely.Geometry:
+    """Polygons in another CRS."""
+    transformer = pyproj.Transformer.from_crs(crs, to_crs, always_xy=True)
+    return shapely.transform(shape, transformer.transform, interleaved=False)
 
 
 def find_region(settings: FrameSettings) -> Region | None:
-    """The bounding box or area of interest asked for; None for all of the scene.
+    """The bounding box or area of interest of the settings; None for the whole scene.
 
-    Raises SettingsError for a CRS that is none, SceneError for a file without polygons.
+    Raises SettingsError for an invalid CRS, SceneError for a file without polygons.
     """
     if settings.bbox is not None:
         return _box_region(settings.bbox, settings.bbox_crs)
@@ -100,7 +101,7 @@ def _box_region(bbox: Bounds, crs_text: str) -> Region:
 def read_region(path: Path) -> Region:
     """The union of all polygons in a vector file.
 
-    Raises SceneError where there are none, SettingsError where several layers hold some.
+    Raises SceneError if there are none, SettingsError if several layers have polygons.
     """
     polygons, _, crs = read_polygons(path)
     return Region(shape=shapely.union_all(polygons), crs=crs, text=path.name)
@@ -111,9 +112,9 @@ def read_polygons(
 ) -> tuple[np.ndarray, np.ndarray, str]:
     """Valid polygons (n,) of a vector file, their values in `column` (n,), and their CRS as WKT.
 
-    Without a column the values are None. Of several layers the only one that has the column, or
-    without a column the only one of polygons, is read, if none is named. Raises SceneError where
-    there are no polygons, no such column or no CRS, SettingsError where a layer is to be named.
+    The values are None without a column. If no layer is named, the only layer that has the column,
+    or polygons, is read. Raises SceneError without polygons, column or CRS, SettingsError if a
+    layer must be named.
     """
     try:
         with unwarned():
@@ -122,7 +123,7 @@ def read_polygons(
             if column is not None and column not in fields:
                 raise SceneError(
                     f"{path} has no column {column!r}, but {', '.join(fields) or 'none'}: "
-                    "say with --column which one names the class"
+                    "name the column of classes with --column"
                 )
             columns = [] if column is None else [column]
             meta, _, shapes, values = pyogrio.raw.read(
@@ -137,7 +138,7 @@ def read_polygons(
         ) from e
     solid = (area > 0) & np.isfinite(area)
     if not solid.any():
-        raise SceneError(f"{path} holds no polygons: give an area, not points or lines")
+        raise SceneError(f"{path} has no polygons: give an area, not points or lines")
     if not meta["crs"]:
         raise SceneError(f"{path} has no coordinate reference system: assign the right one first")
     named = values[0] if values else np.full(len(polygons), None)
@@ -145,7 +146,7 @@ def read_polygons(
 
 
 def _choose_layer(path: Path, column: str | None, layer: str | None) -> str | None:
-    """The layer to read; None, which is the only one, where there are not several."""
+    """The layer to read; None for the only one."""
     kinds = {str(name): kind for name, kind in pyogrio.list_layers(vector_name(path))}
     names = ", ".join(kinds)
     if layer is not None:
@@ -159,11 +160,11 @@ def _choose_layer(path: Path, column: str | None, layer: str | None) -> str | No
         if len(fit) > 1:
             raise SettingsError(
                 f"{path} has {len(fit)} layers of polygons ({', '.join(fit)}), expected one: "
-                "save the one that is meant as a file of its own"
+                "save one of them as a separate file"
             )
-        return fit[0] if fit else next(iter(kinds))  # whose error will say what is wrong
+        return fit[0] if fit else next(iter(kinds))  # its error is reported
     spatial = [name for name, kind in kinds.items() if kind is not None]
-    if len(spatial) == 1:  # beside tables, such as QGIS keeps styles in
+    if len(spatial) == 1:  # QGIS stores styles in tables
         return spatial[0]
     fit = [
         name
@@ -174,30 +175,26 @@ def _choose_layer(path: Path, column: str | None, layer: str | None) -> str | No
         raise SettingsError(
             f"{path} has {len(kinds)} layers ({names}), {len(fit) or 'none'} with "
             f"a column {column!r}: "
-            "say with --layer which one is meant, and with --column what names the class"
+            "name the layer with --layer, and the column of classes with --column"
         )
     return fit[0]
 
 
 def _may_hold_polygons(kind: str | None) -> bool:
-    """Whether a layer of a geometry type is one of polygons; one of any type may be, too."""
+    """Whether a layer of this geometry type may have polygons."""
     return kind is not None and any(
         word in kind for word in ("Polygon", "Surface", "Unknown", "GeometryCollection")
     )
 
 
 def parse_crs(text: str) -> pyproj.CRS:
-    """A CRS as people write it; SettingsError for what is none."""
+    """Parse a user's CRS; SettingsError if it is invalid."""
     try:
         return pyproj.CRS.from_user_input(text)
     except CRSError as error:
         raise SettingsError(
-            f"{text!r} is no coordinate reference system: give one like EPSG:32632"
+            f"{text!r} is not a coordinate reference system: give one like EPSG:32632"
         ) from error
-
-
-def _name(crs: str) -> str:
-    return str(pyproj.CRS.from_wkt(crs).name)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -205,25 +202,22 @@ class LabelledGround:
     """Polygons by class."""
 
     shapes: Mapping[str, shapely.Geometry]
-    """By class name, in alphabetical order: the union of the class's polygons."""
+    """Union of the polygons of each class, by name in alphabetical order."""
     crs: str
     """WKT."""
 
     def find_shares(self, boxes: np.ndarray, crs: str | None) -> np.ndarray:
-        """Float (n, classes), 0–1: how much of each box, a polygon in `crs`, a class covers.
+        """Float (n, classes), 0–1: fraction of each box, a polygon in `crs`, in each class.
 
-        Raises SceneError where the boxes have no place on Earth.
+        Raises SceneError if the boxes have no CRS.
         """
         if crs is None:
             raise SceneError(
-                "the scene does not say where on Earth it lies, so polygons cannot be laid on it: "
-                "give --crs and --bounds"
+                "the scene has no georeference, which polygons need: give --crs and --bounds"
             )
-        transformer = pyproj.Transformer.from_crs(self.crs, crs, always_xy=True)
         shares = np.zeros((len(boxes), len(self.shapes)))
         for i, shape in enumerate(self.shapes.values()):
-            there = shapely.transform(shape, transformer.transform, interleaved=False)
-            parts = shapely.get_parts(there)  # small parts make quick intersections
+            parts = shapely.get_parts(transform_shape(shape, self.crs, crs))  # faster than unions
             box, part = shapely.STRtree(parts).query(boxes, predicate="intersects")
             covered = shapely.area(shapely.intersection(boxes[box], parts[part]))
             shares[:, i] = np.bincount(box, weights=covered, minlength=len(boxes))
@@ -232,17 +226,17 @@ class LabelledGround:
 
 
 def read_labels(path: Path, column: str, layer: str | None = None) -> LabelledGround:
-    """Read polygons whose class stands in a column.
+    """Read polygons with their class in a column.
 
-    Of several layers the only one that has the column is read, if none is named. Raises SceneError
-    where polygons cannot be used, SettingsError where a layer is to be named.
+    If no layer is named, the only layer that has the column is read. Raises SceneError if polygons
+    are unusable, SettingsError if a layer must be named.
     """
     polygons, values, crs = read_polygons(path, column, layer)
     names = np.array([_name_class(path, value) for value in values])
     for one, other in find_twins(np.unique(names).tolist()):
         raise SceneError(
-            f"polygons in {path} are of classes {one} and {other}, which differ only in case: "
-            "give all of them one name"
+            f"polygons in {path} have the classes {one} and {other}, which differ only in case: "
+            "use one name"
         )
     return LabelledGround(
         shapes={str(name): shapely.union_all(polygons[names == name]) for name in np.unique(names)},
@@ -252,11 +246,11 @@ def read_labels(path: Path, column: str, layer: str | None = None) -> LabelledGr
 
 def _name_class(path: Path, value: object) -> str:
     if isinstance(value, (float, np.floating)) and value.is_integer():
-        value = int(value)  # as it was meant: a column with gaps, or of GeoJSON, holds 1.0 for 1
+        value = int(value)  # GeoJSON and columns with gaps store 1 as 1.0
     name = "" if value is None else str(value).strip()
     if not name or name in ("nan", "None") or name.startswith(".") or set(name) & set('/\\:*?"<>|'):
         raise SceneError(
-            f"a polygon in {path} is of class {name!r}, which cannot be a folder's name: "
+            f"a polygon in {path} has the class {name!r}, which cannot be a folder's name: "
             "give every polygon a plain name"
         )
     return name

@@ -1,4 +1,4 @@
-"""What is known of a scene beside its pixels: level, baseline, offsets, date, tile."""
+"""Metadata of scenes: level, baseline, offsets, date, tile."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from geoclass.dates import find_day, find_sensing, parse_day
 from geoclass.errors import SceneError
 
 Triple = tuple[float, float, float]
-"""A number each for red, green and blue."""
+"""Values of red, green and blue."""
 
 _DAY_TAGS = (
     "DATATAKE_1_DATATAKE_SENSING_START",
@@ -28,44 +28,44 @@ _PRODUCT_NAME = re.compile(
     r"(?P<platform>S2[A-D])_MSIL(?P<level>1C|2A)_\d{8}T\d{6}"
     r"_N(?P<baseline>\d{4})_R\d{3}_T(?P<tile>\d{2}[A-Z]{3})_"
 )
-"""ESA's names of products since December 2016."""
+"""ESA's product names since December 2016."""
 _BAND_FILE_NAME = re.compile(r"(?<![A-Z0-9])T(?P<tile>\d{2}[A-Z]{3})_\d{8}T\d{6}_")
-"""ESA's names of the files of bands."""
+"""ESA's names of band files."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SceneFacts:
-    """Each is None where nothing says it."""
+    """Metadata of a scene; None for unknown."""
 
     level: str | None = None
     """Sentinel-2 processing level, such as `Level-1C`."""
     baseline: str | None = None
     """Sentinel-2 processing baseline, such as `02.04`."""
     add_offset: int | None = None
-    """What the product says is to be added to its numbers, such as -1000."""
+    """Offset to add to the digital numbers, such as -1000."""
     scales: Triple | None = None
-    """With `offsets`: physical value = scale · number + offset; `add_offset` is in there."""
+    """With `offsets`: reflectance = scale · number + offset, instead of `add_offset`."""
     offsets: Triple | None = None
     date: str | None = None
     """Day of sensing, YYYY-MM-DD."""
     tile_id: str | None = None
-    """Of the military grid, such as `32TPS`."""
+    """Tile of the MGRS grid, such as `32TPS`."""
     platform: str | None = None
     """Such as `Sentinel-2A`."""
     radiometry: str | None = None
-    """The name of the scale of its 8-bit values, as models' contracts have it."""
+    """Name of the stretch of 8-bit values, as in the contracts of models."""
     scl: str | None = None
-    """GDAL's name of the scene classification; its pixels may have another size."""
+    """GDAL name of the scene classification, which may have another pixel size."""
 
     @property
     def is_sentinel_2(self) -> bool:
-        """By the platform's name where there is one, else by what only its products tell."""
+        """By the platform's name, else by metadata that only its products have."""
         if self.platform is not None:
             return self.platform.lower().startswith("sentinel-2")
         return self.level in ("Level-1C", "Level-2A") or self.baseline is not None
 
     def over(self, other: SceneFacts) -> SceneFacts:
-        """These facts, and where they say nothing the other ones."""
+        """These facts, completed by the other ones."""
         known = {f.name: getattr(self, f.name) for f in fields(self)}
         return replace(other, **{key: value for key, value in known.items() if value is not None})
 
@@ -75,27 +75,27 @@ Kind = Literal["file", "subdataset", "url", "bands", "safe", "stac"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SceneInput:
-    """A scene that has been found, but not looked into."""
+    """A scene that is found, but not opened."""
 
     dataset: str
-    """The name under which GDAL opens it: a path, a virtual file, a subdataset or a VRT."""
+    """The name that GDAL opens: a path, a virtual file, a subdataset or a VRT."""
     shown: str
-    """What messages call it."""
+    """Its name in messages."""
     name: str
-    """Short, for titles."""
+    """Short name, for titles."""
     kind: Kind
     bands: tuple[int, int, int] | None = None
-    """Numbers of red, green and blue, where product metadata say."""
+    """Numbers of red, green and blue, if the product's metadata contain them."""
     files: tuple[Path, ...] = ()
-    """The local files it consists of, as far as they are known yet."""
+    """Its local files, as far as they are known."""
     addresses: tuple[dict[str, Any], ...] = ()
-    """What identifies the remote files it consists of."""
+    """State of its remote files."""
     facts: SceneFacts = field(default_factory=SceneFacts)
-    """What product metadata say, which tags of the raster cannot outdo."""
+    """From the product's metadata, or from names."""
 
 
 def read_tags(shown: str, tags: Mapping[str, str]) -> SceneFacts:
-    """What a raster's tags say; SceneError where a decisive tag makes no sense."""
+    """Facts in the tags of a raster; SceneError for an invalid baseline or offset."""
     return SceneFacts(
         level=tags.get("PROCESSING_LEVEL"),
         baseline=check_baseline(shown, tags.get("PROCESSING_BASELINE")),
@@ -107,9 +107,9 @@ def read_tags(shown: str, tags: Mapping[str, str]) -> SceneFacts:
 
 
 def read_name(path: str, inner: str = "") -> SceneFacts:
-    """What ESA's naming of products and band files says, and the day in any scene's name.
+    """Facts in ESA's names of products and band files, and the day in any scene's name.
 
-    `inner` is the scene's path within a file such as a zip. Folders tell by ESA's naming alone.
+    `inner` is the scene's path in an archive. Of folders only ESA's names are used.
     """
     names = (text.rpartition("/")[2] for text in (inner, path))
     path = f"{path}/{inner}"
@@ -130,10 +130,10 @@ def read_name(path: str, inner: str = "") -> SceneFacts:
 
 
 def describe_scaling(scales: Triple, offsets: Triple) -> SceneFacts:
-    """Physical value = scale · number + offset, in the simplest words.
+    """Facts of bands with reflectance = scale · number + offset.
 
-    With Sentinel-2's scale of 1/10000 that is a whole number added to all, which can be taken
-    off again without rounding. Raises SceneError for numbers that no product has.
+    With Sentinel-2's scale of 1/10000 this is a whole number, `add_offset`, without rounding.
+    Raises SceneError for invalid scales and offsets.
     """
     if not all(map(math.isfinite, (*scales, *offsets))) or 0 in scales:
         raise SceneError(
@@ -143,8 +143,8 @@ def describe_scaling(scales: Triple, offsets: Triple) -> SceneFacts:
     if all(math.isclose(scale, 1e-4) for scale in scales):
         if 0 in offsets and any(offsets):
             raise SceneError(
-                f"its bands have offsets {offsets}, of which some lack: fix them, for they decide "
-                "what is land and what is water"
+                f"its bands have offsets {offsets}, but some are missing: fix them, because they "
+                "decide what is land and what is water"
             )
         added = {round(offset / s, 6) for s, offset in zip(scales, offsets, strict=True)}
         if len(added) == 1 and (one := added.pop()).is_integer():
@@ -153,27 +153,25 @@ def describe_scaling(scales: Triple, offsets: Triple) -> SceneFacts:
 
 
 def check_baseline(shown: str, baseline: str | None) -> str | None:
-    """The baseline as 02.04; SceneError where it has not the form of one.
+    """The baseline in the form 02.04; SceneError if it is invalid.
 
-    Programs that read tags as numbers write 2.04 for 02.04, and 5.1 for 05.10.
+    Programs that parse tags as numbers write 2.04 for 02.04, and 5.1 for 05.10.
     """
     if baseline is not None and re.fullmatch(r"[1-9]\.\d{1,2}", baseline):
         baseline = f"{float(baseline):05.2f}"
     if baseline is not None and not _BASELINE.fullmatch(baseline):
         raise SceneError(
             f"the tag PROCESSING_BASELINE of {shown} is {baseline!r}, expected a form like 02.04: "
-            "fix the tag, for it decides whether 1000 is subtracted"
+            "fix the tag, because it decides whether 1000 is subtracted"
         )
     return baseline
 
 
 def _find_offset(shown: str, tags: Mapping[str, str]) -> int | None:
-    for tag in _OFFSET_TAGS:
-        if tag in tags:
-            try:
-                return int(tags[tag])
-            except ValueError as error:
-                raise SceneError(
-                    f"the tag {tag} of {shown} is {tags[tag]!r}, expected a whole number like -1000"
-                ) from error
-    return None
+    tag = next((tag for tag in _OFFSET_TAGS if tag in tags), None)
+    try:
+        return int(tags[tag]) if tag else None
+    except ValueError as error:
+        raise SceneError(
+            f"the tag {tag} of {shown} is {tags[str(tag)]!r}, expected a whole number like -1000"
+        ) from error

@@ -1,4 +1,4 @@
-"""What GDAL may open: which formats from where, and nothing that a file refers to elsewhere."""
+"""What GDAL may open: allowed formats, and no files or hosts that a file refers to."""
 
 from __future__ import annotations
 
@@ -20,60 +20,60 @@ from geoclass.outside import DRIVERS_VARIABLE, NO_HOSTS, read_file
 from geoclass.vectors import SQLITE_HEAD, check_database
 
 CLOSED_DRIVERS = ("GTiff", "JP2OpenJPEG", "JP2ECW", "JP2KAK", "JP2MrSID", "JPEG", "PNG")
-"""Of formats whose pixels lie in the file itself: all that is opened in zips and over networks."""
+"""Formats that do not refer to other files; only these are opened in zips and on servers."""
 
 LOCAL_DRIVERS = (
     *CLOSED_DRIVERS, "BMP", "EHdr", "ENVI", "GIF", "GPKG", "HDF5", "HDF5Image", "HFA", "netCDF",
     "NITF", "WEBP",
 )  # fmt: skip
-"""Of local files, beside VRT."""
+"""For local files; VRTs are checked separately."""
 
 REMOTE_PREFIXES = ("/vsicurl", "/vsis3/", "/vsigs/", "/vsiaz/")
 
 NO_CODE = {"GDAL_VRT_ENABLE_PYTHON": "NO", "GDAL_VRT_ENABLE_RAWRASTERBAND": "NO"}
-"""Whatever is opened, as long as it is open."""
+"""GDAL options for all files: no code and no raw bytes of other files."""
 
 _NOTHING_BESIDE = {"GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR"}
-"""In archives: masks and overviews beside a file may be of any format, and refer to local files."""
+"""In archives: no masks and overviews, which may refer to local files."""
 
 
 def is_remote(name: str) -> bool:
-    """Whether GDAL reads this name, or what it is made of, over the network."""
+    """Whether GDAL reads this name, or a part of it, over the network."""
     return any(prefix in name for prefix in REMOTE_PREFIXES)
 
 
 def force_settings(name: str) -> dict[str, str]:
-    """GDAL's options while a name is opened or read, whatever the user's are.
+    """GDAL options while a name is opened or read; they override the user's.
 
-    Not longer: those of the main thread hold for all, and one of them may read another name.
+    They must not last longer: options of the main thread apply to all threads.
     """
     if not is_remote(name):
         return NO_CODE | NO_HOSTS | (_NOTHING_BESIDE if "/vsi" in name else {})
     if name.startswith(REMOTE_PREFIXES):
         return NO_CODE | {"CPL_VSIL_CURL_ALLOWED_FILENAME": name}
-    return NO_CODE  # bands of our own stacking, or an archive that a person named
+    return NO_CODE  # our own stack of bands, or an archive
 
 
 def open_name(name: str) -> DatasetReader:
-    """What GDAL finds under a name, by a driver that may open it; RasterioIOError.
+    """Open a name with an allowed driver; RasterioIOError if there is none.
 
-    Unlike `rasterio.open`, it takes several drivers; it needs a `rasterio.Env` around it.
+    Unlike `rasterio.open`, this accepts several drivers. It needs a `rasterio.Env`.
     """
     with warnings.catch_warnings():
-        # Said again, as an error, by whoever needs the georeference.
+        # Reported as an error where the georeference is needed.
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
         try:
             dataset = DatasetReader(name, driver=list_drivers(name))
-        except ValueError as error:  # what looks like an address and is none
+        except ValueError as error:  # an invalid URL
             raise RasterioIOError(str(error)) from error
     if "OVERVIEW_FILE" in dataset.tags(ns="OVERVIEWS"):
         dataset.close()
-        raise RasterioIOError("its metadata name another file as its overview: remove that")
+        raise RasterioIOError("its metadata refer to another file as its overview: remove that")
     return dataset
 
 
 def list_drivers(name: str) -> list[str]:
-    """The drivers that may open a name; RasterioIOError for a VRT that is made of other things."""
+    """The drivers that may open a name; RasterioIOError for a VRT with forbidden parts."""
     more = [driver.strip() for driver in os.environ.get(DRIVERS_VARIABLE, "").split(",")]
     if name.startswith(OWN_STACK):
         return ["VRT"]
@@ -89,11 +89,11 @@ def list_drivers(name: str) -> list[str]:
 
 
 OWN_STACK = "<VRTDataset"
-"""How the VRTs begin that `stack_bands` makes of files that were opened one by one."""
+"""Start of the VRTs of `stack_bands`, whose files were opened one by one."""
 
 MOST_VRT_BYTES = 50_000_000
 MOST_NESTED = 4
-"""VRTs in VRTs."""
+"""Maximum depth of VRTs in VRTs."""
 MOST_PARTS = 100_000
 
 _NAMING = ("SourceFilename", "SourceDataset")
@@ -103,8 +103,7 @@ _NAMING_KEYS = ("OVERVIEW_FILE", "X_DATASET", "Y_DATASET")
 def list_parts(path: Path) -> set[Path]:
     """All files of a VRT, and of the VRTs in it.
 
-    Raises RasterioIOError for a VRT of other things than local files of the formats above, and for
-    one that is made of too many.
+    Raises RasterioIOError for parts that are not local files of allowed formats, or too many parts.
     """
     files = set[Path]()
     if _count_parts(path, 0, files, {}) > MOST_PARTS:
@@ -115,7 +114,7 @@ def list_parts(path: Path) -> set[Path]:
 def _count_parts(
     path: Path, nested: int, files: set[Path], known: dict[tuple[Path, int], int]
 ) -> int:
-    """How many files GDAL reads for a VRT, in all, as often as they are named; adds to `files`."""
+    """Number of references to files in a VRT and its parts; adds the files to `files`."""
     if nested > MOST_NESTED:
         raise RasterioIOError(f"VRTs refer to one another more than {MOST_NESTED} times")
     if (path, nested) in known:
@@ -145,11 +144,11 @@ def _count_parts(
 
 
 def _check_companions(path: Path) -> None:
-    """Refuse what never ends, and overviews and masks of other things; RasterioIOError."""
+    """RasterioIOError for companions of a file that are pipes or refer to other files."""
     folder = path.absolute().parent
     for name in _find_odd(folder, folder.stat().st_mtime_ns):
         if name.startswith((f"{path.stem}.", f"{path.stem}_")):
-            raise RasterioIOError(f"{name} beside it is neither file nor folder: move it")
+            raise RasterioIOError(f"{name} beside it is neither a file nor a folder: move it")
     if _read_head(path).startswith(SQLITE_HEAD):
         try:
             check_database(path)
@@ -160,9 +159,7 @@ def _check_companions(path: Path) -> None:
         if beside.is_file():
             with beside.open("rb") as file:
                 if not file.read(4).startswith((b"II", b"MM", b"EHFA")):
-                    raise RasterioIOError(
-                        f"{beside.name} beside it is no raster of pixels: move it"
-                    )
+                    raise RasterioIOError(f"{beside.name} beside it is not a raster file: move it")
     beside = path.with_name(f"{path.name}.aux.xml")
     try:
         refers = beside.exists() and b"OVERVIEW_FILE" in read_file(beside)
@@ -174,17 +171,14 @@ def _check_companions(path: Path) -> None:
 
 @functools.lru_cache(maxsize=100)
 def _find_odd(folder: Path, _modified_ns: int) -> list[str]:
-    """Pipes and devices, for which GDAL would wait when it looks for what stands beside a file."""
+    """Pipes and devices, on which GDAL would wait when it looks for companions of a file."""
     with os.scandir(folder) as entries:
-        return [entry.name for entry in entries if _is_odd(entry)]
-
-
-def _is_odd(entry: os.DirEntry[str]) -> bool:
-    return not (entry.is_file() or entry.is_dir()) and Path(entry).exists()
+        odd = [entry for entry in entries if not (entry.is_file() or entry.is_dir())]
+        return [entry.name for entry in odd if Path(entry).exists()]
 
 
 def list_files(path: Path) -> set[Path]:
-    """What GDAL reads for a local file: itself, its companions, and all parts of a VRT."""
+    """Files that GDAL reads for a local file: itself, its companions, and parts of a VRT."""
     if _is_vrt(path):
         return list_parts(path)
     status = path.stat()
@@ -199,24 +193,23 @@ def _list_leaf(path: Path, _bytes: int, _modified_ns: int) -> list[Path]:
 
 
 def list_addresses(name: str) -> list[str]:
-    """The addresses of http(s) that GDAL reads for a name, or for a stack of our own."""
+    """HTTP(S) URLs that GDAL reads for a name, or for our own stack of bands."""
     return [n.removeprefix("/vsicurl/") for n in list_names(name) if n.startswith("/vsicurl/http")]
 
 
 def list_members(name: str) -> dict[Path, list[str]]:
-    """The files in zips that GDAL reads for a name, or for a stack of our own, by their zip."""
-    found = [part for part in map(_MEMBER.fullmatch, list_names(name)) if part]
-    return {
-        archive: [part[2] for part in found if Path(part[1]) == archive]
-        for archive in dict.fromkeys(Path(part[1]) for part in found)
-    }
+    """Zips that GDAL reads for a name, or for our own stack of bands → their members."""
+    members: dict[Path, list[str]] = {}
+    for part in filter(None, map(_MEMBER.fullmatch, list_names(name))):
+        members.setdefault(Path(part[1]), []).append(part[2])
+    return members
 
 
 _MEMBER = re.compile(r"/vsizip/\{(/.*)\}/([^{}]+)")
 
 
 def list_names(name: str) -> list[str]:
-    """The name, or those that a stack of our own is made of."""
+    """The name itself, or the parts of our own stack of bands."""
     if not name.startswith(OWN_STACK):
         return [name]
     names = [str(element.text) for element in fromstring(name).iter("SourceFilename")]

@@ -1,4 +1,4 @@
-"""Sentinel-2 products as ESA ships them: a `.SAFE` folder or its zip, L1C or L2A, any naming."""
+"""Sentinel-2 products of ESA: a `.SAFE` folder or its zip, L1C or L2A, old or new names."""
 
 from __future__ import annotations
 
@@ -15,14 +15,19 @@ from defusedxml.ElementTree import fromstring
 from geoclass.dates import parse_day
 from geoclass.errors import SceneError
 from geoclass.outside import BAD_ZIP, read_file
-from geoclass.scene.bands import BandFile, stack_bands
-from geoclass.scene.facts import SceneFacts, SceneInput, Triple, check_baseline, describe_scaling
+from geoclass.scene.open.facts import (
+    SceneFacts,
+    SceneInput,
+    check_baseline,
+    describe_scaling,
+)
+from geoclass.scene.open.stack import BandFile, stack_bands
 
 BANDS = {"B04": "3", "B03": "2", "B02": "1"}
 """Red, green, blue → `band_id` in the metadata."""
 
 MOST_METADATA_BYTES = 20_000_000
-"""Real ones have about 50 kB."""
+"""Real files have about 50 kB."""
 
 _METADATA_NAME = re.compile(r"(MTD_MSI\w+|S2[A-D]_\w{4}_MTD_SAFL\w+)\.xml")
 _IMAGE_TAGS = {"IMAGE_FILE", "IMAGE_FILE_2A", "IMAGE_ID", "IMAGE_ID_2A"}
@@ -33,29 +38,29 @@ _TILE = re.compile(r"_T(\d{2}[A-Z]{3})(?=_|$)")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProductFiles:
-    """The files of a product, in a folder or a zip; names have forward slashes."""
+    """Files of a product in a folder or a zip, with POSIX names."""
 
     shown: str
     name: str
     root: Path
-    """The folder of the product, or the zip, from `/` on."""
+    """Absolute path of the folder or zip."""
     metadata: str
-    """The file that describes the product."""
+    """Name of the metadata file."""
     names: tuple[str, ...]
     """All files of the product."""
     prefix: str = ""
-    """What their names begin with in a zip."""
+    """Folder of the product in the zip, with a slash."""
     granule: str | None = None
-    """The folder of the one tile that was asked for."""
+    """Folder of the requested tile."""
 
     def gdal_name(self, name: str) -> str:
-        """The name under which GDAL opens a file."""
+        """The name with which GDAL opens a file."""
         if self.root.is_dir():
             return str(self.root / name)
         return f"/vsizip/{{{self.root}}}/{self.prefix}{name}"
 
     def local(self, name: str) -> Path:
-        """The file on disk that holds one of the product's files."""
+        """The path of a file, or of the zip."""
         return self.root / name if self.root.is_dir() else self.root
 
     def read(self, name: str) -> bytes:
@@ -67,7 +72,7 @@ class ProductFiles:
 
 
 def find_in_folder(path: Path) -> ProductFiles | None:
-    """The product that a folder, one of its granules or its metadata file stands for, if any."""
+    """The product of a folder, of one of its granules or of its metadata file."""
     root, granule = path, None
     if path.is_file():
         root = path.parent
@@ -90,7 +95,7 @@ def find_in_folder(path: Path) -> ProductFiles | None:
 
 
 def find_in_zip(path: Path) -> ProductFiles | None:
-    """The product in a zip, if there is one; SceneError where there are several or it is broken."""
+    """The product in a zip, if there is one; SceneError for several, or a damaged zip."""
     names = list_zip(path)
     metadata = [name for name in names if _METADATA_NAME.fullmatch(PurePosixPath(name).name)]
     depth = min((name.count("/") for name in metadata), default=0)
@@ -99,7 +104,7 @@ def find_in_zip(path: Path) -> ProductFiles | None:
         return None
     if len(metadata) > 1:
         raise SceneError(
-            f"{path} holds {len(metadata)} products ({', '.join(metadata[:3])} …): "
+            f"{path} has {len(metadata)} products ({', '.join(metadata[:3])} …): "
             "unpack it and give one of their folders"
         )
     root = str(PurePosixPath(metadata[0]).parent)
@@ -115,9 +120,9 @@ def find_in_zip(path: Path) -> ProductFiles | None:
 
 
 def check_members(path: Path, names: Sequence[str]) -> None:
-    """Refuse a zip whose named files are not what was put into it, by their checksums; SceneError.
+    """SceneError for a zip in which the checksum of a named file is wrong.
 
-    GDAL reads parts of files and cannot tell: a flipped bit changes a quarter of a JPEG 2000.
+    GDAL reads parts of files and does not check: one wrong bit changes a quarter of a JPEG 2000.
     """
     try:
         with zipfile.ZipFile(path) as archive:
@@ -133,7 +138,7 @@ CHUNK = 1 << 20
 
 
 def list_zip(path: Path) -> list[str]:
-    """Names of all files in a zip; SceneError where it is broken."""
+    """Names of all files in a zip; SceneError if it is damaged."""
     try:
         with zipfile.ZipFile(path) as archive:
             return archive.namelist()
@@ -142,10 +147,10 @@ def list_zip(path: Path) -> list[str]:
 
 
 def read_product(files: ProductFiles) -> SceneInput:
-    """The scene of a product, by its own metadata: red, green and blue at 10 m, and facts.
+    """Red, green and blue at 10 m and the facts of a product, by its metadata.
 
-    Raises SceneError for metadata that is broken or hostile, a level without map projection,
-    several tiles, and bands that are missing.
+    Raises SceneError for invalid metadata, a level without map projection, several tiles, and
+    missing bands.
     """
     root = _parse(files)
     told = _text(root, "PROCESSING_LEVEL") or "no level"
@@ -153,7 +158,7 @@ def read_product(files: ProductFiles) -> SceneInput:
     if level is None:
         raise SceneError(
             f"{files.shown} is a product of {told}, expected Level-1C or Level-2A: "
-            "only these are in map projection"
+            "only these have a map projection"
         )
     granule, images = _choose_granule(files, _list_granules(root))
     tile = _TILE.search(granule) or next(filter(None, map(_TILE.search, images)), None)
@@ -167,14 +172,10 @@ def read_product(files: ProductFiles) -> SceneInput:
         platform=_text(root, "SPACECRAFT_NAME"),
         scl=files.gdal_name(scl) if scl else None,
     )
-    bands = tuple(
-        BandFile(
-            dataset=files.gdal_name(name),
-            shown=f"{band} of {files.shown} ({name})",
-            description=band,
-        )
+    bands = [
+        BandFile(dataset=files.gdal_name(name), shown=f"{band} of {files.shown} ({name})")
         for band, name in names.items()
-    )
+    ]
     used = (files.metadata, *names.values(), *([scl] if scl else []))
     return SceneInput(
         dataset=stack_bands(bands),
@@ -191,7 +192,7 @@ def _parse(files: ProductFiles) -> Element:
         text = files.read(files.metadata)
         if len(text) > MOST_METADATA_BYTES:
             raise SceneError(
-                f"{files.metadata} of {files.shown} has more than 20 MB: it is no metadata"
+                f"{files.metadata} of {files.shown} has more than 20 MB, which no metadata have"
             )
         root: Element = fromstring(text, forbid_dtd=True)
     except (ParseError, DefusedXmlException, OSError, ValueError, *BAD_ZIP) as error:
@@ -205,35 +206,30 @@ def _parse(files: ProductFiles) -> Element:
 def _list_granules(root: Element) -> dict[str, list[str]]:
     """Identifier of each tile → names of its images, without suffix."""
     granules: dict[str, list[str]] = {}
-    for element in root.iter():
-        if element.tag in ("Granule", "Granules"):
-            images = [
-                child.text.strip() for child in element if child.tag in _IMAGE_TAGS and child.text
-            ]
-            granules.setdefault(element.get("granuleIdentifier", ""), []).extend(images)
+    for element in _elements(root, "Granule", "Granules"):
+        images = [c.text.strip() for c in element if c.tag in _IMAGE_TAGS and c.text]
+        granules.setdefault(element.get("granuleIdentifier", ""), []).extend(images)
     return granules
 
 
 def _choose_granule(files: ProductFiles, granules: dict[str, list[str]]) -> tuple[str, list[str]]:
-    if files.granule is not None:
-        asked = [
-            (key, images)
-            for key, images in granules.items()
-            if any((_locate(files, image) or "").startswith(files.granule) for image in images)
-        ]
-    else:
-        asked = list(granules.items())
+    asked = [
+        (key, images)
+        for key, images in granules.items()
+        if files.granule is None
+        or any((_locate(files, image) or "").startswith(files.granule) for image in images)
+    ]
     if len(asked) == 1:
         return asked[0]
     tiles = sorted({found[1] for found in map(_TILE.search, granules) if found})
     raise SceneError(
-        f"{files.shown} holds {len(asked)} tiles ({', '.join(tiles[:8]) or 'none named'}), "
+        f"{files.shown} has {len(asked)} tiles ({', '.join(tiles[:8]) or 'none named'}), "
         "expected one: give the folder of one tile, PRODUCT.SAFE/GRANULE/…"
     )
 
 
 def _locate(files: ProductFiles, image: str) -> str | None:
-    """The file of an image that the metadata names with or without its folder."""
+    """The file of an image, which the metadata name with or without its folder."""
     stem = PurePosixPath(image).name
     found = [
         name
@@ -250,27 +246,27 @@ def _find_band(files: ProductFiles, images: Sequence[str], band: str) -> str:
     if not fine:
         also = f" (only {', '.join(sorted(i[-3:] for i in named))})" if named else ""
         raise SceneError(
-            f"the metadata of {files.shown} name no {band} of 10 m{also}: "
+            f"the metadata of {files.shown} do not name {band} at 10 m{also}: "
             "give a product with 10 m bands"
         )
     name = _locate(files, fine[0])
     if name is None:
         raise SceneError(
-            f"{files.shown} lacks the file of {band}, {PurePosixPath(fine[0]).name}.jp2, "
-            "that its metadata name: fetch the product again"
+            f"{files.shown} lacks the file of {band}, {PurePosixPath(fine[0]).name}.jp2: "
+            "fetch the product again"
         )
     return name
 
 
 def _find_scl(files: ProductFiles, images: Sequence[str]) -> str | None:
     """The finest scene classification, if there is one."""
-    named = sorted(image for image in images if "_SCL_" in image)
-    found = sorted(named, key=lambda image: re.findall(r"(\d0)m$", image))
+    named = (image for image in images if "_SCL_" in image)
+    found = sorted(named, key=lambda image: (re.findall(r"(\d0)m$", image), image))
     return next(filter(None, (_locate(files, image) for image in found)), None)
 
 
 def _find_scaling(files: ProductFiles, root: Element) -> SceneFacts:
-    """Offsets of the three bands; scales only where the quantification is not 10000."""
+    """Offsets of the three bands, and scales if the quantification is not 10000."""
     texts = {
         element.get("band_id", ""): element.text
         for element in _elements(root, "RADIO_ADD_OFFSET", "BOA_ADD_OFFSET")
@@ -288,9 +284,8 @@ def _find_scaling(files: ProductFiles, root: Element) -> SceneFacts:
         ) from error
     if not texts and scale == 1e-4:
         return SceneFacts()
-    scales: Triple = (scale, scale, scale)
-    offsets: Triple = (found[0] * scale, found[1] * scale, found[2] * scale)
-    return describe_scaling(scales, offsets)
+    red, green, blue = (offset * scale for offset in found)
+    return describe_scaling((scale,) * 3, (red, green, blue))
 
 
 def _elements(root: Element, *names: str) -> Iterator[Element]:
@@ -298,5 +293,4 @@ def _elements(root: Element, *names: str) -> Iterator[Element]:
 
 
 def _text(root: Element, name: str) -> str | None:
-    found = next(_elements(root, name), None)
-    return (found.text or "").strip() or None if found is not None else None
+    return (root.findtext(f".//{name}") or "").strip() or None

@@ -1,4 +1,4 @@
-"""From what a person types to one name that GDAL opens."""
+"""From a user's input to one name that GDAL opens."""
 
 from __future__ import annotations
 
@@ -9,33 +9,40 @@ from pathlib import Path, PurePosixPath
 
 from geoclass.errors import SceneError
 from geoclass.outside import MOST_JSON_BYTES, hide_secrets, read_file, redact
-from geoclass.scene.band_files import COLORS, BandFiles, find_band_files
-from geoclass.scene.bands import BandFile, stack_bands
-from geoclass.scene.facts import SceneFacts, SceneInput, read_name
-from geoclass.scene.gdal import (
+from geoclass.scene.open.band_files import COLORS, BandFiles, find_band_files
+from geoclass.scene.open.facts import SceneFacts, SceneInput, read_name
+from geoclass.scene.open.gdal import find_name
+from geoclass.scene.open.network import (
     fetch_page,
     fetch_text,
-    find_name,
     gdal_name,
     identify_address,
     is_address,
     probe_address,
 )
-from geoclass.scene.safe import find_in_folder, find_in_zip, list_zip, read_product
-from geoclass.scene.stac import StacScene, choose_item, is_stac, looks_like_json, read_item
+from geoclass.scene.open.safe import find_in_folder, find_in_zip, list_zip, read_product
+from geoclass.scene.open.stac import StacScene, choose_item, is_stac, looks_like_json, read_item
+from geoclass.scene.open.stack import BandFile, stack_bands
 
 _DRIVER_PREFIX = re.compile(r"[A-Za-z][A-Za-z0-9_]+:")
-"""`NETCDF:file.nc:red` and the like; a single letter would be a drive."""
+"""As in `NETCDF:file.nc:red`; a single letter is a drive of Windows."""
 _BAND_PART = re.compile(r"(?:^|,)(red|green|blue)=")
 _RASTER_SUFFIXES = (".tif", ".tiff", ".jp2", ".vrt", ".img", ".png", ".jpg", ".nc", ".h5")
 
+_ZARR = re.compile(r"\.zarr(?:\.zip)?(?:/|$)", re.IGNORECASE)
+_ZARR_FILES = (".zgroup", ".zarray", ".zmetadata", "zarr.json")
+_ZARR_ADVICE = (
+    "a format of ESA's EOPF products, which is not supported: download the product as .SAFE, or "
+    "convert its bands to GeoTIFF and give them as red=FILE,green=FILE,blue=FILE"
+)
+
 
 def find_input(scene: Path | str) -> SceneInput:
-    """Understand what a person gave as a scene.
+    """Interpret a user's scene.
 
-    A path to a raster, a `.SAFE` folder, a zip or a STAC item; an address of a raster or an
-    item; `FILE#ID` or `ADDRESS#ID` for an item of a collection; the name of a subdataset; or
-    `red=…,green=…,blue=…`. Raises SceneError where nothing is there.
+    A path of a raster, `.SAFE` folder, zip or STAC item; a URL of a raster or item; `FILE#ID` or
+    `URL#ID` for an item of a collection; the name of a subdataset; or `red=…,green=…,blue=…`.
+    Raises SceneError if nothing is found.
     """
     text = os.fspath(scene)
     try:
@@ -82,14 +89,14 @@ def _find_folder(path: Path) -> SceneInput:
         return _find_folder(inside[0])
     if inside or path.suffix.upper() == ".SAFE":
         what = f"{len(inside)} products" if inside else "no metadata (MTD_MSIL1C.xml …)"
-        raise SceneError(f"{path} holds {what}: give the folder of one whole .SAFE product")
+        raise SceneError(f"{path} has {what}: give the folder of one complete .SAFE product")
     _refuse_zarr(str(path.absolute()), str(path))
     scenes = find_band_files(path)
     if len(scenes) == 1:
         return _stack_folder(path, scenes[0])
     if scenes:
         raise SceneError(
-            f"{path} holds the bands of {len(scenes)} scenes ({scenes[0].name}, {scenes[1].name} "
+            f"{path} has the bands of {len(scenes)} scenes ({scenes[0].name}, {scenes[1].name} "
             "…): name one as red=FILE,green=FILE,blue=FILE, or map all into a folder, -o FOLDER/"
         )
     raise SceneError(
@@ -100,14 +107,8 @@ def _find_folder(path: Path) -> SceneInput:
 
 def _stack_files(names: Mapping[str, str]) -> str:
     """A VRT of the files of red, green and blue."""
-    return stack_bands(
-        [
-            BandFile(
-                dataset=find_name(names[color]), shown=hide_secrets(names[color]), description=band
-            )
-            for color, band in zip(COLORS, ("B04", "B03", "B02"), strict=True)
-        ]
-    )
+    files = [names[color] for color in COLORS]
+    return stack_bands([BandFile(dataset=find_name(f), shown=hide_secrets(f)) for f in files])
 
 
 def _stack_folder(path: Path, scene: BandFiles) -> SceneInput:
@@ -124,7 +125,7 @@ def _stack_folder(path: Path, scene: BandFiles) -> SceneInput:
 
 
 def _find_file(path: Path) -> SceneInput:
-    if not path.is_file():  # a pipe would wait for ever, a device never end
+    if not path.is_file():  # reading a pipe or a device may not end
         raise SceneError(f"{path} is neither a file nor a folder: give a file such as a GeoTIFF")
     try:
         with path.open("rb") as file:
@@ -143,8 +144,7 @@ def _find_file(path: Path) -> SceneInput:
     if looks_like_json(head) and path.stat().st_size <= MOST_JSON_BYTES:
         text = path.read_bytes()
         if is_stac(text):
-            item = read_item(text, str(path.absolute()), str(path))
-            return _stack_item(item, str(path), files=(path,))
+            return _stack_item(text, str(path.absolute()), str(path), files=(path,))
     return _take_raster(str(path.absolute()), path, path.name)
 
 
@@ -155,7 +155,7 @@ def _find_in_collection(path: Path, item_id: str) -> SceneInput:
     except (OSError, ValueError) as error:
         raise SceneError(f"cannot read {path} ({error}): check the file") from error
     text = choose_item(content, item_id, shown)
-    return _stack_item(read_item(text, str(path.absolute()), shown), shown, files=(path,))
+    return _stack_item(text, str(path.absolute()), shown, files=(path,))
 
 
 def _find_zip(path: Path) -> SceneInput:
@@ -167,8 +167,8 @@ def _find_zip(path: Path) -> SceneInput:
     if not rasters and any(PurePosixPath(name).name in _ZARR_FILES for name in members):
         raise SceneError(f"{path} is a Zarr store, {_ZARR_ADVICE}")
     if len(rasters) != 1:
-        inside = ", ".join(rasters[:4]) or "no raster that geoclass knows by its suffix"
-        raise SceneError(f"{path} holds {inside}: unpack it, or name one as /vsizip/{path}/NAME")
+        inside = ", ".join(rasters[:4]) or "no raster with a known suffix"
+        raise SceneError(f"{path} has {inside}: unpack it, or name one as /vsizip/{path}/NAME")
     return _take_raster(f"/vsizip/{{{path.absolute()}}}/{rasters[0]}", path, rasters[0])
 
 
@@ -183,16 +183,8 @@ def _take_raster(dataset: str, path: Path, name: str) -> SceneInput:
     )
 
 
-_ZARR = re.compile(r"\.zarr(?:\.zip)?(?:/|$)", re.IGNORECASE)
-_ZARR_FILES = (".zgroup", ".zarray", ".zmetadata", "zarr.json")
-_ZARR_ADVICE = (
-    "as ESA's EOPF products are, which is not opened: download the product as .SAFE, or convert "
-    "its red, green and blue bands to GeoTIFF and give them as red=FILE,green=FILE,blue=FILE"
-)
-
-
 def _refuse_zarr(name: str, shown: str) -> None:
-    """SceneError for a path or address of a Zarr store, or of what lies in one."""
+    """SceneError for a path or URL in a Zarr store."""
     if _ZARR.search(name.partition("?")[0].partition("#")[0]):
         raise SceneError(f"{shown} is in a Zarr store, {_ZARR_ADVICE}")
 
@@ -202,11 +194,10 @@ def _find_address(address: str) -> SceneInput:
     _refuse_zarr(address, shown)
     collection, _, item = address.partition("#")
     if item:
-        text = choose_item(fetch_page(collection), item, shown)
-        return _stack_item(read_item(text, collection, shown), shown)
+        return _stack_item(choose_item(fetch_page(collection), item, shown), collection, shown)
     probe = probe_address(address)
     if looks_like_json(probe.head):
-        return _stack_item(read_item(fetch_text(address), address, shown), shown)
+        return _stack_item(fetch_text(address), address, shown)
     return SceneInput(
         dataset=gdal_name(address),
         shown=shown,
@@ -217,34 +208,32 @@ def _find_address(address: str) -> SceneInput:
     )
 
 
-def _stack_item(item: StacScene, shown: str, files: tuple[Path, ...] = ()) -> SceneInput:
+def _stack_item(text: bytes, base: str, shown: str, files: tuple[Path, ...] = ()) -> SceneInput:
+    """The scene of a STAC item; `base` is its path or URL, for relative references."""
+    item: StacScene = read_item(text, base, shown)
     for href in item.hrefs:
         _refuse_zarr(href, shown)
-    remote = [href for href in item.hrefs if is_address(href)]
-    local = [Path(href) for href in item.hrefs if not is_address(href)]
     return SceneInput(
         dataset=item.assets[0].dataset if item.bands else stack_bands(item.assets),
         shown=shown,
         name=item.name,
         kind="stac",
         bands=item.bands,
-        files=(*files, *local),
-        addresses=tuple(identify_address(href) for href in remote),
+        files=(*files, *(Path(href) for href in item.hrefs if not is_address(href))),
+        addresses=tuple(identify_address(href) for href in item.hrefs if is_address(href)),
         facts=item.facts,
     )
 
 
 def _find_bands(text: str) -> SceneInput:
-    """`red=FILE,green=FILE,blue=FILE` in any order; each a path, address or subdataset."""
+    """`red=FILE,green=FILE,blue=FILE` in any order; each a path, URL or subdataset."""
     starts = list(_BAND_PART.finditer(text))
     ends = [start.start() for start in starts[1:]] + [len(text)]
     parts = {s[1]: text[s.end() : end] for s, end in zip(starts, ends, strict=True)}
     if text[: starts[0].start()] or len(starts) != 3 or len(parts) != 3:
-        raise SceneError(
-            f"cannot understand {hide_secrets(text)}: expected red=FILE,green=FILE,blue=FILE"
-        )
+        raise SceneError(f"got {hide_secrets(text)}, expected red=FILE,green=FILE,blue=FILE")
     if any("<" in part[:1] for part in parts.values()):
-        raise SceneError(f"{hide_secrets(text)} holds XML, expected red=FILE,green=FILE,blue=FILE")
+        raise SceneError(f"got XML in {hide_secrets(text)}, expected red=FILE,green=FILE,blue=FILE")
     return SceneInput(
         dataset=_stack_files(parts),
         shown=hide_secrets(text),

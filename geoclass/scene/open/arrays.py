@@ -1,4 +1,4 @@
-"""Scenes that are open in the caller's program: xarray's arrays and rasterio's data sets."""
+"""Scenes in memory: xarray arrays and open rasterio data sets."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ import rasterio.vrt
 from rasterio.errors import RasterioError
 
 from geoclass.errors import SceneError
-from geoclass.scene.gdal import open_dataset, read_within_time
+from geoclass.scene.open.gdal import open_dataset, read_within_time
 
 if TYPE_CHECKING:
     import xarray
 
 Scene: TypeAlias = "Path | str | rasterio.DatasetReader | xarray.DataArray"
-"""What can be mapped: whatever `geoclass map` takes, and scenes that are open."""
+"""What can be mapped: all inputs of `geoclass map`, and open scenes."""
 
 _IN_MEMORY = "/vsimem/"
 
 
 @contextmanager
 def give_path(scene: Scene) -> Iterator[Path | str]:
-    """The path of a scene; of one in memory, that of a temporary GeoTIFF with the same pixels.
+    """The path of a scene; for a scene in memory, of a temporary GeoTIFF.
 
-    An array has the dimensions band, y, x, and CRS, transform and nodata as rioxarray keeps them;
-    its bands are named by the attribute `long_name` or by texts along `band`. Raises SceneError
-    where it is not such an array, or where rioxarray is not installed.
+    An array needs the dimensions band, y, x, and CRS, transform and nodata as in rioxarray; its
+    bands are named by the attribute `long_name` or the coordinates of `band`. Raises SceneError for
+    other arrays, or if rioxarray is not installed.
     """
     if isinstance(scene, Path | str):
         yield scene
@@ -53,7 +53,7 @@ def give_path(scene: Scene) -> Iterator[Path | str]:
 def read_bands(data: bytes, bands: Sequence[int], most_pixels: int) -> np.ndarray:
     """Bands of a GeoTIFF in memory, (bands, rows, columns) as they are stored.
 
-    SceneError where it is damaged, or has more pixels than `most_pixels`.
+    SceneError if it is damaged, or has more than `most_pixels` pixels.
     """
     with rasterio.MemoryFile(data, ext=".tif") as memory, open_dataset(memory.name) as dataset:
         if dataset.width * dataset.height > most_pixels:
@@ -63,7 +63,7 @@ def read_bands(data: bytes, bands: Sequence[int], most_pixels: int) -> np.ndarra
 
 
 def _is_virtual(scene: rasterio.io.DatasetReaderBase) -> bool:
-    """Whether its name opens nothing, or something else: in memory, or warped on the way."""
+    """Whether its name does not open the same pixels: it is in memory, or warped."""
     return scene.name.startswith(_IN_MEMORY) or isinstance(scene, rasterio.vrt.WarpedVRT)
 
 
@@ -74,7 +74,7 @@ def _find_name(array: xarray.DataArray) -> str:
 
 def _write_array(array: xarray.DataArray, path: Path) -> None:
     try:
-        from rioxarray.exceptions import RioXarrayError  # the package gives arrays `rio`
+        from rioxarray.exceptions import RioXarrayError  # adds `rio` to arrays
     except ImportError as error:
         raise SceneError(
             "mapping an array needs rioxarray, which is not installed: "

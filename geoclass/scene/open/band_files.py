@@ -1,4 +1,4 @@
-"""Folders in which each band is a file, as archives and downloads lay them out."""
+"""Folders with one file per band, as archives provide them."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ _TOKEN = re.compile(
 _NO_REFLECTANCE = re.compile(
     r"(?<![a-z])(ma?sk|unc(ertainty)?|std(dev)?|var(iance)?|count|preview)(?![a-z])", re.IGNORECASE
 )
-"""Names of files about a band that are not its reflectance."""
+"""Files about a band without its reflectance."""
 _OF_SENTINEL_2 = re.compile(r"(?<![a-z0-9])b(0\d|1\d|8a?|9)(?![a-z0-9])|(?<![a-z])scl(?![a-z])")
-"""Names of bands that other sensors do not have."""
+"""Names of bands that only Sentinel-2 has."""
 COLORS = ("red", "green", "blue")
 
 
@@ -27,22 +27,21 @@ class BandFiles:
     """The files of one scene."""
 
     name: str
-    """What their names begin with, or that of their folder."""
+    """Common part of the file names, or the name of the folder."""
     files: dict[str, Path]
-    """Of red, green and blue, and of `scl` where there is one."""
+    """Of red, green and blue, and of `scl` if there is one."""
 
     @property
     def scene(self) -> str:
-        """Its name as a scene: red=FILE,green=FILE,blue=FILE."""
+        """The scene as red=FILE,green=FILE,blue=FILE."""
         return ",".join(f"{color}={self.files[color]}" for color in COLORS)
 
 
 def find_band_files(folder: Path) -> list[BandFiles]:
-    """Scenes in a folder whose red, green and blue are files of one name but for the band.
+    """Scenes whose red, green and blue files differ only in the name of the band.
 
-    Of a band in several pixel sizes the finest is taken. Files of other bands, and pictures for
-    the eye, are passed over; a folder without such files has no such scene. Where the bands are
-    only called B1 to B4, as by sensors whose B4 is near infrared, they are none, too.
+    The finest of several pixel sizes is used. Other bands and previews are ignored, and so are
+    bands named only B1 to B4, because B4 of other sensors is near infrared.
     """
     found: dict[str, dict[str, tuple[str, Path]]] = defaultdict(dict)
     files = [path for path in sorted(folder.iterdir()) if path.suffix.lower() in _SUFFIXES]

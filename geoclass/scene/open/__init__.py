@@ -1,0 +1,1 @@
+"""From a path, URL or array to a `SceneSource`: files, bands and metadata, without pixels."""

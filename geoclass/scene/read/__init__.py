@@ -1,0 +1,1 @@
+"""Reading pixels: windows, samples, masks and strips."""
