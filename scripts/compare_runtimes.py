@@ -205,7 +205,7 @@ def prepare(args: argparse.Namespace) -> dict[str, float]:
 def cut_windows(scene: Path) -> Iterator[np.ndarray]:
     """Windows of a scene, uint8 (3, SIDE, SIDE), as the network sees it."""
     import geoclass
-    from geoclass.scene.reader import read_strips
+    from geoclass.scene.read.strips import read_strips
 
     plan = geoclass.plan_scene(scene)
     strips = read_strips(plan.source, plan.frame, plan.grid, plan.preprocessing, strip_rows=16)
