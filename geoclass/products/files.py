@@ -24,7 +24,7 @@ from geoclass.files.writing import (
 from geoclass.grid import Grid
 from geoclass.landcover import LandCoverMap
 from geoclass.outside import DAMAGE
-from geoclass.products import exports, geotiff, layers, stac
+from geoclass.products import exports, geopackage, geotiff, stac
 from geoclass.products.formats import (
     AS_USUAL,
     SUFFIXES,
@@ -32,6 +32,7 @@ from geoclass.products.formats import (
     MapFormat,
     find_format,
 )
+from geoclass.products.layers import read_layer_items
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +49,7 @@ class _Adapter:
 
 
 _ADAPTERS: Mapping[MapFormat, _Adapter] = {
-    "gpkg": _Adapter(layers.write_geopackage, layers.read_geopackage, layers.read_layer_items, ()),
+    "gpkg": _Adapter(geopackage.write_geopackage, geopackage.read_geopackage, read_layer_items, ()),
     "tif": _Adapter(
         geotiff.write_geotiff, geotiff.read_geotiff, geotiff.read_items, geotiff.COMPANIONS
     ),

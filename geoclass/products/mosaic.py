@@ -25,7 +25,8 @@ from geoclass.legend import NODATA
 from geoclass.products.document import MERGED
 from geoclass.products.files import holds_map, read_fingerprint
 from geoclass.products.formats import Preference
-from geoclass.products.layers import TITLES, Layer, read_layer_items, write_layer
+from geoclass.products.geopackage import TITLES
+from geoclass.products.layers import Layer, read_layer_items, write_layer
 from geoclass.products.qml import write_style_table
 from geoclass.products.shapes import name_columns, to_geodataframe
 from geoclass.products.styles import map_styles

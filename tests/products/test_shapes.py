@@ -15,7 +15,7 @@ from pandas.testing import assert_frame_equal
 
 from geoclass.landcover import MASK_REASONS, LandCoverMap
 from geoclass.legend import MASKED, NODATA, UNKNOWN
-from geoclass.products import layers
+from geoclass.products import geopackage
 from geoclass.products.files import read_map, write_map
 from geoclass.products.formats import DISSOLVED_FROM, FileSettings
 from geoclass.products.shapes import to_geodataframe
@@ -99,7 +99,7 @@ def test_large_maps_are_dissolved_unless_told_otherwise(
 ) -> None:
     """Cells of a table are written some at a time, too."""
     landcover, path = make_speckled(), tmp_path / "map.gpkg"
-    monkeypatch.setattr(layers, "CELLS_AT_A_TIME", 50)
+    monkeypatch.setattr(geopackage, "CELLS_AT_A_TIME", 50)
     rows = []
     for limit, settings in (
         (179, FileSettings()), (180, FileSettings()), (179, FileSettings(dissolve=False)),
@@ -121,7 +121,7 @@ def test_cells_written_some_at_a_time_are_those_written_at_once(
     settings = FileSettings(dissolve=False, probabilities=probabilities)
     frames, found = [], []
     for name, at_a_time in (("whole", 1000), ("parts", 16)):
-        monkeypatch.setattr(layers, "CELLS_AT_A_TIME", at_a_time)
+        monkeypatch.setattr(geopackage, "CELLS_AT_A_TIME", at_a_time)
         path = tmp_path / f"{name}.gpkg"
         write_map(landcover, path, settings=settings)
         assert_equal_maps(read_map(path), landcover)

@@ -140,11 +140,11 @@ def test_pipes_and_devices_are_not_read(tmp_path: Path) -> None:
 def test_pipes_beside_a_scene_are_not_read(make_scene: Make, suffix: str) -> None:
     path = make_scene(np.ones((3, 70, 90), np.uint16))
     os.mkfifo(path.with_name(path.name + suffix))
-    with soon(), pytest.raises(SceneError, match=f"scene.tif{suffix} beside it is neither file"):
+    with soon(), pytest.raises(SceneError, match=f"scene.tif{suffix} beside it is neither a file"):
         open_scene(path)
     other = make_scene(np.ones((3, 70, 90), np.uint16), "other.tif")
     os.mkfifo(path.with_name("other.tfw"))
-    with soon(), pytest.raises(SceneError, match="other.tfw beside it is neither file"):
+    with soon(), pytest.raises(SceneError, match="other.tfw beside it is neither a file"):
         open_scene(other)
 
 
