@@ -330,7 +330,7 @@ class TestMap:
         assert len(lines) == len(refused), done.stderr
         assert all(line.startswith("Error: ") for line in lines)
         assert "smaller than one tile" in lines[3]
-        assert "beyond where" in lines[4]
+        assert "coordinates that do not exist" in lines[4]
 
     def test_unparsable_values_are_usage_errors(self, scene: Path) -> None:
         assert (

@@ -83,7 +83,7 @@ def test_progress_is_told_in_lines_of_json(tmp_path: Path) -> None:
     assert process.returncode == 0
     told = [json.loads(line)["progress"] for line in lines if line.startswith("{")]
     assert [line for line in lines if not line.startswith(("{", "Warning: "))] == []
-    assert told[0] == {"name": SAMPLE_SCENE.name, "done": 0, "total": 288, "unit": "tile"}
+    assert told[0] == {"name": SAMPLE_SCENE.name, "done": 0, "total": 288, "unit": "cell"}
     assert told[-1]["done"] == 288
     done = [each["done"] for each in told]
     assert done == sorted(done)
