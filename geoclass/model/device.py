@@ -54,7 +54,11 @@ def choose_precision(device: torch.device) -> Precision:
     if device.type == "cpu":
         # Not all versions of torch have public names for these.
         checks = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
-        return "bf16" if any(getattr(torch.cpu, name, bool)() for name in checks) else "fp32"
+        has_bf16_instructions = any(getattr(torch.cpu, name, bool)() for name in checks)
+        # ONEDNN_MAX_CPU_ISA can forbid them: their emulation is ten times slower than float32.
+        if has_bf16_instructions and torch.ops.mkldnn._is_mkldnn_bf16_supported():  # noqa: SLF001
+            return "bf16"
+        return "fp32"
     return "bf16" if has_bf16(device) else "fp32"
 
 

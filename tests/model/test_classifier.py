@@ -158,6 +158,7 @@ def test_precision_is_the_processors_unless_chosen(
     for has, expected in ((True, "bf16"), (False, "fp32")):
         for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"):
             monkeypatch.setattr(torch.cpu, name, lambda has=has: has, raising=False)
+        monkeypatch.setattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", lambda has=has: has)
         assert choose_precision(torch.device("cpu")) == expected
         assert Classifier(load_model(random_model), device="cpu").precision == expected
     assert Classifier(load_model(random_model), precision="bf16").precision == "bf16"

@@ -1,5 +1,9 @@
 """Devices, described and chosen."""
 
+import os
+import subprocess
+import sys
+
 import pytest
 import torch
 
@@ -78,3 +82,13 @@ def test_constants_are_sent_once_and_serve_training_after_inference() -> None:
     (weight * first).sum().backward()
     assert weight.grad is not None
     assert weight.grad.tolist() == first.tolist()
+
+
+def test_bf16_is_not_chosen_where_onednn_may_not_use_it() -> None:
+    code = "import torch\nfrom geoclass.model.device import choose_precision\n"
+    code += "print(choose_precision(torch.device('cpu')))"
+    env = {**os.environ, "ONEDNN_MAX_CPU_ISA": "AVX2"}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "fp32\n"
