@@ -21,7 +21,7 @@ import rasterio
 from geoclass.errors import OutputError
 from geoclass.landcover import FULL_SCALE, LandCoverMap
 from geoclass.legend import EUROSAT, MASKED, NODATA, UNKNOWN
-from geoclass.products import files, layers
+from geoclass.products import files, geopackage, layers
 from geoclass.products.files import check_target, read_map, write_map
 from geoclass.products.formats import FileSettings, find_format
 from geoclass.products.shapes import to_geodataframe
@@ -270,7 +270,7 @@ def test_failed_write_leaves_what_was_there(
     def fail(*_args: object) -> str:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(layers, "write_style_table", fail)
+    monkeypatch.setattr(geopackage, "write_style_table", fail)
     monkeypatch.setattr(files.geotiff, "format_qml", fail)
     with pytest.raises(OutputError, match="cannot write .*No space left"):
         write_map(make_landcover(seed=1), tmp_path / name)
