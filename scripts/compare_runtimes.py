@@ -5,9 +5,8 @@ r"""Compare what can run the shipped network on a CPU: torch, geoclass, ONNX Run
     ONEDNN_MAX_CPU_ISA=AVX2 .venv/bin/python scripts/compare_runtimes.py SCENE... --eurosat …
 
 Each runtime is a process of its own, which starts, loads, compiles where it does, and computes the
-logits of cells of windows of 1,024 pixels with a halo, which are in memory. The windows are those
-that `geoclass map` cuts from the scenes. The processes run in turn, several times; the table has
-medians.
+logits of cells of windows that are in memory: parts of the scenes as the network sees them. The
+processes run in turn, several times; the table has medians.
 
 `start` is the time until the first windows are done, `cpu` is the time of all cores per window
 after that, which other work on the machine disturbs less than `windows/s`. `same` is the fraction
@@ -39,7 +38,7 @@ if TYPE_CHECKING:
 
 CORES = len(os.sched_getaffinity(0))
 SIDE = 1088
-"""Pixels of a window with its halo."""
+"""Pixels of a window."""
 CALIBRATION_WINDOWS = 2
 """Of 289 tiles each."""
 
@@ -103,10 +102,8 @@ def load_geoclass(_folder: Path, *, half: bool) -> Compute:
     def compute(pixels: np.ndarray) -> np.ndarray:
         with torch.inference_mode():
             shown = torch.ones((1, *pixels.shape[1:]), dtype=torch.bool)
-            logits: np.ndarray = network.forward_dense(torch.from_numpy(pixels)[None], shown)[0][
-                0
-            ].numpy()
-        return logits
+            logits, _ = network.forward_dense(torch.from_numpy(pixels)[None], shown)
+            return logits[0].numpy()
 
     return compute
 
@@ -281,7 +278,7 @@ def print_table(runs: dict[str, list[dict[str, float]]], folder: Path) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument(
-        "scenes", type=Path, nargs="+", help="scenes of 1,024 pixels a side or more"
+        "scenes", type=Path, nargs="+", help="scenes of 1,088 pixels a side or more"
     )
     parser.add_argument("--eurosat", type=Path, required=True, help="EuroSAT_RGB.zip")
     parser.add_argument("--windows", type=int, default=20)

@@ -172,9 +172,9 @@ class _Weigher:
         self.rate = float(belief.prior[inside] @ left) / prior
         lasting = np.array([belief.error_days, min(COLOR_ERROR_DAYS, belief.error_days)])
         self.lasting = np.maximum(lasting, 1e-6).astype(np.float32)
-        legend = stack.contract.legend
-        self.members = [c.class_id for c in legend.classes if c.group == group]
-        self.observed = stack.class_id.reshape(dates, cells) < len(legend)  # bool (dates, cells)
+        legend = stack.contract.legend.classes
+        self.members = [c.class_id for c in legend if c.group == group]
+        self.observed = stack.observed.reshape(dates, cells)  # bool
         self.probabilities = stack.probabilities.reshape(dates, cells, classes)
         self.days = [day.toordinal() for day in stack.dates]
         latitude = find_latitude(stack.grid)
@@ -307,7 +307,8 @@ class _Weigher:
         before, known, weight_max = self._sum_past(t, forest)
         if known.sum() < MIN_CELLS:
             return None
-        usual = float(np.median(self._read_share(t, forest)))
+        # On some dates the network classifies no forest as forest.
+        usual = max(float(np.median(self._read_share(t, forest))), 1 / FULL_SCALE)
         before, forest, weight_max = before[:, known], forest[known], weight_max[known]
         light = fit_light(before[:3].T, self._read_colors(t, forest)[:3].T)
         self.light[t] = light.offset[BANDS, None], light.gain[BANDS, None]

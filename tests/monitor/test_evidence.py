@@ -229,3 +229,10 @@ def test_neighbours_raise_a_loss_only_if_three_of_them_show_it() -> None:
     assert raised[2, 2] == 5 + 4 / 2 - 1  # the third highest of 2, 4 and 6
     assert raised[1, 1] == 2
     assert raised[3, 0] == -2
+
+
+def test_a_date_on_which_the_network_sees_no_forest_loses_none() -> None:
+    maps = make_forest(SUMMERS, {})
+    colors = maps[2].landcover.colors
+    maps[2] = make_map(np.zeros((SIDE, SIDE)), SUMMERS[2], sure=1.0, colors=colors)
+    assert watch(maps).alerts == ()
