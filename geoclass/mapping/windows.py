@@ -274,19 +274,35 @@ def find_colors(cutout: Cutout, side: int) -> np.ndarray:
     """uint8 (rows, cols, 6): COLORS of valid pixels of cells of `side` pixels; 0 without any."""
     inner = (slice(HALO, -HALO), slice(HALO, -HALO))
     # Obscured cells have no valid pixels.
-    valid = cutout.window.valid[inner] & _repeat(cutout.valid > 0, CELL)
-    blocks = _list_blocks(valid, side)
-    count = blocks.sum(axis=2)
-    quarter = np.maximum(count // 4, 1)
+    valid = _list_pixels(cutout.window.valid[inner] & _repeat(cutout.valid > 0, CELL), side)
+    count = valid.sum(axis=0, dtype=np.uint16)
+    hidden = np.uint8(255) * ~valid
     colors = np.empty((*count.shape, len(COLORS)), dtype=np.uint8)
     for band, pixels in enumerate(cutout.window.pixels[(slice(None), *inner)]):
-        # Invalid pixels are sorted last.
-        ordered = np.sort(np.where(blocks, _list_blocks(pixels, side), 255), axis=2)
-        sums = ordered.cumsum(axis=2, dtype=np.uint16 if side < 16 else np.uint32)
-        for place, number in ((band, np.maximum(count, 1)), (band + 3, quarter)):
-            total = np.take_along_axis(sums, number[:, :, None] - 1, axis=2)[:, :, 0]
-            colors[:, :, place] = np.where(count > 0, np.rint(total / number), 0)
+        values = _list_pixels(pixels, side)
+        total = (values * valid).sum(axis=0, dtype=np.uint32)
+        colors[:, :, band] = np.rint(total / np.maximum(count, 1))
+        colors[:, :, band + 3] = _average_darkest(values | hidden, count)
     return colors
+
+
+def _average_darkest(values: np.ndarray, count: np.ndarray) -> np.ndarray:
+    """Means (rows, cols) of the darkest quarter of `count` values of uint8 (n, rows, cols).
+
+    The others are 255. Counting finds the brightest value of the quarter bit by bit, which is
+    several times as fast as sorting.
+    """
+    number = np.min_scalar_type(len(values))
+    quarter = np.maximum(count // 4, 1)
+    brightest = np.zeros(count.shape, dtype=np.uint8)
+    for bit in np.uint8(1) << np.arange(8, dtype=np.uint8)[::-1]:
+        fewer = (values < (brightest | bit)).view(np.uint8).sum(axis=0, dtype=number) < quarter
+        brightest |= bit * fewer
+    darker = values < brightest
+    total = (values * darker).sum(axis=0, dtype=np.uint32)
+    total += brightest * (quarter - darker.sum(axis=0, dtype=np.uint32))
+    means: np.ndarray = np.where(count > 0, np.rint(total / quarter), 0)
+    return means
 
 
 def _repeat(cells: np.ndarray, side: int) -> np.ndarray:
@@ -294,11 +310,11 @@ def _repeat(cells: np.ndarray, side: int) -> np.ndarray:
     return repeated
 
 
-def _list_blocks(pixels: np.ndarray, side: int) -> np.ndarray:
-    """(h / side, w / side, side²) of (h, w)."""
+def _list_pixels(pixels: np.ndarray, side: int) -> np.ndarray:
+    """(side², h / side, w / side) of (h, w)."""
     rows, cols = pixels.shape[0] // side, pixels.shape[1] // side
-    blocks = pixels.reshape(rows, side, cols, side).swapaxes(1, 2)
-    return blocks.reshape(rows, cols, side * side)
+    blocks = pixels.reshape(rows, side, cols, side).transpose(1, 3, 0, 2)
+    return blocks.reshape(side * side, rows, cols)
 
 
 def average_cells(cells: np.ndarray, usable: np.ndarray, side: int) -> np.ndarray:

@@ -46,6 +46,9 @@ from geoclass.model.ood import describe_pixels
 
 Answer = TypeVar("Answer")
 
+IN_CACHE = 64
+"""Tiles whose pixels are described together; more would not fit into a core's caches."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prediction:
@@ -182,7 +185,8 @@ class Classifier:
         if self._ood_detector is None:
             none = torch.zeros(len(probabilities), dtype=torch.bool)
             return probabilities, none, none
-        statistics = describe_pixels(pixels.float(), clear)
+        parts = zip(pixels.split(IN_CACHE), clear.split(IN_CACHE), strict=True)
+        statistics = torch.cat([describe_pixels(part.float(), seen) for part, seen in parts])
         return probabilities, *self._ood_detector.detect(statistics, features[0], logits[0])
 
     def _try(self, work: Callable[[], Answer]) -> Answer:

@@ -85,12 +85,9 @@ def turn_back(x: Tensor, turns: int, *, mirrored: bool) -> Tensor:
 def cut_squares(x: Tensor, rows: np.ndarray, cols: np.ndarray, scale: int = 1) -> Tensor:
     """Tiles (rows · cols, c, s, s) of (c, h, w); `scale` is the number of pixels per value."""
     side = TILE // scale
-    i, j = (
-        torch.from_numpy((starts[:, None] // scale + np.arange(side)).ravel()).to(x.device)
-        for starts in (rows, cols)
-    )
-    parts = x[:, i][:, :, j].reshape(len(x), len(rows), side, len(cols), side)
-    return parts.permute(1, 3, 0, 2, 4).reshape(-1, len(x), side, side)
+    strips = torch.stack([x[:, top : top + side] for top in rows // scale])
+    parts = torch.stack([strips[..., left : left + side] for left in cols // scale], dim=1)
+    return parts.flatten(0, 1)
 
 
 def crop(x: Tensor, margin: int) -> Tensor:

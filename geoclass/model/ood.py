@@ -158,20 +158,19 @@ def describe_pixels(tiles: Tensor, clear: Tensor | None = None) -> Tensor:
     seen = tiles.new_ones(1, 1, *tiles.shape[2:]) if clear is None else clear.to(tiles.dtype)
     flat, counted = tiles.flatten(2), seen.flatten(2)
     count = counted.sum(dim=2).clamp(min=1)
-    mean = (flat * counted).sum(dim=2) / count
-    away = (flat - mean[:, :, None]) * counted
+    # Hidden pixels are 0 in one, 255 in the other.
+    low, high = flat * counted, flat * counted + 255 * (1 - counted)
+    mean = low.sum(dim=2) / count
+    away = low - mean[:, :, None] * counted
     covariance = away @ away.transpose(1, 2) / count[:, :, None]
     deviation = covariance.diagonal(dim1=1, dim2=2).clamp(min=0).sqrt()
     first, second = [0, 1, 0], [1, 2, 2]
     pairs = deviation[:, first] * deviation[:, second] + 1  # + 1 grey level² avoids 0/0
     correlation = (covariance[:, first, second] / pairs).clamp(-0.999, 0.999)
     step = (_average_steps(tiles, seen, 2) + _average_steps(tiles, seen, 3)) / 2
-    hidden = counted == 0
-    darkest = flat.masked_fill(hidden, 255).amin(dim=2)
-    brightest = flat.masked_fill(hidden, 0).amax(dim=2)
+    darkest, brightest = high.amin(dim=2), low.amax(dim=2)
     shares = [
-        ((extreme * counted).sum(dim=2) / count).mean(dim=1)
-        for extreme in (flat <= BLACK, flat >= WHITE)
+        (extreme.sum(dim=2) / count).mean(dim=1) for extreme in (high <= BLACK, low >= WHITE)
     ]
     logarithms = [mean, deviation, step, darkest, brightest]
     return torch.cat(

@@ -72,9 +72,9 @@ class Masks:
 
     def count(self, reason: np.ndarray, valid: np.ndarray) -> None:
         """Count a strip's pixels by reason, uint8; `valid` is bool, False for masked pixels."""
-        hidden = np.bincount(reason.ravel(), minlength=len(MASK_REASONS))
-        hidden[0] = valid.sum()
-        self.counts[:] += hidden
+        # `bincount` would convert all pixels to int64.
+        hidden = [np.count_nonzero(reason == code) for code in range(1, len(MASK_REASONS))]
+        self.counts[:] += [np.count_nonzero(valid), *hidden]
 
     def to_json(self) -> dict[str, Any]:
         """Everything that affects the map."""
