@@ -37,6 +37,9 @@ AIR_PATH_DN: Triple = (209.0, 394.0, 647.0)
 AIR_TRANSMITTANCE: Triple = (0.890, 0.810, 0.791)
 """Two-way transmittance of a typical atmosphere."""
 
+TAKEN_TOGETHER = 2**17
+"""Values looked up together; their indices fit into a core's caches."""
+
 ONES: Triple = (1.0, 1.0, 1.0)
 ZEROS: Triple = (0.0, 0.0, 0.0)
 
@@ -69,7 +72,12 @@ class Radiometry:
                 unsigned = np.dtype(f"u{stored.dtype.itemsize}")
                 every = np.arange(2**bits).astype(unsigned).view(stored.dtype)
                 table = stretch(gain * every.astype(np.float64) + bias)
-                table.take(stored[band].view(unsigned), out=result[band], mode="clip")
+                numbers = stored[band].view(unsigned)
+                # In parts: `take` converts its indices to int64.
+                step = max(1, TAKEN_TOGETHER * len(numbers) // max(1, numbers.size))
+                for first in range(0, len(numbers), step):
+                    part = slice(first, first + step)
+                    table.take(numbers[part], out=result[band, part], mode="clip")
             else:
                 result[band] = stretch(gain * stored[band].astype(np.float64) + bias)
         return result

@@ -119,7 +119,7 @@ def _read_stored(
     if bottom > top and right > left:
         inner = Window(left, top, right - left, bottom - top)
         rows, cols = slice(top - row, bottom - row), slice(left - col, right - col)
-        stored[:, rows, cols] = dataset.read(raster.bands, window=inner)
+        dataset.read(raster.bands, window=inner, out=stored[:, rows, cols])
         valid[rows, cols] = True
         if not raster.always_valid and not _has_only_nodata(dataset, raster):
             masks = dataset.read_masks(raster.bands, window=inner)
