@@ -169,9 +169,7 @@ def describe_pixels(tiles: Tensor, clear: Tensor | None = None) -> Tensor:
     correlation = (covariance[:, first, second] / pairs).clamp(-0.999, 0.999)
     step = (_average_steps(tiles, seen, 2) + _average_steps(tiles, seen, 3)) / 2
     darkest, brightest = high.amin(dim=2), low.amax(dim=2)
-    shares = [
-        (extreme.sum(dim=2) / count).mean(dim=1) for extreme in (high <= BLACK, low >= WHITE)
-    ]
+    shares = [(extreme.sum(dim=2) / count).mean(dim=1) for extreme in (high <= BLACK, low >= WHITE)]
     logarithms = [mean, deviation, step, darkest, brightest]
     return torch.cat(
         [

@@ -87,7 +87,7 @@ class MonitorSettings:
     """Groups whose losses are reported, separated by commas."""
     min_area_ha: float = 0.5
     """Minimum area of an alert, in hectares; half a cell is tolerated."""
-    min_probability: float = 0.4
+    min_probability: float = 0.3
     """Minimum probability of an alert."""
     series: SeriesSettings = SeriesSettings()
     align: AlignSettings = AlignSettings()
