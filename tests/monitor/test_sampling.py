@@ -242,6 +242,7 @@ REFUSED = {
     ),
     "a comma that may be either": (GOOD.replace("1200.5", '"1,200"'), "1200 or 1.2"),
     "half a sample": (GOOD.replace("45", "45.5"), "whole counts"),
+    "fewer than none": (GOOD.replace("45", "-45"), "counts of at least 0"),
     "two rows of one class": (f"{GOOD}other,8800.25,3,47\n", "two rows of one name"),
     "a line that is too long": (GOOD.replace("3,47", "3,4,7"), "line 3 of .* 5 columns"),
     "no separator that is known": (GOOD.replace(",", " "), "split at ','"),
