@@ -6,7 +6,7 @@ change when later dates are added. docs/monitor-model.md describes the model.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -14,22 +14,23 @@ import numpy as np
 from geoclass.landcover import FULL_SCALE
 from geoclass.machine import map_chunks
 from geoclass.monitor.align import Stack
-from geoclass.monitor.light import MIN_CELLS, Noise, find_densest, fit_light, fit_noise
-from geoclass.monitor.likelihoods import (
+from geoclass.monitor.forest import (
+    MIN_CELLS,
+    MIN_SEASON_WEIGHT,
+    Noise,
     add_neighbours,
     as_steps,
     compare_scores,
+    find_densest,
+    find_latitude,
+    find_leaves,
     find_likeliest,
+    fit_light,
+    fit_noise,
     limit_doubt,
+    relate_dates,
 )
-from geoclass.monitor.markov import (
-    DAYS_PER_YEAR,
-    FOREST,
-    MIN_DAYS,
-    STEPS,
-    Belief,
-)
-from geoclass.monitor.seasons import MIN_SEASON_WEIGHT, find_latitude, find_leaves, relate_dates
+from geoclass.monitor.markov import DAYS_PER_YEAR, FOREST, MIN_DAYS, STEPS, Belief
 
 CHUNK_CELLS = 32_768
 """Cells at a time, so that arrays of them fit into the processor's cache."""
@@ -92,15 +93,9 @@ class Evidence:
 
     def until(self, count: int) -> Evidence:
         """The first `count` dates."""
-        return Evidence(
-            all_ratios=self.all_ratios[:count],
-            monitored=self.monitored,
-            cells=self.cells,
-            observed=self.observed[:count],
-            ratio=self.ratio[:count],
-            odds=self.odds[:count],
-            brighter=self.brighter[:, :count],
-        )
+        names = ("all_ratios", "observed", "ratio", "odds")
+        parts = {name: getattr(self, name)[:count] for name in names}
+        return replace(self, brighter=self.brighter[:, :count], **parts)
 
 
 def weigh_evidence(stack: Stack, belief: Belief, group: str, min_odds: float) -> Evidence:
@@ -310,8 +305,8 @@ class _Weigher:
         # On some dates the network classifies no forest as forest.
         usual = max(float(np.median(self._read_share(t, forest))), 1 / FULL_SCALE)
         before, forest, weight_max = before[:, known], forest[known], weight_max[known]
-        light = fit_light(before[:3].T, self._read_colors(t, forest)[:3].T)
-        self.light[t] = light.offset[BANDS, None], light.gain[BANDS, None]
+        offset, gain = fit_light(before[:3].T, self._read_colors(t, forest)[:3].T)
+        self.light[t] = offset[BANDS, None], gain[BANDS, None]
         own = self._read_colors(t, forest)
         rest = own - before
         noise = fit_noise(rest[:3].T)

@@ -1,4 +1,4 @@
-"""Forest loss on plots of land, from a monitor file."""
+"""Forest loss on plots of land, from a monitor file, and files of the verdicts."""
 
 from __future__ import annotations
 
@@ -13,16 +13,19 @@ import numpy as np
 import pyproj
 import shapely
 
-from geoclass.errors import SettingsError
+from geoclass.errors import OutputError, SettingsError
 from geoclass.legend import NODATA
 from geoclass.monitor.alerts import LEVELS
 from geoclass.monitor.files import read_monitor
 from geoclass.monitor.history import Monitoring, monitor_stack
+from geoclass.monitor.layers import build_layer
 from geoclass.monitor.markov import FOREST
-from geoclass.monitor.plot_shapes import WGS84, Plot, repair_plots
+from geoclass.monitor.plot_shapes import GEOD, WGS84, Plot, repair_plots, split_at_180
 from geoclass.monitor.settings import PlotSettings
-from geoclass.monitor.tables import weigh_cells
-from geoclass.products.features import read_features
+from geoclass.monitor.tables import as_days, as_texts, weigh_cells
+from geoclass.products.features import FEATURE_SUFFIXES, read_features, write_features
+from geoclass.products.layers import Layer
+from geoclass.products.styles import Category, VectorStyle
 
 Answer = Literal["no loss detected", "loss detected", "cannot tell"]
 ANSWERS: tuple[Answer, ...] = get_args(Answer)
@@ -34,11 +37,12 @@ NEGLIGIBLE = 0.005
 MIN_LOSS_CELLS = 0.5
 """Smaller losses, in cells, may lie beside the plot."""
 MAX_LISTED = 5
-TO_EQUAL_AREA = pyproj.Transformer.from_pipeline(
-    "+proj=pipeline +step +proj=unitconvert +xy_in=deg +xy_out=rad "
-    "+step +proj=cea +ellps=WGS84 +over"
+ANSWER_COLORS = dict(zip(ANSWERS, ("#4daf4a", "#e41a1c", "#999999"), strict=True))
+
+DISCLAIMER = (
+    "The verdicts are not a legal determination. They are based on maps of satellite images, which "
+    "contain errors, and do not say whether a loss was deforestation or whether it was legal."
 )
-"""From degrees; longitudes can exceed 180°."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -192,8 +196,8 @@ def _assess_all(plots: Sequence[Plot], cells: _Cells) -> list[Verdict]:
 def _assess(shape: shapely.Geometry, projected: shapely.Geometry, cells: _Cells) -> Verdict:
     """`shape` is the plot in degrees, `projected` the same in the CRS of the maps."""
     index, inside_ha = _find_cells(projected, cells.result)
-    flat = shapely.transform(shape, TO_EQUAL_AREA.transform, interleaved=False)
-    area_ha = shapely.area(flat) / 1e4
+    # Negative, because normalised outlines are clockwise.
+    area_ha = -GEOD.geometry_area_perimeter(shapely.normalize(shape))[0] / 1e4
     total = max(area_ha, float(inside_ha.sum()))
     lost = cells.lost[index]
 
@@ -218,8 +222,6 @@ def _assess(shape: shapely.Geometry, projected: shapely.Geometry, cells: _Cells)
 def _find_cells(shape: shapely.Geometry, result: Monitoring) -> tuple[np.ndarray, np.ndarray]:
     """int64 (n,): the cells that a plot intersects, and float64 (n,): its hectares in each."""
     grid = result.stack.grid
-    if not np.isfinite(shapely.bounds(shape)).all():
-        return np.zeros(0, dtype=np.int64), np.zeros(0)
     rows, cols, share = weigh_cells(shape, grid)
     row, col = np.nonzero(share)
     index = (row + rows.start) * grid.cols + col + cols.start
@@ -261,3 +263,61 @@ def _answer(
     if found.forest_ha < MIN_LOSS_CELLS * cells.cell_ha:
         return "no loss detected", f"there was no forest on {day}"
     return "no loss detected", f"no loss of forest was detected from {day} to {stack.dates[-1]}"
+
+
+def write_verdicts(verdicts: PlotVerdicts, path: Path | str) -> None:
+    """Write a row for each plot as GeoPackage, GeoJSON or CSV without geometry; OutputError.
+
+    Columns plotId, external_id, Area, Unit, Geometry_type, Centroid_lon and Centroid_lat are
+    those of Open Foris Whisp.
+    """
+    path = Path(path)
+    check_verdict_file(path)
+    items = {"DISCLAIMER": DISCLAIMER, "ATTRIBUTION": verdicts.attribution}
+    if path.suffix.lower() != ".geojson":
+        items["GEOCLASS_FOREST_ON"] = str(verdicts.settings.forest_on)
+    write_features(build_plots(verdicts), path, items)
+
+
+def check_verdict_file(path: Path) -> None:
+    """OutputError for other suffixes."""
+    if path.suffix.lower() not in FEATURE_SUFFIXES:
+        raise OutputError(f"{path} must end in {', '.join(FEATURE_SUFFIXES)}")
+
+
+def build_plots(verdicts: PlotVerdicts) -> Layer:
+    """One row for each plot, in WGS 84."""
+    plots, rows = verdicts.plots, verdicts.verdicts
+    shapes = [plot.shape for plot in plots]
+    centres = shapely.centroid(np.array(shapes, dtype=object))
+    lon = (shapely.get_x(centres) + 180) % 360 - 180
+
+    def number(name: str) -> np.ndarray:
+        return np.array([getattr(row, name) for row in rows]).round(4)
+
+    columns = {
+        "plotId": ("Number", np.arange(1, len(plots) + 1)),
+        "external_id": ("Plot", as_texts(plot.external_id for plot in plots)),
+        "verdict": ("Verdict", as_texts(row.answer for row in rows)),
+        "reason": ("Reason", as_texts(row.reason for row in rows)),
+        "Area": ("Area (ha)", number("area_ha")),
+        "Unit": ("Unit", as_texts("ha" for _ in plots)),
+        "forest_on": ("Reference date", as_days(verdicts.settings.forest_on for _ in plots)),
+        "forest_ha": ("Forest on that date (ha)", number("forest_ha")),
+        "lost_ha": ("Lost since (ha)", number("lost_ha")),
+        "loss_after": ("First loss after", as_days(row.loss_after for row in rows)),
+        "loss_by": ("First loss by", as_days(row.loss_by for row in rows)),
+        "level": ("Level of the alert", as_texts(row.level for row in rows)),
+        "observed_share": ("Fraction observed before and after (0–1)", number("observed_share")),
+        "Geometry_type": ("Geometry type", as_texts(plot.kind for plot in plots)),
+        "Centroid_lon": ("Longitude", lon.round(6)),
+        "Centroid_lat": ("Latitude", shapely.get_y(centres).round(6)),
+        "note": ("Repairs", as_texts("; ".join(plot.notes) for plot in plots)),
+    }
+    style = VectorStyle(
+        title="Forest loss on plots",
+        column="verdict",
+        entries=[Category(value=a, label=a, color=color) for a, color in ANSWER_COLORS.items()],
+    )
+    polygons = np.array([s if s is None else split_at_180(s) for s in shapes], dtype=object)
+    return build_layer("plots", columns, polygons, WGS84, {"Verdict": style})
