@@ -12,9 +12,9 @@ from geoclass.landcover import FULL_SCALE, LandCoverMap
 from geoclass.legend import NODATA, STATUS_STYLES
 from geoclass.monitor.align import DatedMap, Stack, as_dated, stack_maps
 from geoclass.monitor.layers import build_layer, outline_cells
-from geoclass.monitor.markov import Belief, find_likelihoods, form_belief, transitions_between
+from geoclass.monitor.markov import Belief, find_likelihoods, form_belief
 from geoclass.monitor.settings import AlignSettings, SeriesSettings
-from geoclass.monitor.stack_files import StackFile, read_stack, write_stack
+from geoclass.monitor.stack_files import read_stack, write_stack
 from geoclass.monitor.tables import as_days, as_texts
 from geoclass.products.layers import Layer
 from geoclass.products.styles import Category, VectorStyle, list_classes, list_shares
@@ -99,7 +99,7 @@ def compare_dates(stack: Stack, settings: SeriesSettings) -> Change:
 def _find_probability(stack: Stack, belief: Belief, both: np.ndarray) -> np.ndarray:
     observed = np.ones((2, int(both.sum())), dtype=bool)
     likelihood = find_likelihoods(stack.probabilities[:, both], observed, stack.dates, belief)
-    (step,) = transitions_between(stack, belief)
+    step = belief.transition(*stack.dates)
     before = likelihood[0] * belief.prior.astype(np.float32)[:, None]
     total = (before * (step @ likelihood[1])).sum(axis=0)
     same = (before * np.diag(step)[:, None] * likelihood[1]).sum(axis=0)
@@ -157,14 +157,12 @@ def write_change(
         Layer(name="transitions", columns=compare_areas(change)),
         Layer(name="areas", columns=list_areas(change)),
     ]
-    content = StackFile(stack=change.stack, settings=change.settings, command=command)
-    write_stack(Path(path), "change", layers, content, items)
+    write_stack(Path(path), "change", layers, change.stack, change.settings, command, items)
 
 
 def read_change(path: Path | str) -> Change:
     """Repeat the comparison of a file of `write_change`; OutputError for other files."""
-    file = read_stack(path, "change", SeriesSettings)
-    return compare_dates(file.stack, file.settings)
+    return compare_dates(*read_stack(path, "change", SeriesSettings)[:2])
 
 
 def build_cells(change: Change) -> Layer:
@@ -213,9 +211,9 @@ def list_areas(change: Change) -> dict[str, np.ndarray]:
     """Hectares of the compared cells by group and date."""
     stack, both = change.stack, change.compared
     area = stack.grid.areas_ha()[both]
-    classes = stack.contract.legend.classes
-    groups = list(dict.fromkeys(c.group for c in classes))
-    member = np.array([groups.index(c.group) for c in classes], dtype=np.int64)
+    legend = stack.contract.legend
+    groups = legend.groups
+    member = np.array([groups.index(c.group) for c in legend.classes], dtype=np.int64)
     sums = [np.bincount(member[labels], area, len(groups)) for labels in stack.class_id[:, both]]
     return {
         "date": np.repeat(as_days(stack.dates), len(groups)),

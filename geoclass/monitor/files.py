@@ -17,7 +17,7 @@ from geoclass.monitor.align import DatedMap, LeftOut, Stack, as_dated, sift_maps
 from geoclass.monitor.history import Monitoring, monitor_stack
 from geoclass.monitor.layers import build_layers
 from geoclass.monitor.settings import MonitorSettings
-from geoclass.monitor.stack_files import StackFile, read_stack, write_stack
+from geoclass.monitor.stack_files import read_stack, write_stack
 from geoclass.products.layers import write_csv
 
 TABLES = ("areas", "transitions", "alerts", "history", "dates")
@@ -36,8 +36,8 @@ def write_monitor(
 
     `chips` maps the numbers of alerts to paths of images, relative to the file's folder.
     """
-    content = StackFile(stack=result.stack, settings=result.settings, command=command)
-    write_stack(Path(path), "monitor", build_layers(result, zones, chips), content)
+    layers = build_layers(result, zones, chips)
+    write_stack(Path(path), "monitor", layers, result.stack, result.settings, command)
 
 
 def write_tables(
@@ -88,8 +88,7 @@ def update_monitor(
 
 def read_monitor(path: Path | str) -> tuple[Stack, MonitorSettings]:
     """The stack and the settings of a monitor file; OutputError for other files and versions."""
-    file = read_stack(path, "monitor", MonitorSettings)
-    return file.stack, file.settings
+    return read_stack(path, "monitor", MonitorSettings)[:2]
 
 
 def add_dates(stack: Stack, maps: Sequence[DatedMap]) -> list[DatedMap]:

@@ -18,7 +18,7 @@ from geoclass.products.formats import DISSOLVED_FROM
 from geoclass.products.geotiff import write_codes
 from geoclass.products.layers import Layer
 from geoclass.products.patches import OUTSIDE, find_patches
-from geoclass.products.styles import Category, TimeSpan, VectorStyle
+from geoclass.products.styles import Category, TimeSpan, VectorStyle, list_classes
 
 # ColorBrewer's YlOrRd: higher levels are darker.
 LEVEL_COLORS = dict(zip(LEVELS, ("#fecc5c", "#fd8d3c", "#bd0026"), strict=True))
@@ -161,14 +161,11 @@ def list_dates(result: Monitoring) -> dict[str, np.ndarray]:
 
 def state_categories(result: Monitoring) -> list[Category]:
     """Name, title and color of each state; a group has the color of its first class."""
-    classes = result.stack.contract.legend.classes
-    known = {c.group: (c.group, c.color) for c in reversed(classes)}
+    legend = result.stack.contract.legend
     if result.settings.series.states == "classes":
-        known = {c.name: (c.title, c.color) for c in classes}
-    return [
-        Category(value=name, label=known[name][0], color=known[name][1])
-        for name in result.belief.names
-    ]
+        return list_classes(legend)[: len(legend)]
+    colors = {c.group: c.color for c in reversed(legend.classes)}
+    return [Category(value=name, label=name, color=colors[name]) for name in legend.groups]
 
 
 def outline(result: Monitoring, alert: Alert) -> shapely.Geometry:

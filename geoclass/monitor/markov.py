@@ -64,9 +64,9 @@ class Belief:
     """Duration of classification errors; 0 if the errors of different dates are independent."""
 
     def transition(self, start: date, end: date) -> np.ndarray:
-        """float64 (states, states): probability of each state at `end` (column) given `start`."""
+        """float32 (states, states): probability of each state at `end` (column) given `start`."""
         years = max((end - start).days, MIN_DAYS) / DAYS_PER_YEAR
-        matrix: np.ndarray = expm(self.rates * years)
+        matrix: np.ndarray = expm(self.rates * years).astype(np.float32)
         return matrix
 
     @property
@@ -151,12 +151,10 @@ def _find_states(name: str, names: Sequence[str], groups: Sequence[str]) -> list
 
 def check_groups(watch: Sequence[str], legend: Legend) -> None:
     """SettingsError for groups that the legend does not contain."""
-    known = list(dict.fromkeys(c.group for c in legend.classes))
-    unknown = [name for name in watch if name not in known]
+    unknown = ", ".join(name for name in watch if name not in legend.groups)
     if unknown:
-        raise SettingsError(
-            f"{', '.join(unknown)} is not a group of the maps, which are: {', '.join(known)}"
-        )
+        known = ", ".join(legend.groups)
+        raise SettingsError(f"{unknown} is not a group of the maps, which are: {known}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -188,7 +186,7 @@ def smooth_cells(
     dates, states, n = len(stack.dates), len(belief.names), len(cells)
     flat = stack.probabilities.reshape(dates, -1, stack.probabilities.shape[-1])
     observed = stack.observed.reshape(dates, -1)
-    steps = transitions_between(stack, belief)
+    steps = [belief.transition(*pair) for pair in pairwise(stack.dates)]
     path = np.zeros((dates, n), dtype=np.uint8)
     probability = np.zeros((dates, n), dtype=np.float16)
     groups = np.zeros((dates, len(belief.group_names), n), dtype=np.uint8)
@@ -212,11 +210,6 @@ def smooth_cells(
     flows = map_chunks(work, range(0, n, chunk))
     flows_ha = sum(flows, np.zeros((dates - 1, states, states)))
     return Smoothed(path=path, probability=probability, groups=groups, flows_ha=flows_ha)
-
-
-def transitions_between(stack: Stack, belief: Belief) -> list[np.ndarray]:
-    """Float32 (states, states) for each pair of consecutive dates."""
-    return [belief.transition(*pair).astype(np.float32) for pair in pairwise(stack.dates)]
 
 
 def find_likelihoods(

@@ -13,6 +13,7 @@ from pyproj.exceptions import CRSError
 from geoclass.errors import SettingsError
 from geoclass.grid import Grid
 from geoclass.monitor.settings import PlotSettings
+from geoclass.monitor.tables import flatten, keep_polygons
 from geoclass.products.features import Features
 
 WGS84 = "EPSG:4326"
@@ -157,7 +158,7 @@ def _repair(
         shape = _draw_circles(shape, context.radius_m)
     if not shape.is_valid:
         notes.append(SELF_INTERSECTION)
-        shape = _keep_polygons(shapely.make_valid(shape))
+        shape = keep_polygons(shapely.make_valid(shape))
     if not shapely.area(shape) > 0:
         raise _RejectedError("it has no area")
     return shape
@@ -165,7 +166,7 @@ def _repair(
 
 def _keep_usable(shape: shapely.Geometry, notes: list[str]) -> shapely.Geometry:
     """The polygons, or the points if there are no polygons."""
-    parts = _flatten(shape)
+    parts = flatten(shape)
     dimensions = shapely.get_dimensions(parts)
     for dimension, collect in ((2, shapely.multipolygons), (0, shapely.multipoints)):
         usable = parts[dimensions == dimension]
@@ -235,20 +236,7 @@ def _draw_circles(shape: shapely.Geometry, radius_m: float | None) -> shapely.Ge
         x, y, _ = GEOD.fwd(ones * lon, ones * lat, azimuth, ones * radius_m)
         x -= 360 * np.round((x - lon) / 360)
         circles.append(shapely.polygons(np.stack([x, y], axis=1)))
-    return _keep_polygons(shapely.union_all(circles))
-
-
-def _flatten(shape: shapely.Geometry) -> np.ndarray:
-    """Polygons, lines and points (n,), also those of nested collections."""
-    parts: np.ndarray = shapely.get_parts(shape)
-    while any(part.geom_type.startswith(("Multi", "Geometry")) for part in parts):
-        parts = shapely.get_parts(parts)
-    return parts
-
-
-def _keep_polygons(shape: shapely.Geometry) -> shapely.Geometry:
-    parts = _flatten(shape)
-    return shapely.multipolygons(parts[shapely.get_dimensions(parts) == 2])
+    return keep_polygons(shapely.union_all(circles))
 
 
 def split_at_180(shape: shapely.Geometry) -> shapely.Geometry:
@@ -260,4 +248,4 @@ def split_at_180(shape: shapely.Geometry) -> shapely.Geometry:
     for turn in (-360, 0, 360):
         part = shapely.intersection(shape, shapely.box(-180 + turn, -90, 180 + turn, 90))
         parts.append(shapely.transform(part, lambda points, turn=turn: points - [turn, 0]))
-    return _keep_polygons(shapely.union_all(parts))
+    return keep_polygons(shapely.union_all(parts))

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import date
 from pathlib import Path
-from typing import Any, Generic, Literal, NotRequired, TypedDict, TypeVar
+from typing import Any, Literal, NotRequired, TypedDict, TypeVar
 
 import numpy as np
 
@@ -51,29 +51,20 @@ class _Description(TypedDict):
     colored: NotRequired[bool]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class StackFile(Generic[Settings]):
-    """Contents of a monitor or change file from which its layers are computed."""
-
-    stack: Stack
-    settings: Settings
-    command: str
-    """Command line that wrote the file."""
-
-
 def write_stack(
     path: Path,
     kind: FileKind,
     layers: Sequence[Layer],
-    content: StackFile[Any],
+    stack: Stack,
+    settings: Any,
+    command: str,
     items: Mapping[str, str] | None = None,
 ) -> None:
     """Write a GeoPackage atomically; `items` are additional metadata. OutputError."""
-    stack = content.stack
     described = {
         "schema_version": SCHEMA_VERSION,
-        "command": content.command,
-        "settings": asdict(content.settings),
+        "command": command,
+        "settings": asdict(settings),
         "version": __version__,
         "grid": stack.grid.to_json(),
         "contract": stack.contract.to_json(),
@@ -112,8 +103,10 @@ def find_kind(path: Path) -> FileKind | None:
     return None
 
 
-def read_stack(path: Path | str, kind: FileKind, settings: type[Settings]) -> StackFile[Settings]:
-    """Read what `write_stack` wrote; OutputError for other files, versions and damaged files."""
+def read_stack(
+    path: Path | str, kind: FileKind, settings: type[Settings]
+) -> tuple[Stack, Settings, str]:
+    """The stack, settings and command of a file; OutputError if it is another one or damaged."""
     path = Path(path)
     items = read_layer_items(path, FIRST_LAYERS[kind]) or {}
     if _item(kind) not in items:
@@ -128,11 +121,8 @@ def read_stack(path: Path | str, kind: FileKind, settings: type[Settings]) -> St
                 f"{path} is a {kind} file of schema version {version}, this geoclass writes "
                 f"{SCHEMA_VERSION}: make it again from its maps"
             )
-        return StackFile(
-            stack=_build_stack(path, described),
-            settings=parse_settings(described["settings"], settings),
-            command=described.get("command", ""),
-        )
+        parsed = parse_settings(described["settings"], settings)
+        return _build_stack(path, described), parsed, described.get("command", "")
     except DAMAGE as error:
         raise OutputError(f"{path} is damaged ({error}): make it again from its maps") from error
 

@@ -164,15 +164,13 @@ def _read(path: Path) -> LandCoverMap | Watched:
         raise OutputError(f"no file at {path}: check the path")
     kind = find_kind(path) if path.suffix.lower() == ".gpkg" else None
     if kind == "monitor":
-        file = read_stack(path, kind, MonitorSettings)
-        result = monitor_stack(file.stack, file.settings)
-        return Watched(
-            result=result, name=path.stem, command=file.command, alerts=_read_alerts(path)
-        )
+        *content, command = read_stack(path, kind, MonitorSettings)
+        result, alerts = monitor_stack(*content), _read_alerts(path)
+        return Watched(result=result, name=path.stem, command=command, alerts=alerts)
     if kind == "change":
-        compared = read_stack(path, kind, SeriesSettings)
-        change = compare_dates(compared.stack, compared.settings)
-        return Watched(result=change, name=path.stem, command=compared.command, alerts={})
+        *content, command = read_stack(path, kind, SeriesSettings)
+        change = compare_dates(*content)
+        return Watched(result=change, name=path.stem, command=command, alerts={})
     if not holds_map(path):
         raise OutputError(f"{path} is no map, change or monitor file: give an output of geoclass")
     return read_map(path)
