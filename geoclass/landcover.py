@@ -318,5 +318,4 @@ def encode_png(codes: np.ndarray, colors: np.ndarray) -> bytes:
 
 def quantise_probabilities(probabilities: np.ndarray) -> np.ndarray:
     """Float (…, classes), 0–1, to uint8 in steps of 1/250."""
-    stored: np.ndarray = np.rint(probabilities * FULL_SCALE).astype(np.uint8)
-    return stored
+    return np.rint(probabilities * FULL_SCALE).astype(np.uint8)

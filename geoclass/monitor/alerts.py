@@ -64,8 +64,7 @@ def find_levels(losses: np.recarray, days: Sequence[date]) -> np.ndarray:
         & (losses.contradictions == 0)
         & (losses.probability >= HIGHEST_PROBABILITY)
     )
-    levels: np.ndarray = high.astype(np.int64) + (high & highest)
-    return levels
+    return high.astype(np.int64) + (high & highest)
 
 
 def find_losses(
@@ -86,8 +85,7 @@ def find_losses(
     lasting &= losses.confirmations > losses.contradictions
     losses = losses[(losses.end == len(days) - 1) | lasting].view(np.recarray)
     losses.became = _find_successors(losses, stack, belief, group)
-    ordered: np.recarray = losses[np.lexsort((losses.first_gone, losses.cell))]
-    return ordered
+    return losses[np.lexsort((losses.first_gone, losses.cell))]
 
 
 def _find_losses_at(t: int, gone: np.ndarray, evidence: Evidence) -> np.ndarray:
@@ -133,8 +131,7 @@ def _find_successors(losses: np.recarray, stack: Stack, belief: Belief, group: s
     likeliest = total.argmax(axis=1)
     classes = stack.contract.legend.classes
     states = [belief.names.index(c.name if c.name in belief.names else c.group) for c in classes]
-    successors: np.ndarray = np.array(states, dtype=np.uint8)[likeliest]
-    return successors
+    return np.array(states, dtype=np.uint8)[likeliest]
 
 
 def group_losses(losses: np.recarray, cols: int) -> np.ndarray:
@@ -165,8 +162,7 @@ def group_losses(losses: np.recarray, cols: int) -> np.ndarray:
     graph = coo_array((np.ones(len(one), dtype=np.int8), (one, other)), shape=(n, n))
     _, event = connected_components(graph, directed=False)
     _, first, number = np.unique(event, return_index=True, return_inverse=True)
-    numbers: np.ndarray = np.argsort(np.argsort(first))[number]
-    return numbers
+    return np.argsort(np.argsort(first))[number]
 
 
 def share_felled(losses: np.recarray) -> np.ndarray:
@@ -183,8 +179,7 @@ def share_felled(losses: np.recarray) -> np.ndarray:
     full = (
         np.median(losses.brighter[whole]) if whole.any() else losses.brighter.max() / LARGEST_PART
     )
-    share: np.ndarray = np.where(known & ~whole, np.minimum(losses.brighter / full, 1), 1.0)
-    return share
+    return np.where(known & ~whole, np.minimum(losses.brighter / full, 1), 1.0)
 
 
 def choose_level(levels: np.ndarray, area_ha: np.ndarray) -> Level:

@@ -94,8 +94,7 @@ class Stack:
     @property
     def observed(self) -> np.ndarray:
         """Bool (dates, rows, cols): True where the map has a class."""
-        seen: np.ndarray = self.class_id < len(self.contract.legend)
-        return seen
+        return self.class_id < len(self.contract.legend)
 
     def until(self, count: int) -> Stack:
         """The first `count` dates."""

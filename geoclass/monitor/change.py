@@ -46,8 +46,7 @@ class Change:
     @property
     def compared(self) -> np.ndarray:
         """Bool (rows, cols): both maps have a class."""
-        both: np.ndarray = np.all(self.stack.observed, axis=0)
-        return both
+        return np.all(self.stack.observed, axis=0)
 
 
 def change_maps(

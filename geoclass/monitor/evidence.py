@@ -264,14 +264,12 @@ class _Weigher:
         seen = self.probabilities[t][cells].T.astype(np.float32, order="C")
         lost, present = (find_likeliest(part, seen) for part in (self.lost, self.present))
         limit = MAX_CLASS_RATIO if self.colors is None else MAX_CLASS_RATIO_WITH_COLORS
-        ratio: np.ndarray = np.clip(np.log(lost / present), -limit, limit)
-        return ratio
+        return np.clip(np.log(lost / present), -limit, limit)
 
     def _read_share(self, t: int, cells: slice | np.ndarray) -> np.ndarray:
         """float32 (n,): probability of the group."""
         seen = self.probabilities[t][cells][:, self.members]
-        share: np.ndarray = seen.sum(axis=1) / np.float32(FULL_SCALE)
-        return share
+        return seen.sum(axis=1) / np.float32(FULL_SCALE)
 
     def _read_colors(self, t: int, cells: slice | np.ndarray) -> np.ndarray:
         """float32 (4, n): means, and the darkest quarter of red; corrected for light if known."""

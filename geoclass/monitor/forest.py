@@ -49,8 +49,7 @@ def relate_dates(days: tuple[date, ...], latitude: float) -> np.ndarray:
     in_leaf = find_leaves(days, latitude)
     weights = np.exp(-0.5 * (apart / SEASON_DAYS) ** 2)
     weights = np.where(in_leaf[:, None] == in_leaf, weights, weights * OTHER_PHASE)
-    related: np.ndarray = np.maximum(weights, MIN_SEASON_WEIGHT)
-    return related
+    return np.maximum(weights, MIN_SEASON_WEIGHT)
 
 
 def find_leaves(days: tuple[date, ...], latitude: float) -> np.ndarray:
@@ -59,8 +58,7 @@ def find_leaves(days: tuple[date, ...], latitude: float) -> np.ndarray:
         return np.ones(len(days), dtype=bool)
     of_year = np.array([day.timetuple().tm_yday for day in days], dtype=float)
     of_year = (of_year + (0 if latitude > 0 else 182.6)) % DAYS_PER_YEAR
-    in_leaf: np.ndarray = (of_year >= LEAF_ON) & (of_year < LEAF_OFF)
-    return in_leaf
+    return (of_year >= LEAF_ON) & (of_year < LEAF_OFF)
 
 
 def find_latitude(grid: Grid) -> float:
@@ -84,8 +82,7 @@ class Noise:
     def score(self, rest: np.ndarray) -> np.ndarray:
         """Standard scores, float32 (n,), of differences, float32 (3, n)."""
         centred = rest - self.centre[:, None]
-        scores: np.ndarray = sum(map(np.multiply, self.filter, centred)) / self.scale
-        return scores
+        return sum(map(np.multiply, self.filter, centred)) / self.scale
 
 
 def fit_light(before: np.ndarray, now: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -163,8 +160,7 @@ def fit_noise(rest: np.ndarray) -> Noise:
 def as_steps(values: np.ndarray) -> np.ndarray:
     """int16 like `values`, float32: the nearest step, within the range of integers."""
     limits = np.iinfo(np.int16)
-    steps: np.ndarray = np.rint(np.clip(values * STEPS, limits.min, limits.max)).astype(np.int16)
-    return steps
+    return np.rint(np.clip(values * STEPS, limits.min, limits.max)).astype(np.int16)
 
 
 def find_likeliest(states: np.ndarray, seen: np.ndarray) -> np.ndarray:
@@ -174,8 +170,7 @@ def find_likeliest(states: np.ndarray, seen: np.ndarray) -> np.ndarray:
     by the number of cells.
     """
     likelihoods = (sum(map(np.multiply, row, seen)) for row in states)
-    highest: np.ndarray = np.maximum(functools.reduce(np.maximum, likelihoods), TINY)
-    return highest
+    return np.maximum(functools.reduce(np.maximum, likelihoods), TINY)
 
 
 def limit_doubt(by_class: np.ndarray, known: np.ndarray) -> np.ndarray:
@@ -205,8 +200,7 @@ def compare_scores(score: np.ndarray, amplitude: np.ndarray) -> np.ndarray:
     standing = (1 - OUTLIERS) / np.sqrt(2 * np.pi) * np.exp(-0.5 * distance**2)
     standing += OUTLIERS / (2 * OUTLIER_SCALE) * np.exp(-distance / OUTLIER_SCALE)
     felled = np.where(score > 0, np.exp(-score / amplitude) / amplitude, 1e-9)
-    ratio: np.ndarray = np.clip(np.log(felled / standing), *COLOR_RATIO_RANGE)
-    return ratio
+    return np.clip(np.log(felled / standing), *COLOR_RATIO_RANGE)
 
 
 def add_neighbours(framed: np.ndarray) -> np.ndarray:
@@ -225,5 +219,4 @@ def add_neighbours(framed: np.ndarray) -> np.ndarray:
             np.maximum(rank, value, out=rank)
             value = lower
     own = framed[1:-1, 1:-1]
-    raised: np.ndarray = np.where(own > 0, own + NEIGHBOUR_WEIGHT * highest[2], own)
-    return raised
+    return np.where(own > 0, own + NEIGHBOUR_WEIGHT * highest[2], own)

@@ -198,8 +198,7 @@ class Outlines:
     def average(self, values: np.ndarray) -> np.ndarray:
         """float64 (polygons,): mean over the area, of float (rows,)."""
         total = np.bincount(self.place, self.area_ha)
-        mean: np.ndarray = np.bincount(self.place, self.area_ha * values) / total
-        return mean
+        return np.bincount(self.place, self.area_ha * values) / total
 
 
 def outline_cells(grid: Grid, cell: np.ndarray, kind: np.ndarray) -> Outlines:

@@ -66,8 +66,7 @@ class Belief:
     def transition(self, start: date, end: date) -> np.ndarray:
         """float32 (states, states): probability of each state at `end` (column) given `start`."""
         years = max((end - start).days, MIN_DAYS) / DAYS_PER_YEAR
-        matrix: np.ndarray = expm(self.rates * years).astype(np.float32)
-        return matrix
+        return expm(self.rates * years).astype(np.float32)
 
     @property
     def group_names(self) -> tuple[str, ...]:
@@ -112,8 +111,7 @@ def weigh_evidence(contract: Contract, doubt: float) -> np.ndarray:
     confused = counts / counts.sum(axis=1, keepdims=True)
     spread = (1 - UNIFORM) * confused + UNIFORM / n
     shares = np.maximum(np.asarray(contract.class_shares, dtype=float), 1e-6)
-    weights: np.ndarray = ((1 - doubt) * np.eye(n) + doubt * spread) / shares
-    return weights
+    return ((1 - doubt) * np.eye(n) + doubt * spread) / shares
 
 
 def form_rates(
@@ -286,5 +284,4 @@ def find_posteriors(
 
 
 def _normalise(values: np.ndarray) -> np.ndarray:
-    scaled: np.ndarray = values / values.sum(axis=0)
-    return scaled
+    return values / values.sum(axis=0)

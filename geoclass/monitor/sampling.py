@@ -162,8 +162,7 @@ def allocate(strata: Strata, settings: SampleSettings) -> np.ndarray:
         a = np.clip(strata.accuracy, 0.5, 0.99)
         weights = weights * np.sqrt(a * (1 - a))
     wanted = np.rint(settings.per_class * n * weights / weights.sum()).astype(np.int64)
-    counts: np.ndarray = np.minimum(np.maximum(wanted, MIN_PER_STRATUM), strata.cells)
-    return counts
+    return np.minimum(np.maximum(wanted, MIN_PER_STRATUM), strata.cells)
 
 
 def draw_sample(strata: Strata, *, settings: SampleSettings | None = None) -> Sample:

@@ -50,8 +50,7 @@ def find_periods(result: Monitoring) -> np.recarray:
     count = len(result.cells)
     chunks = (slice(start, start + CHUNK_CELLS) for start in range(0, max(count, 1), CHUNK_CELLS))
     found = [_find_periods(result, chunk) for chunk in chunks]
-    periods: np.recarray = np.concatenate(found).view(np.recarray)
-    return periods
+    return np.concatenate(found).view(np.recarray)
 
 
 def _find_periods(result: Monitoring, chunk: slice) -> np.recarray:

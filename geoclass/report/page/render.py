@@ -164,12 +164,12 @@ def _read(path: Path) -> LandCoverMap | Watched:
         raise OutputError(f"no file at {path}: check the path")
     kind = find_kind(path) if path.suffix.lower() == ".gpkg" else None
     if kind == "monitor":
-        *content, command = read_stack(path, kind, MonitorSettings)
-        result, alerts = monitor_stack(*content), _read_alerts(path)
+        stack, settings, command = read_stack(path, kind, MonitorSettings)
+        result, alerts = monitor_stack(stack, settings), _read_alerts(path)
         return Watched(result=result, name=path.stem, command=command, alerts=alerts)
     if kind == "change":
-        *content, command = read_stack(path, kind, SeriesSettings)
-        change = compare_dates(*content)
+        stack, series, command = read_stack(path, kind, SeriesSettings)
+        change = compare_dates(stack, series)
         return Watched(result=change, name=path.stem, command=command, alerts={})
     if not holds_map(path):
         raise OutputError(f"{path} is no map, change or monitor file: give an output of geoclass")
