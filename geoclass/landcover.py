@@ -8,12 +8,12 @@ import io
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
-from datetime import date
 from typing import Any
 
 import numpy as np
 
 from geoclass.contract import Contract, Precision
+from geoclass.dates import parse_day
 from geoclass.grid import Grid
 from geoclass.legend import MASKED, NODATA, UNKNOWN, Legend
 from geoclass.outside import convert_json, redact
@@ -101,18 +101,11 @@ class Provenance:
     def from_json(cls, data: Mapping[str, Any]) -> Provenance:
         """Inverse of `to_json`; ValueError, which names the field, for other data."""
         provenance = convert_json(data, cls, "provenance")
-        if provenance.date is not None and not _is_day(provenance.date):
+        if provenance.date is not None and parse_day(provenance.date) != provenance.date:
             raise ValueError(f"provenance.date must be YYYY-MM-DD, got {provenance.date!r}")
         if not isinstance(provenance.radiometry.get("name"), str):
             raise ValueError("provenance.radiometry has no name")  # noqa: TRY004
         return provenance
-
-
-def _is_day(text: str) -> bool:
-    try:
-        return date.fromisoformat(text).isoformat() == text
-    except ValueError:
-        return False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,10 +129,9 @@ class Areas(tuple[AreaRow, ...]):
     __slots__ = ()
 
     def __repr__(self) -> str:
-        head, *body, last = self._tabulate()
         return "\n".join(
             f"{title:<24}{cells:>9}{area_ha:>14}{share:>9}".rstrip()
-            for title, cells, area_ha, share in (head, *body, last)
+            for title, cells, area_ha, share in self._tabulate()
         )
 
     def _repr_html_(self) -> str:

@@ -315,15 +315,15 @@ def describe_monitoring(result: geoclass.Monitoring) -> dict[str, Any]:
     """The result as JSON data."""
     from geoclass.monitor.tables import sum_areas
 
-    alerts = ("alert_id", "group", "level", "last_seen", "first_gone", "became", "area_ha",
-              "probability")  # fmt: skip
+    names = ("alert_id", "group", "level", "last_seen", "first_gone", "became", "area_ha",
+             "probability")  # fmt: skip
     return {
         "dates": result.stack.dates,
         "skipped": [str(item) for item in result.stack.left_out],
         "cells": len(result.cells),
         "observations": int(result.stack.observed.sum()),
-        "areas": list_rows(sum_areas(result, {"all": 1 + 0 * result.area_ha})),
-        "alerts": [{name: getattr(each, name) for name in alerts} for each in result.alerts],
+        "areas": list_rows(sum_areas(result)),
+        "alerts": [{name: getattr(each, name) for name in names} for each in result.alerts],
     }
 
 
@@ -343,7 +343,7 @@ def format_monitoring(result: geoclass.Monitoring, facts: Mapping[str, Any]) -> 
         "",
         f"{'group':<16}{first!s:>14}{last!s:>14}",
     ]
-    for group in dict.fromkeys(result.belief.groups):
+    for group in result.stack.contract.legend.groups:
         mine = [row["area_ha"] for row in facts["areas"] if row["group"] == group]
         lines.append(f"{group:<16}{f'{mine[0]:,.0f} ha':>14}{f'{mine[-1]:,.0f} ha':>14}")
     if not facts["alerts"]:

@@ -172,14 +172,13 @@ def share_felled(losses: np.recarray) -> np.ndarray:
     stay dark. The fraction of other cells is their brightening relative to that of such cells.
     Without colors cells are felled as a whole.
     """
-    known = losses.brighter > 0
-    whole = known & (losses.dark_brighter >= WHOLE * losses.brighter)
+    brighter = losses.brighter
+    known = brighter > 0
+    whole = known & (losses.dark_brighter >= WHOLE * brighter)
     if not known.any():
         return np.ones(len(losses))
-    full = (
-        np.median(losses.brighter[whole]) if whole.any() else losses.brighter.max() / LARGEST_PART
-    )
-    return np.where(known & ~whole, np.minimum(losses.brighter / full, 1), 1.0)
+    full = np.median(brighter[whole]) if whole.any() else brighter.max() / LARGEST_PART
+    return np.where(known & ~whole, np.minimum(brighter / full, 1), 1.0)
 
 
 def choose_level(levels: np.ndarray, area_ha: np.ndarray) -> Level:
@@ -189,9 +188,3 @@ def choose_level(levels: np.ndarray, area_ha: np.ndarray) -> Level:
         if area_ha[levels >= level].sum() >= total / 2:
             return LEVELS[level]
     return LEVELS[0]
-
-
-def most_common(states: np.ndarray, area_ha: np.ndarray, names: Sequence[str]) -> str:
-    """The name of the state with the largest area."""
-    covered = np.bincount(states, weights=area_ha, minlength=len(names))
-    return names[int(covered.argmax())]

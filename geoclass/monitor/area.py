@@ -211,13 +211,12 @@ def read_sample(path: Path | str, *, partial: bool = False) -> tuple[SampleCount
     sample and, unless `partial`, for samples without a label.
     """
     path = Path(path)
-    if not path.is_file():
-        raise OutputError(f"no sample at {path}: check the path")
     sample, design, strata = (read_columns(path, name) for name in ("sample", "design", "strata"))
     try:
         names = [str(name) for name in strata["stratum"]]
         labels = dict(zip(sample["sample_id"].tolist(), sample["reference"], strict=True))
-        drawn = list(zip(design["sample_id"], design["stratum"], strict=True))
+        strata_drawn = [names.index(stratum) for stratum in design["stratum"]]
+        drawn = list(zip(design["sample_id"], strata_drawn, strict=True))
         cells = strata["cells"].astype(float)
         area = strata["area_ha"].astype(float)
     except KeyError as error:
@@ -226,13 +225,11 @@ def read_sample(path: Path | str, *, partial: bool = False) -> tuple[SampleCount
         ) from error
     except (ValueError, TypeError) as error:
         raise OutputError(f"{path} is damaged ({error}): draw the sample anew") from error
-    for column, values in (("cells", cells), ("area_ha", area)):
-        if not ((values >= 0) & (values < 1e15)).all():
-            raise OutputError(
-                f"{path} has strata whose {column} are no numbers from 0: draw it anew"
-            )
-    given = {i: label for i, label in labels.items() if isinstance(label, str) and label.strip()}
-    unknown = sorted({label for label in given.values() if label.strip() not in names})
+    if not all(((values >= 0) & (values < 1e15)).all() for values in (cells, area)):
+        raise OutputError(f"{path} has strata without numbers of cells and hectares: draw it anew")
+    texts = {i: label.strip() for i, label in labels.items() if isinstance(label, str)}
+    given = {i: label for i, label in texts.items() if label}
+    unknown = sorted(set(given.values()) - set(names))
     if unknown:
         raise SettingsError(
             f"{path} has unknown labels: {', '.join(unknown)}; classes are {', '.join(names)}"
@@ -244,11 +241,8 @@ def read_sample(path: Path | str, *, partial: bool = False) -> tuple[SampleCount
             "--partial to ignore them"
         )
     counts = np.zeros((len(names), len(names)), dtype=np.int64)
-    try:
-        for number, stratum in drawn:
-            if number in given:
-                counts[names.index(stratum), names.index(given[number].strip())] += 1
-    except ValueError as error:  # of a design that is not that of these strata
-        raise OutputError(f"{path} is damaged ({error}): draw the sample anew") from error
+    for number, stratum in drawn:
+        if number in given:
+            counts[stratum, names.index(given[number])] += 1
     cells = cells.astype(np.int64)
     return SampleCounts(names=tuple(names), area_ha=area, counts=counts, cells=cells), empty

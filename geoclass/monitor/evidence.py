@@ -133,17 +133,6 @@ class _Scene(NamedTuple):
     """Median probability of forest."""
 
 
-class _Earlier(NamedTuple):
-    """What earlier dates show of n cells."""
-
-    colors: np.ndarray
-    """float32 (4, n): weighted mean of the colors, corrected for light; undefined if unknown."""
-    known: np.ndarray
-    """Bool (n,)."""
-    weight_max: np.ndarray
-    """float32 (n,): maximum of the weights."""
-
-
 class _Weigher:
     """Weighs dates in order. Its arrays are float32 (cells,) unless noted.
 
@@ -280,8 +269,13 @@ class _Weigher:
         seen /= gain
         return seen
 
-    def _sum_past(self, t: int, cells: slice | np.ndarray) -> _Earlier:
-        """The dates before t."""
+    def _sum_past(
+        self, t: int, cells: slice | np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Weighted mean of the colors before t, float32 (4, n), corrected for light.
+
+        The other values are whether it is known, bool (n,), and the largest weight, float32 (n,).
+        """
         count = len(self.odds[cells])
         before = np.zeros((len(BANDS), count), np.float32)
         total, weight_max = np.zeros((2, count), np.float32)
@@ -293,7 +287,7 @@ class _Weigher:
             before += weight * self._read_colors(s, cells)
         known = total > MIN_SEASON_WEIGHT / 100
         before /= np.where(known, total, 1)
-        return _Earlier(before, known, weight_max)
+        return before, known, weight_max
 
     def _fit_scene(self, t: int, forest: np.ndarray) -> _Scene | None:
         """Light and noise from cells that are known forest; None if there are too few."""

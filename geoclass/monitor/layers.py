@@ -59,11 +59,10 @@ def build_layers(
     `zones` contains the fraction of each cell in each zone, float (rows · cols,), `chips` the path
     of an image by number of the alert.
     """
-    everywhere = {"all": np.ones(result.area_ha.shape)}
     return [
         build_series(result),
         build_alerts(result, zones or {}, chips or {}),
-        Layer(name="areas", columns=sum_areas(result, {**everywhere, **(zones or {})})),
+        Layer(name="areas", columns=sum_areas(result, zones)),
         Layer(name="transitions", columns=list_transitions(result)),
         Layer(name="history", columns=list_history(result)),
         Layer(name="dates", columns=list_dates(result)),

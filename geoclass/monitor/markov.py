@@ -68,11 +68,6 @@ class Belief:
         years = max((end - start).days, MIN_DAYS) / DAYS_PER_YEAR
         return expm(self.rates * years).astype(np.float32)
 
-    @property
-    def group_names(self) -> tuple[str, ...]:
-        """Each group once."""
-        return tuple(dict.fromkeys(self.groups))
-
     def inside(self, group: str) -> np.ndarray:
         """Bool (states,): True for states of the group."""
         return np.array([name == group for name in self.groups], dtype=bool)
@@ -164,7 +159,7 @@ class Smoothed:
     probability: np.ndarray
     """float16 (dates, cells): of that state."""
     groups: np.ndarray
-    """uint8 (dates, groups, cells): probability of each group of `Belief.group_names`; 250 is 1."""
+    """uint8 (dates, groups, cells): probability of each group of the legend; 250 is 1."""
     flows_ha: np.ndarray
     """float64 (dates - 1, states, states): expected hectares that change from row to column."""
 
@@ -187,8 +182,9 @@ def smooth_cells(
     steps = [belief.transition(*pair) for pair in pairwise(stack.dates)]
     path = np.zeros((dates, n), dtype=np.uint8)
     probability = np.zeros((dates, n), dtype=np.float16)
-    groups = np.zeros((dates, len(belief.group_names), n), dtype=np.uint8)
-    member = np.array([belief.inside(name) for name in belief.group_names], dtype=np.float32)
+    names = stack.contract.legend.groups
+    groups = np.zeros((dates, len(names), n), dtype=np.uint8)
+    member = np.array([belief.inside(name) for name in names], dtype=np.float32)
     prior = belief.prior.astype(np.float32)
 
     chunk = max(1, PRODUCT_TERMS // states**2)

@@ -27,14 +27,6 @@ MAX_WIDTH = 10.0
 CIRCLE_POINTS = 64
 EDGE_POINTS = 21
 
-NO_CRS = "has no coordinate reference system; WGS 84 is assumed"
-NO_HEIGHTS = "has heights (Z); they are ignored"
-SWAPPED = "has swapped axes (latitude before longitude); repaired"
-SELF_INTERSECTION = "intersects or overlaps itself; repaired, no area counts twice"
-ANTIMERIDIAN = "crosses 180°; the two sides are joined"
-MIXED = "contains lines or points beside its polygons; they are ignored"
-DUPLICATE = "has the id of another plot; plotId distinguishes them"
-
 
 class _RejectedError(Exception):
     """The message is the reason."""
@@ -56,17 +48,6 @@ class Plot:
     """Why there is no shape."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Context:
-    """What all plots of a file have in common."""
-
-    crs: pyproj.CRS
-    to_degrees: pyproj.Transformer
-    maps: shapely.Geometry
-    """Rectangle around the maps, in degrees."""
-    radius_m: float | None
-
-
 def repair_plots(features: Features, grid: Grid, settings: PlotSettings) -> list[Plot]:
     """The plots of a file in its order; points become circles.
 
@@ -76,16 +57,19 @@ def repair_plots(features: Features, grid: Grid, settings: PlotSettings) -> list
     ids = _list_ids(features.columns, len(features.shapes), settings.id_column)
     crs = _find_crs(features)
     to_degrees = pyproj.Transformer.from_crs(crs, WGS84, always_xy=True)
-    context = _Context(crs, to_degrees, _locate_maps(grid), settings.radius_m)
+    maps = _locate_maps(grid)
     known: set[str] = set()
     plots = []
     for shape, name in zip(features.shapes, ids, strict=True):
-        notes = [] if features.crs else [NO_CRS]
-        notes += [DUPLICATE] if name and name in known else []
+        notes = []
+        if not features.crs:
+            notes.append("has no coordinate reference system; WGS 84 is assumed")
+        if name and name in known:
+            notes.append("has the id of another plot; plotId distinguishes them")
         known.add(name)
         repaired = reason = None
         try:
-            repaired = _repair(shape, context, notes)
+            repaired = _repair(shape, crs, to_degrees, maps, settings.radius_m, notes)
         except _RejectedError as error:
             reason = str(error)
         kind = "" if shape is None else shape.geom_type
@@ -137,27 +121,33 @@ def _locate_maps(grid: Grid) -> shapely.Geometry:
 
 
 def _repair(
-    shape: shapely.Geometry | None, context: _Context, notes: list[str]
+    shape: shapely.Geometry | None,
+    crs: pyproj.CRS,
+    to_degrees: pyproj.Transformer,
+    maps: shapely.Geometry,
+    radius_m: float | None,
+    notes: list[str],
 ) -> shapely.Geometry:
+    """A plot in degrees; repairs are added to `notes`. `maps` is their rectangle in degrees."""
     if shape is None or shape.is_empty:
         raise _RejectedError("it has no geometry")
     if shapely.has_z(shape):
-        notes.append(NO_HEIGHTS)
+        notes.append("has heights (Z); they are ignored")
         shape = shapely.force_2d(shape)
     shape = _keep_usable(shape, notes)
     if not np.isfinite(shapely.get_coordinates(shape)).all():
         raise _RejectedError("some of its coordinates are not finite")
-    if context.crs.is_geographic:
-        shape = _repair_axes(shape, context.maps, notes)
-    if not context.crs.equals(pyproj.CRS(WGS84), ignore_axis_order=True):
-        shape = shapely.transform(shape, context.to_degrees.transform, interleaved=False)
+    if crs.is_geographic:
+        shape = _repair_axes(shape, maps, notes)
+    if not crs.equals(pyproj.CRS(WGS84), ignore_axis_order=True):
+        shape = shapely.transform(shape, to_degrees.transform, interleaved=False)
         if not np.isfinite(shapely.get_coordinates(shape)).all():
-            raise _RejectedError(f"it lies outside the area of {context.crs.name}")
-    shape = _join_sides(shape, context.maps, notes)
+            raise _RejectedError(f"it lies outside the area of {crs.name}")
+    shape = _join_sides(shape, maps, notes)
     if shapely.get_dimensions(shape) == 0:
-        shape = _draw_circles(shape, context.radius_m)
+        shape = _draw_circles(shape, radius_m)
     if not shape.is_valid:
-        notes.append(SELF_INTERSECTION)
+        notes.append("intersects or overlaps itself; repaired, no area counts twice")
         shape = keep_polygons(shapely.make_valid(shape))
     if not shapely.area(shape) > 0:
         raise _RejectedError("it has no area")
@@ -171,7 +161,8 @@ def _keep_usable(shape: shapely.Geometry, notes: list[str]) -> shapely.Geometry:
     for dimension, collect in ((2, shapely.multipolygons), (0, shapely.multipoints)):
         usable = parts[dimensions == dimension]
         if len(usable):
-            notes += [MIXED] if len(usable) < len(parts) else []
+            if len(usable) < len(parts):
+                notes.append("contains lines or points beside its polygons; they are ignored")
             return collect(usable)
     raise _RejectedError(f"it is a {shape.geom_type}: give a polygon or a point")
 
@@ -191,7 +182,7 @@ def _repair_axes(
     keep = not swapped_is_possible or _lies_near(shape, maps) or not _lies_near(swapped, maps)
     if is_possible and keep:
         return shape
-    notes.append(SWAPPED)
+    notes.append("has swapped axes (latitude before longitude); repaired")
     return swapped
 
 
@@ -214,7 +205,7 @@ def _join_sides(
         shape = shapely.transform(shape, lambda p: np.column_stack([p[:, 0] % 360, p[:, 1]]))
         shape = shapely.make_valid(shape)  # the two halves touch
         west, _, east, _ = shapely.bounds(shape)
-        notes.append(ANTIMERIDIAN)
+        notes.append("crosses 180°; the two sides are joined")
     if east - west > MAX_WIDTH:
         raise _RejectedError(f"it is {east - west:.0f}° wide, expected at most {MAX_WIDTH:.0f}°")
     return _shift_near(shape, maps)

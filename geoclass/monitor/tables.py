@@ -71,27 +71,31 @@ def _find_periods(result: Monitoring, chunk: slice) -> np.recarray:
     )
 
 
-def sum_areas(result: Monitoring, weights: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Expected hectares of each group at each date, from the posterior probabilities.
+def sum_areas(
+    result: Monitoring, zones: Mapping[str, np.ndarray] | None = None
+) -> dict[str, np.ndarray]:
+    """Expected hectares of each group at each date, everywhere (zone `all`) and in each zone.
 
-    `weights` contains the fraction of each cell, (rows · cols,), in each zone. There are no
-    intervals: errors are correlated between cells, and only a labelled sample measures them.
+    They are sums of posterior probabilities. `zones` contains the fraction of each cell,
+    (rows · cols,), in each zone. There are no intervals: errors are correlated between cells, and
+    only a labelled sample measures them.
     """
-    dates, groups = result.stack.dates, result.belief.group_names
-    zones = {zone: (result.area_ha * share)[result.cells] for zone, share in weights.items()}
+    dates, groups = result.stack.dates, result.stack.contract.legend.groups
+    weights = {"all": np.ones(result.area_ha.shape)} | dict(zones or {})
+    hectares = {zone: (result.area_ha * share)[result.cells] for zone, share in weights.items()}
     area_ha = np.array(
         [
             [group.astype(float) @ area / FULL_SCALE for group in day]
-            for area in zones.values()
+            for area in hectares.values()
             for day in result.smoothed.groups
         ]
-    ).reshape(len(zones), len(dates) * len(groups))
-    total = np.array([area.sum() for area in zones.values()]).reshape(-1, 1)
+    ).reshape(len(hectares), len(dates) * len(groups))
+    total = np.array([area.sum() for area in hectares.values()]).reshape(-1, 1)
     share = np.divide(area_ha, total, out=np.zeros_like(area_ha), where=total > 0)
     return {
-        "zone": np.repeat(as_texts(zones), area_ha.shape[1]),
-        "date": np.tile(as_days(dates).repeat(len(groups)), len(zones)),
-        "group": np.tile(as_texts(groups), len(zones) * len(dates)),
+        "zone": np.repeat(as_texts(hectares), area_ha.shape[1]),
+        "date": np.tile(as_days(dates).repeat(len(groups)), len(hectares)),
+        "group": np.tile(as_texts(groups), len(hectares) * len(dates)),
         "area_ha": area_ha.ravel().round(2),
         "share": share.ravel().round(6),
     }

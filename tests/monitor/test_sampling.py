@@ -169,7 +169,7 @@ def test_a_sample_says_for_which_area_it_holds(landcover: LandCoverMap, tmp_path
 
 
 def test_other_files_are_no_samples(tmp_path: Path) -> None:
-    with pytest.raises(OutputError, match="no sample at"):
+    with pytest.raises(OutputError, match="no regular file of that name"):
         read_sample(tmp_path / "none.gpkg")
     (tmp_path / "x.gpkg").write_text("x")
     with pytest.raises(OutputError, match="cannot read"):
