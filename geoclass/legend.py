@@ -177,15 +177,14 @@ LEGEND_FORM = '{"<class>": {"title": …, "color": "#rrggbb", "group": …}}'
 _DESCRIBABLE = ("color", "group", "title")
 
 
-def _describe(item: LandClass, changes: Mapping[str, Any]) -> LandClass:
+def _describe(item: LandClass, changes: Mapping[str, str]) -> LandClass:
     other = sorted(set(changes) - set(_DESCRIBABLE))
     if other:
         said = ", ".join(_DESCRIBABLE)
         raise ValueError(f"{', '.join(other)} of {item.name}: only {said} can be given")
     for key, value in changes.items():
-        if not isinstance(value, str) or not value.strip():
+        if not value.strip():
             raise ValueError(f"{key} of {item.name} must be a text, got {value!r}")
-        value.encode()  # ValueError for a lone surrogate, which files cannot store
     changes = {key: value.lower() if key == "color" else value for key, value in changes.items()}
     return replace(item, **changes)
 

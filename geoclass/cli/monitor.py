@@ -87,7 +87,11 @@ def read_dated(
                 except SceneError as error:
                     if left_out is None or not _exists(text):
                         raise
-                    left_out.append(_leave_out(text, day, error))
+                    name = hide_secrets(text).rstrip("/").rpartition("/")[2]
+                    reason = " ".join(str(error).split())
+                    left_out.append(
+                        geoclass.LeftOut(day=day or find_day(name), scene=name, reason=reason)
+                    )
                 else:
                     say(f"mapped {landcover.provenance.scene}")
                     name = Path(text).name
@@ -105,13 +109,6 @@ def _exists(scene: str) -> bool:
     except SceneError:
         return os.path.exists(scene)  # noqa: PTH110 of whatever text
     return True
-
-
-def _leave_out(scene: str, day: date | None, error: Exception) -> geoclass.LeftOut:
-    name = hide_secrets(scene).rstrip("/").rpartition("/")[2]
-    return geoclass.LeftOut(
-        day=day or find_day(name), scene=name, reason=" ".join(str(error).split())
-    )
 
 
 def _prepare(options: DatedOptions) -> tuple[MapRequest, Classifier]:

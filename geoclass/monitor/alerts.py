@@ -9,6 +9,7 @@ from typing import Literal, get_args
 import numpy as np
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
+from scipy.spatial import cKDTree
 
 from geoclass.monitor.align import Stack
 from geoclass.monitor.evidence import PRESENT, Evidence
@@ -140,26 +141,14 @@ def group_losses(losses: np.recarray, cols: int) -> np.ndarray:
     Two losses are one event if their cells touch, also at a corner, and the times in which they
     may have happened overlap.
     """
-    n = len(losses)
-    pairs = [np.zeros((2, 0), dtype=np.int64)]
-    order = np.argsort(losses.cell, kind="stable")
-    sorted_cells = losses.cell[order]
-    col = losses.cell % cols
-    for row_step, col_step in ((0, 1), (1, -1), (1, 0), (1, 1)):
-        inside = (col + col_step >= 0) & (col + col_step < cols)
-        wanted = losses.cell + row_step * cols + col_step
-        # A cell can be lost more than once, so a neighbouring cell can have several rows.
-        start = np.searchsorted(sorted_cells, wanted, side="left")
-        stop = np.where(inside, np.searchsorted(sorted_cells, wanted, side="right"), start)
-        for extra in range(int((stop - start).max(initial=0))):
-            one = np.flatnonzero(stop - start > extra)
-            other = order[start[one] + extra]
-            together = (losses.last_seen[one] < losses.first_gone[other]) & (
-                losses.last_seen[other] < losses.first_gone[one]
-            )
-            pairs.append(np.stack([one[together], other[together]]))
-    one, other = np.concatenate(pairs, axis=1)
-    graph = coo_array((np.ones(len(one), dtype=np.int8), (one, other)), shape=(n, n))
+    n, places = len(losses), np.column_stack(np.divmod(losses.cell, cols))
+    pairs = cKDTree(places).query_pairs(1.5, output_type="ndarray")
+    one, other = pairs.T
+    # A cell can be lost more than once, which is not one event.
+    together = losses.cell[one] != losses.cell[other]
+    together &= losses.last_seen[one] < losses.first_gone[other]
+    together &= losses.last_seen[other] < losses.first_gone[one]
+    graph = coo_array((np.ones(together.sum()), pairs[together].T), shape=(n, n))
     _, event = connected_components(graph, directed=False)
     _, first, number = np.unique(event, return_index=True, return_inverse=True)
     return np.argsort(np.argsort(first))[number]

@@ -11,10 +11,10 @@ from geoclass.errors import SettingsError
 from geoclass.landcover import FULL_SCALE, LandCoverMap
 from geoclass.legend import NODATA, STATUS_STYLES
 from geoclass.monitor.align import DatedMap, Stack, as_dated, stack_maps
+from geoclass.monitor.files import read_stack, write_stack
 from geoclass.monitor.layers import build_layer, outline_cells
 from geoclass.monitor.markov import Belief, find_likelihoods, form_belief
 from geoclass.monitor.settings import AlignSettings, SeriesSettings
-from geoclass.monitor.stack_files import read_stack, write_stack
 from geoclass.monitor.tables import as_days, as_texts
 from geoclass.products.layers import Layer
 from geoclass.products.styles import Category, VectorStyle, list_classes, list_shares

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
@@ -80,8 +78,8 @@ class PlotVerdicts:
     @property
     def counts(self) -> dict[Answer, int]:
         """Number of plots with each answer."""
-        found = Counter(verdict.answer for verdict in self.verdicts)
-        return {answer: found[answer] for answer in ANSWERS}
+        answers = [verdict.answer for verdict in self.verdicts]
+        return {answer: answers.count(answer) for answer in ANSWERS}
 
     @property
     def messages(self) -> list[str]:
@@ -116,7 +114,7 @@ def assess_plots(
     repaired = repair_plots(features, monitor.stack.grid, settings)
     return PlotVerdicts(
         plots=tuple(repaired),
-        verdicts=tuple(_assess_all(repaired, cells)),
+        verdicts=tuple(_assess(plot, cells) for plot in repaired),
         settings=settings,
         attribution=monitor.stack.attribution,
     )
@@ -128,6 +126,8 @@ class _Cells:
 
     result: Monitoring
     day: date
+    to_maps: pyproj.Transformer
+    """From degrees."""
     cell_ha: float
     reached: np.ndarray
     """bool: inside a map."""
@@ -138,8 +138,6 @@ class _Cells:
     loss: np.ndarray
     """int64 (3, cells): first date without forest, last date with it, and level of the earliest
     loss after the date; the number of all dates if there is none."""
-    lost: np.ndarray
-    """bool: whether there is such a loss."""
 
 
 def _summarise_cells(result: Monitoring, day: date) -> _Cells:
@@ -159,10 +157,8 @@ def _summarise_cells(result: Monitoring, day: date) -> _Cells:
     forest = np.zeros(len(result.area_ha), dtype=bool)
     forest[result.cells] = result.belief.inside(FOREST)[result.smoothed.path[known - 1]]
     loss = np.full((3, len(forest)), len(stack.dates))
-    for alert in result.alerts:
+    for alert in (alert for alert in result.alerts if alert.group == FOREST):
         losses = alert.losses
-        if alert.group != FOREST:
-            continue
         earlier = (losses.first_gone >= known) & (losses.first_gone < loss[0, losses.cell])
         # The first loss of a cell that was lost twice is written last.
         chosen = np.flatnonzero(earlier)[::-1]
@@ -172,34 +168,28 @@ def _summarise_cells(result: Monitoring, day: date) -> _Cells:
     return _Cells(
         result=result,
         day=day,
+        to_maps=pyproj.Transformer.from_crs(WGS84, stack.grid.crs, always_xy=True),
         cell_ha=float(np.nanmedian(result.area_ha)),
         reached=np.any(stack.class_id != NODATA, axis=0).ravel(),
         observed=np.any(observed[:known], axis=0) & np.any(observed[known:], axis=0),
         forest=forest,
         loss=loss,
-        lost=loss[0] < len(stack.dates),
     )
 
 
-def _assess_all(plots: Sequence[Plot], cells: _Cells) -> list[Verdict]:
-    to_maps = pyproj.Transformer.from_crs(WGS84, cells.result.stack.grid.crs, always_xy=True)
-    shapes = np.array([plot.shape for plot in plots], dtype=object)
-    projected = shapely.transform(shapes, to_maps.transform, interleaved=False)
-    return [
-        Verdict(reason=f"the plot was rejected: {plot.rejected}")
-        if plot.rejected is not None
-        else _assess(plot.shape, shape, cells)
-        for plot, shape in zip(plots, projected, strict=True)
-    ]
-
-
-def _assess(shape: shapely.Geometry, projected: shapely.Geometry, cells: _Cells) -> Verdict:
-    """`shape` is the plot in degrees, `projected` the same in the CRS of the maps."""
-    index, inside_ha = _find_cells(projected, cells.result)
+def _assess(plot: Plot, cells: _Cells) -> Verdict:
+    if plot.shape is None:
+        return Verdict(reason=f"the plot was rejected: {plot.rejected}")
+    result, stack = cells.result, cells.result.stack
+    projected = shapely.transform(plot.shape, cells.to_maps.transform, interleaved=False)
+    rows, cols, share = weigh_cells(projected, stack.grid)
+    row, col = np.nonzero(share)
+    index = (row + rows.start) * stack.grid.cols + col + cols.start
+    inside_ha = share[row, col] * result.area_ha[index]
     # Negative, because normalised outlines are clockwise.
-    area_ha = -GEOD.geometry_area_perimeter(shapely.normalize(shape))[0] / 1e4
+    area_ha = -GEOD.geometry_area_perimeter(shapely.normalize(plot.shape))[0] / 1e4
     total = max(area_ha, float(inside_ha.sum()))
-    lost = cells.lost[index]
+    lost = cells.loss[0, index] < len(stack.dates)
 
     def measure(mask: np.ndarray) -> float:
         return float(inside_ha[mask].sum())
@@ -211,21 +201,16 @@ def _assess(shape: shapely.Geometry, projected: shapely.Geometry, cells: _Cells)
         observed_share=min(1.0, measure(cells.observed[index]) / total),
     )
     if verdict.lost_ha:
-        dates, losses = cells.result.stack.dates, cells.loss[:, index[lost]]
+        losses = cells.loss[:, index[lost]]
         gone, seen, _ = losses[:, losses[0].argmin()]
-        level = LEVELS[int(losses[2].max())]
-        verdict = replace(verdict, loss_after=dates[seen], loss_by=dates[gone], level=level)
-    answer, reason = _answer(shape, verdict, measure(cells.reached[index]) / total, cells)
+        verdict = replace(
+            verdict,
+            loss_after=stack.dates[seen],
+            loss_by=stack.dates[gone],
+            level=LEVELS[int(losses[2].max())],
+        )
+    answer, reason = _answer(plot.shape, verdict, measure(cells.reached[index]) / total, cells)
     return replace(verdict, answer=answer, reason=reason)
-
-
-def _find_cells(shape: shapely.Geometry, result: Monitoring) -> tuple[np.ndarray, np.ndarray]:
-    """int64 (n,): the cells that a plot intersects, and float64 (n,): its hectares in each."""
-    grid = result.stack.grid
-    rows, cols, share = weigh_cells(shape, grid)
-    row, col = np.nonzero(share)
-    index = (row + rows.start) * grid.cols + col + cols.start
-    return index, share[row, col] * result.area_ha[index]
 
 
 def _answer(

@@ -10,6 +10,7 @@ import pytest
 
 from geoclass.errors import SettingsError
 from geoclass.monitor.align import stack_maps
+from geoclass.monitor.files import parse_settings
 from geoclass.monitor.history import monitor_maps
 from geoclass.monitor.markov import (
     PRODUCT_TERMS,
@@ -19,7 +20,6 @@ from geoclass.monitor.markov import (
     smooth_cells,
 )
 from geoclass.monitor.settings import PairRate, SeriesSettings
-from geoclass.monitor.stack_files import parse_settings
 from tests.conftest import make_contract
 from tests.monitor.scenes import CROP, FOREST, make_map
 

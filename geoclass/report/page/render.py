@@ -21,9 +21,9 @@ from geoclass.errors import OutputError
 from geoclass.files.writing import write_whole
 from geoclass.landcover import LandCoverMap
 from geoclass.monitor.change import compare_dates
+from geoclass.monitor.files import find_kind, read_stack
 from geoclass.monitor.history import monitor_stack
 from geoclass.monitor.settings import MonitorSettings, SeriesSettings
-from geoclass.monitor.stack_files import find_kind, read_stack
 from geoclass.outside import offline
 from geoclass.products.files import holds_map, read_map
 from geoclass.products.layers import read_columns
