@@ -286,26 +286,20 @@ class LandCoverMap:
 
     def _repr_html_(self) -> str:
         """Picture and areas, as notebooks show them; large maps are thinned out."""
+        from PIL import Image  # only notebooks need it
+
         codes = self.finest.class_id
         step = -(-max(codes.shape) // NOTEBOOK_PX)
-        png = encode_png(codes[::step, ::step], self.palette)
+        image, file = Image.fromarray(codes[::step, ::step]), io.BytesIO()
+        image.putpalette(self.palette.tobytes(), "RGBA")
+        image.save(file, "PNG")
         told = html.escape(f"{self.provenance.scene}, {self.provenance.date or 'date unknown'}")
         return (
             f'<p>{told}</p><img alt="Land-cover map" width="{NOTEBOOK_PX}" '
             'style="image-rendering: pixelated" '
-            f'src="data:image/png;base64,{base64.b64encode(png).decode()}">'
+            f'src="data:image/png;base64,{base64.b64encode(file.getvalue()).decode()}">'
             f"{self.areas()._repr_html_()}"
         )
-
-
-def encode_png(codes: np.ndarray, colors: np.ndarray) -> bytes:
-    """A PNG of codes, uint8 (rows, cols), in colours, uint8 (256, 4): red, green, blue, opacity."""
-    from PIL import Image  # only notebooks need it
-
-    image, file = Image.fromarray(codes), io.BytesIO()
-    image.putpalette(colors.tobytes(), "RGBA")
-    image.save(file, "PNG")
-    return file.getvalue()
 
 
 def quantise_probabilities(probabilities: np.ndarray) -> np.ndarray:

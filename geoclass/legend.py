@@ -177,7 +177,7 @@ LEGEND_FORM = '{"<class>": {"title": …, "color": "#rrggbb", "group": …}}'
 _DESCRIBABLE = ("color", "group", "title")
 
 
-def _describe(item: LandClass, changes: Mapping[str, str]) -> LandClass:
+def _describe(item: LandClass, changes: Mapping[str, Any]) -> LandClass:
     other = sorted(set(changes) - set(_DESCRIBABLE))
     if other:
         said = ", ".join(_DESCRIBABLE)
@@ -216,8 +216,8 @@ _NEAR = 60
 
 def _find_colors(taken: Sequence[tuple[int, int, int]]) -> Iterator[str]:
     """Colours for classes that have none, distinct from those in use."""
-    for number in itertools.count():
-        color = _DISTINCT[number] if number < len(_DISTINCT) else _spin_color(number)
+    others = map(_spin_color, itertools.count(len(_DISTINCT)))
+    for color in itertools.chain(_DISTINCT, others):
         if all(math.dist(parse_color(color), other) >= _NEAR for other in taken):
             yield color
 

@@ -17,8 +17,6 @@ from geoclass.monitor.markov import Belief
 
 Level = Literal["low", "high", "highest"]
 LEVELS: tuple[Level, ...] = get_args(Level)
-GFW_DIGITS: dict[Level, int] = {"low": 2, "high": 3, "highest": 4}
-"""Digit of Global Forest Watch before the days."""
 
 HIGH_DAYS = 20
 """Between confirming dates, so that one period of weather is not enough."""

@@ -35,7 +35,6 @@ class Change:
 
     stack: Stack
     settings: SeriesSettings
-    belief: Belief
     probability: np.ndarray
     """float32 (rows, cols): probability that the class changed; NaN without a class in both."""
     raw_share: float
@@ -88,7 +87,6 @@ def compare_dates(stack: Stack, settings: SeriesSettings) -> Change:
     return Change(
         stack=stack,
         settings=settings,
-        belief=belief,
         probability=_find_probability(stack, belief, both),
         raw_share=float((labels[0] != labels[1]).mean()),
         expected_share=expect_difference(stack.probabilities[:, both]),

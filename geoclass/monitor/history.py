@@ -27,14 +27,7 @@ from geoclass.monitor.alerts import (
 )
 from geoclass.monitor.align import DatedMap, LeftOut, Stack, as_dated, sift_maps, stack_maps
 from geoclass.monitor.evidence import Evidence, weigh_evidence
-from geoclass.monitor.markov import (
-    FOREST,
-    Belief,
-    Smoothed,
-    check_groups,
-    form_belief,
-    smooth_cells,
-)
+from geoclass.monitor.markov import FOREST, Belief, Smoothed, form_belief, smooth_cells
 from geoclass.monitor.settings import MonitorSettings
 
 Step = Literal["issued", "raised", "lowered", "resized", "merged", "withdrawn"]
@@ -296,7 +289,10 @@ def monitor_stack(
             f"all maps are of one date, {stack.dates[0]}{skipped}: give two dates or more, or set "
             "the dates with --date"
         )
-    check_groups(settings.watch, stack.contract.legend)
+    groups = stack.contract.legend.groups
+    unknown = ", ".join(name for name in settings.watch if name not in groups)
+    if unknown:
+        raise SettingsError(f"{unknown} is not a group of the maps, which are: {', '.join(groups)}")
     belief = form_belief(stack.contract, settings.series)
     evidence = {
         group: weigh_evidence(stack, belief, group, settings.min_odds) for group in settings.watch

@@ -11,7 +11,7 @@ import numpy as np
 import shapely
 
 from geoclass.grid import Grid
-from geoclass.monitor.alerts import GFW_DIGITS, LEVELS, find_levels
+from geoclass.monitor.alerts import LEVELS, find_levels
 from geoclass.monitor.history import Alert, Monitoring
 from geoclass.monitor.tables import as_days, as_texts, find_periods, list_transitions, sum_areas
 from geoclass.products.formats import DISSOLVED_FROM
@@ -251,11 +251,10 @@ def code_alerts(result: Monitoring) -> np.ndarray:
     """
     codes = np.zeros(result.area_ha.shape, dtype=np.uint16)
     days = np.array([(day - GFW_EPOCH).days for day in result.stack.dates])
-    digits = np.array([GFW_DIGITS[level] for level in LEVELS])
     for alert in result.alerts:
         losses = alert.losses
-        since = np.clip(days[losses.first_gone], 0, 9999)
-        own = (digits[find_levels(losses, result.stack.dates)] * 10_000 + since).astype(np.uint16)
+        digits = 2 + find_levels(losses, result.stack.dates)
+        own = (digits * 10_000 + np.clip(days[losses.first_gone], 0, 9999)).astype(np.uint16)
         later = own % 10_000 >= codes[losses.cell] % 10_000
         codes[losses.cell[later]] = own[later]
     return codes.reshape(result.stack.grid.rows, result.stack.grid.cols)

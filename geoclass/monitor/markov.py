@@ -17,7 +17,6 @@ from scipy.linalg import expm
 from geoclass.contract import Contract
 from geoclass.errors import SettingsError
 from geoclass.landcover import FULL_SCALE
-from geoclass.legend import Legend
 from geoclass.machine import map_chunks
 from geoclass.monitor.align import Stack
 from geoclass.monitor.settings import PairRate, SeriesSettings
@@ -140,14 +139,6 @@ def _find_states(name: str, names: Sequence[str], groups: Sequence[str]) -> list
         known = ", ".join(dict.fromkeys((*names, *groups)))
         raise SettingsError(f"{name} is not a class or group of the maps, which are: {known}")
     return found
-
-
-def check_groups(watch: Sequence[str], legend: Legend) -> None:
-    """SettingsError for groups that the legend does not contain."""
-    unknown = ", ".join(name for name in watch if name not in legend.groups)
-    if unknown:
-        known = ", ".join(legend.groups)
-        raise SettingsError(f"{unknown} is not a group of the maps, which are: {known}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -111,12 +111,10 @@ def _find_crs(features: Features) -> pyproj.CRS:
 
 def _locate_maps(grid: Grid) -> shapely.Geometry:
     """Rectangle around a grid in degrees; longitudes can exceed 180°."""
-    row, col = np.array([0, grid.rows]), np.array([0, grid.cols])
-    x, y = grid.corners(np.repeat(row, 2), np.tile(col, 2)).T
+    row, col = np.array([0, 0, grid.rows, grid.rows]), np.array([0, grid.cols, 0, grid.cols])
+    bounds = shapely.total_bounds(shapely.points(grid.corners(row, col)))
     to_degrees = pyproj.Transformer.from_crs(grid.crs, WGS84, always_xy=True)
-    west, south, east, north = to_degrees.transform_bounds(
-        x.min(), y.min(), x.max(), y.max(), densify_pts=EDGE_POINTS
-    )
+    west, south, east, north = to_degrees.transform_bounds(*bounds, densify_pts=EDGE_POINTS)
     return shapely.box(west, south, east + 360 * (east < west), north)
 
 

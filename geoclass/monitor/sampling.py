@@ -149,8 +149,6 @@ def _build_strata(
 def allocate(strata: Strata, settings: SampleSettings) -> np.ndarray:
     """int64 (strata,): number of cells to draw from each; at least two, at most all.
 
-    A stratum of one cell is always sampled completely, so it has no sampling error.
-
     Proportional: by area. Neyman: by area times √(a (1 − a)), with the accuracy a that the map's
     probabilities predict (Cochran 1977, eq. 5.26).
     """
