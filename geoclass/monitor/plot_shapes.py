@@ -112,9 +112,9 @@ def _find_crs(features: Features) -> pyproj.CRS:
 def _locate_maps(grid: Grid) -> shapely.Geometry:
     """Rectangle around a grid in degrees; longitudes can exceed 180°."""
     row, col = np.array([0, 0, grid.rows, grid.rows]), np.array([0, grid.cols, 0, grid.cols])
-    bounds = shapely.total_bounds(shapely.points(grid.corners(row, col)))
+    left, bottom, right, top = shapely.total_bounds(shapely.points(grid.corners(row, col)))
     to_degrees = pyproj.Transformer.from_crs(grid.crs, WGS84, always_xy=True)
-    west, south, east, north = to_degrees.transform_bounds(*bounds, densify_pts=EDGE_POINTS)
+    west, south, east, north = to_degrees.transform_bounds(left, bottom, right, top, EDGE_POINTS)
     return shapely.box(west, south, east + 360 * (east < west), north)
 
 
