@@ -36,8 +36,7 @@ from .monitor.change import Change, change_maps, write_change
 from .monitor.files import read_monitor, update_monitor, write_monitor, write_tables
 from .monitor.history import Alert, Monitoring, monitor_maps
 from .monitor.layers import write_alerts
-from .monitor.plot_files import write_verdicts
-from .monitor.plots import PlotVerdicts, Verdict, assess_plots
+from .monitor.plots import PlotVerdicts, Verdict, assess_plots, write_verdicts
 from .monitor.sampling import Sample, sample_map, write_sample
 from .monitor.settings import (
     AlignSettings,

@@ -8,12 +8,12 @@ import io
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
-from datetime import date
 from typing import Any
 
 import numpy as np
 
 from geoclass.contract import Contract, Precision
+from geoclass.dates import parse_day
 from geoclass.grid import Grid
 from geoclass.legend import MASKED, NODATA, UNKNOWN, Legend
 from geoclass.outside import convert_json, redact
@@ -101,18 +101,11 @@ class Provenance:
     def from_json(cls, data: Mapping[str, Any]) -> Provenance:
         """Inverse of `to_json`; ValueError, which names the field, for other data."""
         provenance = convert_json(data, cls, "provenance")
-        if provenance.date is not None and not _is_day(provenance.date):
+        if provenance.date is not None and parse_day(provenance.date) != provenance.date:
             raise ValueError(f"provenance.date must be YYYY-MM-DD, got {provenance.date!r}")
         if not isinstance(provenance.radiometry.get("name"), str):
             raise ValueError("provenance.radiometry has no name")  # noqa: TRY004
         return provenance
-
-
-def _is_day(text: str) -> bool:
-    try:
-        return date.fromisoformat(text).isoformat() == text
-    except ValueError:
-        return False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,10 +129,9 @@ class Areas(tuple[AreaRow, ...]):
     __slots__ = ()
 
     def __repr__(self) -> str:
-        head, *body, last = self._tabulate()
         return "\n".join(
             f"{title:<24}{cells:>9}{area_ha:>14}{share:>9}".rstrip()
-            for title, cells, area_ha, share in (head, *body, last)
+            for title, cells, area_ha, share in self._tabulate()
         )
 
     def _repr_html_(self) -> str:
@@ -294,29 +286,22 @@ class LandCoverMap:
 
     def _repr_html_(self) -> str:
         """Picture and areas, as notebooks show them; large maps are thinned out."""
+        from PIL import Image  # only notebooks need it
+
         codes = self.finest.class_id
         step = -(-max(codes.shape) // NOTEBOOK_PX)
-        png = encode_png(codes[::step, ::step], self.palette)
+        image, file = Image.fromarray(codes[::step, ::step]), io.BytesIO()
+        image.putpalette(self.palette.tobytes(), "RGBA")
+        image.save(file, "PNG")
         told = html.escape(f"{self.provenance.scene}, {self.provenance.date or 'date unknown'}")
         return (
             f'<p>{told}</p><img alt="Land-cover map" width="{NOTEBOOK_PX}" '
             'style="image-rendering: pixelated" '
-            f'src="data:image/png;base64,{base64.b64encode(png).decode()}">'
+            f'src="data:image/png;base64,{base64.b64encode(file.getvalue()).decode()}">'
             f"{self.areas()._repr_html_()}"
         )
 
 
-def encode_png(codes: np.ndarray, colors: np.ndarray) -> bytes:
-    """A PNG of codes, uint8 (rows, cols), in colours, uint8 (256, 4): red, green, blue, opacity."""
-    from PIL import Image  # only notebooks need it
-
-    image, file = Image.fromarray(codes), io.BytesIO()
-    image.putpalette(colors.tobytes(), "RGBA")
-    image.save(file, "PNG")
-    return file.getvalue()
-
-
 def quantise_probabilities(probabilities: np.ndarray) -> np.ndarray:
     """Float (…, classes), 0–1, to uint8 in steps of 1/250."""
-    stored: np.ndarray = np.rint(probabilities * FULL_SCALE).astype(np.uint8)
-    return stored
+    return np.rint(probabilities * FULL_SCALE).astype(np.uint8)

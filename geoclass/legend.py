@@ -183,9 +183,8 @@ def _describe(item: LandClass, changes: Mapping[str, Any]) -> LandClass:
         said = ", ".join(_DESCRIBABLE)
         raise ValueError(f"{', '.join(other)} of {item.name}: only {said} can be given")
     for key, value in changes.items():
-        if not isinstance(value, str) or not value.strip():
+        if not value.strip():
             raise ValueError(f"{key} of {item.name} must be a text, got {value!r}")
-        value.encode()  # ValueError for a lone surrogate, which files cannot store
     changes = {key: value.lower() if key == "color" else value for key, value in changes.items()}
     return replace(item, **changes)
 
@@ -217,8 +216,8 @@ _NEAR = 60
 
 def _find_colors(taken: Sequence[tuple[int, int, int]]) -> Iterator[str]:
     """Colours for classes that have none, distinct from those in use."""
-    for number in itertools.count():
-        color = _DISTINCT[number] if number < len(_DISTINCT) else _spin_color(number)
+    others = map(_spin_color, itertools.count(len(_DISTINCT)))
+    for color in itertools.chain(_DISTINCT, others):
         if all(math.dist(parse_color(color), other) >= _NEAR for other in taken):
             yield color
 

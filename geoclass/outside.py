@@ -104,11 +104,7 @@ _HEADER = re.compile(
 
 def hide_secrets(text: str) -> str:
     """The text without users, passwords and queries of URLs, and without values of keys."""
-    return _hide_keys(_ADDRESS.sub(r"\1\2", text))
-
-
-def _hide_keys(text: str) -> str:
-    return _HEADER.sub(r"\1…", _KEY.sub(r"\1…", text))
+    return _HEADER.sub(r"\1…", _KEY.sub(r"\1…", _ADDRESS.sub(r"\1\2", text)))
 
 
 _ITEM = re.compile(r"(\S+://[^\s#]*)(#[^\s#?=&]+)")

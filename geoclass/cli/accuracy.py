@@ -159,7 +159,7 @@ def plots_command(
     are repaired, with a message, or rejected one by one. The verdicts are not a legal
     determination.
     """
-    from geoclass.monitor.plot_files import DISCLAIMER, check_verdict_file
+    from geoclass.monitor.plots import DISCLAIMER, check_verdict_file
 
     check_verdict_file(output)
     check_output(output, plots, monitor, overwrite=overwrite)

@@ -87,7 +87,11 @@ def read_dated(
                 except SceneError as error:
                     if left_out is None or not _exists(text):
                         raise
-                    left_out.append(_leave_out(text, day, error))
+                    name = hide_secrets(text).rstrip("/").rpartition("/")[2]
+                    reason = " ".join(str(error).split())
+                    left_out.append(
+                        geoclass.LeftOut(day=day or find_day(name), scene=name, reason=reason)
+                    )
                 else:
                     say(f"mapped {landcover.provenance.scene}")
                     name = Path(text).name
@@ -105,13 +109,6 @@ def _exists(scene: str) -> bool:
     except SceneError:
         return os.path.exists(scene)  # noqa: PTH110 of whatever text
     return True
-
-
-def _leave_out(scene: str, day: date | None, error: Exception) -> geoclass.LeftOut:
-    name = hide_secrets(scene).rstrip("/").rpartition("/")[2]
-    return geoclass.LeftOut(
-        day=day or find_day(name), scene=name, reason=" ".join(str(error).split())
-    )
 
 
 def _prepare(options: DatedOptions) -> tuple[MapRequest, Classifier]:
@@ -315,15 +312,15 @@ def describe_monitoring(result: geoclass.Monitoring) -> dict[str, Any]:
     """The result as JSON data."""
     from geoclass.monitor.tables import sum_areas
 
-    alerts = ("alert_id", "group", "level", "last_seen", "first_gone", "became", "area_ha",
-              "probability")  # fmt: skip
+    names = ("alert_id", "group", "level", "last_seen", "first_gone", "became", "area_ha",
+             "probability")  # fmt: skip
     return {
         "dates": result.stack.dates,
         "skipped": [str(item) for item in result.stack.left_out],
         "cells": len(result.cells),
         "observations": int(result.stack.observed.sum()),
-        "areas": list_rows(sum_areas(result, {"all": 1 + 0 * result.area_ha})),
-        "alerts": [{name: getattr(each, name) for name in alerts} for each in result.alerts],
+        "areas": list_rows(sum_areas(result)),
+        "alerts": [{name: getattr(each, name) for name in names} for each in result.alerts],
     }
 
 
@@ -343,7 +340,7 @@ def format_monitoring(result: geoclass.Monitoring, facts: Mapping[str, Any]) -> 
         "",
         f"{'group':<16}{first!s:>14}{last!s:>14}",
     ]
-    for group in dict.fromkeys(result.belief.groups):
+    for group in result.stack.contract.legend.groups:
         mine = [row["area_ha"] for row in facts["areas"] if row["group"] == group]
         lines.append(f"{group:<16}{f'{mine[0]:,.0f} ha':>14}{f'{mine[-1]:,.0f} ha':>14}")
     if not facts["alerts"]:

@@ -9,6 +9,7 @@ from typing import Literal, get_args
 import numpy as np
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
+from scipy.spatial import cKDTree
 
 from geoclass.monitor.align import Stack
 from geoclass.monitor.evidence import PRESENT, Evidence
@@ -16,8 +17,6 @@ from geoclass.monitor.markov import Belief
 
 Level = Literal["low", "high", "highest"]
 LEVELS: tuple[Level, ...] = get_args(Level)
-GFW_DIGITS: dict[Level, int] = {"low": 2, "high": 3, "highest": 4}
-"""Digit of Global Forest Watch before the days."""
 
 HIGH_DAYS = 20
 """Between confirming dates, so that one period of weather is not enough."""
@@ -64,8 +63,7 @@ def find_levels(losses: np.recarray, days: Sequence[date]) -> np.ndarray:
         & (losses.contradictions == 0)
         & (losses.probability >= HIGHEST_PROBABILITY)
     )
-    levels: np.ndarray = high.astype(np.int64) + (high & highest)
-    return levels
+    return high.astype(np.int64) + (high & highest)
 
 
 def find_losses(
@@ -86,8 +84,7 @@ def find_losses(
     lasting &= losses.confirmations > losses.contradictions
     losses = losses[(losses.end == len(days) - 1) | lasting].view(np.recarray)
     losses.became = _find_successors(losses, stack, belief, group)
-    ordered: np.recarray = losses[np.lexsort((losses.first_gone, losses.cell))]
-    return ordered
+    return losses[np.lexsort((losses.first_gone, losses.cell))]
 
 
 def _find_losses_at(t: int, gone: np.ndarray, evidence: Evidence) -> np.ndarray:
@@ -133,8 +130,7 @@ def _find_successors(losses: np.recarray, stack: Stack, belief: Belief, group: s
     likeliest = total.argmax(axis=1)
     classes = stack.contract.legend.classes
     states = [belief.names.index(c.name if c.name in belief.names else c.group) for c in classes]
-    successors: np.ndarray = np.array(states, dtype=np.uint8)[likeliest]
-    return successors
+    return np.array(states, dtype=np.uint8)[likeliest]
 
 
 def group_losses(losses: np.recarray, cols: int) -> np.ndarray:
@@ -143,30 +139,17 @@ def group_losses(losses: np.recarray, cols: int) -> np.ndarray:
     Two losses are one event if their cells touch, also at a corner, and the times in which they
     may have happened overlap.
     """
-    n = len(losses)
-    pairs = [np.zeros((2, 0), dtype=np.int64)]
-    order = np.argsort(losses.cell, kind="stable")
-    sorted_cells = losses.cell[order]
-    col = losses.cell % cols
-    for row_step, col_step in ((0, 1), (1, -1), (1, 0), (1, 1)):
-        inside = (col + col_step >= 0) & (col + col_step < cols)
-        wanted = losses.cell + row_step * cols + col_step
-        # A cell can be lost more than once, so a neighbouring cell can have several rows.
-        start = np.searchsorted(sorted_cells, wanted, side="left")
-        stop = np.where(inside, np.searchsorted(sorted_cells, wanted, side="right"), start)
-        for extra in range(int((stop - start).max(initial=0))):
-            one = np.flatnonzero(stop - start > extra)
-            other = order[start[one] + extra]
-            together = (losses.last_seen[one] < losses.first_gone[other]) & (
-                losses.last_seen[other] < losses.first_gone[one]
-            )
-            pairs.append(np.stack([one[together], other[together]]))
-    one, other = np.concatenate(pairs, axis=1)
-    graph = coo_array((np.ones(len(one), dtype=np.int8), (one, other)), shape=(n, n))
+    n, places = len(losses), np.column_stack(np.divmod(losses.cell, cols))
+    pairs = cKDTree(places).query_pairs(1.5, output_type="ndarray")
+    one, other = pairs.T
+    # A cell can be lost more than once, which is not one event.
+    together = losses.cell[one] != losses.cell[other]
+    together &= losses.last_seen[one] < losses.first_gone[other]
+    together &= losses.last_seen[other] < losses.first_gone[one]
+    graph = coo_array((np.ones(together.sum()), pairs[together].T), shape=(n, n))
     _, event = connected_components(graph, directed=False)
     _, first, number = np.unique(event, return_index=True, return_inverse=True)
-    numbers: np.ndarray = np.argsort(np.argsort(first))[number]
-    return numbers
+    return np.argsort(np.argsort(first))[number]
 
 
 def share_felled(losses: np.recarray) -> np.ndarray:
@@ -176,15 +159,13 @@ def share_felled(losses: np.recarray) -> np.ndarray:
     stay dark. The fraction of other cells is their brightening relative to that of such cells.
     Without colors cells are felled as a whole.
     """
-    known = losses.brighter > 0
-    whole = known & (losses.dark_brighter >= WHOLE * losses.brighter)
+    brighter = losses.brighter
+    known = brighter > 0
+    whole = known & (losses.dark_brighter >= WHOLE * brighter)
     if not known.any():
         return np.ones(len(losses))
-    full = (
-        np.median(losses.brighter[whole]) if whole.any() else losses.brighter.max() / LARGEST_PART
-    )
-    share: np.ndarray = np.where(known & ~whole, np.minimum(losses.brighter / full, 1), 1.0)
-    return share
+    full = np.median(brighter[whole]) if whole.any() else brighter.max() / LARGEST_PART
+    return np.where(known & ~whole, np.minimum(brighter / full, 1), 1.0)
 
 
 def choose_level(levels: np.ndarray, area_ha: np.ndarray) -> Level:
@@ -194,9 +175,3 @@ def choose_level(levels: np.ndarray, area_ha: np.ndarray) -> Level:
         if area_ha[levels >= level].sum() >= total / 2:
             return LEVELS[level]
     return LEVELS[0]
-
-
-def most_common(states: np.ndarray, area_ha: np.ndarray, names: Sequence[str]) -> str:
-    """The name of the state with the largest area."""
-    covered = np.bincount(states, weights=area_ha, minlength=len(names))
-    return names[int(covered.argmax())]

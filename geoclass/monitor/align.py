@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any
@@ -94,8 +95,7 @@ class Stack:
     @property
     def observed(self) -> np.ndarray:
         """Bool (dates, rows, cols): True where the map has a class."""
-        seen: np.ndarray = self.class_id < len(self.contract.legend)
-        return seen
+        return self.class_id < len(self.contract.legend)
 
     def until(self, count: int) -> Stack:
         """The first `count` dates."""
@@ -184,12 +184,10 @@ def _merge_layers(
 
 def _rank_clearness(landcover: LandCoverMap) -> np.ndarray:
     """uint32 (rows, cols): 0 is nodata; higher values are clearer observations."""
-    codes = landcover.class_id
-    status = np.full(codes.shape, 3, dtype=np.uint32)
-    for rank, code in enumerate((NODATA, MASKED, UNKNOWN)):
-        status[codes == code] = rank
-    rank = status << 16 | landcover.valid_share.astype(np.uint32) << 8 | landcover.best_probability
-    return np.where(codes == NODATA, np.uint32(0), rank)
+    ranks = np.full(256, 3, dtype=np.uint32)
+    ranks[[NODATA, MASKED, UNKNOWN]] = 0, 1, 2
+    status, share = ranks[landcover.class_id], landcover.valid_share.astype(np.uint32)
+    return np.where(status == 0, 0, status << 16 | share << 8 | landcover.best_probability)
 
 
 def _overlap(
@@ -234,12 +232,15 @@ def check_comparable(first: LandCoverMap, other: LandCoverMap, settings: AlignSe
             f"the legends of {first.provenance.scene} and {other.provenance.scene} differ "
             f"({what}): map all scenes with one model and legend"
         )
-    if not settings.resample and find_offset(first.finest.grid, other.finest.grid) is None:
+    try:
+        find_offset(first.finest.grid, other.finest.grid)
+    except ValueError as error:
+        if settings.resample:
+            return
         raise SettingsError(
             f"the cells of {first.provenance.scene} and {other.provenance.scene} do not coincide "
-            f"({describe_difference(first.finest.grid, other.finest.grid)}): map the scenes with "
-            "--snap, or give --resample to take the nearest cell"
-        )
+            f"({error}): map the scenes with --snap, or give --resample to take the nearest cell"
+        ) from error
 
 
 def find_mismatches(one: LandCoverMap, other: LandCoverMap) -> list[str]:
@@ -260,34 +261,24 @@ def find_mismatches(one: LandCoverMap, other: LandCoverMap) -> list[str]:
     return found
 
 
-def find_offset(grid: Grid, other: Grid) -> tuple[int, int] | None:
-    """(rows, columns) of pixels from one corner to the other; None if cells do not coincide."""
-    t, o = grid.transform, other.transform
-    same_pixels = np.allclose(t[:2] + t[3:5], o[:2] + o[3:5], rtol=1e-6, atol=0)
-    sizes = (grid.stride, grid.tile_size) == (other.stride, other.tile_size)
-    if not same_pixels or not sizes or not grid.has_same_crs(other):
-        return None
-    col, row = ~t @ (o.c, o.f)
-    whole = round(row / grid.stride) * grid.stride, round(col / grid.stride) * grid.stride
-    if max(abs(row - whole[0]), abs(col - whole[1])) > TOLERANCE_PX:
-        return None
-    return whole
+def find_offset(grid: Grid, other: Grid) -> tuple[int, int]:
+    """(rows, columns) of pixels from one corner to the other.
 
-
-def describe_difference(grid: Grid, other: Grid) -> str:
-    """How two grids differ, for users."""
+    Raises ValueError with the difference if cells do not coincide.
+    """
     if not grid.has_same_crs(other):
-        return "different coordinate reference systems"
-    if (grid.stride, grid.tile_size) != (other.stride, other.tile_size):
-        return f"cells of {grid.stride} and {other.stride} pixels"
-    sides = grid.gsd_m, other.gsd_m
-    if abs(sides[0] / sides[1] - 1) > 1e-6:
-        return f"pixels of {sides[0]:.3f} and {sides[1]:.3f} m"
-    col, row = ~grid.transform @ (other.transform.c, other.transform.f)
-    return (
-        f"shifted by {row % grid.stride:.2f} rows and {col % grid.stride:.2f} columns of pixels; "
-        f"cells have {grid.stride}"
-    )
+        raise ValueError("different coordinate reference systems")
+    stride, t, o = grid.stride, grid.transform, other.transform
+    if (stride, grid.tile_size) != (other.stride, other.tile_size):
+        raise ValueError(f"cells of {stride} and {other.stride} pixels")
+    if not np.allclose(t[:2] + t[3:5], o[:2] + o[3:5], rtol=1e-6, atol=0):
+        raise ValueError(f"pixels of {grid.gsd_m:.3f} and {other.gsd_m:.3f} m")
+    col, row = ~t @ (o.c, o.f)
+    whole = round(row / stride) * stride, round(col / stride) * stride
+    if max(abs(row - whole[0]), abs(col - whole[1])) > TOLERANCE_PX:
+        shift = f"{row % stride:.2f} rows and {col % stride:.2f} columns"
+        raise ValueError(f"shifted by {shift} of pixels; cells have {stride}")
+    return whole
 
 
 def _fit(landcover: LandCoverMap, grid: Grid) -> LandCoverMap:
@@ -297,7 +288,8 @@ def _fit(landcover: LandCoverMap, grid: Grid) -> LandCoverMap:
     nodata. A label can come from up to half a cell away.
     """
     own = landcover.grid
-    if find_offset(grid, own) is not None:
+    with suppress(ValueError):
+        find_offset(grid, own)
         return landcover
     to_own = pyproj.Transformer.from_crs(grid.crs, own.crs, always_xy=True)
     col, row = ~own.transform @ to_own.transform(*grid.centres())

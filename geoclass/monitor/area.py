@@ -1,8 +1,8 @@
 """Accuracy and areas from a stratified random sample, with standard errors.
 
-If the strata are the map's classes, these are eqs 1 to 11 of Olofsson et al. 2014 (Remote
-Sensing of Environment 148, 42-57). For other strata they are the estimators of Stehman 2014
-(International Journal of Remote Sensing 35, 4923-4939), which contain the former as a special case.
+The strata are the map's classes, or those of a change. The estimators are eqs 1 to 11 of Olofsson
+et al. 2014 (Remote Sensing of Environment 148, 42-57), written as the ratio estimators of Stehman
+2014 (International Journal of Remote Sensing 35, 4923-4939), which contain them as a special case.
 """
 
 from __future__ import annotations
@@ -91,28 +91,26 @@ def assess_counts(sample: SampleCounts) -> Assessment:
     Raises SettingsError if a stratum with an area has fewer than two samples.
     """
     _check(sample)
-    n = len(sample.names)
-    estimator = _Estimator(sample)
+    total = float(sample.area_ha.sum())
     classes = []
-    for k, name in enumerate(sample.names):
-        mapped, real = np.zeros((n, n)), np.zeros((n, n))
-        mapped[k], real[:, k] = 1, 1
-        hit = mapped * real
+    for number, name in enumerate(sample.names):
+        reference = np.eye(len(sample.names))[number]
+        mapped = reference[:, None]
         classes.append(
             ClassAssessment(
                 name=name,
-                users=estimator.ratio(hit, mapped),
-                producers=estimator.ratio(hit, real),
-                area_ha=estimator.mean(real).times(estimator.total),
-                mapped_ha=estimator.mean(mapped).value * estimator.total,
+                users=_estimate(sample, mapped * reference, mapped),
+                producers=_estimate(sample, mapped * reference, reference),
+                area_ha=_estimate(sample, reference).times(total),
+                mapped_ha=float(sample.area_ha[number]),
             )
         )
     return Assessment(
         samples=int(sample.counts.sum()),
-        overall=estimator.mean(np.eye(n)),
+        overall=_estimate(sample, np.eye(len(sample.names))),
         classes=tuple(classes),
-        matrix=tuple(map(tuple, estimator.matrix().tolist())),
-        area_ha=estimator.total,
+        matrix=tuple(map(tuple, sample.matrix.tolist())),
+        area_ha=total,
     )
 
 
@@ -126,67 +124,39 @@ def estimate_shares(
     of the whole). Raises SettingsError if a class of the part has no stratum.
     """
     lacking = sorted(
-        name for name, area in area_ha.items() if area > 0 and name not in sample.strata
+        name for name, area in area_ha.items() if area > 0 and name not in sample.names
     )
     if lacking:
         raise SettingsError(
             f"the sample has no stratum {', '.join(lacking)}, which the map has: give a sample of "
             "this map"
         )
-    part = replace(
-        sample, area_ha=np.array([area_ha.get(name, 0.0) for name in sample.strata]), cells=None
-    )
+    areas = np.array([area_ha.get(name, 0.0) for name in sample.names])
+    part = replace(sample, area_ha=areas, cells=None)
     _check(part)
-    estimator = _Estimator(part)
-    found = {}
-    for group in dict.fromkeys(groups.values()):
-        real = np.zeros((len(sample.names),) * 2)
-        real[:, [groups.get(name) == group for name in sample.names]] = 1
-        found[group] = estimator.mean(real)
-    return found
+    group_of = np.array([groups.get(name) for name in sample.names], dtype=object)
+    return {group: _estimate(part, group_of == group) for group in dict.fromkeys(groups.values())}
 
 
-class _Estimator:
-    """Means and ratios of variables that are 0 or 1 for each pair of map and reference class."""
+def _estimate(sample: SampleCounts, y: np.ndarray, x: np.ndarray | float = 1.0) -> Estimate:
+    """Fraction of the area with x = 1 that has y = 1; NaN if no area has x = 1.
 
-    def __init__(self, sample: SampleCounts) -> None:
-        kept = sample.area_ha > 0
-        counts = sample.counts[kept].astype(float)
-        area = sample.area_ha[kept]
-        self.total = float(area.sum())
-        self._weight = area / self.total
-        self._n = counts.sum(axis=(1, 2))
-        self._share = counts / self._n[:, None, None]
-        self._rest = np.ones(len(area))
-        if sample.cells is not None:
-            # Finite population correction (Stehman 2014, eq. 25).
-            self._rest = np.clip(1 - self._n / sample.cells[kept], 0, 1)
-
-    def matrix(self) -> np.ndarray:
-        """float64 (map, reference): fractions of the total area."""
-        shares: np.ndarray = np.einsum("h,hij->ij", self._weight, self._share)
-        return shares
-
-    def mean(self, y: np.ndarray) -> Estimate:
-        """Fraction of the area with y = 1 (Stehman 2014, eqs 3 and 25)."""
-        value = float((self.matrix() * y).sum())
-        return Estimate(value=value, error=self._error(y, np.zeros_like(y), 0.0, 1.0))
-
-    def ratio(self, y: np.ndarray, x: np.ndarray) -> Estimate:
-        """Fraction of the area with x = 1 that has y = 1 (Stehman 2014, eqs 27 and 28)."""
-        below = self.mean(x).value
-        if below == 0:
-            return Estimate(value=float("nan"), error=float("nan"))
-        value = self.mean(y).value / below
-        return Estimate(value=value, error=self._error(y, x, value, below))
-
-    def _error(self, y: np.ndarray, x: np.ndarray, ratio: float, below: float) -> float:
-        residual = y - ratio * x
-        mean = (self._share * residual).sum(axis=(1, 2))
-        square = (self._share * residual**2).sum(axis=(1, 2))
-        # s²/n of the residuals. A stratum of one cell, which is sampled completely, has none.
-        variance = np.maximum(square - mean**2, 0) / np.maximum(self._n - 1, 1)
-        return float(np.sqrt((self._weight**2 * self._rest * variance).sum()) / below)
+    `y` and `x` are 0 or 1 and broadcast to (map class, reference class) (Stehman 2014, eqs 3, 25,
+    27 and 28).
+    """
+    below = float((sample.matrix * x).sum())
+    if below == 0:
+        return Estimate(value=float("nan"), error=float("nan"))
+    ratio = float((sample.matrix * y).sum()) / below
+    residual = y - ratio * x
+    mean = (sample.shares * residual).sum(axis=1)
+    square = (sample.shares * residual**2).sum(axis=1)
+    number = sample.counts.sum(axis=1)
+    # s²/n of the residuals. A stratum of one cell, which is sampled completely, has none.
+    variance = np.maximum(square - mean**2, 0) / np.maximum(number - 1, 1)
+    if sample.cells is not None:  # finite population correction
+        variance *= np.clip(1 - number / np.maximum(sample.cells, 1), 0, 1)
+    return Estimate(value=ratio, error=float(np.sqrt((sample.weights**2 * variance).sum()) / below))
 
 
 def _check(sample: SampleCounts) -> None:
@@ -194,13 +164,13 @@ def _check(sample: SampleCounts) -> None:
         raise SettingsError("no stratum has an area: give hectares above 0")
     if not (np.isfinite(sample.area_ha).all() and (sample.area_ha >= 0).all()):
         raise SettingsError("the strata's areas must be hectares of at least 0")
-    counts = sample.counts.sum(axis=(1, 2))
+    counts = sample.counts.sum(axis=1)
     least = np.full(len(counts), MIN_PER_STRATUM)
     if sample.cells is not None:  # a stratum that is sampled completely has no sampling error
         least = np.minimum(least, np.maximum(sample.cells, 1))
     few = [
         f"{name} has {n}"
-        for name, n, wanted, area in zip(sample.strata, counts, least, sample.area_ha, strict=True)
+        for name, n, wanted, area in zip(sample.names, counts, least, sample.area_ha, strict=True)
         if area > 0 and n < wanted
     ]
     if few:
@@ -241,13 +211,12 @@ def read_sample(path: Path | str, *, partial: bool = False) -> tuple[SampleCount
     sample and, unless `partial`, for samples without a label.
     """
     path = Path(path)
-    if not path.is_file():
-        raise OutputError(f"no sample at {path}: check the path")
     sample, design, strata = (read_columns(path, name) for name in ("sample", "design", "strata"))
     try:
         names = [str(name) for name in strata["stratum"]]
         labels = dict(zip(sample["sample_id"].tolist(), sample["reference"], strict=True))
-        drawn = list(zip(design["sample_id"], design["stratum"], design["map_class"], strict=True))
+        strata_drawn = [names.index(stratum) for stratum in design["stratum"]]
+        drawn = list(zip(design["sample_id"], strata_drawn, strict=True))
         cells = strata["cells"].astype(float)
         area = strata["area_ha"].astype(float)
     except KeyError as error:
@@ -256,38 +225,24 @@ def read_sample(path: Path | str, *, partial: bool = False) -> tuple[SampleCount
         ) from error
     except (ValueError, TypeError) as error:
         raise OutputError(f"{path} is damaged ({error}): draw the sample anew") from error
-    for column, values in (("cells", cells), ("area_ha", area)):
-        if not ((values >= 0) & (values < 1e15)).all():
-            raise OutputError(
-                f"{path} has strata whose {column} are no numbers from 0: draw it anew"
-            )
-    given = {i: label for i, label in labels.items() if isinstance(label, str) and label.strip()}
-    unknown = sorted({label for label in given.values() if label.strip() not in names})
+    if not all(((values >= 0) & (values < 1e15)).all() for values in (cells, area)):
+        raise OutputError(f"{path} has strata without numbers of cells and hectares: draw it anew")
+    texts = {i: label.strip() for i, label in labels.items() if isinstance(label, str)}
+    given = {i: label for i, label in texts.items() if label}
+    unknown = sorted(set(given.values()) - set(names))
     if unknown:
         raise SettingsError(
             f"{path} has unknown labels: {', '.join(unknown)}; classes are {', '.join(names)}"
         )
-    empty = sum(i not in given for i, _, _ in drawn)
+    empty = sum(i not in given for i, _ in drawn)
     if empty and not partial:
         raise SettingsError(
             f"{empty} of {len(drawn)} samples in {path} are not labelled: label them, or give "
             "--partial to ignore them"
         )
-    counts = np.zeros((len(names),) * 3, dtype=np.int64)
-    try:
-        for number, stratum, mapped in drawn:
-            if number in given:
-                place = names.index(given[number].strip())
-                counts[names.index(stratum), names.index(mapped), place] += 1
-    except ValueError as error:  # of a design that is not that of these strata
-        raise OutputError(f"{path} is damaged ({error}): draw the sample anew") from error
-    return (
-        SampleCounts(
-            names=tuple(names),
-            strata=tuple(names),
-            area_ha=area,
-            counts=counts,
-            cells=cells.astype(np.int64),
-        ),
-        empty,
-    )
+    counts = np.zeros((len(names), len(names)), dtype=np.int64)
+    for number, stratum in drawn:
+        if number in given:
+            counts[stratum, names.index(given[number])] += 1
+    cells = cells.astype(np.int64)
+    return SampleCounts(names=tuple(names), area_ha=area, counts=counts, cells=cells), empty

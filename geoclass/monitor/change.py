@@ -11,10 +11,10 @@ from geoclass.errors import SettingsError
 from geoclass.landcover import FULL_SCALE, LandCoverMap
 from geoclass.legend import NODATA, STATUS_STYLES
 from geoclass.monitor.align import DatedMap, Stack, as_dated, stack_maps
+from geoclass.monitor.files import read_stack, write_stack
 from geoclass.monitor.layers import build_layer, outline_cells
-from geoclass.monitor.markov import Belief, find_likelihoods, form_belief, transitions_between
+from geoclass.monitor.markov import Belief, find_likelihoods, form_belief
 from geoclass.monitor.settings import AlignSettings, SeriesSettings
-from geoclass.monitor.stack_files import StackFile, read_stack, write_stack
 from geoclass.monitor.tables import as_days, as_texts
 from geoclass.products.layers import Layer
 from geoclass.products.styles import Category, VectorStyle, list_classes, list_shares
@@ -35,7 +35,6 @@ class Change:
 
     stack: Stack
     settings: SeriesSettings
-    belief: Belief
     probability: np.ndarray
     """float32 (rows, cols): probability that the class changed; NaN without a class in both."""
     raw_share: float
@@ -46,8 +45,7 @@ class Change:
     @property
     def compared(self) -> np.ndarray:
         """Bool (rows, cols): both maps have a class."""
-        both: np.ndarray = np.all(self.stack.observed, axis=0)
-        return both
+        return np.all(self.stack.observed, axis=0)
 
 
 def change_maps(
@@ -89,7 +87,6 @@ def compare_dates(stack: Stack, settings: SeriesSettings) -> Change:
     return Change(
         stack=stack,
         settings=settings,
-        belief=belief,
         probability=_find_probability(stack, belief, both),
         raw_share=float((labels[0] != labels[1]).mean()),
         expected_share=expect_difference(stack.probabilities[:, both]),
@@ -99,7 +96,7 @@ def compare_dates(stack: Stack, settings: SeriesSettings) -> Change:
 def _find_probability(stack: Stack, belief: Belief, both: np.ndarray) -> np.ndarray:
     observed = np.ones((2, int(both.sum())), dtype=bool)
     likelihood = find_likelihoods(stack.probabilities[:, both], observed, stack.dates, belief)
-    (step,) = transitions_between(stack, belief)
+    step = belief.transition(*stack.dates)
     before = likelihood[0] * belief.prior.astype(np.float32)[:, None]
     total = (before * (step @ likelihood[1])).sum(axis=0)
     same = (before * np.diag(step)[:, None] * likelihood[1]).sum(axis=0)
@@ -157,14 +154,12 @@ def write_change(
         Layer(name="transitions", columns=compare_areas(change)),
         Layer(name="areas", columns=list_areas(change)),
     ]
-    content = StackFile(stack=change.stack, settings=change.settings, command=command)
-    write_stack(Path(path), "change", layers, content, items)
+    write_stack(Path(path), "change", layers, change.stack, change.settings, command, items)
 
 
 def read_change(path: Path | str) -> Change:
     """Repeat the comparison of a file of `write_change`; OutputError for other files."""
-    file = read_stack(path, "change", SeriesSettings)
-    return compare_dates(file.stack, file.settings)
+    return compare_dates(*read_stack(path, "change", SeriesSettings)[:2])
 
 
 def build_cells(change: Change) -> Layer:
@@ -213,9 +208,9 @@ def list_areas(change: Change) -> dict[str, np.ndarray]:
     """Hectares of the compared cells by group and date."""
     stack, both = change.stack, change.compared
     area = stack.grid.areas_ha()[both]
-    classes = stack.contract.legend.classes
-    groups = list(dict.fromkeys(c.group for c in classes))
-    member = np.array([groups.index(c.group) for c in classes], dtype=np.int64)
+    legend = stack.contract.legend
+    groups = legend.groups
+    member = np.array([groups.index(c.group) for c in legend.classes], dtype=np.int64)
     sums = [np.bincount(member[labels], area, len(groups)) for labels in stack.class_id[:, both]]
     return {
         "date": np.repeat(as_days(stack.dates), len(groups)),

@@ -20,34 +20,31 @@ FIXED = ("stratum", "area_ha")
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class SampleCounts:
-    """Number of samples by stratum, map class and reference class."""
+    """Number of samples by map class, which is the stratum, and reference class."""
 
     names: tuple[str, ...]
     """Of the classes."""
-    strata: tuple[str, ...]
     area_ha: np.ndarray
-    """float64 (strata,)."""
+    """float64 (classes,): of each stratum."""
     counts: np.ndarray
-    """int64 (strata, map classes, reference classes)."""
+    """int64 (map class, reference class)."""
     cells: np.ndarray | None = None
-    """int64 (strata,): number of all cells, for the finite population correction."""
+    """int64 (classes,): number of all cells, for the finite population correction."""
 
+    @property
+    def weights(self) -> np.ndarray:
+        """float64 (map class,): fraction of the total area."""
+        return self.area_ha / self.area_ha.sum()
 
-def count_table(
-    names: Sequence[str], area_ha: Sequence[float], table: Sequence[Sequence[int]] | np.ndarray
-) -> SampleCounts:
-    """Counts whose strata are the map's classes: row = map, column = reference."""
-    n = len(names)
-    matrix = np.asarray(table)
-    if matrix.shape != (n, n) or (matrix < 0).any() or len(area_ha) != n:
-        raise SettingsError(
-            f"a table of {n} classes needs {n} areas and {n}×{n} counts of at least 0, "
-            f"got {len(area_ha)} areas and {'×'.join(map(str, matrix.shape))} counts"
-        )
-    counts = np.zeros((n, n, n), dtype=np.int64)
-    counts[np.arange(n), np.arange(n)] = matrix
-    area = np.asarray(area_ha, dtype=float)
-    return SampleCounts(names=tuple(names), strata=tuple(names), area_ha=area, counts=counts)
+    @property
+    def shares(self) -> np.ndarray:
+        """float64 (map class, reference class): fractions of the samples of a stratum."""
+        return self.counts / np.maximum(self.counts.sum(axis=1, keepdims=True), 1)
+
+    @property
+    def matrix(self) -> np.ndarray:
+        """float64 (map class, reference class): fractions of the total area."""
+        return self.weights[:, None] * self.shares
 
 
 def read_table(path: Path | str) -> SampleCounts:
@@ -95,7 +92,11 @@ def read_table(path: Path | str) -> SampleCounts:
             "expected the same classes"
         )
     order = [place[name] for name in names]
-    return count_table(names, [area[i] for i in rows], table[np.ix_(rows, order)])
+    return SampleCounts(
+        names=tuple(names),
+        area_ha=np.array([area[i] for i in rows], dtype=float),
+        counts=table[np.ix_(rows, order)],
+    )
 
 
 def _read_rows(path: Path) -> tuple[list[list[str]], str]:
@@ -152,8 +153,8 @@ def _parse_number(text: str, separator: str) -> float:
 
 def _parse_count(text: str, separator: str) -> int:
     value = _parse_number(text, separator)
-    if value != int(value):
-        raise ValueError(f"{text}, expected whole counts")
+    if value != int(value) or value < 0:
+        raise ValueError(f"{text}, expected whole counts of at least 0")
     return int(value)
 
 

@@ -6,7 +6,7 @@ change when later dates are added. docs/monitor-model.md describes the model.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -14,22 +14,23 @@ import numpy as np
 from geoclass.landcover import FULL_SCALE
 from geoclass.machine import map_chunks
 from geoclass.monitor.align import Stack
-from geoclass.monitor.light import MIN_CELLS, Noise, find_densest, fit_light, fit_noise
-from geoclass.monitor.likelihoods import (
+from geoclass.monitor.forest import (
+    MIN_CELLS,
+    MIN_SEASON_WEIGHT,
+    Noise,
     add_neighbours,
     as_steps,
     compare_scores,
+    find_densest,
+    find_latitude,
+    find_leaves,
     find_likeliest,
+    fit_light,
+    fit_noise,
     limit_doubt,
+    relate_dates,
 )
-from geoclass.monitor.markov import (
-    DAYS_PER_YEAR,
-    FOREST,
-    MIN_DAYS,
-    STEPS,
-    Belief,
-)
-from geoclass.monitor.seasons import MIN_SEASON_WEIGHT, find_latitude, find_leaves, relate_dates
+from geoclass.monitor.markov import DAYS_PER_YEAR, FOREST, MIN_DAYS, STEPS, Belief
 
 CHUNK_CELLS = 32_768
 """Cells at a time, so that arrays of them fit into the processor's cache."""
@@ -92,15 +93,9 @@ class Evidence:
 
     def until(self, count: int) -> Evidence:
         """The first `count` dates."""
-        return Evidence(
-            all_ratios=self.all_ratios[:count],
-            monitored=self.monitored,
-            cells=self.cells,
-            observed=self.observed[:count],
-            ratio=self.ratio[:count],
-            odds=self.odds[:count],
-            brighter=self.brighter[:, :count],
-        )
+        names = ("all_ratios", "observed", "ratio", "odds")
+        parts = {name: getattr(self, name)[:count] for name in names}
+        return replace(self, brighter=self.brighter[:, :count], **parts)
 
 
 def weigh_evidence(stack: Stack, belief: Belief, group: str, min_odds: float) -> Evidence:
@@ -136,17 +131,6 @@ class _Scene(NamedTuple):
     """Median brightening of the darkest quarter of red."""
     usual: float
     """Median probability of forest."""
-
-
-class _Earlier(NamedTuple):
-    """What earlier dates show of n cells."""
-
-    colors: np.ndarray
-    """float32 (4, n): weighted mean of the colors, corrected for light; undefined if unknown."""
-    known: np.ndarray
-    """Bool (n,)."""
-    weight_max: np.ndarray
-    """float32 (n,): maximum of the weights."""
 
 
 class _Weigher:
@@ -269,14 +253,12 @@ class _Weigher:
         seen = self.probabilities[t][cells].T.astype(np.float32, order="C")
         lost, present = (find_likeliest(part, seen) for part in (self.lost, self.present))
         limit = MAX_CLASS_RATIO if self.colors is None else MAX_CLASS_RATIO_WITH_COLORS
-        ratio: np.ndarray = np.clip(np.log(lost / present), -limit, limit)
-        return ratio
+        return np.clip(np.log(lost / present), -limit, limit)
 
     def _read_share(self, t: int, cells: slice | np.ndarray) -> np.ndarray:
         """float32 (n,): probability of the group."""
         seen = self.probabilities[t][cells][:, self.members]
-        share: np.ndarray = seen.sum(axis=1) / np.float32(FULL_SCALE)
-        return share
+        return seen.sum(axis=1) / np.float32(FULL_SCALE)
 
     def _read_colors(self, t: int, cells: slice | np.ndarray) -> np.ndarray:
         """float32 (4, n): means, and the darkest quarter of red; corrected for light if known."""
@@ -287,8 +269,13 @@ class _Weigher:
         seen /= gain
         return seen
 
-    def _sum_past(self, t: int, cells: slice | np.ndarray) -> _Earlier:
-        """The dates before t."""
+    def _sum_past(
+        self, t: int, cells: slice | np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Weighted mean of the colors before t, float32 (4, n), corrected for light.
+
+        The other values are whether it is known, bool (n,), and the largest weight, float32 (n,).
+        """
         count = len(self.odds[cells])
         before = np.zeros((len(BANDS), count), np.float32)
         total, weight_max = np.zeros((2, count), np.float32)
@@ -300,7 +287,7 @@ class _Weigher:
             before += weight * self._read_colors(s, cells)
         known = total > MIN_SEASON_WEIGHT / 100
         before /= np.where(known, total, 1)
-        return _Earlier(before, known, weight_max)
+        return before, known, weight_max
 
     def _fit_scene(self, t: int, forest: np.ndarray) -> _Scene | None:
         """Light and noise from cells that are known forest; None if there are too few."""
@@ -310,8 +297,8 @@ class _Weigher:
         # On some dates the network classifies no forest as forest.
         usual = max(float(np.median(self._read_share(t, forest))), 1 / FULL_SCALE)
         before, forest, weight_max = before[:, known], forest[known], weight_max[known]
-        light = fit_light(before[:3].T, self._read_colors(t, forest)[:3].T)
-        self.light[t] = light.offset[BANDS, None], light.gain[BANDS, None]
+        offset, gain = fit_light(before[:3].T, self._read_colors(t, forest)[:3].T)
+        self.light[t] = offset[BANDS, None], gain[BANDS, None]
         own = self._read_colors(t, forest)
         rest = own - before
         noise = fit_noise(rest[:3].T)

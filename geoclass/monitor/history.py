@@ -7,7 +7,7 @@ history whether dates are added one by one or all at once.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from typing import Literal
@@ -23,22 +23,17 @@ from geoclass.monitor.alerts import (
     find_levels,
     find_losses,
     group_losses,
-    most_common,
     share_felled,
 )
 from geoclass.monitor.align import DatedMap, LeftOut, Stack, as_dated, sift_maps, stack_maps
 from geoclass.monitor.evidence import Evidence, weigh_evidence
-from geoclass.monitor.markov import (
-    FOREST,
-    Belief,
-    Smoothed,
-    check_groups,
-    form_belief,
-    smooth_cells,
-)
+from geoclass.monitor.markov import FOREST, Belief, Smoothed, form_belief, smooth_cells
 from geoclass.monitor.settings import MonitorSettings
 
 Step = Literal["issued", "raised", "lowered", "resized", "merged", "withdrawn"]
+
+WHEN_LOST = ["cell", "last_seen", "first_gone"]
+"""Columns of LOSS."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -95,16 +90,15 @@ def follow_alerts(
     alerts: list[Alert] = []
     withdrawn: list[Alert] = []
     history: list[HistoryRow] = []
-    for count in range(2, len(stack.dates) + 1):
-        known = stack.until(count)
+    for count, day in enumerate(stack.dates[1:], start=2):
         until_now = {group: whole.until(count) for group, whole in evidence.items()}
-        found = find_events(known, belief, until_now, settings, area_ha)
-        current, rows = match_alerts(alerts, withdrawn, found, known.dates[-1])
-        kept = {alert.alert_id for alert in current}
-        withdrawn = [a for a in (*alerts, *withdrawn) if a.alert_id not in kept]
-        alerts = current
+        found = find_events(stack.until(count), belief, until_now, settings, area_ha)
+        known = [*alerts, *withdrawn]
+        alerts, rows = match_alerts(alerts, withdrawn, found, day)
+        kept = {alert.alert_id for alert in alerts}
+        withdrawn = [alert for alert in known if alert.alert_id not in kept]
         history += rows
-        on_date(known.dates[-1])
+        on_date(day)
     return alerts, history
 
 
@@ -141,7 +135,7 @@ def _describe(
         group=group,
         last_seen=stack.dates[int(losses.last_seen.max())],
         first_gone=stack.dates[int(losses.first_gone.min())],
-        became=most_common(losses.became, covered, belief.names),
+        became=belief.names[int(np.bincount(losses.became, covered).argmax())],
         probability=float(np.average(losses.probability, weights=covered)),
         confirmations=int(np.median(losses.confirmations)),
         level=choose_level(find_levels(losses, stack.dates), covered),
@@ -191,23 +185,15 @@ def _count_shared(alerts: Sequence[Alert], found: Sequence[Alert]) -> Counter[tu
     """Shared cells by (number of the alert, event): of one group, lost in overlapping times."""
     owners: dict[tuple[str, int], list[tuple[int, int, int]]] = defaultdict(list)
     for event, alert in enumerate(found):
-        for cell, last, first in _list_cells(alert):
+        for cell, last, first in alert.losses[WHEN_LOST].tolist():
             owners[alert.group, cell].append((event, last, first))
     shared: Counter[tuple[int, int]] = Counter()
     for alert in alerts:
-        for cell, last, first in _list_cells(alert):
+        for cell, last, first in alert.losses[WHEN_LOST].tolist():
             for event, other_last, other_first in owners.get((alert.group, cell), ()):
                 if last < other_first and other_last < first:
                     shared[alert.alert_id, event] += 1
     return shared
-
-
-def _list_cells(alert: Alert) -> Iterator[tuple[int, int, int]]:
-    """Cell, last date with the group and first date without it."""
-    losses = alert.losses
-    return zip(
-        losses.cell.tolist(), losses.last_seen.tolist(), losses.first_gone.tolist(), strict=True
-    )
 
 
 def _compare(before: Alert | None, now: Alert) -> Step | None:
@@ -298,21 +284,23 @@ def monitor_stack(
     """Smooth all cells and find the alerts of each date; SettingsError for a single date."""
     if len(stack.dates) < 2:
         reasons = "; ".join(map(str, stack.left_out))
+        skipped = f", after skipping {reasons}" if reasons else ""
         raise SettingsError(
-            f"all maps are of one date, {stack.dates[0]}"
-            + (f", after skipping {reasons}" if reasons else "")
-            + ": give two dates or more, or set the dates with --date"
+            f"all maps are of one date, {stack.dates[0]}{skipped}: give two dates or more, or set "
+            "the dates with --date"
         )
-    check_groups(settings.watch, stack.contract.legend)
+    groups = stack.contract.legend.groups
+    unknown = ", ".join(name for name in settings.watch if name not in groups)
+    if unknown:
+        raise SettingsError(f"{unknown} is not a group of the maps, which are: {', '.join(groups)}")
     belief = form_belief(stack.contract, settings.series)
     evidence = {
         group: weigh_evidence(stack, belief, group, settings.min_odds) for group in settings.watch
     }
     area_ha = stack.grid.areas_ha().ravel()
     cells = np.flatnonzero(stack.observed.any(axis=0))
-    ratio = None
-    if stack.colors is not None and FOREST in evidence:
-        ratio = evidence[FOREST].all_ratios
+    has_ratios = stack.colors is not None and FOREST in evidence
+    ratio = evidence[FOREST].all_ratios if has_ratios else None
     smoothed = smooth_cells(stack, belief, cells, area_ha[cells], ratio)
     alerts, history = follow_alerts(stack, belief, evidence, settings, area_ha, on_date)
     return Monitoring(

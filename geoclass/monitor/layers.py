@@ -11,14 +11,14 @@ import numpy as np
 import shapely
 
 from geoclass.grid import Grid
-from geoclass.monitor.alerts import GFW_DIGITS, LEVELS, find_levels
+from geoclass.monitor.alerts import LEVELS, find_levels
 from geoclass.monitor.history import Alert, Monitoring
 from geoclass.monitor.tables import as_days, as_texts, find_periods, list_transitions, sum_areas
 from geoclass.products.formats import DISSOLVED_FROM
 from geoclass.products.geotiff import write_codes
 from geoclass.products.layers import Layer
 from geoclass.products.patches import OUTSIDE, find_patches
-from geoclass.products.styles import Category, TimeSpan, VectorStyle
+from geoclass.products.styles import Category, TimeSpan, VectorStyle, list_classes
 
 # ColorBrewer's YlOrRd: higher levels are darker.
 LEVEL_COLORS = dict(zip(LEVELS, ("#fecc5c", "#fd8d3c", "#bd0026"), strict=True))
@@ -59,11 +59,10 @@ def build_layers(
     `zones` contains the fraction of each cell in each zone, float (rows · cols,), `chips` the path
     of an image by number of the alert.
     """
-    everywhere = {"all": np.ones(result.area_ha.shape)}
     return [
         build_series(result),
         build_alerts(result, zones or {}, chips or {}),
-        Layer(name="areas", columns=sum_areas(result, {**everywhere, **(zones or {})})),
+        Layer(name="areas", columns=sum_areas(result, zones)),
         Layer(name="transitions", columns=list_transitions(result)),
         Layer(name="history", columns=list_history(result)),
         Layer(name="dates", columns=list_dates(result)),
@@ -161,14 +160,11 @@ def list_dates(result: Monitoring) -> dict[str, np.ndarray]:
 
 def state_categories(result: Monitoring) -> list[Category]:
     """Name, title and color of each state; a group has the color of its first class."""
-    classes = result.stack.contract.legend.classes
-    known = {c.group: (c.group, c.color) for c in reversed(classes)}
+    legend = result.stack.contract.legend
     if result.settings.series.states == "classes":
-        known = {c.name: (c.title, c.color) for c in classes}
-    return [
-        Category(value=name, label=known[name][0], color=known[name][1])
-        for name in result.belief.names
-    ]
+        return list_classes(legend)[: len(legend)]
+    colors = {c.group: c.color for c in reversed(legend.classes)}
+    return [Category(value=name, label=name, color=colors[name]) for name in legend.groups]
 
 
 def outline(result: Monitoring, alert: Alert) -> shapely.Geometry:
@@ -201,8 +197,7 @@ class Outlines:
     def average(self, values: np.ndarray) -> np.ndarray:
         """float64 (polygons,): mean over the area, of float (rows,)."""
         total = np.bincount(self.place, self.area_ha)
-        mean: np.ndarray = np.bincount(self.place, self.area_ha * values) / total
-        return mean
+        return np.bincount(self.place, self.area_ha * values) / total
 
 
 def outline_cells(grid: Grid, cell: np.ndarray, kind: np.ndarray) -> Outlines:
@@ -256,11 +251,10 @@ def code_alerts(result: Monitoring) -> np.ndarray:
     """
     codes = np.zeros(result.area_ha.shape, dtype=np.uint16)
     days = np.array([(day - GFW_EPOCH).days for day in result.stack.dates])
-    digits = np.array([GFW_DIGITS[level] for level in LEVELS])
     for alert in result.alerts:
         losses = alert.losses
-        since = np.clip(days[losses.first_gone], 0, 9999)
-        own = (digits[find_levels(losses, result.stack.dates)] * 10_000 + since).astype(np.uint16)
+        digits = 2 + find_levels(losses, result.stack.dates)
+        own = (digits * 10_000 + np.clip(days[losses.first_gone], 0, 9999)).astype(np.uint16)
         later = own % 10_000 >= codes[losses.cell] % 10_000
         codes[losses.cell[later]] = own[later]
     return codes.reshape(result.stack.grid.rows, result.stack.grid.cols)

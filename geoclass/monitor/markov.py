@@ -17,7 +17,6 @@ from scipy.linalg import expm
 from geoclass.contract import Contract
 from geoclass.errors import SettingsError
 from geoclass.landcover import FULL_SCALE
-from geoclass.legend import Legend
 from geoclass.machine import map_chunks
 from geoclass.monitor.align import Stack
 from geoclass.monitor.settings import PairRate, SeriesSettings
@@ -64,15 +63,9 @@ class Belief:
     """Duration of classification errors; 0 if the errors of different dates are independent."""
 
     def transition(self, start: date, end: date) -> np.ndarray:
-        """float64 (states, states): probability of each state at `end` (column) given `start`."""
+        """float32 (states, states): probability of each state at `end` (column) given `start`."""
         years = max((end - start).days, MIN_DAYS) / DAYS_PER_YEAR
-        matrix: np.ndarray = expm(self.rates * years)
-        return matrix
-
-    @property
-    def group_names(self) -> tuple[str, ...]:
-        """Each group once."""
-        return tuple(dict.fromkeys(self.groups))
+        return expm(self.rates * years).astype(np.float32)
 
     def inside(self, group: str) -> np.ndarray:
         """Bool (states,): True for states of the group."""
@@ -112,8 +105,7 @@ def weigh_evidence(contract: Contract, doubt: float) -> np.ndarray:
     confused = counts / counts.sum(axis=1, keepdims=True)
     spread = (1 - UNIFORM) * confused + UNIFORM / n
     shares = np.maximum(np.asarray(contract.class_shares, dtype=float), 1e-6)
-    weights: np.ndarray = ((1 - doubt) * np.eye(n) + doubt * spread) / shares
-    return weights
+    return ((1 - doubt) * np.eye(n) + doubt * spread) / shares
 
 
 def form_rates(
@@ -149,16 +141,6 @@ def _find_states(name: str, names: Sequence[str], groups: Sequence[str]) -> list
     return found
 
 
-def check_groups(watch: Sequence[str], legend: Legend) -> None:
-    """SettingsError for groups that the legend does not contain."""
-    known = list(dict.fromkeys(c.group for c in legend.classes))
-    unknown = [name for name in watch if name not in known]
-    if unknown:
-        raise SettingsError(
-            f"{', '.join(unknown)} is not a group of the maps, which are: {', '.join(known)}"
-        )
-
-
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Smoothed:
     """Posteriors of cells, given all dates."""
@@ -168,7 +150,7 @@ class Smoothed:
     probability: np.ndarray
     """float16 (dates, cells): of that state."""
     groups: np.ndarray
-    """uint8 (dates, groups, cells): probability of each group of `Belief.group_names`; 250 is 1."""
+    """uint8 (dates, groups, cells): probability of each group of the legend; 250 is 1."""
     flows_ha: np.ndarray
     """float64 (dates - 1, states, states): expected hectares that change from row to column."""
 
@@ -188,11 +170,12 @@ def smooth_cells(
     dates, states, n = len(stack.dates), len(belief.names), len(cells)
     flat = stack.probabilities.reshape(dates, -1, stack.probabilities.shape[-1])
     observed = stack.observed.reshape(dates, -1)
-    steps = transitions_between(stack, belief)
+    steps = [belief.transition(*pair) for pair in pairwise(stack.dates)]
     path = np.zeros((dates, n), dtype=np.uint8)
     probability = np.zeros((dates, n), dtype=np.float16)
-    groups = np.zeros((dates, len(belief.group_names), n), dtype=np.uint8)
-    member = np.array([belief.inside(name) for name in belief.group_names], dtype=np.float32)
+    names = stack.contract.legend.groups
+    groups = np.zeros((dates, len(names), n), dtype=np.uint8)
+    member = np.array([belief.inside(name) for name in names], dtype=np.float32)
     prior = belief.prior.astype(np.float32)
 
     chunk = max(1, PRODUCT_TERMS // states**2)
@@ -212,11 +195,6 @@ def smooth_cells(
     flows = map_chunks(work, range(0, n, chunk))
     flows_ha = sum(flows, np.zeros((dates - 1, states, states)))
     return Smoothed(path=path, probability=probability, groups=groups, flows_ha=flows_ha)
-
-
-def transitions_between(stack: Stack, belief: Belief) -> list[np.ndarray]:
-    """Float32 (states, states) for each pair of consecutive dates."""
-    return [belief.transition(*pair).astype(np.float32) for pair in pairwise(stack.dates)]
 
 
 def find_likelihoods(
@@ -293,5 +271,4 @@ def find_posteriors(
 
 
 def _normalise(values: np.ndarray) -> np.ndarray:
-    scaled: np.ndarray = values / values.sum(axis=0)
-    return scaled
+    return values / values.sum(axis=0)

@@ -13,6 +13,7 @@ from pyproj.exceptions import CRSError
 from geoclass.errors import SettingsError
 from geoclass.grid import Grid
 from geoclass.monitor.settings import PlotSettings
+from geoclass.monitor.tables import flatten, keep_polygons
 from geoclass.products.features import Features
 
 WGS84 = "EPSG:4326"
@@ -25,14 +26,6 @@ MAX_WIDTH = 10.0
 """Degrees of longitude."""
 CIRCLE_POINTS = 64
 EDGE_POINTS = 21
-
-NO_CRS = "has no coordinate reference system; WGS 84 is assumed"
-NO_HEIGHTS = "has heights (Z); they are ignored"
-SWAPPED = "has swapped axes (latitude before longitude); repaired"
-SELF_INTERSECTION = "intersects or overlaps itself; repaired, no area counts twice"
-ANTIMERIDIAN = "crosses 180°; the two sides are joined"
-MIXED = "contains lines or points beside its polygons; they are ignored"
-DUPLICATE = "has the id of another plot; plotId distinguishes them"
 
 
 class _RejectedError(Exception):
@@ -55,17 +48,6 @@ class Plot:
     """Why there is no shape."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Context:
-    """What all plots of a file have in common."""
-
-    crs: pyproj.CRS
-    to_degrees: pyproj.Transformer
-    maps: shapely.Geometry
-    """Rectangle around the maps, in degrees."""
-    radius_m: float | None
-
-
 def repair_plots(features: Features, grid: Grid, settings: PlotSettings) -> list[Plot]:
     """The plots of a file in its order; points become circles.
 
@@ -75,16 +57,19 @@ def repair_plots(features: Features, grid: Grid, settings: PlotSettings) -> list
     ids = _list_ids(features.columns, len(features.shapes), settings.id_column)
     crs = _find_crs(features)
     to_degrees = pyproj.Transformer.from_crs(crs, WGS84, always_xy=True)
-    context = _Context(crs, to_degrees, _locate_maps(grid), settings.radius_m)
+    maps = _locate_maps(grid)
     known: set[str] = set()
     plots = []
     for shape, name in zip(features.shapes, ids, strict=True):
-        notes = [] if features.crs else [NO_CRS]
-        notes += [DUPLICATE] if name and name in known else []
+        notes = []
+        if not features.crs:
+            notes.append("has no coordinate reference system; WGS 84 is assumed")
+        if name and name in known:
+            notes.append("has the id of another plot; plotId distinguishes them")
         known.add(name)
         repaired = reason = None
         try:
-            repaired = _repair(shape, context, notes)
+            repaired = _repair(shape, crs, to_degrees, maps, settings.radius_m, notes)
         except _RejectedError as error:
             reason = str(error)
         kind = "" if shape is None else shape.geom_type
@@ -126,38 +111,42 @@ def _find_crs(features: Features) -> pyproj.CRS:
 
 def _locate_maps(grid: Grid) -> shapely.Geometry:
     """Rectangle around a grid in degrees; longitudes can exceed 180°."""
-    row, col = np.array([0, grid.rows]), np.array([0, grid.cols])
-    x, y = grid.corners(np.repeat(row, 2), np.tile(col, 2)).T
+    row, col = np.array([0, 0, grid.rows, grid.rows]), np.array([0, grid.cols, 0, grid.cols])
+    left, bottom, right, top = shapely.total_bounds(shapely.points(grid.corners(row, col)))
     to_degrees = pyproj.Transformer.from_crs(grid.crs, WGS84, always_xy=True)
-    west, south, east, north = to_degrees.transform_bounds(
-        x.min(), y.min(), x.max(), y.max(), densify_pts=EDGE_POINTS
-    )
+    west, south, east, north = to_degrees.transform_bounds(left, bottom, right, top, EDGE_POINTS)
     return shapely.box(west, south, east + 360 * (east < west), north)
 
 
 def _repair(
-    shape: shapely.Geometry | None, context: _Context, notes: list[str]
+    shape: shapely.Geometry | None,
+    crs: pyproj.CRS,
+    to_degrees: pyproj.Transformer,
+    maps: shapely.Geometry,
+    radius_m: float | None,
+    notes: list[str],
 ) -> shapely.Geometry:
+    """A plot in degrees; repairs are added to `notes`. `maps` is their rectangle in degrees."""
     if shape is None or shape.is_empty:
         raise _RejectedError("it has no geometry")
     if shapely.has_z(shape):
-        notes.append(NO_HEIGHTS)
+        notes.append("has heights (Z); they are ignored")
         shape = shapely.force_2d(shape)
     shape = _keep_usable(shape, notes)
     if not np.isfinite(shapely.get_coordinates(shape)).all():
         raise _RejectedError("some of its coordinates are not finite")
-    if context.crs.is_geographic:
-        shape = _repair_axes(shape, context.maps, notes)
-    if not context.crs.equals(pyproj.CRS(WGS84), ignore_axis_order=True):
-        shape = shapely.transform(shape, context.to_degrees.transform, interleaved=False)
+    if crs.is_geographic:
+        shape = _repair_axes(shape, maps, notes)
+    if not crs.equals(pyproj.CRS(WGS84), ignore_axis_order=True):
+        shape = shapely.transform(shape, to_degrees.transform, interleaved=False)
         if not np.isfinite(shapely.get_coordinates(shape)).all():
-            raise _RejectedError(f"it lies outside the area of {context.crs.name}")
-    shape = _join_sides(shape, context.maps, notes)
+            raise _RejectedError(f"it lies outside the area of {crs.name}")
+    shape = _join_sides(shape, maps, notes)
     if shapely.get_dimensions(shape) == 0:
-        shape = _draw_circles(shape, context.radius_m)
+        shape = _draw_circles(shape, radius_m)
     if not shape.is_valid:
-        notes.append(SELF_INTERSECTION)
-        shape = _keep_polygons(shapely.make_valid(shape))
+        notes.append("intersects or overlaps itself; repaired, no area counts twice")
+        shape = keep_polygons(shapely.make_valid(shape))
     if not shapely.area(shape) > 0:
         raise _RejectedError("it has no area")
     return shape
@@ -165,12 +154,13 @@ def _repair(
 
 def _keep_usable(shape: shapely.Geometry, notes: list[str]) -> shapely.Geometry:
     """The polygons, or the points if there are no polygons."""
-    parts = _flatten(shape)
+    parts = flatten(shape)
     dimensions = shapely.get_dimensions(parts)
     for dimension, collect in ((2, shapely.multipolygons), (0, shapely.multipoints)):
         usable = parts[dimensions == dimension]
         if len(usable):
-            notes += [MIXED] if len(usable) < len(parts) else []
+            if len(usable) < len(parts):
+                notes.append("contains lines or points beside its polygons; they are ignored")
             return collect(usable)
     raise _RejectedError(f"it is a {shape.geom_type}: give a polygon or a point")
 
@@ -190,7 +180,7 @@ def _repair_axes(
     keep = not swapped_is_possible or _lies_near(shape, maps) or not _lies_near(swapped, maps)
     if is_possible and keep:
         return shape
-    notes.append(SWAPPED)
+    notes.append("has swapped axes (latitude before longitude); repaired")
     return swapped
 
 
@@ -213,7 +203,7 @@ def _join_sides(
         shape = shapely.transform(shape, lambda p: np.column_stack([p[:, 0] % 360, p[:, 1]]))
         shape = shapely.make_valid(shape)  # the two halves touch
         west, _, east, _ = shapely.bounds(shape)
-        notes.append(ANTIMERIDIAN)
+        notes.append("crosses 180°; the two sides are joined")
     if east - west > MAX_WIDTH:
         raise _RejectedError(f"it is {east - west:.0f}° wide, expected at most {MAX_WIDTH:.0f}°")
     return _shift_near(shape, maps)
@@ -235,20 +225,7 @@ def _draw_circles(shape: shapely.Geometry, radius_m: float | None) -> shapely.Ge
         x, y, _ = GEOD.fwd(ones * lon, ones * lat, azimuth, ones * radius_m)
         x -= 360 * np.round((x - lon) / 360)
         circles.append(shapely.polygons(np.stack([x, y], axis=1)))
-    return _keep_polygons(shapely.union_all(circles))
-
-
-def _flatten(shape: shapely.Geometry) -> np.ndarray:
-    """Polygons, lines and points (n,), also those of nested collections."""
-    parts: np.ndarray = shapely.get_parts(shape)
-    while any(part.geom_type.startswith(("Multi", "Geometry")) for part in parts):
-        parts = shapely.get_parts(parts)
-    return parts
-
-
-def _keep_polygons(shape: shapely.Geometry) -> shapely.Geometry:
-    parts = _flatten(shape)
-    return shapely.multipolygons(parts[shapely.get_dimensions(parts) == 2])
+    return keep_polygons(shapely.union_all(circles))
 
 
 def split_at_180(shape: shapely.Geometry) -> shapely.Geometry:
@@ -260,4 +237,4 @@ def split_at_180(shape: shapely.Geometry) -> shapely.Geometry:
     for turn in (-360, 0, 360):
         part = shapely.intersection(shape, shapely.box(-180 + turn, -90, 180 + turn, 90))
         parts.append(shapely.transform(part, lambda points, turn=turn: points - [turn, 0]))
-    return _keep_polygons(shapely.union_all(parts))
+    return keep_polygons(shapely.union_all(parts))

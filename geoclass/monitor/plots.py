@@ -1,9 +1,7 @@
-"""Forest loss on plots of land, from a monitor file."""
+"""Forest loss on plots of land, from a monitor file, and files of the verdicts."""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
@@ -13,16 +11,19 @@ import numpy as np
 import pyproj
 import shapely
 
-from geoclass.errors import SettingsError
+from geoclass.errors import OutputError, SettingsError
 from geoclass.legend import NODATA
 from geoclass.monitor.alerts import LEVELS
 from geoclass.monitor.files import read_monitor
 from geoclass.monitor.history import Monitoring, monitor_stack
+from geoclass.monitor.layers import build_layer
 from geoclass.monitor.markov import FOREST
-from geoclass.monitor.plot_shapes import WGS84, Plot, repair_plots
+from geoclass.monitor.plot_shapes import GEOD, WGS84, Plot, repair_plots, split_at_180
 from geoclass.monitor.settings import PlotSettings
-from geoclass.monitor.tables import weigh_cells
-from geoclass.products.features import read_features
+from geoclass.monitor.tables import as_days, as_texts, weigh_cells
+from geoclass.products.features import FEATURE_SUFFIXES, read_features, write_features
+from geoclass.products.layers import Layer
+from geoclass.products.styles import Category, VectorStyle
 
 Answer = Literal["no loss detected", "loss detected", "cannot tell"]
 ANSWERS: tuple[Answer, ...] = get_args(Answer)
@@ -34,11 +35,12 @@ NEGLIGIBLE = 0.005
 MIN_LOSS_CELLS = 0.5
 """Smaller losses, in cells, may lie beside the plot."""
 MAX_LISTED = 5
-TO_EQUAL_AREA = pyproj.Transformer.from_pipeline(
-    "+proj=pipeline +step +proj=unitconvert +xy_in=deg +xy_out=rad "
-    "+step +proj=cea +ellps=WGS84 +over"
+ANSWER_COLORS = dict(zip(ANSWERS, ("#4daf4a", "#e41a1c", "#999999"), strict=True))
+
+DISCLAIMER = (
+    "The verdicts are not a legal determination. They are based on maps of satellite images, which "
+    "contain errors, and do not say whether a loss was deforestation or whether it was legal."
 )
-"""From degrees; longitudes can exceed 180°."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,8 +78,8 @@ class PlotVerdicts:
     @property
     def counts(self) -> dict[Answer, int]:
         """Number of plots with each answer."""
-        found = Counter(verdict.answer for verdict in self.verdicts)
-        return {answer: found[answer] for answer in ANSWERS}
+        answers = [verdict.answer for verdict in self.verdicts]
+        return {answer: answers.count(answer) for answer in ANSWERS}
 
     @property
     def messages(self) -> list[str]:
@@ -112,7 +114,7 @@ def assess_plots(
     repaired = repair_plots(features, monitor.stack.grid, settings)
     return PlotVerdicts(
         plots=tuple(repaired),
-        verdicts=tuple(_assess_all(repaired, cells)),
+        verdicts=tuple(_assess(plot, cells) for plot in repaired),
         settings=settings,
         attribution=monitor.stack.attribution,
     )
@@ -124,6 +126,8 @@ class _Cells:
 
     result: Monitoring
     day: date
+    to_maps: pyproj.Transformer
+    """From degrees."""
     cell_ha: float
     reached: np.ndarray
     """bool: inside a map."""
@@ -134,8 +138,6 @@ class _Cells:
     loss: np.ndarray
     """int64 (3, cells): first date without forest, last date with it, and level of the earliest
     loss after the date; the number of all dates if there is none."""
-    lost: np.ndarray
-    """bool: whether there is such a loss."""
 
 
 def _summarise_cells(result: Monitoring, day: date) -> _Cells:
@@ -155,10 +157,8 @@ def _summarise_cells(result: Monitoring, day: date) -> _Cells:
     forest = np.zeros(len(result.area_ha), dtype=bool)
     forest[result.cells] = result.belief.inside(FOREST)[result.smoothed.path[known - 1]]
     loss = np.full((3, len(forest)), len(stack.dates))
-    for alert in result.alerts:
+    for alert in (alert for alert in result.alerts if alert.group == FOREST):
         losses = alert.losses
-        if alert.group != FOREST:
-            continue
         earlier = (losses.first_gone >= known) & (losses.first_gone < loss[0, losses.cell])
         # The first loss of a cell that was lost twice is written last.
         chosen = np.flatnonzero(earlier)[::-1]
@@ -168,34 +168,28 @@ def _summarise_cells(result: Monitoring, day: date) -> _Cells:
     return _Cells(
         result=result,
         day=day,
+        to_maps=pyproj.Transformer.from_crs(WGS84, stack.grid.crs, always_xy=True),
         cell_ha=float(np.nanmedian(result.area_ha)),
         reached=np.any(stack.class_id != NODATA, axis=0).ravel(),
         observed=np.any(observed[:known], axis=0) & np.any(observed[known:], axis=0),
         forest=forest,
         loss=loss,
-        lost=loss[0] < len(stack.dates),
     )
 
 
-def _assess_all(plots: Sequence[Plot], cells: _Cells) -> list[Verdict]:
-    to_maps = pyproj.Transformer.from_crs(WGS84, cells.result.stack.grid.crs, always_xy=True)
-    shapes = np.array([plot.shape for plot in plots], dtype=object)
-    projected = shapely.transform(shapes, to_maps.transform, interleaved=False)
-    return [
-        Verdict(reason=f"the plot was rejected: {plot.rejected}")
-        if plot.rejected is not None
-        else _assess(plot.shape, shape, cells)
-        for plot, shape in zip(plots, projected, strict=True)
-    ]
-
-
-def _assess(shape: shapely.Geometry, projected: shapely.Geometry, cells: _Cells) -> Verdict:
-    """`shape` is the plot in degrees, `projected` the same in the CRS of the maps."""
-    index, inside_ha = _find_cells(projected, cells.result)
-    flat = shapely.transform(shape, TO_EQUAL_AREA.transform, interleaved=False)
-    area_ha = shapely.area(flat) / 1e4
+def _assess(plot: Plot, cells: _Cells) -> Verdict:
+    if plot.shape is None:
+        return Verdict(reason=f"the plot was rejected: {plot.rejected}")
+    result, stack = cells.result, cells.result.stack
+    projected = shapely.transform(plot.shape, cells.to_maps.transform, interleaved=False)
+    rows, cols, share = weigh_cells(projected, stack.grid)
+    row, col = np.nonzero(share)
+    index = (row + rows.start) * stack.grid.cols + col + cols.start
+    inside_ha = share[row, col] * result.area_ha[index]
+    # Negative, because normalised outlines are clockwise.
+    area_ha = -GEOD.geometry_area_perimeter(shapely.normalize(plot.shape))[0] / 1e4
     total = max(area_ha, float(inside_ha.sum()))
-    lost = cells.lost[index]
+    lost = cells.loss[0, index] < len(stack.dates)
 
     def measure(mask: np.ndarray) -> float:
         return float(inside_ha[mask].sum())
@@ -207,23 +201,16 @@ def _assess(shape: shapely.Geometry, projected: shapely.Geometry, cells: _Cells)
         observed_share=min(1.0, measure(cells.observed[index]) / total),
     )
     if verdict.lost_ha:
-        dates, losses = cells.result.stack.dates, cells.loss[:, index[lost]]
+        losses = cells.loss[:, index[lost]]
         gone, seen, _ = losses[:, losses[0].argmin()]
-        level = LEVELS[int(losses[2].max())]
-        verdict = replace(verdict, loss_after=dates[seen], loss_by=dates[gone], level=level)
-    answer, reason = _answer(shape, verdict, measure(cells.reached[index]) / total, cells)
+        verdict = replace(
+            verdict,
+            loss_after=stack.dates[seen],
+            loss_by=stack.dates[gone],
+            level=LEVELS[int(losses[2].max())],
+        )
+    answer, reason = _answer(plot.shape, verdict, measure(cells.reached[index]) / total, cells)
     return replace(verdict, answer=answer, reason=reason)
-
-
-def _find_cells(shape: shapely.Geometry, result: Monitoring) -> tuple[np.ndarray, np.ndarray]:
-    """int64 (n,): the cells that a plot intersects, and float64 (n,): its hectares in each."""
-    grid = result.stack.grid
-    if not np.isfinite(shapely.bounds(shape)).all():
-        return np.zeros(0, dtype=np.int64), np.zeros(0)
-    rows, cols, share = weigh_cells(shape, grid)
-    row, col = np.nonzero(share)
-    index = (row + rows.start) * grid.cols + col + cols.start
-    return index, share[row, col] * result.area_ha[index]
 
 
 def _answer(
@@ -261,3 +248,61 @@ def _answer(
     if found.forest_ha < MIN_LOSS_CELLS * cells.cell_ha:
         return "no loss detected", f"there was no forest on {day}"
     return "no loss detected", f"no loss of forest was detected from {day} to {stack.dates[-1]}"
+
+
+def write_verdicts(verdicts: PlotVerdicts, path: Path | str) -> None:
+    """Write a row for each plot as GeoPackage, GeoJSON or CSV without geometry; OutputError.
+
+    Columns plotId, external_id, Area, Unit, Geometry_type, Centroid_lon and Centroid_lat are
+    those of Open Foris Whisp.
+    """
+    path = Path(path)
+    check_verdict_file(path)
+    items = {"DISCLAIMER": DISCLAIMER, "ATTRIBUTION": verdicts.attribution}
+    if path.suffix.lower() != ".geojson":
+        items["GEOCLASS_FOREST_ON"] = str(verdicts.settings.forest_on)
+    write_features(build_plots(verdicts), path, items)
+
+
+def check_verdict_file(path: Path) -> None:
+    """OutputError for other suffixes."""
+    if path.suffix.lower() not in FEATURE_SUFFIXES:
+        raise OutputError(f"{path} must end in {', '.join(FEATURE_SUFFIXES)}")
+
+
+def build_plots(verdicts: PlotVerdicts) -> Layer:
+    """One row for each plot, in WGS 84."""
+    plots, rows = verdicts.plots, verdicts.verdicts
+    shapes = [plot.shape for plot in plots]
+    centres = shapely.centroid(np.array(shapes, dtype=object))
+    lon = (shapely.get_x(centres) + 180) % 360 - 180
+
+    def number(name: str) -> np.ndarray:
+        return np.array([getattr(row, name) for row in rows]).round(4)
+
+    columns = {
+        "plotId": ("Number", np.arange(1, len(plots) + 1)),
+        "external_id": ("Plot", as_texts(plot.external_id for plot in plots)),
+        "verdict": ("Verdict", as_texts(row.answer for row in rows)),
+        "reason": ("Reason", as_texts(row.reason for row in rows)),
+        "Area": ("Area (ha)", number("area_ha")),
+        "Unit": ("Unit", as_texts("ha" for _ in plots)),
+        "forest_on": ("Reference date", as_days(verdicts.settings.forest_on for _ in plots)),
+        "forest_ha": ("Forest on that date (ha)", number("forest_ha")),
+        "lost_ha": ("Lost since (ha)", number("lost_ha")),
+        "loss_after": ("First loss after", as_days(row.loss_after for row in rows)),
+        "loss_by": ("First loss by", as_days(row.loss_by for row in rows)),
+        "level": ("Level of the alert", as_texts(row.level for row in rows)),
+        "observed_share": ("Fraction observed before and after (0–1)", number("observed_share")),
+        "Geometry_type": ("Geometry type", as_texts(plot.kind for plot in plots)),
+        "Centroid_lon": ("Longitude", lon.round(6)),
+        "Centroid_lat": ("Latitude", shapely.get_y(centres).round(6)),
+        "note": ("Repairs", as_texts("; ".join(plot.notes) for plot in plots)),
+    }
+    style = VectorStyle(
+        title="Forest loss on plots",
+        column="verdict",
+        entries=[Category(value=a, label=a, color=color) for a, color in ANSWER_COLORS.items()],
+    )
+    polygons = np.array([s if s is None else split_at_180(s) for s in shapes], dtype=object)
+    return build_layer("plots", columns, polygons, WGS84, {"Verdict": style})

@@ -149,8 +149,6 @@ def _build_strata(
 def allocate(strata: Strata, settings: SampleSettings) -> np.ndarray:
     """int64 (strata,): number of cells to draw from each; at least two, at most all.
 
-    A stratum of one cell is always sampled completely, so it has no sampling error.
-
     Proportional: by area. Neyman: by area times √(a (1 − a)), with the accuracy a that the map's
     probabilities predict (Cochran 1977, eq. 5.26).
     """
@@ -162,8 +160,7 @@ def allocate(strata: Strata, settings: SampleSettings) -> np.ndarray:
         a = np.clip(strata.accuracy, 0.5, 0.99)
         weights = weights * np.sqrt(a * (1 - a))
     wanted = np.rint(settings.per_class * n * weights / weights.sum()).astype(np.int64)
-    counts: np.ndarray = np.minimum(np.maximum(wanted, MIN_PER_STRATUM), strata.cells)
-    return counts
+    return np.minimum(np.maximum(wanted, MIN_PER_STRATUM), strata.cells)
 
 
 def draw_sample(strata: Strata, *, settings: SampleSettings | None = None) -> Sample:

@@ -10,13 +10,15 @@ from typing import Literal, get_args
 from geoclass.errors import SettingsError
 
 States = Literal["classes", "groups"]
-STATES: tuple[States, ...] = get_args(States)
-
 Allocation = Literal["equal", "proportional", "neyman"]
-ALLOCATIONS: tuple[Allocation, ...] = get_args(Allocation)
 
 MIN_PER_STRATUM = 2
 """Needed to estimate a variance."""
+
+
+def _check(is_valid: bool, problem: str) -> None:
+    if not is_valid:
+        raise SettingsError(problem)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,11 +33,8 @@ class PairRate:
     """Changes per year and cell of the old class."""
 
     def __post_init__(self) -> None:
-        if not 0 <= self.rate < 1:
-            raise SettingsError(
-                f"the rate of {self.old} to {self.new} must be at least 0 and below 1 a year, "
-                f"got {self.rate}"
-            )
+        rate = f"the rate of {self.old} to {self.new}"
+        _check(0 <= self.rate < 1, f"{rate} must be at least 0 and below 1 a year, got {self.rate}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,16 +66,12 @@ class SeriesSettings:
     """Follow classes or groups over time; within a group, classes may change freely."""
 
     def __post_init__(self) -> None:
-        if not 0 < self.rate < 1:
-            raise SettingsError(
-                f"the rate must be above 0 and below 1 change a year, got {self.rate}"
-            )
-        if not 0 < self.doubt < 1:
-            raise SettingsError(f"the doubt must be above 0 and below 1, got {self.doubt}")
-        if not 0 <= self.error_days < math.inf:
-            raise SettingsError(f"errors must last 0 days or more, got {self.error_days}")
-        if self.states not in STATES:
-            raise SettingsError(f"states must be {' or '.join(STATES)}, got {self.states!r}")
+        rate, doubt, days, states = self.rate, self.doubt, self.error_days, get_args(States)
+        _check(0 < rate < 1, f"the rate must be above 0 and below 1 change a year, got {rate}")
+        _check(0 < doubt < 1, f"the doubt must be above 0 and below 1, got {doubt}")
+        _check(0 <= days < math.inf, f"errors must last 0 days or more, got {days}")
+        told = f"states must be {' or '.join(states)}, got {self.states!r}"
+        _check(self.states in states, told)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,14 +88,10 @@ class MonitorSettings:
     align: AlignSettings = AlignSettings()
 
     def __post_init__(self) -> None:
-        if not self.watch:
-            raise SettingsError("name at least one group to watch, for example forest")
-        if self.min_area_ha < 0:
-            raise SettingsError(f"the minimum area must not be negative, got {self.min_area_ha}")
-        if not 0 <= self.min_probability < 1:
-            raise SettingsError(
-                f"the minimum probability must be 0 … 1, got {self.min_probability}"
-            )
+        area_ha, probability = self.min_area_ha, self.min_probability
+        _check(bool(self.watch), "name at least one group to watch, for example forest")
+        _check(area_ha >= 0, f"the minimum area must not be negative, got {area_ha}")
+        _check(0 <= probability < 1, f"the minimum probability must be 0 … 1, got {probability}")
 
     @property
     def min_odds(self) -> float:
@@ -126,8 +117,8 @@ class PlotSettings:
     ProductionPlace and name."""
 
     def __post_init__(self) -> None:
-        if self.radius_m is not None and not 0 < self.radius_m < math.inf:
-            raise SettingsError(f"the radius must be above 0 metres, got {self.radius_m:g}")
+        radius = 1.0 if self.radius_m is None else self.radius_m
+        _check(0 < radius < math.inf, f"the radius must be above 0 metres, got {radius:g}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,12 +133,8 @@ class SampleSettings:
     """Seed of the random sample."""
 
     def __post_init__(self) -> None:
-        if self.per_class < MIN_PER_STRATUM:
-            raise SettingsError(
-                f"a stratum needs at least {MIN_PER_STRATUM} samples, for its variance; "
-                f"got {self.per_class}"
-            )
-        if self.allocation not in ALLOCATIONS:
-            raise SettingsError(
-                f"the allocation must be {', '.join(ALLOCATIONS)}, got {self.allocation!r}"
-            )
+        number, known = self.per_class, get_args(Allocation)
+        least = f"a stratum needs at least {MIN_PER_STRATUM} samples, for its variance"
+        _check(number >= MIN_PER_STRATUM, f"{least}; got {number}")
+        told = f"the allocation must be {', '.join(known)}, got {self.allocation!r}"
+        _check(self.allocation in known, told)

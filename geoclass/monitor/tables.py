@@ -50,8 +50,7 @@ def find_periods(result: Monitoring) -> np.recarray:
     count = len(result.cells)
     chunks = (slice(start, start + CHUNK_CELLS) for start in range(0, max(count, 1), CHUNK_CELLS))
     found = [_find_periods(result, chunk) for chunk in chunks]
-    periods: np.recarray = np.concatenate(found).view(np.recarray)
-    return periods
+    return np.concatenate(found).view(np.recarray)
 
 
 def _find_periods(result: Monitoring, chunk: slice) -> np.recarray:
@@ -72,27 +71,31 @@ def _find_periods(result: Monitoring, chunk: slice) -> np.recarray:
     )
 
 
-def sum_areas(result: Monitoring, weights: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Expected hectares of each group at each date, from the posterior probabilities.
+def sum_areas(
+    result: Monitoring, zones: Mapping[str, np.ndarray] | None = None
+) -> dict[str, np.ndarray]:
+    """Expected hectares of each group at each date, everywhere (zone `all`) and in each zone.
 
-    `weights` contains the fraction of each cell, (rows · cols,), in each zone. There are no
-    intervals: errors are correlated between cells, and only a labelled sample measures them.
+    They are sums of posterior probabilities. `zones` contains the fraction of each cell,
+    (rows · cols,), in each zone. There are no intervals: errors are correlated between cells, and
+    only a labelled sample measures them.
     """
-    dates, groups = result.stack.dates, result.belief.group_names
-    zones = {zone: (result.area_ha * share)[result.cells] for zone, share in weights.items()}
+    dates, groups = result.stack.dates, result.stack.contract.legend.groups
+    weights = {"all": np.ones(result.area_ha.shape)} | dict(zones or {})
+    hectares = {zone: (result.area_ha * share)[result.cells] for zone, share in weights.items()}
     area_ha = np.array(
         [
             [group.astype(float) @ area / FULL_SCALE for group in day]
-            for area in zones.values()
+            for area in hectares.values()
             for day in result.smoothed.groups
         ]
-    ).reshape(len(zones), len(dates) * len(groups))
-    total = np.array([area.sum() for area in zones.values()]).reshape(-1, 1)
+    ).reshape(len(hectares), len(dates) * len(groups))
+    total = np.array([area.sum() for area in hectares.values()]).reshape(-1, 1)
     share = np.divide(area_ha, total, out=np.zeros_like(area_ha), where=total > 0)
     return {
-        "zone": np.repeat(as_texts(zones), area_ha.shape[1]),
-        "date": np.tile(as_days(dates).repeat(len(groups)), len(zones)),
-        "group": np.tile(as_texts(groups), len(zones) * len(dates)),
+        "zone": np.repeat(as_texts(hectares), area_ha.shape[1]),
+        "date": np.tile(as_days(dates).repeat(len(groups)), len(hectares)),
+        "group": np.tile(as_texts(groups), len(hectares) * len(dates)),
         "area_ha": area_ha.ravel().round(2),
         "share": share.ravel().round(6),
     }
@@ -155,50 +158,60 @@ def join_zones(polygons: Sequence[tuple[str, object]]) -> dict[str, shapely.Geom
 
 def weigh_cells(zone: shapely.Geometry, grid: Grid) -> tuple[slice, slice, np.ndarray]:
     """Rows and columns around a zone, and float64 (rows, cols): fraction of each cell inside."""
-    west, south, east, north = shapely.bounds(zone)
-    if not np.isfinite([west, south, east, north]).all():  # a zone without any area
+    if not np.isfinite(shapely.bounds(zone)).all():  # a zone without any area
         return slice(0, 0), slice(0, 0), np.zeros((0, 0))
-    corners = np.array([west, east, east, west]), np.array([south, south, north, north])
-    sizes = ((grid.height, grid.rows), (grid.width, grid.cols))
-    spans = []
-    for pixels, (size, cells) in zip((~grid.transform @ corners)[::-1], sizes, strict=True):
-        first, last = np.clip([pixels.min(), pixels.max()], 0, size) / grid.stride
-        start, stop = int(first), min(int(np.ceil(last)), cells)
-        spans.append(slice(start, max(start, stop)))
-    rows, cols = spans
+    to_cells = ~grid.cell_transform
+    zone = shapely.transform(zone, lambda points: np.column_stack(to_cells @ points.T))
+    size = np.array([grid.width, grid.height]) / grid.stride
+    first, last = np.clip(shapely.bounds(zone).reshape(2, 2), 0, size)
+    cols, rows = map(slice, np.floor(first).astype(int), np.ceil(last).astype(int))
     share = np.zeros((rows.stop - rows.start, cols.stop - cols.start))
-    _weigh_part(share, zone, grid, rows.start, cols.start)
+    _weigh_part(share, zone, np.array([cols.start, rows.start]), size)
     return rows, cols, share
 
 
-def _weigh_part(share: np.ndarray, zone: shapely.Geometry, grid: Grid, row: int, col: int) -> None:
-    """Fill in the fractions of the cells from a row and column on.
+def _weigh_part(
+    share: np.ndarray, zone: shapely.Geometry, first: np.ndarray, size: np.ndarray
+) -> None:
+    """Fill in the fractions of cells from a column and row, `first`, on; cells have side 1.
 
-    Large parts are halved, and the zone is clipped to each half: cells of a large map are too many
-    to be polygons, and a border can have many vertices.
+    Cells end at the `size` of the scene, (columns, rows). Large parts are halved, and the zone is
+    clipped to each half: cells of a large map are too many to be polygons, and a border can have
+    many vertices.
     """
-    height, width = share.shape
     if not share.size or zone.is_empty:
         return
-    if max(height, width) > BLOCK:
-        bottom, right = row + height, col + width
-        corners = np.array([row, row, bottom, bottom]), np.array([col, right, right, col])
-        box = shapely.Polygon(grid.corners(*corners))
-        if shapely.covers(zone, box):
-            share[:] = 1
-            return
-        parts = shapely.get_parts(shapely.intersection(zone, box))
-        zone = shapely.multipolygons(parts[shapely.get_dimensions(parts) == 2])
-        axis = int(width > height)
-        half = share.shape[axis] // 2
-        first, second = np.split(share, [half], axis=axis)
-        _weigh_part(first, zone, grid, row, col)
-        _weigh_part(second, zone, grid, *((row + half, col) if axis == 0 else (row, col + half)))
+    if max(share.shape) <= BLOCK:
+        row, col = np.indices(share.shape)
+        lower = np.stack([col, row], axis=-1) + first
+        upper = np.minimum(lower + 1, size)
+        cells = shapely.box(lower[..., 0], lower[..., 1], upper[..., 0], upper[..., 1])
+        shapely.prepare(zone)
+        share[:] = shapely.covers(zone, cells)
+        cut = (share == 0) & shapely.intersects(zone, cells)
+        share[cut] = shapely.area(shapely.intersection(cells[cut], zone)) / shapely.area(cells[cut])
         return
-    rows, cols = np.divmod(np.arange(share.size), width)
-    cells = grid.polygons(rows + row, cols + col)
-    shapely.prepare(zone)
-    inside = shapely.covers(zone, cells).astype(np.float64)
-    cut = np.flatnonzero(shapely.intersects(zone, cells) & (inside == 0))
-    inside[cut] = shapely.area(shapely.intersection(cells[cut], zone)) / shapely.area(cells[cut])
-    share[:] = inside.reshape(share.shape)
+    box = shapely.box(*first, *np.minimum(first + share.shape[::-1], size))
+    if shapely.covers(zone, box):
+        share[:] = 1
+        return
+    zone = keep_polygons(shapely.intersection(zone, box))
+    axis = int(share.shape[1] > share.shape[0])
+    half = share.shape[axis] // 2
+    step = np.array([half, 0] if axis else [0, half])
+    for part, start in zip(np.split(share, [half], axis=axis), (first, first + step), strict=True):
+        _weigh_part(part, zone, start, size)
+
+
+def flatten(shape: shapely.Geometry) -> np.ndarray:
+    """Polygons, lines and points (n,), also those of nested collections."""
+    parts: np.ndarray = shapely.get_parts(shape)
+    while any(part.geom_type.startswith(("Multi", "Geometry")) for part in parts):
+        parts = shapely.get_parts(parts)
+    return parts
+
+
+def keep_polygons(shape: shapely.Geometry) -> shapely.Geometry:
+    """The polygons of a shape as one."""
+    parts = flatten(shape)
+    return shapely.multipolygons(parts[shapely.get_dimensions(parts) == 2])

@@ -18,9 +18,6 @@ from geoclass.monitor.counts import SampleCounts
 from geoclass.monitor.tables import as_texts, join_zones, weigh_cells
 from geoclass.products.layers import Layer, read_polygons, write_csv, write_layers
 
-WHOLE = "map"
-"""Name of the zone that is the whole map."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ZoneArea:
@@ -61,9 +58,10 @@ def measure_zones(
     """Hectares and fractions of each group in each zone, from the finest cells of a map.
 
     `zones` is a vector file of polygons, named by its first text column, or numbered; polygons with
-    the same name are one zone. None is the whole map. Cells count by their part inside the zone.
-    `sample` is a labelled sample of this map or a table of counts, as for `assess_sample`: its
-    error matrix corrects the areas of each zone, assuming the same error rates in all zones.
+    the same name are one zone. Without it the only zone is `map`, the whole map. Cells count by
+    their part inside the zone. `sample` is a labelled sample of this map or a table of counts, as
+    for `assess_sample`: its error matrix corrects the areas of each zone, assuming the same error
+    rates in all zones.
 
     Raises OutputError for unreadable files, SettingsError for a map without a coordinate reference
     system, if no zone intersects it, or if the sample lacks a class of the map.
@@ -76,7 +74,7 @@ def measure_zones(
     hectares = grid.areas_ha()
     if zones is None:
         row, col = np.array([0, 0, grid.rows, grid.rows]), np.array([0, grid.cols, grid.cols, 0])
-        polygons = {WHOLE: shapely.Polygon(grid.corners(row, col))}
+        polygons = {"map": shapely.Polygon(grid.corners(row, col))}
     else:
         polygons = join_zones(read_polygons(Path(zones), str(grid.crs)))
     found: list[ZoneArea] = []

@@ -189,11 +189,11 @@ def draw_timeline(result: Monitoring, path: Path | str) -> None:
     """Draw the hectares of each group over time as PNG, SVG or PDF; OutputError."""
     days = np.array(result.stack.dates, dtype="datetime64[D]")
     colors = {c.group: c.color for c in reversed(result.stack.contract.legend.classes)}
-    table = sum_areas(result, {"all": np.ones(result.area_ha.shape)})
+    table = sum_areas(result)
     areas = table["area_ha"].reshape(len(days), -1).T
     figure = new_figure(8, 4.2)
     axes = figure.subplots()
-    for group, area_ha in zip(result.belief.group_names, areas, strict=True):
+    for group, area_ha in zip(result.stack.contract.legend.groups, areas, strict=True):
         axes.plot(days, area_ha, color=colors[group], marker="o", ms=3, label=group)
     axes.set(ylabel="hectares", ylim=(0, None))
     axes.set_title("Mapped area by group", size=10)

@@ -19,7 +19,7 @@ from affine import Affine
 
 import geoclass
 from geoclass.errors import OutputError, SettingsError
-from geoclass.monitor.plot_files import DISCLAIMER
+from geoclass.monitor.plots import DISCLAIMER
 from geoclass.monitor.settings import MonitorSettings, PlotSettings
 from tests.conftest import TRANSFORM, UTM, make_contract
 from tests.monitor.scenes import CLOUD, CROP, FOREST, WATER, make_map

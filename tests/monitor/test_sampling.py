@@ -169,7 +169,7 @@ def test_a_sample_says_for_which_area_it_holds(landcover: LandCoverMap, tmp_path
 
 
 def test_other_files_are_no_samples(tmp_path: Path) -> None:
-    with pytest.raises(OutputError, match="no sample at"):
+    with pytest.raises(OutputError, match="no regular file of that name"):
         read_sample(tmp_path / "none.gpkg")
     (tmp_path / "x.gpkg").write_text("x")
     with pytest.raises(OutputError, match="cannot read"):
@@ -242,6 +242,7 @@ REFUSED = {
     ),
     "a comma that may be either": (GOOD.replace("1200.5", '"1,200"'), "1200 or 1.2"),
     "half a sample": (GOOD.replace("45", "45.5"), "whole counts"),
+    "fewer than none": (GOOD.replace("45", "-45"), "counts of at least 0"),
     "two rows of one class": (f"{GOOD}other,8800.25,3,47\n", "two rows of one name"),
     "a line that is too long": (GOOD.replace("3,47", "3,4,7"), "line 3 of .* 5 columns"),
     "no separator that is known": (GOOD.replace(",", " "), "split at ','"),

@@ -15,7 +15,7 @@ from click.testing import CliRunner
 
 from geoclass.cli.main import main
 from geoclass.errors import SettingsError
-from geoclass.monitor.zone_areas import WHOLE, ZoneAreas, measure_zones, write_zone_areas
+from geoclass.monitor.zone_areas import ZoneAreas, measure_zones, write_zone_areas
 from geoclass.products.files import write_map
 from tests.conftest import TRANSFORM, UTM, make_detailed, make_landcover
 from tests.monitor.scenes import CROP, FOREST, WATER, make_map
@@ -63,7 +63,7 @@ def test_the_whole_map_is_what_its_own_areas_say() -> None:
     for row in landcover.areas():
         name = row.group or row.name
         wanted[name] = wanted.get(name, 0) + row.area_ha
-    found = find(measure_zones(landcover), WHOLE)
+    found = find(measure_zones(landcover), "map")
     assert found == pytest.approx({name: ha for name, ha in wanted.items() if ha}, rel=1e-6)
 
 

@@ -21,9 +21,9 @@ from geoclass.errors import OutputError
 from geoclass.files.writing import write_whole
 from geoclass.landcover import LandCoverMap
 from geoclass.monitor.change import compare_dates
+from geoclass.monitor.files import find_kind, read_stack
 from geoclass.monitor.history import monitor_stack
 from geoclass.monitor.settings import MonitorSettings, SeriesSettings
-from geoclass.monitor.stack_files import find_kind, read_stack
 from geoclass.outside import offline
 from geoclass.products.files import holds_map, read_map
 from geoclass.products.layers import read_columns
@@ -164,15 +164,13 @@ def _read(path: Path) -> LandCoverMap | Watched:
         raise OutputError(f"no file at {path}: check the path")
     kind = find_kind(path) if path.suffix.lower() == ".gpkg" else None
     if kind == "monitor":
-        file = read_stack(path, kind, MonitorSettings)
-        result = monitor_stack(file.stack, file.settings)
-        return Watched(
-            result=result, name=path.stem, command=file.command, alerts=_read_alerts(path)
-        )
+        stack, settings, command = read_stack(path, kind, MonitorSettings)
+        result, alerts = monitor_stack(stack, settings), _read_alerts(path)
+        return Watched(result=result, name=path.stem, command=command, alerts=alerts)
     if kind == "change":
-        compared = read_stack(path, kind, SeriesSettings)
-        change = compare_dates(compared.stack, compared.settings)
-        return Watched(result=change, name=path.stem, command=compared.command, alerts={})
+        stack, series, command = read_stack(path, kind, SeriesSettings)
+        change = compare_dates(stack, series)
+        return Watched(result=change, name=path.stem, command=command, alerts={})
     if not holds_map(path):
         raise OutputError(f"{path} is no map, change or monitor file: give an output of geoclass")
     return read_map(path)

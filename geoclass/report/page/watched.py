@@ -104,7 +104,7 @@ def _build_monitor_sheet(result: Monitoring, watched: Watched, pictures: Picture
         if count
         else f"No loss of {group_names} was detected."
     )
-    table = sum_areas(result, {"all": np.ones(result.area_ha.shape)})
+    table = sum_areas(result)
     areas = table["area_ha"].reshape(len(stack.dates), -1).T.tolist()
     return Sheet(
         title=f"{watched.name}, {stack.dates[0]} to {stack.dates[-1]}",
@@ -114,7 +114,7 @@ def _build_monitor_sheet(result: Monitoring, watched: Watched, pictures: Picture
         observed=list_entries(stack.contract.legend),
         outlines=_list_outlines(result, states, watched),
         matrix=_tabulate_series(result, states),
-        curves=draw_groups(result.belief.group_names, areas, stack.dates, entries),
+        curves=draw_groups(stack.contract.legend.groups, areas, stack.dates, entries),
         curves_note=(
             "Mapped hectares by group. For estimates with intervals, draw a sample (geoclass "
             "sample), label it, and run geoclass assess."
