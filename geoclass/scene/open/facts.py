@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -14,6 +14,13 @@ from geoclass.errors import SceneError
 
 Triple = tuple[float, float, float]
 """Values of red, green and blue."""
+
+
+def make_triple(values: Iterable[float]) -> Triple:
+    """Three numbers, of any kind."""
+    red, green, blue = map(float, values)
+    return red, green, blue
+
 
 _DAY_TAGS = (
     "DATATAKE_1_DATATAKE_SENSING_START",

@@ -26,7 +26,7 @@ from geoclass.scene.open.gdal import (
     read_within_time,
 )
 from geoclass.scene.open.raster import Raster
-from geoclass.scene.radiometry.sample import Possible
+from geoclass.scene.radiometry.conversion import Possible
 
 WARP_MEGABYTES = 64
 

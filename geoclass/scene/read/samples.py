@@ -16,8 +16,8 @@ from geoclass.scene.open.gdal import open_dataset, read_within_time
 from geoclass.scene.open.guard import is_remote
 from geoclass.scene.open.source import SceneSource
 from geoclass.scene.radiometry.candidates import find_dark_of
-from geoclass.scene.radiometry.missing import find_missing
-from geoclass.scene.radiometry.sample import Possible, Sample
+from geoclass.scene.radiometry.conversion import Possible, Sample
+from geoclass.scene.radiometry.decision import find_missing
 from geoclass.scene.read.pixels import open_pixels, read_shrunk
 from geoclass.scene.settings import MaskSettings, RadiometrySettings
 
@@ -90,8 +90,8 @@ def read_sample(
 
 def read_dark(
     source: SceneSource, radiometry: RadiometrySettings, masks: MaskSettings, *, force: bool
-) -> np.ndarray | None:
-    """Digital numbers of a scene's dark pixels, float (3,); None if they are ambiguous."""
+) -> np.ndarray:
+    """Digital numbers of a scene's dark pixels, float (3,); NaN if they are ambiguous."""
     source = source if masks.nodata is None else replace(source, nodata=masks.nodata)
     frame = _own_frame(source)
     try:
@@ -101,7 +101,7 @@ def read_dark(
         _, clean, _ = find_missing(source, radiometry, sample, force=force)
         return find_dark_of(source, radiometry, clean)
     except (GeoclassError, ValueError):  # its own map will report it
-        return None
+        return np.full(3, np.nan)
 
 
 def find_collar(source: SceneSource) -> SceneSource:
