@@ -15,7 +15,7 @@ from affine import Affine
 from geoclass.errors import SceneError
 from geoclass.scene.georeference.place import WGS84, Footprint, find_utm, is_metric
 from geoclass.scene.georeference.region import Region
-from geoclass.scene.open.raster import Raster
+from geoclass.scene.open.facts import Raster
 from geoclass.scene.settings import FrameSettings, Resampling
 
 Access = Literal["read", "warp", "gcps", "rpcs"]

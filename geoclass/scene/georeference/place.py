@@ -16,8 +16,8 @@ from rasterio.transform import GCPTransformer, RPCTransformer
 
 from geoclass.errors import SceneError
 from geoclass.scene.georeference.region import parse_crs
+from geoclass.scene.open.facts import Georeference, Raster
 from geoclass.scene.open.gdal import open_dataset
-from geoclass.scene.open.raster import Georeference, Raster
 from geoclass.scene.settings import FrameSettings
 
 AnyRaster = TypeVar("AnyRaster", bound=Raster)

@@ -12,10 +12,9 @@ from typing import Any
 
 from geoclass.errors import SceneError
 from geoclass.outside import hide_secrets, parse_json
-from geoclass.scene.open.facts import SceneInput
+from geoclass.scene.open.facts import Raster, SceneInput
 from geoclass.scene.open.guard import list_addresses, list_members, list_names
 from geoclass.scene.open.network import identify_address
-from geoclass.scene.open.raster import Raster
 from geoclass.scene.open.safe import check_members
 from geoclass.scene.open.stac import ItemsJson
 

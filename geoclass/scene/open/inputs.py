@@ -9,7 +9,6 @@ from pathlib import Path, PurePosixPath
 
 from geoclass.errors import SceneError
 from geoclass.outside import MOST_JSON_BYTES, hide_secrets, read_file, redact
-from geoclass.scene.open.band_files import COLORS, BandFiles, find_band_files
 from geoclass.scene.open.facts import SceneFacts, SceneInput, read_name
 from geoclass.scene.open.gdal import find_name
 from geoclass.scene.open.network import (
@@ -22,7 +21,7 @@ from geoclass.scene.open.network import (
 )
 from geoclass.scene.open.safe import find_in_folder, find_in_zip, list_zip, read_product
 from geoclass.scene.open.stac import StacScene, choose_item, is_stac, looks_like_json, read_item
-from geoclass.scene.open.stack import BandFile, stack_bands
+from geoclass.scene.open.stack import COLORS, BandFile, BandFiles, find_band_files, stack_bands
 
 _DRIVER_PREFIX = re.compile(r"[A-Za-z][A-Za-z0-9_]+:")
 """As in `NETCDF:file.nc:red`; a single letter is a drive of Windows."""

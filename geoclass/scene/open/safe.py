@@ -20,6 +20,7 @@ from geoclass.scene.open.facts import (
     SceneInput,
     check_baseline,
     describe_scaling,
+    make_triple,
 )
 from geoclass.scene.open.stack import BandFile, stack_bands
 
@@ -160,15 +161,13 @@ def read_product(files: ProductFiles) -> SceneInput:
             f"{files.shown} is a product of {told}, expected Level-1C or Level-2A: "
             "only these have a map projection"
         )
-    granule, images = _choose_granule(files, _list_granules(root))
-    tile = _TILE.search(granule) or next(filter(None, map(_TILE.search, images)), None)
+    images = _choose_granule(files, _list_granules(root))
     names = {band: _find_band(files, images, band) for band in BANDS}
     scl = _find_scl(files, images)
     facts = SceneFacts(
         level=level,
         baseline=check_baseline(files.shown, _text(root, "PROCESSING_BASELINE")),
         date=parse_day(_text(root, "DATATAKE_SENSING_START") or _text(root, "PRODUCT_START_TIME")),
-        tile_id=tile[1] if tile else None,
         platform=_text(root, "SPACECRAFT_NAME"),
         scl=files.gdal_name(scl) if scl else None,
     )
@@ -212,10 +211,11 @@ def _list_granules(root: Element) -> dict[str, list[str]]:
     return granules
 
 
-def _choose_granule(files: ProductFiles, granules: dict[str, list[str]]) -> tuple[str, list[str]]:
+def _choose_granule(files: ProductFiles, granules: dict[str, list[str]]) -> list[str]:
+    """The images of the requested or only tile."""
     asked = [
-        (key, images)
-        for key, images in granules.items()
+        images
+        for images in granules.values()
         if files.granule is None
         or any((_locate(files, image) or "").startswith(files.granule) for image in images)
     ]
@@ -284,8 +284,7 @@ def _find_scaling(files: ProductFiles, root: Element) -> SceneFacts:
         ) from error
     if not texts and scale == 1e-4:
         return SceneFacts()
-    red, green, blue = (offset * scale for offset in found)
-    return describe_scaling((scale,) * 3, (red, green, blue))
+    return describe_scaling((scale,) * 3, make_triple(offset * scale for offset in found))
 
 
 def _elements(root: Element, *names: str) -> Iterator[Element]:

@@ -15,17 +15,18 @@ from geoclass.errors import SceneError
 from geoclass.scene.open.bands import Bands, choose_bands, is_described
 from geoclass.scene.open.facts import (
     Kind,
+    Raster,
     SceneFacts,
     SceneInput,
     Triple,
     describe_scaling,
+    make_triple,
     read_tags,
 )
 from geoclass.scene.open.gdal import count_bytes, open_dataset
 from geoclass.scene.open.guard import list_files
 from geoclass.scene.open.identity import identify
 from geoclass.scene.open.inputs import find_input
-from geoclass.scene.open.raster import Raster
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,7 +146,8 @@ def _collect_facts(found: SceneInput, dataset: DatasetReader, bands: Bands) -> S
     known = found.kind in ("safe", "stac")
     facts = found.facts.over(tagged) if known else tagged.over(found.facts)
     if facts.scales is None:
-        scales, offsets = _pick(dataset.scales, bands), _pick(dataset.offsets, bands)
+        scales = make_triple(dataset.scales[band - 1] for band in bands)
+        offsets = make_triple(dataset.offsets[band - 1] for band in bands)
         told = (scales, offsets) != ((1, 1, 1), (0, 0, 0))
         # An offset of 0 beside Sentinel-2's scale is only a default.
         scaled = describe_scaling(scales, offsets) if told else SceneFacts()
@@ -162,11 +164,6 @@ def _doubt_day(found: SceneInput, facts: SceneFacts) -> tuple[str, ...]:
         "leave one day in the name, or give --date to geoclass monitor"
     )
     return (doubt,)
-
-
-def _pick(values: Sequence[float], bands: Bands) -> Triple:
-    red, green, blue = bands
-    return values[red - 1], values[green - 1], values[blue - 1]
 
 
 def _list_files(found: SceneInput, dataset: DatasetReader) -> tuple[Path, ...]:

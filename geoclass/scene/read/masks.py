@@ -28,11 +28,11 @@ from geoclass.scene.georeference.frame import Frame, fit_frame
 from geoclass.scene.georeference.place import find_place
 from geoclass.scene.georeference.region import Region, read_region, transform_shape
 from geoclass.scene.open.bands import plain_name
+from geoclass.scene.open.facts import Georeference, Raster
 from geoclass.scene.open.gdal import find_name, open_dataset
 from geoclass.scene.open.guard import is_remote, list_addresses, list_files
 from geoclass.scene.open.identity import identify_file
 from geoclass.scene.open.network import identify_address
-from geoclass.scene.open.raster import Georeference, Raster
 from geoclass.scene.open.source import SceneSource
 from geoclass.scene.read.pixels import ReadPixels, open_pixels
 from geoclass.scene.settings import MaskSettings

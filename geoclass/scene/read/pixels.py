@@ -19,13 +19,13 @@ from rasterio.windows import Window
 
 from geoclass.scene.georeference.frame import Frame
 from geoclass.scene.georeference.place import WGS84, rpc_options
+from geoclass.scene.open.facts import Raster
 from geoclass.scene.open.gdal import (
     close_unless_hung,
     open_dataset,
     read_again,
     read_within_time,
 )
-from geoclass.scene.open.raster import Raster
 from geoclass.scene.radiometry.conversion import Possible
 
 WARP_MEGABYTES = 64
