@@ -63,21 +63,10 @@ class CampaignOptions:
     prefer: Preference = "confident"
     """Which overlapping cell a merged map keeps."""
 
-    def refuse_any(self, output: str) -> None:
-        """SettingsError if an option is given for a single map."""
-        if self != CampaignOptions():
-            raise SettingsError(
-                "--fail-fast, --workers, --memory, --shard, --ray, --map-crs and --prefer are for "
-                f"many scenes: give a folder as output instead of {output}"
-            )
-
-    def refuse_merging(self, output: str) -> None:
-        """SettingsError if an option for merging is given for a folder."""
-        if self.map_crs is not None or self.prefer != "confident":
-            raise SettingsError(
-                "--map-crs and --prefer are for many scenes in one map: give a .gpkg as output "
-                f"instead of the folder {output}"
-            )
+    @property
+    def merges(self) -> bool:
+        """Whether an option for merging is given."""
+        return self.map_crs is not None or self.prefer != "confident"
 
 
 @command("map")
@@ -131,49 +120,42 @@ def map_command(
     """
     from geoclass.campaign.scenes import find_scenes
 
-    form = request.form
-    if form.stac:
+    if request.form.stac:
         from geoclass.model.checkpoint import find_model_file
 
-        form = replace(form, model_file=find_model_file(request.model))
-    named = scenes if is_folder(output) else find_scenes(scenes)
-    many = is_folder(output) or len(named) > 1 or is_merged(scenes, named, output, campaign)
-    request = replace(
-        request,
-        form=form,
-        map_format=map_format or ("gpkg" if many else find_format(parse_target(output))),
-        command=command_line(),
-    )
-    if not many:
-        campaign.refuse_any(output)
-        with json_document(wanted=as_json):
-            map_one(named[0], parse_target(output), request, preview=preview, dry_run=dry_run)
-        return
-    from geoclass.cli.campaign import map_and_merge, map_scenes
-
-    if dry_run or preview is not None:
+        form = replace(request.form, model_file=find_model_file(request.model))
+        request = replace(request, form=form)
+    target = parse_target(output)
+    into_folder = output.endswith(("/", os.sep)) or Path(output).is_dir()
+    named = scenes if into_folder else find_scenes(scenes)
+    # The map of a pattern or list of one scene is merged as well: a later run may add scenes.
+    may_grow = campaign.merges or tuple(named) != tuple(dict.fromkeys(scenes))
+    mergeable = isinstance(target, Path) and target.suffix.lower() == ".gpkg"
+    many = into_folder or len(named) > 1 or (may_grow and mergeable)
+    map_format = map_format or ("gpkg" if many else find_format(target))
+    request = replace(request, map_format=map_format, command=command_line())
+    if many and (dry_run or preview is not None):
         raise SettingsError("--dry-run and --preview are for one scene and one map of it")
+    if not many and campaign != CampaignOptions():
+        raise SettingsError(
+            "--fail-fast, --workers, --memory, --shard, --ray, --map-crs and --prefer are for "
+            f"many scenes: give a folder as output instead of {output}"
+        )
+    if into_folder and campaign.merges:
+        raise SettingsError(
+            "--map-crs and --prefer are for many scenes in one map: give a .gpkg as output "
+            f"instead of the folder {output}"
+        )
     with json_document(wanted=as_json):
-        if is_folder(output):
-            campaign.refuse_merging(output)
-            map_scenes(scenes, parse_target(output), request, campaign)
+        if not many:
+            map_one(named[0], target, request, preview=preview, dry_run=dry_run)
+            return
+        from geoclass.cli.campaign import map_and_merge, map_scenes
+
+        if into_folder:
+            map_scenes(scenes, target, request, campaign)
         else:
             map_and_merge(named, Path(output), request, campaign)
-
-
-def is_merged(
-    scenes: Sequence[str], named: Sequence[str], output: str, campaign: CampaignOptions
-) -> bool:
-    """Whether the map of one scene is a merged map, to which a later run may add scenes."""
-    if not isinstance(parse_target(output), Path) or not output.lower().endswith(".gpkg"):
-        return False
-    merging = campaign.map_crs is not None or campaign.prefer != "confident"
-    return merging or tuple(named) != tuple(dict.fromkeys(scenes))
-
-
-def is_folder(output: str) -> bool:
-    """Whether the output is an existing folder or ends with a separator."""
-    return output.endswith(("/", os.sep)) or Path(output).is_dir()
 
 
 def map_one(

@@ -105,11 +105,8 @@ def plan_map(
     source = find_collar(source)
     region = check_settings(settings, contract)
     place = find_place(source)
-    frame = _plan_frame(source, place, region, settings, contract)
-    detail_stride = choose_detail(settings, contract, frame)
-    _check_memory(source, frame, settings, contract)
-    grid = _make_grid(source, frame, settings, contract)
-    detail = None if detail_stride is None else replace(grid, stride=detail_stride)
+    frame, grid, detail = _lay_cells(source, place, region, settings, contract)
+    _check_memory(source, grid, detail, contract)
     inside = _find_inside(grid, region)
     if not inside.any():
         raise SceneError(
@@ -137,7 +134,7 @@ def plan_map(
         "legend": contract.legend.to_json(),
         "masks": masks.to_json(),
         "grid": grid.to_json(),
-        "detail": detail_stride,
+        "detail": detail and detail.stride,
         "frame": frame.to_json(),
         "region": region and region.sha256,
     }
@@ -179,31 +176,48 @@ def _label_tiles(classifier: Classifier, tiles: np.ndarray, valid: np.ndarray) -
 
 def check_settings(settings: MapSettings, contract: Contract) -> Region | None:
     """The region to be mapped; GeoclassError for settings that are invalid for all scenes."""
-    tiles_only = contract.cell_temperature is None
-    if tiles_only and settings.stride not in (None, contract.tile_size):
-        raise SettingsError(f"{TILES_ONLY} --stride, {OTHER_MODEL}")
-    if tiles_only and settings.detail not in (None, "none"):
-        raise SettingsError(f"{TILES_ONLY} --detail, {OTHER_MODEL}")
+    finer = {
+        "--stride": settings.stride not in (None, contract.tile_size),
+        "--detail": settings.detail not in (None, "none"),
+    }
+    for option, given in finer.items():
+        if given and contract.cell_temperature is None:
+            raise SettingsError(
+                "the model labels tiles of 64 pixels and has no cells of its own: leave out "
+                f"{option}, or train or give a model of tilenet-dense"
+            )
     return find_region(settings.frame)
 
 
-TILES_ONLY = "the model labels tiles of 64 pixels and has no cells of its own: leave out"
-OTHER_MODEL = "or train or give a model of tilenet-dense"
-
-
-def choose_detail(settings: MapSettings, contract: Contract, frame: Frame) -> int | None:
-    """Cell size of the detail in pixels; None for no detail."""
+def _lay_cells(
+    source: SceneSource,
+    place: Footprint | None,
+    region: Region | None,
+    settings: MapSettings,
+    contract: Contract,
+) -> tuple[Frame, Grid, Grid | None]:
+    """The pixels of a map, its cells, and those of its detail; SceneError if there are none."""
+    stride = settings.stride or contract.tile_size
+    spec = GridSpec(gsd_m=contract.gsd_m, tile_size=contract.tile_size, stride=stride)
+    frame = plan_frame(source, place, settings.frame, spec, region)
+    try:
+        grid = Grid(
+            height=frame.height,
+            width=frame.width,
+            transform=frame.transform,
+            crs=frame.crs,
+            tile_size=contract.tile_size,
+            stride=stride,
+        )
+    except ValueError as error:
+        raise SceneError(f"{source.shown}: {error}: give a larger scene") from error
     if contract.cell_temperature is None or settings.detail == "none":
-        return None
-    if settings.detail is not None:
-        return settings.detail
-    fitting = (size for size in DETAIL_STRIDES if _count_cells(frame, size) <= MAX_DETAIL)
-    size = next(fitting, DETAIL_STRIDES[-1])
-    return size if size < _choose_stride(settings, contract) else None
-
-
-def _choose_stride(settings: MapSettings, contract: Contract) -> int:
-    return settings.stride or contract.tile_size
+        return frame, grid, None
+    strides = DETAIL_STRIDES if settings.detail is None else (settings.detail,)
+    finer = [replace(grid, stride=size) for size in strides]
+    small = (detail for detail in finer if detail.rows * detail.cols <= MAX_DETAIL)
+    detail = next(small, finer[-1])
+    return frame, grid, detail if detail.stride < stride else None
 
 
 def estimate_memory(source: SceneSource, contract: Contract, settings: MapSettings) -> int:
@@ -211,71 +225,32 @@ def estimate_memory(source: SceneSource, contract: Contract, settings: MapSettin
     try:
         placed = assign_place(source, settings.frame)
         region = find_region(settings.frame)
-        frame = _plan_frame(placed, find_place(placed), region, settings, contract)
+        _, grid, detail = _lay_cells(placed, find_place(placed), region, settings, contract)
     except GeoclassError:
         return 0
-    return _sum_memory(frame, settings, contract)
+    return _sum_memory(grid, detail, contract)
 
 
-def _plan_frame(
-    source: SceneSource,
-    place: Footprint | None,
-    region: Region | None,
-    settings: MapSettings,
-    contract: Contract,
-) -> Frame:
-    spec = GridSpec(
-        gsd_m=contract.gsd_m,
-        tile_size=contract.tile_size,
-        stride=_choose_stride(settings, contract),
-    )
-    return plan_frame(source, place, settings.frame, spec, region)
-
-
-def _count_cells(frame: Frame, stride: int) -> int:
-    return -(-frame.height // stride) * -(-frame.width // stride)
-
-
-def _sum_memory(frame: Frame, settings: MapSettings, contract: Contract) -> int:
+def _sum_memory(grid: Grid, detail: Grid | None, contract: Contract) -> int:
     classes = len(contract.legend)
-    per_cell = BYTES_PER_CELL + classes * BYTES_PER_PROBABILITY
-    memory = _count_cells(frame, _choose_stride(settings, contract)) * per_cell
-    detail = choose_detail(settings, contract, frame)
+    memory = grid.rows * grid.cols * (BYTES_PER_CELL + classes * BYTES_PER_PROBABILITY)
     if detail is not None:
         per_cell = DETAIL_BYTES_PER_CELL + classes * DETAIL_BYTES_PER_PROBABILITY
-        memory += _count_cells(frame, detail) * per_cell
+        memory += detail.rows * detail.cols * per_cell
     return memory
 
 
-def _check_memory(
-    source: SceneSource, frame: Frame, settings: MapSettings, contract: Contract
-) -> None:
+def _check_memory(source: SceneSource, grid: Grid, detail: Grid | None, contract: Contract) -> None:
     """SceneError for a map that does not fit into memory."""
-    needed, available = _sum_memory(frame, settings, contract), find_memory_bytes()
+    needed, available = _sum_memory(grid, detail, contract), find_memory_bytes()
     if needed > available:
-        finest = choose_detail(settings, contract, frame) or _choose_stride(settings, contract)
+        finest = detail or grid
         raise SceneError(
-            f"{source.shown} would become a map of {_count_cells(frame, finest)} cells of {finest} "
-            f"pixels, which needs {needed / 1e9:.2g} GB of memory, but there are "
+            f"{source.shown} would become a map of {finest.rows * finest.cols} cells of "
+            f"{finest.stride} pixels, which needs {needed / 1e9:.2g} GB of memory, but there are "
             f"{available / 1e9:.2g} here: give a larger --stride or --detail, or map it in parts "
             "with --bbox"
         )
-
-
-def _make_grid(
-    source: SceneSource, frame: Frame, settings: MapSettings, contract: Contract
-) -> Grid:
-    try:
-        return Grid(
-            height=frame.height,
-            width=frame.width,
-            transform=frame.transform,
-            crs=frame.crs,
-            tile_size=contract.tile_size,
-            stride=_choose_stride(settings, contract),
-        )
-    except ValueError as error:
-        raise SceneError(f"{source.shown}: {error}: give a larger scene") from error
 
 
 ALL = (slice(None), slice(None))

@@ -12,8 +12,7 @@ from geoclass.monitor.layers import build_layer
 from geoclass.monitor.plot_shapes import WGS84, split_at_180
 from geoclass.monitor.plots import ANSWERS, PlotVerdicts
 from geoclass.monitor.tables import as_days, as_texts
-from geoclass.products.features import FEATURE_SUFFIXES, write_features
-from geoclass.products.layers import Layer
+from geoclass.products.layers import FEATURE_SUFFIXES, Layer, write_features
 from geoclass.products.styles import Category, VectorStyle
 
 ANSWER_COLORS = dict(zip(ANSWERS, ("#4daf4a", "#e41a1c", "#999999"), strict=True))

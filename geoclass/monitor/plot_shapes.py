@@ -13,7 +13,7 @@ from pyproj.exceptions import CRSError
 from geoclass.errors import SettingsError
 from geoclass.grid import Grid
 from geoclass.monitor.settings import PlotSettings
-from geoclass.products.features import Features
+from geoclass.products.layers import Features
 
 WGS84 = "EPSG:4326"
 GEOD = pyproj.Geod(ellps="WGS84")

@@ -22,7 +22,7 @@ from geoclass.monitor.markov import FOREST
 from geoclass.monitor.plot_shapes import WGS84, Plot, repair_plots
 from geoclass.monitor.settings import PlotSettings
 from geoclass.monitor.tables import weigh_cells
-from geoclass.products.features import read_features
+from geoclass.products.layers import read_features
 
 Answer = Literal["no loss detected", "loss detected", "cannot tell"]
 ANSWERS: tuple[Answer, ...] = get_args(Answer)
