@@ -21,9 +21,8 @@ from geoclass.landcover import FULL_SCALE, MASK_REASONS, LandCoverMap
 from geoclass.legend import NODATA
 from geoclass.products.document import describe_map, summarise_map
 from geoclass.products.formats import FileSettings
-from geoclass.products.qml import format_qml
 from geoclass.products.shapes import name_columns, to_geodataframe
-from geoclass.products.styles import map_styles
+from geoclass.products.styles import format_qml, map_styles
 from geoclass.vectors import unwarned, vector_name
 
 if TYPE_CHECKING:

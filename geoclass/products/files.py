@@ -1,16 +1,16 @@
-"""Writing and reading maps in all formats, and the rule of what may be replaced."""
+"""Writing and reading maps and their styles, and the rule of what may be replaced."""
 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from pyogrio.errors import DataLayerError, DataSourceError
 from rasterio.errors import RasterioError
 
-from geoclass.errors import OutputError
+from geoclass.errors import OutputError, SettingsError
 from geoclass.files.storage import StoredPath
 from geoclass.files.writing import (
     Target,
@@ -20,10 +20,12 @@ from geoclass.files.writing import (
     move_into_place,
     parse_target,
     place_drafts,
+    write_whole,
 )
 from geoclass.grid import Grid
 from geoclass.landcover import LandCoverMap
-from geoclass.outside import DAMAGE
+from geoclass.legend import read_legend
+from geoclass.outside import DAMAGE, encode_name
 from geoclass.products import exports, geopackage, geotiff, stac
 from geoclass.products.formats import (
     AS_USUAL,
@@ -33,6 +35,16 @@ from geoclass.products.formats import (
     find_format,
 )
 from geoclass.products.layers import read_layer_items
+from geoclass.products.shapes import ALIASES
+from geoclass.products.styles import (
+    Style,
+    StyleText,
+    format_qml,
+    format_sld,
+    map_styles,
+    raster_styles,
+    read_style_table,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -267,3 +279,61 @@ def _read_items(path: Path, map_format: MapFormat) -> Mapping[str, str]:
         return _ADAPTERS[map_format].read_items(path) or {}
     except OutputError:
         return {}
+
+
+def write_styles(
+    path: Path | str,
+    folder: Path | str | None = None,
+    *,
+    legend: Path | str | None = None,
+    overwrite: bool = False,
+) -> list[Path]:
+    """Write each style of a map, change, monitor or sample file as `.qml` and `.sld`.
+
+    They are named after file and style; `folder` is by default that of the file. `legend`, for
+    maps, is a JSON file with titles and colours. Returns the paths. Raises OutputError if there are
+    no styles or files exist, SettingsError for an invalid legend.
+    """
+    path = Path(path)
+    styles = _find_styles(path, legend)
+    texts = _name_files(path, Path(folder) if folder is not None else path.parent, styles)
+    for target in texts:
+        check_folder(target)
+        if target.exists() and not overwrite:
+            raise OutputError(f"{target} exists: give --overwrite or another folder")
+    for target, text in texts.items():
+        write_whole(target, text.encode())
+    return list(texts)
+
+
+def _find_styles(path: Path, legend: Path | str | None) -> list[StyleText]:
+    if not path.is_file():
+        raise OutputError(f"no file at {path}: check the path")
+    if not holds_map(path):
+        if legend is not None:
+            raise SettingsError(f"{path} is not a land-cover map: a legend applies only to maps")
+        return read_style_table(path)
+    classes = read_map(path).legend
+    if legend is not None:
+        classes = read_legend(legend, classes)
+    styles: Mapping[str, Style] = map_styles(classes, ALIASES)
+    layer = "landcover"
+    if find_format(path) == "tif":
+        layer, styles = path.stem, raster_styles(classes)
+    return [
+        StyleText(layer, name, format_qml(style), format_sld(style, layer, name))
+        for name, style in styles.items()
+    ]
+
+
+def _name_files(path: Path, folder: Path, styles: Sequence[StyleText]) -> dict[Path, str]:
+    """Text by path; names include the layer only if the file has several."""
+    several = len({style.layer for style in styles}) > 1
+    texts = {}
+    for style in styles:
+        parts = [path.stem, *([style.layer] if several else []), style.name]
+        # Names in an untrusted file must not become paths.
+        base = "_".join(parts[:1] + [encode_name(p.lower().replace(" ", "_")) for p in parts[1:]])
+        texts[folder / f"{base}.qml"] = style.qml
+        texts[folder / f"{base}.sld"] = style.sld
+    return texts

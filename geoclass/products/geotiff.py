@@ -32,8 +32,7 @@ from geoclass.legend import NODATA
 from geoclass.products.blobs import deflate, inflate
 from geoclass.products.document import PLANES, Document, describe_map, parse_document, summarise_map
 from geoclass.products.formats import FileSettings
-from geoclass.products.qml import format_qml
-from geoclass.products.styles import raster_styles
+from geoclass.products.styles import format_qml, raster_styles
 
 DEFAULTS = {
     "COMPRESS": "DEFLATE", "LEVEL": "1", "PREDICTOR": "NO", "BIGTIFF": "IF_SAFER",

@@ -17,8 +17,7 @@ from pyogrio.errors import DataLayerError, DataSourceError, FeatureError
 from geoclass.errors import OutputError
 from geoclass.files.writing import Target, check_not_open, drafted, write_whole
 from geoclass.products.blobs import write_blobs
-from geoclass.products.qml import write_style_table
-from geoclass.products.styles import VectorStyle
+from geoclass.products.styles import VectorStyle, write_style_table
 from geoclass.vectors import unwarned, vector_name
 
 # QGIS 3.22 warns about newer versions.

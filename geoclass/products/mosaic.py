@@ -27,9 +27,8 @@ from geoclass.products.files import holds_map, read_fingerprint
 from geoclass.products.formats import Preference
 from geoclass.products.geopackage import TITLES
 from geoclass.products.layers import Layer, read_layer_items, write_layer
-from geoclass.products.qml import write_style_table
 from geoclass.products.shapes import name_columns, to_geodataframe
-from geoclass.products.styles import map_styles
+from geoclass.products.styles import map_styles, write_style_table
 from geoclass.vectors import unwarned, vector_name
 
 _CLASS = ["class_id", "class_name", "class_title", "group"]
