@@ -136,9 +136,8 @@ class Command(click.Command):
                 formatter.write_dl(records)
 
 
-def command(name: str) -> Callable[[Callable[..., Any]], Command]:
-    """The decorator of a command."""
-    return click.command(name, cls=Command)
+command = functools.partial(click.command, cls=Command)
+"""The decorator of a command."""
 
 
 def options_of(

@@ -1,8 +1,9 @@
-"""geoclass map"""
+"""geoclass map and demo"""
 
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,6 +15,7 @@ from geoclass.cli.generated import Kind, Option, command, options_of
 from geoclass.cli.options import PICTURE, SCENE, access, as_json, output_option, quiet
 from geoclass.cli.progress import (
     command_line,
+    echo,
     in_json,
     json_document,
     list_areas,
@@ -22,7 +24,7 @@ from geoclass.cli.progress import (
     say,
     warn,
 )
-from geoclass.errors import SettingsError
+from geoclass.errors import OutputError, SceneError, SettingsError
 from geoclass.files.writing import Target, parse_target, sweep_drafts
 from geoclass.landcover import AreaRow
 from geoclass.legend import MASKED, NODATA, UNKNOWN
@@ -262,3 +264,51 @@ def describe_plan(plan: MapPlan) -> str:
         size = f"{detail.cols} columns × {detail.rows} rows"
         lines.append(f"detail      cells of {detail.stride} pixels ({size})")
     return "\n".join(lines)
+
+
+SAMPLE = "havelland_20170216_l1c.tif"
+
+
+def find_sample() -> Path:
+    """The sample scene: in an installed package, or beside the package in its source."""
+    package = Path(__file__).parents[1]
+    for folder in (package / "sample_scenes", package.parent / "sample_scenes"):
+        if (folder / SAMPLE).is_file():
+            return folder / SAMPLE
+    raise SceneError(f"the sample scene {SAMPLE} is missing: install geoclass again")
+
+
+@command("demo")
+@click.option(
+    "-o",
+    "--output",
+    "folder",
+    type=Kind("path", Path, "folder"),
+    default=Path("geoclass_demo"),
+    show_default=True,
+    help="Output folder; results of an earlier demo in it are replaced.",
+)
+@click.pass_context
+def demo_command(context: click.Context, folder: Path) -> None:
+    """Map the sample scene, which comes with geoclass, and write a report.
+
+    Prints each command before it runs.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"cannot make {folder}: {error.strerror or error}") from error
+    scene, landcover = str(find_sample()), str(folder / "landcover.gpkg")
+    steps = (
+        ("map", scene, "-o", landcover, "--overwrite"),
+        ("report", landcover, "--scene", scene, "-o", str(folder / "report.html"), "--overwrite"),
+    )
+    program = context.find_root().command
+    for step in steps:
+        echo(f"$ geoclass {shlex.join(step)}")
+        if code := program.main(step, "geoclass", standalone_mode=False):
+            context.exit(code)
+    echo(
+        f"\nOpen {landcover} in QGIS: drag the file into the window.\n"
+        f"Without QGIS, open {folder / 'report.html'} in a browser."
+    )

@@ -27,12 +27,11 @@ from geoclass.scene.georeference.frame import Frame, GridSpec, plan_frame
 from geoclass.scene.georeference.place import Footprint, assign_place, find_place
 from geoclass.scene.georeference.region import Region, find_region
 from geoclass.scene.open.guard import list_parts
-from geoclass.scene.open.identity import identify_file, spell_file
-from geoclass.scene.open.source import SceneSource, open_scene
+from geoclass.scene.open.source import SceneSource, identify_file, open_scene, spell_file
 from geoclass.scene.radiometry.conversion import Radiometry
 from geoclass.scene.radiometry.decision import decide_radiometry
 from geoclass.scene.read.masks import find_masks
-from geoclass.scene.read.samples import DOUBT_SIDE, find_collar, look_at, read_sample
+from geoclass.scene.read.pixels import DOUBT_SIDE, find_collar, look_at, read_sample
 from geoclass.scene.read.strips import Preprocessing
 
 RESULT_VERSION = 7
@@ -113,7 +112,10 @@ def plan_map(
             f"no cell of the scene has its centre in {region and region.text}: "
             "check place and coordinate reference system, or choose a larger part"
         )
-    tiles, tiles_inside = _choose_sampled(grid, region)
+    tiles = replace(grid, stride=grid.tile_size)
+    tiles_inside = _find_inside(tiles, region)
+    if not tiles_inside.any():
+        tiles_inside[:] = True
     radiometry = decide_radiometry(
         source,
         settings.radiometry,
@@ -138,7 +140,13 @@ def plan_map(
         "frame": frame.to_json(),
         "region": region and region.sha256,
     }
-    notes = (*source.warnings, *frame.warnings, *radiometry.warnings, *masks.warnings)
+    notes = [*source.warnings, *frame.warnings, *radiometry.warnings, *masks.warnings]
+    trained = None if place is None else contract.training.find_away(place.lon, place.lat)
+    if trained is not None:
+        notes.append(
+            f"the scene lies outside {trained}, where the training tiles come from: "
+            "expect more wrong labels"
+        )
     provenance = Provenance(
         scene=source.name,
         date=source.date,
@@ -147,7 +155,7 @@ def plan_map(
         request=fingerprint_request(opened, model_sha256, contract.legend, settings),
         fingerprint=fingerprint({**inputs, **decisions}),
         masked_by=masks.notes,
-        warnings=(*notes, *_warn_of_region(place, contract)),
+        warnings=tuple(notes),
         mission=SENTINEL_2 if source.facts.is_sentinel_2 else None,
         **inputs,
     )
@@ -261,24 +269,6 @@ def _find_inside(grid: Grid, region: Region | None, part: tuple[slice, slice] = 
     if region is None or grid.crs is None:
         return np.ones((grid.rows, grid.cols), dtype=bool)[part]
     return region.contains(*grid.centres(*part), grid.crs)
-
-
-def _choose_sampled(grid: Grid, region: Region | None) -> tuple[Grid, np.ndarray]:
-    """The grid of tiles, and which of them are in the region; all, if none is."""
-    tiles = replace(grid, stride=grid.tile_size)
-    inside = _find_inside(tiles, region)
-    return tiles, inside if inside.any() else np.ones_like(inside)
-
-
-def _warn_of_region(place: Footprint | None, contract: Contract) -> tuple[str, ...]:
-    name = None if place is None else contract.training.find_away(place.lon, place.lat)
-    if name is None:
-        return ()
-    warning = (
-        f"the scene lies outside {name}, where the training tiles come from: "
-        "expect more wrong labels"
-    )
-    return (warning,)
 
 
 def fingerprint_request(

@@ -27,20 +27,12 @@ from geoclass.landcover import LandCoverMap
 from geoclass.legend import read_legend
 from geoclass.outside import DAMAGE, encode_name
 from geoclass.products import exports, geopackage, geotiff, stac
-from geoclass.products.formats import (
-    AS_USUAL,
-    SUFFIXES,
-    FileSettings,
-    MapFormat,
-    find_format,
-)
+from geoclass.products.formats import AS_USUAL, SUFFIXES, FileSettings, MapFormat, find_format
 from geoclass.products.layers import read_layer_items
 from geoclass.products.shapes import ALIASES
 from geoclass.products.styles import (
-    Style,
     StyleText,
-    format_qml,
-    format_sld,
+    format_styles,
     map_styles,
     raster_styles,
     read_style_table,
@@ -66,13 +58,11 @@ _ADAPTERS: Mapping[MapFormat, _Adapter] = {
         geotiff.write_geotiff, geotiff.read_geotiff, geotiff.read_items, geotiff.COMPANIONS
     ),
     "parquet": _Adapter(
-        exports.write_geoparquet, exports.refuse_to_read, exports.read_parquet_items, (".qml",)
+        exports.write_copy, exports.refuse_to_read, exports.read_parquet_items, (".qml",)
     ),
-    "fgb": _Adapter(
-        exports.write_flatgeobuf, exports.refuse_to_read, exports.read_vector_items, (".qml",)
-    ),
-    "geojson": _Adapter(
-        exports.write_geojson, exports.refuse_to_read, exports.read_vector_items, (".qml",)
+    **dict.fromkeys(
+        ("fgb", "geojson"),
+        _Adapter(exports.write_copy, exports.refuse_to_read, exports.read_vector_items, (".qml",)),
     ),
 }
 
@@ -316,14 +306,9 @@ def _find_styles(path: Path, legend: Path | str | None) -> list[StyleText]:
     classes = read_map(path).legend
     if legend is not None:
         classes = read_legend(legend, classes)
-    styles: Mapping[str, Style] = map_styles(classes, ALIASES)
-    layer = "landcover"
     if find_format(path) == "tif":
-        layer, styles = path.stem, raster_styles(classes)
-    return [
-        StyleText(layer, name, format_qml(style), format_sld(style, layer, name))
-        for name, style in styles.items()
-    ]
+        return format_styles(path.stem, raster_styles(classes))
+    return format_styles("landcover", map_styles(classes, ALIASES))
 
 
 def _name_files(path: Path, folder: Path, styles: Sequence[StyleText]) -> dict[Path, str]:

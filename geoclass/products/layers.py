@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -176,27 +176,22 @@ def write_features(layer: Layer, path: Path, items: Mapping[str, str]) -> None:
 
 
 def _write_geojson(layer: Layer, path: Path, description: str) -> None:
-    texts = {name: _spell_days(values) for name, values in layer.columns.items()}
-    layer = replace(layer, columns=texts)
+    columns = dict(layer.columns)
+    for name, values in layer.columns.items():
+        if np.issubdtype(values.dtype, np.datetime64):
+            columns[name] = np.datetime_as_string(values, unit="D").astype(object)
+            columns[name][np.isnat(values)] = None
     pyogrio.raw.write(
         path,
         shapely.to_wkb(layer.polygons),
-        list(layer.columns.values()),
-        list(layer.columns),
+        list(columns.values()),
+        list(columns),
         layer=layer.name,
         driver="GeoJSON",
         geometry_type="Unknown",
         crs=layer.crs,
         layer_options={"RFC7946": "YES", "DESCRIPTION": description},
     )
-
-
-def _spell_days(values: np.ndarray) -> np.ndarray:
-    """Dates as text for GeoJSON."""
-    if not np.issubdtype(values.dtype, np.datetime64):
-        return values
-    days = values.astype("datetime64[D]").astype(object)
-    return np.array([None if day is None else day.isoformat() for day in days], dtype=object)
 
 
 def write_csv(path: Target, columns: Mapping[str, np.ndarray]) -> None:

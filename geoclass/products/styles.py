@@ -276,8 +276,18 @@ def _draw_vector(style: VectorStyle) -> ET.Element:
     listed = _add(renderer, "ranges" if graduated else "categories")
     symbols = _add(renderer, "symbols")
     for i, entry in enumerate(style.entries):
-        _add_entry(listed, entry, symbol=str(i))
-        _add_symbol(symbols, entry.color, name=str(i))
+        shown = {"label": entry.label, "symbol": str(i), "render": "true"}
+        if isinstance(entry, Shade):
+            _add(listed, "range", lower=str(entry.lower), upper=str(entry.upper), **shown)
+        else:
+            value_type = "long" if isinstance(entry.value, int) else "string"
+            _add(listed, "category", value=str(entry.value), type=value_type, **shown)
+        symbol = _add(symbols, "symbol", type="fill", name=str(i), alpha="1")
+        layer = _add(symbol, "layer", enabled="1", **{"class": "SimpleFill"})
+        options = _add(layer, "Option", type="Map")
+        color = ",".join(map(str, (*parse_color(entry.color), 255)))
+        for key, value in (("color", color), *_SYMBOL):
+            _add(options, "Option", type="QString", name=key, value=value)
     if style.span is not None:  # for QGIS's temporal controller
         temporal = ET.fromstring(_TEMPORAL)  # noqa: S314 a constant
         temporal.set("startField", style.span[0])
@@ -285,8 +295,8 @@ def _draw_vector(style: VectorStyle) -> ET.Element:
         root.append(temporal)
     fields = _add(root, "fieldConfiguration")
     if style.choices:
-        field = _add(fields, "field", name=style.column)
-        config = _add(_add(field, "editWidget", type="ValueMap"), "config")
+        widget = _add(_add(fields, "field", name=style.column), "editWidget", type="ValueMap")
+        config = _add(widget, "config")
         choices = _add(_add(config, "Option", type="Map"), "Option", type="List", name="map")
         for label, value in style.choices:
             choice = _add(choices, "Option", type="Map")
@@ -295,25 +305,6 @@ def _draw_vector(style: VectorStyle) -> ET.Element:
         picture = _add(fields, "field", name=style.picture)
         picture.append(ET.fromstring(_PICTURE))  # noqa: S314 a constant
     return root
-
-
-def _add_entry(listed: ET.Element, entry: Category | Shade, symbol: str) -> None:
-    shown = {"label": entry.label, "symbol": symbol, "render": "true"}
-    if isinstance(entry, Shade):
-        _add(listed, "range", lower=str(entry.lower), upper=str(entry.upper), **shown)
-    else:
-        kind = "long" if isinstance(entry.value, int) else "string"
-        _add(listed, "category", value=str(entry.value), type=kind, **shown)
-
-
-def _add_symbol(symbols: ET.Element, color: str, name: str) -> None:
-    """A filled polygon."""
-    symbol = _add(symbols, "symbol", type="fill", name=name, alpha="1")
-    layer = _add(symbol, "layer", enabled="1", **{"class": "SimpleFill"})
-    options = _add(layer, "Option", type="Map")
-    red, green, blue = parse_color(color)
-    for key, value in (("color", f"{red},{green},{blue},255"), *_SYMBOL):
-        _add(options, "Option", type="QString", name=key, value=value)
 
 
 def _draw_raster(style: RasterStyle) -> ET.Element:
@@ -342,39 +333,35 @@ def _draw_raster(style: RasterStyle) -> ET.Element:
 TABLE = "layer_styles"
 
 
+_TEXT_COLUMNS = ["f_table_name", "styleName", "description", "styleQML", "styleSLD"]
+
+
 class StyleText(NamedTuple):
-    """One style in both formats."""
+    """One style in both formats; the fields are _TEXT_COLUMNS."""
 
     layer: str
     name: str
+    title: str
     qml: str
     sld: str
 
 
+def format_styles(layer: str, styles: Mapping[str, Style]) -> list[StyleText]:
+    """The styles of a layer, by name."""
+    return [
+        StyleText(layer, name, style.title, format_qml(style), format_sld(style, layer, name))
+        for name, style in styles.items()
+    ]
+
+
 def write_style_table(path: Path, styles: Mapping[str, Mapping[str, VectorStyle]]) -> None:
     """Add styles by layer and name to a GeoPackage; the first of a layer is its default."""
-    rows = [
-        (layer, name, style, i == 0)
-        for layer, named in styles.items()
-        for i, (name, style) in enumerate(named.items())
-    ]
-    n = len(rows)
-    table = pd.DataFrame(
-        {
-            "f_table_catalog": [""] * n,
-            "f_table_schema": [""] * n,
-            "f_table_name": [layer for layer, *_ in rows],
-            "f_geometry_column": ["geom"] * n,
-            "styleName": [name for _, name, *_ in rows],
-            "styleQML": [format_qml(style) for _, _, style, _ in rows],
-            "styleSLD": [format_sld(style, layer, name) for layer, name, style, _ in rows],
-            "useAsDefault": [is_default for *_, is_default in rows],
-            "description": [style.title for _, _, style, _ in rows],
-            "owner": [""] * n,
-            "ui": [""] * n,
-            "update_time": pd.Series([pd.Timestamp.now()] * n, dtype="datetime64[ms]"),
-        }
-    )
+    texts = [text for layer, named in styles.items() for text in format_styles(layer, named)]
+    table = pd.DataFrame(texts, columns=_TEXT_COLUMNS)
+    now = pd.Series([pd.Timestamp.now()] * len(texts), dtype="datetime64[ms]")
+    empty = dict.fromkeys(("f_table_catalog", "f_table_schema", "owner", "ui"), "")
+    is_first = ~table["f_table_name"].duplicated()
+    table = table.assign(**empty, f_geometry_column="geom", useAsDefault=is_first, update_time=now)
     pyogrio.write_dataframe(table, path, layer=TABLE, driver="GPKG", append=False)
 
 
@@ -388,5 +375,4 @@ def read_style_table(path: Path) -> list[StyleText]:
             f"{path} holds no styles ({error}): give a map, change, monitor or sample file "
             "that geoclass wrote"
         ) from error
-    columns = ["f_table_name", "styleName", "styleQML", "styleSLD"]
-    return [StyleText(*row) for row in table[columns].itertuples(index=False)]
+    return [StyleText(*row) for row in table[_TEXT_COLUMNS].itertuples(index=False)]

@@ -19,8 +19,7 @@ from geoclass.mapping.pipeline import run_map
 from geoclass.mapping.plan import plan_map
 from geoclass.mapping.settings import MapRequest, MapSettings
 from geoclass.products.files import read_map
-from geoclass.scene.open.identity import check_read
-from geoclass.scene.open.source import open_scene
+from geoclass.scene.open.source import check_read, open_scene
 from geoclass.scene.settings import MaskSettings
 from tests.conftest import FakeClassifier, make_contract, paint
 from tests.scene.products import make_safe

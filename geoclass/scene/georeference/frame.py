@@ -111,11 +111,7 @@ def _plan_unplaced(source: Raster, settings: FrameSettings, region: Region | Non
 
 
 def _lay_frame(
-    source: Raster,
-    place: Footprint,
-    settings: FrameSettings,
-    spec: GridSpec,
-    region: Region | None,
+    source: Raster, place: Footprint, settings: FrameSettings, spec: GridSpec, region: Region | None
 ) -> tuple[Frame, float]:
     """The requested pixels, else the scene's own, else, if these differ too much, the model's.
 

@@ -26,11 +26,7 @@ def make_triple(values: Iterable[float]) -> Triple:
     return red, green, blue
 
 
-_DAY_TAGS = (
-    "DATATAKE_1_DATATAKE_SENSING_START",
-    "PRODUCT_START_TIME",
-    "SENSING_TIME",
-)
+_DAY_TAGS = ("DATATAKE_1_DATATAKE_SENSING_START", "PRODUCT_START_TIME", "SENSING_TIME")
 _OFFSET_TAGS = ("RADIO_ADD_OFFSET", "BOA_ADD_OFFSET")
 _PLATFORM_TAGS = ("DATATAKE_1_SPACECRAFT_NAME", "SPACECRAFT_NAME")
 _BASELINE = re.compile(r"\d{2}\.\d{2}")

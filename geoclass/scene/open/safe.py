@@ -86,12 +86,7 @@ def find_in_folder(path: Path) -> ProductFiles | None:
     names = tuple(file.relative_to(root).as_posix() for file in files)
     top = root.absolute()
     return ProductFiles(
-        shown=str(path),
-        name=top.name,
-        root=top,
-        metadata=found[0],
-        names=names,
-        granule=granule,
+        shown=str(path), name=top.name, root=top, metadata=found[0], names=names, granule=granule
     )
 
 

@@ -74,11 +74,6 @@ def looks_like_json(head: bytes) -> bool:
     return head.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] == b"{"
 
 
-def is_stac(text: bytes) -> bool:
-    """Whether a JSON text is marked as STAC."""
-    return b'"stac_version"' in text
-
-
 def choose_item(text: bytes, item_id: str, shown: str) -> bytes:
     """The JSON of an item of a collection; SceneError if there is none."""
     try:
@@ -126,11 +121,7 @@ def _read(item: pystac.Item, base: str, shown: str) -> StacScene:
     facts = _read_properties(item, shown, _to_gdal(hrefs[-1]) if scl is not None else None)
     scaling = _read_scaling(item, keys, bands)
     return StacScene(
-        name=str(item.id),
-        assets=files,
-        bands=bands,
-        hrefs=tuple(hrefs),
-        facts=scaling.over(facts),
+        name=str(item.id), assets=files, bands=bands, hrefs=tuple(hrefs), facts=scaling.over(facts)
     )
 
 
@@ -223,21 +214,16 @@ def _read_properties(item: pystac.Item, shown: str, scl: str | None) -> SceneFac
     told = item.properties
     product = next((str(told[key]) for key in _PRODUCT_KEYS if key in told), "")
     platform = told.get("platform")
+    keys = ("datetime", "start_datetime", "end_datetime")
+    day, first, last = (parse_day(str(told.get(key) or "")) for key in keys)
     facts = SceneFacts(
         level=_read_level(told),
         baseline=check_baseline(shown, _read_baseline(told)),
-        date=_read_day(told),
+        date=day or (first if first == last else None),  # not of composites of several days
         platform=str(platform).title() if platform else None,
         scl=scl,
     )
     return facts.over(read_name(product))
-
-
-def _read_day(told: Mapping[str, Any]) -> str | None:
-    """Day of sensing; None for composites of several days."""
-    keys = ("datetime", "start_datetime", "end_datetime")
-    day, first, last = (parse_day(str(told.get(key) or "")) for key in keys)
-    return day or (first if first == last else None)
 
 
 def _read_level(told: Mapping[str, Any]) -> str | None:
