@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -20,7 +20,7 @@ from geoclass.landcover import SENTINEL_2, Provenance
 from geoclass.legend import Legend
 from geoclass.machine import find_memory_bytes
 from geoclass.mapping.cells import fill_invalid
-from geoclass.mapping.settings import STRIDES, MapSettings
+from geoclass.mapping.settings import STRIDES, MapRequest, MapSettings
 from geoclass.model.classifier import Classifier
 from geoclass.outside import hide_secrets
 from geoclass.scene.georeference.frame import Frame, GridSpec, plan_frame
@@ -87,17 +87,15 @@ def plan_map(
     scene: Path | str | SceneSource,
     contract: Contract,
     model_sha256: str,
-    settings: MapSettings,
-    *,
-    bands: Sequence[int | str] | None = None,
-    command: str = "geoclass.plan_map",
+    request: MapRequest,
     classifier: Classifier | None = None,
 ) -> MapPlan:
     """Plan the map of a scene, a name or an open source; SceneError if it cannot be mapped.
 
     The classifier is used only if metadata and a sample of pixels leave the radiometry ambiguous.
     """
-    opened = scene if isinstance(scene, SceneSource) else open_scene(scene, bands)
+    settings = request.settings
+    opened = scene if isinstance(scene, SceneSource) else open_scene(scene, request.bands)
     source = assign_place(opened, settings.frame)
     if settings.masks.nodata is not None:
         source = replace(source, nodata=settings.masks.nodata)
@@ -151,7 +149,7 @@ def plan_map(
         scene=source.name,
         date=source.date,
         version=__version__,
-        command=command,
+        command=request.command,
         request=fingerprint_request(opened, model_sha256, contract.legend, settings),
         fingerprint=fingerprint({**inputs, **decisions}),
         masked_by=masks.notes,

@@ -58,7 +58,7 @@ def share(paths: list[Path], settings: MapSettings | None = None) -> list[SceneS
 
 def read(source: SceneSource) -> tuple[tuple[float, ...], str]:
     contract = FakeClassifier().contract
-    radiometry = plan_map(source, contract, "ab" * 32, MapSettings()).radiometry
+    radiometry = plan_map(source, contract, "ab" * 32, MapRequest()).radiometry
     return radiometry.gain, radiometry.reason
 
 

@@ -62,7 +62,7 @@ def test_a_scene_replaced_on_the_way_gives_no_map(make_scene: Make, what: str) -
     make_scene(np.zeros((1, 64, 128), np.uint8), "mask.tif")
     settings = MapSettings(masks=MaskSettings(mask=str(path.with_name("mask.tif"))))
     classifier = FakeClassifier()
-    plan = plan_map(path, make_contract(), "0" * 64, settings, classifier=classifier)
+    plan = plan_map(path, make_contract(), "0" * 64, MapRequest(settings=settings), classifier)
     path.with_name(f"{what}.tif").touch()
     with pytest.raises(SceneError, match=f"{what}.tif was changed while it was read: do it again"):
         run_map(plan, classifier)

@@ -163,6 +163,8 @@ class SceneInput:
     """Its local files, as far as they are known."""
     addresses: tuple[dict[str, Any], ...] = ()
     """State of its remote files."""
+    item: tuple[str, str] | None = None
+    """ID and SHA-256 of an item of a local collection, which is the first of `files`."""
     facts: SceneFacts = field(default_factory=SceneFacts)
     """From the product's metadata, or from names."""
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from geoclass.errors import SceneError
@@ -147,7 +150,10 @@ def _find_in_collection(path: Path, item_id: str) -> SceneInput:
         raise SceneError(f"cannot read {path} ({error}): check the file") from error
     shown = f"{path}#{item_id}"
     text = choose_item(content, item_id, shown)
-    return _stack_item(text, str(path.absolute()), shown, files=(path,))
+    # Other items of the collection may change.
+    state = hide_secrets(json.dumps(json.loads(text), sort_keys=True))
+    item = (item_id, hashlib.sha256(state.encode()).hexdigest())
+    return replace(_stack_item(text, str(path.absolute()), shown, files=(path,)), item=item)
 
 
 def _find_zip(path: Path) -> SceneInput:

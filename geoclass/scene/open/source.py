@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
-import json
 import math
 import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +16,6 @@ from rasterio.io import DatasetReader
 
 from geoclass.dates import find_days
 from geoclass.errors import SceneError
-from geoclass.outside import hide_secrets, parse_json
 from geoclass.scene.open.bands import Bands, choose_bands, is_described
 from geoclass.scene.open.facts import (
     Kind,
@@ -36,7 +32,6 @@ from geoclass.scene.open.guard import list_addresses, list_files, list_members, 
 from geoclass.scene.open.inputs import find_input
 from geoclass.scene.open.network import identify_address
 from geoclass.scene.open.safe import check_members
-from geoclass.scene.open.stac import ItemsJson
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -193,38 +188,14 @@ _COLOR_MARK = re.compile("((?:^|,)(?:red|green|blue)=)")
 
 def identify(found: SceneInput, files: Sequence[Path]) -> dict[str, Any]:
     """JSON that identifies a scene and its state, however its name was typed."""
-    collection, item = _split_item(found)
-    if collection is None:
-        parts = [*map(identify_file, files), *found.addresses]
-        return parts[0] if len(parts) == 1 else {"path": _spell(found), "files": parts}
-    # Other items of the collection may change.
-    assets = [identify_file(path) for path in files if path != collection]
-    status = collection.stat()
-    hashes = _hash_items(collection, status.st_size, status.st_mtime_ns)
-    return {
-        "path": _spell(found),
-        "item_sha256": hashes.get(item),
-        "files": [*assets, *found.addresses],
-    }
-
-
-def _split_item(found: SceneInput) -> tuple[Path | None, str]:
-    """File and ID of an item of a collection."""
-    for path in found.files[:1] if found.kind == "stac" else ():
-        if found.shown.startswith(f"{path}#"):
-            return path.resolve(), found.shown.removeprefix(f"{path}#")
-    return None, ""
-
-
-@lru_cache(maxsize=1)
-def _hash_items(collection: Path, _bytes: int, _modified_ns: int) -> dict[str, str]:
-    """SHA-256 of each item of a collection, without secrets."""
-    hashes = dict[str, str]()
-    for item in parse_json(collection.read_bytes(), ItemsJson)["features"]:
-        if isinstance(item, dict) and item.get("id") is not None:
-            text = hide_secrets(json.dumps(item, sort_keys=True))
-            hashes.setdefault(str(item["id"]), hashlib.sha256(text.encode()).hexdigest())
-    return hashes
+    parts = [*map(identify_file, files), *found.addresses]
+    if found.item is not None:
+        item, sha256 = found.item
+        return {"path": f"{files[0]}#{item}", "item_sha256": sha256, "files": parts[1:]}
+    if len(parts) == 1:
+        return parts[0]
+    pieces = _COLOR_MARK.split(found.shown) if found.kind == "bands" else [found.shown]
+    return {"path": "".join(map(spell_file, pieces)), "files": parts}
 
 
 def identify_file(path: Path) -> dict[str, Any]:
@@ -268,14 +239,6 @@ def check_read(*rasters: Raster | None) -> None:
             raise SceneError(f"{raster.shown} was changed while it was read: do it again")
         for archive, members in list_members(raster.dataset).items():
             check_members(archive, members)
-
-
-def _spell(found: SceneInput) -> str:
-    """The scene's name with absolute paths."""
-    if found.kind == "bands":
-        return "".join(spell_file(piece) for piece in _COLOR_MARK.split(found.shown))
-    collection, item = _split_item(found)
-    return spell_file(found.shown) if collection is None else f"{collection}#{item}"
 
 
 def spell_file(name: str) -> str:
