@@ -212,7 +212,6 @@ def _flags(texts: dict[int, str]) -> dict[str, object]:
 
 def _coordinates(landcover: LandCoverMap) -> dict[str, object]:
     grid, t = landcover.grid, landcover.grid.cell_transform
-    coordinates: dict[str, object] = {}
     attributes = dict[str, dict[str, str]]()
     mapping = {"GeoTransform": f"{t.c!r} {t.a!r} {t.b!r} {t.f!r} {t.d!r} {t.e!r}"}
     if grid.crs is not None:
@@ -224,7 +223,5 @@ def _coordinates(landcover: LandCoverMap) -> dict[str, object]:
         "x": t.c + t.a * (np.arange(grid.cols) + 0.5),
         "y": t.f + t.e * (np.arange(grid.rows) + 0.5),
     }
-    for name, values in centres.items():
-        coordinates[name] = (name, values, attributes.get(name, {}))
-    coordinates[GRID_MAPPING] = ((), 0, mapping)
-    return coordinates
+    axes = {name: (name, values, attributes.get(name, {})) for name, values in centres.items()}
+    return {**axes, GRID_MAPPING: ((), 0, mapping)}

@@ -96,9 +96,8 @@ def _choose(
 
 def _check_range(source: SceneSource, radiometry: Radiometry, sample: Sample) -> None:
     """SceneError for a scene that is far darker or brighter than all training tiles."""
-    median = _find_median(radiometry, sample)
-    if median is not None and not _is_plausible(radiometry, sample):
-        numbers = ", ".join(f"{value:.0f}" for value in median)
+    if not _is_plausible(radiometry, sample):
+        numbers = ", ".join(f"{value:.0f}" for value in _find_median(radiometry, sample))
         raise SceneError(
             f"{source.shown}, read as {radiometry.name} ({radiometry.reason}), has medians of "
             f"{numbers} in red, green and blue, but training tiles have a mean grey of "
@@ -107,18 +106,15 @@ def _check_range(source: SceneSource, radiometry: Radiometry, sample: Sample) ->
         )
 
 
-def _find_median(radiometry: Radiometry, sample: Sample) -> np.ndarray | None:
-    """Float (3,): median grey levels; None without valid pixels."""
-    pixels = radiometry.apply(sample.stored)[:, sample.valid]
-    return np.median(pixels, axis=1) if pixels.shape[1] else None
+def _find_median(radiometry: Radiometry, sample: Sample) -> np.ndarray:
+    """Float (3,): median grey levels; NaN without valid pixels."""
+    return replace(sample, stored=radiometry.apply(sample.stored)).percentile(50)
 
 
 def _is_plausible(radiometry: Radiometry, sample: Sample) -> bool:
-    median = _find_median(radiometry, sample)
-    low, high = TRAINING_GREY
-    return median is None or bool(
-        TOLERANCE * low <= median.mean() <= 255 - TOLERANCE * (255 - high)
-    )
+    """Whether a scene is about as bright as the training tiles; True without valid pixels."""
+    grey, (low, high) = _find_median(radiometry, sample).mean(), TRAINING_GREY
+    return not (grey < TOLERANCE * low or grey > 255 - TOLERANCE * (255 - high))
 
 
 def check_colors(source: SceneSource, radiometry: Radiometry, sample: Sample) -> None:
