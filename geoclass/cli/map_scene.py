@@ -266,16 +266,8 @@ def describe_plan(plan: MapPlan) -> str:
     return "\n".join(lines)
 
 
-SAMPLE = "havelland_20170216_l1c.tif"
-
-
-def find_sample() -> Path:
-    """The sample scene: in an installed package, or beside the package in its source."""
-    package = Path(__file__).parents[1]
-    for folder in (package / "sample_scenes", package.parent / "sample_scenes"):
-        if (folder / SAMPLE).is_file():
-            return folder / SAMPLE
-    raise SceneError(f"the sample scene {SAMPLE} is missing: install geoclass again")
+SAMPLE = "sample_scenes/havelland_20170216_l1c.tif"
+"""In an installed package, or beside the package in its source."""
 
 
 @command("demo")
@@ -298,10 +290,14 @@ def demo_command(context: click.Context, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OutputError(f"cannot make {folder}: {error.strerror or error}") from error
-    scene, landcover = str(find_sample()), str(folder / "landcover.gpkg")
+    package = Path(__file__).parents[1]
+    scene = next(filter(Path.is_file, (package / SAMPLE, package.parent / SAMPLE)), None)
+    if scene is None:
+        raise SceneError(f"the sample scene {SAMPLE} is missing: install geoclass again")
+    landcover, report = str(folder / "landcover.gpkg"), str(folder / "report.html")
     steps = (
-        ("map", scene, "-o", landcover, "--overwrite"),
-        ("report", landcover, "--scene", scene, "-o", str(folder / "report.html"), "--overwrite"),
+        ("map", str(scene), "-o", landcover, "--overwrite"),
+        ("report", landcover, "--scene", str(scene), "-o", report, "--overwrite"),
     )
     program = context.find_root().command
     for step in steps:
@@ -310,5 +306,5 @@ def demo_command(context: click.Context, folder: Path) -> None:
             context.exit(code)
     echo(
         f"\nOpen {landcover} in QGIS: drag the file into the window.\n"
-        f"Without QGIS, open {folder / 'report.html'} in a browser."
+        f"Without QGIS, open {report} in a browser."
     )

@@ -45,13 +45,11 @@ class CommandAlgorithm(core.QgsProcessingAlgorithm):
         """The command's help, and that of each option that has any."""
         paragraphs = inspect.cleandoc(self._command["help"] or "").split("\n\n")
         said = [html.escape(" ".join(text.split())) for text in paragraphs]  # QGIS keeps line ends
-        for option, parameter in zip(self._options, self._parameters()):
+        for option in self._options:
+            parameter = self.parameterDefinition(name_parameter(option))
             if text := describe_option(option):
                 said.append(f"<b>{html.escape(parameter.description())}</b>: {html.escape(text)}")
         return "".join(f"<p>{paragraph}</p>" for paragraph in said)
-
-    def _parameters(self) -> list[Any]:
-        return [self.parameterDefinition(name_parameter(option)) for option in self._options]
 
     def initAlgorithm(self, _configuration: Any = None) -> None:
         """Parameters from the schema; what the program prints is an output, too."""

@@ -115,17 +115,15 @@ def find_in_zip(path: Path) -> ProductFiles | None:
     )
 
 
-def check_members(path: Path, names: Sequence[str]) -> None:
-    """SceneError for a zip in which the checksum of a named file is wrong.
+def check_member(path: Path, name: str) -> None:
+    """SceneError for a zip in which the checksum of a file is wrong.
 
     GDAL reads parts of files and does not check: one wrong bit changes a quarter of a JPEG 2000.
     """
     try:
-        with zipfile.ZipFile(path) as archive:
-            for name in names:
-                with archive.open(name) as file:
-                    while file.read(CHUNK):
-                        pass
+        with zipfile.ZipFile(path) as archive, archive.open(name) as file:
+            while file.read(CHUNK):
+                pass
     except (OSError, KeyError, ValueError, *BAD_ZIP) as error:
         raise SceneError(f"{path} is damaged ({error}): fetch it again") from error
 

@@ -28,10 +28,10 @@ from geoclass.scene.open.facts import (
     read_tags,
 )
 from geoclass.scene.open.gdal import count_bytes, open_dataset
-from geoclass.scene.open.guard import list_addresses, list_files, list_members, list_names
+from geoclass.scene.open.guard import list_addresses, list_files, list_names
 from geoclass.scene.open.inputs import find_input
 from geoclass.scene.open.network import identify_address
-from geoclass.scene.open.safe import check_members
+from geoclass.scene.open.safe import check_member
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -183,6 +183,8 @@ def _list_files(found: SceneInput, dataset: DatasetReader) -> tuple[Path, ...]:
     return tuple(files)
 
 
+_MEMBER = re.compile(r"/vsizip/\{(/.*)\}/([^{}]+)")
+"""A zip and the name of a file in it."""
 _COLOR_MARK = re.compile("((?:^|,)(?:red|green|blue)=)")
 
 
@@ -237,8 +239,8 @@ def check_read(*rasters: Raster | None) -> None:
     for raster in filter(None, rasters):
         if not is_unchanged(raster):
             raise SceneError(f"{raster.shown} was changed while it was read: do it again")
-        for archive, members in list_members(raster.dataset).items():
-            check_members(archive, members)
+        for part in filter(None, map(_MEMBER.fullmatch, list_names(raster.dataset))):
+            check_member(Path(part[1]), part[2])
 
 
 def spell_file(name: str) -> str:
