@@ -154,7 +154,7 @@ def read_product(files: ProductFiles) -> SceneInput:
             f"{files.shown} is a product of {told}, expected Level-1C or Level-2A: "
             "only these have a map projection"
         )
-    images = _choose_granule(files, _list_granules(root))
+    images = _choose_granule(files, root)
     names = {band: _find_band(files, images, band) for band in BANDS}
     scl = _find_scl(files, images)
     facts = SceneFacts(
@@ -195,17 +195,12 @@ def _parse(files: ProductFiles) -> Element:
     return root
 
 
-def _list_granules(root: Element) -> dict[str, list[str]]:
-    """Identifier of each tile → names of its images, without suffix."""
+def _choose_granule(files: ProductFiles, root: Element) -> list[str]:
+    """The names of the images of the requested or only tile, without suffix."""
     granules: dict[str, list[str]] = {}
     for element in _elements(root, "Granule", "Granules"):
         images = [c.text.strip() for c in element if c.tag in _IMAGE_TAGS and c.text]
         granules.setdefault(element.get("granuleIdentifier", ""), []).extend(images)
-    return granules
-
-
-def _choose_granule(files: ProductFiles, granules: dict[str, list[str]]) -> list[str]:
-    """The images of the requested or only tile."""
     asked = [
         images
         for images in granules.values()

@@ -271,6 +271,16 @@ def open_masks(source: SceneSource, frame: Frame, masks: Masks) -> Iterator[Read
         reasons: np.ndarray = table[values.astype(np.uint8)]
         return reasons
 
+    def burn(shape: shapely.Geometry, window: Window) -> np.ndarray:
+        burnt: np.ndarray = rasterize(
+            [shape],
+            out_shape=(window.height, window.width),
+            transform=frame.transform @ Affine.translation(window.col_off, window.row_off),
+            default_value=USER,
+            dtype="uint8",
+        )
+        return burnt
+
     with ExitStack() as stack:
         readers: list[ReadMask] = []
         for raster in filter(None, (masks.scl, masks.raster)):
@@ -287,7 +297,7 @@ def open_masks(source: SceneSource, frame: Frame, masks: Masks) -> Iterator[Read
                     "give --crs and --bounds"
                 )
             shape = transform_shape(masks.polygons.shape, masks.polygons.crs, frame.crs)
-            readers.append(partial(_burn_polygons, shape, frame.transform))
+            readers.append(partial(burn, shape))
 
         def read(window: Window) -> np.ndarray:
             reasons = np.zeros((window.height, window.width), dtype=np.uint8)
@@ -307,14 +317,3 @@ def check_codes(shown: str, codes: np.ndarray) -> None:
             f"0 to {LAST_CODE}: give Sen2Cor's original, not scaled or interpolated, or "
             "--mask-classes none"
         )
-
-
-def _burn_polygons(shape: shapely.Geometry, transform: Affine, window: Window) -> np.ndarray:
-    burnt: np.ndarray = rasterize(
-        [shape],
-        out_shape=(window.height, window.width),
-        transform=transform @ Affine.translation(window.col_off, window.row_off),
-        default_value=USER,
-        dtype="uint8",
-    )
-    return burnt
