@@ -49,10 +49,9 @@ from .monitor.settings import (
 from .monitor.tables import read_zones
 from .monitor.zone_areas import ZoneArea, ZoneAreas, measure_zones, write_zone_areas
 from .products.exports import to_xarray
-from .products.files import read_map, write_map
+from .products.files import read_map, write_map, write_styles
 from .products.mosaic import find_maps, merge_maps, write_mosaic
 from .products.shapes import to_geodataframe
-from .products.style_files import write_styles
 from .report.card import describe_model
 from .report.charts import (
     draw_confusion,

@@ -21,7 +21,7 @@ import numpy as np
 import rasterio
 
 from geoclass.mapping.plan import plan_map
-from geoclass.mapping.settings import MapSettings
+from geoclass.mapping.settings import MapRequest, MapSettings
 from geoclass.model.checkpoint import Model, load_model
 from geoclass.model.classifier import Classifier
 from geoclass.scene.settings import HAZES, Haze, RadiometrySettings
@@ -80,8 +80,8 @@ def cut_tiles(scene: Path, corners: Corners, model: Model, *, haze: Haze) -> np.
     radiometry = RadiometrySettings(haze=haze)
     if "l2a" in scene.name:
         radiometry = RadiometrySettings(profile="l2a", dn_offset=0, haze=haze)
-    settings = MapSettings(radiometry=radiometry)
-    plan = plan_map(scene, model.contract, model.sha256, settings, bands=[1, 2, 3])
+    request = MapRequest(settings=MapSettings(radiometry=radiometry), bands=(1, 2, 3))
+    plan = plan_map(scene, model.contract, model.sha256, request)
     with rasterio.open(scene) as file:
         pixels = plan.radiometry.apply(file.read([1, 2, 3]))
     size = model.contract.tile_size

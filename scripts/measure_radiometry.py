@@ -18,7 +18,7 @@ from geoclass.landcover import LandCoverMap
 from geoclass.legend import UNKNOWN
 from geoclass.mapping.pipeline import run_map
 from geoclass.mapping.plan import plan_map
-from geoclass.mapping.settings import MapSettings
+from geoclass.mapping.settings import MapRequest, MapSettings
 from geoclass.model.checkpoint import Model, load_model
 from geoclass.model.classifier import Classifier
 from geoclass.scene.settings import HAZES, Haze, MaskSettings, Profile, RadiometrySettings
@@ -71,9 +71,8 @@ def map_labelled(
         # The labels are of all that the eye can see.
         masks=MaskSettings(masked_classes=()),
     )
-    plan = plan_map(
-        path, model.contract, model.sha256, settings, bands=[1, 2, 3], classifier=classifier
-    )
+    request = MapRequest(settings=settings, bands=(1, 2, 3))
+    plan = plan_map(path, model.contract, model.sha256, request, classifier)
     return run_map(plan, classifier), plan.radiometry.name
 
 

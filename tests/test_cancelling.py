@@ -15,7 +15,7 @@ import shapely
 import geoclass
 from geoclass.mapping.pipeline import run_map
 from geoclass.mapping.plan import plan_map
-from geoclass.mapping.settings import MapSettings
+from geoclass.mapping.settings import MapRequest
 from tests.conftest import FakeClassifier, paint
 from tests.monitor.scenes import CROP, FOREST, yearly
 
@@ -35,7 +35,7 @@ def no_thread_stays() -> Iterator[None]:
 
 def test_mapping(make_scene: Make, classifier: FakeClassifier) -> None:
     scene = make_scene(paint([[1, 2]] * 4), tiled=True, blockysize=64)
-    plan = plan_map(scene, classifier.contract, "ab" * 32, MapSettings())
+    plan = plan_map(scene, classifier.contract, "ab" * 32, MapRequest())
     told: list[int] = []
 
     def cancel_at_second(cells: int) -> None:

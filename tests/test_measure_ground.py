@@ -21,7 +21,7 @@ from geoclass.landcover import LandCoverMap
 from geoclass.legend import EUROSAT, MASKED, NODATA, UNKNOWN
 from geoclass.mapping.pipeline import run_map
 from geoclass.mapping.plan import plan_map
-from geoclass.mapping.settings import MapSettings
+from geoclass.mapping.settings import MapRequest, MapSettings
 from tests.conftest import ROOT, TRANSFORM, UTM, FakeDenseClassifier, make_landcover, paint
 from tests.test_scripts import load
 
@@ -42,7 +42,10 @@ def sets(monkeypatch: pytest.MonkeyPatch, dense_classifier: FakeDenseClassifier)
 
     def make_map(scene: Path, _: Any, stride: int, **_settings: Any) -> LandCoverMap:
         wishes = MapSettings(stride=stride)
-        return run_map(plan_map(scene, dense_classifier.contract, "ab", wishes), dense_classifier)
+        return run_map(
+            plan_map(scene, dense_classifier.contract, "ab", MapRequest(settings=wishes)),
+            dense_classifier,
+        )
 
     module = load("ground_sets")
     monkeypatch.setattr(module, "make_map", make_map)

@@ -19,7 +19,7 @@ from PIL import Image
 
 from geoclass.grid import AREA_TOLERANCE
 from geoclass.scene.open.source import open_scene
-from geoclass.scene.radiometry.conversion import ONES, ZEROS, read_as_l1c
+from geoclass.scene.radiometry.conversion import ONES, ZEROS, read_as_level
 from tests.conftest import ROOT, TRANSFORM, UTM
 
 
@@ -77,7 +77,7 @@ def test_benchmark_mosaics_look_like_the_tiles_they_are_made_of(tmp_path: Path) 
         Image.new("RGB", (64, 64), (60, 80, 100)).save(tmp_path / "tile.jpg", quality=100)
         file.write(tmp_path / "tile.jpg", "EuroSAT/Forest/Forest_1.jpg")
     with rasterio.open(module.make_scene(tmp_path, 100, "stripped", archive)) as scene:
-        pixels = read_as_l1c(ONES, ZEROS, "made").apply(scene.read())
+        pixels = read_as_level("Level-1C", ONES, ZEROS, "made").apply(scene.read())
     np.testing.assert_allclose(pixels.mean(axis=(1, 2)), (60, 80, 100), atol=1.5)
 
 

@@ -33,12 +33,11 @@ from geoclass.model.checkpoint import Model, load_model
 from geoclass.model.classifier import Classifier
 from geoclass.outside import redact
 from geoclass.products.files import check_form
-from geoclass.scene.georeference.adjacent import find_repeated, group_adjacent
+from geoclass.scene.georeference.place import find_repeated, group_adjacent
 from geoclass.scene.open.guard import is_remote
-from geoclass.scene.open.identity import is_unchanged
-from geoclass.scene.open.source import SceneSource
-from geoclass.scene.radiometry.haze import find_shared_haze
-from geoclass.scene.read.samples import read_dark
+from geoclass.scene.open.source import SceneSource, is_unchanged
+from geoclass.scene.radiometry.conversion import find_shared_haze
+from geoclass.scene.read.pixels import read_dark
 
 MAX_CHECKS = 8
 """Parallel checks of maps in storage, where each takes several requests."""
@@ -126,7 +125,7 @@ def note_repeated(opened: Opened, settings: MapSettings) -> dict[Job, str]:
 
 def share_haze(pending: Pending, settings: MapSettings) -> list[tuple[Job, SceneSource]]:
     """Set the common haze of each scene and its adjacent scenes."""
-    dark: dict[str, np.ndarray | None] = {}
+    dark: dict[str, np.ndarray] = {}
     shared = []
     for job, source in pending:
         if not source.adjacent:

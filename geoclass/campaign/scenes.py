@@ -15,9 +15,9 @@ from geoclass.files.writing import Target
 from geoclass.outside import encode_name, hide_secrets, parse_json, read_file, within_time
 from geoclass.products.files import holds_map
 from geoclass.products.formats import MapFormat
-from geoclass.scene.open.band_files import find_band_files
 from geoclass.scene.open.network import fetch_page, is_address, probe_address
 from geoclass.scene.open.stac import looks_like_json
+from geoclass.scene.open.stack import find_band_files
 
 SCENE_SUFFIXES = (".tif", ".tiff", ".jp2", ".vrt", ".img", ".zip", ".json")
 """Suffixes of scenes in a folder, besides `.SAFE` folders."""

@@ -136,9 +136,8 @@ class Command(click.Command):
                 formatter.write_dl(records)
 
 
-def command(name: str) -> Callable[[Callable[..., Any]], Command]:
-    """The decorator of a command."""
-    return click.command(name, cls=Command)
+command = functools.partial(click.command, cls=Command)
+"""The decorator of a command."""
 
 
 def options_of(
@@ -156,26 +155,24 @@ def options_of(
     object from flat values, instead of the dataclass. `usual` describes defaults in words; options
     that are not given are then None.
     """
-    offered = [
-        option
+    offered = {
+        option["param_decls"][0]: option
         for option in make_options(settings, hidden)
         if only is None or option["param_decls"][0] in only
-    ]
-    if usual is not None:
-        for option in offered:
-            text = option["help"].partition("  [default: ")[0]
-            text += f"  [default: {usual[option['param_decls'][0]]}]"
-            option.update(default=None, show_default=False, help=text)
+    }
+    for field_name, default in (usual or {}).items():
+        text = offered[field_name]["help"].partition("  [default: ")[0]
+        words = {"default": None, "show_default": False, "help": f"{text}  [default: {default}]"}
+        offered[field_name] |= words
 
     def decorate(command: Decorated) -> Decorated:
         @functools.wraps(command)
         def collect(*args: Any, **params: Any) -> Any:
-            names = [option["param_decls"][0] for option in offered]
-            values = {each: params.pop(each) for each in names}
+            values = {each: params.pop(each) for each in offered}
             built = build(**values) if build else build_settings(settings, values)
             return command(*args, **params, **{name: built})
 
-        for option in reversed(offered):
+        for option in reversed(offered.values()):
             how = dict(option)
             click.option(*how.pop("param_decls"), cls=Option, **how)(collect)
         return collect  # type: ignore[return-value]

@@ -12,11 +12,11 @@ import click
 
 import geoclass
 from geoclass.cli.generated import command
-from geoclass.cli.options import SCENE, Reading, as_json, reading
+from geoclass.cli.options import SCENE, as_json, reading
 from geoclass.cli.progress import echo, list_areas
 from geoclass.contract import SHIPPED
 from geoclass.errors import OutputError, SettingsError
-from geoclass.mapping.settings import MapSettings
+from geoclass.mapping.settings import MapRequest, MapSettings
 
 
 @command("info")
@@ -24,7 +24,7 @@ from geoclass.mapping.settings import MapSettings
 @reading(hidden=True)
 @as_json
 @click.option("--stac", "as_stac", is_flag=True, help="Print a model as a STAC item.")
-def info_command(what: str, reading: Reading, as_json: bool, as_stac: bool) -> None:
+def info_command(what: str, reading: MapRequest, as_json: bool, as_stac: bool) -> None:
     """Describe a file: the card of a model, a map, or how a scene would be read.
 
     `shipped` is the model in the package. For a scene, the options of `geoclass map` about area,
@@ -136,7 +136,7 @@ def list_changes(options: Any) -> list[str]:
     return [f"{k}={v}" for k, v in flatten(options).items() if usual.get(k) != v]
 
 
-def describe_scene(scene: str, reading: Reading) -> dict[str, Any]:
+def describe_scene(scene: str, reading: MapRequest) -> dict[str, Any]:
     """The decisions of `geoclass map` with the shipped model."""
     plan = geoclass.plan_scene(scene, settings=reading.settings, bands=reading.bands)
     source, grid = plan.source, plan.grid

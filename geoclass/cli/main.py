@@ -41,9 +41,9 @@ COMMANDS = {
     "evaluate": ("score", "Score a model on held-out tiles."),
     "export": ("score", "Export a model as ONNX."),
     "qgis": ("qgis", "Install or uninstall the QGIS plugin."),
-    "demo": ("demo", "Map the sample scene."),
-    "schema": ("schema", "Describe commands and options as JSON."),
-    "completion": ("schema", "Print shell completion for bash, zsh or fish."),
+    "demo": ("map_scene", "Map the sample scene."),
+    "schema": ("qgis", "Describe commands and options as JSON."),
+    "completion": ("qgis", "Print shell completion for bash, zsh or fish."),
 }
 """Command → its module in geoclass.cli and its line in the help, in order of use."""
 
@@ -109,20 +109,11 @@ class LazyGroup(click.Group):
 def show_version(ctx: click.Context, _param: click.Parameter, value: bool) -> None:
     """Print versions and device, and exit."""
     if value and not ctx.resilient_parsing:
-        click.echo(describe_program())
+        click.echo(f"geoclass {__version__}")
+        click.echo(f"Python   {platform.python_version()}, {platform.platform()}")
+        click.echo(f"GDAL     {_describe('geoclass.scene.open.gdal', 'describe_gdal')}")
+        click.echo(f"torch    {_describe('geoclass.model.device', 'describe_torch')}")
         ctx.exit()
-
-
-def describe_program() -> str:
-    """Versions of geoclass, Python, GDAL and torch, and the device."""
-    return "\n".join(
-        (
-            f"geoclass {__version__}",
-            f"Python   {platform.python_version()}, {platform.platform()}",
-            f"GDAL     {_describe('geoclass.scene.open.gdal', 'describe_gdal')}",
-            f"torch    {_describe('geoclass.model.device', 'describe_torch')}",
-        )
-    )
 
 
 def _describe(module: str, function: str) -> str:

@@ -1,8 +1,9 @@
-"""geoclass map"""
+"""geoclass map and demo"""
 
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,6 +15,7 @@ from geoclass.cli.generated import Kind, Option, command, options_of
 from geoclass.cli.options import PICTURE, SCENE, access, as_json, output_option, quiet
 from geoclass.cli.progress import (
     command_line,
+    echo,
     in_json,
     json_document,
     list_areas,
@@ -22,7 +24,7 @@ from geoclass.cli.progress import (
     say,
     warn,
 )
-from geoclass.errors import SettingsError
+from geoclass.errors import OutputError, SceneError, SettingsError
 from geoclass.files.writing import Target, parse_target, sweep_drafts
 from geoclass.landcover import AreaRow
 from geoclass.legend import MASKED, NODATA, UNKNOWN
@@ -63,21 +65,10 @@ class CampaignOptions:
     prefer: Preference = "confident"
     """Which overlapping cell a merged map keeps."""
 
-    def refuse_any(self, output: str) -> None:
-        """SettingsError if an option is given for a single map."""
-        if self != CampaignOptions():
-            raise SettingsError(
-                "--fail-fast, --workers, --memory, --shard, --ray, --map-crs and --prefer are for "
-                f"many scenes: give a folder as output instead of {output}"
-            )
-
-    def refuse_merging(self, output: str) -> None:
-        """SettingsError if an option for merging is given for a folder."""
-        if self.map_crs is not None or self.prefer != "confident":
-            raise SettingsError(
-                "--map-crs and --prefer are for many scenes in one map: give a .gpkg as output "
-                f"instead of the folder {output}"
-            )
+    @property
+    def merges(self) -> bool:
+        """Whether an option for merging is given."""
+        return self.map_crs is not None or self.prefer != "confident"
 
 
 @command("map")
@@ -131,49 +122,42 @@ def map_command(
     """
     from geoclass.campaign.scenes import find_scenes
 
-    form = request.form
-    if form.stac:
+    if request.form.stac:
         from geoclass.model.checkpoint import find_model_file
 
-        form = replace(form, model_file=find_model_file(request.model))
-    named = scenes if is_folder(output) else find_scenes(scenes)
-    many = is_folder(output) or len(named) > 1 or is_merged(scenes, named, output, campaign)
-    request = replace(
-        request,
-        form=form,
-        map_format=map_format or ("gpkg" if many else find_format(parse_target(output))),
-        command=command_line(),
-    )
-    if not many:
-        campaign.refuse_any(output)
-        with json_document(wanted=as_json):
-            map_one(named[0], parse_target(output), request, preview=preview, dry_run=dry_run)
-        return
-    from geoclass.cli.campaign import map_and_merge, map_scenes
-
-    if dry_run or preview is not None:
+        form = replace(request.form, model_file=find_model_file(request.model))
+        request = replace(request, form=form)
+    target = parse_target(output)
+    into_folder = output.endswith(("/", os.sep)) or Path(output).is_dir()
+    named = scenes if into_folder else find_scenes(scenes)
+    # The map of a pattern or list of one scene is merged as well: a later run may add scenes.
+    may_grow = campaign.merges or tuple(named) != tuple(dict.fromkeys(scenes))
+    mergeable = isinstance(target, Path) and target.suffix.lower() == ".gpkg"
+    many = into_folder or len(named) > 1 or (may_grow and mergeable)
+    map_format = map_format or ("gpkg" if many else find_format(target))
+    request = replace(request, map_format=map_format, command=command_line())
+    if many and (dry_run or preview is not None):
         raise SettingsError("--dry-run and --preview are for one scene and one map of it")
+    if not many and campaign != CampaignOptions():
+        raise SettingsError(
+            "--fail-fast, --workers, --memory, --shard, --ray, --map-crs and --prefer are for "
+            f"many scenes: give a folder as output instead of {output}"
+        )
+    if into_folder and campaign.merges:
+        raise SettingsError(
+            "--map-crs and --prefer are for many scenes in one map: give a .gpkg as output "
+            f"instead of the folder {output}"
+        )
     with json_document(wanted=as_json):
-        if is_folder(output):
-            campaign.refuse_merging(output)
-            map_scenes(scenes, parse_target(output), request, campaign)
+        if not many:
+            map_one(named[0], target, request, preview=preview, dry_run=dry_run)
+            return
+        from geoclass.cli.campaign import map_and_merge, map_scenes
+
+        if into_folder:
+            map_scenes(scenes, target, request, campaign)
         else:
             map_and_merge(named, Path(output), request, campaign)
-
-
-def is_merged(
-    scenes: Sequence[str], named: Sequence[str], output: str, campaign: CampaignOptions
-) -> bool:
-    """Whether the map of one scene is a merged map, to which a later run may add scenes."""
-    if not isinstance(parse_target(output), Path) or not output.lower().endswith(".gpkg"):
-        return False
-    merging = campaign.map_crs is not None or campaign.prefer != "confident"
-    return merging or tuple(named) != tuple(dict.fromkeys(scenes))
-
-
-def is_folder(output: str) -> bool:
-    """Whether the output is an existing folder or ends with a separator."""
-    return output.endswith(("/", os.sep)) or Path(output).is_dir()
 
 
 def map_one(
@@ -280,3 +264,47 @@ def describe_plan(plan: MapPlan) -> str:
         size = f"{detail.cols} columns × {detail.rows} rows"
         lines.append(f"detail      cells of {detail.stride} pixels ({size})")
     return "\n".join(lines)
+
+
+SAMPLE = "sample_scenes/havelland_20170216_l1c.tif"
+"""In an installed package, or beside the package in its source."""
+
+
+@command("demo")
+@click.option(
+    "-o",
+    "--output",
+    "folder",
+    type=Kind("path", Path, "folder"),
+    default=Path("geoclass_demo"),
+    show_default=True,
+    help="Output folder; results of an earlier demo in it are replaced.",
+)
+@click.pass_context
+def demo_command(context: click.Context, folder: Path) -> None:
+    """Map the sample scene, which comes with geoclass, and write a report.
+
+    Prints each command before it runs.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"cannot make {folder}: {error.strerror or error}") from error
+    package = Path(__file__).parents[1]
+    scene = next(filter(Path.is_file, (package / SAMPLE, package.parent / SAMPLE)), None)
+    if scene is None:
+        raise SceneError(f"the sample scene {SAMPLE} is missing: install geoclass again")
+    landcover, report = str(folder / "landcover.gpkg"), str(folder / "report.html")
+    steps = (
+        ("map", str(scene), "-o", landcover, "--overwrite"),
+        ("report", landcover, "--scene", str(scene), "-o", report, "--overwrite"),
+    )
+    program = context.find_root().command
+    for step in steps:
+        echo(f"$ geoclass {shlex.join(step)}")
+        if code := program.main(step, "geoclass", standalone_mode=False):
+            context.exit(code)
+    echo(
+        f"\nOpen {landcover} in QGIS: drag the file into the window.\n"
+        f"Without QGIS, open {report} in a browser."
+    )

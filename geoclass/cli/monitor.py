@@ -36,8 +36,6 @@ from geoclass.outside import hide_secrets
 if TYPE_CHECKING:
     import numpy as np
 
-    from geoclass.model.classifier import Classifier
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DatedOptions:
@@ -66,14 +64,17 @@ def read_dated(
     A folder or a merged map stands for all of its maps. Existing scenes that cannot be mapped are
     added to `left_out`, or raise SceneError without it.
     """
-    from geoclass.mapping.job import map_job
+    from geoclass.mapping.job import make_classifier, map_job
 
     if options.days and len(options.days) != len(inputs):
         raise SettingsError(
             f"{len(options.days)} dates were given for {len(inputs)} inputs: give --date once for "
             "each, or not at all"
         )
-    maps, prepared = [], None
+    # Snapped cells match those of other dates.
+    mapping = replace(options.mapping, frame=replace(options.mapping.frame, snap=True))
+    request = MapRequest(model=options.model, settings=mapping, device=options.device)
+    maps, classifier = [], None
     with open_bar(total=len(inputs), unit="date", desc="dates", leave=False) as bar:
         for text, day in zip(inputs, options.days or [None] * len(inputs), strict=True):
             files = geoclass.find_maps(text)
@@ -82,8 +83,9 @@ def read_dated(
                 maps.append(geoclass.date_map(landcover, day=day, file_name=file.name))
             if not files:
                 try:
-                    prepared = prepared or _prepare(options)
-                    landcover = map_job(text, None, *prepared)
+                    if classifier is None:
+                        classifier = make_classifier(geoclass.load_model(options.model), request)
+                    landcover = map_job(text, None, request, classifier)
                 except SceneError as error:
                     if left_out is None or not _exists(text):
                         raise
@@ -109,17 +111,6 @@ def _exists(scene: str) -> bool:
     except SceneError:
         return os.path.exists(scene)  # noqa: PTH110 of whatever text
     return True
-
-
-def _prepare(options: DatedOptions) -> tuple[MapRequest, Classifier]:
-    """The request and classifier for all scenes."""
-    from geoclass.mapping.job import make_classifier
-
-    # Snapped cells match those of other dates.
-    mapping = options.mapping
-    mapping = replace(mapping, frame=replace(mapping.frame, snap=True))
-    request = MapRequest(model=options.model, settings=mapping, device=options.device)
-    return request, make_classifier(geoclass.load_model(options.model), request)
 
 
 @command("change")

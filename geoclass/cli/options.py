@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import fields
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,7 +15,7 @@ from geoclass.cli.generated import FILE, Decorated, Kind, options_of
 from geoclass.cli.progress import be_quiet, echo, warn
 from geoclass.errors import OutputError
 from geoclass.files.writing import check_folder, check_new
-from geoclass.mapping.settings import MapSettings
+from geoclass.mapping.settings import MapRequest
 from geoclass.outside import DRIVERS_VARIABLE, TIMEOUT_VARIABLE
 from geoclass.products.formats import check_not_input
 from geoclass.scene.settings import FrameSettings, MaskSettings, RadiometrySettings
@@ -28,16 +28,6 @@ GEOPACKAGE = Kind("path", Path, "output", ".gpkg")
 PICTURE = Kind("path", Path, "output", ".png", ".svg", ".pdf")
 
 Lists = Annotated[tuple[Path, Path, Path], click.Tuple([FILE, FILE, FILE])]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reading:
-    """Options: reading a scene."""
-
-    bands: tuple[int | str, ...] | None = None
-    """Numbers or names of the red, green and blue bands, such as 3,2,1 or B04,B03,B02. None:
-    found by name."""
-    settings: MapSettings = field(default_factory=MapSettings)
 
 
 READING = {
@@ -89,9 +79,9 @@ def access(command: Decorated) -> Decorated:
 
 
 def reading(*, hidden: bool = False) -> Callable[[Decorated], Decorated]:
-    """Options of `Reading` as one argument, `reading`."""
+    """Options of reading a scene as one argument, `reading`, a MapRequest."""
     fields = {"bands", *READING}
-    offer = options_of(Reading, "reading", only=fields, hidden=fields if hidden else ())
+    offer = options_of(MapRequest, "reading", only=fields, hidden=fields if hidden else ())
     return lambda command: access(offer(command))
 
 

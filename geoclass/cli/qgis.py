@@ -1,8 +1,9 @@
-"""geoclass qgis: install the QGIS plugin, or write it as a zip"""
+"""geoclass qgis, schema and completion: for QGIS, other programs and shells"""
 
 from __future__ import annotations
 
 import configparser
+import json
 import os
 import shutil
 import sys
@@ -10,13 +11,14 @@ import sysconfig
 import tempfile
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import click
+from click.shell_completion import get_completion_class
 
 from geoclass._version import __version__
 from geoclass.cli.generated import Kind, command
 from geoclass.cli.progress import echo
-from geoclass.cli.schema import write_schema
 from geoclass.errors import OutputError, SettingsError
 from geoclass.files.writing import write_whole
 
@@ -116,15 +118,11 @@ def install(profile: Path) -> Path:
             uninstall(profile)
             (Path(draft) / NAME).rename(plugins / NAME)
         settings = list(profile.glob("QGIS/QGIS[0-9].ini"))
-        enable(settings[0] if settings else profile / "QGIS" / f"{version_of(profile)}.ini")
+        version = "QGIS4" if profile.parents[1].name == "QGIS4" else "QGIS3"
+        enable(settings[0] if settings else profile / "QGIS" / f"{version}.ini")
     except OSError as error:
         raise OutputError(f"the plugin cannot be written into {plugins}: {error}") from error
     return plugins / NAME
-
-
-def version_of(profile: Path) -> str:
-    """QGIS3 or QGIS4, by the folder of the profiles."""
-    return "QGIS4" if profile.parents[1].name == "QGIS4" else "QGIS3"
 
 
 def uninstall(profile: Path) -> Path | None:
@@ -171,3 +169,51 @@ def write_zip(output: Path) -> None:
             for file in sorted((Path(draft) / NAME).rglob("*")):
                 archive.write(file, file.relative_to(draft))
         write_whole(output, packed.read_bytes())
+
+
+SHELLS = ("bash", "zsh", "fish")
+
+
+@command("schema")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON; this is the only format.")
+def schema_command(as_json: bool) -> None:  # noqa: ARG001  # for clarity in scripts
+    """Print commands and options as JSON for other programs, such as the QGIS plugin.
+
+    An option has names, type, default, help, group and, for data, a role and suffixes.
+    """
+    click.echo(write_schema())
+
+
+def write_schema() -> str:
+    """Version, and click's description of each command, with metavar and group of options."""
+    from geoclass.cli.main import main
+
+    context = click.Context(main)
+    commands: dict[str, Any] = {}
+    for name in main.list_commands(context):
+        found = main.get_command(context, name)
+        assert found is not None
+        info = found.to_info_dict(click.Context(found, parent=context))
+        params = zip(found.get_params(context), info["params"], strict=True)
+        info["params"] = [
+            {**described, "metavar": param.metavar, "group": getattr(param, "group", None)}
+            for param, described in params
+        ]
+        commands[name] = info
+    schema = {"version": __version__, "commands": commands}
+    return json.dumps(schema, ensure_ascii=False, default=str)  # paths as text
+
+
+@command("completion")
+@click.argument("shell", type=click.Choice(SHELLS))
+def completion_command(shell: str) -> None:
+    """Print the script that completes geoclass commands, options and files in SHELL.
+
+    In ~/.bashrc: eval "$(geoclass completion bash)". In ~/.zshrc: eval "$(geoclass completion
+    zsh)". For fish: geoclass completion fish > ~/.config/fish/completions/geoclass.fish
+    """
+    from geoclass.cli.main import main
+
+    completion = get_completion_class(shell)
+    assert completion is not None  # click knows all three
+    click.echo(completion(main, {}, "geoclass", "_GEOCLASS_COMPLETE").source())

@@ -11,9 +11,9 @@ import click
 
 import geoclass
 from geoclass.cli.generated import FILE, command, options_of
-from geoclass.cli.options import SCENE, Reading, as_json, check_pictures, quiet, reading
+from geoclass.cli.options import SCENE, as_json, check_pictures, quiet, reading
 from geoclass.cli.progress import echo, open_bar, say, warn
-from geoclass.mapping.settings import MIN_TILE_SHARE
+from geoclass.mapping.settings import MIN_TILE_SHARE, MapRequest
 
 LISTED = 10
 
@@ -73,7 +73,7 @@ class TilesOptions:
 @options_of(TilesOptions, "options", build=dict)
 @reading()
 @quiet
-def tiles_command(scene: str, options: dict[str, Any], reading: Reading) -> None:
+def tiles_command(scene: str, options: dict[str, Any], reading: MapRequest) -> None:
     """Cut labelled training tiles from SCENE, for `geoclass train`.
 
     A tile gets the class whose polygons cover at least --min-share of it. Tiles with missing

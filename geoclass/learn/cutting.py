@@ -16,7 +16,7 @@ from geoclass.files.writing import draft_folder
 from geoclass.learn.places import PLACES_FILE, Place, add_places
 from geoclass.mapping.cells import cut_tiles, measure_coverage
 from geoclass.mapping.plan import MapPlan, plan_map
-from geoclass.mapping.settings import MIN_TILE_SHARE, MapSettings
+from geoclass.mapping.settings import MIN_TILE_SHARE, MapRequest, MapSettings
 from geoclass.model.checkpoint import load_model
 from geoclass.scene.georeference.region import LabelledGround, read_labels
 from geoclass.scene.read.strips import read_strips
@@ -72,7 +72,9 @@ def cut_scene(
     if output.exists() and not add:
         raise OutputError(f"{output} exists: give --add to add to it, or another name")
     model = load_model()
-    plan = plan_map(scene, model.contract, model.sha256, settings or MapSettings(), bands=bands)
+    chosen = None if bands is None else tuple(bands)
+    request = MapRequest(settings=settings or MapSettings(), bands=chosen)
+    plan = plan_map(scene, model.contract, model.sha256, request)
     on_plan(plan)
     try:
         _check_classes(ground, output)

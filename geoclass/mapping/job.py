@@ -73,15 +73,7 @@ def plan_job(
 
     Raises SceneError if it cannot be mapped, OutputError if the output cannot store the map.
     """
-    plan = plan_map(
-        scene,
-        classifier.contract,
-        classifier.sha256,
-        request.settings,
-        bands=request.bands,
-        command=request.command,
-        classifier=classifier,
-    )
+    plan = plan_map(scene, classifier.contract, classifier.sha256, request, classifier)
     if output is not None:
         check_placed(plan.grid, request.map_format, settings=request.form)
         check_room(output, estimate_bytes(plan, request.map_format, request.form))

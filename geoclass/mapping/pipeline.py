@@ -20,7 +20,7 @@ from geoclass.mapping.windows import label_windows
 from geoclass.model.classifier import Classifier
 from geoclass.model.dense import HALO, Window
 from geoclass.products.formats import AS_USUAL, FileSettings, MapFormat
-from geoclass.scene.open.identity import check_read
+from geoclass.scene.open.source import check_read
 from geoclass.scene.read.strips import STRIP_PIXELS, Strip, read_strips
 
 STRIPS_AT_WORK = 2

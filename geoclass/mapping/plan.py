@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -20,19 +20,18 @@ from geoclass.landcover import SENTINEL_2, Provenance
 from geoclass.legend import Legend
 from geoclass.machine import find_memory_bytes
 from geoclass.mapping.cells import fill_invalid
-from geoclass.mapping.settings import STRIDES, MapSettings
+from geoclass.mapping.settings import STRIDES, MapRequest, MapSettings
 from geoclass.model.classifier import Classifier
 from geoclass.outside import hide_secrets
 from geoclass.scene.georeference.frame import Frame, GridSpec, plan_frame
 from geoclass.scene.georeference.place import Footprint, assign_place, find_place
 from geoclass.scene.georeference.region import Region, find_region
 from geoclass.scene.open.guard import list_parts
-from geoclass.scene.open.identity import identify_file, spell_file
-from geoclass.scene.open.source import SceneSource, open_scene
+from geoclass.scene.open.source import SceneSource, identify_file, open_scene, spell_file
 from geoclass.scene.radiometry.conversion import Radiometry
 from geoclass.scene.radiometry.decision import decide_radiometry
 from geoclass.scene.read.masks import find_masks
-from geoclass.scene.read.samples import DOUBT_SIDE, find_collar, look_at, read_sample
+from geoclass.scene.read.pixels import DOUBT_SIDE, find_collar, look_at, read_sample
 from geoclass.scene.read.strips import Preprocessing
 
 RESULT_VERSION = 8
@@ -88,35 +87,33 @@ def plan_map(
     scene: Path | str | SceneSource,
     contract: Contract,
     model_sha256: str,
-    settings: MapSettings,
-    *,
-    bands: Sequence[int | str] | None = None,
-    command: str = "geoclass.plan_map",
+    request: MapRequest,
     classifier: Classifier | None = None,
 ) -> MapPlan:
     """Plan the map of a scene, a name or an open source; SceneError if it cannot be mapped.
 
     The classifier is used only if metadata and a sample of pixels leave the radiometry ambiguous.
     """
-    opened = scene if isinstance(scene, SceneSource) else open_scene(scene, bands)
+    settings = request.settings
+    opened = scene if isinstance(scene, SceneSource) else open_scene(scene, request.bands)
     source = assign_place(opened, settings.frame)
     if settings.masks.nodata is not None:
         source = replace(source, nodata=settings.masks.nodata)
     source = find_collar(source)
     region = check_settings(settings, contract)
     place = find_place(source)
-    frame = _plan_frame(source, place, region, settings, contract)
-    detail_stride = choose_detail(settings, contract, frame)
-    _check_memory(source, frame, settings, contract)
-    grid = _make_grid(source, frame, settings, contract)
-    detail = None if detail_stride is None else replace(grid, stride=detail_stride)
+    frame, grid, detail = _lay_cells(source, place, region, settings, contract)
+    _check_memory(source, grid, detail, contract)
     inside = _find_inside(grid, region)
     if not inside.any():
         raise SceneError(
             f"no cell of the scene has its centre in {region and region.text}: "
             "check place and coordinate reference system, or choose a larger part"
         )
-    tiles, tiles_inside = _choose_sampled(grid, region)
+    tiles = replace(grid, stride=grid.tile_size)
+    tiles_inside = _find_inside(tiles, region)
+    if not tiles_inside.any():
+        tiles_inside[:] = True
     radiometry = decide_radiometry(
         source,
         settings.radiometry,
@@ -137,20 +134,26 @@ def plan_map(
         "legend": contract.legend.to_json(),
         "masks": masks.to_json(),
         "grid": grid.to_json(),
-        "detail": detail_stride,
+        "detail": detail and detail.stride,
         "frame": frame.to_json(),
         "region": region and region.sha256,
     }
-    notes = (*source.warnings, *frame.warnings, *radiometry.warnings, *masks.warnings)
+    notes = [*source.warnings, *frame.warnings, *radiometry.warnings, *masks.warnings]
+    trained = None if place is None else contract.training.find_away(place.lon, place.lat)
+    if trained is not None:
+        notes.append(
+            f"the scene lies outside {trained}, where the training tiles come from: "
+            "expect more wrong labels"
+        )
     provenance = Provenance(
         scene=source.name,
         date=source.date,
         version=__version__,
-        command=command,
+        command=request.command,
         request=fingerprint_request(opened, model_sha256, contract.legend, settings),
         fingerprint=fingerprint({**inputs, **decisions}),
         masked_by=masks.notes,
-        warnings=(*notes, *_warn_of_region(place, contract)),
+        warnings=tuple(notes),
         mission=SENTINEL_2 if source.facts.is_sentinel_2 else None,
         **inputs,
     )
@@ -179,31 +182,48 @@ def _label_tiles(classifier: Classifier, tiles: np.ndarray, valid: np.ndarray) -
 
 def check_settings(settings: MapSettings, contract: Contract) -> Region | None:
     """The region to be mapped; GeoclassError for settings that are invalid for all scenes."""
-    tiles_only = contract.cell_temperature is None
-    if tiles_only and settings.stride not in (None, contract.tile_size):
-        raise SettingsError(f"{TILES_ONLY} --stride, {OTHER_MODEL}")
-    if tiles_only and settings.detail not in (None, "none"):
-        raise SettingsError(f"{TILES_ONLY} --detail, {OTHER_MODEL}")
+    finer = {
+        "--stride": settings.stride not in (None, contract.tile_size),
+        "--detail": settings.detail not in (None, "none"),
+    }
+    for option, given in finer.items():
+        if given and contract.cell_temperature is None:
+            raise SettingsError(
+                "the model labels tiles of 64 pixels and has no cells of its own: leave out "
+                f"{option}, or train or give a model of tilenet-dense"
+            )
     return find_region(settings.frame)
 
 
-TILES_ONLY = "the model labels tiles of 64 pixels and has no cells of its own: leave out"
-OTHER_MODEL = "or train or give a model of tilenet-dense"
-
-
-def choose_detail(settings: MapSettings, contract: Contract, frame: Frame) -> int | None:
-    """Cell size of the detail in pixels; None for no detail."""
+def _lay_cells(
+    source: SceneSource,
+    place: Footprint | None,
+    region: Region | None,
+    settings: MapSettings,
+    contract: Contract,
+) -> tuple[Frame, Grid, Grid | None]:
+    """The pixels of a map, its cells, and those of its detail; SceneError if there are none."""
+    stride = settings.stride or contract.tile_size
+    spec = GridSpec(gsd_m=contract.gsd_m, tile_size=contract.tile_size, stride=stride)
+    frame = plan_frame(source, place, settings.frame, spec, region)
+    try:
+        grid = Grid(
+            height=frame.height,
+            width=frame.width,
+            transform=frame.transform,
+            crs=frame.crs,
+            tile_size=contract.tile_size,
+            stride=stride,
+        )
+    except ValueError as error:
+        raise SceneError(f"{source.shown}: {error}: give a larger scene") from error
     if contract.cell_temperature is None or settings.detail == "none":
-        return None
-    if settings.detail is not None:
-        return settings.detail
-    fitting = (size for size in DETAIL_STRIDES if _count_cells(frame, size) <= MAX_DETAIL)
-    size = next(fitting, DETAIL_STRIDES[-1])
-    return size if size < _choose_stride(settings, contract) else None
-
-
-def _choose_stride(settings: MapSettings, contract: Contract) -> int:
-    return settings.stride or contract.tile_size
+        return frame, grid, None
+    strides = DETAIL_STRIDES if settings.detail is None else (settings.detail,)
+    finer = [replace(grid, stride=size) for size in strides]
+    small = (detail for detail in finer if detail.rows * detail.cols <= MAX_DETAIL)
+    detail = next(small, finer[-1])
+    return frame, grid, detail if detail.stride < stride else None
 
 
 def estimate_memory(source: SceneSource, contract: Contract, settings: MapSettings) -> int:
@@ -211,71 +231,32 @@ def estimate_memory(source: SceneSource, contract: Contract, settings: MapSettin
     try:
         placed = assign_place(source, settings.frame)
         region = find_region(settings.frame)
-        frame = _plan_frame(placed, find_place(placed), region, settings, contract)
+        _, grid, detail = _lay_cells(placed, find_place(placed), region, settings, contract)
     except GeoclassError:
         return 0
-    return _sum_memory(frame, settings, contract)
+    return _sum_memory(grid, detail, contract)
 
 
-def _plan_frame(
-    source: SceneSource,
-    place: Footprint | None,
-    region: Region | None,
-    settings: MapSettings,
-    contract: Contract,
-) -> Frame:
-    spec = GridSpec(
-        gsd_m=contract.gsd_m,
-        tile_size=contract.tile_size,
-        stride=_choose_stride(settings, contract),
-    )
-    return plan_frame(source, place, settings.frame, spec, region)
-
-
-def _count_cells(frame: Frame, stride: int) -> int:
-    return -(-frame.height // stride) * -(-frame.width // stride)
-
-
-def _sum_memory(frame: Frame, settings: MapSettings, contract: Contract) -> int:
+def _sum_memory(grid: Grid, detail: Grid | None, contract: Contract) -> int:
     classes = len(contract.legend)
-    per_cell = BYTES_PER_CELL + classes * BYTES_PER_PROBABILITY
-    memory = _count_cells(frame, _choose_stride(settings, contract)) * per_cell
-    detail = choose_detail(settings, contract, frame)
+    memory = grid.rows * grid.cols * (BYTES_PER_CELL + classes * BYTES_PER_PROBABILITY)
     if detail is not None:
         per_cell = DETAIL_BYTES_PER_CELL + classes * DETAIL_BYTES_PER_PROBABILITY
-        memory += _count_cells(frame, detail) * per_cell
+        memory += detail.rows * detail.cols * per_cell
     return memory
 
 
-def _check_memory(
-    source: SceneSource, frame: Frame, settings: MapSettings, contract: Contract
-) -> None:
+def _check_memory(source: SceneSource, grid: Grid, detail: Grid | None, contract: Contract) -> None:
     """SceneError for a map that does not fit into memory."""
-    needed, available = _sum_memory(frame, settings, contract), find_memory_bytes()
+    needed, available = _sum_memory(grid, detail, contract), find_memory_bytes()
     if needed > available:
-        finest = choose_detail(settings, contract, frame) or _choose_stride(settings, contract)
+        finest = detail or grid
         raise SceneError(
-            f"{source.shown} would become a map of {_count_cells(frame, finest)} cells of {finest} "
-            f"pixels, which needs {needed / 1e9:.2g} GB of memory, but there are "
+            f"{source.shown} would become a map of {finest.rows * finest.cols} cells of "
+            f"{finest.stride} pixels, which needs {needed / 1e9:.2g} GB of memory, but there are "
             f"{available / 1e9:.2g} here: give a larger --stride or --detail, or map it in parts "
             "with --bbox"
         )
-
-
-def _make_grid(
-    source: SceneSource, frame: Frame, settings: MapSettings, contract: Contract
-) -> Grid:
-    try:
-        return Grid(
-            height=frame.height,
-            width=frame.width,
-            transform=frame.transform,
-            crs=frame.crs,
-            tile_size=contract.tile_size,
-            stride=_choose_stride(settings, contract),
-        )
-    except ValueError as error:
-        raise SceneError(f"{source.shown}: {error}: give a larger scene") from error
 
 
 ALL = (slice(None), slice(None))
@@ -286,24 +267,6 @@ def _find_inside(grid: Grid, region: Region | None, part: tuple[slice, slice] = 
     if region is None or grid.crs is None:
         return np.ones((grid.rows, grid.cols), dtype=bool)[part]
     return region.contains(*grid.centres(*part), grid.crs)
-
-
-def _choose_sampled(grid: Grid, region: Region | None) -> tuple[Grid, np.ndarray]:
-    """The grid of tiles, and which of them are in the region; all, if none is."""
-    tiles = replace(grid, stride=grid.tile_size)
-    inside = _find_inside(tiles, region)
-    return tiles, inside if inside.any() else np.ones_like(inside)
-
-
-def _warn_of_region(place: Footprint | None, contract: Contract) -> tuple[str, ...]:
-    name = None if place is None else contract.training.find_away(place.lon, place.lat)
-    if name is None:
-        return ()
-    warning = (
-        f"the scene lies outside {name}, where the training tiles come from: "
-        "expect more wrong labels"
-    )
-    return (warning,)
 
 
 def fingerprint_request(

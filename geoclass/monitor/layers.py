@@ -18,7 +18,7 @@ from geoclass.products.formats import DISSOLVED_FROM
 from geoclass.products.geotiff import write_codes
 from geoclass.products.layers import Layer
 from geoclass.products.patches import OUTSIDE, find_patches
-from geoclass.products.styles import Category, TimeSpan, VectorStyle, list_classes
+from geoclass.products.styles import Category, VectorStyle, list_classes
 
 # ColorBrewer's YlOrRd: higher levels are darker.
 LEVEL_COLORS = dict(zip(LEVELS, ("#fecc5c", "#fd8d3c", "#bd0026"), strict=True))
@@ -90,7 +90,7 @@ def build_series(result: Monitoring) -> Layer:
         title="The smoothed class of each period",
         column="class_name",
         entries=state_categories(result),
-        span=TimeSpan(start="valid_from", end="valid_to"),
+        span=("valid_from", "valid_to"),
     )
     crs = str(result.stack.grid.crs)
     return build_layer("series", columns, outlines.polygons, crs, {"Class over time": style})
@@ -125,7 +125,7 @@ def build_alerts(
         column="level",
         entries=[Category(value=n, label=n, color=c) for n, c in LEVEL_COLORS.items()],
         picture="chip",
-        span=TimeSpan(start="valid_from", end="valid_to"),
+        span=("valid_from", "valid_to"),
     )
     polygons = np.array([outline(result, a) for a in alerts], dtype=object)
     return build_layer("alerts", columns, polygons, str(result.stack.grid.crs), {"Level": style})

@@ -14,7 +14,7 @@ from geoclass.errors import SettingsError
 from geoclass.grid import Grid
 from geoclass.monitor.settings import PlotSettings
 from geoclass.monitor.tables import flatten, keep_polygons
-from geoclass.products.features import Features
+from geoclass.products.layers import Features
 
 WGS84 = "EPSG:4326"
 GEOD = pyproj.Geod(ellps="WGS84")

@@ -21,8 +21,7 @@ from geoclass.monitor.markov import FOREST
 from geoclass.monitor.plot_shapes import GEOD, WGS84, Plot, repair_plots, split_at_180
 from geoclass.monitor.settings import PlotSettings
 from geoclass.monitor.tables import as_days, as_texts, weigh_cells
-from geoclass.products.features import FEATURE_SUFFIXES, read_features, write_features
-from geoclass.products.layers import Layer
+from geoclass.products.layers import FEATURE_SUFFIXES, Layer, read_features, write_features
 from geoclass.products.styles import Category, VectorStyle
 
 Answer = Literal["no loss detected", "loss detected", "cannot tell"]

@@ -19,7 +19,7 @@ from geoclass.monitor.layers import build_layer
 from geoclass.monitor.settings import MIN_PER_STRATUM, SampleSettings
 from geoclass.monitor.tables import as_texts
 from geoclass.products.layers import Layer, write_layers
-from geoclass.products.styles import Category, Choices, VectorStyle
+from geoclass.products.styles import Category, VectorStyle
 
 LEFT_OUT_CODES = {UNKNOWN: "unknown", MASKED: "masked", NODATA: "no data"}
 
@@ -204,7 +204,7 @@ def write_sample(
             Category(value="", label="not labelled", color="#fdae61"),
             *(Category(value=name, label=title, color="#abd9e9") for title, name in choices),
         ],
-        choices=Choices(column="reference", options=choices),
+        choices=choices,
         picture="chip",
     )
     drawn = names[strata.stratum[sample.rows, sample.cols]]

@@ -76,13 +76,20 @@ def _find_edits(path: Path, layer: str, level: LandCoverMap) -> np.ndarray:
     if {"row", "col"} <= set(table.columns):
         table = table[table.row.between(0, level.grid.rows - 1)]
         table = table[table.col.between(0, level.grid.cols - 1)]
-        rows, cols = table.row.to_numpy(np.int64), table.col.to_numpy(np.int64)
-        stored = level.class_id[rows, cols]
-        codes = _read_codes(path, layer, level, table, stored)
-        changed = codes != stored
-        found[rows[changed], cols[changed]] = codes[changed]
-    elif not _covers_same(table, level):
-        _find_edited_patches(path, layer, level, found)
+        cell = table.row.to_numpy(np.int64) * level.grid.cols + table.col.to_numpy(np.int64)
+    elif _covers_same(table, level):
+        return found
+    else:
+        frame = pyogrio.read_dataframe(vector_name(path), layer=layer)
+        frame = frame[~(frame.geometry.isna() | frame.geometry.is_empty)]
+        x, y = level.grid.centres()
+        tree = shapely.STRtree(shapely.points(x.ravel(), y.ravel()))
+        patch, cell = tree.query(frame.geometry.to_numpy(), predicate="contains")
+        table = frame.iloc[patch]
+    stored = level.class_id.ravel()[cell]
+    codes = _read_codes(path, layer, level, table, stored)
+    changed = codes != stored
+    found.ravel()[cell[changed]] = codes[changed]
     return found
 
 
@@ -98,19 +105,6 @@ def _covers_same(table: pd.DataFrame, level: LandCoverMap) -> bool:
         if (np.abs(drawn - area)[:NODATA] > 1e-4 * (1 + len(table))).any():
             return False
     return True
-
-
-def _find_edited_patches(path: Path, layer: str, level: LandCoverMap, found: np.ndarray) -> None:
-    """Set the cells of patches whose class differs from that of their cells."""
-    frame = pyogrio.read_dataframe(vector_name(path), layer=layer)
-    frame = frame[~(frame.geometry.isna() | frame.geometry.is_empty)]
-    x, y = level.grid.centres()
-    tree = shapely.STRtree(shapely.points(x.ravel(), y.ravel()))
-    patch, cell = tree.query(frame.geometry.to_numpy(), predicate="contains")
-    stored = level.class_id.ravel()[cell]
-    codes = _read_codes(path, layer, level, frame.iloc[patch], stored)
-    changed = codes != stored
-    found.ravel()[cell[changed]] = codes[changed]
 
 
 def _name_codes(level: LandCoverMap) -> Mapping[str, Mapping[object, int]]:

@@ -7,6 +7,7 @@ read back. A `.qml` file beside them has the style for QGIS.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,9 +22,8 @@ from geoclass.landcover import FULL_SCALE, MASK_REASONS, LandCoverMap
 from geoclass.legend import NODATA
 from geoclass.products.document import describe_map, summarise_map
 from geoclass.products.formats import FileSettings
-from geoclass.products.qml import format_qml
 from geoclass.products.shapes import name_columns, to_geodataframe
-from geoclass.products.styles import map_styles
+from geoclass.products.styles import format_qml, map_styles
 from geoclass.vectors import unwarned, vector_name
 
 if TYPE_CHECKING:
@@ -36,12 +36,28 @@ _ROWS_PER_GROUP = 50_000
 _MARKS = re.compile(r"(fingerprint|request) ([0-9a-f]{64})")
 
 
-def write_geoparquet(landcover: LandCoverMap, path: Path, settings: FileSettings) -> None:
-    """Write GeoParquet 1.1 with a bounding box per row, and its style; OSError if that fails."""
+def write_copy(landcover: LandCoverMap, path: Path, settings: FileSettings) -> None:
+    """Write the polygons in the format of the suffix, and their style.
+
+    OSError or DataSourceError if that fails.
+    """
+    shares = settings.probabilities
+    # By default, patches of a detail, or cells.
+    dissolve = landcover.detail is not None if settings.dissolve is None else settings.dissolve
+    rows = to_geodataframe(landcover.finest, probabilities=shares, dissolve=dissolve)
+    items = {**describe_map(landcover, settings), "description": summarise_map(landcover)}
+    _WRITERS[path.suffix](rows, path, items)
+    aliases = name_columns(landcover.legend, probabilities=shares, dissolve=dissolve)
+    style = map_styles(landcover.legend, aliases)["Class"]
+    path.with_suffix(".qml").write_text(format_qml(style), encoding="utf-8")
+
+
+def _write_geoparquet(rows: gpd.GeoDataFrame, path: Path, items: Mapping[str, str]) -> None:
+    """GeoParquet 1.1 with a bounding box per row."""
     import pyarrow.parquet as pq
 
     draft = path.with_name(f"{path.name}.draft")
-    _make_rows(landcover, settings).to_parquet(
+    rows.to_parquet(
         draft,
         index=False,
         compression="zstd",
@@ -49,7 +65,6 @@ def write_geoparquet(landcover: LandCoverMap, path: Path, settings: FileSettings
         write_covering_bbox=True,
         row_group_size=_ROWS_PER_GROUP,
     )
-    items = {**describe_map(landcover, settings), "description": summarise_map(landcover)}
     # geopandas cannot add metadata, so the row groups are copied into a second file.
     with pq.ParquetFile(draft) as whole:
         schema = whole.schema_arrow.with_metadata({**whole.schema_arrow.metadata, **items})
@@ -57,59 +72,39 @@ def write_geoparquet(landcover: LandCoverMap, path: Path, settings: FileSettings
             for number in range(whole.num_row_groups):
                 writer.write_table(whole.read_row_group(number))
     draft.unlink()
-    _write_style(landcover, path, settings)
 
 
-def write_flatgeobuf(landcover: LandCoverMap, path: Path, settings: FileSettings) -> None:
-    """Write FlatGeobuf with a spatial index, and its style; DataSourceError if that fails."""
+def _write_flatgeobuf(rows: gpd.GeoDataFrame, path: Path, items: Mapping[str, str]) -> None:
+    """FlatGeobuf with a spatial index."""
+    description = items["description"]
     pyogrio.write_dataframe(
-        _make_rows(landcover, settings),
+        rows,
         path,
         layer="landcover",
         driver="FlatGeobuf",
         geometry_type="Polygon",
-        layer_metadata=describe_map(landcover, settings),
-        layer_options={
-            "SPATIAL_INDEX": "YES",
-            "TITLE": "Land cover",
-            "DESCRIPTION": summarise_map(landcover),
-        },
+        layer_metadata={key: value for key, value in items.items() if key != "description"},
+        layer_options={"SPATIAL_INDEX": "YES", "TITLE": "Land cover", "DESCRIPTION": description},
     )
-    _write_style(landcover, path, settings)
 
 
-def write_geojson(landcover: LandCoverMap, path: Path, settings: FileSettings) -> None:
-    """Write GeoJSON after RFC 7946, in WGS 84; DataSourceError if that fails."""
-    cells = _make_rows(landcover, settings)
-    items = describe_map(landcover, settings)
-    # The description is GeoJSON's only metadata.
+def _write_geojson(rows: gpd.GeoDataFrame, path: Path, items: Mapping[str, str]) -> None:
+    """GeoJSON after RFC 7946, in WGS 84; the description is its only metadata."""
     marks = f"fingerprint {items['GEOCLASS_FINGERPRINT']}, request {items['GEOCLASS_REQUEST']}"
+    if "date" in rows:
+        day = items["GEOCLASS_DATE"]
+        rows = rows.assign(date=None if day == "unknown" else day)
+    options = {"RFC7946": "YES", "WRITE_BBOX": "YES"}
     pyogrio.write_dataframe(
-        cells.assign(date=landcover.provenance.date) if "date" in cells else cells,
+        rows,
         path,
         layer="landcover",
         driver="GeoJSON",
-        layer_options={
-            "RFC7946": "YES",
-            "WRITE_BBOX": "YES",
-            "DESCRIPTION": f"{summarise_map(landcover)} {marks}",
-        },
-    )
-    _write_style(landcover, path, settings)
-
-
-def _make_rows(landcover: LandCoverMap, settings: FileSettings) -> gpd.GeoDataFrame:
-    """The smallest cells, or their patches."""
-    return to_geodataframe(
-        landcover.finest,
-        probabilities=settings.probabilities,
-        dissolve=_dissolves(landcover, settings),
+        layer_options={**options, "DESCRIPTION": f"{items['description']} {marks}"},
     )
 
 
-def _dissolves(landcover: LandCoverMap, settings: FileSettings) -> bool:
-    """Whether patches are written; by default only for a detail."""
-    return landcover.detail is not None if settings.dissolve is None else settings.dissolve
+_WRITERS = {".parquet": _write_geoparquet, ".fgb": _write_flatgeobuf, ".geojson": _write_geojson}
 
 
 def read_parquet_items(path: Path) -> dict[str, str]:
@@ -152,16 +147,6 @@ def check_parquet() -> None:
         raise OutputError(
             "GeoParquet needs pyarrow, which is not installed: pip install 'geoclass[parquet]'"
         ) from error
-
-
-def _write_style(landcover: LandCoverMap, path: Path, settings: FileSettings) -> None:
-    aliases = name_columns(
-        landcover.legend,
-        probabilities=settings.probabilities,
-        dissolve=_dissolves(landcover, settings),
-    )
-    style = map_styles(landcover.legend, aliases)["Class"]
-    path.with_suffix(".qml").write_text(format_qml(style), encoding="utf-8")
 
 
 GRID_MAPPING = "spatial_ref"
@@ -227,7 +212,6 @@ def _flags(texts: dict[int, str]) -> dict[str, object]:
 
 def _coordinates(landcover: LandCoverMap) -> dict[str, object]:
     grid, t = landcover.grid, landcover.grid.cell_transform
-    coordinates: dict[str, object] = {}
     attributes = dict[str, dict[str, str]]()
     mapping = {"GeoTransform": f"{t.c!r} {t.a!r} {t.b!r} {t.f!r} {t.d!r} {t.e!r}"}
     if grid.crs is not None:
@@ -239,7 +223,5 @@ def _coordinates(landcover: LandCoverMap) -> dict[str, object]:
         "x": t.c + t.a * (np.arange(grid.cols) + 0.5),
         "y": t.f + t.e * (np.arange(grid.rows) + 0.5),
     }
-    for name, values in centres.items():
-        coordinates[name] = (name, values, attributes.get(name, {}))
-    coordinates[GRID_MAPPING] = ((), 0, mapping)
-    return coordinates
+    axes = {name: (name, values, attributes.get(name, {})) for name, values in centres.items()}
+    return {**axes, GRID_MAPPING: ((), 0, mapping)}

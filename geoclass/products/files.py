@@ -1,16 +1,16 @@
-"""Writing and reading maps in all formats, and the rule of what may be replaced."""
+"""Writing and reading maps and their styles, and the rule of what may be replaced."""
 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from pyogrio.errors import DataLayerError, DataSourceError
 from rasterio.errors import RasterioError
 
-from geoclass.errors import OutputError
+from geoclass.errors import OutputError, SettingsError
 from geoclass.files.storage import StoredPath
 from geoclass.files.writing import (
     Target,
@@ -20,19 +20,23 @@ from geoclass.files.writing import (
     move_into_place,
     parse_target,
     place_drafts,
+    write_whole,
 )
 from geoclass.grid import Grid
 from geoclass.landcover import LandCoverMap
-from geoclass.outside import DAMAGE
+from geoclass.legend import read_legend
+from geoclass.outside import DAMAGE, encode_name
 from geoclass.products import exports, geopackage, geotiff, stac
-from geoclass.products.formats import (
-    AS_USUAL,
-    SUFFIXES,
-    FileSettings,
-    MapFormat,
-    find_format,
-)
+from geoclass.products.formats import AS_USUAL, SUFFIXES, FileSettings, MapFormat, find_format
 from geoclass.products.layers import read_layer_items
+from geoclass.products.shapes import ALIASES
+from geoclass.products.styles import (
+    StyleText,
+    format_styles,
+    map_styles,
+    raster_styles,
+    read_style_table,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,13 +58,11 @@ _ADAPTERS: Mapping[MapFormat, _Adapter] = {
         geotiff.write_geotiff, geotiff.read_geotiff, geotiff.read_items, geotiff.COMPANIONS
     ),
     "parquet": _Adapter(
-        exports.write_geoparquet, exports.refuse_to_read, exports.read_parquet_items, (".qml",)
+        exports.write_copy, exports.refuse_to_read, exports.read_parquet_items, (".qml",)
     ),
-    "fgb": _Adapter(
-        exports.write_flatgeobuf, exports.refuse_to_read, exports.read_vector_items, (".qml",)
-    ),
-    "geojson": _Adapter(
-        exports.write_geojson, exports.refuse_to_read, exports.read_vector_items, (".qml",)
+    **dict.fromkeys(
+        ("fgb", "geojson"),
+        _Adapter(exports.write_copy, exports.refuse_to_read, exports.read_vector_items, (".qml",)),
     ),
 }
 
@@ -267,3 +269,56 @@ def _read_items(path: Path, map_format: MapFormat) -> Mapping[str, str]:
         return _ADAPTERS[map_format].read_items(path) or {}
     except OutputError:
         return {}
+
+
+def write_styles(
+    path: Path | str,
+    folder: Path | str | None = None,
+    *,
+    legend: Path | str | None = None,
+    overwrite: bool = False,
+) -> list[Path]:
+    """Write each style of a map, change, monitor or sample file as `.qml` and `.sld`.
+
+    They are named after file and style; `folder` is by default that of the file. `legend`, for
+    maps, is a JSON file with titles and colours. Returns the paths. Raises OutputError if there are
+    no styles or files exist, SettingsError for an invalid legend.
+    """
+    path = Path(path)
+    styles = _find_styles(path, legend)
+    texts = _name_files(path, Path(folder) if folder is not None else path.parent, styles)
+    for target in texts:
+        check_folder(target)
+        if target.exists() and not overwrite:
+            raise OutputError(f"{target} exists: give --overwrite or another folder")
+    for target, text in texts.items():
+        write_whole(target, text.encode())
+    return list(texts)
+
+
+def _find_styles(path: Path, legend: Path | str | None) -> list[StyleText]:
+    if not path.is_file():
+        raise OutputError(f"no file at {path}: check the path")
+    if not holds_map(path):
+        if legend is not None:
+            raise SettingsError(f"{path} is not a land-cover map: a legend applies only to maps")
+        return read_style_table(path)
+    classes = read_map(path).legend
+    if legend is not None:
+        classes = read_legend(legend, classes)
+    if find_format(path) == "tif":
+        return format_styles(path.stem, raster_styles(classes))
+    return format_styles("landcover", map_styles(classes, ALIASES))
+
+
+def _name_files(path: Path, folder: Path, styles: Sequence[StyleText]) -> dict[Path, str]:
+    """Text by path; names include the layer only if the file has several."""
+    several = len({style.layer for style in styles}) > 1
+    texts = {}
+    for style in styles:
+        parts = [path.stem, *([style.layer] if several else []), style.name]
+        # Names in an untrusted file must not become paths.
+        base = "_".join(parts[:1] + [encode_name(p.lower().replace(" ", "_")) for p in parts[1:]])
+        texts[folder / f"{base}.qml"] = style.qml
+        texts[folder / f"{base}.sld"] = style.sld
+    return texts

@@ -24,9 +24,8 @@ from geoclass.products.document import (
 from geoclass.products.edits import apply_edits
 from geoclass.products.formats import AS_USUAL, FileSettings
 from geoclass.products.layers import DATASET_OPTIONS, read_layer_items
-from geoclass.products.qml import write_style_table
 from geoclass.products.shapes import name_columns, shape_patches, shape_rows
-from geoclass.products.styles import VectorStyle, map_styles
+from geoclass.products.styles import VectorStyle, map_styles, write_style_table
 from geoclass.vectors import unwarned, vector_name
 
 CELLS_AT_A_TIME = 500_000

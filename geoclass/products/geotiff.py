@@ -18,6 +18,7 @@ import xml.etree.ElementTree as ET
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import rasterio
@@ -32,8 +33,7 @@ from geoclass.legend import NODATA
 from geoclass.products.blobs import deflate, inflate
 from geoclass.products.document import PLANES, Document, describe_map, parse_document, summarise_map
 from geoclass.products.formats import FileSettings
-from geoclass.products.qml import format_qml
-from geoclass.products.styles import raster_styles
+from geoclass.products.styles import format_qml, raster_styles
 
 DEFAULTS = {
     "COMPRESS": "DEFLATE", "LEVEL": "1", "PREDICTOR": "NO", "BIGTIFF": "IF_SAFER",
@@ -54,18 +54,9 @@ def write_cog(
 
     `bands` are uint8 (rows, cols) by name, `options` creation options that override `DEFAULTS`.
     """
-    profile = {
-        "driver": "COG",
-        "height": grid.rows,
-        "width": grid.cols,
-        "count": len(bands),
-        "dtype": "uint8",
-        "nodata": NODATA,
-        "crs": grid.crs and rasterio.CRS.from_wkt(grid.crs),
-        "transform": grid.cell_transform,
-    }
+    profile = {"driver": "COG", "count": len(bands), "dtype": "uint8", "nodata": NODATA}
     try:
-        with rasterio.open(path, "w", **{**profile, **DEFAULTS, **options}) as file:
+        with rasterio.open(path, "w", **{**_place(grid), **profile, **DEFAULTS, **options}) as file:
             file.update_tags(**tags)
             for number, (name, pixels) in enumerate(bands.items(), start=1):
                 file.write(pixels, number)
@@ -91,11 +82,14 @@ def write_geotiff(landcover: LandCoverMap, path: Path, settings: FileSettings) -
     """Write a new GeoTIFF with its companions; OSError or RasterioError if that fails."""
     tags = {
         **describe_map(landcover, settings),
-        **_pack_tiles(landcover),
         "TIFFTAG_IMAGEDESCRIPTION": summarise_map(landcover),
         "TIFFTAG_COPYRIGHT": landcover.provenance.attribution,
         "TIFFTAG_SOFTWARE": f"geoclass {landcover.provenance.version}",
     }
+    if landcover.detail is not None:
+        planes = [getattr(landcover, name) for name in PLANES]
+        stacked = np.stack([*planes, *landcover.probabilities.transpose(2, 0, 1)])
+        tags[TILES] = base64.b64encode(deflate(stacked)).decode()
     write_cog(path, _list_bands(landcover), landcover.finest.grid, tags, dict(settings.creation))
     companion(path, ".aux.xml").write_text(_auxiliary(landcover), encoding="utf-8")
     style = raster_styles(landcover.legend)["Class"]
@@ -192,14 +186,6 @@ def _round_confidence(landcover: LandCoverMap) -> np.ndarray:
     return np.where(landcover.best_class == NODATA, np.uint8(NODATA), percent)
 
 
-def _pack_tiles(landcover: LandCoverMap) -> dict[str, str]:
-    if landcover.detail is None:
-        return {}
-    planes = [getattr(landcover, name) for name in PLANES]
-    stacked = np.stack([*planes, *landcover.probabilities.transpose(2, 0, 1)])
-    return {TILES: base64.b64encode(deflate(stacked)).decode()}
-
-
 def _unpack_tiles(
     path: Path, items: Mapping[str, str], document: Document
 ) -> dict[str, np.ndarray]:
@@ -235,28 +221,19 @@ def _auxiliary(landcover: LandCoverMap) -> str:
     return ET.tostring(root, encoding="unicode")
 
 
-# GDAL's codes for type and usage of a column.
-_INTEGER, _REAL, _STRING = "0", "1", "2"
-_GENERIC, _PIXEL_COUNT, _NAME, _MIN_MAX, _RED, _GREEN, _BLUE = "0", "1", "2", "5", "6", "7", "8"
+ATTRIBUTES = {
+    "Value": (0, 5), "Class": (2, 2), "Group": (2, 0), "Count": (0, 1), "Area_ha": (1, 0),
+    "Red": (0, 6), "Green": (0, 7), "Blue": (0, 8),
+}  # fmt: skip
+"""Columns of the attribute table → GDAL's codes of type (GDALRATFieldType) and usage."""
 
 
 def _add_attributes(band: ET.Element, landcover: LandCoverMap) -> None:
     table = ET.SubElement(band, "GDALRasterAttributeTable", tableType="thematic")
-    columns = (
-        ("Value", _INTEGER, _MIN_MAX),
-        ("Class", _STRING, _NAME),
-        ("Group", _STRING, _GENERIC),
-        ("Count", _INTEGER, _PIXEL_COUNT),
-        ("Area_ha", _REAL, _GENERIC),
-        ("Red", _INTEGER, _RED),
-        ("Green", _INTEGER, _GREEN),
-        ("Blue", _INTEGER, _BLUE),
-    )
-    for i, (name, kind, usage) in enumerate(columns):
+    for i, (name, (kind, usage)) in enumerate(ATTRIBUTES.items()):
         field = ET.SubElement(table, "FieldDefn", index=str(i))
-        ET.SubElement(field, "Name").text = name
-        ET.SubElement(field, "Type").text = kind
-        ET.SubElement(field, "Usage").text = usage
+        for tag, text in (("Name", name), ("Type", kind), ("Usage", usage)):
+            ET.SubElement(field, tag).text = str(text)
     for i, (area, entry) in enumerate(
         zip(landcover.areas(), landcover.legend.entries, strict=True)
     ):
@@ -268,20 +245,16 @@ def _add_attributes(band: ET.Element, landcover: LandCoverMap) -> None:
 
 def write_codes(path: Path, codes: np.ndarray, grid: Grid, tags: Mapping[str, str]) -> None:
     """Write uint16 (rows, cols), 0 for nodata, atomically; OutputError if that fails."""
-    profile = {
-        "driver": "GTiff",
-        "height": grid.rows,
-        "width": grid.cols,
-        "count": 1,
-        "dtype": "uint16",
-        "nodata": 0,
-        "crs": grid.crs and rasterio.CRS.from_wkt(grid.crs),
-        "transform": grid.cell_transform,
-        "tiled": True,
-        "blockxsize": 256,
-        "blockysize": 256,
-        "compress": "deflate",
-    }
+    storage = {"driver": "GTiff", "tiled": True, "blockxsize": 256, "blockysize": 256}
+    profile = {**storage, "compress": "deflate", "count": 1, "dtype": "uint16", "nodata": 0}
+    profile |= _place(grid)
     with drafted(path, RasterioError) as draft, rasterio.open(draft, "w", **profile) as file:
         file.write(codes, 1)
         file.update_tags(**tags)
+
+
+def _place(grid: Grid) -> dict[str, Any]:
+    """Size and location of a raster with one pixel per cell."""
+    crs = grid.crs and rasterio.CRS.from_wkt(grid.crs)
+    transform = grid.cell_transform
+    return {"height": grid.rows, "width": grid.cols, "crs": crs, "transform": transform}

@@ -1,4 +1,4 @@
-"""Layers and tables of GeoPackages and CSV, and polygons of any vector file."""
+"""Layers and tables of GeoPackages, CSV and GeoJSON, and features of any vector file."""
 
 from __future__ import annotations
 
@@ -17,12 +17,14 @@ from pyogrio.errors import DataLayerError, DataSourceError, FeatureError
 from geoclass.errors import OutputError
 from geoclass.files.writing import Target, check_not_open, drafted, write_whole
 from geoclass.products.blobs import write_blobs
-from geoclass.products.qml import write_style_table
-from geoclass.products.styles import VectorStyle
+from geoclass.products.styles import VectorStyle, write_style_table
 from geoclass.vectors import unwarned, vector_name
 
 # QGIS 3.22 warns about newer versions.
 DATASET_OPTIONS = {"VERSION": "1.2"}
+
+FEATURE_SUFFIXES = (".geojson", ".gpkg", ".csv")
+"""Of files that `write_features` writes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -95,36 +97,101 @@ def read_columns(path: Path, layer: str) -> dict[str, np.ndarray]:
     return {name: table[name].to_numpy() for name in table.columns}
 
 
-@unwarned()
-def read_polygons(path: Path, crs: str, name_field: str | None = None) -> list[tuple[str, object]]:
-    """(name, geometry in the CRS) of each polygon of any vector file; OutputError for others.
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Features:
+    """The features of a layer."""
 
-    Without a name field, names are the first text column, or numbers. Only one layer may have
-    polygons.
-    """
+    shapes: np.ndarray
+    """Shapely geometries of any type (n,); None if missing or invalid."""
+    columns: Mapping[str, np.ndarray]
+    """(n,) each."""
+    crs: str | None
+    """In any form that pyproj parses; None if not in the file."""
+
+
+@unwarned()
+def read_features(path: Path, *, polygons: bool = False) -> Features:
+    """All features of the only layer with geometries, or with polygons; OutputError for others."""
+    if not path.exists():
+        raise OutputError(f"no file at {path}: check the path")
     try:
         name = vector_name(path)
-        kinds = {title: kind or "" for title, kind in pyogrio.list_layers(name)}
-        layers = [title for title, kind in kinds.items() if "Polygon" in kind or kind == "Unknown"]
-        if len(layers) > 1:
+        kinds = {str(title): kind for title, kind in pyogrio.list_layers(name) if kind is not None}
+        layers = [
+            title
+            for title, kind in kinds.items()
+            if not polygons or "Polygon" in kind or kind == "Unknown"
+        ] or list(kinds)[:1]  # its error is reported
+        if len(layers) != 1:
+            which = "of polygons" if polygons else "with places"
             raise OutputError(
-                f"{path} holds {len(layers)} layers of polygons, {', '.join(layers)}: "
+                f"{path} holds {len(layers)} layers {which}, {', '.join(layers) or 'none'}: "
                 "give a file with only one of them"
             )
-        frame = pyogrio.read_dataframe(name, layer=next(iter([*layers, *kinds]), None))
-    except (
-        DataLayerError, DataSourceError, FeatureError, ValueError, shapely.GEOSException,
-    ) as error:  # fmt: skip
-        raise OutputError(f"cannot read {path} as polygons: {error}") from error
-    if not isinstance(frame, gpd.GeoDataFrame) or frame.crs is None or not len(frame):
+        meta, _, shapes, values = pyogrio.raw.read(name, layer=layers[0])
+    except (DataLayerError, DataSourceError, FeatureError, ValueError) as error:
+        raise OutputError(
+            f"cannot read {path} as a vector file ({error}): give a GeoPackage, GeoJSON or "
+            "shapefile"
+        ) from error
+    if not len(shapes):
+        raise OutputError(f"{path} holds no features: give a file that has some")
+    return Features(
+        shapes=shapely.from_wkb(shapes, on_invalid="ignore"),
+        columns=dict(zip(meta["fields"], values, strict=True)),
+        crs=meta["crs"],
+    )
+
+
+def read_polygons(path: Path, crs: str) -> list[tuple[str, shapely.Geometry]]:
+    """(name, geometry in the CRS) of each polygon of any vector file; OutputError for others.
+
+    Names are the first text column, or numbers. Only one layer may have polygons.
+    """
+    features = read_features(path, polygons=True)
+    if features.crs is None:
         raise OutputError(f"{path} holds no polygons with a coordinate reference system")
-    if not frame.geom_type.isin(["Polygon", "MultiPolygon"]).all():
-        kinds_held = ", ".join(sorted(set(frame.geom_type.fillna("nothing"))))
-        raise OutputError(f"{path} holds {kinds_held}, expected polygons")
-    texts = [c for c in frame.columns if c != frame.geometry.name and _is_text(frame[c])]
-    column = name_field or (texts[0] if texts else None)
-    names = frame[column].astype(str) if column else map(str, range(1, len(frame) + 1))
-    return list(zip(names, frame.to_crs(crs).geometry, strict=True))
+    kinds = {"nothing" if shape is None else shape.geom_type for shape in features.shapes}
+    if not kinds <= {"Polygon", "MultiPolygon"}:
+        raise OutputError(f"{path} holds {', '.join(sorted(kinds))}, expected polygons")
+    texts = (column for column in features.columns.values() if column.dtype == object)
+    names = map(str, next(texts, range(1, len(features.shapes) + 1)))
+    placed = gpd.GeoSeries(features.shapes, crs=features.crs).to_crs(crs)
+    return list(zip(names, placed, strict=True))
+
+
+def write_features(layer: Layer, path: Path, items: Mapping[str, str]) -> None:
+    """Write polygons atomically as GeoPackage with styles, as GeoJSON, or as CSV without geometry.
+
+    `items` are metadata; GeoJSON stores their values as its description. Raises OutputError.
+    """
+    if path.suffix.lower() == ".gpkg":
+        write_layers(path, [layer], items)
+        return
+    if path.suffix.lower() == ".csv":
+        write_csv(path, layer.columns)
+        return
+    with drafted(path, DataSourceError, DataLayerError) as draft:
+        _write_geojson(layer, draft, " ".join(filter(None, items.values())))
+
+
+def _write_geojson(layer: Layer, path: Path, description: str) -> None:
+    columns = dict(layer.columns)
+    for name, values in layer.columns.items():
+        if np.issubdtype(values.dtype, np.datetime64):
+            columns[name] = np.datetime_as_string(values, unit="D").astype(object)
+            columns[name][np.isnat(values)] = None
+    pyogrio.raw.write(
+        path,
+        shapely.to_wkb(layer.polygons),
+        list(columns.values()),
+        list(columns),
+        layer=layer.name,
+        driver="GeoJSON",
+        geometry_type="Unknown",
+        crs=layer.crs,
+        layer_options={"RFC7946": "YES", "DESCRIPTION": description},
+    )
 
 
 def write_csv(path: Target, columns: Mapping[str, np.ndarray]) -> None:
@@ -147,10 +214,6 @@ def neutralise(value: Any) -> Any:
 
 FORMULAS = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 """First characters of formulas (CWE-1236)."""
-
-
-def _is_text(column: pd.Series) -> bool:
-    return bool(pd.api.types.is_string_dtype(column) or pd.api.types.is_object_dtype(column))
 
 
 def write_layer(

@@ -26,11 +26,9 @@ from geoclass.products.document import MERGED
 from geoclass.products.files import holds_map, read_fingerprint
 from geoclass.products.formats import Preference
 from geoclass.products.geopackage import TITLES
-from geoclass.products.layers import Layer, read_layer_items, write_layer
-from geoclass.products.qml import write_style_table
+from geoclass.products.layers import Layer, read_columns, read_layer_items, write_layer
 from geoclass.products.shapes import name_columns, to_geodataframe
-from geoclass.products.styles import map_styles
-from geoclass.vectors import unwarned, vector_name
+from geoclass.products.styles import map_styles, write_style_table
 
 _CLASS = ["class_id", "class_name", "class_title", "group"]
 
@@ -152,15 +150,6 @@ def is_mosaic(path: Path) -> bool:
 def name_scenes_folder(path: Path) -> Path:
     """Folder of the maps that are merged into this file."""
     return path.with_name(f"{path.stem}.scenes")
-
-
-@unwarned()
-def list_merged(path: Path) -> dict[str, str]:
-    """Fingerprint → scene of the maps that `write_mosaic` merged."""
-    scenes = pyogrio.read_dataframe(
-        vector_name(path), layer="scenes", columns=["fingerprint", "scene"]
-    )
-    return dict(zip(scenes["fingerprint"], scenes["scene"], strict=True))
 
 
 def _describe(maps: Sequence[LandCoverMap], command: str) -> dict[str, str]:
@@ -307,12 +296,16 @@ def _find_merged(path: Path) -> list[Path]:
     there = {}
     if folder.is_dir():
         there = {read_fingerprint(file): file for file in find_maps(folder)}
-    merged = list_merged(path)
-    gone = [scene for fingerprint, scene in merged.items() if fingerprint not in there]
+    merged = read_columns(path, "scenes")
+    gone = [
+        scene
+        for fingerprint, scene in zip(merged["fingerprint"], merged["scene"], strict=True)
+        if fingerprint not in there
+    ]
     if gone:
         raise OutputError(
             f"{len(gone)} of the maps that {path} was merged from "
             f"({gone[0]}{' and others' if gone[1:] else ''}) are not in {folder}, or have changed: "
             "merge them again, or give the maps themselves"
         )
-    return [there[fingerprint] for fingerprint in merged]
+    return [there[fingerprint] for fingerprint in merged["fingerprint"]]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -12,10 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import rasterio
+import shapely
+import shapely.geometry
 from rasterio.warp import transform_geom
 
 from geoclass.contract import Contract
-from geoclass.files.storage import StoredPath
 from geoclass.files.writing import Target
 from geoclass.grid import Grid
 from geoclass.landcover import FULL_SCALE, SENTINEL_2, LandCoverMap
@@ -56,7 +58,22 @@ def build_model_item(contract: Contract, sha256: str, file: Path, href: str) -> 
         "mlm:framework": "PyTorch",
         "mlm:accelerator_constrained": False,
         "mlm:hyperparameters": dict(training.recipe),
-        "mlm:input": [_describe_input(contract)],
+        "mlm:input": [
+            {
+                "name": "tiles",
+                "description": f"8-bit values of radiometry {contract.radiometry}.",
+                "bands": list(contract.bands),
+                "input": {
+                    "shape": [-1, len(contract.bands), size, size],
+                    "dim_order": ["batch", "bands", "height", "width"],
+                    "data_type": "uint8",
+                },
+                "value_scaling": [
+                    {"type": "z-score", "mean": 255 * mean, "stddev": 255 * std}
+                    for mean, std in zip(contract.mean, contract.std, strict=True)
+                ],
+            }
+        ],
         "mlm:output": [
             {
                 "name": "probabilities",
@@ -80,24 +97,6 @@ def build_model_item(contract: Contract, sha256: str, file: Path, href: str) -> 
         "properties": properties,
         "links": [],
         "assets": {"model": model},
-    }
-
-
-def _describe_input(contract: Contract) -> dict[str, Any]:
-    scaling = [
-        {"type": "z-score", "mean": 255 * mean, "stddev": 255 * std}
-        for mean, std in zip(contract.mean, contract.std, strict=True)
-    ]
-    return {
-        "name": "tiles",
-        "description": f"8-bit values of radiometry {contract.radiometry}.",
-        "bands": list(contract.bands),
-        "input": {
-            "shape": [-1, len(contract.bands), contract.tile_size, contract.tile_size],
-            "dim_order": ["batch", "bands", "height", "width"],
-            "data_type": "uint8",
-        },
-        "value_scaling": scaling,
     }
 
 
@@ -174,13 +173,11 @@ MEDIA_TYPES: Mapping[MapFormat, str] = {
 
 LEGAL_NOTICE = "https://sentinels.copernicus.eu/documents/247904/690755/Sentinel_Data_Legal_Notice"
 
-_COMPANIONS = {
-    ".qml": {"title": "Style for QGIS", "type": "text/xml", "roles": ["metadata"]},
-    ".aux.xml": {"title": "Names and colours for GDAL", "type": "text/xml", "roles": ["metadata"]},
-}
+_COMPANIONS = {".qml": "Style for QGIS", ".aux.xml": "Names and colours for GDAL"}
+"""Suffix → title."""
 
-_POINTS_PER_SIDE = 9
-"""Points of the outline: straight sides of the map are curved in degrees."""
+_POINTS = 36
+"""Points of the outline, at least: straight sides of the map are curved in degrees."""
 
 
 def name_item(path: Path) -> Path:
@@ -200,18 +197,19 @@ def write_items(
     `drafts` are the map's temporary files by final name. The items are written beside them and
     returned in the same form.
     """
-    folder = drafts[target.name].parent
-    item = describe_landcover(landcover, drafts, target, map_format)
-    written = {name_item(Path(target.name)).name: folder / "map.stac.json"}
+    described = describe_landcover(landcover, drafts, target, map_format)
+    items = {name_item(Path(target.name)).name: described}
     if model_file is not None:
         sha256 = landcover.provenance.model
-        href = _relate(str(model_file), target)
-        model = build_model_item(landcover.contract, sha256, model_file, href)
         name = f"model-{sha256[:12]}.stac.json"
-        item["links"].append({"rel": "derived_from", "href": f"./{name}", "title": "Model"})
-        (folder / name).write_text(_to_text(model), encoding="utf-8")
-        written[name] = folder / name
-    (folder / "map.stac.json").write_text(_to_text(item), encoding="utf-8")
+        href = _relate(str(model_file), target)
+        described["links"].append({"rel": "derived_from", "href": f"./{name}", "title": "Model"})
+        items[name] = build_model_item(landcover.contract, sha256, model_file, href)
+    written = {}
+    for number, (name, item) in enumerate(items.items()):
+        written[name] = drafts[target.name].with_name(f"item{number}.json")
+        text = json.dumps(item, indent=1, ensure_ascii=False, allow_nan=False)
+        written[name].write_text(f"{text}\n", encoding="utf-8")
     return written
 
 
@@ -221,22 +219,26 @@ def describe_landcover(
     """The item of a map; addresses of assets are relative to the item."""
     grid, provenance = landcover.finest.grid, landcover.provenance
     geometry, bbox = _locate(grid)
-    day = provenance.date
+    crs = rasterio.CRS.from_wkt(str(grid.crs))
+    authority, day = crs.to_authority(), provenance.date
     properties: dict[str, Any] = {
         **({"datetime": f"{day}T00:00:00Z"} if day else ANYTIME),
         "title": f"Land cover in {provenance.scene}",
         "description": summarise_map(landcover),
         "gsd": round(grid.gsd_m * grid.stride, 3),
-        **_describe_crs(grid),
+        "proj:code": ":".join(authority) if authority else None,
+        **({} if authority else {"proj:wkt2": crs.to_wkt(version="WKT2_2019")}),
         "processing:level": "L4",
         "processing:software": {"geoclass": provenance.version},
         "processing:lineage": provenance.command,
         "geoclass:model_sha256": provenance.model,
         "geoclass:fingerprint": provenance.fingerprint,
     }
+    sources = provenance.source.get("files", [provenance.source])
     links = [
-        {"rel": "derived_from", "href": _relate(path, target), "title": "Scene"}
-        for path in _list_sources(provenance.source)
+        {"rel": "derived_from", "href": _relate(part["path"], target), "title": "Scene"}
+        for part in sources
+        if "path" in part
     ]
     if provenance.mission == SENTINEL_2:
         properties |= {"constellation": "sentinel-2", "license": "other"}
@@ -248,7 +250,8 @@ def describe_landcover(
         if kind is None:
             assets["map"] = asset | _describe_map(landcover, map_format)
         else:
-            assets[kind.lstrip(".").replace(".", "_")] = asset | _COMPANIONS[kind]
+            more = {"title": _COMPANIONS[kind], "type": "text/xml", "roles": ["metadata"]}
+            assets[kind.lstrip(".").replace(".", "_")] = asset | more
     extensions = [CLASSIFICATION, FILE, PROCESSING, PROJECTION]
     extensions += [RASTER] if map_format == "tif" else []
     return {
@@ -299,52 +302,24 @@ def _count_classes(landcover: LandCoverMap) -> list[dict[str, Any]]:
 
 def _locate(grid: Grid) -> tuple[dict[str, Any], list[float]]:
     """The outline in degrees, cut at the antimeridian, and west, south, east, north."""
-    steps = [i / _POINTS_PER_SIDE for i in range(_POINTS_PER_SIDE)]
     corners = ((0, 0), (0, grid.height), (grid.width, grid.height), (grid.width, 0))
-    ring = [
-        grid.transform @ (x + step * (next_x - x), y + step * (next_y - y))
-        for (x, y), (next_x, next_y) in zip(corners, corners[1:] + corners[:1], strict=True)
-        for step in steps
-    ]
-    outline = {"type": "Polygon", "coordinates": [[*ring, ring[0]]]}
+    outline = shapely.Polygon([grid.transform @ corner for corner in corners])
+    outline = shapely.segmentize(outline, outline.length / _POINTS)
     crs = rasterio.CRS.from_wkt(str(grid.crs))
     geometry: dict[str, Any] = dict(
         transform_geom(crs, "EPSG:4326", outline, antimeridian_cutting=True, precision=7)
     )
-    cut = geometry["type"] == "MultiPolygon"
-    polygons = geometry["coordinates"] if cut else [geometry["coordinates"]]
-    points = [point for polygon in polygons for point in polygon[0]]
-    lons, lats = [x for x, _ in points], [y for _, y in points]
+    parts = shapely.get_parts(shapely.geometry.shape(geometry))
+    west, south, east, north = shapely.bounds(parts).T
     # If the area is cut, its western edge has the larger longitude (RFC 7946, 5.2).
-    west = min(x for x in lons if x > 0) if cut else min(lons)
-    east = max(x for x in lons if x < 0) if cut else max(lons)
-    return geometry, [west, min(lats), east, max(lats)]
-
-
-def _describe_crs(grid: Grid) -> dict[str, Any]:
-    crs = rasterio.CRS.from_wkt(str(grid.crs))
-    authority = crs.to_authority()
-    if authority is not None:
-        return {"proj:code": ":".join(authority)}
-    return {"proj:code": None, "proj:wkt2": crs.to_wkt(version="WKT2_2019")}
-
-
-def _list_sources(source: Mapping[str, Any]) -> list[str]:
-    """Files and addresses in a scene's identity."""
-    return [part["path"] for part in source.get("files", [source]) if "path" in part]
+    return geometry, [west.max(), south.min(), east.min(), north.max()]
 
 
 def _relate(path: str, target: Target) -> str:
     """A path relative to the map's folder; addresses are returned as they are."""
     if "://" in path:
         return path
-    if isinstance(target, StoredPath):
-        return Path(path).absolute().as_uri()
-    try:
-        return Path(os.path.relpath(path, target.parent)).as_posix()
-    except ValueError:  # on another drive
-        return Path(path).absolute().as_uri()
-
-
-def _to_text(item: Mapping[str, Any]) -> str:
-    return json.dumps(item, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    if isinstance(target, Path):
+        with contextlib.suppress(ValueError):  # on another drive
+            return Path(os.path.relpath(path, target.parent)).as_posix()
+    return Path(path).absolute().as_uri()

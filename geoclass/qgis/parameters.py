@@ -6,30 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from qgis.core import (
-    QgsCoordinateReferenceSystem,
-    QgsMapLayer,
-    QgsProcessing,
-    QgsProcessingAlgorithm,
-    QgsProcessingContext,
-    QgsProcessingFeedback,
-    QgsProcessingParameterBoolean,
-    QgsProcessingParameterCrs,
-    QgsProcessingParameterDefinition,
-    QgsProcessingParameterEnum,
-    QgsProcessingParameterExtent,
-    QgsProcessingParameterFile,
-    QgsProcessingParameterFileDestination,
-    QgsProcessingParameterFolderDestination,
-    QgsProcessingParameterMapLayer,
-    QgsProcessingParameterMultipleLayers,
-    QgsProcessingParameterNumber,
-    QgsProcessingParameterRasterDestination,
-    QgsProcessingParameterString,
-    QgsProcessingParameterVectorDestination,
-    QgsProcessingParameterVectorLayer,
-    QgsProperty,
-)
+from qgis import core
 
 Option = dict[str, Any]
 """One of the `params` of a command in the schema."""
@@ -73,8 +50,6 @@ LABELS = {
 WORLD = "EPSG:4326"
 """CRS in which commands take extents."""
 
-AUTOMATIC = "automatic"
-
 
 def name_parameter(option: Option) -> str:
     """As Processing spells names."""
@@ -86,7 +61,7 @@ def is_offered(option: Option) -> bool:
     return not (option["name"] in HIDDEN or option["nargs"] > 1 or option.get("hidden"))
 
 
-def build_parameter(option: Option) -> QgsProcessingParameterDefinition:
+def build_parameter(option: Option) -> core.QgsProcessingParameterDefinition:
     """The parameter for an option: its widget, default and help."""
     flag = option["opts"][-1]
     key = option["metavar"] if option["param_type_name"] == "argument" else flag
@@ -94,12 +69,12 @@ def build_parameter(option: Option) -> QgsProcessingParameterDefinition:
     if option["metavar"] in ("HA", "PIXELS", "CELLS", "METRES"):
         label += f" [{option['metavar'].lower()}]"
     parameter = _build(option, name_parameter(option), label)
-    Flag = QgsProcessingParameterDefinition.Flag  # noqa: N806
+    Flag = core.QgsProcessingParameterDefinition.Flag  # noqa: N806
     flags = parameter.flags()
     if not option["required"]:
         flags |= Flag.FlagOptional
-    shown = _is_data(option) or option["name"] in PLAIN
-    if not option["required"] and not shown:
+    is_data = _role(option) in ("layer", "polygons", "output", "folder")
+    if not (option["required"] or is_data or option["name"] in PLAIN):
         flags |= Flag.FlagAdvanced
     parameter.setFlags(flags)
     parameter.setHelp(describe_option(option))
@@ -116,40 +91,38 @@ def _role(option: Option) -> str | None:
     return role
 
 
-def _is_data(option: Option) -> bool:
-    return _role(option) in ("layer", "polygons", "output", "folder")
-
-
-def _build(option: Option, name: str, label: str) -> QgsProcessingParameterDefinition:
+def _build(option: Option, name: str, label: str) -> core.QgsProcessingParameterDefinition:
     role, kind, default = _role(option), option["type"]["param_type"], option["default"]
-    Source = QgsProcessing.SourceType  # noqa: N806
+    Source = core.QgsProcessing.SourceType  # noqa: N806
+    choices = option["type"].get("choices")
     if option.get("is_flag"):
-        if option["secondary_opts"]:
-            choices = [AUTOMATIC, "yes", "no"]
-            return _build_choice(name, label, choices, AUTOMATIC)
-        return QgsProcessingParameterBoolean(name, label, bool(default))
+        if not option["secondary_opts"]:
+            return core.QgsProcessingParameterBoolean(name, label, bool(default))
+        choices, default = ["automatic", "yes", "no"], "automatic"
+    if choices:
+        return core.QgsProcessingParameterEnum(
+            name, label, choices, defaultValue=default, usesStaticStrings=True
+        )
     if role == "layer":
         if is_list(option):
-            return QgsProcessingParameterMultipleLayers(name, label, Source.TypeMapLayer)
-        return QgsProcessingParameterMapLayer(name, label)
+            return core.QgsProcessingParameterMultipleLayers(name, label, Source.TypeMapLayer)
+        return core.QgsProcessingParameterMapLayer(name, label)
     if role == "polygons":
-        return QgsProcessingParameterVectorLayer(name, label, [Source.TypeVectorPolygon])
+        return core.QgsProcessingParameterVectorLayer(name, label, [Source.TypeVectorPolygon])
     if role in ("output", "folder"):
         return _build_output(option, name, label)
     if role == "extent":
-        return QgsProcessingParameterExtent(name, label)
+        return core.QgsProcessingParameterExtent(name, label)
     if role == "crs":
-        return QgsProcessingParameterCrs(name, label)
+        return core.QgsProcessingParameterCrs(name, label)
     if role == "file":
-        return QgsProcessingParameterFile(name, label)
-    if kind == "Choice":
-        return _build_choice(name, label, option["type"]["choices"], default)
+        return core.QgsProcessingParameterFile(name, label)
     if kind in ("Int", "Float"):
-        number = QgsProcessingParameterNumber.Type
-        return QgsProcessingParameterNumber(
+        number = core.QgsProcessingParameterNumber.Type
+        return core.QgsProcessingParameterNumber(
             name, label, number.Integer if kind == "Int" else number.Double, default, True
         )
-    return QgsProcessingParameterString(name, label, default)
+    return core.QgsProcessingParameterString(name, label, default)
 
 
 def is_list(option: Option) -> bool:
@@ -157,114 +130,93 @@ def is_list(option: Option) -> bool:
     return bool(option["multiple"]) or option["nargs"] == -1
 
 
-def _build_choice(
-    name: str, label: str, choices: list[str], default: str | None
-) -> QgsProcessingParameterEnum:
-    return QgsProcessingParameterEnum(
-        name, label, choices, defaultValue=default, usesStaticStrings=True
-    )
-
-
-def _build_output(option: Option, name: str, label: str) -> QgsProcessingParameterDefinition:
+def _build_output(option: Option, name: str, label: str) -> core.QgsProcessingParameterDefinition:
     wanted, suffixes = option["name"] == "output", option["type"].get("suffixes", ())
     if _role(option) == "folder":
-        made = QgsProcessingParameterFolderDestination(name, label)
+        made = core.QgsProcessingParameterFolderDestination(name, label)
     elif suffixes[0] == ".gpkg":
-        made = QgsProcessingParameterVectorDestination(name, label)
+        made = core.QgsProcessingParameterVectorDestination(name, label)
     elif suffixes[0] == ".tif":
-        made = QgsProcessingParameterRasterDestination(name, label)
+        made = core.QgsProcessingParameterRasterDestination(name, label)
     else:
         kinds = ";;".join(f"{s[1:].upper()} (*{s})" for s in suffixes)
-        made = QgsProcessingParameterFileDestination(name, label, kinds)
+        made = core.QgsProcessingParameterFileDestination(name, label, kinds)
     made.setCreateByDefault(wanted)
     return made
 
 
-def write_arguments(
-    option: Option,
-    algorithm: QgsProcessingAlgorithm,
-    parameters: dict[str, Any],
-    context: QgsProcessingContext,
-    feedback: QgsProcessingFeedback,
-) -> list[str]:
-    """What a parameter's value is on the command line; nothing where it is the default."""
-    name, flag = name_parameter(option), option["opts"][-1]
-    if option.get("is_flag"):
-        return _write_flag(option, algorithm, parameters, context)
-    values = [
-        value
-        for value in _find_values(option, algorithm, name, parameters, context, feedback)
-        if value != "" and value != str(option["default"])
-    ]
-    if option["param_type_name"] == "argument":
-        return values
-    return [part for value in values for part in (flag, value)]
+class Arguments:
+    """The values of an algorithm's parameters on the command line."""
+
+    def __init__(
+        self,
+        algorithm: core.QgsProcessingAlgorithm,
+        parameters: dict[str, Any],
+        context: core.QgsProcessingContext,
+        feedback: core.QgsProcessingFeedback,
+    ) -> None:
+        self._algorithm, self._parameters = algorithm, parameters
+        self._context, self._feedback = context, feedback
+
+    def write(self, option: Option) -> list[str]:
+        """What the value of an option is; nothing where it is the default."""
+        flag = option["opts"][-1]
+        if option.get("is_flag"):
+            given = (self._parameters, name_parameter(option), self._context)
+            if option["secondary_opts"]:
+                answer = self._algorithm.parameterAsEnumString(*given)
+                return {"yes": [flag], "no": [option["secondary_opts"][-1]]}.get(answer, [])
+            return [flag] if self._algorithm.parameterAsBool(*given) else []
+        usual = ("", str(option["default"]))
+        values = [value for value in self._find(option) if value not in usual]
+        if option["param_type_name"] == "argument":
+            return values
+        return [part for value in values for part in (flag, value)]
+
+    def _find(self, option: Option) -> Iterator[str]:
+        role, kind, name = _role(option), option["type"]["param_type"], name_parameter(option)
+        algorithm, value = self._algorithm, self._parameters.get(name)
+        given = (self._parameters, name, self._context)
+        if role == "layer":
+            for each in value if isinstance(value, (list, tuple)) else [value]:
+                yield find_source(each, self._context)
+        elif role == "output" and option["type"]["suffixes"][0] in (".gpkg", ".tif"):
+            yield algorithm.parameterAsOutputLayer(*given)
+        elif role in ("output", "folder"):
+            yield algorithm.parameterAsFileOutput(*given)
+        elif value is None or value == "":
+            number = kind in ("Int", "Float")
+            yield "" if number or role else algorithm.parameterAsString(*given)
+        elif role == "polygons":
+            formats = ["gpkg", "geojson", "shp", "fgb"]
+            yield algorithm.parameterAsCompatibleSourceLayerPath(
+                *given, formats, "gpkg", self._feedback
+            )
+        elif role == "extent":
+            box = algorithm.parameterAsExtent(*given, core.QgsCoordinateReferenceSystem(WORLD))
+            edges = (box.xMinimum(), box.yMinimum(), box.xMaximum(), box.yMaximum())
+            yield ",".join(f"{edge:.9f}" for edge in edges)
+        elif role == "crs":
+            crs = algorithm.parameterAsCrs(*given)
+            yield crs.authid() or crs.toWkt()
+        elif kind == "Choice":
+            yield algorithm.parameterAsEnumString(*given)
+        elif kind == "Int":
+            yield str(algorithm.parameterAsInt(*given))
+        elif kind == "Float":
+            yield str(algorithm.parameterAsDouble(*given))
+        elif is_list(option):
+            yield from re.split(r"[,;\s]+", algorithm.parameterAsString(*given))
+        else:
+            yield algorithm.parameterAsString(*given)
 
 
-def _write_flag(
-    option: Option,
-    algorithm: QgsProcessingAlgorithm,
-    parameters: dict[str, Any],
-    context: QgsProcessingContext,
-) -> list[str]:
-    name, flag = name_parameter(option), option["opts"][-1]
-    if option["secondary_opts"]:
-        answer = algorithm.parameterAsEnumString(parameters, name, context)
-        return {"yes": [flag], "no": [option["secondary_opts"][-1]]}.get(answer, [])
-    return [flag] if algorithm.parameterAsBool(parameters, name, context) else []
-
-
-def _find_values(
-    option: Option,
-    algorithm: QgsProcessingAlgorithm,
-    name: str,
-    parameters: dict[str, Any],
-    context: QgsProcessingContext,
-    feedback: QgsProcessingFeedback,
-) -> Iterator[str]:
-    role, kind = _role(option), option["type"]["param_type"]
-    given = parameters.get(name)
-    if role == "layer":
-        for value in given if isinstance(given, (list, tuple)) else [given]:
-            yield find_source(value, context)
-    elif role == "output" and option["type"]["suffixes"][0] in (".gpkg", ".tif"):
-        yield algorithm.parameterAsOutputLayer(parameters, name, context)
-    elif role in ("output", "folder"):
-        yield algorithm.parameterAsFileOutput(parameters, name, context)
-    elif given is None or given == "":
-        number = kind in ("Int", "Float")
-        yield "" if number or role else algorithm.parameterAsString(parameters, name, context)
-    elif role == "polygons":
-        formats = ["gpkg", "geojson", "shp", "fgb"]
-        yield algorithm.parameterAsCompatibleSourceLayerPath(
-            parameters, name, context, formats, "gpkg", feedback
-        )
-    elif role == "extent":
-        world = QgsCoordinateReferenceSystem(WORLD)
-        box = algorithm.parameterAsExtent(parameters, name, context, world)
-        edges = (box.xMinimum(), box.yMinimum(), box.xMaximum(), box.yMaximum())
-        yield ",".join(f"{edge:.9f}" for edge in edges)
-    elif role == "crs":
-        crs = algorithm.parameterAsCrs(parameters, name, context)
-        yield crs.authid() or crs.toWkt()
-    elif kind == "Choice":
-        yield algorithm.parameterAsEnumString(parameters, name, context)
-    elif kind == "Int":
-        yield str(algorithm.parameterAsInt(parameters, name, context))
-    elif kind == "Float":
-        yield str(algorithm.parameterAsDouble(parameters, name, context))
-    elif is_list(option):
-        yield from re.split(r"[,;\s]+", algorithm.parameterAsString(parameters, name, context))
-    else:
-        yield algorithm.parameterAsString(parameters, name, context)
-
-
-def find_source(value: Any, context: QgsProcessingContext) -> str:
+def find_source(value: Any, context: core.QgsProcessingContext) -> str:
     """The file behind a layer, its name or id; any other text as it is, for geoclass to open."""
-    if isinstance(value, QgsProperty):
+    if isinstance(value, core.QgsProperty):
         value = value.valueAsString(context.expressionContext())[0]
     if not value:
         return ""
-    layer = value if isinstance(value, QgsMapLayer) else context.getMapLayer(str(value))
+    layer = value if isinstance(value, core.QgsMapLayer) else context.getMapLayer(str(value))
     source = str(value) if layer is None else str(layer.source())
     return source.partition("|")[0]  # one layer of a GeoPackage stands for the file

@@ -11,17 +11,9 @@ from typing import Any
 
 from qgis.core import QgsApplication
 from qgis.gui import QgsFileWidget, QgsOptionsPageWidget, QgsOptionsWidgetFactory
+from qgis.PyQt import QtWidgets
 from qgis.PyQt.QtCore import QProcess, QProcessEnvironment
 from qgis.PyQt.QtGui import QIcon
-from qgis.PyQt.QtWidgets import (
-    QFormLayout,
-    QHBoxLayout,
-    QLabel,
-    QLineEdit,
-    QPlainTextEdit,
-    QPushButton,
-    QWidget,
-)
 
 from .program import HERE, OF_QGIS, ProgramError, find_program, use_program
 
@@ -45,14 +37,14 @@ class GeoclassPageFactory(QgsOptionsWidgetFactory):
     def icon(self) -> QIcon:
         return QIcon(str(HERE / "icon.svg"))
 
-    def createWidget(self, parent: QWidget | None) -> GeoclassPage:
+    def createWidget(self, parent: QtWidgets.QWidget | None) -> GeoclassPage:
         return GeoclassPage(parent, self._on_change)
 
 
 class GeoclassPage(QgsOptionsPageWidget):
     """A path, what is installed from where, and what happens."""
 
-    def __init__(self, parent: QWidget | None, on_change: Callable[[], object]) -> None:
+    def __init__(self, parent: QtWidgets.QWidget | None, on_change: Callable[[], object]) -> None:
         super().__init__(parent)
         self._on_change = on_change
         self._steps: list[list[str]] = []
@@ -65,20 +57,21 @@ class GeoclassPage(QgsOptionsPageWidget):
 
         self.program = QgsFileWidget()
         self.program.setFilePath(find_program() or "")
-        find, self.install = QPushButton("Find"), QPushButton("Make environment and install")
+        find = QtWidgets.QPushButton("Find")
+        self.install = QtWidgets.QPushButton("Make environment and install")
         find.clicked.connect(lambda: self.program.setFilePath(find_program() or ""))
         self.install.clicked.connect(self.start)
-        self.source = QLineEdit()
+        self.source = QtWidgets.QLineEdit()
         self.source.setPlaceholderText("/path/to/geoclass-….whl or https://index/simple")
-        self.python = QLineEdit(find_python() or "")
-        self.log = QPlainTextEdit()
+        self.python = QtWidgets.QLineEdit(find_python() or "")
+        self.log = QtWidgets.QPlainTextEdit()
         self.log.setReadOnly(True)
-        introduction = QLabel(INTRODUCTION)
+        introduction = QtWidgets.QLabel(INTRODUCTION)
         introduction.setWordWrap(True)
-        row = QHBoxLayout()
+        row = QtWidgets.QHBoxLayout()
         row.addWidget(self.program)
         row.addWidget(find)
-        form = QFormLayout(self)
+        form = QtWidgets.QFormLayout(self)
         form.addRow(introduction)
         form.addRow("Program", row)
         form.addRow("Install from", self.source)

@@ -23,8 +23,8 @@ from geoclass.scene.radiometry.conversion import (
     AIR_TRANSMITTANCE,
     EUROSAT_MAX_DN,
     Radiometry,
+    Sample,
 )
-from geoclass.scene.radiometry.sample import Sample
 from geoclass.scene.read.pixels import read_shrunk
 from geoclass.scene.settings import FrameSettings, RadiometrySettings
 

@@ -53,7 +53,14 @@ class FrameSettings:
         if self.bbox is not None and self.aoi is not None:
             raise SettingsError("both a bounding box and an area of interest given: give one")
         for name, box in (("bbox", self.bbox), ("bounds", self.bounds)):
-            _check_box(name, box)
+            if box is None:
+                continue
+            if len(box) != 4 or not all(abs(value) < float("inf") for value in box):
+                raise SettingsError(f"{name} must be four numbers W,S,E,N, got {_write(box)}")
+            if box[1] >= box[3] or box[0] == box[2]:
+                raise SettingsError(
+                    f"{name} W,S,E,N must have south < north and a width, got {_write(box)}"
+                )
         if self.bounds is not None and self.bounds[0] >= self.bounds[2]:
             raise SettingsError(f"bounds must have west < east, got {_write(self.bounds)}")
 
@@ -153,17 +160,6 @@ class RadiometrySettings:
             raise SettingsError(
                 "a scale defines all pixel values: leave out radiometry, quantification and offset"
             )
-
-
-def _check_box(name: str, box: Bounds | None) -> None:
-    if box is None:
-        return
-    if len(box) != 4 or not all(abs(value) < float("inf") for value in box):
-        raise SettingsError(f"{name} must be four numbers W,S,E,N, got {_write(box)}")
-    if box[1] >= box[3] or box[0] == box[2]:
-        raise SettingsError(
-            f"{name} W,S,E,N must have south < north and a width, got {_write(box)}"
-        )
 
 
 def _write(box: Bounds) -> str:

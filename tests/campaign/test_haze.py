@@ -17,7 +17,7 @@ from geoclass.mapping.plan import fingerprint_request, plan_map
 from geoclass.mapping.settings import MapRequest, MapSettings
 from geoclass.products.files import read_map
 from geoclass.scene.open.source import SceneSource, open_scene
-from geoclass.scene.radiometry.haze import USUAL_DARK_DN
+from geoclass.scene.radiometry.conversion import USUAL_DARK_DN
 from geoclass.scene.settings import MaskSettings, RadiometrySettings
 from tests.conftest import TRANSFORM, FakeClassifier
 
@@ -58,7 +58,7 @@ def share(paths: list[Path], settings: MapSettings | None = None) -> list[SceneS
 
 def read(source: SceneSource) -> tuple[tuple[float, ...], str]:
     contract = FakeClassifier().contract
-    radiometry = plan_map(source, contract, "ab" * 32, MapSettings()).radiometry
+    radiometry = plan_map(source, contract, "ab" * 32, MapRequest()).radiometry
     return radiometry.gain, radiometry.reason
 
 

@@ -15,7 +15,7 @@ from click.testing import CliRunner
 from geoclass.campaign.run import run_campaign
 from geoclass.cli.main import main
 from geoclass.mapping.settings import MapRequest
-from geoclass.scene.georeference.adjacent import find_repeated
+from geoclass.scene.georeference.place import find_repeated
 from geoclass.scene.open.source import open_scene
 from geoclass.scene.settings import FrameSettings
 from tests.conftest import SAMPLE_SCENE, TRANSFORM

@@ -81,7 +81,7 @@ def test_help_is_quick_and_loads_no_torch() -> None:
 
 def test_describing_all_commands_loads_no_torch() -> None:
     code = (
-        "import sys; from geoclass.cli.schema import write_schema\n"
+        "import sys; from geoclass.cli.qgis import write_schema\n"
         "print(len(write_schema()) > 1000, 'torch' in sys.modules)"
     )
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from geoclass.cli.main import COMMANDS
-from geoclass.cli.schema import SHELLS
+from geoclass.cli.qgis import SHELLS
 from tests.cli.test_commands import run
 from tests.conftest import ROOT
 

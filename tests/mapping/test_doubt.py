@@ -10,7 +10,7 @@ import pytest
 
 from geoclass.errors import SceneError
 from geoclass.mapping.plan import plan_map
-from geoclass.mapping.settings import MapSettings
+from geoclass.mapping.settings import MapRequest, MapSettings
 from geoclass.scene.settings import FrameSettings, RadiometrySettings
 from tests.conftest import COLORS, FakeClassifier, paint
 
@@ -19,7 +19,9 @@ Make = Callable[..., Path]
 
 def plan(path: Path, classifier: FakeClassifier | None = None, **settings: object):
     contract = FakeClassifier().contract
-    return plan_map(path, contract, "ab" * 32, MapSettings(**settings), classifier=classifier)
+    return plan_map(
+        path, contract, "ab" * 32, MapRequest(settings=MapSettings(**settings)), classifier
+    )
 
 
 def dn_of(classes: list[list[int]], offset: int) -> np.ndarray:

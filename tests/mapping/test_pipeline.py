@@ -19,7 +19,7 @@ from geoclass.landcover import MASK_REASONS, LandCoverMap
 from geoclass.legend import MASKED, NODATA, UNKNOWN
 from geoclass.mapping.pipeline import estimate_bytes, estimate_work, run_map
 from geoclass.mapping.plan import MapPlan, plan_map
-from geoclass.mapping.settings import MapSettings, PostprocessingSettings
+from geoclass.mapping.settings import MapRequest, MapSettings, PostprocessingSettings
 from geoclass.model.classifier import Prediction
 from geoclass.products.files import write_map
 from geoclass.products.formats import DISSOLVED_FROM, FileSettings
@@ -42,7 +42,9 @@ CLASSES = [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9, 0, 1]]
 
 
 def plan(path: Path, classifier: FakeClassifier, **settings: Any) -> MapPlan:
-    return plan_map(path, classifier.contract, "ab" * 32, MapSettings(**settings))
+    return plan_map(
+        path, classifier.contract, "ab" * 32, MapRequest(settings=MapSettings(**settings))
+    )
 
 
 def map_file(
@@ -161,15 +163,15 @@ def test_fingerprint_changes_with_all_that_can_change_a_label(
     make_scene: Make, classifier: FakeClassifier
 ) -> None:
     path = make_scene(paint(CLASSES))
-    settings = MapSettings()
-    first = plan_map(path, classifier.contract, "ab" * 32, settings).provenance
-    again = plan_map(path, classifier.contract, "ab" * 32, settings, command="other").provenance
+    contract, request = classifier.contract, MapRequest()
+    first = plan_map(path, contract, "ab" * 32, request).provenance
+    again = plan_map(path, contract, "ab" * 32, MapRequest(command="other")).provenance
     assert first.fingerprint == again.fingerprint
     others = [
-        plan_map(path, classifier.contract, "cd" * 32, settings),
-        plan_map(path, classifier.contract, "ab" * 32, MapSettings(min_valid_share=0.4)),
-        plan_map(path, classifier.contract, "ab" * 32, settings, bands=[3, 2, 1]),
-        plan_map(make_scene(paint(CLASSES[:2])), classifier.contract, "ab" * 32, settings),
+        plan_map(path, contract, "cd" * 32, request),
+        plan_map(path, contract, "ab" * 32, MapRequest(settings=MapSettings(min_valid_share=0.4))),
+        plan_map(path, contract, "ab" * 32, MapRequest(bands=(3, 2, 1))),
+        plan_map(make_scene(paint(CLASSES[:2])), contract, "ab" * 32, request),
     ]
     assert len({first.fingerprint, *(p.provenance.fingerprint for p in others)}) == 5
 
@@ -273,7 +275,7 @@ def test_scene_outside_europe_is_mapped_with_a_word(
     assert plan(path, classifier).warnings == ()
     record = replace(classifier.contract.training, data_set="EuroSAT_RGB.zip")
     contract = make_contract(training=record)
-    (doubt,) = plan_map(path, contract, "ab" * 32, MapSettings()).warnings
+    (doubt,) = plan_map(path, contract, "ab" * 32, MapRequest()).warnings
     assert "outside Europe" in doubt
 
 

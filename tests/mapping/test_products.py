@@ -12,7 +12,7 @@ from affine import Affine
 from geoclass.landcover import LandCoverMap
 from geoclass.mapping.pipeline import run_map
 from geoclass.mapping.plan import plan_map
-from geoclass.mapping.settings import MapSettings
+from geoclass.mapping.settings import MapRequest
 from tests.conftest import FakeClassifier, make_contract
 from tests.scene.products import ORIGIN, UTM, make_safe, zip_safe
 
@@ -26,7 +26,7 @@ PLACE = {"crs": UTM, "transform": Affine(10, 0, ORIGIN[0], 0, -10, ORIGIN[1])}
 def run(scene: Path | str) -> tuple[LandCoverMap, np.ndarray]:
     """The map, and all pixels that the classifier was shown."""
     classifier = FakeClassifier()
-    landcover = run_map(plan_map(scene, make_contract(), "ab" * 32, MapSettings()), classifier)
+    landcover = run_map(plan_map(scene, make_contract(), "ab" * 32, MapRequest()), classifier)
     return landcover, np.concatenate(classifier.seen)
 
 

@@ -14,7 +14,7 @@ from rasterio.windows import Window
 from geoclass.landcover import LandCoverMap
 from geoclass.mapping.pipeline import run_map
 from geoclass.mapping.plan import plan_map
-from geoclass.mapping.settings import MapSettings
+from geoclass.mapping.settings import MapRequest, MapSettings
 from geoclass.scene.settings import FrameSettings, RadiometrySettings
 from tests.conftest import FakeClassifier, make_contract
 from tests.scene.products import UTM
@@ -54,7 +54,7 @@ def run(scene: str) -> LandCoverMap:
     frame = FrameSettings(bbox=(left, bottom, right, top), bbox_crs=UTM)
     # A remote scene is told by its overview, where noise has less haze.
     settings = MapSettings(frame=frame, radiometry=RadiometrySettings(haze="keep"))
-    plan = plan_map(scene, make_contract(), "ab" * 32, settings)
+    plan = plan_map(scene, make_contract(), "ab" * 32, MapRequest(settings=settings))
     return run_map(plan, FakeClassifier(), strip_pixels=1_000_000)
 
 

@@ -19,7 +19,7 @@ from geoclass.legend import MASKED, NODATA, UNKNOWN
 from geoclass.mapping import windows
 from geoclass.mapping.pipeline import estimate_work, run_map
 from geoclass.mapping.plan import MapPlan, plan_map
-from geoclass.mapping.settings import MapSettings, PostprocessingSettings
+from geoclass.mapping.settings import MapRequest, MapSettings, PostprocessingSettings
 from geoclass.mapping.windows import average_cells, mirror_missing
 from geoclass.model.dense import HALO, Window, WindowPrediction
 from geoclass.scene.read.strips import STRIP_PIXELS
@@ -40,7 +40,9 @@ Make = Callable[..., Path]
 
 
 def plan(path: Path, dense_classifier: FakeClassifier, **settings: Any) -> MapPlan:
-    return plan_map(path, dense_classifier.contract, "ab" * 32, MapSettings(**settings))
+    return plan_map(
+        path, dense_classifier.contract, "ab" * 32, MapRequest(settings=MapSettings(**settings))
+    )
 
 
 def map_file(

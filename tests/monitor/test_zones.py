@@ -52,7 +52,7 @@ def test_files_that_hold_no_polygons_are_refused(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match="holds Point, expected polygons"):
         read_polygons(tmp_path / "p.geojson", UTM)
     (tmp_path / "t.txt").write_text("x")
-    with pytest.raises(OutputError, match="as polygons"):
+    with pytest.raises(OutputError, match="as a vector file"):
         read_polygons(tmp_path / "t.txt", UTM)
 
 

@@ -14,7 +14,7 @@ import rasterio
 
 from geoclass.landcover import LandCoverMap
 from geoclass.mapping.plan import plan_map
-from geoclass.mapping.settings import MapSettings
+from geoclass.mapping.settings import MapRequest
 from geoclass.monitor.change import change_maps, write_change
 from geoclass.monitor.files import read_monitor, write_monitor
 from geoclass.monitor.history import monitor_maps
@@ -57,10 +57,10 @@ def test_scene_tells_whose_data_it_is(make_scene: Callable[..., Path]) -> None:
     pixels = paint([[0]]).astype(np.uint16) * 10
     tags = {"PROCESSING_LEVEL": "Level-1C", "PROCESSING_BASELINE": "02.04"}
     tagged = make_scene(pixels, "a.tif", tags={**tags, "SENSING_TIME": "2017-02-16T10:21:01Z"})
-    plan = plan_map(tagged, make_contract(), "ab" * 32, MapSettings())
+    plan = plan_map(tagged, make_contract(), "ab" * 32, MapRequest())
     expected = "contains modified Copernicus Sentinel data 2017"
     assert plan.provenance.attribution == expected
-    plain = plan_map(make_scene(paint([[0]]), "b.tif"), make_contract(), "ab" * 32, MapSettings())
+    plain = plan_map(make_scene(paint([[0]]), "b.tif"), make_contract(), "ab" * 32, MapRequest())
     assert plain.provenance.attribution == ""
 
 

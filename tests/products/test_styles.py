@@ -11,8 +11,7 @@ import geoclass
 from geoclass.errors import OutputError, SettingsError
 from geoclass.legend import EUROSAT, STATUS_STYLES
 from geoclass.monitor.change import change_maps, write_change
-from geoclass.products.files import write_map
-from geoclass.products.style_files import write_styles
+from geoclass.products.files import write_map, write_styles
 from tests.cli.test_commands import error, run
 from tests.conftest import make_landcover
 from tests.monitor.scenes import CROP, FOREST, make_map

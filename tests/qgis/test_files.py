@@ -17,9 +17,8 @@ from geoclass.legend import EUROSAT, STATUS_STYLES
 from geoclass.monitor.files import write_monitor
 from geoclass.monitor.history import monitor_maps
 from geoclass.monitor.sampling import draw_sample, stratify_map, write_sample
-from geoclass.products.files import write_map
+from geoclass.products.files import write_map, write_styles
 from geoclass.products.formats import FileSettings
-from geoclass.products.style_files import write_styles
 from geoclass.products.styles import CLASSIFIED_COLOR, CONFIDENCE_COLORS
 from tests.conftest import make_detailed, make_landcover
 from tests.monitor.scenes import make_map, yearly

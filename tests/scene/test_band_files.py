@@ -10,9 +10,9 @@ import pytest
 
 from geoclass.campaign.scenes import find_scenes
 from geoclass.errors import SceneError
-from geoclass.scene.open.band_files import find_band_files
 from geoclass.scene.open.gdal import open_dataset
 from geoclass.scene.open.source import open_scene
+from geoclass.scene.open.stack import find_band_files
 from geoclass.scene.read.masks import find_masks
 from geoclass.scene.settings import MaskSettings
 
@@ -66,7 +66,7 @@ def test_a_folder_of_bands_is_one_scene(
 
 def test_facts_of_esas_names_are_known(tmp_path: Path, make_scene: Make) -> None:
     source = open_scene(fill(make_scene, tmp_path / "bands", NAMES["ESA"]))
-    assert (source.date, source.facts.tile_id) == ("2025-03-02", "33UUU")
+    assert source.date == "2025-03-02"
 
 
 def test_a_folder_of_bands_of_two_dates_is_two_scenes(tmp_path: Path, make_scene: Make) -> None:

@@ -20,14 +20,13 @@ def test_names_of_products_are_read() -> None:
         level="Level-1C",
         baseline="05.09",
         date="2023-08-23",
-        tile_id="34UCF",
         platform="Sentinel-2B",
     )
 
 
 def test_names_of_band_files_are_read() -> None:
     facts = read_name("T34UCF_20230823T095559_B04.jp2")
-    expected = SceneFacts(date="2023-08-23", tile_id="34UCF", platform="Sentinel-2")
+    expected = SceneFacts(date="2023-08-23", platform="Sentinel-2")
     assert facts == expected
 
 

@@ -9,20 +9,17 @@ from geoclass.errors import SettingsError
 from geoclass.scene.open.facts import Triple
 from geoclass.scene.radiometry.conversion import (
     EUROSAT_MAX_DN,
-    Radiometry,
-    read_as_l1c,
-    read_as_l2a,
-    read_as_rgb8,
-)
-from geoclass.scene.radiometry.haze import (
     HAZIEST_DN,
     HAZY_DN,
     USUAL_DARK_DN,
+    Radiometry,
+    Sample,
     find_dark,
     find_haze,
+    read_as_level,
+    read_as_rgb8,
     treat_haze,
 )
-from geoclass.scene.radiometry.sample import Sample
 from geoclass.scene.settings import Haze, RadiometrySettings
 
 USUAL = np.array(USUAL_DARK_DN)
@@ -34,7 +31,7 @@ def brighter(red: float, green: float, blue: float) -> np.ndarray:
 
 
 def read(offset: float = 0.0) -> Radiometry:
-    return read_as_l1c((1.0, 1.0, 1.0), (-offset,) * 3, "told")
+    return read_as_level("Level-1C", (1.0, 1.0, 1.0), (-offset,) * 3, "told")
 
 
 def estimate(radiometry: Radiometry, stored: Sample) -> Triple | None:
@@ -63,7 +60,7 @@ def test_numbers_are_read_before_they_are_compared() -> None:
     hazy = sample(brighter(100, 150, 300) + 1000, 3700)
     assert estimate(read(offset=1000), hazy) == pytest.approx((100, 150, 300))
     # What a typical atmosphere adds to a Level-2A scene is no haze.
-    clear = read_as_l2a((1.0, 1.0, 1.0), (0.0, 0.0, 0.0), "told")
+    clear = read_as_level("Level-2A", (1.0, 1.0, 1.0), (0.0, 0.0, 0.0), "told")
     assert max(estimate(clear, sample(np.array([150.0, 250.0, 150.0]))) or (9e9,)) < 50
 
 

@@ -20,8 +20,7 @@ from geoclass.scene.radiometry.conversion import (
     ONES,
     ZEROS,
     Radiometry,
-    read_as_l1c,
-    read_as_l2a,
+    read_as_level,
     read_as_rgb8,
     read_as_scaled,
     read_as_tci,
@@ -56,20 +55,22 @@ def test_stretch_equals_gdal_translate(make_scene: Make) -> None:
 
 @pytest.mark.parametrize("dtype", ["uint16", "int16", "int32", "uint32", "float32", "float64"])
 def test_numbers_of_any_type_look_the_same(dtype: str) -> None:
-    first = read_as_l1c(ONES, ZEROS, "test")
+    first = read_as_level("Level-1C", ONES, ZEROS, "test")
     np.testing.assert_array_equal(first.apply(DN.astype(dtype)), stretch(DN))
 
 
 def test_negative_numbers_are_black() -> None:
     stored = np.full((3, 2, 2), -7, dtype=np.int16)
-    assert (read_as_l1c(ONES, ZEROS, "test").apply(stored) == 1).all()
+    assert (read_as_level("Level-1C", ONES, ZEROS, "test").apply(stored) == 1).all()
 
 
 def test_same_ground_in_all_its_forms_looks_the_same() -> None:
-    plain = read_as_l1c(ONES, ZEROS, "test").apply(DN)
-    offset = read_as_l1c(ONES, (-1000.0,) * 3, "test")
+    plain = read_as_level("Level-1C", ONES, ZEROS, "test").apply(DN)
+    offset = read_as_level("Level-1C", ONES, (-1000.0,) * 3, "test")
     np.testing.assert_array_equal(offset.apply(DN + 1000), plain)
-    fraction = read_as_l1c((1e4,) * 3, ZEROS, "test").apply((DN / 1e4).astype(np.float32))
+    fraction = read_as_level("Level-1C", (1e4,) * 3, ZEROS, "test").apply(
+        (DN / 1e4).astype(np.float32)
+    )
     assert np.abs(fraction.astype(int) - plain).max() <= 1
     assert (fraction == plain).mean() > 0.999
 
@@ -78,7 +79,7 @@ def test_true_colour_images_are_stretched_back() -> None:
     """To within the grey levels that the narrower scale of the image has lost."""
     stored = np.clip(np.rint(DN * (255 / 3558)), 0, 255).astype(np.uint8)
     radiometry = read_as_tci("Level-1C", "test")
-    plain = read_as_l1c(ONES, ZEROS, "test").apply(DN)
+    plain = read_as_level("Level-1C", ONES, ZEROS, "test").apply(DN)
     assert np.abs(radiometry.apply(stored).astype(int) - plain).max() <= 1
 
 
@@ -88,11 +89,14 @@ def test_level_2a_gets_its_air_back() -> None:
         p + t * g for p, t, g in zip(AIR_PATH_DN, AIR_TRANSMITTANCE, (0, 1000, 2000), strict=True)
     ]
     expected = stretch(np.array(seen))
-    assert read_as_l2a(ONES, ZEROS, "test").apply(ground).ravel().tolist() == expected.tolist()
+    assert (
+        read_as_level("Level-2A", ONES, ZEROS, "test").apply(ground).ravel().tolist()
+        == expected.tolist()
+    )
     tci = np.clip(np.rint(DN * (255 / 2000)), 0, 255).astype(np.uint8)
     known = DN < 2000
-    gap = read_as_tci("Level-2A", "test").apply(tci).astype(int) - read_as_l2a(
-        ONES, ZEROS, "test"
+    gap = read_as_tci("Level-2A", "test").apply(tci).astype(int) - read_as_level(
+        "Level-2A", ONES, ZEROS, "test"
     ).apply(DN)
     assert np.abs(gap[known]).max() <= 1
 
@@ -122,7 +126,9 @@ def test_json_round_trip(radiometry: Radiometry) -> None:
 
 def test_json_of_the_first_schema() -> None:
     old = Radiometry.from_json({"name": "l1c", "dn_offset": 1000, "reason": "uint16"})
-    np.testing.assert_array_equal(old.apply(DN + 1000), read_as_l1c(ONES, ZEROS, "").apply(DN))
+    np.testing.assert_array_equal(
+        old.apply(DN + 1000), read_as_level("Level-1C", ONES, ZEROS, "").apply(DN)
+    )
 
 
 DATA = os.environ.get("GEOCLASS_DATA")

@@ -16,9 +16,8 @@ from geoclass.scene.georeference.frame import Frame
 from geoclass.scene.open.facts import SceneFacts
 from geoclass.scene.open.source import SceneSource, open_scene
 from geoclass.scene.radiometry.candidates import find_candidates
-from geoclass.scene.radiometry.conversion import Radiometry
-from geoclass.scene.radiometry.sample import Sample
-from geoclass.scene.read.samples import find_collar, read_sample
+from geoclass.scene.radiometry.conversion import Radiometry, Sample
+from geoclass.scene.read.pixels import find_collar, read_sample
 from geoclass.scene.settings import RadiometrySettings
 
 Make = Callable[..., Path]

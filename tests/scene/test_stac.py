@@ -72,7 +72,7 @@ def test_assets_by_common_name(tmp_path: Path, make_scene: Make, files: list[str
     assert source.kind == "stac"
     assert source.name == "S2A_T32TPS_20230823_L2A"
     assert (facts.level, facts.baseline, facts.date) == ("Level-2A", "05.09", "2023-08-23")
-    assert (facts.tile_id, facts.platform) == ("32TPS", "Sentinel-2A")
+    assert facts.platform == "Sentinel-2A"
     assert facts.scl == str(tmp_path / "SCL.tif")
     assert {file.name for file in source.files} == {
         "item.json", "B04.tif", "B03.tif", "B02.tif", "SCL.tif",
@@ -233,7 +233,6 @@ def test_real_items(name: str, baseline: str, offset: int | None, scl: str) -> N
     facts = item.facts
     assert (facts.level, facts.baseline, facts.add_offset) == ("Level-2A", baseline, offset)
     assert facts.date is not None
-    assert facts.tile_id is not None
     assert str(facts.scl).endswith(scl)
 
 
@@ -441,7 +440,7 @@ def test_items_as_the_large_archives_write_them(
         file = asset.dataset.partition("?")[0].rpartition("/")[2]
         assert file.endswith((f"{band}_10m.jp2", f"{band}_10m.tif", f"{band}.tif"))
     assert (facts.level, facts.baseline, facts.add_offset) == ("Level-2A", "05.11", offset)
-    assert (facts.date, facts.tile_id, facts.platform) == ("2025-03-02", "33UUU", "Sentinel-2B")
+    assert (facts.date, facts.platform) == ("2025-03-02", "Sentinel-2B")
     assert facts.scl is not None
     assert facts.scl.startswith(place)
     assert "SCL" in facts.scl

@@ -17,10 +17,8 @@ from geoclass.scene.georeference.frame import Frame
 from geoclass.scene.open.facts import SceneFacts
 from geoclass.scene.open.source import SceneSource, open_scene
 from geoclass.scene.radiometry.candidates import find_candidates
-from geoclass.scene.radiometry.conversion import Radiometry
-from geoclass.scene.radiometry.decision import check_colors
-from geoclass.scene.radiometry.missing import find_missing
-from geoclass.scene.radiometry.sample import Possible, Sample
+from geoclass.scene.radiometry.conversion import Possible, Radiometry, Sample
+from geoclass.scene.radiometry.decision import check_colors, find_missing
 from geoclass.scene.read.pixels import open_pixels
 from geoclass.scene.settings import RadiometrySettings
 from tests.conftest import TRANSFORM, UTM

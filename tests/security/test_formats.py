@@ -16,8 +16,8 @@ import rasterio
 from geoclass.errors import DatasetError, GeoclassError, SceneError
 from geoclass.learn.dataset import decode_image
 from geoclass.outside import DRIVERS_VARIABLE
-from geoclass.products.features import read_features
 from geoclass.products.files import read_map, write_map
+from geoclass.products.layers import read_features
 from geoclass.report.page.render import _read_chip
 from geoclass.scene.georeference.region import read_region
 from geoclass.scene.open.gdal import open_dataset

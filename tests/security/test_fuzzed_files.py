@@ -31,8 +31,8 @@ from geoclass.monitor.counts import read_table
 from geoclass.monitor.sampling import sample_map, write_sample
 from geoclass.monitor.tables import read_zones
 from geoclass.outside import offline
-from geoclass.products.features import read_features
 from geoclass.products.files import read_map, write_map
+from geoclass.products.layers import read_features
 from geoclass.scene.georeference.region import read_region
 from geoclass.scene.open.source import open_scene
 from tests.conftest import make_detailed, make_landcover

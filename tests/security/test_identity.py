@@ -19,8 +19,7 @@ from geoclass.mapping.pipeline import run_map
 from geoclass.mapping.plan import plan_map
 from geoclass.mapping.settings import MapRequest, MapSettings
 from geoclass.products.files import read_map
-from geoclass.scene.open.identity import check_read
-from geoclass.scene.open.source import open_scene
+from geoclass.scene.open.source import check_read, open_scene
 from geoclass.scene.settings import MaskSettings
 from tests.conftest import FakeClassifier, make_contract, paint
 from tests.scene.products import make_safe
@@ -63,7 +62,7 @@ def test_a_scene_replaced_on_the_way_gives_no_map(make_scene: Make, what: str) -
     make_scene(np.zeros((1, 64, 128), np.uint8), "mask.tif")
     settings = MapSettings(masks=MaskSettings(mask=str(path.with_name("mask.tif"))))
     classifier = FakeClassifier()
-    plan = plan_map(path, make_contract(), "0" * 64, settings, classifier=classifier)
+    plan = plan_map(path, make_contract(), "0" * 64, MapRequest(settings=settings), classifier)
     path.with_name(f"{what}.tif").touch()
     with pytest.raises(SceneError, match=f"{what}.tif was changed while it was read: do it again"):
         run_map(plan, classifier)

@@ -19,9 +19,8 @@ from geoclass.errors import OutputError, SceneError
 from geoclass.files.writing import check_folder, draft_folder, sweep_drafts
 from geoclass.mapping.settings import MapRequest
 from geoclass.outside import encode_name
-from geoclass.products.features import read_features
-from geoclass.products.files import read_map, write_map
-from geoclass.products.style_files import write_styles
+from geoclass.products.files import read_map, write_map, write_styles
+from geoclass.products.layers import read_features
 from geoclass.report.chips import _save
 from geoclass.scene.georeference.region import read_region
 from geoclass.scene.open.source import open_scene

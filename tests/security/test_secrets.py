@@ -19,7 +19,7 @@ import geoclass.cli
 from geoclass.cli.main import main
 from geoclass.errors import SceneError
 from geoclass.mapping.plan import plan_map
-from geoclass.mapping.settings import MapSettings
+from geoclass.mapping.settings import MapRequest, MapSettings
 from geoclass.outside import hide_secrets, printable, redact
 from geoclass.products.files import read_map, write_map
 from geoclass.report.page.render import write_report
@@ -78,11 +78,15 @@ def test_a_masks_signature_is_nowhere_in_a_map(tmp_path: Path, make_scene: Make)
     scene = make_scene(paint([[1, 2]]))
     with serve(tmp_path) as log:
         masks = MaskSettings(mask=f"{log.address}/mask.tif?sig=S3CRET")
-        plan = plan_map(scene, make_contract(), "0" * 64, MapSettings(masks=masks))
+        plan = plan_map(
+            scene, make_contract(), "0" * 64, MapRequest(settings=MapSettings(masks=masks))
+        )
         direct = MaskSettings(
             mask=f"/vsicurl?header.Authorization=Bearer%20S3CRET&url={log.address}/mask.tif"
         )
-        other = plan_map(scene, make_contract(), "0" * 64, MapSettings(masks=direct))
+        other = plan_map(
+            scene, make_contract(), "0" * 64, MapRequest(settings=MapSettings(masks=direct))
+        )
     assert plan.provenance.masked_by == ("by mask.tif",)
     for made in (plan, other):
         landcover = make_landcover(2, 2, provenance=made.provenance)
@@ -181,7 +185,7 @@ def test_controls_in_names_reach_no_terminal(tmp_path: Path, make_scene: Make) -
 def test_commands_print_by_one_function() -> None:
     cli = Path(geoclass.cli.__file__).parent
     with_echo = {p.name for p in cli.glob("*.py") if "click.echo(" in p.read_text()}
-    assert with_echo == {"main.py", "progress.py", "schema.py"}
+    assert with_echo == {"main.py", "progress.py", "qgis.py"}
 
 
 def test_controls_in_a_foreign_map_reach_no_terminal(tmp_path: Path) -> None:

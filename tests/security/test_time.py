@@ -27,8 +27,7 @@ from geoclass.legend import EUROSAT, read_legend
 from geoclass.model.checkpoint import load_model
 from geoclass.monitor.counts import read_table
 from geoclass.outside import DRIVERS_VARIABLE, TIMEOUT_VARIABLE, find_timeout, within_time
-from geoclass.products.features import read_features
-from geoclass.products.layers import write_csv
+from geoclass.products.layers import read_features, write_csv
 from geoclass.scene.georeference.region import read_region
 from geoclass.scene.open.source import open_scene
 from tests.scene.products import make_safe

@@ -15,7 +15,7 @@ from affine import Affine
 from geoclass.errors import SceneError
 from geoclass.scene.georeference.place import WGS84, Footprint, find_utm, is_metric
 from geoclass.scene.georeference.region import Region
-from geoclass.scene.open.raster import Raster
+from geoclass.scene.open.facts import Raster
 from geoclass.scene.settings import FrameSettings, Resampling
 
 Access = Literal["read", "warp", "gcps", "rpcs"]
@@ -111,11 +111,7 @@ def _plan_unplaced(source: Raster, settings: FrameSettings, region: Region | Non
 
 
 def _lay_frame(
-    source: Raster,
-    place: Footprint,
-    settings: FrameSettings,
-    spec: GridSpec,
-    region: Region | None,
+    source: Raster, place: Footprint, settings: FrameSettings, spec: GridSpec, region: Region | None
 ) -> tuple[Frame, float]:
     """The requested pixels, else the scene's own, else, if these differ too much, the model's.
 
@@ -129,7 +125,12 @@ def _lay_frame(
         pixel_m, keep = max(place.pixel_m), upright
         side = float(np.sqrt(abs(t.determinant)))
     else:
-        side = pixel_m = _choose_side(place, settings, spec)
+        side = spec.gsd_m
+        if isinstance(settings.resolution, float):
+            side = settings.resolution
+        elif settings.resolution == "native":  # a scene with ground control points
+            side = round(float(np.sqrt(place.pixel_m[0] * place.pixel_m[1])), 3)
+        pixel_m = side
         near = np.abs(np.array(place.pixel_m) / pixel_m - 1)
         # Snapped maps match only if their pixels have exactly one size.
         exact = settings.snap or isinstance(settings.resolution, float)
@@ -252,14 +253,6 @@ def fit_frame(source: Raster, place: Footprint | None, pixels: Frame) -> Frame:
     if same and aligned and np.allclose(ours[[0, 1, 3, 4]], theirs[[0, 1, 3, 4]], rtol=1e-9):
         return replace(pixels, access="read", row_off=round(row), col_off=round(col))
     return replace(pixels, access="warp", resampling="cubic")
-
-
-def _choose_side(place: Footprint, settings: FrameSettings, spec: GridSpec) -> float:
-    if isinstance(settings.resolution, float):
-        return settings.resolution
-    if settings.resolution == "native":  # a scene with ground control points
-        return round(float(np.sqrt(place.pixel_m[0] * place.pixel_m[1])), 3)
-    return spec.gsd_m
 
 
 def _check_coarse(

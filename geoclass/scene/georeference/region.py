@@ -20,6 +20,9 @@ from geoclass.outside import find_twins
 from geoclass.scene.settings import Bounds, FrameSettings
 from geoclass.vectors import unwarned, vector_name
 
+_AREAS = ("Polygon", "Surface", "Unknown", "GeometryCollection")
+"""Geometry types of layers that may have polygons."""
+
 EDGE_POINTS = 21
 """Points per edge of a box that is transformed to another CRS, where its edges are curved."""
 
@@ -156,7 +159,7 @@ def _choose_layer(path: Path, column: str | None, layer: str | None) -> str | No
     if len(kinds) < 2:
         return None
     if column is None:
-        fit = [name for name, kind in kinds.items() if _may_hold_polygons(kind)]
+        fit = [name for name, kind in kinds.items() if any(word in (kind or "") for word in _AREAS)]
         if len(fit) > 1:
             raise SettingsError(
                 f"{path} has {len(fit)} layers of polygons ({', '.join(fit)}), expected one: "
@@ -178,13 +181,6 @@ def _choose_layer(path: Path, column: str | None, layer: str | None) -> str | No
             "name the layer with --layer, and the column of classes with --column"
         )
     return fit[0]
-
-
-def _may_hold_polygons(kind: str | None) -> bool:
-    """Whether a layer of this geometry type may have polygons."""
-    return kind is not None and any(
-        word in kind for word in ("Polygon", "Surface", "Unknown", "GeometryCollection")
-    )
 
 
 def parse_crs(text: str) -> pyproj.CRS:

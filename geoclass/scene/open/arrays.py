@@ -24,8 +24,6 @@ if TYPE_CHECKING:
 Scene: TypeAlias = "Path | str | rasterio.DatasetReader | xarray.DataArray"
 """What can be mapped: all inputs of `geoclass map`, and open scenes."""
 
-_IN_MEMORY = "/vsimem/"
-
 
 @contextmanager
 def give_path(scene: Scene) -> Iterator[Path | str]:
@@ -37,17 +35,20 @@ def give_path(scene: Scene) -> Iterator[Path | str]:
     """
     if isinstance(scene, Path | str):
         yield scene
-    elif isinstance(scene, rasterio.io.DatasetReaderBase) and not _is_virtual(scene):
-        yield scene.name
-    else:
-        with tempfile.TemporaryDirectory(prefix="geoclass-") as folder:
-            if isinstance(scene, rasterio.io.DatasetReaderBase):
-                path = Path(folder) / "dataset.tif"
-                rasterio.shutil.copy(scene, path, driver="GTiff")
-            else:
-                path = Path(folder) / f"{_find_name(scene)}.tif"
-                _write_array(scene, path)
+        return
+    with tempfile.TemporaryDirectory(prefix="geoclass-") as folder:
+        if not isinstance(scene, rasterio.io.DatasetReaderBase):
+            name = str(getattr(scene, "name", None) or "array")
+            name = "".join(c if c.isalnum() or c in "-_." else "_" for c in name)
+            path = Path(folder) / f"{name}.tif"
+            _write_array(scene, path)
             yield path
+        elif scene.name.startswith("/vsimem/") or isinstance(scene, rasterio.vrt.WarpedVRT):
+            path = Path(folder) / "dataset.tif"  # its name does not open the same pixels
+            rasterio.shutil.copy(scene, path, driver="GTiff")
+            yield path
+        else:
+            yield scene.name
 
 
 def read_bands(data: bytes, bands: Sequence[int], most_pixels: int) -> np.ndarray:
@@ -60,16 +61,6 @@ def read_bands(data: bytes, bands: Sequence[int], most_pixels: int) -> np.ndarra
             raise SceneError(f"it has {dataset.width}×{dataset.height} pixels")
         stored: np.ndarray = read_within_time(memory.name, lambda: dataset.read(list(bands)))
     return stored
-
-
-def _is_virtual(scene: rasterio.io.DatasetReaderBase) -> bool:
-    """Whether its name does not open the same pixels: it is in memory, or warped."""
-    return scene.name.startswith(_IN_MEMORY) or isinstance(scene, rasterio.vrt.WarpedVRT)
-
-
-def _find_name(array: xarray.DataArray) -> str:
-    name = str(getattr(array, "name", None) or "array")
-    return "".join(c if c.isalnum() or c in "-_." else "_" for c in name)
 
 
 def _write_array(array: xarray.DataArray, path: Path) -> None:

@@ -1,13 +1,17 @@
-"""Metadata of scenes: level, baseline, offsets, date, tile."""
+"""Rasters and scenes as metadata describe them, before a pixel is read."""
 
 from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
+
+from affine import Affine
+from rasterio.enums import MaskFlags
+from rasterio.io import DatasetReader
 
 from geoclass.dates import find_day, find_sensing, parse_day
 from geoclass.errors import SceneError
@@ -15,22 +19,93 @@ from geoclass.errors import SceneError
 Triple = tuple[float, float, float]
 """Values of red, green and blue."""
 
-_DAY_TAGS = (
-    "DATATAKE_1_DATATAKE_SENSING_START",
-    "PRODUCT_START_TIME",
-    "SENSING_TIME",
-)
+
+def make_triple(values: Iterable[float]) -> Triple:
+    """Three numbers, of any kind."""
+    red, green, blue = map(float, values)
+    return red, green, blue
+
+
+_DAY_TAGS = ("DATATAKE_1_DATATAKE_SENSING_START", "PRODUCT_START_TIME", "SENSING_TIME")
 _OFFSET_TAGS = ("RADIO_ADD_OFFSET", "BOA_ADD_OFFSET")
 _PLATFORM_TAGS = ("DATATAKE_1_SPACECRAFT_NAME", "SPACECRAFT_NAME")
 _BASELINE = re.compile(r"\d{2}\.\d{2}")
 
 _PRODUCT_NAME = re.compile(
     r"(?P<platform>S2[A-D])_MSIL(?P<level>1C|2A)_\d{8}T\d{6}"
-    r"_N(?P<baseline>\d{4})_R\d{3}_T(?P<tile>\d{2}[A-Z]{3})_"
+    r"_N(?P<baseline>\d{4})_R\d{3}_T\d{2}[A-Z]{3}_"
 )
 """ESA's product names since December 2016."""
-_BAND_FILE_NAME = re.compile(r"(?<![A-Z0-9])T(?P<tile>\d{2}[A-Z]{3})_\d{8}T\d{6}_")
+_BAND_FILE_NAME = re.compile(r"(?<![A-Z0-9])T\d{2}[A-Z]{3}_\d{8}T\d{6}_")
 """ESA's names of band files."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Georeference:
+    """What a file says about its location."""
+
+    transform: Affine
+    """From (column, row) of pixel corners to x, y; the identity if the file has none."""
+    crs: str | None
+    """WKT."""
+    gcps: int = 0
+    """Number of ground control points, used without a transform."""
+    gcp_crs: str | None = None
+    """WKT."""
+    rpcs: bool = False
+    """Whether there are rational polynomial coefficients."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Raster:
+    """Bands of a raster: a scene, or a mask of one."""
+
+    dataset: str
+    """The name that GDAL opens."""
+    shown: str
+    """Its name in messages."""
+    name: str
+    """Short name, for titles and provenance."""
+    height: int
+    width: int
+    georeference: Georeference
+    bands: tuple[int, ...]
+    """Numbers of the bands that are read, from 1."""
+    dtype: str
+    """Of these bands, such as `uint16` or `float32`."""
+    nodata: float | None
+    block_height: int
+    """Rows that are stored together."""
+    always_valid: bool
+    """True if the file marks no pixel as missing."""
+    files: tuple[Path, ...]
+    """Local files that are read; no output may replace them."""
+    identity: Mapping[str, Any]
+    """Names, sizes and times of change, to detect changes."""
+
+    @classmethod
+    def describe(cls, opened: DatasetReader, bands: tuple[int, ...], **more: Any) -> Self:
+        """Bands of an open data set; `more` are the fields that the data set does not know."""
+        first = bands[0] - 1
+        flags = [flag for band in bands for flag in opened.mask_flag_enums[band - 1]]
+        gcps, gcp_crs = opened.gcps
+        return cls(
+            height=opened.height,
+            width=opened.width,
+            georeference=Georeference(
+                transform=opened.transform,
+                crs=opened.crs.to_wkt() if opened.crs else None,
+                gcps=len(gcps),
+                gcp_crs=gcp_crs.to_wkt() if gcp_crs else None,
+                rpcs=opened.rpcs is not None,
+            ),
+            bands=bands,
+            dtype=opened.dtypes[first],
+            nodata=opened.nodatavals[first],
+            block_height=opened.block_shapes[first][0],
+            always_valid=all(flag == MaskFlags.all_valid for flag in flags),
+            **more,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,8 +123,6 @@ class SceneFacts:
     offsets: Triple | None = None
     date: str | None = None
     """Day of sensing, YYYY-MM-DD."""
-    tile_id: str | None = None
-    """Tile of the MGRS grid, such as `32TPS`."""
     platform: str | None = None
     """Such as `Sentinel-2A`."""
     radiometry: str | None = None
@@ -90,6 +163,8 @@ class SceneInput:
     """Its local files, as far as they are known."""
     addresses: tuple[dict[str, Any], ...] = ()
     """State of its remote files."""
+    item: tuple[str, str] | None = None
+    """ID and SHA-256 of an item of a local collection, which is the first of `files`."""
     facts: SceneFacts = field(default_factory=SceneFacts)
     """From the product's metadata, or from names."""
 
@@ -121,12 +196,10 @@ def read_name(path: str, inner: str = "") -> SceneFacts:
             level=f"Level-{found['level']}",
             baseline=f"{baseline[:2]}.{baseline[2:]}",
             date=said,
-            tile_id=found["tile"],
             platform=f"Sentinel-{found['platform'][1:]}",
         )
-    if found := _BAND_FILE_NAME.search(path):
-        return SceneFacts(date=said, tile_id=found["tile"], platform="Sentinel-2")
-    return SceneFacts(date=said)
+    is_band = _BAND_FILE_NAME.search(path) is not None
+    return SceneFacts(date=said, platform="Sentinel-2" if is_band else None)
 
 
 def describe_scaling(scales: Triple, offsets: Triple) -> SceneFacts:

@@ -70,25 +70,20 @@ def read_again(name: str, read: Callable[[], T], read_anew: Callable[[DatasetRea
 
     After a dropped connection GDAL keeps failing at the same block of a data set.
     """
-    if not is_remote(name):
-        return read_within_time(name, read)
-    started = time.monotonic()
-    try:
-        return read_within_time(name, read)
-    except (RasterioError, CPLE_BaseError):
-        pass
 
     def read_fresh() -> T:
         with open_name(name) as fresh:
             return read_anew(fresh)
 
-    for left in reversed(range(TRIES)):
-        time.sleep(RETRY_DELAY_S)
+    started = time.monotonic()
+    for left in reversed(range(TRIES + 1)):
         try:
-            return read_within_time(name, read_fresh)
+            return read_within_time(name, read if left == TRIES else read_fresh)
         except (RasterioError, CPLE_BaseError):
-            if not left or time.monotonic() - started > find_timeout():
+            late = time.monotonic() - started > find_timeout()
+            if not (left and is_remote(name)) or late:
                 raise
+        time.sleep(RETRY_DELAY_S)
     raise AssertionError
 
 
@@ -99,11 +94,8 @@ def read_within_time(name: str, read: Callable[[], T]) -> T:
         with rasterio.Env(**{**gdal_settings(name), **force_settings(name)}):
             return read()
 
-    if not is_remote(name):
-        return read_here()
-
     try:
-        return within_time(read_here)
+        return within_time(read_here) if is_remote(name) else read_here()
     except TimeoutError as error:
         raise TimedOut(f"cannot read {hide_secrets(name[:200])}: {error}") from error
 
@@ -160,19 +152,16 @@ def find_name(name: str) -> str:
 
     SceneError for pipes and devices, where reading may not end.
     """
+    if not os.path.exists(name):  # noqa: PTH110  # of any text
+        return gdal_name(name) if is_address(name) else name
+    path = Path(name)
+    if not (path.is_file() or path.is_dir()):
+        raise SceneError(f"{name} is neither a file nor a folder: give a file")
     try:
-        path = Path(name)
-        if path.exists():
-            if not (path.is_file() or path.is_dir()):
-                raise SceneError(f"{name} is neither a file nor a folder: give a file")
-            try:
-                check_utf8(path)
-            except ValueError:
-                raise SceneError(f"{name} is not UTF-8: rename it") from None
-            return str(path.absolute())
-    except (OSError, ValueError):  # too long, or with characters that no path has
-        return name
-    return gdal_name(name) if is_address(name) else name
+        check_utf8(path)
+    except ValueError:
+        raise SceneError(f"{name} is not UTF-8: rename it") from None
+    return str(path.absolute())
 
 
 def _explain(error: BaseException, name: str, shown: str) -> str:

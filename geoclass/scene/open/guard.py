@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import os
-import re
 import sqlite3
 import warnings
 from pathlib import Path
@@ -195,17 +194,6 @@ def _list_leaf(path: Path, _bytes: int, _modified_ns: int) -> list[Path]:
 def list_addresses(name: str) -> list[str]:
     """HTTP(S) URLs that GDAL reads for a name, or for our own stack of bands."""
     return [n.removeprefix("/vsicurl/") for n in list_names(name) if n.startswith("/vsicurl/http")]
-
-
-def list_members(name: str) -> dict[Path, list[str]]:
-    """Zips that GDAL reads for a name, or for our own stack of bands → their members."""
-    members: dict[Path, list[str]] = {}
-    for part in filter(None, map(_MEMBER.fullmatch, list_names(name))):
-        members.setdefault(Path(part[1]), []).append(part[2])
-    return members
-
-
-_MEMBER = re.compile(r"/vsizip/\{(/.*)\}/([^{}]+)")
 
 
 def list_names(name: str) -> list[str]:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from geoclass.errors import SceneError
 from geoclass.outside import MOST_JSON_BYTES, hide_secrets, read_file, redact
-from geoclass.scene.open.band_files import COLORS, BandFiles, find_band_files
 from geoclass.scene.open.facts import SceneFacts, SceneInput, read_name
 from geoclass.scene.open.gdal import find_name
 from geoclass.scene.open.network import (
@@ -21,8 +23,8 @@ from geoclass.scene.open.network import (
     probe_address,
 )
 from geoclass.scene.open.safe import find_in_folder, find_in_zip, list_zip, read_product
-from geoclass.scene.open.stac import StacScene, choose_item, is_stac, looks_like_json, read_item
-from geoclass.scene.open.stack import BandFile, stack_bands
+from geoclass.scene.open.stac import choose_item, looks_like_json, read_item
+from geoclass.scene.open.stack import COLORS, BandFile, BandFiles, find_band_files, stack_bands
 
 _DRIVER_PREFIX = re.compile(r"[A-Za-z][A-Za-z0-9_]+:")
 """As in `NETCDF:file.nc:red`; a single letter is a drive of Windows."""
@@ -52,15 +54,15 @@ def find_input(scene: Path | str) -> SceneInput:
         raise SceneError(
             f"the name {shown} is not UTF-8: rename the file, or its folder"
         ) from error
-    path = Path(text)
-    if _exists(path):
+    if os.path.exists(text):  # noqa: PTH110  # of any text
+        path = Path(text)
         return _find_folder(path) if path.is_dir() else _find_file(path)
     if len(_BAND_PART.findall(text)) > 1:
         return _find_bands(text)
     if is_address(text):
         return _find_address(text)
     collection, _, item = text.rpartition("#")
-    if collection and Path(collection).is_file():
+    if os.path.isfile(collection):  # noqa: PTH113  # of any text
         return _find_in_collection(Path(collection), item)
     if text.startswith("file://"):
         return find_input(text.removeprefix("file://"))
@@ -71,13 +73,6 @@ def find_input(scene: Path | str) -> SceneInput:
             dataset=text, shown=shown, name=name, kind="subdataset", facts=read_name(shown)
         )
     raise SceneError(f"no scene at {text} (no such file or folder): check the path")
-
-
-def _exists(path: Path) -> bool:
-    try:
-        return path.exists()
-    except (OSError, ValueError):  # too long, or with characters that no path has
-        return False
 
 
 def _find_folder(path: Path) -> SceneInput:
@@ -143,19 +138,22 @@ def _find_file(path: Path) -> SceneInput:
             return read_product(product)
     if looks_like_json(head) and path.stat().st_size <= MOST_JSON_BYTES:
         text = path.read_bytes()
-        if is_stac(text):
+        if b'"stac_version"' in text:
             return _stack_item(text, str(path.absolute()), str(path), files=(path,))
     return _take_raster(str(path.absolute()), path, path.name)
 
 
 def _find_in_collection(path: Path, item_id: str) -> SceneInput:
-    shown = f"{path}#{item_id}"
     try:
         content = read_file(path)
     except (OSError, ValueError) as error:
         raise SceneError(f"cannot read {path} ({error}): check the file") from error
+    shown = f"{path}#{item_id}"
     text = choose_item(content, item_id, shown)
-    return _stack_item(text, str(path.absolute()), shown, files=(path,))
+    # Other items of the collection may change.
+    state = hide_secrets(json.dumps(json.loads(text), sort_keys=True))
+    item = (item_id, hashlib.sha256(state.encode()).hexdigest())
+    return replace(_stack_item(text, str(path.absolute()), shown, files=(path,)), item=item)
 
 
 def _find_zip(path: Path) -> SceneInput:
@@ -210,7 +208,7 @@ def _find_address(address: str) -> SceneInput:
 
 def _stack_item(text: bytes, base: str, shown: str, files: tuple[Path, ...] = ()) -> SceneInput:
     """The scene of a STAC item; `base` is its path or URL, for relative references."""
-    item: StacScene = read_item(text, base, shown)
+    item = read_item(text, base, shown)
     for href in item.hrefs:
         _refuse_zarr(href, shown)
     return SceneInput(

@@ -111,10 +111,7 @@ def fetch_text(address: str) -> bytes:
 
 def fetch_page(address: str) -> bytes:
     """Like `fetch_text`, but cached for a minute, because a search result lists many scenes."""
-    return _fetch_at(address, time.monotonic() // KEPT_S)
-
-
-KEPT_S = 60
+    return _fetch_at(address, time.monotonic() // 60)
 
 
 @functools.lru_cache(maxsize=1)

@@ -20,6 +20,7 @@ from geoclass.scene.open.facts import (
     SceneInput,
     check_baseline,
     describe_scaling,
+    make_triple,
 )
 from geoclass.scene.open.stack import BandFile, stack_bands
 
@@ -85,12 +86,7 @@ def find_in_folder(path: Path) -> ProductFiles | None:
     names = tuple(file.relative_to(root).as_posix() for file in files)
     top = root.absolute()
     return ProductFiles(
-        shown=str(path),
-        name=top.name,
-        root=top,
-        metadata=found[0],
-        names=names,
-        granule=granule,
+        shown=str(path), name=top.name, root=top, metadata=found[0], names=names, granule=granule
     )
 
 
@@ -119,17 +115,15 @@ def find_in_zip(path: Path) -> ProductFiles | None:
     )
 
 
-def check_members(path: Path, names: Sequence[str]) -> None:
-    """SceneError for a zip in which the checksum of a named file is wrong.
+def check_member(path: Path, name: str) -> None:
+    """SceneError for a zip in which the checksum of a file is wrong.
 
     GDAL reads parts of files and does not check: one wrong bit changes a quarter of a JPEG 2000.
     """
     try:
-        with zipfile.ZipFile(path) as archive:
-            for name in names:
-                with archive.open(name) as file:
-                    while file.read(CHUNK):
-                        pass
+        with zipfile.ZipFile(path) as archive, archive.open(name) as file:
+            while file.read(CHUNK):
+                pass
     except (OSError, KeyError, ValueError, *BAD_ZIP) as error:
         raise SceneError(f"{path} is damaged ({error}): fetch it again") from error
 
@@ -160,15 +154,13 @@ def read_product(files: ProductFiles) -> SceneInput:
             f"{files.shown} is a product of {told}, expected Level-1C or Level-2A: "
             "only these have a map projection"
         )
-    granule, images = _choose_granule(files, _list_granules(root))
-    tile = _TILE.search(granule) or next(filter(None, map(_TILE.search, images)), None)
+    images = _choose_granule(files, root)
     names = {band: _find_band(files, images, band) for band in BANDS}
     scl = _find_scl(files, images)
     facts = SceneFacts(
         level=level,
         baseline=check_baseline(files.shown, _text(root, "PROCESSING_BASELINE")),
         date=parse_day(_text(root, "DATATAKE_SENSING_START") or _text(root, "PRODUCT_START_TIME")),
-        tile_id=tile[1] if tile else None,
         platform=_text(root, "SPACECRAFT_NAME"),
         scl=files.gdal_name(scl) if scl else None,
     )
@@ -203,19 +195,15 @@ def _parse(files: ProductFiles) -> Element:
     return root
 
 
-def _list_granules(root: Element) -> dict[str, list[str]]:
-    """Identifier of each tile → names of its images, without suffix."""
+def _choose_granule(files: ProductFiles, root: Element) -> list[str]:
+    """The names of the images of the requested or only tile, without suffix."""
     granules: dict[str, list[str]] = {}
     for element in _elements(root, "Granule", "Granules"):
         images = [c.text.strip() for c in element if c.tag in _IMAGE_TAGS and c.text]
         granules.setdefault(element.get("granuleIdentifier", ""), []).extend(images)
-    return granules
-
-
-def _choose_granule(files: ProductFiles, granules: dict[str, list[str]]) -> tuple[str, list[str]]:
     asked = [
-        (key, images)
-        for key, images in granules.items()
+        images
+        for images in granules.values()
         if files.granule is None
         or any((_locate(files, image) or "").startswith(files.granule) for image in images)
     ]
@@ -284,8 +272,7 @@ def _find_scaling(files: ProductFiles, root: Element) -> SceneFacts:
         ) from error
     if not texts and scale == 1e-4:
         return SceneFacts()
-    red, green, blue = (offset * scale for offset in found)
-    return describe_scaling((scale,) * 3, (red, green, blue))
+    return describe_scaling((scale,) * 3, make_triple(offset * scale for offset in found))
 
 
 def _elements(root: Element, *names: str) -> Iterator[Element]:

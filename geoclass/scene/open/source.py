@@ -1,11 +1,15 @@
-"""Open a scene: what is known about it before a pixel is read."""
+"""Open a scene: what is known before a pixel is read, what identifies it, and if it has changed."""
 
 from __future__ import annotations
 
+import contextlib
 import math
-from collections.abc import Sequence
+import os
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from rasterio.enums import ColorInterp, Interleaving
 from rasterio.io import DatasetReader
@@ -15,17 +19,19 @@ from geoclass.errors import SceneError
 from geoclass.scene.open.bands import Bands, choose_bands, is_described
 from geoclass.scene.open.facts import (
     Kind,
+    Raster,
     SceneFacts,
     SceneInput,
     Triple,
     describe_scaling,
+    make_triple,
     read_tags,
 )
 from geoclass.scene.open.gdal import count_bytes, open_dataset
-from geoclass.scene.open.guard import list_files
-from geoclass.scene.open.identity import identify
+from geoclass.scene.open.guard import list_addresses, list_files, list_names
 from geoclass.scene.open.inputs import find_input
-from geoclass.scene.open.raster import Raster
+from geoclass.scene.open.network import identify_address
+from geoclass.scene.open.safe import check_member
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,7 +151,8 @@ def _collect_facts(found: SceneInput, dataset: DatasetReader, bands: Bands) -> S
     known = found.kind in ("safe", "stac")
     facts = found.facts.over(tagged) if known else tagged.over(found.facts)
     if facts.scales is None:
-        scales, offsets = _pick(dataset.scales, bands), _pick(dataset.offsets, bands)
+        scales = make_triple(dataset.scales[band - 1] for band in bands)
+        offsets = make_triple(dataset.offsets[band - 1] for band in bands)
         told = (scales, offsets) != ((1, 1, 1), (0, 0, 0))
         # An offset of 0 beside Sentinel-2's scale is only a default.
         scaled = describe_scaling(scales, offsets) if told else SceneFacts()
@@ -164,11 +171,6 @@ def _doubt_day(found: SceneInput, facts: SceneFacts) -> tuple[str, ...]:
     return (doubt,)
 
 
-def _pick(values: Sequence[float], bands: Bands) -> Triple:
-    red, green, blue = bands
-    return values[red - 1], values[green - 1], values[blue - 1]
-
-
 def _list_files(found: SceneInput, dataset: DatasetReader) -> tuple[Path, ...]:
     """Files of the input, and those that GDAL reads beside them: masks, parts of a VRT."""
     files = dict.fromkeys(path.resolve() for path in found.files)
@@ -179,3 +181,68 @@ def _list_files(found: SceneInput, dataset: DatasetReader) -> tuple[Path, ...]:
             parts = sorted(list_files(path)) if dataset.driver == "VRT" else [path]
             files |= dict.fromkeys(part.resolve() for part in parts)
     return tuple(files)
+
+
+_MEMBER = re.compile(r"/vsizip/\{(/.*)\}/([^{}]+)")
+"""A zip and the name of a file in it."""
+_COLOR_MARK = re.compile("((?:^|,)(?:red|green|blue)=)")
+
+
+def identify(found: SceneInput, files: Sequence[Path]) -> dict[str, Any]:
+    """JSON that identifies a scene and its state, however its name was typed."""
+    parts = [*map(identify_file, files), *found.addresses]
+    if found.item is not None:
+        item, sha256 = found.item
+        return {"path": f"{files[0]}#{item}", "item_sha256": sha256, "files": parts[1:]}
+    if len(parts) == 1:
+        return parts[0]
+    pieces = _COLOR_MARK.split(found.shown) if found.kind == "bands" else [found.shown]
+    return {"path": "".join(map(spell_file, pieces)), "files": parts}
+
+
+def identify_file(path: Path) -> dict[str, Any]:
+    """State of a local file; programs cannot set the time of change (`ctime`)."""
+    status = path.stat()
+    return {
+        "path": str(path),
+        "bytes": status.st_size,
+        "modified_ns": status.st_mtime_ns,
+        "changed_ns": status.st_ctime_ns,
+    }
+
+
+def is_unchanged(raster: Raster) -> bool:
+    """Whether the files of a raster are as they were when it was opened.
+
+    Remote files are compared by ETag, size and time, as far as the server sent them.
+    """
+    for name in list_names(raster.dataset):  # a link may point elsewhere now
+        if Path(name).is_file() and Path(name).resolve() not in raster.files:
+            return False
+    asked: dict[Any, Mapping[str, Any]] = {
+        part["path"]: part for part in map(identify_address, list_addresses(raster.dataset))
+    }
+    for part in raster.identity.get("files", [raster.identity]):
+        local = "modified_ns" in part
+        now = {} if local else asked.get(part.get("path"), {})
+        if local:
+            with contextlib.suppress(OSError):  # removed
+                now = identify_file(Path(part["path"]))
+        # A server may send other fields now than before.
+        if (local and now != part) or any(part.get(key, now[key]) != now[key] for key in now):
+            return False
+    return True
+
+
+def check_read(*rasters: Raster | None) -> None:
+    """Call after the last read: SceneError if a raster has changed, or its zip is damaged."""
+    for raster in filter(None, rasters):
+        if not is_unchanged(raster):
+            raise SceneError(f"{raster.shown} was changed while it was read: do it again")
+        for part in filter(None, map(_MEMBER.fullmatch, list_names(raster.dataset))):
+            check_member(Path(part[1]), part[2])
+
+
+def spell_file(name: str) -> str:
+    """The absolute path of an existing file or folder; other names are returned unchanged."""
+    return str(Path(name).resolve()) if os.path.exists(name) else name  # noqa: PTH110  # of any text

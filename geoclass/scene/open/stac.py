@@ -16,9 +16,9 @@ from geoclass.outside import DAMAGE, convert_json, parse_json
 from geoclass.scene.open.bands import RED_GREEN_BLUE, Bands
 from geoclass.scene.open.facts import (
     SceneFacts,
-    Triple,
     check_baseline,
     describe_scaling,
+    make_triple,
     read_name,
 )
 from geoclass.scene.open.network import gdal_name, is_address
@@ -74,11 +74,6 @@ def looks_like_json(head: bytes) -> bool:
     return head.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] == b"{"
 
 
-def is_stac(text: bytes) -> bool:
-    """Whether a JSON text is marked as STAC."""
-    return b'"stac_version"' in text
-
-
 def choose_item(text: bytes, item_id: str, shown: str) -> bytes:
     """The JSON of an item of a collection; SceneError if there is none."""
     try:
@@ -126,11 +121,7 @@ def _read(item: pystac.Item, base: str, shown: str) -> StacScene:
     facts = _read_properties(item, shown, _to_gdal(hrefs[-1]) if scl is not None else None)
     scaling = _read_scaling(item, keys, bands)
     return StacScene(
-        name=str(item.id),
-        assets=files,
-        bands=bands,
-        hrefs=tuple(hrefs),
-        facts=scaling.over(facts),
+        name=str(item.id), assets=files, bands=bands, hrefs=tuple(hrefs), facts=scaling.over(facts)
     )
 
 
@@ -222,25 +213,17 @@ def _resolve(asset: pystac.Asset, base: str, shown: str) -> str:
 def _read_properties(item: pystac.Item, shown: str, scl: str | None) -> SceneFacts:
     told = item.properties
     product = next((str(told[key]) for key in _PRODUCT_KEYS if key in told), "")
-    tile = str(told.get("s2:mgrs_tile") or told.get("grid:code") or "").removeprefix("MGRS-")
-    baseline = _read_baseline(told)
     platform = told.get("platform")
+    keys = ("datetime", "start_datetime", "end_datetime")
+    day, first, last = (parse_day(str(told.get(key) or "")) for key in keys)
     facts = SceneFacts(
         level=_read_level(told),
-        baseline=check_baseline(shown, baseline),
-        date=_read_day(told),
-        tile_id=tile or None,
+        baseline=check_baseline(shown, _read_baseline(told)),
+        date=day or (first if first == last else None),  # not of composites of several days
         platform=str(platform).title() if platform else None,
         scl=scl,
     )
     return facts.over(read_name(product))
-
-
-def _read_day(told: Mapping[str, Any]) -> str | None:
-    """Day of sensing; None for composites of several days."""
-    keys = ("datetime", "start_datetime", "end_datetime")
-    day, first, last = (parse_day(str(told.get(key) or "")) for key in keys)
-    return day or (first if first == last else None)
 
 
 def _read_level(told: Mapping[str, Any]) -> str | None:
@@ -279,20 +262,14 @@ def _read_scaling(item: pystac.Item, keys: Sequence[str], bands: Bands | None) -
         return SceneFacts()
     if len({tuple(band) for band in told}) > 1:
         raise ValueError("some of its bands have scale and offset, others do not")
-    scales = [float(band.get("scale", 1)) for band in told]
-    offsets = [float(band.get("offset", 0)) for band in told]
-    scaling = describe_scaling(_triple(scales), _triple(offsets))
+    scales = make_triple(band.get("scale", 1) for band in told)
+    scaling = describe_scaling(scales, make_triple(band.get("offset", 0) for band in told))
     # With a scale and no offset, the offset is derived from the baseline.
     is_silent = scaling.add_offset == 0 and "offset" not in told[0]
     return SceneFacts() if is_silent else scaling
 
 
 _OFFSET_APPLIED = ("earthsearch:boa_offset_applied", "sentinel:boa_offset_applied")
-
-
-def _triple(values: Sequence[float]) -> Triple:
-    red, green, blue = values
-    return red, green, blue
 
 
 def _raster_band(asset: pystac.Asset, index: int) -> dict[str, float]:

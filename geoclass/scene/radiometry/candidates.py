@@ -1,5 +1,8 @@
 """Plausible radiometries of a scene, by the user's settings, its metadata and its darkest pixels.
 
+Units (which value is a reflectance of 1) are recognised by percentiles, so by most pixels of a
+sample: a few unmarked nodata values must not change how the others are read.
+
 The atmosphere scatters blue light: dark pixels are brighter in blue at its top (Level-1C) than on
 the ground (Level-2A).
 """
@@ -11,7 +14,7 @@ import re
 import numpy as np
 
 from geoclass.errors import SceneError
-from geoclass.scene.open.facts import Triple
+from geoclass.scene.open.facts import Triple, make_triple
 from geoclass.scene.open.source import SceneSource
 from geoclass.scene.radiometry.conversion import (
     BASELINE_OFFSET,
@@ -19,18 +22,14 @@ from geoclass.scene.radiometry.conversion import (
     TCI_MAX_DN,
     ZEROS,
     Radiometry,
+    Sample,
+    find_dark,
     read_as_level,
     read_as_rgb8,
     read_as_scaled,
     read_as_tci,
-)
-from geoclass.scene.radiometry.haze import DARK_SHARE, find_dark, remove_haze, treat_haze
-from geoclass.scene.radiometry.sample import Sample
-from geoclass.scene.radiometry.units import (
-    BYTE_ADVICE,
-    FRACTION_GAIN,
-    MOST_DARK_BLUE,
-    find_units,
+    remove_haze,
+    treat_haze,
 )
 from geoclass.scene.settings import RadiometrySettings
 
@@ -64,12 +63,10 @@ def find_candidates(
     return [remove_haze(reading, source.haze, ", as of all adjacent scenes") for reading in found]
 
 
-def find_dark_of(
-    source: SceneSource, settings: RadiometrySettings, sample: Sample
-) -> np.ndarray | None:
-    """Digital numbers of dark pixels before haze is removed, float (3,); None if ambiguous."""
+def find_dark_of(source: SceneSource, settings: RadiometrySettings, sample: Sample) -> np.ndarray:
+    """Digital numbers of dark pixels before haze is removed, float (3,); NaN if ambiguous."""
     found = _find_readings(source, settings, sample)
-    return find_dark(found[0], sample) if len(found) == 1 else None
+    return find_dark(found[0], sample) if len(found) == 1 else np.full(3, np.nan)
 
 
 def _find_readings(
@@ -83,22 +80,15 @@ def _find_readings(
         return _read_bytes(source, settings, sample)
     found = []
     for gain, unit in find_units(source, settings, sample):
-        dark = sample.percentile(0.5)
-        darkest = None if dark is None else dark * np.array(gain)
+        darkest = sample.percentile(0.5) * gain
         for (red, green, blue), why in _find_offsets(source, settings, gain, darkest):
             bias = (-red, -green, -blue)
             reason = f"{unit}, {why}" if unit else why
             found += [
                 read_as_level(level, gain, bias, f"{source.dtype} {level} ({told}), {reason}")
-                for level, told in _find_levels(source, settings, _dark(sample, gain, bias))
+                for level, told in _find_levels(source, settings, sample.find_dark(gain, bias))
             ]
     return found
-
-
-def _dark(sample: Sample, gain: Triple, bias: Triple = ZEROS) -> np.ndarray | None:
-    """Float (3,): digital numbers of dark pixels."""
-    stored = sample.percentile(DARK_SHARE)
-    return None if stored is None else stored * np.array(gain) + np.array(bias)
 
 
 def _read_bytes(
@@ -118,19 +108,19 @@ def _read_bytes(
     levels = [known] if known in TCI_MAX_DN else list(TCI_MAX_DN)
     found = []
     for level in map(str, levels):
-        dark = _dark(sample, _whiten(TCI_MAX_DN[level]))
+        dark = sample.find_dark(_whiten(TCI_MAX_DN[level]))
         if len(levels) == 1 or level in _plausible_levels(dark):
             told = why if is_tci else f"8-bit values, dark as a {level} true colour image"
             found.append(read_as_tci(level, told))
     if is_tci:
         return found
-    dark = _dark(sample, (2750 / 254,) * 3)
-    if dark is None or "Level-1C" in _plausible_levels(dark) or not found:
+    dark = sample.find_dark((2750 / 254,) * 3)
+    if "Level-1C" in _plausible_levels(dark) or not found:
         found.insert(0, read_as_rgb8("8-bit values, assumed to have EuroSAT's stretch"))
     for white, name in WHITES_DN.items():
         gain = _whiten(white)
-        dark = _dark(sample, gain)
-        if dark is not None and dark[2] > MOST_DARK_BLUE:
+        dark = sample.find_dark(gain)
+        if dark[2] > MOST_DARK_BLUE:
             continue
         plausible = _plausible_levels(dark) if len(levels) == 2 else map(str, levels)
         found += [
@@ -145,17 +135,17 @@ def _whiten(white: float) -> Triple:
 
 
 def _find_offsets(
-    source: SceneSource, settings: RadiometrySettings, gain: Triple, darkest: np.ndarray | None
+    source: SceneSource, settings: RadiometrySettings, gain: Triple, darkest: np.ndarray
 ) -> list[tuple[Triple, str]]:
     """Offsets to subtract from digital numbers, and reasons; `darkest` is float (3,)."""
     facts = source.facts
     if settings.dn_offset is not None:
-        red, green, blue = (g * settings.dn_offset for g in gain)
-        return [((red, green, blue), _tell(settings.dn_offset, "as requested"))]
-    is_dark = darkest is None or float(darkest.min()) < BELOW_OFFSET
+        offsets = make_triple(g * settings.dn_offset for g in gain)
+        return [(offsets, _tell(settings.dn_offset, "as requested"))]
+    is_dark = not darkest.min() >= BELOW_OFFSET  # also without valid pixels
     if facts.offsets is not None:
-        red, green, blue = (-1e4 * offset for offset in facts.offsets)
-        why, told = "by the scale and offset of its bands", (red, green, blue)
+        why = "by the scale and offset of its bands"
+        told = make_triple(-1e4 * offset for offset in facts.offsets)
     elif facts.add_offset is not None:
         why, told = "by the tag of its offset", (-float(facts.add_offset),) * 3
     elif facts.baseline is not None:
@@ -171,8 +161,7 @@ def _find_offsets(
         ]
     # Whole products have consistent metadata; other files may have lost or kept a tag.
     is_product = source.kind == "safe"
-    too_dark = darkest is not None and float((darkest - np.array(told)).min()) < BELOW_ZERO
-    if darkest is not None and too_dark and not is_product:
+    if (darkest - told).min() < BELOW_ZERO and not is_product:
         low = f"values down to {darkest.min():.0f}"
         return [_subtract(0, f"{why}, but {low}: its offset is already subtracted")]
     found = [(told, why if facts.offsets is not None else _tell(told[0], why))]
@@ -194,7 +183,7 @@ def _tell(offset: float, why: str) -> str:
 
 
 def _find_levels(
-    source: SceneSource, settings: RadiometrySettings, dark: np.ndarray | None
+    source: SceneSource, settings: RadiometrySettings, dark: np.ndarray
 ) -> list[tuple[str, str]]:
     """Plausible levels and reasons."""
     if settings.profile in ("l1c", "l2a"):
@@ -205,14 +194,98 @@ def _find_levels(
             return [(level, "by its metadata")]
     if found := _NAMED_LEVEL.search(source.name):
         return [(f"Level-{found[1].upper()}", "by its name")]
-    blue = "unknown" if dark is None else f"{dark[2]:.0f}"
-    return [(level, f"by its dark blue, {blue}") for level in _plausible_levels(dark)]
+    return [(level, f"by its dark blue, {dark[2]:.0f}") for level in _plausible_levels(dark)]
 
 
-def _plausible_levels(dark: np.ndarray | None) -> list[str]:
+def _plausible_levels(dark: np.ndarray) -> list[str]:
     """Levels by the digital numbers of dark pixels, float (3,); at least one."""
-    if dark is None:
-        return ["Level-1C"]
-    blue = float(dark[2])
-    levels = ["Level-1C"] if blue > L1C_DARKEST_BLUE else []
-    return [*levels, *(["Level-2A"] if blue < L2A_BRIGHTEST_BLUE else [])]
+    levels = ["Level-1C"] if dark[2] > L1C_DARKEST_BLUE else []
+    levels += ["Level-2A"] if dark[2] < L2A_BRIGHTEST_BLUE else []
+    return levels or ["Level-1C"]  # without valid pixels
+
+
+Unit = tuple[Triple, str]
+"""Digital numbers (reflectance × 10000) of a stored 1 in each band, and the reason."""
+
+FRACTION_GAIN = 1e4
+"""Digital number of a reflectance of 1."""
+MOST_FRACTION, LEAST_NUMBER = 2.0, 100.0
+"""Medians of reflectance are below, of digital numbers above; between them are other units."""
+LEAST_FRACTION_SCALE = 0.01
+"""Smaller scales are for digital numbers, not for reflectance."""
+
+PICTURE_GAIN = 2.5
+"""Usual brightening of reflectance for display."""
+_PICTURE_NAME = re.compile(r"true.?colou?r|visual", re.IGNORECASE)
+MOST_DARK_BLUE = 1350.0
+"""Top of the atmosphere, the haziest of 25 scenes has 1232."""
+LEAST_LAND_DN = 250.0
+"""Minimum median in green of 230 Level-2A scenes of land."""
+
+MOST_BYTE = 255.0
+MOST_THOUSANDTHS = (130.0, 200.0, 700.0)
+"""Maximum dark blue, median green and brightest value of clear scenes in thousandths."""
+
+BYTE_ADVICE = (
+    "say --radiometry tci (Sentinel-2's true colour image) or rgb8 (stretched as EuroSAT's tiles "
+    "are), or with --quantification N which value a reflectance of 1 would have (255: plain; "
+    "637.5: gain 2.5; 850: 0–0.3 stretched), or with --scale LO,HI what is black and white"
+)
+SCALE_ADVICE = "say with --scale LO,HI what is black and white"
+
+
+def find_units(source: SceneSource, settings: RadiometrySettings, sample: Sample) -> list[Unit]:
+    """Plausible units, the most likely first; SceneError if there is none."""
+    if settings.quantification is not None:
+        reason = f"{settings.quantification:g} for a reflectance of 1, as requested"
+        return [((1e4 / settings.quantification,) * 3, reason)]
+    middle = sample.percentile(50)
+    is_float = source.dtype.startswith("float")
+    is_fraction = is_float and not middle.max() > MOST_FRACTION
+    facts = source.facts
+    if facts.scales is not None:
+        if is_fraction and max(facts.scales) < LEAST_FRACTION_SCALE:
+            reason = "fractions of 1, to which the scale of the bands is already applied"
+            return [((FRACTION_GAIN,) * 3, reason)]
+        return [(make_triple(1e4 * scale for scale in facts.scales), "")]
+    if is_fraction:
+        return [((FRACTION_GAIN,) * 3, "fractions of 1"), *_find_picture(source, sample)]
+    if is_float and middle.max() < LEAST_NUMBER:
+        raise SceneError(
+            f"{source.shown} has {source.dtype} values with medians up to {middle.max():.3g}, "
+            "neither reflectance (0–1) nor reflectance × 10000: say with --quantification N which "
+            "value is a reflectance of 1, such as 100 or 255, or with --scale LO,HI what is black "
+            "and white"
+        )
+    found = [((1.0,) * 3, "reflectance × 10000" if is_float else "")]
+    if facts.add_offset is None and facts.baseline is None:
+        if _may_be_thousandths(sample):
+            found.append(((10.0,) * 3, "reflectance × 1000, which fits its darkness"))
+        if sample.percentile(100).max() <= MOST_BYTE:
+            found.append(((1e4 / MOST_BYTE,) * 3, "reflectance × 255, as no value is above 255"))
+    return found
+
+
+def _find_picture(source: SceneSource, sample: Sample) -> list[Unit]:
+    """The unit of reflectance that may have been brightened for display."""
+    dark, middle = sample.percentile(2), sample.percentile(50)
+    gain = FRACTION_GAIN / PICTURE_GAIN
+    facts = source.facts
+    told = facts.baseline is not None or facts.add_offset is not None
+    sure = _PICTURE_NAME.search(source.name) is not None
+    sure |= not told and dark[2] * FRACTION_GAIN > MOST_DARK_BLUE
+    # At the top of the atmosphere dark pixels are brightest in blue.
+    fits = dark[1] > dark[2] and middle[1] * gain > LEAST_LAND_DN
+    if sure or (fits and not source.described):
+        return [((gain,) * 3, "fractions of 1, brightened 2.5 times for display")]
+    return []
+
+
+def _may_be_thousandths(sample: Sample) -> bool:
+    """Whether values fit the reflectance of land × 1000 better than × 10000."""
+    dark, middle, bright = (sample.percentile(share) for share in (2, 50, 98))
+    return bool(
+        dark[2] < MOST_THOUSANDTHS[0]
+        and LEAST_LAND_DN / 10 < middle[1] < MOST_THOUSANDTHS[1]
+        and bright.max() < MOST_THOUSANDTHS[2]
+    )

@@ -18,7 +18,6 @@ import shapely
 from affine import Affine
 from rasterio.enums import Resampling
 from rasterio.features import rasterize
-from rasterio.io import DatasetReader
 from rasterio.windows import Window
 
 from geoclass.errors import SceneError
@@ -28,12 +27,11 @@ from geoclass.scene.georeference.frame import Frame, fit_frame
 from geoclass.scene.georeference.place import find_place
 from geoclass.scene.georeference.region import Region, read_region, transform_shape
 from geoclass.scene.open.bands import plain_name
+from geoclass.scene.open.facts import Georeference, Raster
 from geoclass.scene.open.gdal import find_name, open_dataset
 from geoclass.scene.open.guard import is_remote, list_addresses, list_files
-from geoclass.scene.open.identity import identify_file
 from geoclass.scene.open.network import identify_address
-from geoclass.scene.open.raster import Georeference, Raster
-from geoclass.scene.open.source import SceneSource
+from geoclass.scene.open.source import SceneSource, identify_file
 from geoclass.scene.read.pixels import ReadPixels, open_pixels
 from geoclass.scene.settings import MaskSettings
 
@@ -122,7 +120,18 @@ def find_masks(source: SceneSource, settings: MaskSettings) -> Masks:
     Raises SceneError for a mask that is missing, does not overlap the scene, or has invalid values
     in a sample.
     """
-    raster, polygons = (None, None) if settings.mask is None else _open_mask(settings.mask, source)
+    raster, polygons = None, None
+    if settings.mask is not None:
+        try:
+            raster = _open_raster(settings.mask, source)
+        except SceneError as not_raster:
+            try:
+                polygons = read_region(Path(settings.mask))
+            except SceneError as error:
+                raise SceneError(
+                    f"{settings.mask} is neither a raster nor polygons that could mask: "
+                    f"{not_raster}"
+                ) from error
     if polygons is not None and settings.mask_above is not None:
         raise SceneError(f"{settings.mask} has polygons without values: leave out --mask-above")
     masks = Masks(
@@ -201,24 +210,21 @@ def _find_scl(source: SceneSource, settings: MaskSettings) -> Raster | None:
         names = [plain_name(name) for name in dataset.descriptions]
         if name is None and "scl" not in names:
             return None
-        return _own_band(source, dataset, int(name) if name else 1 + names.index("scl"))
-
-
-def _own_band(source: SceneSource, dataset: DatasetReader, band: int) -> Raster:
-    if not 1 <= band <= dataset.count:
-        raise SceneError(
-            f"{source.shown} has no band {band} for a scene classification: "
-            f"give a number from 1 to {dataset.count}, or a file"
+        band = int(name) if name else 1 + names.index("scl")
+        if not 1 <= band <= dataset.count:
+            raise SceneError(
+                f"{source.shown} has no band {band} for a scene classification: "
+                f"give a number from 1 to {dataset.count}, or a file"
+            )
+        raster = Raster.describe(
+            dataset,
+            (band,),
+            dataset=source.dataset,
+            shown=source.shown,
+            name=source.name,
+            files=source.files,
+            identity=source.identity,
         )
-    raster = Raster.describe(
-        dataset,
-        (band,),
-        dataset=source.dataset,
-        shown=source.shown,
-        name=source.name,
-        files=source.files,
-        identity=source.identity,
-    )
     return replace(raster, georeference=source.georeference)
 
 
@@ -231,7 +237,10 @@ def _open_raster(name: str, source: SceneSource) -> Raster:
         path = Path(name)
         parts = sorted(list_files(path)) if path.is_file() else []
         files = tuple(dict.fromkeys(part.resolve() for part in parts))
-        remote = [identify_address(address) for address in list_addresses(name)]
+        identity: dict[str, Any] = {"files": [identify_file(file) for file in files]}
+        if not files:
+            remote = [identify_address(address) for address in list_addresses(name)]
+            identity = {"files": remote, "path": hide_secrets(name)}
         raster = Raster.describe(
             dataset,
             (1,),
@@ -239,25 +248,11 @@ def _open_raster(name: str, source: SceneSource) -> Raster:
             shown=hide_secrets(name),
             name=Path(hide_secrets(name)).name,
             files=files,
-            identity={"files": [identify_file(file) for file in files]}
-            if files
-            else {"files": remote, "path": hide_secrets(name)},
+            identity=identity,
         )
     crs = raster.georeference.crs or source.georeference.crs
     place = Georeference(transform=raster.georeference.transform, crs=crs)
     return replace(raster, georeference=place, always_valid=True)
-
-
-def _open_mask(name: str, source: SceneSource) -> tuple[Raster | None, Region | None]:
-    try:
-        return _open_raster(name, source), None
-    except SceneError as not_raster:
-        try:
-            return None, read_region(Path(name))
-        except SceneError as error:
-            raise SceneError(
-                f"{name} is neither a raster nor polygons that could mask: {not_raster}"
-            ) from error
 
 
 @contextmanager
@@ -267,24 +262,34 @@ def open_masks(source: SceneSource, frame: Frame, masks: Masks) -> Iterator[Read
     for name in masks.masked_classes:
         table[list(SCL_CODES[name])] = MASK_REASONS.index(name)
 
-    def find_reasons(shown: str, codes: np.ndarray) -> np.ndarray:
-        check_codes(shown, codes)
-        reasons: np.ndarray = table[codes.astype(np.uint8)]
+    def read_raster(raster: Raster, read_pixels: ReadPixels, window: Window) -> np.ndarray:
+        stored, valid = read_pixels(window)
+        values = np.where(valid, stored[0], 0)
+        if raster is masks.raster:
+            return masks.find_masked(raster.shown, values) * np.uint8(USER)
+        check_codes(raster.shown, values)
+        reasons: np.ndarray = table[values.astype(np.uint8)]
         return reasons
 
-    def find_user(shown: str, values: np.ndarray) -> np.ndarray:
-        return masks.find_masked(shown, values) * np.uint8(USER)
+    def burn(shape: shapely.Geometry, window: Window) -> np.ndarray:
+        burnt: np.ndarray = rasterize(
+            [shape],
+            out_shape=(window.height, window.width),
+            transform=frame.transform @ Affine.translation(window.col_off, window.row_off),
+            default_value=USER,
+            dtype="uint8",
+        )
+        return burnt
 
     with ExitStack() as stack:
         readers: list[ReadMask] = []
-        for raster, find in ((masks.scl, find_reasons), (masks.raster, find_user)):
-            if raster is not None:
-                fitted = frame
-                if raster.dataset != source.dataset:
-                    fitted = fit_frame(raster, find_place(raster), frame)
-                nearest = replace(fitted, resampling="nearest")
-                read_pixels = stack.enter_context(open_pixels(raster, nearest))
-                readers.append(partial(_read_raster, read_pixels, partial(find, raster.shown)))
+        for raster in filter(None, (masks.scl, masks.raster)):
+            fitted = frame
+            if raster.dataset != source.dataset:
+                fitted = fit_frame(raster, find_place(raster), frame)
+            nearest = replace(fitted, resampling="nearest")
+            read_pixels = stack.enter_context(open_pixels(raster, nearest))
+            readers.append(partial(read_raster, raster, read_pixels))
         if masks.polygons is not None:
             if frame.crs is None:
                 raise SceneError(
@@ -292,7 +297,7 @@ def open_masks(source: SceneSource, frame: Frame, masks: Masks) -> Iterator[Read
                     "give --crs and --bounds"
                 )
             shape = transform_shape(masks.polygons.shape, masks.polygons.crs, frame.crs)
-            readers.append(partial(_burn_polygons, shape, frame.transform))
+            readers.append(partial(burn, shape))
 
         def read(window: Window) -> np.ndarray:
             reasons = np.zeros((window.height, window.width), dtype=np.uint8)
@@ -312,21 +317,3 @@ def check_codes(shown: str, codes: np.ndarray) -> None:
             f"0 to {LAST_CODE}: give Sen2Cor's original, not scaled or interpolated, or "
             "--mask-classes none"
         )
-
-
-def _read_raster(
-    read_pixels: ReadPixels, find: Callable[[np.ndarray], np.ndarray], window: Window
-) -> np.ndarray:
-    stored, valid = read_pixels(window)
-    return find(np.where(valid, stored[0], 0))
-
-
-def _burn_polygons(shape: shapely.Geometry, transform: Affine, window: Window) -> np.ndarray:
-    burnt: np.ndarray = rasterize(
-        [shape],
-        out_shape=(window.height, window.width),
-        transform=transform @ Affine.translation(window.col_off, window.row_off),
-        default_value=USER,
-        dtype="uint8",
-    )
-    return burnt
