@@ -11,15 +11,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from geoclass.learn.augment import augment, augment_views
-from geoclass.learn.canvases import Canvases, compose_canvases
+from geoclass.learn.canvases import Canvases, Composer
 from geoclass.learn.degrade import mix_tiles
-from geoclass.learn.recipes import (
-    UNCHANGED_LIGHT,
-    CanvasSettings,
-    Roles,
-    TrainSettings,
-    UnlabelledSettings,
-)
+from geoclass.learn.recipes import TrainSettings
 from geoclass.learn.unlabelled import PseudoLabelled
 from geoclass.model.classifier import normalise
 from geoclass.model.dense import FEATURE, TILE
@@ -65,10 +59,8 @@ class CanvasObjective:
     """Classification of the cells and tiles of canvases, and of unlabelled images if any."""
 
     network: DenseTileNet
-    roles: Roles
-    """Of the classes, see `CanvasSettings.find_roles`."""
+    composer: Composer
     settings: TrainSettings
-    canvases: CanvasSettings
     unlabelled: PseudoLabelled | None = None
     """Images with pseudo-labels (noisy student, Xie et al. 2020), on the CPU."""
 
@@ -79,60 +71,48 @@ class CanvasObjective:
 
         Arguments are those of `TileObjective.compute_loss`; each canvas takes the next tiles.
         """
-        settings = self.settings
-        light = settings.augment or UNCHANGED_LIGHT
-        canvases = compose_canvases(
-            images, labels, self.roles, self.canvases, light, generator, progress
-        )
-        x, pseudo = canvases.pixels, None
-        if self.unlabelled is not None and settings.unlabelled is not None:
-            images, pseudo = self._draw_unlabelled(
-                self.unlabelled, len(x), settings.unlabelled, generator
-            )
-            x = torch.cat([x, images])
+        settings, extra = self.settings, self.unlabelled
+        canvases = self.composer.compose(images, labels, generator, progress)
+        n, x, likely = len(canvases.pixels), canvases.pixels, None
+        if extra is not None:
+            more, likely = self._draw_unlabelled(extra, n, generator)
+            x = torch.cat([x, more])
         with _autocast(settings, x.device):
             cells, deep = self.network.forward_dense(normalise(x, settings.mean, settings.std))
-        n = len(canvases.pixels)
         loss = cell_loss(cells[:n], canvases)
         loss = loss + TILE_WEIGHT * self._tile_loss(deep[:n], canvases, generator)
-        if pseudo is not None and settings.unlabelled is not None:
-            loss = loss + settings.unlabelled.weight * soft_loss(cells[n:], pseudo)
+        if extra is not None and likely is not None:
+            loss = loss + extra.settings.weight * soft_loss(cells[n:], likely)
         return loss
 
     def _tile_loss(self, deep: Tensor, canvases: Canvases, generator: torch.Generator) -> Tensor:
         """Loss of a tile-sized window at a random position of the canvases."""
-        size = canvases.pixels.shape[3]
+        size, side, finer = canvases.pixels.shape[3], TILE // FEATURE, FEATURE // CELL
         row, col = torch.randint((size - TILE) // FEATURE + 1, (2,), generator=generator).tolist()
-        side = TILE // FEATURE
-        pooled = deep[:, :, row : row + side, col : col + side].mean(
-            dim=(2, 3), dtype=torch.float32
-        )
-        finer = FEATURE // CELL
-        window = tuple(slice(finer * i, finer * (i + side)) for i in (row, col))
-        return tile_loss(self.network.decide(pooled), canvases, (window[0], window[1]))
+        inside = deep[:, :, row : row + side, col : col + side]
+        pooled = inside.mean(dim=(2, 3), dtype=torch.float32)
+        rows, cols = (slice(finer * i, finer * (i + side)) for i in (row, col))
+        return tile_loss(self.network.decide(pooled), canvases, (rows, cols))
 
     def _draw_unlabelled(
-        self,
-        unlabelled: PseudoLabelled,
-        canvases: int,
-        settings: UnlabelledSettings,
-        generator: torch.Generator,
+        self, unlabelled: PseudoLabelled, canvases: int, generator: torch.Generator
     ) -> tuple[Tensor, Tensor]:
         """Draw unlabelled images, augmented, with the probabilities of their cells.
 
         Float (m, 3, s, s), 0–255, and (m, classes + 1, s / 4, s / 4). Painted clouds move
         probability to the last class; undecided cells are 0.
         """
+        settings, composer = unlabelled.settings, self.composer
         count = max(1, round(settings.share * canvases))
-        drawn, likely = unlabelled.draw(count, self.canvases.size, generator)
+        drawn, likely = unlabelled.draw(count, composer.settings.size, generator)
         device = next(self.network.parameters()).device
         x, likely = send(drawn, device).float(), send(likely, device)
-        light = self.settings.augment or UNCHANGED_LIGHT
-        x, obscured = augment_views(x, settings.plain_share, light, self.canvases.clouds, generator)
-        hidden = obscured.nan_to_num(0)[:, None]
-        likely = torch.cat(
-            [likely[:, :-1] * (1 - hidden), likely[:, -1:] * (1 - hidden) + hidden], 1
+        x, obscured = augment_views(
+            x, settings.plain_share, composer.light, composer.settings.clouds, generator
         )
+        hidden = obscured.nan_to_num(0)[:, None]
+        likely = likely * (1 - hidden)
+        likely[:, -1:] += hidden
         return x, likely * ~obscured.isnan()[:, None]
 
 

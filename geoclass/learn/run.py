@@ -21,10 +21,11 @@ from torch.optim.swa_utils import AveragedModel
 from geoclass.contract import Arch
 from geoclass.errors import GeoclassError, ModelError, SettingsError
 from geoclass.files.writing import write_whole
+from geoclass.learn.canvases import Composer
 from geoclass.learn.dataset import TileSet
 from geoclass.learn.neighbours import NeighbourSampler, build_sampler
 from geoclass.learn.objectives import CanvasObjective, TileObjective
-from geoclass.learn.recipes import TrainSettings
+from geoclass.learn.recipes import UNCHANGED_LIGHT, TrainSettings
 from geoclass.learn.schedule import build_optimizers, count_stale, ema, rate_factor
 from geoclass.learn.splits import PARTS, Split, hash_names
 from geoclass.learn.unlabelled import PseudoLabelled
@@ -164,11 +165,11 @@ class TrainingRun:
         self._sampler: NeighbourSampler | None = None
         self._tiles_together = 1
         if isinstance(network, DenseTileNet) and settings.canvases is not None:
+            light = settings.augment or UNCHANGED_LIGHT
             self._objective = CanvasObjective(
                 network=network,
-                roles=settings.canvases.find_roles(tiles.classes),
+                composer=Composer(tiles.classes, settings.canvases, light),
                 settings=settings,
-                canvases=settings.canvases,
                 unlabelled=unlabelled,
             )
             self._sampler = build_sampler(tiles.labels, split.train, tiles.places, tiles.classes)

@@ -25,7 +25,6 @@ from geoclass.learn.recipes import (
     FINE_TUNING_RATE,
     RECIPES,
     TrainSettings,
-    UnlabelledSettings,
     limit_batch_size,
 )
 from geoclass.learn.run import (
@@ -301,9 +300,8 @@ def train_on_tiles(
         split = split_by_lists(tiles, *map(Path, lists))
     check_tiles(tiles, split)
     if unlabelled is not None:
-        path = Path(unlabelled)
-        pseudo_labelled = read_pseudo_labelled(path, settings, len(tiles.classes))
-        settings = replace(settings, unlabelled=UnlabelledSettings(name=path.name))
+        pseudo_labelled = read_pseudo_labelled(Path(unlabelled), settings, len(tiles.classes))
+        settings = replace(settings, unlabelled=pseudo_labelled.settings)
     few = limit_batch_size(settings, len(split.train))
     if fill_memory and (few == settings or begun is not None):
         before = None if begun is None else read_state(begun).settings
