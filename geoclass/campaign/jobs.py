@@ -1,7 +1,5 @@
 """Jobs (one scene, one map), their outcomes, and the summary of a campaign."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass

@@ -4,8 +4,6 @@ If a scene kills its process, for example by using too much memory, it has faile
 replaces the old one.
 """
 
-from __future__ import annotations
-
 import contextlib
 import logging
 import os

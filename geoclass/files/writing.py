@@ -1,7 +1,5 @@
 """Atomic writes: checks of targets, temporary drafts and locks."""
 
-from __future__ import annotations
-
 import contextlib
 import functools
 import hashlib

@@ -4,8 +4,6 @@ Land is not made of squares of one class. Canvases have borders of all kinds and
 other than those of tiles.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 

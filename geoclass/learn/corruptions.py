@@ -4,8 +4,6 @@ Robustness is the accuracy under them. The list and its seed never change, so th
 models can be compared.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -151,8 +149,7 @@ def score_corruptions(
     classifier: Classifier,
     images: np.ndarray,
     labels: np.ndarray,
-    *,
-    on_tiles: Callable[[int], object] = lambda _: None,
+    on_tiles: Callable[[int], object],
 ) -> list[CorruptionScore]:
     """Score uint8 tiles (n, 3, s, s) with labels (n,) under each corruption.
 

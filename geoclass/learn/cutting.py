@@ -1,7 +1,5 @@
 """Labelled training tiles cut from a scene."""
 
-from __future__ import annotations
-
 import shutil
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence

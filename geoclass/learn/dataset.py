@@ -1,7 +1,5 @@
 """Labelled tiles: a zip such as EuroSAT, or a folder, of class folders."""
 
-from __future__ import annotations
-
 import glob
 import hashlib
 import io

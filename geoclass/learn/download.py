@@ -1,7 +1,5 @@
 """Download, verify and unpack data sets."""
 
-from __future__ import annotations
-
 import hashlib
 import http.client
 import re

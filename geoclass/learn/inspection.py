@@ -1,7 +1,5 @@
 """Contents of a data set, and its problems."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, fields

@@ -4,8 +4,6 @@ Neighbouring tiles mostly come from one date. Classes on a canvas then differ by
 by light, and occur together as they do on the ground.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

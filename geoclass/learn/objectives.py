@@ -1,7 +1,5 @@
 """Training objectives: the loss of one step."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Places of labelled tiles on Earth: a table beside their class folders."""
 
-from __future__ import annotations
-
 import csv
 import io
 from collections.abc import Mapping

@@ -3,8 +3,6 @@
 Free of torch, so that the command line can read them quickly.
 """
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass, field, replace
 from typing import Literal

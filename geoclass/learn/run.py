@@ -1,7 +1,5 @@
 """State of a training run, its checkpoints and its log."""
 
-from __future__ import annotations
-
 import csv
 import io
 import json
@@ -49,19 +47,6 @@ class RunState:
     """A hash per part of the split."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Checkpoint:
-    """State of a run."""
-
-    tensors: dict[str, Tensor]
-    state: RunState
-
-    def part(self, prefix: str) -> dict[str, Tensor]:
-        """The tensors whose names start with `prefix/`, without it."""
-        cut = len(prefix) + 1
-        return {k[cut:]: v for k, v in self.tensors.items() if k.startswith(f"{prefix}/")}
-
-
 def last_checkpoint(output: Path) -> Path:
     """The checkpoint that training of `output` resumes from."""
     return output.with_suffix(".last.safetensors")
@@ -72,21 +57,9 @@ def best_checkpoint(output: Path) -> Path:
     return output.with_suffix(".best.safetensors")
 
 
-def find_checkpoint(output: Path) -> Path | None:
-    """The last checkpoint of `output` if it exists."""
-    last = last_checkpoint(output)
-    return last if last.exists() else None
-
-
-def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
+def write_checkpoint(path: Path, tensors: dict[str, Tensor], state: RunState) -> None:
     """Replace the file atomically; OutputError if that fails."""
-    save_tensors(path, checkpoint.tensors, {"training": json.dumps(asdict(checkpoint.state))})
-
-
-def read_checkpoint(path: Path) -> Checkpoint:
-    """Read a checkpoint; ModelError for an invalid file."""
-    state = read_state(path)
-    return Checkpoint(tensors=read_tensors(path)[0], state=state)
+    save_tensors(path, tensors, {"training": json.dumps(asdict(state))})
 
 
 def read_state(path: Path) -> RunState:
@@ -124,6 +97,11 @@ def describe_changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[
 
 _WORDS = ("arch", "optimizer", "precision", "schedule")
 """Settings that are words, not hashes."""
+
+
+def _take(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """The tensors whose names start with a prefix, without it."""
+    return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
 
 
 def check_loss(loss: float, epoch: int) -> None:
@@ -296,9 +274,9 @@ class TrainingRun:
             parts={f"{p} part": hash_names(names[i] for i in getattr(split, p)) for p in PARTS},
         )
 
-    def restore(self, checkpoint: Checkpoint) -> int:
+    def restore(self, path: Path) -> int:
         """Resume from a checkpoint; returns the number of finished epochs."""
-        state = checkpoint.state
+        state = read_state(path)
         expected = self.state(state.epoch)
         changes = [
             *describe_changes(state.settings, expected.settings),
@@ -309,12 +287,13 @@ class TrainingRun:
                 f"the checkpoint was made with {', '.join(changes)}: give the same options and "
                 "data as before, or train again without --resume"
             )
-        self._network.load_state_dict(checkpoint.part("network"))
+        tensors = read_tensors(path)[0]
+        self._network.load_state_dict(_take(tensors, "network/"))
         if self._averaged is not None:
-            self._averaged.load_state_dict(checkpoint.part("averaged"))
+            self._averaged.load_state_dict(_take(tensors, "averaged/"))
         for part, optimizer in enumerate(self._optimizers):
             moments: dict[int, dict[str, Tensor]] = {}
-            for name, tensor in checkpoint.part(f"optimizer/{part}").items():
+            for name, tensor in _take(tensors, f"optimizer/{part}/").items():
                 i, key = name.split("/")
                 moments.setdefault(int(i), {})[key] = tensor
             groups = optimizer.state_dict()["param_groups"]

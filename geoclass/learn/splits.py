@@ -1,7 +1,5 @@
 """Split of a data set into training, validation and test (held-out) tiles."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass

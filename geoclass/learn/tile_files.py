@@ -1,7 +1,5 @@
 """Lists of the images in a data set, made without reading them."""
 
-from __future__ import annotations
-
 import stat
 import zipfile
 from collections import Counter

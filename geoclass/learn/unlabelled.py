@@ -3,8 +3,6 @@
 scripts/label_unlabelled writes them.
 """
 
-from __future__ import annotations
-
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Image chips for visual interpretation: cells of a sample, and alerts before and after."""
 
-from __future__ import annotations
-
 import os
 from collections import Counter
 from collections.abc import Sequence

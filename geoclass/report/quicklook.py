@@ -1,7 +1,5 @@
 """Views of a scene on the grid of a map, and the scale and orientation of a grid."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Sheets of land-cover maps: maps of one place in order of time."""
 
-from __future__ import annotations
-
 import math
 import re
 from collections.abc import Iterator, Sequence

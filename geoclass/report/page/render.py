@@ -1,7 +1,5 @@
 """One self-contained HTML page from sheets."""
 
-from __future__ import annotations
-
 import base64
 import hashlib
 import math

@@ -1,7 +1,5 @@
 """Contents of a report page: a sheet for each place, with its dates, rasters and numbers."""
 
-from __future__ import annotations
-
 import base64
 import io
 import zlib

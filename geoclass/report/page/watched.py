@@ -1,7 +1,5 @@
 """Sheets of change and monitor files."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
