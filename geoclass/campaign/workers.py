@@ -17,7 +17,7 @@ from multiprocessing import connection, get_context, parent_process
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from types import FrameType
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any, NoReturn
 
 import torch
 
@@ -31,10 +31,6 @@ from geoclass.mapping.settings import MapRequest
 from geoclass.model.checkpoint import Model, load_model
 from geoclass.model.classifier import Classifier
 from geoclass.scene.open.source import SceneSource
-
-if TYPE_CHECKING:
-    import ray
-
 
 logger = logging.getLogger(__name__)
 
