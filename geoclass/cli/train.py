@@ -112,7 +112,6 @@ def train_command(
     validation and selects the best epoch. If DATA has a `places.csv`, as written by `geoclass
     tiles`, tiles are split by spatial blocks, so that no two parts share ground. The log (.csv),
     the learning curve (.png) and, during training, the checkpoints are written beside the model.
-    Decoded tiles are cached beside DATA if that folder is writable.
     """
     from geoclass.learn.run import last_checkpoint, read_state
     from geoclass.model.device import describe_device

@@ -280,7 +280,7 @@ def train_on_tiles(
     settings = settings or choose_recipe(device=device, start=start)
     chosen_device, pseudo_labelled = find_device(device), None
     known = None if start is None else start.contract.legend
-    tiles = read_tiles(Path(data), skip_bad=skip_bad, keep=True, known=known)
+    tiles = read_tiles(Path(data), skip_bad=skip_bad, known=known)
     if lists is None:
         split = split_tiles(tiles, split_seed)
     else:
