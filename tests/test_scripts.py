@@ -20,8 +20,8 @@ from PIL import Image
 
 from geoclass.errors import SettingsError
 from geoclass.grid import AREA_TOLERANCE
+from geoclass.learn.objectives import read_pseudo_labelled
 from geoclass.learn.recipes import RECIPES
-from geoclass.learn.unlabelled import read_pseudo_labelled
 from geoclass.model.checkpoint import load_model
 from geoclass.model.networks import build_network
 from geoclass.scene.open.source import open_scene

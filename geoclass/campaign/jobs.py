@@ -33,11 +33,9 @@ class Outcome:
     job: Job
     status: Status
     reason: str = ""
-    """One line about a failure."""
     cells: int = 0
     seconds: float = 0.0
     warnings: tuple[str, ...] = ()
-    """Warnings about the map."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,6 @@ from geoclass.outside import check_utf8
 from geoclass.vectors import SQLITE_HEAD, plain_name
 
 Target = Path | StoredPath
-"""A local or stored output."""
 
 
 def parse_target(target: str | Target) -> Target:

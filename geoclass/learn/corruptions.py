@@ -142,7 +142,6 @@ class CorruptionScore:
     seen: bool
     """Whether the augmentation of training includes it."""
     counted: bool
-    """Whether the mean includes it."""
 
 
 def score_corruptions(

@@ -55,7 +55,6 @@ class TileSet:
     """Labelled tiles, decoded."""
 
     name: str
-    """Name of the file or folder."""
     classes: tuple[str, ...]
     """Class names in alphabetical order; the label is the index."""
     names: tuple[str, ...]
@@ -65,7 +64,6 @@ class TileSet:
     labels: np.ndarray
     """int64 (n,)."""
     legend: Legend
-    """The classes on maps."""
     places: np.ndarray | None = None
     """float64 (n, 3): longitude and latitude of the centre of each tile in degrees and its side in
     metres, NaN where unknown; None without `places.csv`."""

@@ -30,7 +30,6 @@ class Source:
 
     url: str
     file: str
-    """Name on disk."""
     md5: str
     """As published; it protects against damage, not against attacks."""
 

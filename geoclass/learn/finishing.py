@@ -140,7 +140,6 @@ WEIGHTS = (0.5, 1.0, 8.0)
 all cells on borders, of which maps have many; pixel statistics detect thin cloud."""
 
 MAX_TILES = 8_000
-"""Maximum number of training tiles for the statistics."""
 
 AS_MAPPED = AugmentSettings(
     plain_share=0.0,

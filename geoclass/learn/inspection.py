@@ -30,7 +30,6 @@ class Inspection:
     placed: int
     """Number of images with a place in `places.csv`."""
     duplicates: tuple[tuple[str, ...], ...]
-    """Groups of images with the same pixels."""
     samples: dict[str, np.ndarray]
     """uint8 (n, 3, s, s) by class: the first images of the most common size, if any."""
 

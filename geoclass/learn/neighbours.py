@@ -17,7 +17,6 @@ NEAR_KM = 60.0
 """Maximum distance of neighbours: mostly within one scene, which is 110 km wide."""
 
 NEAREST = 16
-"""Maximum number of neighbours per class."""
 
 NEAR_SHARE = 0.7
 """Probability of drawing a neighbour where places are known; the others come from anywhere."""

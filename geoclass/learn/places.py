@@ -14,7 +14,6 @@ TILE_M = 640.0
 """Default side of a tile: 64 pixels of 10 m."""
 
 EARTH_M = 6_371_000.0
-"""Radius of the Earth."""
 
 
 class Place(NamedTuple):

@@ -22,11 +22,10 @@ from geoclass.files.writing import write_whole
 from geoclass.learn.canvases import Composer
 from geoclass.learn.dataset import TileSet
 from geoclass.learn.neighbours import NeighbourSampler, build_sampler
-from geoclass.learn.objectives import CanvasObjective, TileObjective
+from geoclass.learn.objectives import CanvasObjective, PseudoLabelled, TileObjective
 from geoclass.learn.recipes import UNCHANGED_LIGHT, TrainSettings
 from geoclass.learn.schedule import build_optimizers, count_stale, ema, rate_factor
 from geoclass.learn.splits import PARTS, Split, hash_names
-from geoclass.learn.unlabelled import PseudoLabelled
 from geoclass.model.checkpoint import Model, read_metadata, read_tensors, save_tensors
 from geoclass.model.classifier import compute_outputs
 from geoclass.model.device import send
@@ -42,9 +41,7 @@ class RunState:
     log: list[dict[str, float]]
     """A row per epoch."""
     settings: dict[str, Any]
-    """The recipe."""
     parts: dict[str, str]
-    """A hash per part of the split."""
 
 
 def last_checkpoint(output: Path) -> Path:

@@ -29,7 +29,6 @@ class ClassScore:
     f1: float | None
     """Harmonic mean of the two; 0 without a predicted tile, None without a tile of the class."""
     tiles: int
-    """Number of tiles of the class."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,9 +104,7 @@ class Mistake:
     tile: str
     """`<class>/<file>`."""
     true: str
-    """True class."""
     predicted: str
-    """Predicted class."""
     confidence: float
     """Probability of the predicted class, 0–1."""
     pixels: np.ndarray
@@ -123,7 +120,6 @@ class ModelScore:
     """Scores of a model on labelled tiles."""
 
     evaluation: Evaluation
-    """Accuracy, F1, calibration, scores per class, and the confusion matrix."""
     unknown_share: float
     """Fraction of out-of-distribution tiles, 0–1; they are scored like others."""
     seen: int | None
@@ -133,7 +129,6 @@ class ModelScore:
     mistakes: tuple[Mistake, ...]
     """The wrong predictions, the most confident first."""
     skipped: tuple[str, ...]
-    """A reason for each skipped image."""
 
 
 def score_held_out(

@@ -23,7 +23,6 @@ class ImageLabel:
     """Label of a tile of an image."""
 
     image: str
-    """The file."""
     row: int
     """First pixel row of the tile."""
     col: int

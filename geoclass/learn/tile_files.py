@@ -35,7 +35,6 @@ class TileFiles:
     faults: Sequence[str]
     """Invalid names of classes and images, which make the whole data set unusable."""
     load: Callable[[str], bytes]
-    """Reads an entry."""
     legend_entry: str | None
     """The entry `legend.json` beside the class folders, if it exists."""
     places_entry: str | None

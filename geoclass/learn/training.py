@@ -18,6 +18,7 @@ from geoclass.errors import DatasetError, SettingsError
 from geoclass.files.writing import claim
 from geoclass.learn.dataset import TileSet, read_tiles
 from geoclass.learn.finishing import finish_model
+from geoclass.learn.objectives import PseudoLabelled, read_pseudo_labelled
 from geoclass.learn.recipes import (
     FINE_TUNING_EPOCHS,
     FINE_TUNING_RATE,
@@ -45,7 +46,6 @@ from geoclass.learn.splits import (
     split_by_lists,
     split_tiles,
 )
-from geoclass.learn.unlabelled import PseudoLabelled, read_pseudo_labelled
 from geoclass.model.checkpoint import Model, load_model, read_tensors
 from geoclass.model.classifier import Classifier
 from geoclass.model.device import find_device, has_bf16, is_out_of_memory

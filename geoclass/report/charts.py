@@ -26,13 +26,11 @@ if TYPE_CHECKING:
 
 
 PICTURES = (".png", ".jpg", ".jpeg", ".svg", ".pdf")
-"""Suffixes of picture files."""
 
 SHOWN_CLASSES = 5
 MISTAKES_A_ROW = 6
 TILES_A_ROW = 10
 GAP = 2
-"""White pixels between tiles."""
 INK = "#2c7fb8"
 
 # Characters that fit beside and above tiles.

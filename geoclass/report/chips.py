@@ -19,7 +19,6 @@ from geoclass.monitor.history import Alert, Monitoring
 from geoclass.report.quicklook import read_views
 
 AROUND_PX = 32
-"""Pixels of surroundings on each side."""
 SIDE_PX = 360
 """Minimum of a chip's longer side."""
 OUTLINE = (255, 255, 0)

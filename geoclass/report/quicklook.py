@@ -26,8 +26,7 @@ from geoclass.scene.radiometry.sample import Sample
 from geoclass.scene.read.pixels import read_shrunk
 from geoclass.scene.settings import FrameSettings, RadiometrySettings
 
-LONGEST_SIDE = 1600
-"""Pixels."""
+LONGEST_SIDE = 1600  # pixels
 
 BRIGHTEN = 98.0
 """Percentile that is drawn white: EuroSAT's stretch is dark."""

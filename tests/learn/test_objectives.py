@@ -8,9 +8,13 @@ import torch
 
 from geoclass.errors import DatasetError, SettingsError
 from geoclass.learn.canvases import Composer
-from geoclass.learn.objectives import CanvasObjective, soft_loss
+from geoclass.learn.objectives import (
+    CanvasObjective,
+    PseudoLabelled,
+    read_pseudo_labelled,
+    soft_loss,
+)
 from geoclass.learn.recipes import RECIPES, AugmentSettings, CanvasSettings, UnlabelledSettings
-from geoclass.learn.unlabelled import PseudoLabelled, read_pseudo_labelled
 from geoclass.legend import EUROSAT
 from geoclass.model.networks import DenseTileNet
 

@@ -21,10 +21,8 @@ from geoclass.products.styles import CONFIDENCE_COLORS, CONFIDENCE_EDGES
 from geoclass.report.quicklook import measure_ground
 
 Fact = tuple[str, str]
-"""Name and value."""
 
-BINS = 10
-"""Number of bins in the histogram of confidence."""
+BINS = 10  # of the histogram of confidence
 
 NO_PERCENT = 255
 """Value of a raster of percentages where there is none."""
@@ -88,7 +86,6 @@ class Step:
     """Other rasters, uint8 (rows, cols): `best`, the most probable class, `reason` of a mask, and
     `seen`, the class in the map of this date."""
     facts: tuple[Fact, ...] = ()
-    """Provenance."""
     caveats: tuple[str, ...] = ()
     picture: Picture | None = None
 
@@ -174,7 +171,6 @@ class Outline:
 
     alert: Alert
     became: str
-    """Title of the class."""
     color: str
     rings: tuple[tuple[tuple[float, float], ...], ...]
     """Closed, as (column, row) of the grid's pixels."""
@@ -208,7 +204,6 @@ class Sheet:
 
     title: str
     kind: str
-    """Kind of content, for readers."""
     legend: tuple[LegendEntry, ...]
     steps: tuple[Step, ...]
     """In order of time."""

@@ -30,9 +30,7 @@ class Watched:
 
     result: Monitoring | Change
     name: str
-    """Of the place."""
     command: str
-    """Command line that wrote the file."""
     alerts: Mapping[int, tuple[str, np.ndarray | None]]
     """Zones and picture by number of the alert."""
 
