@@ -103,11 +103,6 @@ def stretch_contrast(images: np.ndarray, labels: np.ndarray) -> np.ndarray:
     return corrupt_each(lambda part: (part - low) / span * 255)(images, labels)
 
 
-def swap_channels(images: np.ndarray, _labels: np.ndarray) -> np.ndarray:
-    """Swap red and blue."""
-    return np.ascontiguousarray(images[:, ::-1])
-
-
 _GAIN, _GAMMA, _DEGRADE = ("gain",), ("gamma",), ("degrade_share",)
 _VEIL, _OFFSET = ("veil", "veil_share"), ("offset", "offset_share")
 
@@ -128,7 +123,7 @@ CORRUPTIONS: Mapping[str, Corruption] = {
     "20 m pixels": Corruption(corrupt_tensors(coarsen_tiles), _DEGRADE),
     "L2A, simulated": Corruption(corrupt_tensors(simulate_l2a), ("corrected_share",)),
     "contrast stretch": Corruption(stretch_contrast),
-    "blue, green, red": Corruption(swap_channels),
+    "blue, green, red": Corruption(corrupt_each(lambda v: v[:, ::-1])),
 }
 
 

@@ -52,24 +52,20 @@ class NeighbourSampler:
 
     def draw(self, first: Tensor, count: int, generator: torch.Generator) -> Tensor:
         """Add `count` − 1 tiles to each tile of `first`, int64 (n,): int64 (n, count)."""
-        columns = [first]
-        for _ in range(count - 1):
-            anywhere = self._draw_anywhere(len(first), generator)
-            columns.append(self._prefer_near(first, anywhere, generator))
-        return torch.stack(columns, dim=1)
+        others = [self._draw_one(first, generator) for _ in range(count - 1)]
+        return torch.stack([first, *others], dim=1)
 
-    def _draw_anywhere(self, n: int, generator: torch.Generator) -> Tensor:
+    def _draw_one(self, first: Tensor, generator: torch.Generator) -> Tensor:
+        """Draw mostly neighbours, where there are any: int64 (n,)."""
+        n = len(first)
         chosen = torch.multinomial(self.shares, n, replacement=True, generator=generator)
         place = torch.rand(n, generator=generator)
-        tiles = [
-            self.by_class[k][int(u * len(self.by_class[k]))]
-            for k, u in zip(chosen.tolist(), place.tolist(), strict=True)
-        ]
-        return torch.stack(tiles)
-
-    def _prefer_near(self, first: Tensor, anywhere: Tensor, generator: torch.Generator) -> Tensor:
-        """Replace most tiles of `anywhere` by neighbours, where there are any."""
-        n = len(first)
+        anywhere = torch.stack(
+            [
+                self.by_class[k][int(u * len(self.by_class[k]))]
+                for k, u in zip(chosen.tolist(), place.tolist(), strict=True)
+            ]
+        )
         wanted = torch.rand(n, generator=generator) < NEAR_SHARE
         if self.near is None:
             return anywhere
