@@ -162,9 +162,7 @@ def find_legend(files: TileFiles, known: Legend | None = None) -> Legend:
     try:
         legend = Legend.for_names(classes, known)
     except ValueError as error:
-        raise DatasetError(
-            f"a folder of {files.path} cannot be a class ({error}): rename it"
-        ) from error
+        raise DatasetError(f"a folder of {files.path} cannot be a class: {error}") from error
     if files.legend_entry is None:
         return legend
     try:

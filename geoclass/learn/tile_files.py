@@ -11,7 +11,8 @@ from pathlib import Path, PurePosixPath
 
 from geoclass.errors import DatasetError, OutputError
 from geoclass.learn.places import PLACES_FILE
-from geoclass.outside import BAD_ZIP, find_twins
+from geoclass.legend import MOST_LETTERS, STATUSES
+from geoclass.outside import BAD_ZIP, find_twins, has_controls
 
 LEGEND_FILE = "legend.json"
 
@@ -32,7 +33,7 @@ class TileFiles:
     unusable: Sequence[str]
     """A reason for each folder or image that cannot be used and may be skipped."""
     faults: Sequence[str]
-    """Names that occur twice, which make the whole data set unusable."""
+    """Invalid names of classes and images, which make the whole data set unusable."""
     load: Callable[[str], bytes]
     legend_entry: str | None
     """The entry `legend.json` beside the class folders, if it exists."""
@@ -200,6 +201,15 @@ def _list_samples(path: Path, entries: Sequence[str], load: Callable[[str], byte
         loose=sorted(files[p] for p in beside),
         unusable=unusable,
         faults=[
+            *(
+                f"the name of class folder {name} in {path} is reserved, too long, not UTF-8 or "
+                "has control characters: rename it"
+                for name in names
+                if name.casefold() in STATUSES
+                or len(name) > MOST_LETTERS
+                or has_controls(name)
+                or name != name.encode(errors="ignore").decode()
+            ),
             *(
                 f"{path} has {entry} {times} times: remove all but one"
                 for entry, times in Counter(entries).items()
