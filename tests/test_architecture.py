@@ -62,6 +62,7 @@ OWNERS = {
     "scipy": {"learn", "mapping", "monitor", "products"},
     "shapely": {"grid", "monitor", "products", "scene"},
     "torch": {"campaign", "learn", "model"},
+    "torchvision": {"learn"},
     "tqdm": {"cli"},
     "xarray": {"products", "scene"},
 }  # fmt: skip
@@ -141,6 +142,11 @@ def test_plugin_needs_qgis_and_itself_alone() -> None:
 def test_every_room_is_in_the_picture() -> None:
     packages = {package_of(path) for path in MODULES}
     assert packages == set(chain.from_iterable(ROWS))
+
+
+def test_mapping_does_not_need_torchvision() -> None:
+    path = [p for p in MODULES if package_of(p) in ("mapping", "model", "scene", "products")]
+    assert not any(name.startswith("torchvision") for p in path for name in imports_of(p))
 
 
 def test_modules_are_read_in_one_sitting() -> None:

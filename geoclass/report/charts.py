@@ -30,7 +30,6 @@ PICTURES = (".png", ".jpg", ".jpeg", ".svg", ".pdf")
 SHOWN_CLASSES = 5
 MISTAKES_A_ROW = 6
 TILES_A_ROW = 10
-GAP = 2
 INK = "#2c7fb8"
 
 # Characters that fit beside and above tiles.
@@ -131,14 +130,12 @@ def draw_learning_curve(log: Path | str, path: Path | str) -> None:
 
 def draw_samples(samples: Mapping[str, np.ndarray], path: Path | str) -> None:
     """Draw uint8 tiles (n, 3, s, s) by class, one row of ten each."""
+    from geoclass.learn.figures import arrange_tiles
+
     figure = new_figure(5.6, 0.3 + 0.85 * len(samples))
     rows = figure.subplots(len(samples), squeeze=False).ravel()
     for row, (name, tiles) in zip(rows, samples.items(), strict=True):
-        spaced = np.pad(
-            tiles[:TILES_A_ROW], [(0, 0), (0, 0), (0, 0), (0, GAP)], constant_values=255
-        )
-        row.imshow(np.concatenate(spaced, axis=2).transpose(1, 2, 0))
-        row.set_xlim(-0.5, TILES_A_ROW * spaced.shape[3] - 0.5)  # also of fewer tiles
+        row.imshow(arrange_tiles(tiles[:TILES_A_ROW], TILES_A_ROW))
         row.set_title(_fit(name, SAMPLES_CLASS), loc="left", size=8)
         row.axis("off")
     save_figure(figure, path)
