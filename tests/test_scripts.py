@@ -8,6 +8,7 @@ import sys
 import tarfile
 import time
 import zipfile
+from dataclasses import replace
 from importlib.machinery import SourceFileLoader
 from pathlib import Path
 from types import ModuleType
@@ -17,7 +18,12 @@ import pytest
 import rasterio
 from PIL import Image
 
+from geoclass.errors import SettingsError
 from geoclass.grid import AREA_TOLERANCE
+from geoclass.learn.objectives import read_pseudo_labelled
+from geoclass.learn.recipes import RECIPES
+from geoclass.model.checkpoint import load_model
+from geoclass.model.networks import build_network
 from geoclass.scene.open.source import open_scene
 from geoclass.scene.radiometry.conversion import ONES, ZEROS, read_as_level
 from tests.conftest import ROOT, TRANSFORM, UTM
@@ -137,3 +143,29 @@ def test_areas_are_within_the_tolerance_wherever_they_were_measured() -> None:
             grid = module.make_grid(epsg, lon, lat)
             error = module.largest_error(grid.areas_ha(), module.measure_geodesic(grid))
             assert abs(error) <= AREA_TOLERANCE, (epsg, lat)
+
+
+def test_older_models_label_images_as_a_map_would(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The mean of eight orientations of each model; turned images get turned labels."""
+    module = load("label_unlabelled", "label_unlabelled")
+    shipped = load_model()
+    images = np.random.default_rng(0).integers(0, 255, (2, 3, 112, 128)).astype(np.uint8)
+    likely = module.label_images([shipped], images)
+    assert likely.shape == (2, 11, 28, 32)
+    assert abs(likely.sum(axis=1).astype(int) - 255).max() <= 6  # each of 11 is rounded
+    turned = module.label_images([shipped], np.ascontiguousarray(np.rot90(images, axes=(2, 3))))
+    difference = np.rot90(likely, axes=(2, 3)).astype(int) - turned
+    assert abs(difference).mean() < 2
+    np.save(tmp_path / "images.npy", images)
+    output = tmp_path / "labelled.npz"
+    monkeypatch.setattr(sys, "argv", ["", str(tmp_path / "images.npy"), str(output), "shipped"])
+    module.main()
+    read = read_pseudo_labelled(output, RECIPES["tilenet-dense"], 10)
+    np.testing.assert_array_equal(read.images, images)
+    np.testing.assert_array_equal(read.likely, likely)
+    assert read.settings.name == "labelled.npz"
+    fine = replace(shipped, arch="tilenet-fine", network=build_network("tilenet-fine", 10))
+    with pytest.raises(SettingsError, match="tilenet-fine has no cells"):
+        module.label_images([fine], images)

@@ -125,7 +125,7 @@ def archive(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 @pytest.fixture(scope="module")
 def unseen(archive: Path) -> TileSet:
     """Every fifth tile of the shipped model's own test part."""
-    tiles = read_tiles(archive, keep=True)
+    tiles = read_tiles(archive)
     record = load_model().contract.training.split
     split = split_randomly(tiles.labels, int(record.seed or 0))
     assert hash_names(tiles.names[i] for i in split.test) == record.test_sha256

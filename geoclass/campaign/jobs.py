@@ -1,7 +1,5 @@
 """Jobs (one scene, one map), their outcomes, and the summary of a campaign."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -35,11 +33,9 @@ class Outcome:
     job: Job
     status: Status
     reason: str = ""
-    """One line about a failure."""
     cells: int = 0
     seconds: float = 0.0
     warnings: tuple[str, ...] = ()
-    """Warnings about the map."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,9 +139,6 @@ class Summary:
         }
 
 
-_HEADER = "scene,reason"
-
-
 def write_summary(summary: Summary, folder: Target, shard: Shard | None = None) -> None:
     """Write the files of `name_summary`; OutputError if that fails."""
     summary_file, failures_file = name_summary(folder, shard)
@@ -153,8 +146,8 @@ def write_summary(summary: Summary, folder: Target, shard: Shard | None = None) 
     write_whole(summary_file, text.encode())
     scenes = [redact(outcome.job.scene) for outcome in summary.failures]
     reasons = [outcome.reason for outcome in summary.failures]
-    columns = zip(_HEADER.split(","), (scenes, reasons), strict=True)
-    write_csv(failures_file, {name: np.array(values, dtype=object) for name, values in columns})
+    columns = {"scene": scenes, "reason": reasons}
+    write_csv(failures_file, {name: np.array(v, dtype=object) for name, v in columns.items()})
 
 
 def check_summary(folder: Target, shard: Shard | None = None, *, overwrite: bool = False) -> None:
@@ -170,9 +163,9 @@ def check_summary(folder: Target, shard: Shard | None = None, *, overwrite: bool
 def _is_ours(file: Path) -> bool:
     try:
         text = read_file(file).decode()
-        return (
-            "outcomes" in json.loads(text) if file.suffix == ".json" else text.startswith(_HEADER)
-        )
+        if file.suffix == ".json":
+            return "outcomes" in json.loads(text)
+        return text.startswith("scene,reason")
     except (OSError, ValueError, TypeError):
         return False
 

@@ -1,7 +1,5 @@
 """A campaign: from scenes to maps and a summary."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor

@@ -1,7 +1,5 @@
 """Finding the scenes of inputs, and naming their maps."""
 
-from __future__ import annotations
-
 import glob
 import re
 from collections import Counter

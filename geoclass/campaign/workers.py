@@ -4,8 +4,6 @@ If a scene kills its process, for example by using too much memory, it has faile
 replaces the old one.
 """
 
-from __future__ import annotations
-
 import contextlib
 import logging
 import os
@@ -19,7 +17,7 @@ from multiprocessing import connection, get_context, parent_process
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from types import FrameType
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any, NoReturn
 
 import torch
 
@@ -33,10 +31,6 @@ from geoclass.mapping.settings import MapRequest
 from geoclass.model.checkpoint import Model, load_model
 from geoclass.model.classifier import Classifier
 from geoclass.scene.open.source import SceneSource
-
-if TYPE_CHECKING:
-    import ray
-
 
 logger = logging.getLogger(__name__)
 
@@ -73,10 +67,23 @@ class ExecuteInProcesses:
         try:
             for worker in workers:
                 _assign(worker, waiting)
-            while busy := [worker for worker in workers if worker.job is not None]:
-                for ready in connection.wait([worker.pipe for worker in busy]):
-                    worker = next(worker for worker in busy if worker.pipe is ready)
-                    self._receive(worker, workers, waiting, request, progress)
+            while busy := {w.pipe: i for i, w in enumerate(workers) if w.job is not None}:
+                for pipe in connection.wait(list(busy)):
+                    worker = workers[busy[pipe]]
+                    try:
+                        message = worker.pipe.recv()
+                    except (EOFError, OSError):  # it has died, and another takes its place
+                        message = _describe_death(worker)
+                        _stop([worker])
+                        worker = workers[busy[pipe]] = _start(request, busy[pipe], count)
+                    if isinstance(message, GeoclassError):
+                        raise message
+                    if isinstance(message, int):
+                        progress.on_cells(message)
+                        continue
+                    worker.job = None
+                    _assign(worker, waiting)
+                    progress.on_outcome(message)
         finally:
             _stop(workers)
 
@@ -98,32 +105,6 @@ class ExecuteInProcesses:
                 self._memory_bytes / 1e9,
             )
         return count
-
-    def _receive(
-        self,
-        worker: _Worker,
-        workers: list[_Worker],
-        waiting: deque[tuple[Job, SceneSource]],
-        request: MapRequest,
-        progress: Progress,
-    ) -> None:
-        """Process one message of a worker; a worker that has died is replaced."""
-        assert worker.job is not None
-        try:
-            message = worker.pipe.recv()
-        except (EOFError, OSError):
-            message = _describe_death(worker)
-            index = workers.index(worker)
-            _stop([worker])
-            workers[index] = worker = _start(request, index, len(workers))
-        if isinstance(message, GeoclassError):
-            raise message
-        if isinstance(message, int):
-            progress.on_cells(message)
-            return
-        worker.job = None
-        _assign(worker, waiting)
-        progress.on_outcome(message)
 
 
 def limit_workers(workers: int, memory_bytes: int | None, map_bytes: int = 0) -> int:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import signal
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import NoReturn, Self
+from typing import NoReturn
 
 from geoclass.campaign.jobs import Outcome, Shard, Summary, name_summary
 from geoclass.campaign.run import Execute, Progress, execute_here, run_campaign
@@ -33,7 +33,7 @@ def map_scenes(
     Exits with code 1 if a scene failed, with 128 + the signal's number if stopped.
     """
     shard = None if options.shard is None else Shard(*options.shard)
-    with _Bars() as bars, stoppable():
+    with closing(_Bars()) as bars, stoppable():
         try:
             summary = run_campaign(
                 scenes,
@@ -157,12 +157,6 @@ class _Bars:
         self.progress = Progress(
             on_start=self._start, on_outcome=self._finish, on_cells=self._count
         )
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
     def close(self) -> None:
         """Close the bar."""

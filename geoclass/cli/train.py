@@ -112,15 +112,15 @@ def train_command(
     validation and selects the best epoch. If DATA has a `places.csv`, as written by `geoclass
     tiles`, tiles are split by spatial blocks, so that no two parts share ground. The log (.csv),
     the learning curve (.png) and, during training, the checkpoints are written beside the model.
-    Decoded tiles are cached beside DATA if that folder is writable.
     """
-    from geoclass.learn.run import find_checkpoint, last_checkpoint, read_state
+    from geoclass.learn.run import last_checkpoint, read_state
     from geoclass.model.device import describe_device
 
     if output.suffix != ".safetensors":
         raise OutputError(f"the model {output} must end in .safetensors")
     check_folder(output)
-    begun = find_checkpoint(output) if resume else None
+    last = last_checkpoint(output)
+    begun = resume and last.exists()
     if not (overwrite or begun):
         check_absent(output, resume=resume)
     changes = {name: value for name, value in changes.items() if value is not None}
@@ -138,9 +138,9 @@ def train_command(
         list_skipped(tiles.skipped)
         warn_of_plan(plan)
         if begun:
-            say(f"resume  after epoch {read_state(begun).epoch} of {settings.epochs}")
+            say(f"resume  after epoch {read_state(last).epoch} of {settings.epochs}")
         elif resume:
-            say(f"resume  from the start, without {last_checkpoint(output).name}")
+            say(f"resume  from the start, without {last.name}")
         say(f"device  {describe_device(plan.device)}")
         say(
             f"tiles   {len(split.train)} for training, {len(split.validation)} for validation, "
@@ -175,8 +175,8 @@ def train_command(
                 **given,
             )
     except (KeyboardInterrupt, OutputError):
-        if left := find_checkpoint(output):
-            epoch = read_state(left).epoch
+        if last.exists():
+            epoch = read_state(last).epoch
             echo(f"\nstopped: --resume continues after epoch {epoch}", err=True)
         raise
     if importlib.util.find_spec("matplotlib"):  # an optional dependency
@@ -197,16 +197,17 @@ def train_command(
 
 def check_absent(output: Path, *, resume: bool) -> None:
     """Raise OutputError for files of an earlier run."""
-    from geoclass.learn.run import best_checkpoint, find_checkpoint, last_checkpoint
+    from geoclass.learn.run import best_checkpoint, last_checkpoint
 
     made = map(output.with_suffix, (".safetensors", ".csv", ".png"))
-    for file in (*made, last_checkpoint(output), best_checkpoint(output)):
+    last = last_checkpoint(output)
+    for file in (*made, last, best_checkpoint(output)):
         if file.exists():
             kind = {".csv": "the log ", ".png": "the learning curve "}.get(file.suffix, "")
             advice = "--overwrite or another name"
             if resume:
-                advice += f"; there is no {last_checkpoint(output).name} to resume from"
-            elif find_checkpoint(output):
+                advice += f"; there is no {last.name} to resume from"
+            elif last.exists():
                 advice = "--resume to continue, or --overwrite to start again"
             raise OutputError(f"{kind}{file} exists: give {advice}")
 

@@ -1,7 +1,5 @@
 """Atomic writes: checks of targets, temporary drafts and locks."""
 
-from __future__ import annotations
-
 import contextlib
 import functools
 import hashlib
@@ -21,7 +19,6 @@ from geoclass.outside import check_utf8
 from geoclass.vectors import SQLITE_HEAD, plain_name
 
 Target = Path | StoredPath
-"""A local or stored output."""
 
 
 def parse_target(target: str | Target) -> Target:
@@ -45,21 +42,16 @@ def parse_target(target: str | Target) -> Target:
     return Path(target)
 
 
-def refuse_storage(path: Path) -> None:
-    """OutputError for an address where a local path is required."""
-    if path.parts and path.parts[0].lower() in ("s3:", "gs:", "az:", "http:", "https:"):
-        raise OutputError(
-            f"{path} is an address, but this output must be a local file: "
-            "only maps of single scenes are written to storage"
-        )
-
-
 def check_folder(path: Target) -> None:
     """OutputError for a target that is a folder, or whose folder is missing or read-only."""
     if isinstance(path, StoredPath):
         path.check_bucket()
         return
-    refuse_storage(path)
+    if path.parts and path.parts[0].lower() in ("s3:", "gs:", "az:", "http:", "https:"):
+        raise OutputError(
+            f"{path} is an address, but this output must be a local file: "
+            "only maps of single scenes are written to storage"
+        )
     if not path.parent.is_dir():
         raise OutputError(f"the folder {path.parent} does not exist: create it first")
     if not os.access(path.parent, os.W_OK):

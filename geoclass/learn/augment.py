@@ -1,7 +1,5 @@
 """Augmentation of tiles and canvases: position, light, clouds and quality."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import torch

@@ -4,9 +4,7 @@ Land is not made of squares of one class. Canvases have borders of all kinds and
 other than those of tiles.
 """
 
-from __future__ import annotations
-
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -23,7 +21,6 @@ from geoclass.learn.recipes import (
     AugmentSettings,
     CanvasSettings,
     CloudSettings,
-    Roles,
     TrainSettings,
 )
 from geoclass.model.classifier import normalise
@@ -52,111 +49,98 @@ class Canvases:
     undecided."""
 
 
-def compose_canvases(
-    images: Tensor,
-    labels: Tensor,
-    roles: Roles,
-    settings: CanvasSettings,
-    light: AugmentSettings,
-    generator: torch.Generator,
-    progress: float = 0.0,
-) -> Canvases:
-    """Compose canvases of tiles, each with its own light, air and clouds.
+class Composer:
+    """Composes canvases of tiles, each with its own light, air and clouds."""
 
-    `images` is uint8 (n · tiles, 3, 64, 64) on any device, `labels` int64 (n · tiles,) on the CPU.
-    `light` sets the augmentation of light and quality, `progress` is 0–1 of training.
-    """
-    n = len(images) // settings.tiles
-    parcels, filling = draw_parcels(n, settings, generator)
-    regions = _lay_tiles(images, labels, parcels, filling, roles, settings, generator)
-    regions = _cross_by_water(regions, roles, settings, generator)
-    colors = color_fields(images, labels, filling, roles, settings, generator)
-    added = colors.gather(1, parcels.flatten(1)[:, :, None].expand(-1, -1, 3))
-    added = send(added.mT.reshape(n, 3, *parcels.shape[1:]), images.device)
-    x = _blend(regions, added, settings, generator)
-    plain_share = light.plain_share_at(progress)
-    pixels, obscured = augment_views(x, plain_share, light, settings.clouds, generator)
-    return Canvases(
-        pixels=pixels,
-        shares=F.avg_pool2d(regions.masks, CELL),
-        labels=regions.labels,
-        required=regions.required,
-        obscured=obscured,
-    )
+    def __init__(
+        self, classes: Sequence[str], settings: CanvasSettings, light: AugmentSettings
+    ) -> None:
+        """`light` sets the augmentation of light and quality."""
+        self.settings, self.light = settings, light
+        shares = dict.fromkeys(settings.line_classes, settings.line_share)
+        shares |= dict.fromkeys(settings.town_classes, settings.town_share)
+        self._required = torch.tensor([shares.get(name, 1.0) for name in classes])
+        self._are_fields = torch.tensor([name in settings.field_classes for name in classes])
+        self._give_colors = torch.tensor([name in settings.field_colors for name in classes])
+        self._water = self._band = -1  # no class
+        if settings.water_class in classes and settings.band_class in classes:
+            self._water = classes.index(settings.water_class)
+            self._band = classes.index(settings.band_class)
 
+    def compose(
+        self, images: Tensor, labels: Tensor, generator: torch.Generator, progress: float = 0.0
+    ) -> Canvases:
+        """Compose uint8 (n · tiles, 3, 64, 64), on any device, to n canvases.
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class _Regions:
-    """The regions of canvases, per pixel; fields as in `Canvases`."""
+        `labels` is int64 (n · tiles,) on the CPU, `progress` 0–1 of training.
+        """
+        settings, device = self.settings, images.device
+        n = len(images) // settings.tiles
+        parcels, filling = draw_parcels(n, settings, generator)
+        owners = labels.reshape(n, settings.tiles)
+        tile = filling.gather(1, parcels.flatten(1)).reshape(parcels.shape)
+        # Per pixel: float (n, regions, s, s), 0 or 1, and the content of each region.
+        masks = send(F.one_hot(tile, settings.tiles).permute(0, 3, 1, 2).float(), device)
+        contents = self._extend(images, labels, generator).unflatten(0, owners.shape)
+        required = self._required[owners]
+        water = owners.flatten().eq(self._water).nonzero()[:, 0]
+        if len(water):
+            band = send(draw_bands(n, settings, generator)[:, None], device)
+            source = water[torch.randint(len(water), (n,), generator=generator)]
+            river = color_water(contents.flatten(0, 1)[send(source, device)], generator)
+            masks = torch.cat([masks * (1 - band), band], dim=1)
+            contents = torch.cat([contents, river[:, None]], dim=1)
+            owners = torch.cat([owners, torch.full((n, 1), self._band)], dim=1)
+            required = torch.cat([required, torch.ones(n, 1)], dim=1)
+        colors = self._color_fields(images, labels, filling, generator)
+        added = colors.gather(1, parcels.flatten(1)[:, :, None].expand(-1, -1, 3))
+        added = send(added.mT.reshape(n, 3, *parcels.shape[1:]), device)
+        # Borders are blended by the point spread function; the band of water gets no colour.
+        sigma = float(draw_uniform(*settings.psf, 1, generator))
+        soft = blur_tiles(masks, sigma)
+        land = soft[:, : settings.tiles].sum(dim=1, keepdim=True)
+        x = (soft[:, :, None] * contents).sum(dim=1)
+        x = (x + land * blur_tiles(added, sigma)).clamp(0, 255)
+        plain_share = self.light.plain_share_at(progress)
+        pixels, obscured = augment_views(x, plain_share, self.light, settings.clouds, generator)
+        return Canvases(
+            pixels=pixels,
+            shares=F.avg_pool2d(masks, CELL),
+            labels=owners,
+            required=required,
+            obscured=obscured,
+        )
 
-    masks: Tensor
-    """float (n, regions, s, s), 0 or 1, on the device; the sum over regions is 1."""
-    pixels: Tensor
-    """float (n, regions, 3, s, s): content of each region, for the whole canvas."""
-    labels: Tensor
-    required: Tensor
+    def _extend(self, images: Tensor, labels: Tensor, generator: torch.Generator) -> Tensor:
+        """Tiles as large as canvases, some of open water in another colour: (m, 3, s, s)."""
+        x = extend_tiles(images, self.settings, generator)
+        if self._water >= 0:
+            colored = torch.rand(len(labels), generator=generator) < self.settings.water_share
+            there = send((colored & (labels == self._water)).nonzero()[:, 0], images.device)
+            x[there] = color_water(x[there], generator)
+        return x
 
+    def _color_fields(
+        self, images: Tensor, labels: Tensor, filling: Tensor, generator: torch.Generator
+    ) -> Tensor:
+        """Draw the colour added to each parcel: float (n, parcels, 3), grey levels, on the CPU.
 
-def _lay_tiles(
-    images: Tensor,
-    labels: Tensor,
-    parcels: Tensor,
-    filling: Tensor,
-    roles: Roles,
-    settings: CanvasSettings,
-    generator: torch.Generator,
-) -> _Regions:
-    """Make a region for each tile: the parcels that it fills."""
-    tile = filling.gather(1, parcels.flatten(1)).reshape(parcels.shape)
-    masks = F.one_hot(tile, settings.tiles).permute(0, 3, 1, 2).float()
-    owners = labels.reshape(-1, settings.tiles)
-    pixels = extend_tiles(images, settings, generator)
-    if roles.water is not None:
-        colored = torch.rand(len(labels), generator=generator) < settings.water_share
-        there = send((colored & (labels == roles.water)).nonzero()[:, 0], images.device)
-        pixels[there] = color_water(pixels[there], generator)
-    return _Regions(
-        masks=send(masks, images.device),
-        pixels=pixels.unflatten(0, owners.shape),
-        labels=owners,
-        required=torch.tensor(roles.required)[owners],
-    )
-
-
-def _cross_by_water(
-    regions: _Regions, roles: Roles, settings: CanvasSettings, generator: torch.Generator
-) -> _Regions:
-    """Add a region: a band of water with the pixels of a tile of water in the batch."""
-    if roles.water is None or roles.band is None:
-        return regions
-    water = regions.labels.flatten().eq(roles.water).nonzero()[:, 0]
-    if not len(water):
-        return regions
-    n, device = len(regions.labels), regions.masks.device
-    band = send(draw_bands(n, settings, generator)[:, None], device)
-    source = water[torch.randint(len(water), (n,), generator=generator)]
-    river = color_water(regions.pixels.flatten(0, 1)[send(source, device)], generator)
-    label = torch.full((n, 1), roles.band)
-    return _Regions(
-        masks=torch.cat([regions.masks * (1 - band), band], dim=1),
-        pixels=torch.cat([regions.pixels, river[:, None]], dim=1),
-        labels=torch.cat([regions.labels, label], dim=1),
-        required=torch.cat([regions.required, torch.ones(n, 1)], dim=1),
-    )
-
-
-def _blend(
-    regions: _Regions, added: Tensor, settings: CanvasSettings, generator: torch.Generator
-) -> Tensor:
-    """Blend regions at borders by the point spread function: float (n, 3, s, s), 0–255.
-
-    `added` is float (n, 3, s, s): the colour added to tiles, not to the band of water.
-    """
-    sigma = float(draw_uniform(*settings.psf, 1, generator))
-    soft = blur_tiles(regions.masks, sigma)
-    tiles = soft[:, : settings.tiles].sum(dim=1, keepdim=True)
-    x = (soft[:, :, None] * regions.pixels).sum(dim=1)
-    return (x + tiles * blur_tiles(added, sigma)).clamp(0, 255)
+        0 for parcels that are not fields or keep their colour.
+        """
+        n, parcels = filling.shape
+        givers = self._give_colors[labels].nonzero()[:, 0]
+        if not len(givers):
+            return torch.zeros(n, parcels, 3)
+        mean = images.float().mean(dim=(2, 3)).cpu()
+        patch = F.avg_pool2d(images.float(), _PATCH).flatten(2).cpu()  # tiles, 3, patches
+        giver = givers[torch.randint(len(givers), (n, parcels), generator=generator)]
+        place = torch.randint(patch.shape[2], (n, parcels), generator=generator)
+        own = self.settings.tiles * torch.arange(n)[:, None] + filling
+        chosen = torch.rand((n, 1), generator=generator) < self.settings.field_share
+        chosen = chosen & (filling != filling[:, :1]).any(dim=1, keepdim=True)  # several tiles
+        chosen = chosen & (torch.rand((n, parcels), generator=generator) < 0.5)
+        chosen = chosen & self._are_fields[labels[own]]
+        return torch.where(chosen[:, :, None], patch[giver, :, place] - mean[own], 0.0)
 
 
 def draw_parcels(
@@ -182,35 +166,6 @@ def draw_parcels(
     points[number >= most] = 1e6
     away = torch.cdist(plane.flatten(1, 2) @ turned, points @ turned)  # n, s², parcels
     return away.argmin(dim=2).reshape(n, size, size), filling
-
-
-def color_fields(
-    images: Tensor,
-    labels: Tensor,
-    filling: Tensor,
-    roles: Roles,
-    settings: CanvasSettings,
-    generator: torch.Generator,
-) -> Tensor:
-    """Draw the colour added to each parcel: float (n, parcels, 3), grey levels, on the CPU.
-
-    0 for parcels that are not fields or keep their colour.
-    """
-    n, parcels = filling.shape
-    givers = torch.tensor(roles.colors)[labels].nonzero()[:, 0]
-    if not len(givers):
-        return torch.zeros(n, parcels, 3)
-    mean = images.float().mean(dim=(2, 3)).cpu()
-    patch = F.avg_pool2d(images.float(), _PATCH).flatten(2).cpu()  # tiles, 3, patches
-    giver = givers[torch.randint(len(givers), (n, parcels), generator=generator)]
-    place = torch.randint(patch.shape[2], (n, parcels), generator=generator)
-    first = settings.tiles * torch.arange(n)[:, None]
-    own = first + filling
-    several = torch.rand((n, 1), generator=generator) < settings.field_share
-    several = several & (filling != filling[:, :1]).any(dim=1, keepdim=True)
-    chosen = several & (torch.rand((n, parcels), generator=generator) < 0.5)
-    chosen = chosen & torch.tensor(roles.fields)[labels[own]]
-    return torch.where(chosen[:, :, None], patch[giver, :, place] - mean[own], 0.0)
 
 
 def draw_bands(n: int, settings: CanvasSettings, generator: torch.Generator) -> Tensor:
@@ -334,17 +289,11 @@ def compose_clear(
     clear = replace(
         settings, clouds=CloudSettings(share=0), field_share=0, water_share=0, band_share=0
     )
-    roles = clear.find_roles(tiles.classes)
+    composer = Composer(tiles.classes, clear, UNCHANGED_LIGHT)
     sampler = build_sampler(tiles.labels, chosen, tiles.places, tiles.classes)
     first = torch.from_numpy(chosen)
     first = first[torch.randint(len(first), (min(count, len(first)),), generator=generator)]
     for batch in first.split(_BATCH_SIZE):
         together = sampler.draw(batch, clear.tiles, generator).flatten()
-        yield compose_canvases(
-            torch.from_numpy(tiles.images[together]),
-            torch.from_numpy(tiles.labels[together]),
-            roles,
-            clear,
-            UNCHANGED_LIGHT,
-            generator,
-        )
+        images, labels = (torch.from_numpy(x[together]) for x in (tiles.images, tiles.labels))
+        yield composer.compose(images, labels, generator)

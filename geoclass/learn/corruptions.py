@@ -4,8 +4,6 @@ Robustness is the accuracy under them. The list and its seed never change, so th
 models can be compared.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -105,11 +103,6 @@ def stretch_contrast(images: np.ndarray, labels: np.ndarray) -> np.ndarray:
     return corrupt_each(lambda part: (part - low) / span * 255)(images, labels)
 
 
-def swap_channels(images: np.ndarray, _labels: np.ndarray) -> np.ndarray:
-    """Swap red and blue."""
-    return np.ascontiguousarray(images[:, ::-1])
-
-
 _GAIN, _GAMMA, _DEGRADE = ("gain",), ("gamma",), ("degrade_share",)
 _VEIL, _OFFSET = ("veil", "veil_share"), ("offset", "offset_share")
 
@@ -130,7 +123,7 @@ CORRUPTIONS: Mapping[str, Corruption] = {
     "20 m pixels": Corruption(corrupt_tensors(coarsen_tiles), _DEGRADE),
     "L2A, simulated": Corruption(corrupt_tensors(simulate_l2a), ("corrected_share",)),
     "contrast stretch": Corruption(stretch_contrast),
-    "blue, green, red": Corruption(swap_channels),
+    "blue, green, red": Corruption(corrupt_each(lambda v: v[:, ::-1])),
 }
 
 
@@ -144,15 +137,13 @@ class CorruptionScore:
     seen: bool
     """Whether the augmentation of training includes it."""
     counted: bool
-    """Whether the mean includes it."""
 
 
 def score_corruptions(
     classifier: Classifier,
     images: np.ndarray,
     labels: np.ndarray,
-    *,
-    on_tiles: Callable[[int], object] = lambda _: None,
+    on_tiles: Callable[[int], object],
 ) -> list[CorruptionScore]:
     """Score uint8 tiles (n, 3, s, s) with labels (n,) under each corruption.
 

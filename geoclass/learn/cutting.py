@@ -1,7 +1,5 @@
 """Labelled training tiles cut from a scene."""
 
-from __future__ import annotations
-
 import shutil
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -81,8 +79,9 @@ def cut_scene(
         with draft_folder(output) as folder:
             made = Path(folder) / "tiles"
             made.mkdir()
-            cut, places = _cut(plan, ground, made, min_share, on_cells)
-            _move(made, output, places, _stem_of(plan))
+            stem = Path(plan.source.name).stem or "scene"
+            cut, places = _cut(plan, ground, made, stem, min_share, on_cells)
+            _move(made, output, places, stem)
     except OSError as error:
         raise OutputError(f"cannot write tiles to {output}: {error}") from error
     return cut
@@ -104,19 +103,15 @@ def _check_classes(ground: LabelledGround, output: Path) -> None:
             )
 
 
-def _stem_of(plan: MapPlan) -> str:
-    return Path(plan.source.name).stem or "scene"
-
-
 def _cut(
     plan: MapPlan,
     ground: LabelledGround,
     folder: Path,
+    stem: str,
     min_share: float,
     on_cells: Callable[[int], object],
 ) -> tuple[CutTiles, dict[str, Place]]:
     grid, names = plan.grid, list(ground.shapes)
-    stem = _stem_of(plan)
     mixed = partly = hidden = 0
     places, side_m = dict[str, Place](), grid.tile_size * grid.gsd_m
     for strip in read_strips(plan.source, plan.frame, grid, plan.preprocessing):

@@ -1,11 +1,6 @@
 """Labelled tiles: a zip such as EuroSAT, or a folder, of class folders."""
 
-from __future__ import annotations
-
-import glob
-import hashlib
 import io
-import logging
 import math
 import struct
 import warnings
@@ -23,8 +18,7 @@ from PIL.TiffImagePlugin import (
     TiffImageFile,
 )
 
-from geoclass.errors import DatasetError, OutputError, SceneError
-from geoclass.files.writing import drafted, sweep_drafts
+from geoclass.errors import DatasetError, SceneError
 from geoclass.learn.places import NEEDED, Place, parse_places
 from geoclass.learn.tile_files import TileFiles, class_of, locate, open_tile_files
 from geoclass.legend import LEGEND_FORM, MAX_CLASSES, Legend
@@ -61,7 +55,6 @@ class TileSet:
     """Labelled tiles, decoded."""
 
     name: str
-    """Name of the file or folder."""
     classes: tuple[str, ...]
     """Class names in alphabetical order; the label is the index."""
     names: tuple[str, ...]
@@ -71,7 +64,6 @@ class TileSet:
     labels: np.ndarray
     """int64 (n,)."""
     legend: Legend
-    """The classes on maps."""
     places: np.ndarray | None = None
     """float64 (n, 3): longitude and latitude of the centre of each tile in degrees and its side in
     metres, NaN where unknown; None without `places.csv`."""
@@ -86,15 +78,13 @@ def read_tiles(
     path: Path,
     *,
     skip_bad: bool = False,
-    keep: bool = False,
     known: Legend | None = None,
 ) -> TileSet:
     """Read and decode all tiles of a zip or folder.
 
     Images outside class folders are skipped and listed in `skipped`; with `skip_bad` also unusable
-    images and folders. With `keep` the decoded tiles are cached beside the data set if possible;
-    a cache is used if the data set has not changed. Classes of `known` or EuroSAT have the same
-    legend as there, unless `legend.json` differs.
+    images and folders. Classes of `known` or EuroSAT have the same legend as there, unless
+    `legend.json` differs.
 
     Raises DatasetError for an unusable image, class or data set.
     """
@@ -106,12 +96,7 @@ def read_tiles(
         names, classes = files.names, files.classes
         legend, places = find_legend(files, known), find_places(files)
         loose = [f"image {entry} is in no class folder" for entry in files.loose]
-        cache, shape = _name_cache(path, files), (len(names), *TILE_SHAPE)
-        images, skipped = _read_cache(cache, shape), dict[int, str]()
-        if images is None:
-            images, skipped = _decode_all(files, names, skip_bad=skip_bad)
-            if keep and not skipped:
-                _write_cache(cache, images)
+        images, skipped = _decode_all(files, names, skip_bad=skip_bad)
     if skipped:
         used = [i for i in range(len(names)) if i not in skipped]
         names, images = [names[i] for i in used], images[used]
@@ -295,43 +280,3 @@ def check_size(pixels: np.ndarray, name: str) -> None:
             f"image {name} has {pixels.shape[2]}×{pixels.shape[1]} pixels, "
             f"expected {TILE_SIZE}×{TILE_SIZE}: cut, replace or remove it"
         )
-
-
-VERSION = 2
-"""Incremented when decoding changes."""
-
-logger = logging.getLogger(__name__)
-
-
-def _name_cache(path: Path, files: TileFiles) -> Path:
-    """A hidden file beside a data set, named after the data set and a hash of its content."""
-    lines = [f"{VERSION} {TILE_SIZE}"]
-    lines += (f"{name} {files.identify(files.entries[name])}" for name in files.names)
-    text = "\n".join(lines).encode(errors="surrogatepass")  # names may not be UTF-8
-    place = locate(path)
-    return place.with_name(f".{place.name}.{hashlib.sha256(text).hexdigest()[:16]}.npy")
-
-
-def _read_cache(file: Path, shape: tuple[int, ...]) -> np.ndarray | None:
-    """The cached tiles, uint8, mapped into memory; None without a valid cache."""
-    if not file.exists():
-        return None
-    try:
-        # Copy on write, because torch needs writable memory.
-        images: np.ndarray = np.load(file, mmap_mode="c", allow_pickle=False)
-    except (OSError, ValueError):
-        return None
-    return images if images.shape == shape and images.dtype == np.uint8 else None
-
-
-def _write_cache(file: Path, images: np.ndarray) -> None:
-    """Cache the tiles and remove older caches of the data set; failure is logged only."""
-    try:
-        sweep_drafts([file])
-        with drafted(file) as draft:
-            np.save(draft, images)
-            stem = file.name[: -len("0123456789abcdef.npy")]
-            for old in file.parent.glob(glob.escape(stem) + 16 * "[0-9a-f]" + ".npy"):
-                old.unlink(missing_ok=True)
-    except (OSError, OutputError) as error:
-        logger.info("decoded tiles are not cached: %s", error)

@@ -1,7 +1,5 @@
 """Degradation of tiles: joined, mixed, blurred, coarsened, compressed, seen through other air."""
 
-from __future__ import annotations
-
 import io
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Download, verify and unpack data sets."""
 
-from __future__ import annotations
-
 import hashlib
 import http.client
 import re
@@ -32,7 +30,6 @@ class Source:
 
     url: str
     file: str
-    """Name on disk."""
     md5: str
     """As published; it protects against damage, not against attacks."""
 

@@ -1,9 +1,7 @@
 """From trained weights to a model file: calibration and out-of-distribution scores."""
 
-from __future__ import annotations
-
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 
@@ -30,14 +28,13 @@ def finish_model(
     tiles: TileSet,
     split: Split,
     settings: TrainSettings,
-    *,
-    epoch: int,
-    validation_accuracy: float,
-    start: Model | None = None,
+    row: Mapping[str, float],
+    start: Model | None,
 ) -> None:
     """Calibrate the weights of an epoch, fit the out-of-distribution scores, write the model.
 
-    `network` is in evaluation mode, on any device; `start` is the model training started from.
+    `network` is in evaluation mode, on any device; `row` is the epoch in the log, `start` the
+    model training started from.
     """
     n = len(tiles.classes)
     labels = torch.from_numpy(tiles.labels[split.validation])
@@ -68,8 +65,8 @@ def finish_model(
             data_set=tiles.name,
             split=split.record(tiles.names),
             recipe=asdict(settings),
-            epoch=epoch,
-            validation_accuracy=validation_accuracy,
+            epoch=int(row["epoch"]),
+            validation_accuracy=row["validation_accuracy"],
             skipped=len(tiles.skipped),
         ),
     )
@@ -143,7 +140,6 @@ WEIGHTS = (0.5, 1.0, 8.0)
 all cells on borders, of which maps have many; pixel statistics detect thin cloud."""
 
 MAX_TILES = 8_000
-"""Maximum number of training tiles for the statistics."""
 
 AS_MAPPED = AugmentSettings(
     plain_share=0.0,
@@ -190,60 +186,48 @@ def fit_novelty(
     images, labels = images[chosen], labels[chosen]
     mapped = augment_as_mapped(images, labels, generator)
     compute = partial(compute_outputs, network, mean=mean, std=std, batch_size=BATCH_SIZE)
-    features, logits = compute(mapped)
-    training = _Statistics(pixels=_describe(mapped), features=features, logits=logits)
+    # Statistics of n tiles each: of pixels, features, logits.
+    training = (_describe(mapped), *compute(mapped))
     if mixed is not None:
         validation = torch.cat([validation, mixed[1]])
-    seen, logits = compute(validation)
-    known = _Statistics(pixels=_describe(validation), features=seen, logits=logits)
+    known = (_describe(validation), *compute(validation))
     novelty = _fit(training, labels)
     if mixed is not None:
         novelty = replace(novelty, pixels=fit_neighbours(_describe(torch.cat([mapped, mixed[0]]))))
-    scores = known.score(novelty)
+    scores = _score(novelty, known)
     if len(validation) * UNKNOWN_SHARE < 1:  # too few for this fraction
         scores = torch.cat([scores, *_cross_validate(training, labels)])
     return replace(novelty, thresholds=choose_thresholds(scores, UNKNOWN_SHARE, WEIGHTS))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class _Statistics:
-    """Statistics of n tiles."""
-
-    pixels: Tensor
-    features: Tensor
-    logits: Tensor
-
-    def __getitem__(self, chosen: Tensor) -> _Statistics:
-        return _Statistics(
-            pixels=self.pixels[chosen], features=self.features[chosen], logits=self.logits[chosen]
-        )
-
-    def score(self, detector: OodDetector) -> Tensor:
-        """Scores, float (n, 3), as of `OodDetector.score`."""
-        parts = (x.split(BATCH_SIZE) for x in (self.pixels, self.features, self.logits))
-        return torch.cat([detector.score_statistics(*part) for part in zip(*parts, strict=True)])
+def _score(detector: OodDetector, statistics: Sequence[Tensor]) -> Tensor:
+    """Scores, float (n, 3), as of `OodDetector.score`."""
+    parts = zip(*(x.split(BATCH_SIZE) for x in statistics), strict=True)
+    return torch.cat([detector.score_statistics(*part) for part in parts])
 
 
 def _describe(images: Tensor) -> Tensor:
     return torch.cat([describe_pixels(part.float()) for part in images.split(BATCH_SIZE)])
 
 
-def _fit(training: _Statistics, labels: Tensor) -> OodDetector:
+def _fit(statistics: Sequence[Tensor], labels: Tensor) -> OodDetector:
+    pixels, features, _ = statistics
     return OodDetector(
-        features=fit_gaussians(training.features, labels),
-        pixels=fit_neighbours(training.pixels),
+        features=fit_gaussians(features, labels),
+        pixels=fit_neighbours(pixels),
         thresholds=torch.zeros(3),
     )
 
 
-def _cross_validate(training: _Statistics, labels: Tensor) -> Iterator[Tensor]:
+def _cross_validate(statistics: Sequence[Tensor], labels: Tensor) -> Iterator[Tensor]:
     """Scores of training tiles by fits to the other tiles."""
     if len(labels) < MIN_TILES:
-        yield training.score(_fit(training, labels))
+        yield _score(_fit(statistics, labels), statistics)
         return
     fold = torch.arange(len(labels)) % FOLDS
     for k in fold.unique():
-        yield training[fold == k].score(_fit(training[fold != k], labels[fold != k]))
+        detector = _fit([x[fold != k] for x in statistics], labels[fold != k])
+        yield _score(detector, [x[fold == k] for x in statistics])
 
 
 def augment_as_mapped(images: Tensor, labels: Tensor, generator: torch.Generator) -> Tensor:

@@ -1,7 +1,5 @@
 """Contents of a data set, and its problems."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, fields
@@ -32,7 +30,6 @@ class Inspection:
     placed: int
     """Number of images with a place in `places.csv`."""
     duplicates: tuple[tuple[str, ...], ...]
-    """Groups of images with the same pixels."""
     samples: dict[str, np.ndarray]
     """uint8 (n, 3, s, s) by class: the first images of the most common size, if any."""
 

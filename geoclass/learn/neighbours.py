@@ -4,8 +4,6 @@ Neighbouring tiles mostly come from one date. Classes on a canvas then differ by
 by light, and occur together as they do on the ground.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,7 +17,6 @@ NEAR_KM = 60.0
 """Maximum distance of neighbours: mostly within one scene, which is 110 km wide."""
 
 NEAREST = 16
-"""Maximum number of neighbours per class."""
 
 NEAR_SHARE = 0.7
 """Probability of drawing a neighbour where places are known; the others come from anywhere."""
@@ -55,24 +52,20 @@ class NeighbourSampler:
 
     def draw(self, first: Tensor, count: int, generator: torch.Generator) -> Tensor:
         """Add `count` − 1 tiles to each tile of `first`, int64 (n,): int64 (n, count)."""
-        columns = [first]
-        for _ in range(count - 1):
-            anywhere = self._draw_anywhere(len(first), generator)
-            columns.append(self._prefer_near(first, anywhere, generator))
-        return torch.stack(columns, dim=1)
+        others = [self._draw_one(first, generator) for _ in range(count - 1)]
+        return torch.stack([first, *others], dim=1)
 
-    def _draw_anywhere(self, n: int, generator: torch.Generator) -> Tensor:
+    def _draw_one(self, first: Tensor, generator: torch.Generator) -> Tensor:
+        """Draw mostly neighbours, where there are any: int64 (n,)."""
+        n = len(first)
         chosen = torch.multinomial(self.shares, n, replacement=True, generator=generator)
         place = torch.rand(n, generator=generator)
-        tiles = [
-            self.by_class[k][int(u * len(self.by_class[k]))]
-            for k, u in zip(chosen.tolist(), place.tolist(), strict=True)
-        ]
-        return torch.stack(tiles)
-
-    def _prefer_near(self, first: Tensor, anywhere: Tensor, generator: torch.Generator) -> Tensor:
-        """Replace most tiles of `anywhere` by neighbours, where there are any."""
-        n = len(first)
+        anywhere = torch.stack(
+            [
+                self.by_class[k][int(u * len(self.by_class[k]))]
+                for k, u in zip(chosen.tolist(), place.tolist(), strict=True)
+            ]
+        )
         wanted = torch.rand(n, generator=generator) < NEAR_SHARE
         if self.near is None:
             return anywhere

@@ -1,28 +1,23 @@
 """Training objectives: the loss of one step."""
 
-from __future__ import annotations
-
+import zipfile
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from geoclass.errors import DatasetError, SettingsError
 from geoclass.learn.augment import augment, augment_views
-from geoclass.learn.canvases import Canvases, compose_canvases
+from geoclass.learn.canvases import Canvases, Composer
 from geoclass.learn.degrade import mix_tiles
-from geoclass.learn.recipes import (
-    UNCHANGED_LIGHT,
-    CanvasSettings,
-    Roles,
-    TrainSettings,
-    UnlabelledSettings,
-)
-from geoclass.learn.unlabelled import PseudoLabelled
+from geoclass.learn.recipes import TrainSettings, UnlabelledSettings
 from geoclass.model.classifier import normalise
-from geoclass.model.dense import FEATURE, TILE
+from geoclass.model.dense import FEATURE, TILE, WAYS, turn
 from geoclass.model.device import send
 from geoclass.model.networks import CELL, DenseTileNet
 
@@ -60,15 +55,81 @@ class TileObjective:
         return F.cross_entropy(logits.float(), targets, label_smoothing=settings.label_smoothing)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class PseudoLabelled:
+    """Images with the class probabilities of their cells."""
+
+    images: Tensor
+    """uint8 (m, 3, h, w): red, green, blue, with EuroSAT's stretch."""
+    likely: Tensor
+    """uint8 (m, classes + 1, h / 4, w / 4): probabilities, the last of "obscured"; 255 is 1."""
+    settings: UnlabelledSettings
+
+    def draw(self, count: int, size: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Draw randomly rotated and mirrored squares with their probabilities.
+
+        uint8 (count, 3, size, size) and float (count, classes + 1, size / 4, size / 4), which sum
+        to 1 over the classes.
+        """
+        side = size // CELL
+        images, labels = [], []
+        for i in torch.randint(len(self.images), (count,), generator=generator).tolist():
+            row, col = (
+                int(torch.randint(cells - side + 1, (1,), generator=generator))
+                for cells in self.likely.shape[2:]
+            )
+            way = WAYS[int(torch.randint(len(WAYS), (1,), generator=generator))]
+            top, left = CELL * row, CELL * col
+            image = self.images[i, :, top : top + size, left : left + size]
+            label = self.likely[i, :, row : row + side, col : col + side]
+            images.append(turn(image, way[0], mirrored=way[1]))
+            labels.append(turn(label, way[0], mirrored=way[1]))
+        likely = torch.stack(labels).float()
+        return torch.stack(images), likely / likely.sum(dim=1, keepdim=True).clamp(min=1)
+
+
+def read_pseudo_labelled(path: Path, settings: TrainSettings, classes: int) -> PseudoLabelled:
+    """Read a NumPy file (.npz) of the arrays `images` and `likely`, as in `PseudoLabelled`.
+
+    Raises DatasetError for an invalid file, images smaller than a canvas or another number of
+    classes; SettingsError for a network without canvases.
+    """
+    if settings.canvases is None:
+        raise SettingsError(
+            f"{settings.arch} has no cells and cannot be trained on unlabelled images: "
+            "train tilenet-dense, or omit --unlabelled"
+        )
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            images, likely = file["images"], file["likely"]
+    except (OSError, ValueError, EOFError, KeyError, TypeError, zipfile.BadZipFile) as error:
+        raise DatasetError(
+            f"cannot read {path} as images with pseudo-labels ({error}): create it with "
+            "scripts/label_unlabelled"
+        ) from error
+    size = settings.canvases.size
+    wanted = (len(images), classes + 1, *(side // CELL for side in images.shape[2:]))
+    fits = images.ndim == 4 and images.shape[1] == 3 and min(images.shape[2:]) >= size
+    if not fits or {images.dtype, likely.dtype} != {np.dtype(np.uint8)} or likely.shape != wanted:
+        raise DatasetError(
+            f"{path} has images {images.dtype} {images.shape} and labels {likely.dtype} "
+            f"{likely.shape}, expected uint8 (images, 3, height, width) of at least {size} pixels "
+            f"per side, and uint8 (images, {classes + 1}, height / {CELL}, width / {CELL})"
+        )
+    return PseudoLabelled(
+        images=torch.from_numpy(images),
+        likely=torch.from_numpy(likely),
+        settings=UnlabelledSettings(name=path.name),
+    )
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class CanvasObjective:
     """Classification of the cells and tiles of canvases, and of unlabelled images if any."""
 
     network: DenseTileNet
-    roles: Roles
-    """Of the classes, see `CanvasSettings.find_roles`."""
+    composer: Composer
     settings: TrainSettings
-    canvases: CanvasSettings
     unlabelled: PseudoLabelled | None = None
     """Images with pseudo-labels (noisy student, Xie et al. 2020), on the CPU."""
 
@@ -79,60 +140,48 @@ class CanvasObjective:
 
         Arguments are those of `TileObjective.compute_loss`; each canvas takes the next tiles.
         """
-        settings = self.settings
-        light = settings.augment or UNCHANGED_LIGHT
-        canvases = compose_canvases(
-            images, labels, self.roles, self.canvases, light, generator, progress
-        )
-        x, pseudo = canvases.pixels, None
-        if self.unlabelled is not None and settings.unlabelled is not None:
-            images, pseudo = self._draw_unlabelled(
-                self.unlabelled, len(x), settings.unlabelled, generator
-            )
-            x = torch.cat([x, images])
+        settings, extra = self.settings, self.unlabelled
+        canvases = self.composer.compose(images, labels, generator, progress)
+        n, x, likely = len(canvases.pixels), canvases.pixels, None
+        if extra is not None:
+            more, likely = self._draw_unlabelled(extra, n, generator)
+            x = torch.cat([x, more])
         with _autocast(settings, x.device):
             cells, deep = self.network.forward_dense(normalise(x, settings.mean, settings.std))
-        n = len(canvases.pixels)
         loss = cell_loss(cells[:n], canvases)
         loss = loss + TILE_WEIGHT * self._tile_loss(deep[:n], canvases, generator)
-        if pseudo is not None and settings.unlabelled is not None:
-            loss = loss + settings.unlabelled.weight * soft_loss(cells[n:], pseudo)
+        if extra is not None and likely is not None:
+            loss = loss + extra.settings.weight * soft_loss(cells[n:], likely)
         return loss
 
     def _tile_loss(self, deep: Tensor, canvases: Canvases, generator: torch.Generator) -> Tensor:
         """Loss of a tile-sized window at a random position of the canvases."""
-        size = canvases.pixels.shape[3]
+        size, side, finer = canvases.pixels.shape[3], TILE // FEATURE, FEATURE // CELL
         row, col = torch.randint((size - TILE) // FEATURE + 1, (2,), generator=generator).tolist()
-        side = TILE // FEATURE
-        pooled = deep[:, :, row : row + side, col : col + side].mean(
-            dim=(2, 3), dtype=torch.float32
-        )
-        finer = FEATURE // CELL
-        window = tuple(slice(finer * i, finer * (i + side)) for i in (row, col))
-        return tile_loss(self.network.decide(pooled), canvases, (window[0], window[1]))
+        inside = deep[:, :, row : row + side, col : col + side]
+        pooled = inside.mean(dim=(2, 3), dtype=torch.float32)
+        rows, cols = (slice(finer * i, finer * (i + side)) for i in (row, col))
+        return tile_loss(self.network.decide(pooled), canvases, (rows, cols))
 
     def _draw_unlabelled(
-        self,
-        unlabelled: PseudoLabelled,
-        canvases: int,
-        settings: UnlabelledSettings,
-        generator: torch.Generator,
+        self, unlabelled: PseudoLabelled, canvases: int, generator: torch.Generator
     ) -> tuple[Tensor, Tensor]:
         """Draw unlabelled images, augmented, with the probabilities of their cells.
 
         Float (m, 3, s, s), 0–255, and (m, classes + 1, s / 4, s / 4). Painted clouds move
         probability to the last class; undecided cells are 0.
         """
+        settings, composer = unlabelled.settings, self.composer
         count = max(1, round(settings.share * canvases))
-        drawn, likely = unlabelled.draw(count, self.canvases.size, generator)
+        drawn, likely = unlabelled.draw(count, composer.settings.size, generator)
         device = next(self.network.parameters()).device
         x, likely = send(drawn, device).float(), send(likely, device)
-        light = self.settings.augment or UNCHANGED_LIGHT
-        x, obscured = augment_views(x, settings.plain_share, light, self.canvases.clouds, generator)
-        hidden = obscured.nan_to_num(0)[:, None]
-        likely = torch.cat(
-            [likely[:, :-1] * (1 - hidden), likely[:, -1:] * (1 - hidden) + hidden], 1
+        x, obscured = augment_views(
+            x, settings.plain_share, composer.light, composer.settings.clouds, generator
         )
+        hidden = obscured.nan_to_num(0)[:, None]
+        likely = likely * (1 - hidden)
+        likely[:, -1:] += hidden
         return x, likely * ~obscured.isnan()[:, None]
 
 

@@ -1,7 +1,5 @@
 """Places of labelled tiles on Earth: a table beside their class folders."""
 
-from __future__ import annotations
-
 import csv
 import io
 from collections.abc import Mapping
@@ -16,7 +14,6 @@ TILE_M = 640.0
 """Default side of a tile: 64 pixels of 10 m."""
 
 EARTH_M = 6_371_000.0
-"""Radius of the Earth."""
 
 
 class Place(NamedTuple):

@@ -3,10 +3,7 @@
 Free of torch, so that the command line can read them quickly.
 """
 
-from __future__ import annotations
-
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
@@ -90,22 +87,6 @@ class CloudSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Roles:
-    """Properties of the classes on canvases; tuples are indexed by class."""
-
-    required: tuple[float, ...]
-    """Minimum fraction of a region that must match its class, 0–1."""
-    fields: tuple[bool, ...]
-    """Whether parcels of the class may get another colour."""
-    colors: tuple[bool, ...]
-    """Whether tiles of the class supply such colours."""
-    water: int | None
-    """The class of water; None: no band of water is drawn."""
-    band: int | None
-    """The class of a band of water; None: no band of water is drawn."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class CanvasSettings:
     """Composition of canvases. Fractions are of canvases unless stated."""
 
@@ -156,19 +137,6 @@ class CanvasSettings:
     """Fraction with a band of water."""
     band_width: tuple[float, float] = (2.5, 20.0)
     """Range of its width, pixels."""
-
-    def find_roles(self, names: Sequence[str]) -> Roles:
-        """Return the roles of the classes `names`."""
-        shares = dict.fromkeys(self.line_classes, self.line_share)
-        shares |= dict.fromkeys(self.town_classes, self.town_share)
-        rivers = self.water_class in names and self.band_class in names
-        return Roles(
-            required=tuple(shares.get(name, 1.0) for name in names),
-            fields=tuple(name in self.field_classes for name in names),
-            colors=tuple(name in self.field_colors for name in names),
-            water=names.index(self.water_class) if rivers else None,
-            band=names.index(self.band_class) if rivers else None,
-        )
 
 
 Optimizer = Literal["adam", "adamw", "muon"]

@@ -1,7 +1,5 @@
 """State of a training run, its checkpoints and its log."""
 
-from __future__ import annotations
-
 import csv
 import io
 import json
@@ -21,13 +19,13 @@ from torch.optim.swa_utils import AveragedModel
 from geoclass.contract import Arch
 from geoclass.errors import GeoclassError, ModelError, SettingsError
 from geoclass.files.writing import write_whole
+from geoclass.learn.canvases import Composer
 from geoclass.learn.dataset import TileSet
 from geoclass.learn.neighbours import NeighbourSampler, build_sampler
-from geoclass.learn.objectives import CanvasObjective, TileObjective
-from geoclass.learn.recipes import TrainSettings
+from geoclass.learn.objectives import CanvasObjective, PseudoLabelled, TileObjective
+from geoclass.learn.recipes import UNCHANGED_LIGHT, TrainSettings
 from geoclass.learn.schedule import build_optimizers, count_stale, ema, rate_factor
 from geoclass.learn.splits import PARTS, Split, hash_names
-from geoclass.learn.unlabelled import PseudoLabelled
 from geoclass.model.checkpoint import Model, read_metadata, read_tensors, save_tensors
 from geoclass.model.classifier import compute_outputs
 from geoclass.model.device import send
@@ -43,22 +41,7 @@ class RunState:
     log: list[dict[str, float]]
     """A row per epoch."""
     settings: dict[str, Any]
-    """The recipe."""
     parts: dict[str, str]
-    """A hash per part of the split."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Checkpoint:
-    """State of a run."""
-
-    tensors: dict[str, Tensor]
-    state: RunState
-
-    def part(self, prefix: str) -> dict[str, Tensor]:
-        """The tensors whose names start with `prefix/`, without it."""
-        cut = len(prefix) + 1
-        return {k[cut:]: v for k, v in self.tensors.items() if k.startswith(f"{prefix}/")}
 
 
 def last_checkpoint(output: Path) -> Path:
@@ -71,21 +54,9 @@ def best_checkpoint(output: Path) -> Path:
     return output.with_suffix(".best.safetensors")
 
 
-def find_checkpoint(output: Path) -> Path | None:
-    """The last checkpoint of `output` if it exists."""
-    last = last_checkpoint(output)
-    return last if last.exists() else None
-
-
-def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
+def write_checkpoint(path: Path, tensors: dict[str, Tensor], state: RunState) -> None:
     """Replace the file atomically; OutputError if that fails."""
-    save_tensors(path, checkpoint.tensors, {"training": json.dumps(asdict(checkpoint.state))})
-
-
-def read_checkpoint(path: Path) -> Checkpoint:
-    """Read a checkpoint; ModelError for an invalid file."""
-    state = read_state(path)
-    return Checkpoint(tensors=read_tensors(path)[0], state=state)
+    save_tensors(path, tensors, {"training": json.dumps(asdict(state))})
 
 
 def read_state(path: Path) -> RunState:
@@ -123,6 +94,11 @@ def describe_changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[
 
 _WORDS = ("arch", "optimizer", "precision", "schedule")
 """Settings that are words, not hashes."""
+
+
+def _take(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """The tensors whose names start with a prefix, without it."""
+    return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
 
 
 def check_loss(loss: float, epoch: int) -> None:
@@ -164,11 +140,11 @@ class TrainingRun:
         self._sampler: NeighbourSampler | None = None
         self._tiles_together = 1
         if isinstance(network, DenseTileNet) and settings.canvases is not None:
+            light = settings.augment or UNCHANGED_LIGHT
             self._objective = CanvasObjective(
                 network=network,
-                roles=settings.canvases.find_roles(tiles.classes),
+                composer=Composer(tiles.classes, settings.canvases, light),
                 settings=settings,
-                canvases=settings.canvases,
                 unlabelled=unlabelled,
             )
             self._sampler = build_sampler(tiles.labels, split.train, tiles.places, tiles.classes)
@@ -295,9 +271,9 @@ class TrainingRun:
             parts={f"{p} part": hash_names(names[i] for i in getattr(split, p)) for p in PARTS},
         )
 
-    def restore(self, checkpoint: Checkpoint) -> int:
+    def restore(self, path: Path) -> int:
         """Resume from a checkpoint; returns the number of finished epochs."""
-        state = checkpoint.state
+        state = read_state(path)
         expected = self.state(state.epoch)
         changes = [
             *describe_changes(state.settings, expected.settings),
@@ -308,12 +284,13 @@ class TrainingRun:
                 f"the checkpoint was made with {', '.join(changes)}: give the same options and "
                 "data as before, or train again without --resume"
             )
-        self._network.load_state_dict(checkpoint.part("network"))
+        tensors = read_tensors(path)[0]
+        self._network.load_state_dict(_take(tensors, "network/"))
         if self._averaged is not None:
-            self._averaged.load_state_dict(checkpoint.part("averaged"))
+            self._averaged.load_state_dict(_take(tensors, "averaged/"))
         for part, optimizer in enumerate(self._optimizers):
             moments: dict[int, dict[str, Tensor]] = {}
-            for name, tensor in checkpoint.part(f"optimizer/{part}").items():
+            for name, tensor in _take(tensors, f"optimizer/{part}/").items():
                 i, key = name.split("/")
                 moments.setdefault(int(i), {})[key] = tensor
             groups = optimizer.state_dict()["param_groups"]

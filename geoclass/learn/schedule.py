@@ -1,7 +1,5 @@
 """Optimisers, learning rate and averaging of weights."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace

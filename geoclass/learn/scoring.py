@@ -1,8 +1,6 @@
 """Scores of a model on labelled tiles."""
 
-from __future__ import annotations
-
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -11,7 +9,7 @@ import numpy as np
 
 from geoclass.contract import TestScores
 from geoclass.learn.corruptions import CorruptionScore, score_corruptions
-from geoclass.learn.dataset import TileSet, read_tiles
+from geoclass.learn.dataset import read_tiles
 from geoclass.learn.splits import Lists, Part, choose_part, count_seen
 from geoclass.model.checkpoint import Model, save_model
 from geoclass.model.classifier import Classifier, Prediction
@@ -31,7 +29,6 @@ class ClassScore:
     f1: float | None
     """Harmonic mean of the two; 0 without a predicted tile, None without a tile of the class."""
     tiles: int
-    """Number of tiles of the class."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,9 +104,7 @@ class Mistake:
     tile: str
     """`<class>/<file>`."""
     true: str
-    """True class."""
     predicted: str
-    """Predicted class."""
     confidence: float
     """Probability of the predicted class, 0–1."""
     pixels: np.ndarray
@@ -125,7 +120,6 @@ class ModelScore:
     """Scores of a model on labelled tiles."""
 
     evaluation: Evaluation
-    """Accuracy, F1, calibration, scores per class, and the confusion matrix."""
     unknown_share: float
     """Fraction of out-of-distribution tiles, 0–1; they are scored like others."""
     seen: int | None
@@ -135,7 +129,6 @@ class ModelScore:
     mistakes: tuple[Mistake, ...]
     """The wrong predictions, the most confident first."""
     skipped: tuple[str, ...]
-    """A reason for each skipped image."""
 
 
 def score_held_out(
@@ -197,34 +190,25 @@ def score_on_tiles(
     result, prediction, robustness = _score(
         classifier, images, labels, corrupt=corrupt, on_tiles=on_tiles
     )
+    likely = prediction.probabilities
+    predicted, confidence = likely.argmax(axis=1), likely.max(axis=1)
     return ModelScore(
         evaluation=result,
         unknown_share=float(prediction.unknown.mean()),
         seen=count_seen(model, images),
         robustness=robustness,
-        mistakes=_list_mistakes(tiles, chosen, labels, prediction.probabilities, names),
+        mistakes=tuple(
+            Mistake(
+                tile=tiles.names[chosen[i]],
+                true=names[labels[i]],
+                predicted=names[predicted[i]],
+                confidence=float(confidence[i]),
+                pixels=images[i],
+            )
+            for i in np.argsort(-confidence, kind="stable")
+            if predicted[i] != labels[i]
+        ),
         skipped=tiles.skipped,
-    )
-
-
-def _list_mistakes(
-    tiles: TileSet,
-    chosen: np.ndarray,
-    labels: np.ndarray,
-    probabilities: np.ndarray,
-    names: Sequence[str],
-) -> tuple[Mistake, ...]:
-    predicted, confidence = probabilities.argmax(axis=1), probabilities.max(axis=1)
-    wrong = np.flatnonzero(predicted != labels)
-    return tuple(
-        Mistake(
-            tile=tiles.names[chosen[i]],
-            true=names[labels[i]],
-            predicted=names[predicted[i]],
-            confidence=float(confidence[i]),
-            pixels=tiles.images[chosen[i]],
-        )
-        for i in wrong[np.argsort(-confidence[wrong], kind="stable")]
     )
 
 
@@ -245,7 +229,5 @@ def _score(
         unknown=np.concatenate([part.unknown for part in parts]),
     )
     result = evaluate(prediction.probabilities, labels, classifier.contract.legend.names)
-    robustness: list[CorruptionScore] = []
-    if corrupt:
-        robustness = score_corruptions(classifier, images, labels, on_tiles=on_tiles)
+    robustness = score_corruptions(classifier, images, labels, on_tiles) if corrupt else ()
     return result, prediction, tuple(robustness)

@@ -1,7 +1,5 @@
 """Labels of single images."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -25,7 +23,6 @@ class ImageLabel:
     """Label of a tile of an image."""
 
     image: str
-    """The file."""
     row: int
     """First pixel row of the tile."""
     col: int

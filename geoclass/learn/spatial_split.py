@@ -7,8 +7,6 @@ Places are float64 (n, 3): longitude and latitude of the centre of a tile in deg
 in metres. A tile with unknown place (NaN) is a block of its own.
 """
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import numpy as np

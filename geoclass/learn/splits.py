@@ -1,9 +1,7 @@
 """Split of a data set into training, validation and test (held-out) tiles."""
 
-from __future__ import annotations
-
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -197,7 +195,10 @@ def split_by_lists(tiles: TileSet, train: Path, validation: Path, test: Path) ->
     Tiles in no list are not used. Raises DatasetError for a name that is not in the data set or
     is in two lists.
     """
-    index = _index_by_file_name(tiles)
+    index: dict[str, list[int]] = {}
+    for i, name in enumerate(tiles.names):
+        for key in (name, name.partition("/")[2]):
+            index.setdefault(key, []).append(i)
     parts = [_find_listed(path, index) for path in (train, validation, test)]
     every = np.concatenate(parts)
     if len(np.unique(every)) < len(every):
@@ -261,20 +262,7 @@ def choose_part(
     return chosen
 
 
-AMBIGUOUS = -1
-
-
-def _index_by_file_name(tiles: TileSet) -> dict[str, int]:
-    """Index of each tile by `<class>/<file>` and `<file>`; AMBIGUOUS if classes share a name."""
-    index: dict[str, int] = {}
-    for i, name in enumerate(tiles.names):
-        file = name.partition("/")[2]
-        index[file] = AMBIGUOUS if file in index else i
-        index[name] = i
-    return index
-
-
-def _find_listed(path: Path, index: dict[str, int]) -> np.ndarray:
+def _find_listed(path: Path, index: Mapping[str, list[int]]) -> np.ndarray:
     try:
         # Editors on Windows write a byte order mark.
         lines = read_file(path).decode("utf-8-sig").splitlines()
@@ -289,11 +277,9 @@ def _find_listed(path: Path, index: dict[str, int]) -> np.ndarray:
             f"{len(missing)} of {len(listed)} names in {path} are not in the data set, such as "
             f"{missing[0]}: fix the list"
         )
-    places = np.array([index[name] for name in listed], dtype=np.int64)
-    if (places == AMBIGUOUS).any():
-        name = listed[int(np.argmax(places == AMBIGUOUS))]
+    if name := next((name for name in listed if len(index[name]) > 1), None):
         raise DatasetError(f"several classes have a {name}: write <class>/{name} in {path}")
-    return np.sort(places)
+    return np.sort(np.array([index[name][0] for name in listed], dtype=np.int64))
 
 
 def hash_pixels(images: np.ndarray) -> np.ndarray:

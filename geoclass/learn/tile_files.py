@@ -1,7 +1,5 @@
 """Lists of the images in a data set, made without reading them."""
 
-from __future__ import annotations
-
 import stat
 import zipfile
 from collections import Counter
@@ -37,9 +35,6 @@ class TileFiles:
     faults: Sequence[str]
     """Invalid names of classes and images, which make the whole data set unusable."""
     load: Callable[[str], bytes]
-    """Reads an entry."""
-    identify: Callable[[str], str]
-    """Checksum of an entry, or its size and modification time."""
     legend_entry: str | None
     """The entry `legend.json` beside the class folders, if it exists."""
     places_entry: str | None
@@ -80,9 +75,7 @@ def open_tile_files(path: Path) -> Iterator[TileFiles]:
     if path.is_dir():
         found = [(p, p.relative_to(path).as_posix()) for p in path.rglob("*")]
         listed = [f"{name}/" if p.is_dir() else name for p, name in found]
-        yield _list_samples(
-            path, listed, load=partial(_load_file, path), identify=partial(_stat, path)
-        )
+        yield _list_samples(path, listed, partial(_load_file, path))
         return
     if not path.is_file():
         raise DatasetError(f"no data set at {path}: give a zip or a folder of class folders")
@@ -99,10 +92,7 @@ def open_tile_files(path: Path) -> Iterator[TileFiles]:
         entries = [entry.replace("\\", "/") for entry in archive.namelist()]
         infos = dict(zip(entries, archive.infolist(), strict=True))
         yield _list_samples(
-            path,
-            entries,
-            load=lambda name: _load_entry(path, archive, name, infos[name]),
-            identify=lambda name: f"{infos[name].CRC:08x}",
+            path, entries, lambda name: _load_entry(path, archive, name, infos[name])
         )
 
 
@@ -124,14 +114,6 @@ def _load_entry(path: Path, archive: zipfile.ZipFile, name: str, info: zipfile.Z
         raise DatasetError(
             f"{name} in {path} is damaged ({error}): download the zip again"
         ) from error
-
-
-def _stat(path: Path, name: str) -> str:
-    try:
-        status = (path / name).stat()
-    except OSError:  # reading it will fail with a message
-        return "missing"
-    return f"{status.st_size} {status.st_mtime_ns}"
 
 
 def _check_size(path: Path, name: str, size: int) -> None:
@@ -173,13 +155,7 @@ OTHER_IMAGE_SUFFIXES = frozenset({
 """Images of unsupported types, which must not be ignored silently."""
 
 
-def _list_samples(
-    path: Path,
-    entries: Sequence[str],
-    *,
-    load: Callable[[str], bytes],
-    identify: Callable[[str], str],
-) -> TileFiles:
+def _list_samples(path: Path, entries: Sequence[str], load: Callable[[str], bytes]) -> TileFiles:
     """Find the class folders among all entries of a zip or folder; folders end with a slash."""
     files = {PurePosixPath(entry): entry for entry in entries if not entry.endswith("/")}
     suffixes = IMAGE_SUFFIXES | OTHER_IMAGE_SUFFIXES
@@ -245,7 +221,6 @@ def _list_samples(
             ),
         ],
         load=load,
-        identify=identify,
         legend_entry=files.get(above / LEGEND_FILE),
         places_entry=files.get(above / PLACES_FILE),
     )

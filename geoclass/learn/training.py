@@ -4,8 +4,6 @@ Order, augmentation and dropout of an epoch are drawn from (seed, epoch). A run 
 a checkpoint therefore gives the same weights as one without interruption.
 """
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
@@ -20,22 +18,19 @@ from geoclass.errors import DatasetError, SettingsError
 from geoclass.files.writing import claim
 from geoclass.learn.dataset import TileSet, read_tiles
 from geoclass.learn.finishing import finish_model
+from geoclass.learn.objectives import PseudoLabelled, read_pseudo_labelled
 from geoclass.learn.recipes import (
     FINE_TUNING_EPOCHS,
     FINE_TUNING_RATE,
     RECIPES,
     TrainSettings,
-    UnlabelledSettings,
     limit_batch_size,
 )
 from geoclass.learn.run import (
-    Checkpoint,
     TrainingRun,
     best_checkpoint,
     check_loss,
-    find_checkpoint,
     last_checkpoint,
-    read_checkpoint,
     read_state,
     write_checkpoint,
     write_log,
@@ -51,8 +46,7 @@ from geoclass.learn.splits import (
     split_by_lists,
     split_tiles,
 )
-from geoclass.learn.unlabelled import PseudoLabelled, read_pseudo_labelled
-from geoclass.model.checkpoint import Model, load_model
+from geoclass.model.checkpoint import Model, load_model, read_tensors
 from geoclass.model.classifier import Classifier
 from geoclass.model.device import find_device, has_bf16, is_out_of_memory
 
@@ -117,7 +111,7 @@ def train_model(
         began = time.perf_counter()
         run = TrainingRun(tiles, split, settings, device, start, unlabelled=unlabelled)
         if resume and last.exists():
-            done = run.restore(read_checkpoint(last))
+            done = run.restore(last)
             write_log(log, run.log)  # it may have stopped before this was written
         for epoch in range(done + 1, settings.epochs + 1):
             if run.is_stale:
@@ -126,25 +120,16 @@ def train_model(
             report = _run_epoch(run, epoch, on_batch)
             if run.record(asdict(report)):
                 weights = dict(run.evaluated.state_dict())
-                write_checkpoint(best, Checkpoint(tensors=weights, state=run.state(epoch)))
-            write_checkpoint(last, Checkpoint(tensors=run.tensors(), state=run.state(epoch)))
+                write_checkpoint(best, weights, run.state(epoch))
+            write_checkpoint(last, run.tensors(), run.state(epoch))
             write_log(log, run.log)
             on_epoch(report)
             now = time.perf_counter()
             next_end = now - began + now - started
             if max_hours is not None and epoch < settings.epochs and next_end > max_hours * 3600:
                 break
-        chosen = read_checkpoint(best)
-        finish_model(
-            output,
-            run.release(chosen.tensors),
-            tiles,
-            split,
-            settings,
-            epoch=chosen.state.epoch,
-            validation_accuracy=chosen.state.log[-1]["validation_accuracy"],
-            start=start,
-        )
+        state, network = read_state(best), run.release(read_tensors(best)[0])
+        finish_model(output, network, tiles, split, settings, state.log[-1], start)
     if run.is_done:
         last.unlink()
         best.unlink()
@@ -289,25 +274,24 @@ def train_on_tiles(
     """
     check_hours(max_hours)
     output = Path(output)
-    begun = find_checkpoint(output) if resume else None
+    last = last_checkpoint(output)
+    begun = read_state(last).settings if resume and last.exists() else None
     suit_few = suit_few or settings is None
     settings = settings or choose_recipe(device=device, start=start)
     chosen_device, pseudo_labelled = find_device(device), None
     known = None if start is None else start.contract.legend
-    tiles = read_tiles(Path(data), skip_bad=skip_bad, keep=True, known=known)
+    tiles = read_tiles(Path(data), skip_bad=skip_bad, known=known)
     if lists is None:
         split = split_tiles(tiles, split_seed)
     else:
         split = split_by_lists(tiles, *map(Path, lists))
     check_tiles(tiles, split)
     if unlabelled is not None:
-        path = Path(unlabelled)
-        pseudo_labelled = read_pseudo_labelled(path, settings, len(tiles.classes))
-        settings = replace(settings, unlabelled=UnlabelledSettings(name=path.name))
+        pseudo_labelled = read_pseudo_labelled(Path(unlabelled), settings, len(tiles.classes))
+        settings = replace(settings, unlabelled=pseudo_labelled.settings)
     few = limit_batch_size(settings, len(split.train))
     if fill_memory and (few == settings or begun is not None):
-        before = None if begun is None else read_state(begun).settings
-        settings = fit_batch_size(settings, len(tiles.classes), chosen_device, before)
+        settings = fit_batch_size(settings, len(tiles.classes), chosen_device, begun)
     elif suit_few or fill_memory:
         settings = few
     on_plan(TrainingPlan(tiles=tiles, split=split, settings=settings, device=chosen_device))
@@ -325,7 +309,7 @@ def train_on_tiles(
         on_epoch=on_epoch,
     )
     model = load_model(output)
-    if find_checkpoint(output):  # training may resume; the test part is scored only once
+    if last.exists():  # training may resume; the test part is scored only once
         return model
     with closing(Classifier(model, device=str(chosen_device))) as classifier:
         scores = score_held_out(classifier, tiles.images[split.test], tiles.labels[split.test])

@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
 
 PICTURES = (".png", ".jpg", ".jpeg", ".svg", ".pdf")
-"""Suffixes of picture files."""
 
 SHOWN_CLASSES = 5
 MISTAKES_A_ROW = 6

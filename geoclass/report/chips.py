@@ -1,7 +1,5 @@
 """Image chips for visual interpretation: cells of a sample, and alerts before and after."""
 
-from __future__ import annotations
-
 import os
 from collections import Counter
 from collections.abc import Sequence
@@ -21,7 +19,6 @@ from geoclass.monitor.history import Alert, Monitoring
 from geoclass.report.quicklook import read_views
 
 AROUND_PX = 32
-"""Pixels of surroundings on each side."""
 SIDE_PX = 360
 """Minimum of a chip's longer side."""
 OUTLINE = (255, 255, 0)

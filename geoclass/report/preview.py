@@ -10,7 +10,6 @@ import numpy as np
 
 from geoclass.grid import Grid
 from geoclass.landcover import LandCoverMap
-from geoclass.legend import NODATA, STATUS_STYLES
 from geoclass.report.charts import new_figure, save_figure
 from geoclass.report.quicklook import choose_bar, format_length, measure_ground, read_quicklook
 
@@ -121,11 +120,9 @@ def _handles(landcover: LandCoverMap) -> list[object]:
     """Legend entries of the classes and statuses in the map."""
     from matplotlib.patches import Patch
 
-    present = set(np.unique(landcover.class_id)) - {NODATA}
-    entries = [(c.class_id, c.title, c.color) for c in landcover.legend.classes]
-    entries += [(s.class_id, s.title, s.color) for s in STATUS_STYLES]
+    present = np.unique(landcover.class_id)
     return [
-        Patch(facecolor=color, edgecolor="#555555", linewidth=0.4, label=title)
-        for code, title, color in entries
-        if code in present
+        Patch(facecolor=entry.color, edgecolor="#555555", linewidth=0.4, label=entry.title)
+        for entry in landcover.legend.entries
+        if entry.class_id in present
     ]

@@ -1,7 +1,5 @@
 """Views of a scene on the grid of a map, and the scale and orientation of a grid."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -28,8 +26,7 @@ from geoclass.scene.radiometry.conversion import (
 from geoclass.scene.read.pixels import read_shrunk
 from geoclass.scene.settings import FrameSettings, RadiometrySettings
 
-LONGEST_SIDE = 1600
-"""Pixels."""
+LONGEST_SIDE = 1600  # pixels
 
 BRIGHTEN = 98.0
 """Percentile that is drawn white: EuroSAT's stretch is dark."""

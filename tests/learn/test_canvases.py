@@ -7,7 +7,7 @@ import torch
 
 from geoclass.learn.canvases import (
     Canvases,
-    compose_canvases,
+    Composer,
     draw_bands,
     draw_parcels,
     extend_tiles,
@@ -21,12 +21,15 @@ CLEAR = CanvasSettings(
 )
 NAMES = EUROSAT.names
 CROP, RIVER, LAKE = (NAMES.index(name) for name in ("AnnualCrop", "River", "SeaLake"))
-ROLES = CLEAR.find_roles(NAMES)
 AS_IT_IS = AugmentSettings(plain_share=1, plain_share_end=1)
 
 
 def make_generator(seed: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
+
+
+def compose(images: torch.Tensor, labels: torch.Tensor, settings: CanvasSettings) -> Canvases:
+    return Composer(NAMES, settings, AS_IT_IS).compose(images, labels, make_generator())
 
 
 def make_colored(count: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -69,7 +72,7 @@ def test_fields_have_colors_of_their_own_and_stay_crops() -> None:
     labels = torch.tensor([CROP] * 4 + [NAMES.index("Forest")] * 4)
     images[1] = 200
     settings = replace(CLEAR, field_share=1.0, single_share=0.0)
-    canvases = compose_canvases(images, labels, ROLES, settings, AS_IT_IS, make_generator())
+    canvases = compose(images, labels, settings)
     bright = canvases.pixels[:, 0] > 150
     own = canvases.shares[:, 1].repeat_interleave(4, 1).repeat_interleave(4, 2) == 1
     assert (bright & ~own)[0].sum() > 100  # fields as bright as another's
@@ -80,7 +83,7 @@ def test_fields_have_colors_of_their_own_and_stay_crops() -> None:
 def test_bands_of_water_are_rivers_in_full() -> None:
     images, labels = make_colored(40)
     settings = replace(CLEAR, band_share=1.0)
-    canvases = compose_canvases(images, labels, ROLES, settings, AS_IT_IS, make_generator())
+    canvases = compose(images, labels, settings)
     assert canvases.labels.shape == (10, 5)
     assert (canvases.labels[:, 4] == RIVER).all()
     assert (canvases.required[:, 4] == 1).all()
@@ -92,7 +95,7 @@ def test_some_lakes_have_other_colors() -> None:
     images = torch.full((400, 3, 64, 64), 70, dtype=torch.uint8)
     labels = torch.full((400,), LAKE)
     settings = replace(CLEAR, water_share=0.3, single_share=1.0)
-    canvases = compose_canvases(images, labels, ROLES, settings, AS_IT_IS, make_generator())
+    canvases = compose(images, labels, settings)
     colored = (canvases.pixels - 70).abs().amax(dim=(1, 2, 3)) > 1
     assert 0.15 < colored.double().mean() < 0.45
 
@@ -100,15 +103,21 @@ def test_some_lakes_have_other_colors() -> None:
 def test_without_water_in_the_batch_there_are_no_bands() -> None:
     images, labels = make_colored(8)
     settings = replace(CLEAR, band_share=1.0)
-    canvases = compose_canvases(images, labels, ROLES, settings, AS_IT_IS, make_generator())
+    canvases = compose(images, labels, settings)
     assert canvases.labels.shape == (2, 4)
 
 
 def test_classes_of_users_have_neither_fields_nor_bands() -> None:
-    roles = CanvasSettings().find_roles(("wood", "meadow"))
-    assert roles.required == (1.0, 1.0)
-    assert (roles.water, roles.band) == (None, None)
-    assert not any(roles.fields)
+    images, labels = make_colored(8)
+    settings = replace(CLEAR, field_share=1.0, water_share=1.0, band_share=1.0)
+    composer = Composer(("wood", "meadow"), settings, AS_IT_IS)
+    canvases = composer.compose(images, labels % 2, make_generator())
+    assert canvases.labels.shape == (2, 4)
+    assert (canvases.required == 1).all()
+    plain = Composer(("wood", "meadow"), CLEAR, AS_IT_IS)
+    torch.testing.assert_close(
+        canvases.pixels, plain.compose(images, labels % 2, make_generator()).pixels
+    )
 
 
 def test_bands_cross_a_share_of_canvases_and_are_as_wide_as_told() -> None:
@@ -121,7 +130,7 @@ def test_bands_cross_a_share_of_canvases_and_are_as_wide_as_told() -> None:
 
 def test_cells_have_the_class_of_what_fills_them() -> None:
     images, labels = make_colored(80)
-    canvases = compose_canvases(images, labels, ROLES, CLEAR, AS_IT_IS, make_generator())
+    canvases = compose(images, labels, CLEAR)
     assert canvases.pixels.shape == (20, 3, 96, 96)
     torch.testing.assert_close(canvases.shares.sum(dim=1), torch.ones(20, 24, 24))
     grey = torch.nn.functional.avg_pool2d(canvases.pixels, 4)[:, 0]
@@ -142,12 +151,8 @@ def test_a_tile_alone_is_turned_and_mirrored_but_keeps_its_pixels() -> None:
 
 def test_the_same_seed_gives_the_same_canvases() -> None:
     images, labels = make_colored(16)
-    first, again = (
-        compose_canvases(
-            images, labels, ROLES, CanvasSettings(), AugmentSettings(), make_generator(5)
-        )
-        for _ in range(2)
-    )
+    composer = Composer(NAMES, CanvasSettings(), AugmentSettings())
+    first, again = (composer.compose(images, labels, make_generator(5)) for _ in range(2))
     assert torch.equal(first.pixels, again.pixels)
     assert torch.equal(first.shares, again.shares)
 

@@ -80,6 +80,12 @@ def test_class_folder_with_folders_of_images(make_tiles: Make, name: str) -> Non
         read_tiles(folder)
 
 
+def test_folder_given_as_dots(make_tiles: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = make_tiles(classes=2, each=3)
+    monkeypatch.chdir(data / "Forest")
+    assert read_tiles(Path("..")).name == data.name
+
+
 def test_channels_come_first_and_red_first(tmp_path: Path) -> None:
     pixels = np.zeros((64, 64, 3), np.uint8)
     pixels[3, 5] = (10, 20, 30)
@@ -93,7 +99,7 @@ def test_names_that_are_not_utf8(make_tiles: Make) -> None:
     folder = make_tiles(classes=2, each=3)
     odd = os.fsdecode(b"caf\xe9.png")
     shutil.copy(folder / "Forest" / "Forest_0.png", folder / "Forest" / odd)
-    tiles = read_tiles(folder, keep=True)
+    tiles = read_tiles(folder)
     assert f"Forest/{odd}" in tiles.names
     assert hash_names(tiles.names) != hash_names(tiles.names[:3])
     assert read_tiles(folder.rename(folder.with_name(odd))).name == r"caf\udce9.png"
@@ -529,7 +535,7 @@ def test_bad_images_may_be_left_out(make_tiles: Make) -> None:
     root = make_tiles(classes=3, each=4)
     (root / "Forest" / "Forest_1.png").write_bytes(b"no image")
     Image.new("L", (64, 64)).save(root / "AnnualCrop" / "AnnualCrop_3.png")
-    tiles = read_tiles(root, skip_bad=True, keep=True)
+    tiles = read_tiles(root, skip_bad=True)
     assert len(tiles) == len(tiles.images) == len(tiles.labels) == 10
     assert "Forest/Forest_1.png" not in tiles.names
     assert [reason.split()[1] for reason in tiles.skipped] == [

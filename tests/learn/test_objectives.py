@@ -1,6 +1,5 @@
 """What a step teaches: canvases, and pictures without labels."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,28 +7,26 @@ import pytest
 import torch
 
 from geoclass.errors import DatasetError, SettingsError
-from geoclass.learn.objectives import CanvasObjective, soft_loss
-from geoclass.learn.recipes import RECIPES, CanvasSettings, UnlabelledSettings
-from geoclass.learn.unlabelled import (
+from geoclass.learn.canvases import Composer
+from geoclass.learn.objectives import (
+    CanvasObjective,
     PseudoLabelled,
-    label_images,
     read_pseudo_labelled,
-    write_pseudo_labelled,
+    soft_loss,
 )
+from geoclass.learn.recipes import RECIPES, AugmentSettings, CanvasSettings, UnlabelledSettings
 from geoclass.legend import EUROSAT
-from geoclass.model.checkpoint import load_model
-from geoclass.model.networks import DenseTileNet, build_network
+from geoclass.model.networks import DenseTileNet
 
-SETTINGS = replace(RECIPES["tilenet-dense"], unlabelled=UnlabelledSettings(name="labelled.npz"))
+SETTINGS = RECIPES["tilenet-dense"]
 
 
 def make_objective(unlabelled: PseudoLabelled | None = None) -> CanvasObjective:
     torch.manual_seed(0)
     return CanvasObjective(
         network=DenseTileNet(10),
-        roles=CanvasSettings().find_roles(EUROSAT.names),
+        composer=Composer(EUROSAT.names, CanvasSettings(), SETTINGS.augment or AugmentSettings()),
         settings=SETTINGS,
-        canvases=CanvasSettings(),
         unlabelled=unlabelled,
     )
 
@@ -40,7 +37,8 @@ def make_images(count: int = 3) -> PseudoLabelled:
     images = torch.randint(0, 255, (count, 3, 112, 128), generator=generator).to(torch.uint8)
     classes = images[:, 0, ::4, ::4].long() % 11
     likely = 255 * torch.nn.functional.one_hot(classes, 11).permute(0, 3, 1, 2)
-    return PseudoLabelled(images=images, likely=likely.to(torch.uint8))
+    settings = UnlabelledSettings(name="labelled.npz")
+    return PseudoLabelled(images=images, likely=likely.to(torch.uint8), settings=settings)
 
 
 def compute(objective: CanvasObjective, progress: float) -> torch.Tensor:
@@ -82,26 +80,6 @@ def test_cross_entropy_keeps_doubt() -> None:
     assert float(soft_loss(logits, likely)) == pytest.approx(expected)
 
 
-def test_older_models_label_images_as_a_map_would(tmp_path: Path) -> None:
-    """The mean of eight orientations of each model; turned images get turned labels."""
-    models = [load_model()]
-    images = make_images(2).images.numpy()
-    likely = label_images(models, images)
-    assert likely.shape == (2, 11, 28, 32)
-    assert abs(likely.sum(axis=1).astype(int) - 255).max() <= 6  # each of 11 is rounded
-    turned = label_images(models, np.ascontiguousarray(np.rot90(images, axes=(2, 3))))
-    difference = np.rot90(likely, axes=(2, 3)).astype(int) - turned
-    assert abs(difference).mean() < 2
-    path = tmp_path / "labelled.npz"
-    write_pseudo_labelled(path, images, likely)
-    read = read_pseudo_labelled(path, SETTINGS, 10)
-    np.testing.assert_array_equal(read.images, images)
-    np.testing.assert_array_equal(read.likely, likely)
-    fine = replace(models[0], arch="tilenet-fine", network=build_network("tilenet-fine", 10))
-    with pytest.raises(SettingsError, match="tilenet-fine has no cells"):
-        label_images([fine], images)
-
-
 def test_files_that_hold_no_labelled_images_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "labelled.npz"
     images, likely = np.zeros((2, 3, 96, 100), np.uint8), np.zeros((2, 11, 24, 25), np.uint8)
@@ -114,10 +92,10 @@ def test_files_that_hold_no_labelled_images_are_refused(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match="cannot read"):
         read_pseudo_labelled(path, SETTINGS, 10)
     for wrong in (images[:, :, :92], images.astype(np.float32), images[:, :2], images[:1]):
-        write_pseudo_labelled(path, wrong, likely)
+        np.savez(path, images=wrong, likely=likely)
         with pytest.raises(DatasetError, match="expected uint8"):
             read_pseudo_labelled(path, SETTINGS, 10)
-    write_pseudo_labelled(path, images, likely)
+    np.savez(path, images=images, likely=likely)
     with pytest.raises(DatasetError, match=r"uint8 \(images, 13, height / 4"):
         read_pseudo_labelled(path, SETTINGS, 12)
     with pytest.raises(SettingsError, match="has no cells and cannot be trained on unlabelled"):

@@ -6,7 +6,8 @@ from dataclasses import replace
 
 from geoclass.contract import Contract, TestScores
 from geoclass.legend import Legend
-from geoclass.report.card import format_card
+from geoclass.model.checkpoint import load_model
+from geoclass.report.card import describe_model
 from tests.conftest import make_contract
 
 SCORES = TestScores(
@@ -20,13 +21,8 @@ SCORES = TestScores(
 
 
 def card(contract: Contract, *, knows_unknown: bool = True) -> str:
-    return format_card(
-        arch="tilenet",
-        parameters=10,
-        sha256="0" * 64,
-        contract=contract,
-        knows_unknown=knows_unknown,
-    )
+    detector = {} if knows_unknown else {"ood_detector": None}
+    return describe_model(replace(load_model(), contract=contract, **detector))
 
 
 def test_scores_stand_in_the_card() -> None:

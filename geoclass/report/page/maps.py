@@ -1,7 +1,5 @@
 """Sheets of land-cover maps: maps of one place in order of time."""
 
-from __future__ import annotations
-
 import math
 import re
 from collections.abc import Iterator, Sequence
@@ -14,9 +12,9 @@ from geoclass.contract import Contract
 from geoclass.dates import find_day
 from geoclass.grid import Grid
 from geoclass.landcover import LandCoverMap, credit
-from geoclass.legend import EUROSAT, STATUS_STYLES, Legend
+from geoclass.legend import EUROSAT, LegendEntry
 from geoclass.report.page.pictures import Pictures
-from geoclass.report.page.sheet import Curve, Entry, Fact, Sheet, Step, name_group
+from geoclass.report.page.sheet import Curve, Fact, Sheet, Step, name_group
 
 SAME_PLACE = 0.5
 """Maps show one place if they share this fraction of the smaller one."""
@@ -70,7 +68,7 @@ def share_place(one: Grid, other: Grid) -> bool:
 
 def _build_sheet(maps: Sequence[LandCoverMap], pictures: Pictures) -> Sheet:
     first = maps[0]
-    entries = list_entries(first.legend)
+    entries = first.legend.entries
     steps = tuple(_build_step(landcover, entries, pictures) for landcover in maps)
     cell_ha = float(first.grid.areas_ha().max())
     codes = np.concatenate([landcover.class_id.ravel() for landcover in maps])
@@ -92,7 +90,9 @@ def _build_sheet(maps: Sequence[LandCoverMap], pictures: Pictures) -> Sheet:
     )
 
 
-def _build_step(landcover: LandCoverMap, entries: Sequence[Entry], pictures: Pictures) -> Step:
+def _build_step(
+    landcover: LandCoverMap, entries: Sequence[LegendEntry], pictures: Pictures
+) -> Step:
     day = find_map_day(landcover)
     return Step(
         label=str(day) if day else landcover.provenance.scene,
@@ -145,20 +145,7 @@ def describe_grid(grid: Grid) -> Iterator[Fact]:
         yield "Coordinates", pyproj.CRS.from_wkt(grid.crs).name
 
 
-def list_entries(legend: Legend) -> tuple[Entry, ...]:
-    """Classes and statuses."""
-    classes = [
-        Entry(code=c.class_id, title=c.title, color=c.color, group=c.group) for c in legend.classes
-    ]
-    return (*classes, *list_statuses())
-
-
-def list_statuses() -> list[Entry]:
-    """Unknown and masked."""
-    return [Entry(code=s.class_id, title=s.title, color=s.color, group="") for s in STATUS_STYLES]
-
-
-def trace_groups(steps: Sequence[Step], entries: Sequence[Entry]) -> tuple[Curve, ...]:
+def trace_groups(steps: Sequence[Step], entries: Sequence[LegendEntry]) -> tuple[Curve, ...]:
     """The area of each group at each dated step; empty for fewer than two dates."""
     dated = [(step.day, step) for step in steps if step.day is not None]
     if len({day for day, _ in dated}) < 2:
@@ -178,7 +165,7 @@ def draw_groups(
     groups: Sequence[str],
     areas: Sequence[Sequence[float]],
     days: Sequence[date],
-    entries: Sequence[Entry],
+    entries: Sequence[LegendEntry],
 ) -> tuple[Curve, ...]:
     """Curves of hectares by group and date, each in the color of the group's first entry."""
     colors = {entry.group: entry.color for entry in reversed(entries)}

@@ -1,7 +1,5 @@
 """Scenes as pictures below the maps."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from datetime import date
 

@@ -1,7 +1,5 @@
 """One self-contained HTML page from sheets."""
 
-from __future__ import annotations
-
 import base64
 import hashlib
 import math
@@ -69,9 +67,10 @@ def render_page(sheets: Sequence[Sheet], title: str | None = None) -> str:
         lstrip_blocks=True,
     )
     environment.filters.update(ha=_format_ha, percent=_format_percent, title_of=name_group)
+    usual = sheets[0].title if len(sheets) == 1 else f"Land cover of {len(sheets)} places"
     styles, scripts = ([_read_asset(name) for name in names] for names in (STYLES, SCRIPTS))
     return environment.get_template("page.html").render(
-        title=title or _name(sheets),
+        title=title or usual,
         sheets=sheets,
         payload=describe_sheets(sheets),
         styles=[Markup(text) for text in styles],  # noqa: S704 our own files
@@ -81,10 +80,6 @@ def render_page(sheets: Sequence[Sheet], title: str | None = None) -> str:
         leaflet_version=LEAFLET_VERSION,
         leaflet_license=_read_asset("leaflet/LICENSE"),
     )
-
-
-def _name(sheets: Sequence[Sheet]) -> str:
-    return sheets[0].title if len(sheets) == 1 else f"Land cover of {len(sheets)} places"
 
 
 def _read_asset(name: str) -> str:

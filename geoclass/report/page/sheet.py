@@ -1,7 +1,5 @@
 """Contents of a report page: a sheet for each place, with its dates, rasters and numbers."""
 
-from __future__ import annotations
-
 import base64
 import io
 import zlib
@@ -16,34 +14,21 @@ from PIL import Image
 
 from geoclass.grid import Grid
 from geoclass.landcover import MASK_REASONS
-from geoclass.legend import MASKED, NODATA, UNKNOWN
+from geoclass.legend import MASKED, NODATA, UNKNOWN, LegendEntry
 from geoclass.monitor.change import PROBABILITY_COLORS, PROBABILITY_EDGES
 from geoclass.monitor.history import Alert
 from geoclass.products.styles import CONFIDENCE_COLORS, CONFIDENCE_EDGES
 from geoclass.report.quicklook import measure_ground
 
 Fact = tuple[str, str]
-"""Name and value."""
 
-BINS = 10
-"""Number of bins in the histogram of confidence."""
+BINS = 10  # of the histogram of confidence
 
 NO_PERCENT = 255
 """Value of a raster of percentages where there is none."""
 
 PICTURE_QUALITY = 70
 """WebP: higher values double the size of the page without a visible difference below a map."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
-    """A line of the legend."""
-
-    code: int
-    title: str
-    color: str
-    group: str
-    """Empty for a status."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,8 +49,8 @@ class AreaLine:
 class AreaBlock:
     """The classes of one group, or the statuses."""
 
-    group: str
-    """Empty for the statuses."""
+    group: str | None
+    """None for the statuses."""
     head: AreaLine | None
     """The sum; None for a single class and for statuses."""
     lines: tuple[AreaLine, ...]
@@ -92,16 +77,15 @@ class Step:
     label: str
     day: date | None
     grid: Grid
-    entries: Sequence[Entry]
+    entries: Sequence[LegendEntry]
     codes: np.ndarray
-    """uint8 (rows, cols): codes of `entries`, or 255."""
+    """uint8 (rows, cols): class ids of `entries`, or 255."""
     confidence: np.ndarray
     """float (rows, cols), 0–1 or NaN."""
     more: Mapping[str, np.ndarray] = field(default_factory=dict)
     """Other rasters, uint8 (rows, cols): `best`, the most probable class, `reason` of a mask, and
     `seen`, the class in the map of this date."""
     facts: tuple[Fact, ...] = ()
-    """Provenance."""
     caveats: tuple[str, ...] = ()
     picture: Picture | None = None
 
@@ -129,11 +113,11 @@ class Step:
 
         blocks = []
         for group in dict.fromkeys(entry.group for entry in self.entries):
-            members = [e for e in self.entries if e.group == group and (group or cells[e.code])]
-            lines = tuple(add_up(e.title, e.color, [e.code]) for e in members)
+            members = [e for e in self.entries if e.group == group and (group or cells[e.class_id])]
+            lines = tuple(add_up(e.title, e.color, [e.class_id]) for e in members)
             head = None
             if group and len(lines) > 1:
-                head = add_up(name_group(group), None, [e.code for e in members])
+                head = add_up(name_group(group), None, [e.class_id for e in members])
             if lines:
                 blocks.append(AreaBlock(group=group, head=head, lines=lines))
         return tuple(blocks)
@@ -187,7 +171,6 @@ class Outline:
 
     alert: Alert
     became: str
-    """Title of the class."""
     color: str
     rings: tuple[tuple[tuple[float, float], ...], ...]
     """Closed, as (column, row) of the grid's pixels."""
@@ -221,11 +204,10 @@ class Sheet:
 
     title: str
     kind: str
-    """Kind of content, for readers."""
-    legend: tuple[Entry, ...]
+    legend: tuple[LegendEntry, ...]
     steps: tuple[Step, ...]
     """In order of time."""
-    observed: tuple[Entry, ...] = ()
+    observed: tuple[LegendEntry, ...] = ()
     """Legend of the raster `seen`."""
     change: np.ndarray | None = None
     """uint8 (rows, cols): probability of change in percent, 255 if there is none."""
@@ -326,8 +308,8 @@ def _describe_sheet(sheet: Sheet, add: Callable[[str], int]) -> dict[str, Any]:
     }
 
 
-def _describe_entries(entries: Sequence[Entry]) -> list[dict[str, Any]]:
-    return [{"code": e.code, "title": e.title, "color": e.color} for e in entries]
+def _describe_entries(entries: Sequence[LegendEntry]) -> list[dict[str, Any]]:
+    return [{"code": e.class_id, "title": e.title, "color": e.color} for e in entries]
 
 
 def encode_plane(plane: np.ndarray) -> str:

@@ -1,7 +1,5 @@
 """Sheets of change and monitor files."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -9,7 +7,7 @@ import numpy as np
 from affine import Affine
 
 from geoclass.landcover import FULL_SCALE
-from geoclass.legend import NODATA
+from geoclass.legend import NODATA, STATUS_STYLES, LegendEntry
 from geoclass.monitor.align import Stack
 from geoclass.monitor.change import CHANGED, Change, compare_areas
 from geoclass.monitor.history import Monitoring
@@ -19,13 +17,11 @@ from geoclass.report.page.maps import (
     describe_grid,
     draw_groups,
     drop_folders,
-    list_entries,
     list_model_caveats,
-    list_statuses,
     trace_groups,
 )
 from geoclass.report.page.pictures import Pictures
-from geoclass.report.page.sheet import Entry, Fact, Matrix, Outline, Sheet, Step, as_percent
+from geoclass.report.page.sheet import Fact, Matrix, Outline, Sheet, Step, as_percent
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -34,9 +30,7 @@ class Watched:
 
     result: Monitoring | Change
     name: str
-    """Of the place."""
     command: str
-    """Command line that wrote the file."""
     alerts: Mapping[int, tuple[str, np.ndarray | None]]
     """Zones and picture by number of the alert."""
 
@@ -50,7 +44,7 @@ def build_watched_sheet(watched: Watched, pictures: Pictures) -> Sheet:
 
 def _build_change_sheet(change: Change, watched: Watched, pictures: Pictures) -> Sheet:
     stack = change.stack
-    entries = list_entries(stack.contract.legend)
+    entries = stack.contract.legend.entries
     highest = stack.probabilities.max(axis=3) / FULL_SCALE
     confidence = np.where(stack.observed, highest, np.nan)
     steps = [
@@ -87,7 +81,7 @@ def _build_change_sheet(change: Change, watched: Watched, pictures: Pictures) ->
 def _build_monitor_sheet(result: Monitoring, watched: Watched, pictures: Pictures) -> Sheet:
     stack, smoothed = result.stack, result.smoothed
     states = _list_states(result)
-    entries = (*states, *list_statuses())
+    entries = (*states, *STATUS_STYLES)
     steps = []
     for number in range(len(stack.dates)):
         codes = np.full(stack.class_id[number].shape, NODATA, dtype=np.uint8)
@@ -111,7 +105,7 @@ def _build_monitor_sheet(result: Monitoring, watched: Watched, pictures: Picture
         kind=f"A place over {len(stack.dates)} dates",
         legend=entries,
         steps=tuple(steps),
-        observed=list_entries(stack.contract.legend),
+        observed=stack.contract.legend.entries,
         outlines=_list_outlines(result, states, watched),
         matrix=_tabulate_series(result, states),
         curves=draw_groups(stack.contract.legend.groups, areas, stack.dates, entries),
@@ -133,7 +127,7 @@ def _build_step(
     stack: Stack,
     number: int,
     pictures: Pictures,
-    entries: Sequence[Entry],
+    entries: Sequence[LegendEntry],
     codes: np.ndarray,
     confidence: np.ndarray,
     more: Mapping[str, np.ndarray] | None = None,
@@ -152,16 +146,15 @@ def _build_step(
     )
 
 
-def _list_states(result: Monitoring) -> list[Entry]:
+def _list_states(result: Monitoring) -> list[LegendEntry]:
+    states = zip(result.belief.names, state_categories(result), result.belief.groups, strict=True)
     return [
-        Entry(code=code, title=category.label, color=category.color, group=group)
-        for code, (category, group) in enumerate(
-            zip(state_categories(result), result.belief.groups, strict=True)
-        )
+        LegendEntry(class_id=i, name=name, title=state.label, color=state.color, group=group)
+        for i, (name, state, group) in enumerate(states)
     ]
 
 
-def _tabulate_series(result: Monitoring, states: Sequence[Entry]) -> Matrix:
+def _tabulate_series(result: Monitoring, states: Sequence[LegendEntry]) -> Matrix:
     """From the first date to the last, by smoothed class."""
     first, last = (result.smoothed.path[i].astype(np.int64) for i in (0, -1))
     n = len(states)
@@ -196,7 +189,7 @@ def _trim(caption: str, titles: Sequence[str], hectares: np.ndarray) -> Matrix:
 
 
 def _list_outlines(
-    result: Monitoring, states: Sequence[Entry], watched: Watched
+    result: Monitoring, states: Sequence[LegendEntry], watched: Watched
 ) -> tuple[Outline, ...]:
     to_pixels = ~result.stack.grid.transform
     titles = dict(zip(result.belief.names, (e.title for e in states), strict=True))
