@@ -1,7 +1,5 @@
 """Acquisition dates from file names and metadata."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 from datetime import date, datetime

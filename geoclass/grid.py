@@ -130,8 +130,7 @@ class Grid:
         px = np.stack([left, right, right, left, left], axis=1)
         py = np.stack([top, top, bottom, bottom, top], axis=1)
         x, y = self._to_crs(px, py)
-        polygons: np.ndarray = shapely.polygons(np.stack([x, y], axis=2))
-        return polygons
+        return shapely.polygons(np.stack([x, y], axis=2))
 
     def areas_ha(self) -> np.ndarray:
         """float64 (rows, cols): hectares on the ground; NaN without a CRS.
@@ -184,8 +183,7 @@ class Grid:
             sin2 = np.sin(np.radians(to_degrees.transform(x, y)[1])) ** 2
         w2 = 1 - ellipsoid.es * sin2
         radii = ellipsoid.a**2 * (1 - ellipsoid.es) / w2**2  # meridional × prime vertical
-        square_m: np.ndarray = jacobian * radii * np.sqrt(1 - sin2)
-        return square_m
+        return jacobian * radii * np.sqrt(1 - sin2)
 
     def pixel_counts(self) -> np.ndarray:
         """int64 (rows, cols): number of the scene's pixels in each cell."""

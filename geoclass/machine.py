@@ -1,7 +1,5 @@
 """Cores and memory available to this process, and bounded parallel work."""
 
-from __future__ import annotations
-
 import os
 import platform
 import re

@@ -4,8 +4,6 @@ All such input passes through a function of this module, so that the rules are i
 docs/security.md describes what they guarantee.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 import os

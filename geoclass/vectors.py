@@ -1,7 +1,5 @@
 """Vector files and tables from outside: checks before GDAL opens them."""
 
-from __future__ import annotations
-
 import contextlib
 import json
 import mmap

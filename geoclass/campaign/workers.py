@@ -67,15 +67,16 @@ class ExecuteInProcesses:
         try:
             for worker in workers:
                 _assign(worker, waiting)
-            while busy := {w.pipe: i for i, w in enumerate(workers) if w.job is not None}:
-                for pipe in connection.wait(list(busy)):
-                    worker = workers[busy[pipe]]
+            while busy := [w.pipe for w in workers if w.job is not None]:
+                for pipe in connection.wait(busy):
+                    i = next(i for i, worker in enumerate(workers) if worker.pipe is pipe)
+                    worker = workers[i]
                     try:
                         message = worker.pipe.recv()
                     except (EOFError, OSError):  # it has died, and another takes its place
                         message = _describe_death(worker)
                         _stop([worker])
-                        worker = workers[busy[pipe]] = _start(request, busy[pipe], count)
+                        worker = workers[i] = _start(request, i, count)
                     if isinstance(message, GeoclassError):
                         raise message
                     if isinstance(message, int):

@@ -60,8 +60,7 @@ class LazyGroup(click.Group):
         if cmd_name not in COMMANDS:
             return None
         module = importlib.import_module(f"geoclass.cli.{COMMANDS[cmd_name][0]}")
-        command: click.Command = getattr(module, f"{cmd_name}_command")
-        return command
+        return getattr(module, f"{cmd_name}_command")
 
     def format_commands(self, _ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Names and help lines, without importing a command."""

@@ -68,8 +68,7 @@ def add_noise(images: np.ndarray, labels: np.ndarray) -> np.ndarray:
     generator = np.random.default_rng(SEED)
 
     def add(part: np.ndarray) -> np.ndarray:
-        noisy: np.ndarray = part + generator.normal(0, 8, part.shape).astype(np.float32)
-        return noisy
+        return part + generator.normal(0, 8, part.shape).astype(np.float32)
 
     return corrupt_each(add)(images, labels)
 

@@ -1,7 +1,5 @@
 """Grids of tiles."""
 
-from __future__ import annotations
-
 import importlib
 import sys
 from types import ModuleType

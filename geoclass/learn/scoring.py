@@ -80,8 +80,7 @@ def evaluate(probabilities: np.ndarray, labels: np.ndarray, names: list[str]) ->
 
 
 def _ratio(above: np.ndarray, below: np.ndarray) -> np.ndarray:
-    ratio: np.ndarray = np.divide(above, below, out=np.zeros(len(above)), where=below > 0)
-    return ratio
+    return np.divide(above, below, out=np.zeros(len(above)), where=below > 0)
 
 
 def _calibration_error(confidence: np.ndarray, right: np.ndarray) -> float:

@@ -87,8 +87,7 @@ def find_blocks(places: np.ndarray, side_m: float) -> np.ndarray:
     own = np.arange(len(places), dtype=float)
     unknown = np.isnan(rows)
     keys = np.stack([np.where(unknown, own, rows), np.where(unknown, 0, cols), unknown], axis=1)
-    blocks: np.ndarray = np.unique(keys, axis=0, return_inverse=True)[1].reshape(-1)
-    return blocks
+    return np.unique(keys, axis=0, return_inverse=True)[1].reshape(-1)
 
 
 def find_shared(places: np.ndarray, others: np.ndarray) -> np.ndarray:

@@ -258,8 +258,7 @@ def choose_part(
             f"may be training tiles: give {same or 'that data set'}, or score all tiles with "
             "--part all"
         )
-    chosen: np.ndarray = getattr(split, part)
-    return chosen
+    return getattr(split, part)
 
 
 def _find_listed(path: Path, index: Mapping[str, list[int]]) -> np.ndarray:

@@ -161,8 +161,7 @@ def _shrink_logits(
     away = np.where(chosen, highest - mean[:, :, None], 0)
     variance = (away**2).sum(axis=2) / np.maximum(kept - 1, 1)
     x = logits[span.start - low :][: len(values)]
-    shrunk: np.ndarray = (variance * x + strength * mean) / (variance + strength)
-    return shrunk
+    return (variance * x + strength * mean) / (variance + strength)
 
 
 def sieve_classes(class_id: np.ndarray, classes: int, grid: Grid, min_area_ha: float) -> np.ndarray:
@@ -182,5 +181,4 @@ def sieve_classes(class_id: np.ndarray, classes: int, grid: Grid, min_area_ha: f
     if cells <= 1:
         return class_id
     cells = min(cells, class_id.size)  # rasterio refuses larger sizes
-    kept: np.ndarray = sieve(class_id, size=cells, mask=class_id < classes, connectivity=4)
-    return kept
+    return sieve(class_id, size=cells, mask=class_id < classes, connectivity=4)

@@ -1,7 +1,5 @@
 """The map job: a scene to a land-cover map, in a file or in memory."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from pathlib import Path
 

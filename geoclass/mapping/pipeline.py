@@ -1,7 +1,5 @@
 """From a plan to a map: read, cut, classify and collect in parallel; estimates of time and size."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor

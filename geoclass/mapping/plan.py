@@ -1,7 +1,5 @@
 """Decisions about a map before it is made, and the fingerprints of requests."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 from collections.abc import Mapping
@@ -176,8 +174,7 @@ def _label_tiles(classifier: Classifier, tiles: np.ndarray, valid: np.ndarray) -
     for tile, there in zip(tiles, valid, strict=True):
         if not there.all():
             fill_invalid(tile, there)
-    labels: np.ndarray = classifier.predict(tiles).probabilities.argmax(axis=1)
-    return labels
+    return classifier.predict(tiles).probabilities.argmax(axis=1)
 
 
 def check_settings(settings: MapSettings, contract: Contract) -> Region | None:

@@ -1,7 +1,5 @@
 """Settings of a map; imports quickly, for the command line."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field

@@ -139,8 +139,7 @@ def _cut(strip: Strip, tiles: Grid, cols: slice) -> Cutout:
             )
         )
         sides = [(0, 0)] * (array.ndim - 2) + [(above, below), (before, after)]
-        padded: np.ndarray = np.pad(part, sides, mode=beyond)
-        return padded
+        return np.pad(part, sides, mode=beyond)
 
     valid, reason = take(strip.valid, "constant"), take(strip.reason, "constant")
     inner = (slice(HALO, -HALO), slice(HALO, -HALO))
@@ -208,8 +207,7 @@ def sum_blocks(values: np.ndarray, side: int) -> np.ndarray:
         return values
     rows, cols = values.shape[0] // side, values.shape[1] // side
     blocks = values.reshape(rows, side, cols, side, *values.shape[2:])
-    sums: np.ndarray = blocks.sum(axis=1, dtype=np.uint32).sum(axis=2)
-    return sums
+    return blocks.sum(axis=1, dtype=np.uint32).sum(axis=2)
 
 
 def _find_part(cutout: Cutout, grid: Grid) -> Part:
@@ -301,13 +299,11 @@ def _average_darkest(values: np.ndarray, count: np.ndarray) -> np.ndarray:
     darker = values < brightest
     total = (values * darker).sum(axis=0, dtype=np.uint32)
     total += brightest * (quarter - darker.sum(axis=0, dtype=np.uint32))
-    means: np.ndarray = np.where(count > 0, np.rint(total / quarter), 0)
-    return means
+    return np.where(count > 0, np.rint(total / quarter), 0)
 
 
 def _repeat(cells: np.ndarray, side: int) -> np.ndarray:
-    repeated: np.ndarray = cells.repeat(side, axis=0).repeat(side, axis=1)
-    return repeated
+    return cells.repeat(side, axis=0).repeat(side, axis=1)
 
 
 def _list_pixels(pixels: np.ndarray, side: int) -> np.ndarray:
@@ -323,5 +319,4 @@ def average_cells(cells: np.ndarray, usable: np.ndarray, side: int) -> np.ndarra
         return cells
     total = sum_blocks(cells * usable[:, :, None], side)
     count = np.maximum(sum_blocks(usable, side), 1)
-    means: np.ndarray = np.rint(total / count[:, :, None]).astype(np.uint8)
-    return means
+    return np.rint(total / count[:, :, None]).astype(np.uint8)

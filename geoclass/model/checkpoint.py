@@ -1,7 +1,5 @@
 """The model file: safetensors with the contract as metadata; pickled files are refused unread."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import math

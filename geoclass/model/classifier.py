@@ -231,8 +231,7 @@ class Classifier:
     def _split(self, tiles: Tensor, size: int) -> Sequence[Tensor]:
         """Batches for all threads, smaller ones if there are few tiles."""
         fair = max(1, -(-len(tiles) // self._workers))
-        batches: Sequence[Tensor] = tiles.split(min(size, fair))
-        return batches
+        return tiles.split(min(size, fair))
 
     def _predict_batch(self, batch: Tensor) -> tuple[Tensor, Tensor]:
         """Probabilities (n, classes) and whether tiles are unknown, bool (n,), on the CPU."""

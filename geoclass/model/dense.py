@@ -1,7 +1,5 @@
 """Dense prediction: windows of a scene, their cells and tiles, and orientations of images."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Device, precision and batch size of a network."""
 
-from __future__ import annotations
-
 from functools import cache
 
 import torch

@@ -1,7 +1,5 @@
 """Export to ONNX."""
 
-from __future__ import annotations
-
 import contextlib
 import io
 import json
@@ -91,8 +89,7 @@ def _to_onnx(module: nn.Module, size: int, contract: str) -> bytes:
     proto = program.model_proto
     onnx.helper.set_model_props(proto, {"geoclass": contract})
     onnx.checker.check_model(proto)
-    serialised: bytes = proto.SerializeToString()
-    return serialised
+    return proto.SerializeToString()
 
 
 def _run_onnx(data: bytes, tiles: np.ndarray) -> np.ndarray:
@@ -101,8 +98,7 @@ def _run_onnx(data: bytes, tiles: np.ndarray) -> np.ndarray:
     except ImportError as error:
         raise _missing(error) from error
     session = onnxruntime.InferenceSession(data, providers=["CPUExecutionProvider"])
-    probabilities: np.ndarray = session.run(None, {"tiles": tiles})[0]
-    return probabilities
+    return session.run(None, {"tiles": tiles})[0]
 
 
 def _missing(error: ImportError) -> GeoclassError:

@@ -65,8 +65,7 @@ class FusedTileNet(nn.Module):
 
     def decide(self, features: Tensor) -> Tensor:
         """Features float32 (n, 192) to logits float32 (n, classes)."""
-        logits: Tensor = self.head(features)
-        return logits
+        return self.head(features)
 
     def convolve(self, x: Tensor) -> Tensor:
         """Float32 (n, 3, h, w), the shift subtracted, to (n, 192, h / 8, w / 8)."""
@@ -158,8 +157,7 @@ class _FusedBlock(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Float (n, channels_in, h, w) to (n, channels, h / stride, w / stride)."""
         shortcut: Tensor = self.widen(self.shrink(x))
-        out: Tensor = self.conv2(self.conv1(x), shortcut)
-        return out
+        return self.conv2(self.conv1(x), shortcut)
 
 
 class Convolution(nn.Module):

@@ -82,8 +82,7 @@ class CustomNet(Network):
 
     def decide(self, features: Tensor) -> Tensor:
         """Features (n, 128) to logits (n, classes)."""
-        logits: Tensor = self.fc4(features)
-        return logits
+        return self.fc4(features)
 
     def forward(self, x: Tensor) -> Tensor:
         """Float (n, 3, 64, 64) to log-probabilities (n, classes), as in the tutorial."""
@@ -157,8 +156,7 @@ class TileNet(Network):
 
     def decide(self, features: Tensor) -> Tensor:
         """Features (n, 192) to logits (n, classes)."""
-        logits: Tensor = self.head(features)
-        return logits
+        return self.head(features)
 
 
 class FineTileNet(TileNet):
@@ -226,8 +224,7 @@ class DenseTileNet(TileNet):
         x = F.pad(x, (MARGIN,) * 4, mode="reflect")
         deep = self.stages(self.stem(x))  # n, 192, 12, 12
         inner = MARGIN // 8
-        pooled: Tensor = deep[:, :, inner:-inner, inner:-inner].mean(dim=(2, 3))
-        return pooled
+        return deep[:, :, inner:-inner, inner:-inner].mean(dim=(2, 3))
 
 
 def enlarge(x: Tensor) -> Tensor:

@@ -1,7 +1,5 @@
 """Losses of a watched group in single cells, their confirmation, and their grouping to events."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from datetime import date
 from typing import Literal, get_args

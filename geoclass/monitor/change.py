@@ -1,7 +1,5 @@
 """Comparison of two maps: probability of change of each cell, and the effect of errors."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Counts of a labelled sample, and tables of counts from spreadsheets."""
 
-from __future__ import annotations
-
 import csv
 import math
 import re

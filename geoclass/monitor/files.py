@@ -3,8 +3,6 @@
 The stack is a description as JSON, and arrays as blobs beside the layers.
 """
 
-from __future__ import annotations
-
 import json
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence

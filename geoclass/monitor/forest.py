@@ -3,8 +3,6 @@
 docs/monitor-model.md contains the formulas.
 """
 
-from __future__ import annotations
-
 import functools
 from dataclasses import dataclass
 from datetime import date

@@ -4,8 +4,6 @@ Each date is processed with the dates until then. An alert therefore has the sam
 history whether dates are added one by one or all at once.
 """
 
-from __future__ import annotations
-
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace

@@ -1,7 +1,5 @@
 """The layers of a monitor file, and alerts as a raster."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import date

@@ -4,8 +4,6 @@ Cells are the last axis, so that operations are contiguous in memory. Probabilit
 at each date, which is as stable as logarithms and faster.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date

@@ -1,7 +1,5 @@
 """Plots of land from vector files: repaired where that is safe, or rejected one by one."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 

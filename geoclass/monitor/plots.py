@@ -1,7 +1,5 @@
 """Forest loss on plots of land, from a monitor file, and files of the verdicts."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Stratified random sample of a map's cells, for visual interpretation."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path

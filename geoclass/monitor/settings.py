@@ -1,7 +1,5 @@
 """Settings of change and monitoring; imports little, because the command line reads them."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 from datetime import date

@@ -1,7 +1,5 @@
 """Numbers of a series (periods, areas and transitions), and zones."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 from pathlib import Path

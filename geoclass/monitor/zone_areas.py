@@ -1,7 +1,5 @@
 """Areas by zone and group: those of a map and, with a labelled sample, estimates with errors."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path

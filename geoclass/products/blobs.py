@@ -3,8 +3,6 @@
 Blocks of an array are rows NAME/0000, NAME/0001 …; older files have one row, NAME.
 """
 
-from __future__ import annotations
-
 import sqlite3
 import zlib
 from collections.abc import Iterable, Mapping

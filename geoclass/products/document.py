@@ -1,7 +1,5 @@
 """The metadata of a land-cover map, stored as JSON in every format."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace

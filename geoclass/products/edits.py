@@ -4,8 +4,6 @@ Corrections are the differences between the layers and the arrays in the file. T
 probability 1 to the whole tile or patch.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Writing and reading maps and their styles, and the rule of what may be replaced."""
 
-from __future__ import annotations
-
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Maps as GeoPackages: polygons with styles, areas, and the arrays of the cells."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 

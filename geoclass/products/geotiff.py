@@ -9,8 +9,6 @@ Beside the file, `.aux.xml` has names, colours and the attribute table for GDAL,
 style for QGIS: a TIFF of many bands cannot store them.
 """
 
-from __future__ import annotations
-
 import base64
 import math
 import warnings

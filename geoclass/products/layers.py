@@ -1,7 +1,5 @@
 """Layers and tables of GeoPackages, CSV and GeoJSON, and features of any vector file."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path

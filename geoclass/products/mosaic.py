@@ -1,7 +1,5 @@
 """Merged maps: one GeoPackage of many maps, without overlaps."""
 
-from __future__ import annotations
-
 import json
 from collections import Counter
 from collections.abc import Sequence

@@ -1,7 +1,5 @@
 """Polygons of patches: connected cells of one value, with exact outlines, vectorised."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -53,8 +51,7 @@ def _number_patches(values: np.ndarray, wanted: np.ndarray) -> np.ndarray:
     rank[first.argsort()] = np.arange(len(first))
     number = np.full(runs, OUTSIDE, dtype=np.int32)
     number[kept] = rank[inverse]
-    of_cells: np.ndarray = number[run]
-    return of_cells
+    return number[run]
 
 
 def _outline(number: np.ndarray, grid: Grid) -> np.ndarray:
@@ -81,8 +78,7 @@ def _find_shells(row: np.ndarray, col: np.ndarray, starts: np.ndarray) -> np.nda
     following[starts[1:] - 1] = starts[:-1]
     # Twice the signed area (shoelace formula).
     cross = col * row[following] - col[following] * row
-    is_shell: np.ndarray = np.add.reduceat(cross, starts[:-1]) > 0
-    return is_shell
+    return np.add.reduceat(cross, starts[:-1]) > 0
 
 
 def _format_wkb(

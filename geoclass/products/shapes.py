@@ -1,7 +1,5 @@
 """The polygons of a map with their columns: one per cell, or one per patch of cells."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
@@ -176,8 +174,7 @@ def share_groups(landcover: LandCoverMap) -> dict[str, np.ndarray]:
 
 def _sum_up(number: np.ndarray, values: np.ndarray, n: int) -> np.ndarray:
     """float64 (n,): sums of the values of each number 1 … n."""
-    sums: np.ndarray = np.bincount(number, values.ravel(), minlength=n + 1)[1:]
-    return sums
+    return np.bincount(number, values.ravel(), minlength=n + 1)[1:]
 
 
 def _name_codes(codes: np.ndarray, reasons: np.ndarray, legend: Legend) -> dict[str, np.ndarray]:

@@ -1,7 +1,5 @@
 """STAC items of land-cover maps and models."""
 
-from __future__ import annotations
-
 import contextlib
 import hashlib
 import json

@@ -1,7 +1,5 @@
 """Styles of layers and rasters: QML, SLD, and the style table of a GeoPackage."""
 
-from __future__ import annotations
-
 import xml.etree.ElementTree as ET
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

@@ -87,8 +87,7 @@ def describe_option(option: Option) -> str:
 
 
 def _role(option: Option) -> str | None:
-    role: str | None = option["type"].get("role")
-    return role
+    return option["type"].get("role")
 
 
 def _build(option: Option, name: str, label: str) -> core.QgsProcessingParameterDefinition:

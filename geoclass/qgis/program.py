@@ -60,8 +60,7 @@ def use_program(path: str) -> dict[str, Any]:
 
 def read_schema() -> dict[str, Any]:
     """The commands of the program, by name."""
-    commands: dict[str, Any] = json.loads(SCHEMA.read_text(encoding="utf-8"))["commands"]
-    return commands
+    return json.loads(SCHEMA.read_text(encoding="utf-8"))["commands"]
 
 
 def run_program(

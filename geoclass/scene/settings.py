@@ -1,7 +1,5 @@
 """A user's settings of a scene; quick to import, for the command line."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Literal, get_args
 

@@ -135,8 +135,7 @@ class Step:
 
     @property
     def _known(self) -> np.ndarray:
-        known: np.ndarray = self.confidence[~np.isnan(self.confidence)]
-        return known
+        return self.confidence[~np.isnan(self.confidence)]
 
     @property
     def cells(self) -> int:
@@ -231,8 +230,7 @@ def name_group(group: str) -> str:
 def as_percent(values: np.ndarray) -> np.ndarray:
     """Float of any shape, 0–1 or NaN, to uint8 percents, 255 for NaN."""
     percents = np.rint(100 * np.nan_to_num(values))
-    chosen: np.ndarray = np.where(np.isnan(values), NO_PERCENT, percents).astype(np.uint8)
-    return chosen
+    return np.where(np.isnan(values), NO_PERCENT, percents).astype(np.uint8)
 
 
 def describe_sheets(sheets: Sequence[Sheet]) -> dict[str, Any]:

@@ -3,8 +3,6 @@
 The network needs pixels of one size. Scenes with other pixels are warped when they are read.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 

@@ -1,7 +1,5 @@
 """Where scenes lie: by transform, ground control points or polynomials; which ones touch."""
 
-from __future__ import annotations
-
 import warnings
 from collections import defaultdict
 from collections.abc import Sequence

@@ -1,7 +1,5 @@
 """Regions and labelled polygons: a bounding box, or the polygons of a vector file."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -62,8 +60,7 @@ class Region:
     def contains(self, x: np.ndarray, y: np.ndarray, crs: str) -> np.ndarray:
         """Bool, the shape of `x`: True for points, in `crs`, inside or on the edge."""
         transformer = pyproj.Transformer.from_crs(crs, self.crs, always_xy=True)
-        inside: np.ndarray = shapely.intersects_xy(self.shape, *transformer.transform(x, y))
-        return inside
+        return shapely.intersects_xy(self.shape, *transformer.transform(x, y))
 
 
 def transform_shape(shape: shapely.Geometry, crs: str, to_crs: str) -> shapely.Geometry:

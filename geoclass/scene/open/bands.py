@@ -1,7 +1,5 @@
 """Which bands of a raster are red, green and blue."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Sequence
 

@@ -1,7 +1,5 @@
 """Opening and reading rasters with GDAL: options, retries, time limits and errors."""
 
-from __future__ import annotations
-
 import os
 import time
 from collections.abc import Callable, Iterator

@@ -1,7 +1,5 @@
 """What GDAL may open: allowed formats, and no files or hosts that a file refers to."""
 
-from __future__ import annotations
-
 import functools
 import os
 import sqlite3

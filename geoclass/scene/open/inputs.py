@@ -1,7 +1,5 @@
 """From a user's input to one name that GDAL opens."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import os

@@ -1,7 +1,5 @@
 """Remote files: URLs, the state of files on servers, and downloads of small files."""
 
-from __future__ import annotations
-
 import functools
 import http.client
 import time

@@ -1,7 +1,5 @@
 """Sentinel-2 products of ESA: a `.SAFE` folder or its zip, L1C or L2A, old or new names."""
 
-from __future__ import annotations
-
 import re
 import zipfile
 from collections.abc import Iterator, Sequence

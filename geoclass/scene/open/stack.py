@@ -1,7 +1,5 @@
 """Scenes of one file per band: found in folders, and stacked to one raster."""
 
-from __future__ import annotations
-
 import re
 from collections import defaultdict
 from collections.abc import Sequence

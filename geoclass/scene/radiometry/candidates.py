@@ -7,8 +7,6 @@ The atmosphere scatters blue light: dark pixels are brighter in blue at its top 
 the ground (Level-2A).
 """
 
-from __future__ import annotations
-
 import re
 
 import numpy as np

@@ -90,8 +90,7 @@ class Sample:
 
     def find_dark(self, gain: Triple, bias: Triple = ZEROS) -> np.ndarray:
         """Digital numbers of the dark pixels, float (3,); NaN without valid pixels."""
-        dark: np.ndarray = self.percentile(DARK_SHARE) * gain + bias
-        return dark
+        return self.percentile(DARK_SHARE) * gain + bias
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -161,8 +160,7 @@ def stretch(dn: np.ndarray) -> np.ndarray:
     v = ⌊1 + clip(DN, 0, 2750) · 254 / 2750 + 0.5⌋ (Helber et al. 2019, by GDAL).
     """
     clipped = np.clip(dn.astype(np.float64), 0, EUROSAT_MAX_DN)
-    values: np.ndarray = np.floor(1 + clipped * 254 / EUROSAT_MAX_DN + 0.5).astype(np.uint8)
-    return values
+    return np.floor(1 + clipped * 254 / EUROSAT_MAX_DN + 0.5).astype(np.uint8)
 
 
 def read_as_level(level: str, gain: Triple, bias: Triple, reason: str) -> Radiometry:

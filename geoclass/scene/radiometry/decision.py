@@ -1,7 +1,5 @@
 """The radiometry of a scene: the choice between candidates, missing values, and checks."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace

@@ -4,8 +4,6 @@ A mask that cannot be interpreted, or that does not overlap the scene, is refuse
 nothing, and clouds in a map look like any other class.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
@@ -93,8 +91,7 @@ class Masks:
                 f"{shown} has fractions such as {fractions[0]:.3g}, like probabilities: set the "
                 "threshold with --mask-above N"
             )
-        masked: np.ndarray = values != 0 if self.above is None else values > self.above
-        return masked
+        return values != 0 if self.above is None else values > self.above
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -268,8 +265,7 @@ def open_masks(source: SceneSource, frame: Frame, masks: Masks) -> Iterator[Read
         if raster is masks.raster:
             return masks.find_masked(raster.shown, values) * np.uint8(USER)
         check_codes(raster.shown, values)
-        reasons: np.ndarray = table[values.astype(np.uint8)]
-        return reasons
+        return table[values.astype(np.uint8)]
 
     def burn(shape: shapely.Geometry, window: Window) -> np.ndarray:
         burnt: np.ndarray = rasterize(

@@ -1,7 +1,5 @@
 """Stored values of a frame: read unchanged, or warped block by block; samples of scenes."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -132,8 +130,7 @@ def _read_stored(
 def _join(raster: Raster, valid: np.ndarray) -> np.ndarray:
     """Valid bands, bool (bands, …), to valid pixels (…); bytes may be white in a single band."""
     joined = np.logical_or if raster.dtype == "uint8" else np.logical_and
-    pixels: np.ndarray = joined.reduce(valid)
-    return pixels
+    return joined.reduce(valid)
 
 
 def _has_only_nodata(dataset: DatasetReader, raster: Raster) -> bool:

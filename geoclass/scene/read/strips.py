@@ -4,8 +4,6 @@ Reading strips of whole blocks is several times faster than reading tiles, and o
 are in memory at a time.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from concurrent.futures import CancelledError, ThreadPoolExecutor
 from contextlib import ExitStack
