@@ -165,8 +165,9 @@ def estimate_bytes(plan: MapPlan, map_format: MapFormat, settings: FileSettings 
     settings = settings.fit(map_format)
     cells = plan.grid.rows * plan.grid.cols
     finer = 0 if plan.detail is None else plan.detail.rows * plan.detail.cols
-    dissolve = settings.wants_patches(cells, map_format)
-    shapes = round(PATCHES_PER_CELL * cells) if dissolve else cells
+    dissolve = plan.detail is None and settings.wants_patches(cells, map_format)
+    coarse = cells if plan.detail is None or map_format == "gpkg" else 0
+    shapes = round(PATCHES_PER_CELL * cells) if dissolve else coarse
     shapes += finer if settings.dissolve is False else round(PATCHES_PER_DETAIL * finer)
     columns = len(plan.contract.legend) if settings.probabilities else 0
     per_shape = BYTES_PER_SHAPE[map_format] + columns * BYTES_PER_PROBABILITY[map_format]

@@ -32,7 +32,7 @@ from geoclass.scene.read.masks import find_masks
 from geoclass.scene.read.pixels import DOUBT_SIDE, find_collar, look_at, read_sample
 from geoclass.scene.read.strips import Preprocessing
 
-RESULT_VERSION = 8
+RESULT_VERSION = 7
 """Incremented when the same inputs and options may give other pixels than before."""
 
 BYTES_PER_CELL, BYTES_PER_PROBABILITY = 220, 12

@@ -46,10 +46,6 @@ from geoclass.model.ood import describe_pixels
 
 Answer = TypeVar("Answer")
 
-CLOUD_ODDS = 0.5
-"""Cells are masked if cloud or shadow is this likely, compared with the likeliest class of land: a
-cloud on the map does more harm than a missing cell."""
-
 IN_CACHE = 64
 """Tiles whose pixels are described together; more would not fit into a core's caches."""
 
@@ -155,7 +151,7 @@ class Classifier:
                 deep.append(turn_back(features, turns, mirrored=mirrored))
             mean = torch.stack(cells).mean(dim=0)[0]
             land, hidden = crop(mean, HALO // CELL).split([len(mean) - 1, 1])
-            obscured = hidden[0] > CLOUD_ODDS * land.amax(dim=0)
+            obscured = hidden[0] > land.amax(dim=0)
             # With certain cloud, all land probabilities may be 0 in float32.
             stored = land / land.sum(dim=0).clamp(min=1e-30) * FULL_SCALE
             hidden_pixels = obscured.repeat_interleave(CELL, dim=0).repeat_interleave(CELL, dim=1)

@@ -6,6 +6,7 @@ import tracemalloc
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import geopandas as gpd
@@ -328,6 +329,19 @@ def test_estimate_is_near_the_files_size(
     write_map(landcover, tmp_path / "map.gpkg", settings=settings)
     expected = estimate_bytes(landcover, "gpkg", settings)
     assert (tmp_path / "map.gpkg").stat().st_size == pytest.approx(expected, rel=0.15)
+
+
+def test_estimate_with_a_detail_is_that_of_its_patches() -> None:
+    """Tiles of a GeoPackage are never dissolved beside a detail; copies have no tiles."""
+    landcover = make_landcover(60, 60)
+    detail = replace(landcover.grid, stride=4)
+    planned = SimpleNamespace(grid=landcover.grid, detail=detail, contract=landcover.contract)
+    dissolved = FileSettings(dissolve=True)
+    assert estimate_bytes(planned, "gpkg", dissolved) == estimate_bytes(planned, "gpkg")
+    without_tiles = replace(planned.grid, height=64, width=64)
+    small = SimpleNamespace(grid=without_tiles, detail=detail, contract=landcover.contract)
+    assert estimate_bytes(planned, "fgb") == estimate_bytes(small, "fgb")
+    assert estimate_bytes(planned, "gpkg") > estimate_bytes(small, "gpkg")
 
 
 class ForgetfulClassifier(FakeClassifier):
