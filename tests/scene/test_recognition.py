@@ -65,6 +65,16 @@ def test_dark_blue_tells_the_level(find: Find, dtype: str) -> None:
     assert "by its dark blue" in above.reason
 
 
+def test_scene_without_valid_pixels_is_read_as_level_1c(make_scene: Make) -> None:
+    source = replace(open_scene(make_scene(np.ones((3, 64, 64), np.uint16))), facts=SceneFacts())
+    sample = Sample(
+        stored=np.zeros((3, 1, 64, 64), np.uint16), valid=np.zeros((1, 64, 64), dtype=bool)
+    )
+    (found,) = find_candidates(source, RadiometrySettings(), sample)
+    assert found.name == "l1c"
+    assert "by its dark blue, unknown" in found.reason
+
+
 def test_much_haze_is_taken_off(find: Find) -> None:
     """As much in blue as a low winter sun adds."""
     more = np.array([200, 250, 450])[:, None, None, None]

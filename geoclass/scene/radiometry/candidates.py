@@ -192,7 +192,8 @@ def _find_levels(
             return [(level, "by its metadata")]
     if found := _NAMED_LEVEL.search(source.name):
         return [(f"Level-{found[1].upper()}", "by its name")]
-    return [(level, f"by its dark blue, {dark[2]:.0f}") for level in _plausible_levels(dark)]
+    blue = "unknown" if np.isnan(dark[2]) else f"{dark[2]:.0f}"
+    return [(level, f"by its dark blue, {blue}") for level in _plausible_levels(dark)]
 
 
 def _plausible_levels(dark: np.ndarray) -> list[str]:
