@@ -121,7 +121,7 @@ class FakeDenseClassifier(FakeClassifier):
             obscured=obscured,
             tiles=name_colors(tiles),
             unknown=strange,
-            unknown_cells=strange.copy(),
+            unknown_cells=strange.repeat(2, axis=0).repeat(2, axis=1),
         )
 
 

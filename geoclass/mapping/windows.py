@@ -239,7 +239,7 @@ def _fill(
     else:
         usable = measure_window(cutout, replace(grid, stride=CELL), min_share).usable
         probabilities = average_cells(prediction.cells, usable, grid.stride // CELL)
-        unknown = _repeat(prediction.unknown_cells, grid.tile_size // grid.stride)
+        unknown = _repeat(prediction.unknown_cells, grid.tile_size // 2 // grid.stride)
         builder.add(
             part,
             coverage,

@@ -156,18 +156,22 @@ class Classifier:
             stored = land / land.sum(dim=0).clamp(min=1e-30) * FULL_SCALE
             hidden_pixels = obscured.repeat_interleave(CELL, dim=0).repeat_interleave(CELL, dim=1)
             rows, cols = window.tile_rows, window.tile_cols
+            clear = valid[0] & ~F.pad(hidden_pixels, (HALO,) * 4)
             tiles, unknown, by_pixels = self._classify_tiles(
                 cut_squares(crop(pixels[0], HALO), rows, cols),
-                cut_squares((crop(valid[0], HALO) & ~hidden_pixels)[None], rows, cols),
+                cut_squares(crop(clear, HALO)[None], rows, cols),
                 [cut_squares(crop(x[0], HALO // FEATURE), rows, cols, FEATURE) for x in deep],
             )
-        shape = (len(rows), len(cols))
+            shape = (len(rows), len(cols))
+            quarters = self._find_strange_quarters(
+                pixels[0], clear, window, by_pixels.reshape(shape)
+            )
         return WindowPrediction(
             cells=stored.round().to(torch.uint8).permute(1, 2, 0).cpu().numpy(),
             obscured=obscured.cpu().numpy(),
             tiles=tiles.reshape(*shape, -1).cpu().numpy(),
             unknown=unknown.reshape(shape).cpu().numpy(),
-            unknown_cells=by_pixels.reshape(shape).cpu().numpy(),
+            unknown_cells=quarters.cpu().numpy(),
         )
 
     def _classify_tiles(
@@ -188,6 +192,32 @@ class Classifier:
         parts = zip(pixels.split(IN_CACHE), clear.split(IN_CACHE), strict=True)
         statistics = torch.cat([describe_pixels(part.float(), seen) for part, seen in parts])
         return probabilities, *self._ood_detector.detect(statistics, features[0], logits[0])
+
+    def _find_strange_quarters(
+        self, pixels: Tensor, clear: Tensor, window: Window, strange: Tensor
+    ) -> Tensor:
+        """Quarters of tiles that are OOD by pixels in each square that covers them, (2r, 2c).
+
+        `pixels` (3, h, w) and `clear`, bool (h, w), include the halo; `strange` is bool (r, c).
+        Squares have the size of a tile and are shifted by half of it. A quarter at the edge of
+        something strange is thus not lost with the rest of its tile.
+        """
+        found = strange.new_zeros([2 * side for side in strange.shape])
+        if self._ood_detector is None:
+            return found
+        for i, j in strange.nonzero().tolist():
+            # The halo is half a tile: the first square starts at the tile's place in the window.
+            tops, lefts = (
+                start + HALO * np.arange(3) for start in (window.tile_rows[i], window.tile_cols[j])
+            )
+            seen = cut_squares(clear[None], tops, lefts)
+            statistics = describe_pixels(cut_squares(pixels, tops, lefts).float(), seen)
+            far = self._ood_detector.has_far_pixels(statistics)
+            # A square of mostly missing pixels shows nothing.
+            far |= seen.float().mean(dim=(1, 2, 3)) < 0.5
+            covered = far.reshape(3, 3).unfold(0, 2, 1).unfold(1, 2, 1).all(dim=3).all(dim=2)
+            found[2 * i : 2 * i + 2, 2 * j : 2 * j + 2] = covered
+        return found
 
     def _try(self, work: Callable[[], Answer]) -> Answer:
         """Run `work`; SettingsError if memory is exhausted or the device fails."""

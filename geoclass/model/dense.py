@@ -50,8 +50,8 @@ class WindowPrediction:
     unknown: np.ndarray
     """bool (r, c): tiles that are out-of-distribution by any score."""
     unknown_cells: np.ndarray
-    """bool (r, c): tiles that are out-of-distribution by their pixels, so that their cells are
-    unknown. The other scores also reject mixed tiles, whose cells are ordinary."""
+    """bool (2r, 2c): quarters of tiles that are out-of-distribution by their pixels, so that their
+    cells are unknown. The other scores also reject mixed tiles, whose cells are ordinary."""
 
 
 def softmax(logits: Tensor, temperature: float, *, dim: int) -> Tensor:

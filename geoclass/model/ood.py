@@ -105,11 +105,15 @@ class OodDetector:
 
         A faster test than comparing `score_statistics` with the thresholds.
         """
-        energy, far, limit = self.thresholds
-        parts = [self.pixels.is_far(part, limit) for part in statistics.split(_CHUNK)]
-        by_pixels = torch.cat(parts)
+        energy, far, _ = self.thresholds
+        by_pixels = self.has_far_pixels(statistics)
         by_network = (-logits.logsumexp(dim=1) > energy) | (self.features.distance(features) > far)
         return by_network | by_pixels, by_pixels
+
+    def has_far_pixels(self, statistics: Tensor) -> Tensor:
+        """Whether tiles are OOD by their pixels, bool (n,)."""
+        limit = self.thresholds[2]
+        return torch.cat([self.pixels.is_far(part, limit) for part in statistics.split(_CHUNK)])
 
     def to(self, device: torch.device) -> OodDetector:
         """The same on another device."""

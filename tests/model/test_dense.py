@@ -68,7 +68,8 @@ def test_survey_is_the_networks(model: Model, scene: np.ndarray) -> None:
         away = survey.cells.transpose(2, 0, 1) / 250 - land.numpy()
         assert np.abs(away).max() < 0.5 / 250 + 1e-4
     assert survey.obscured.any()
-    assert survey.unknown.shape == survey.unknown_cells.shape == (2, 3)
+    assert survey.unknown.shape == (2, 3)
+    assert survey.unknown_cells.shape == (4, 6)
     assert not survey.unknown.any()
     np.testing.assert_allclose(survey.tiles.sum(axis=2), 1, atol=1e-5)
 
@@ -143,8 +144,19 @@ def test_novelty_is_of_clear_pixels(model: Model, scene: np.ndarray) -> None:
     valid[:, 64:80] = False
     broken[:, :, 128:192] = np.random.default_rng(0).integers(0, 256, (3, 512, 64))
     survey = classify(strange).predict_window(cut(broken, 0, 0, 2, 4, valid))
-    assert survey.unknown_cells.tolist() == [[False, False, True, False]] * 2
-    assert survey.unknown[survey.unknown_cells].all()
+    assert survey.unknown.tolist() == [[False, False, True, False]] * 2
+    assert survey.unknown_cells.tolist() == [[False] * 4 + [True] * 2 + [False] * 2] * 4
+
+
+def test_ordinary_quarters_of_strange_tiles_are_known(model: Model, scene: np.ndarray) -> None:
+    shipped = load_model().ood_detector
+    assert shipped is not None
+    strange = make_clear(replace(model, ood_detector=shipped))
+    broken = scene.copy()
+    broken[:, :, 64:96] = np.random.default_rng(0).integers(0, 256, (3, 512, 32))
+    survey = classify(strange).predict_window(cut(broken, 0, 0, 2, 3))
+    assert survey.unknown.tolist() == [[False, True, False]] * 2
+    assert survey.unknown_cells.tolist() == [[False, False, True, False, False, False]] * 4
 
 
 def test_statistics_of_what_is_clear_are_those_of_it_alone() -> None:
