@@ -89,25 +89,37 @@ def count_rows(tiles: Grid, strip_pixels: int) -> int:
 
 def add_halo(strips: Iterable[Strip]) -> Iterator[Strip]:
     """Extend strips by rows of their neighbours, so that no pixel is read twice."""
-    before, here = None, None
+    above: Strip | None = None
+    here: Strip | None = None
     for after in chain(strips, [None]):
-        if here is not None:
-            yield _join(before, here, after)
-        before, here = here, after
+        extended = None if here is None else _extend(above, here, after)
+        # A copy of the last rows, so that the strip is freed.
+        above = None if here is None else _take_rows(here, -HALO, None)
+        here = after
+        if extended is not None:
+            yield extended
+            del extended
 
 
-def _join(before: Strip | None, here: Strip, after: Strip | None) -> Strip:
-    def join(name: str) -> np.ndarray:
-        above = [] if before is None else [getattr(before, name)[..., -HALO:, :]]
-        below = [] if after is None else [getattr(after, name)[..., :HALO, :]]
-        return np.concatenate([*above, getattr(here, name), *below], axis=-2)
-
+def _extend(above: Strip | None, here: Strip, after: Strip | None) -> Strip:
+    below = None if after is None else _take_rows(after, 0, HALO)
+    parts = [strip for strip in (above, here, below) if strip is not None]
     return replace(
         here,
-        top=here.top - (HALO if before else 0),
-        pixels=join("pixels"),
-        valid=join("valid"),
-        reason=join("reason"),
+        top=here.top - (HALO if above else 0),
+        pixels=np.concatenate([strip.pixels for strip in parts], axis=1),
+        valid=np.concatenate([strip.valid for strip in parts]),
+        reason=np.concatenate([strip.reason for strip in parts]),
+    )
+
+
+def _take_rows(strip: Strip, start: int, stop: int | None) -> Strip:
+    """A copy of some pixel rows."""
+    return replace(
+        strip,
+        pixels=strip.pixels[:, start:stop].copy(),
+        valid=strip.valid[start:stop].copy(),
+        reason=strip.reason[start:stop].copy(),
     )
 
 
