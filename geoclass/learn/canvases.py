@@ -39,11 +39,13 @@ class Canvases:
     """float (n, 3, s, s), 0–255."""
     shares: Tensor
     """float (n, regions, s / 4, s / 4): fraction of each cell that each region covers. Regions are
-    the tiles and the band of water."""
+    the tiles and the band."""
     labels: Tensor
     """int64 (n, regions): the class of each region."""
     required: Tensor
     """float (n, regions): minimum fraction of each region that must match its class, 0–1."""
+    excluded: Tensor
+    """bool (n, regions, classes): classes that do not occur in a region."""
     obscured: Tensor
     """float (n, s / 4, s / 4): fraction of each cell hidden by cloud or shadow, 0–1; NaN where
     undecided."""
@@ -57,15 +59,17 @@ class Composer:
     ) -> None:
         """`light` sets the augmentation of light and quality."""
         self.settings, self.light = settings, light
-        shares = dict.fromkeys(settings.line_classes, settings.line_share)
-        shares |= dict.fromkeys(settings.town_classes, settings.town_share)
-        self._required = torch.tensor([shares.get(name, 1.0) for name in classes])
+        self._required = torch.tensor([settings.required.get(name, 1.0) for name in classes])
+        wet = torch.tensor([name in settings.wet_classes for name in classes])
+        built = torch.tensor([name in settings.built_classes for name in classes])
+        # Rows are classes of tiles, columns the classes that they do not contain.
+        self._excluded = (wet & ~wet[:, None]) | (built & ~(built | wet)[:, None])
         self._are_fields = torch.tensor([name in settings.field_classes for name in classes])
         self._give_colors = torch.tensor([name in settings.field_colors for name in classes])
-        self._water = self._band = -1  # no class
-        if settings.water_class in classes and settings.band_class in classes:
-            self._water = classes.index(settings.water_class)
-            self._band = classes.index(settings.band_class)
+        index = {name: i for i, name in enumerate(classes)}
+        self._wood = index.get(settings.wood_class, -1)  # -1: no class
+        self._band = index.get(settings.band_class, -1)
+        self._water = index.get(settings.water_class, -1) if self._band >= 0 else -1
 
     def compose(
         self, images: Tensor, labels: Tensor, generator: torch.Generator, progress: float = 0.0
@@ -83,19 +87,17 @@ class Composer:
         masks = send(F.one_hot(tile, settings.tiles).permute(0, 3, 1, 2).float(), device)
         contents = self._extend(images, labels, generator).unflatten(0, owners.shape)
         required = self._required[owners]
-        water = owners.flatten().eq(self._water).nonzero()[:, 0]
-        if len(water):
-            band = send(draw_bands(n, settings, generator)[:, None], device)
-            source = water[torch.randint(len(water), (n,), generator=generator)]
-            river = color_water(contents.flatten(0, 1)[send(source, device)], generator)
+        bands = self._draw_bands(contents, owners, generator)
+        if bands is not None:
+            band, filled, crossing = bands
             masks = torch.cat([masks * (1 - band), band], dim=1)
-            contents = torch.cat([contents, river[:, None]], dim=1)
-            owners = torch.cat([owners, torch.full((n, 1), self._band)], dim=1)
+            contents = torch.cat([contents, filled[:, None]], dim=1)
+            owners = torch.cat([owners, crossing[:, None]], dim=1)
             required = torch.cat([required, torch.ones(n, 1)], dim=1)
         colors = self._color_fields(images, labels, filling, generator)
         added = colors.gather(1, parcels.flatten(1)[:, :, None].expand(-1, -1, 3))
         added = send(added.mT.reshape(n, 3, *parcels.shape[1:]), device)
-        # Borders are blended by the point spread function; the band of water gets no colour.
+        # Borders are blended by the point spread function; the band gets no colour.
         sigma = float(draw_uniform(*settings.psf, 1, generator))
         soft = blur_tiles(masks, sigma)
         land = soft[:, : settings.tiles].sum(dim=1, keepdim=True)
@@ -108,16 +110,45 @@ class Composer:
             shares=F.avg_pool2d(masks, CELL),
             labels=owners,
             required=required,
+            excluded=self._excluded[owners],
             obscured=obscured,
         )
 
+    def _draw_bands(
+        self, contents: Tensor, owners: Tensor, generator: torch.Generator
+    ) -> tuple[Tensor, Tensor, Tensor] | None:
+        """Draw bands of water and of woods: (n, 1, s, s), 0 or 1; (n, 3, s, s); and classes (n,).
+
+        None without tiles of either. Without bands of woods, each narrow dark line would be water.
+        """
+        n, device = len(contents), contents.device
+        tiles = contents.flatten(0, 1)
+        water, woods = (owners.flatten().eq(k).nonzero()[:, 0] for k in (self._water, self._wood))
+        if not len(water) + len(woods):
+            return None
+        woods_share = 0.5 if len(water) and len(woods) else float(len(woods) > 0)
+        are_woods = torch.rand(n, generator=generator) < woods_share
+        place = torch.rand(n, generator=generator)
+        filled = torch.empty_like(tiles[:n])
+        for chosen, source in ((~are_woods, water), (are_woods, woods)):
+            drawn = source[(place[chosen] * len(source)).long()]
+            filled[send(chosen, device)] = tiles[send(drawn, device)]
+        wet = send(~are_woods, device)
+        filled[wet] = color_water(filled[wet], generator)
+        band = send(draw_bands(n, self.settings, generator)[:, None], device)
+        return band, filled, torch.where(are_woods, self._wood, self._band)
+
     def _extend(self, images: Tensor, labels: Tensor, generator: torch.Generator) -> Tensor:
-        """Tiles as large as canvases, some of open water in another colour: (m, 3, s, s)."""
-        x = extend_tiles(images, self.settings, generator)
-        if self._water >= 0:
-            colored = torch.rand(len(labels), generator=generator) < self.settings.water_share
-            there = send((colored & (labels == self._water)).nonzero()[:, 0], images.device)
-            x[there] = color_water(x[there], generator)
+        """Tiles as large as canvases, some water and woods in other colours: (m, 3, s, s)."""
+        settings = self.settings
+        x = extend_tiles(images, settings, generator)
+        for label, share, color in (
+            (self._water, settings.water_share, color_water),
+            (self._wood, settings.wood_share, color_woods),
+        ):
+            colored = torch.rand(len(labels), generator=generator) < share
+            there = send((colored & (labels == label)).nonzero()[:, 0], images.device)
+            x[there] = color(x[there], generator)
         return x
 
     def _color_fields(
@@ -194,6 +225,15 @@ def color_water(x: Tensor, generator: torch.Generator) -> Tensor:
     return (x * send(gain, x.device) + send(common + tint, x.device)).clamp(0, 255)
 
 
+def color_woods(x: Tensor, generator: torch.Generator) -> Tensor:
+    """Change the colour of woods, float (n, 3, s, s), 0–255, to that of bright or dry ones."""
+    n = len(x)
+    brightness = 0.08 + 0.15 * torch.randn((n, 1, 1, 1), generator=generator)
+    tint = torch.tensor([0.08, 0.04, 0.04])[:, None, None]  # dry leaves are redder
+    tint = tint * torch.randn((n, 3, 1, 1), generator=generator)
+    return (x * send((brightness + tint).exp(), x.device)).clamp(0, 255)
+
+
 def _draw_plane(n: int, settings: CanvasSettings, generator: torch.Generator) -> Tensor:
     """Draw warped pixel coordinates: float (n, s, s, 2)."""
     line = torch.arange(settings.size, dtype=torch.float32)
@@ -262,7 +302,7 @@ def compute_cells(
         pixels = send(canvases.pixels, next(network.parameters()).device)
         with torch.inference_mode():
             found = network.forward_dense(normalise(pixels, settings.mean, settings.std))[0].cpu()
-        whole = (canvases.shares > 0.999) & (canvases.required == 1)[:, :, None, None]
+        whole = (canvases.shares > 0.999) & (canvases.required >= 0.5)[:, :, None, None]
         canvas, slot, row, col = whole.nonzero(as_tuple=True)
         logits.append(found[canvas, :-1, row, col].float())
         labels.append(canvases.labels[canvas, slot])
@@ -287,7 +327,12 @@ def compose_clear(
     """Compose canvases of the tiles `chosen` in unchanged light, without clouds; deterministic."""
     generator = torch.Generator().manual_seed(0)
     clear = replace(
-        settings, clouds=CloudSettings(share=0), field_share=0, water_share=0, band_share=0
+        settings,
+        clouds=CloudSettings(share=0),
+        field_share=0,
+        water_share=0,
+        wood_share=0,
+        band_share=0,
     )
     composer = Composer(tiles.classes, clear, UNCHANGED_LIGHT)
     sampler = build_sampler(tiles.labels, chosen, tiles.places, tiles.classes)

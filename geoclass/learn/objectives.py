@@ -206,8 +206,8 @@ def _partial_loss(
 ) -> tuple[Tensor, Tensor]:
     """Summed cross entropy of regions of which only a part must match, and its number of cells.
 
-    The most probable cells of a region count. `share` is float (n, regions), the part that must
-    match.
+    The most probable cells of a region count; the others must not be of an excluded class.
+    `share` is float (n, regions), the part that must match.
     """
     partial = share < 1
     clear = (canvases.obscured == 0)[:, None]
@@ -217,7 +217,11 @@ def _partial_loss(
     wanted = (share[partial][:, None] * inside.sum(dim=1, keepdim=True)).ceil()
     rank = own.detach().masked_fill(~inside, -torch.inf).argsort(dim=1, descending=True).argsort(1)
     chosen = inside & (rank < wanted)
-    return -(own * chosen).sum(), chosen.sum()
+    absent = send(canvases.excluded, likely.device)[partial]  # regions, classes
+    others = (likely[canvas].exp()[:, :-1] * absent[:, :, None, None]).sum(dim=1).flatten(1)
+    free = inside & ~chosen
+    excluding = -(torch.log1p(-others.clamp(max=0.999)) * free).sum()
+    return excluding - (own * chosen).sum(), chosen.sum()
 
 
 def tile_loss(logits: Tensor, canvases: Canvases, window: tuple[slice, slice]) -> Tensor:

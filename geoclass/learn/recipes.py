@@ -4,6 +4,7 @@ Free of torch, so that the command line can read them quickly.
 """
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
@@ -86,6 +87,19 @@ class CloudSettings:
     """Maximum distance of a shadow from its cloud along each axis, pixels."""
 
 
+REQUIRED_SHARES = {
+    "AnnualCrop": 0.9,
+    "HerbaceousVegetation": 0.8,
+    "Highway": 1 / 6,
+    "Industrial": 0.5,
+    "Pasture": 0.85,
+    "PermanentCrop": 0.8,
+    "Residential": 0.5,
+    "River": 1 / 6,
+}
+"""Roads and rivers cover little of their tiles; the others contain trees, fields or houses, too."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CanvasSettings:
     """Composition of canvases. Fractions are of canvases unless stated."""
@@ -112,14 +126,13 @@ class CanvasSettings:
     psf: tuple[float, float] = (0.4, 0.9)
     """Range of the standard deviation of the point spread function at borders, pixels."""
     clouds: CloudSettings = field(default_factory=CloudSettings)
-    line_classes: tuple[str, ...] = ("Highway", "River")
-    """Classes of linear features, which cover little of their tiles."""
-    line_share: float = 1 / 6
-    """Fraction of a region of such a class that must match it: the most probable cells."""
-    town_classes: tuple[str, ...] = ("Industrial", "Residential")
-    """Built-up classes, whose tiles also contain parks, trees and fields."""
-    town_share: float = 0.5
-    """Fraction of a region of such a class that must match it."""
+    required: Mapping[str, float] = field(default_factory=lambda: dict(REQUIRED_SHARES))
+    """Fraction of the cells of a region that must match its class, the most probable ones, by
+    class; 1 for others."""
+    wet_classes: tuple[str, ...] = ("River", "SeaLake")
+    """Classes of water, which tiles of other classes do not contain."""
+    built_classes: tuple[str, ...] = ("Highway", "Industrial", "Residential")
+    """Built-up classes, which tiles of fields and woods do not contain."""
 
     field_classes: tuple[str, ...] = ("AnnualCrop",)
     """Classes whose parcels may get another colour."""
@@ -131,10 +144,14 @@ class CanvasSettings:
     """Class of open water, always dark blue in EuroSAT, unlike many real lakes."""
     water_share: float = 0.3
     """Fraction of tiles of open water that get another colour."""
+    wood_class: str = "Forest"
+    """Class of woods, dark green in EuroSAT, unlike many dry woods."""
+    wood_share: float = 0.15
+    """Fraction of tiles of woods that get another colour."""
     band_class: str = "River"
-    """Class of bands of water that cross other land."""
-    band_share: float = 0.15
-    """Fraction with a band of water."""
+    """Class of bands of water that cross other land; half of all bands are of woods instead."""
+    band_share: float = 0.3
+    """Fraction with a band of water or of woods."""
     band_width: tuple[float, float] = (2.5, 20.0)
     """Range of its width, pixels."""
 

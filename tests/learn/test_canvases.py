@@ -17,10 +17,17 @@ from geoclass.learn.recipes import AugmentSettings, CanvasSettings, CloudSetting
 from geoclass.legend import EUROSAT
 
 CLEAR = CanvasSettings(
-    clouds=CloudSettings(share=0), turn_share=0, field_share=0, water_share=0, band_share=0
+    clouds=CloudSettings(share=0),
+    turn_share=0,
+    field_share=0,
+    water_share=0,
+    wood_share=0,
+    band_share=0,
 )
 NAMES = EUROSAT.names
-CROP, RIVER, LAKE = (NAMES.index(name) for name in ("AnnualCrop", "River", "SeaLake"))
+CROP, FOREST, RESIDENTIAL, RIVER, LAKE = (
+    NAMES.index(name) for name in ("AnnualCrop", "Forest", "Residential", "River", "SeaLake")
+)
 AS_IT_IS = AugmentSettings(plain_share=1, plain_share_end=1)
 
 
@@ -39,13 +46,16 @@ def make_colored(count: int) -> tuple[torch.Tensor, torch.Tensor]:
     return images.clone(), labels
 
 
-def make_canvases(labels: list[list[int]], shares: torch.Tensor, required: float = 1.0) -> Canvases:
+def make_canvases(
+    labels: list[list[int]], shares: torch.Tensor, required: float = 1.0, classes: int = 2
+) -> Canvases:
     n, regions, h, w = shares.shape
     return Canvases(
         pixels=torch.zeros(n, 3, 4 * h, 4 * w),
         shares=shares,
         labels=torch.tensor(labels),
         required=torch.full((n, regions), required),
+        excluded=torch.zeros((n, regions, classes), dtype=torch.bool),
         obscured=torch.zeros(n, h, w),
     )
 
@@ -77,18 +87,22 @@ def test_fields_have_colors_of_their_own_and_stay_crops() -> None:
     own = canvases.shares[:, 1].repeat_interleave(4, 1).repeat_interleave(4, 2) == 1
     assert (bright & ~own)[0].sum() > 100  # fields as bright as another's
     assert not bright[1].any()  # forest keeps its color
-    assert canvases.labels[0].tolist() == [CROP] * 4
+    assert canvases.labels[0, :4].tolist() == [CROP] * 4
 
 
-def test_bands_of_water_are_rivers_in_full() -> None:
-    images, labels = make_colored(40)
+def test_bands_are_rivers_or_woods_in_full() -> None:
+    images, labels = make_colored(160)
     settings = replace(CLEAR, band_share=1.0)
     canvases = compose(images, labels, settings)
-    assert canvases.labels.shape == (10, 5)
-    assert (canvases.labels[:, 4] == RIVER).all()
+    assert canvases.labels.shape == (40, 5)
+    assert set(canvases.labels[:, 4].tolist()) == {RIVER, FOREST}
+    assert 10 < (canvases.labels[:, 4] == RIVER).sum() < 30
     assert (canvases.required[:, 4] == 1).all()
     assert 0 < canvases.shares[:, 4].mean() < 0.3
-    torch.testing.assert_close(canvases.shares.sum(dim=1), torch.ones(10, 24, 24))
+    torch.testing.assert_close(canvases.shares.sum(dim=1), torch.ones(40, 24, 24))
+    inside = canvases.shares[:, 4].repeat_interleave(4, 1).repeat_interleave(4, 2) == 1
+    woods = inside & (canvases.labels[:, 4] == FOREST)[:, None, None]
+    assert canvases.pixels[:, 0][woods].median() == pytest.approx(10 * FOREST, abs=1)
 
 
 def test_some_lakes_have_other_colors() -> None:
@@ -100,16 +114,28 @@ def test_some_lakes_have_other_colors() -> None:
     assert 0.15 < colored.double().mean() < 0.45
 
 
-def test_without_water_in_the_batch_there_are_no_bands() -> None:
-    images, labels = make_colored(8)
-    settings = replace(CLEAR, band_share=1.0)
+def test_some_woods_have_other_colors() -> None:
+    images = torch.full((400, 3, 64, 64), 70, dtype=torch.uint8)
+    labels = torch.full((400,), FOREST)
+    settings = replace(CLEAR, wood_share=0.3, single_share=1.0)
     canvases = compose(images, labels, settings)
-    assert canvases.labels.shape == (2, 4)
+    colored = (canvases.pixels - 70).abs().amax(dim=(1, 2, 3)) > 1
+    assert 0.15 < colored.double().mean() < 0.45
+    assert canvases.pixels[colored].mean() > 72
+
+
+def test_bands_need_tiles_of_water_or_woods() -> None:
+    settings = replace(CLEAR, band_share=1.0)
+    images, labels = make_colored(8)
+    without_water = compose(images, labels, settings)
+    assert (without_water.labels[:, 4] == FOREST).all()
+    with_neither = compose(images, torch.full((8,), CROP), settings)
+    assert with_neither.labels.shape == (2, 4)
 
 
 def test_classes_of_users_have_neither_fields_nor_bands() -> None:
     images, labels = make_colored(8)
-    settings = replace(CLEAR, field_share=1.0, water_share=1.0, band_share=1.0)
+    settings = replace(CLEAR, field_share=1.0, water_share=1.0, wood_share=1.0, band_share=1.0)
     composer = Composer(("wood", "meadow"), settings, AS_IT_IS)
     canvases = composer.compose(images, labels % 2, make_generator())
     assert canvases.labels.shape == (2, 4)
@@ -162,7 +188,7 @@ def test_loss_of_cells_is_cross_entropy_against_shares() -> None:
     shares[0, :, 0, 0] = torch.tensor([0.25, 0.75])
     logits = torch.randn(1, 4, 1, 1, generator=make_generator())
     likely = logits.log_softmax(dim=1)[0, :, 0, 0]
-    loss = cell_loss(logits, make_canvases([[2, 0]], shares))
+    loss = cell_loss(logits, make_canvases([[2, 0]], shares, classes=3))
     assert float(loss) == pytest.approx(float(-(0.25 * likely[2] + 0.75 * likely[0])))
 
 
@@ -175,6 +201,33 @@ def test_of_a_region_of_which_a_share_is_required_only_the_likeliest_cells_are_a
     assert logits.grad is not None
     touched = logits.grad.abs().sum(dim=1)[0] > 0
     assert touched.nonzero().tolist() == [[0, 1]]
+
+
+def test_other_cells_of_a_region_must_not_be_of_an_excluded_class() -> None:
+    canvases = make_canvases([[1]], torch.ones(1, 1, 2, 3), 1 / 6)
+    canvases = replace(canvases, excluded=torch.tensor([[[True, False]]]))
+    logits = torch.zeros(1, 3, 2, 3, requires_grad=True)
+    with torch.no_grad():
+        logits[0, 1, 0, 1] = 2.0
+    cell_loss(logits, canvases).backward()
+    assert logits.grad is not None
+    free = logits.grad.flatten(2)[0][:, [0, 2, 3, 4, 5]]
+    assert (free[0] > 0).all()  # the excluded class falls
+    assert (free[1:] < 0).all()  # the others rise
+
+
+def test_tiles_of_land_have_no_water_and_fields_no_houses() -> None:
+    images, labels = make_colored(40)
+    canvases = compose(images, labels, CLEAR)
+    built = [NAMES.index(name) for name in CanvasSettings().built_classes]
+    for label, absent in (
+        (CROP, [RIVER, LAKE, *built]),
+        (RESIDENTIAL, [RIVER, LAKE]),
+        (RIVER, []),
+    ):
+        excluded = canvases.excluded[canvases.labels == label]
+        assert excluded[:, absent].all()
+        assert (excluded.sum(dim=1) == len(absent)).all()
 
 
 def test_hidden_cells_are_asked_to_be_obscured_and_doubtful_ones_nothing() -> None:
