@@ -196,11 +196,11 @@ class Classifier:
     def _find_strange_quarters(
         self, pixels: Tensor, clear: Tensor, window: Window, strange: Tensor
     ) -> Tensor:
-        """Quarters of tiles that are OOD by pixels in each square that covers them, (2r, 2c).
+        """Quarters of strange tiles that another square shows to be OOD by pixels, (2r, 2c).
 
         `pixels` (3, h, w) and `clear`, bool (h, w), include the halo; `strange` is bool (r, c).
-        Squares have the size of a tile and are shifted by half of it. A quarter at the edge of
-        something strange is thus not lost with the rest of its tile.
+        Four squares of a tile's size cover a quarter: its tile and three shifted by half a tile.
+        Ordinary quarters are thus not lost for one strange corner.
         """
         found = strange.new_zeros([2 * side for side in strange.shape])
         if self._ood_detector is None:
@@ -215,8 +215,8 @@ class Classifier:
             far = self._ood_detector.has_far_pixels(statistics)
             # A square of mostly missing pixels shows nothing.
             far |= seen.float().mean(dim=(1, 2, 3)) < 0.5
-            covered = far.reshape(3, 3).unfold(0, 2, 1).unfold(1, 2, 1).all(dim=3).all(dim=2)
-            found[2 * i : 2 * i + 2, 2 * j : 2 * j + 2] = covered
+            covering = far.reshape(3, 3).unfold(0, 2, 1).unfold(1, 2, 1)  # 2, 2, four squares
+            found[2 * i : 2 * i + 2, 2 * j : 2 * j + 2] = covering.sum(dim=(2, 3)) > 1
         return found
 
     def _try(self, work: Callable[[], Answer]) -> Answer:
