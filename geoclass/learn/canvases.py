@@ -293,8 +293,8 @@ def compute_cells(
 ) -> tuple[Tensor, Tensor]:
     """Logits (n, classes) and labels (n,) of cells of canvases; deterministic.
 
-    `chosen` are indices of tiles. Only cells covered by one tile count, of classes that cover
-    their tiles completely. The last output of the network, obscured, is omitted.
+    `chosen` are indices of tiles. Only cells covered by one tile count, of classes of
+    which at least half of the cells must match. The last output of the network, obscured, is omitted.
     """
     canvas_settings = settings.canvases or CanvasSettings()
     logits, labels = [], []

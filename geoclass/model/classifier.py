@@ -213,7 +213,7 @@ class Classifier:
             seen = cut_squares(clear[None], tops, lefts)
             statistics = describe_pixels(cut_squares(pixels, tops, lefts).float(), seen)
             far = self._ood_detector.has_far_pixels(statistics)
-            # A square of mostly missing pixels shows nothing.
+            # A square of mostly missing pixels shows nothing: the verdict on the tile stands.
             far |= seen.float().mean(dim=(1, 2, 3)) < 0.5
             covering = far.reshape(3, 3).unfold(0, 2, 1).unfold(1, 2, 1)  # 2, 2, four squares
             found[2 * i : 2 * i + 2, 2 * j : 2 * j + 2] = covering.sum(dim=(2, 3)) > 1
