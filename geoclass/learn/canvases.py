@@ -294,7 +294,8 @@ def compute_cells(
     """Logits (n, classes) and labels (n,) of cells of canvases; deterministic.
 
     `chosen` are indices of tiles. Only cells covered by one tile count, of classes of
-    which at least half of the cells must match. The last output of the network, obscured, is omitted.
+    which at least half of the cells must match. The last output of the network, obscured, is
+    omitted.
     """
     canvas_settings = settings.canvases or CanvasSettings()
     logits, labels = [], []
