@@ -31,7 +31,7 @@ from rasterio.features import rasterize
 
 from geoclass.errors import SceneError
 from geoclass.grid import Grid
-from geoclass.legend import MASKED, UNKNOWN
+from geoclass.legend import MASKED, NODATA, UNKNOWN
 from geoclass.model.checkpoint import Model
 from geoclass.scene.settings import MaskSettings, RadiometrySettings
 
@@ -301,7 +301,7 @@ def measure_date(bench: Bench, stride: int, scene: Path) -> Measures:
         return {"forest": float("nan"), "unknown": float("nan"), "clear": False}
     codes = find_codes(landcover.legend, GROUPS)
     found = spread(codes[landcover.class_id], landcover.grid)
-    inside = found < codes[-1]
+    inside = spread(landcover.class_id, landcover.grid) != NODATA
     white = find_bright(scene, landcover)
     return {
         "forest": share_of(found, "forest", found <= len(GROUPS)),

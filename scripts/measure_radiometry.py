@@ -15,7 +15,6 @@ from collections import Counter, defaultdict
 from pathlib import Path
 
 from geoclass.landcover import LandCoverMap
-from geoclass.legend import UNKNOWN
 from geoclass.mapping.pipeline import run_map
 from geoclass.mapping.plan import plan_map
 from geoclass.mapping.settings import MapRequest, MapSettings
@@ -82,7 +81,7 @@ def compare(landcover: LandCoverMap, cells: dict[tuple[int, int], str]) -> tuple
     score, wrong = Counter[str](tiles=len(cells)), Counter[str]()
     for (row, col), label in cells.items():
         code = int(landcover.class_id[row, col])
-        if code == UNKNOWN:
+        if code >= len(names):  # unknown or masked
             score["unknown"] += 1
             continue
         found = names[code]
