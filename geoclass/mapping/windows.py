@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from itertools import chain
+from itertools import chain, pairwise
 from typing import Literal
 
 import numpy as np
@@ -133,7 +133,7 @@ def cut_windows(strip: Strip, tiles: Grid, rows: int) -> Iterator[Cutout]:
     """
     step = WINDOW_PIXELS // (rows * tiles.tile_size**2)
     starts = range(0, max(1, tiles.width // tiles.tile_size), step)
-    for first, last in zip(starts, [*starts[1:], tiles.cols], strict=True):
+    for first, last in pairwise([*starts, tiles.cols]):
         yield _cut(strip, tiles, slice(first, last))
 
 
