@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from numbers import Integral
 from reprlib import repr as shorten
 from typing import Any, TypedDict
@@ -235,14 +235,7 @@ class Grid:
 
     def to_json(self) -> dict[str, Any]:
         """JSON data for `from_json`."""
-        return {
-            "height": self.height,
-            "width": self.width,
-            "transform": list(self.transform[:6]),
-            "crs": self.crs,
-            "tile_size": self.tile_size,
-            "stride": self.stride,
-        }
+        return {**asdict(self), "transform": list(self.transform[:6])}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Grid:

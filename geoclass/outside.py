@@ -18,7 +18,6 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 from reprlib import repr as shorten
 from typing import Any, TypeVar
-from urllib.parse import quote
 
 # ---- Names of files ----
 
@@ -44,11 +43,9 @@ def encode_name(text: str) -> str:
 
 
 def _escape(character: str) -> str:
-    # `quote` does not escape `.`, `-` and `~`; a lone surrogate is a byte that is not UTF-8.
-    escaped = "".join(f"%{byte:02X}" for byte in character.encode(errors="surrogatepass"))
-    return (
-        quote(character, errors="surrogateescape") if "\udc80" <= character <= "\udcff" else escaped
-    )
+    is_byte = "\udc80" <= character <= "\udcff"  # of a name that is not UTF-8
+    encoded = character.encode(errors="surrogateescape" if is_byte else "surrogatepass")
+    return "".join(f"%{byte:02X}" for byte in encoded)
 
 
 def find_twins(names: Iterable[str]) -> Iterator[tuple[str, str]]:

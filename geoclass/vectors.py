@@ -59,8 +59,7 @@ def vector_name(path: Path | str) -> str:
 @contextmanager
 def unwarned() -> Iterator[None]:
     """Ignore warnings of GDAL and pyogrio, such as duplicate ids: callers check what they read."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with warnings.catch_warnings(action="ignore"):
         yield
 
 

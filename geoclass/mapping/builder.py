@@ -1,9 +1,8 @@
-"""Building a map part by part, and its post-processing."""
+"""Filling a map part by part, and its post-processing."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, fields
 
 import numpy as np
 from rasterio.features import sieve
@@ -20,78 +19,60 @@ Part = tuple[slice, slice]
 """Rows and columns of cells."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class MapBuilder:
-    """Cells of one size; arrays are those of `LandCoverMap`."""
+def begin_map(grid: Grid, contract: Contract, provenance: Provenance) -> LandCoverMap:
+    """A map of nodata cells; `fill_part` sets them."""
+    shape, colored = (grid.rows, grid.cols), grid.stride < grid.tile_size
+    return LandCoverMap(
+        grid=grid,
+        contract=contract,
+        provenance=provenance,
+        class_id=np.full(shape, NODATA, dtype=np.uint8),
+        best_class=np.full(shape, NODATA, dtype=np.uint8),
+        probabilities=np.zeros((*shape, len(contract.legend)), dtype=np.uint8),
+        valid_share=np.zeros(shape, dtype=np.uint8),
+        mask_reason=np.zeros(shape, dtype=np.uint8),
+        colors=np.zeros((*shape, len(COLORS)), dtype=np.uint8) if colored else None,
+    )
 
-    grid: Grid
-    class_id: np.ndarray
-    best_class: np.ndarray
-    probabilities: np.ndarray
-    valid_share: np.ndarray
-    mask_reason: np.ndarray
-    colors: np.ndarray | None
 
-    @classmethod
-    def begin(cls, grid: Grid, classes: int, *, colored: bool = False) -> MapBuilder:
-        """A map of nodata cells."""
-        shape = (grid.rows, grid.cols)
-        return cls(
-            grid=grid,
-            class_id=np.full(shape, NODATA, dtype=np.uint8),
-            best_class=np.full(shape, NODATA, dtype=np.uint8),
-            probabilities=np.zeros((*shape, classes), dtype=np.uint8),
-            valid_share=np.zeros(shape, dtype=np.uint8),
-            mask_reason=np.zeros(shape, dtype=np.uint8),
-            colors=np.zeros((*shape, len(COLORS)), dtype=np.uint8) if colored else None,
+def fill_part(
+    landcover: LandCoverMap,
+    part: Part,
+    coverage: Coverage,
+    probabilities: np.ndarray,
+    unknown: np.ndarray,
+    colors: np.ndarray | None = None,
+) -> None:
+    """Set a part of a map.
+
+    `probabilities` are uint8 (rows, cols, classes), 250 is 1, `unknown` is bool (rows, cols),
+    `colors` uint8 (rows, cols, 6); values of unusable cells are ignored.
+    """
+    usable = coverage.usable
+    landcover.valid_share[part] = np.rint(coverage.valid_share * FULL_SCALE)
+    landcover.mask_reason[part] = coverage.mask_reason
+    landcover.probabilities[part] = np.where(usable[:, :, None], probabilities, 0)
+    best = np.where(usable, probabilities.argmax(axis=2), NODATA).astype(np.uint8)
+    landcover.best_class[part] = best
+    best[usable & unknown] = UNKNOWN
+    best[coverage.mask_reason > 0] = MASKED
+    landcover.class_id[part] = best
+    if landcover.colors is not None and colors is not None:
+        landcover.colors[part] = np.where(usable[:, :, None], colors, 0)
+
+
+def remove_speckle(landcover: LandCoverMap, settings: PostprocessingSettings) -> None:
+    """Change the map in place; unknown, masked and nodata cells stay."""
+    class_id, best_class, classes = landcover.class_id, landcover.best_class, len(landcover.legend)
+    if settings.smooth is not None:
+        seen, labelled = best_class != NODATA, class_id < classes
+        landcover.probabilities[:] = smooth_probabilities(
+            landcover.probabilities, seen, strength=settings.smooth, window=settings.smooth_window
         )
-
-    def add(
-        self,
-        part: Part,
-        coverage: Coverage,
-        probabilities: np.ndarray,
-        unknown: np.ndarray,
-        colors: np.ndarray | None = None,
-    ) -> None:
-        """Set a part of the map.
-
-        `probabilities` are uint8 (rows, cols, classes), 250 is 1, `unknown` is bool (rows, cols),
-        `colors` uint8 (rows, cols, 6); values of unusable cells are ignored.
-        """
-        usable = coverage.usable
-        self.valid_share[part] = np.rint(coverage.valid_share * FULL_SCALE)
-        self.mask_reason[part] = coverage.mask_reason
-        self.probabilities[part] = np.where(usable[:, :, None], probabilities, 0)
-        best = np.where(usable, probabilities.argmax(axis=2), NODATA).astype(np.uint8)
-        self.best_class[part] = best
-        best[usable & unknown] = UNKNOWN
-        best[coverage.mask_reason > 0] = MASKED
-        self.class_id[part] = best
-        if self.colors is not None and colors is not None:
-            self.colors[part] = np.where(usable[:, :, None], colors, 0)
-
-    def postprocess(self, settings: PostprocessingSettings) -> None:
-        """Remove speckle; unknown, masked and nodata cells do not change."""
-        classes = self.probabilities.shape[2]
-        if settings.smooth is not None:
-            seen, labelled = self.best_class != NODATA, self.class_id < classes
-            self.probabilities[:] = smooth_probabilities(
-                self.probabilities, seen, strength=settings.smooth, window=settings.smooth_window
-            )
-            self.best_class[seen] = self.probabilities.argmax(axis=2)[seen]
-            self.class_id[labelled] = self.best_class[labelled]
-        if settings.min_area_ha is not None:
-            self.class_id[:] = sieve_classes(
-                self.class_id, classes, self.grid, settings.min_area_ha
-            )
-
-    def build(
-        self, contract: Contract, provenance: Provenance, detail: LandCoverMap | None = None
-    ) -> LandCoverMap:
-        """The finished map."""
-        arrays = {field.name: getattr(self, field.name) for field in fields(self)}
-        return LandCoverMap(contract=contract, provenance=provenance, detail=detail, **arrays)
+        best_class[seen] = landcover.probabilities.argmax(axis=2)[seen]
+        class_id[labelled] = best_class[labelled]
+    if settings.min_area_ha is not None:
+        class_id[:] = sieve_classes(class_id, classes, landcover.grid, settings.min_area_ha)
 
 
 EPSILON = 0.5 / FULL_SCALE

@@ -11,7 +11,7 @@ from geoclass.errors import SceneError
 from geoclass.landcover import LandCoverMap, quantise_probabilities
 from geoclass.legend import NODATA
 from geoclass.machine import map_ahead
-from geoclass.mapping.builder import MapBuilder
+from geoclass.mapping.builder import begin_map, fill_part, remove_speckle
 from geoclass.mapping.cells import cut_tiles, measure_coverage
 from geoclass.mapping.plan import MapPlan
 from geoclass.mapping.windows import label_windows
@@ -36,35 +36,31 @@ def run_map(
 
     Raises SceneError if the scene cannot be read or has changed since it was planned.
     """
-    classes = len(plan.contract.legend)
-    grids = [plan.grid] if plan.detail is None else [plan.grid, plan.detail]
-    builders = [
-        MapBuilder.begin(grid, classes, colored=grid.stride < grid.tile_size) for grid in grids
-    ]
+    grids = filter(None, (plan.grid, plan.detail))
+    maps = [begin_map(grid, plan.contract, plan.provenance) for grid in grids]
     if plan.contract.cell_temperature is None:
-        done = label_tiles(plan, classifier, builders[0], strip_pixels)
+        done = label_tiles(plan, classifier, maps[0], strip_pixels)
     else:
-        done = label_windows(plan, classifier, builders, strip_pixels)
+        done = label_windows(plan, classifier, maps, strip_pixels)
     for cells in done:
         on_cells(cells)
     masks = plan.preprocessing.masks
     check_read(plan.source, masks.scl, masks.raster)
-    finest = builders[-1]
+    finest = maps[-1]
     if not (plan.settings.frame.force or (finest.best_class != NODATA).any()):
         raise SceneError(
             f"not one cell of {plan.source.shown} could be classified "
             f"({np.mean(finest.mask_reason > 0):.0%} are masked, the others lack data): "
             "choose another date or place, or give --force for an empty map"
         )
-    finest.postprocess(plan.settings.postprocessing)
+    remove_speckle(finest, plan.settings.postprocessing)
     provenance = replace(plan.provenance, precision=classifier.precision, masked_by=masks.notes)
-    main, *finer = builders
-    details = [builder.build(plan.contract, provenance) for builder in finer]
-    return main.build(plan.contract, provenance, *details)
+    main, *finer = [replace(landcover, provenance=provenance) for landcover in maps]
+    return replace(main, detail=finer[0] if finer else None)
 
 
 def label_tiles(
-    plan: MapPlan, classifier: Classifier, builder: MapBuilder, strip_pixels: int
+    plan: MapPlan, classifier: Classifier, landcover: LandCoverMap, strip_pixels: int
 ) -> Iterator[int]:
     """Classify tiles one by one; yield the number of cells of each strip."""
     grid, settings = plan.grid, plan.settings
@@ -73,13 +69,13 @@ def label_tiles(
         span = (slice(strip.first_row, strip.last_row), slice(None))
         inside = plan.inside[span]
         coverage = measure_coverage(strip, grid, settings.min_valid_share).within(inside)
-        probabilities, unknown = builder.probabilities[span].copy(), np.zeros_like(inside)
+        probabilities, unknown = landcover.probabilities[span].copy(), np.zeros_like(inside)
         rows, cols = np.nonzero(coverage.usable)
         if len(rows):
             prediction = classifier.predict(cut_tiles(strip, grid, rows, cols))
             probabilities[rows, cols] = quantise_probabilities(prediction.probabilities)
             unknown[rows, cols] = prediction.unknown & (not settings.keep_unknown)
-        builder.add(span, coverage, probabilities, unknown)
+        fill_part(landcover, span, coverage, probabilities, unknown)
         return inside.size
 
     strips = read_strips(plan.source, plan.frame, grid, plan.preprocessing, strip_pixels)

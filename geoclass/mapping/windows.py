@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from itertools import chain
+from itertools import chain, pairwise
 from typing import Literal
 
 import numpy as np
 
 from geoclass.grid import Grid
-from geoclass.landcover import COLORS, MASK_REASONS, quantise_probabilities
+from geoclass.landcover import COLORS, MASK_REASONS, LandCoverMap, quantise_probabilities
 from geoclass.machine import map_ahead
-from geoclass.mapping.builder import MapBuilder, Part
+from geoclass.mapping.builder import Part, fill_part
 from geoclass.mapping.cells import Coverage, Fractions, find_coverage, list_reasons
 from geoclass.mapping.plan import MapPlan
 from geoclass.model.classifier import Classifier
@@ -23,6 +23,9 @@ from geoclass.scene.read.strips import Strip, read_strips
 
 WINDOW_PIXELS = 2**20
 """Approximate size of a window without its halo; larger ones hardly reduce the overhead."""
+
+INNER = (..., slice(HALO, -HALO), slice(HALO, -HALO))
+"""Index of a window's pixels without its halo."""
 
 MAX_ROWS = 16
 """Rows of tiles in a window."""
@@ -55,20 +58,20 @@ class Cutout:
 
 
 def label_windows(
-    plan: MapPlan, classifier: Classifier, builders: Sequence[MapBuilder], strip_pixels: int
+    plan: MapPlan, classifier: Classifier, maps: Sequence[LandCoverMap], strip_pixels: int
 ) -> Iterator[int]:
     """Fill all maps window by window; yield each window's number of cells of the first map."""
     tiles = replace(plan.grid, stride=plan.grid.tile_size)
 
     def label(cutout: Cutout) -> int:
-        parts = [(builder, _find_part(cutout, builder.grid)) for builder in builders]
-        insides = [plan.find_inside(builder.grid, part) for builder, part in parts]
+        parts = [(landcover, _find_part(cutout, landcover.grid)) for landcover in maps]
+        insides = [plan.find_inside(landcover.grid, part) for landcover, part in parts]
         prediction = None
         if cutout.valid.any() and any(inside.any() for inside in insides):
             prediction = classifier.predict_window(cutout.window)
             cutout = cutout.mask_clouds(prediction.obscured)
-        for (builder, part), inside in zip(parts, insides, strict=True):
-            _fill(builder, part, inside, cutout, prediction, plan)
+        for (landcover, part), inside in zip(parts, insides, strict=True):
+            _fill(landcover, part, inside, cutout, prediction, plan)
         return insides[0].size
 
     rows = count_rows(tiles, strip_pixels)
@@ -130,7 +133,7 @@ def cut_windows(strip: Strip, tiles: Grid, rows: int) -> Iterator[Cutout]:
     """
     step = WINDOW_PIXELS // (rows * tiles.tile_size**2)
     starts = range(0, max(1, tiles.width // tiles.tile_size), step)
-    for first, last in zip(starts, [*starts[1:], tiles.cols], strict=True):
+    for first, last in pairwise([*starts, tiles.cols]):
         yield _cut(strip, tiles, slice(first, last))
 
 
@@ -143,18 +146,12 @@ def _cut(strip: Strip, tiles: Grid, cols: slice) -> Cutout:
         """The window's part of an array; beyond the scene 0, or mirrored."""
         part = array[..., max(0, left - HALO) : left + width + HALO]
         above, before = strip.top - (top - HALO), max(0, HALO - left)
-        below, after = (
-            side + 2 * HALO - begun - there
-            for side, begun, there in (
-                (height, above, part.shape[-2]),
-                (width, before, part.shape[-1]),
-            )
-        )
+        below = height + 2 * HALO - above - part.shape[-2]
+        after = width + 2 * HALO - before - part.shape[-1]
         sides = [(0, 0)] * (array.ndim - 2) + [(above, below), (before, after)]
         return np.pad(part, sides, mode=beyond)
 
     valid, reason = take(strip.valid, "constant"), take(strip.reason, "constant")
-    inner = (slice(HALO, -HALO), slice(HALO, -HALO))
     # A constant beyond the edge of the data would look like a lake.
     pixels, shown = mirror_missing(
         take(strip.pixels, "symmetric"),
@@ -172,8 +169,8 @@ def _cut(strip: Strip, tiles: Grid, cols: slice) -> Cutout:
         rows=rows,
         cols=cols,
         scene=np.outer(_span(top, height, tiles.height), _span(left, width, tiles.width)),
-        valid=_count(valid[inner]),
-        masked={code: _count(reason[inner] == code) for code in list_reasons(reason[inner])},
+        valid=_count(valid[INNER]),
+        masked={code: _count(reason[INNER] == code) for code in list_reasons(reason[INNER])},
     )
 
 
@@ -232,7 +229,7 @@ def _find_part(cutout: Cutout, grid: Grid) -> Part:
 
 
 def _fill(
-    builder: MapBuilder,
+    landcover: LandCoverMap,
     part: Part,
     inside: np.ndarray,
     cutout: Cutout,
@@ -240,19 +237,22 @@ def _fill(
     plan: MapPlan,
 ) -> None:
     """Add a window's cells of one size to a map."""
-    grid, min_share = builder.grid, plan.settings.min_valid_share
+    grid, min_share = landcover.grid, plan.settings.min_valid_share
     coverage = measure_window(cutout, grid, min_share).within(inside)
     rows, cols = inside.shape  # the window may extend beyond the grid
     if prediction is None:
-        builder.add(part, coverage, builder.probabilities[part], np.zeros_like(inside))
+        nothing = landcover.probabilities[part]
+        fill_part(landcover, part, coverage, nothing, np.zeros_like(inside))
     elif grid.stride == grid.tile_size:
         unknown = prediction.unknown & (not plan.settings.keep_unknown)
-        builder.add(part, coverage, quantise_probabilities(prediction.tiles), unknown)
+        probabilities = quantise_probabilities(prediction.tiles)
+        fill_part(landcover, part, coverage, probabilities, unknown)
     else:
         usable = measure_window(cutout, replace(grid, stride=CELL), min_share).usable
         probabilities = average_cells(prediction.cells, usable, grid.stride // CELL)
         unknown = _repeat(prediction.unknown_cells, grid.tile_size // 2 // grid.stride)
-        builder.add(
+        fill_part(
+            landcover,
             part,
             coverage,
             probabilities[:rows, :cols],
@@ -282,13 +282,12 @@ def measure_window(cutout: Cutout, grid: Grid, min_share: float) -> Coverage:
 
 def find_colors(cutout: Cutout, side: int) -> np.ndarray:
     """uint8 (rows, cols, 6): COLORS of valid pixels of cells of `side` pixels; 0 without any."""
-    inner = (slice(HALO, -HALO), slice(HALO, -HALO))
     # Obscured cells have no valid pixels.
-    valid = _list_pixels(cutout.window.valid[inner] & _repeat(cutout.valid > 0, CELL), side)
+    valid = _list_pixels(cutout.window.valid[INNER] & _repeat(cutout.valid > 0, CELL), side)
     count = valid.sum(axis=0, dtype=np.uint16)
     hidden = np.uint8(255) * ~valid
     colors = np.empty((*count.shape, len(COLORS)), dtype=np.uint8)
-    for band, pixels in enumerate(cutout.window.pixels[(slice(None), *inner)]):
+    for band, pixels in enumerate(cutout.window.pixels[INNER]):
         values = _list_pixels(pixels, side)
         total = (values * valid).sum(axis=0, dtype=np.uint32)
         colors[:, :, band] = np.rint(total / np.maximum(count, 1))

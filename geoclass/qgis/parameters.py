@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 from qgis import core
@@ -144,28 +145,24 @@ def _build_output(option: Option, name: str, label: str) -> core.QgsProcessingPa
     return made
 
 
+@dataclass(frozen=True)
 class Arguments:
     """The values of an algorithm's parameters on the command line."""
 
-    def __init__(
-        self,
-        algorithm: core.QgsProcessingAlgorithm,
-        parameters: dict[str, Any],
-        context: core.QgsProcessingContext,
-        feedback: core.QgsProcessingFeedback,
-    ) -> None:
-        self._algorithm, self._parameters = algorithm, parameters
-        self._context, self._feedback = context, feedback
+    algorithm: core.QgsProcessingAlgorithm
+    parameters: dict[str, Any]
+    context: core.QgsProcessingContext
+    feedback: core.QgsProcessingFeedback
 
     def write(self, option: Option) -> list[str]:
         """What the value of an option is; nothing where it is the default."""
         flag = option["opts"][-1]
         if option.get("is_flag"):
-            given = (self._parameters, name_parameter(option), self._context)
+            given = (self.parameters, name_parameter(option), self.context)
             if option["secondary_opts"]:
-                answer = self._algorithm.parameterAsEnumString(*given)
+                answer = self.algorithm.parameterAsEnumString(*given)
                 return {"yes": [flag], "no": [option["secondary_opts"][-1]]}.get(answer, [])
-            return [flag] if self._algorithm.parameterAsBool(*given) else []
+            return [flag] if self.algorithm.parameterAsBool(*given) else []
         usual = ("", str(option["default"]))
         values = [value for value in self._find(option) if value not in usual]
         if option["param_type_name"] == "argument":
@@ -174,11 +171,11 @@ class Arguments:
 
     def _find(self, option: Option) -> Iterator[str]:
         role, kind, name = _role(option), option["type"]["param_type"], name_parameter(option)
-        algorithm, value = self._algorithm, self._parameters.get(name)
-        given = (self._parameters, name, self._context)
+        algorithm, value = self.algorithm, self.parameters.get(name)
+        given = (self.parameters, name, self.context)
         if role == "layer":
             for each in value if isinstance(value, (list, tuple)) else [value]:
-                yield find_source(each, self._context)
+                yield find_source(each, self.context)
         elif role == "output" and option["type"]["suffixes"][0] in (".gpkg", ".tif"):
             yield algorithm.parameterAsOutputLayer(*given)
         elif role in ("output", "folder"):
@@ -189,7 +186,7 @@ class Arguments:
         elif role == "polygons":
             formats = ["gpkg", "geojson", "shp", "fgb"]
             yield algorithm.parameterAsCompatibleSourceLayerPath(
-                *given, formats, "gpkg", self._feedback
+                *given, formats, "gpkg", self.feedback
             )
         elif role == "extent":
             box = algorithm.parameterAsExtent(*given, core.QgsCoordinateReferenceSystem(WORLD))

@@ -53,12 +53,11 @@ class GeoclassPlugin:
 
     def __init__(self, iface: Any) -> None:
         self._iface = iface
-        self._provider: GeoclassProvider | None = None
+        self._provider = GeoclassProvider()
         self._page: Any = None
 
     def initProcessing(self) -> None:
         """All that `qgis_process` needs."""
-        self._provider = GeoclassProvider()
         QgsApplication.processingRegistry().addProvider(self._provider)
 
     def initGui(self) -> None:
@@ -66,7 +65,8 @@ class GeoclassPlugin:
         from .settings_page import GeoclassPageFactory
 
         self.initProcessing()
-        self._page = GeoclassPageFactory(self._refresh)
+        # Another program may have other commands.
+        self._page = GeoclassPageFactory(self._provider.refreshAlgorithms)
         self._iface.registerOptionsWidgetFactory(self._page)
 
     def unload(self) -> None:
@@ -74,8 +74,3 @@ class GeoclassPlugin:
         QgsApplication.processingRegistry().removeProvider(self._provider)
         if self._page is not None:
             self._iface.unregisterOptionsWidgetFactory(self._page)
-
-    def _refresh(self) -> None:
-        """Another program may have other commands."""
-        if self._provider is not None:
-            self._provider.refreshAlgorithms()

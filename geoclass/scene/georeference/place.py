@@ -80,9 +80,8 @@ def _unwrap(place: Georeference, width: int, height: int) -> Georeference:
     middle = (min(lon) + max(lon)) / 2
     if (min(lon) >= -180 and max(lon) <= 180) or max(lon) - min(lon) >= 360:
         return place
-    with warnings.catch_warnings():
-        # A PROJ string loses details of the datum, but a prime meridian is easily added.
-        warnings.simplefilter("ignore", UserWarning)
+    # A PROJ string loses details of the datum, but a prime meridian is easily added.
+    with warnings.catch_warnings(action="ignore", category=UserWarning):
         text = pyproj.CRS.from_wkt(place.crs).to_proj4()
     crs = pyproj.CRS.from_user_input(f"{text} +pm={(middle + 180) % 360 - 180}")
     return replace(place, crs=crs.to_wkt(), transform=Affine.translation(-middle, 0) @ t)

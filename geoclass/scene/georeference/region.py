@@ -43,7 +43,7 @@ class Region:
     def find_bounds(self, crs: str) -> Bounds:
         """West, south, east and north in another CRS; SceneError if they do not exist there."""
         # Separately for each part, because parts on both sides of the antimeridian are neighbours.
-        boxes = [shapely.bounds(part) for part in shapely.get_parts(self.shape)]
+        boxes = shapely.bounds(shapely.get_parts(self.shape))
         transformer = pyproj.Transformer.from_crs(self.crs, crs, always_xy=True)
         try:
             there = np.array(

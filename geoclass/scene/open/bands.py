@@ -11,9 +11,6 @@ from geoclass.errors import SceneError
 Bands = tuple[int, int, int]
 """Numbers of red, green and blue, from 1."""
 
-RED_GREEN_BLUE = (("b04", "b4", "red"), ("b03", "b3", "green"), ("b02", "b2", "blue"))
-"""Names of bands, in lower case."""
-
 WAVELENGTHS_NM = (665.0, 560.0, 492.0)
 """Of Sentinel-2's red, green and blue."""
 WAVELENGTH_TOLERANCE_NM = 30.0

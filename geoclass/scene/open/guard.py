@@ -56,9 +56,8 @@ def open_name(name: str) -> DatasetReader:
 
     Unlike `rasterio.open`, this accepts several drivers. It needs a `rasterio.Env`.
     """
-    with warnings.catch_warnings():
-        # Reported as an error where the georeference is needed.
-        warnings.simplefilter("ignore", NotGeoreferencedWarning)
+    # Reported as an error where the georeference is needed.
+    with warnings.catch_warnings(action="ignore", category=NotGeoreferencedWarning):
         try:
             dataset = DatasetReader(name, driver=list_drivers(name))
         except ValueError as error:  # an invalid URL
@@ -79,9 +78,9 @@ def list_drivers(name: str) -> list[str]:
     path = Path(name)
     if path.is_file():
         _check_companions(path)
-    if path.is_file() and _is_vrt(path):
-        list_parts(path)
-        return ["VRT"]
+        if _is_vrt(path):
+            list_parts(path)
+            return ["VRT"]
     return [*LOCAL_DRIVERS, *filter(None, more)]
 
 

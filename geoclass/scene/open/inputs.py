@@ -48,10 +48,7 @@ def find_input(scene: Path | str) -> SceneInput:
     try:
         text.encode()
     except UnicodeEncodeError as error:
-        shown = text.encode(errors="backslashreplace").decode()
-        raise SceneError(
-            f"the name {shown} is not UTF-8: rename the file, or its folder"
-        ) from error
+        raise SceneError(f"the name {text} is not UTF-8: rename the file, or its folder") from error
     if os.path.exists(text):  # noqa: PTH110  # of any text
         path = Path(text)
         return _find_folder(path) if path.is_dir() else _find_file(path)
@@ -223,10 +220,9 @@ def _stack_item(text: bytes, base: str, shown: str, files: tuple[Path, ...] = ()
 
 def _find_bands(text: str) -> SceneInput:
     """`red=FILE,green=FILE,blue=FILE` in any order; each a path, URL or subdataset."""
-    starts = list(_BAND_PART.finditer(text))
-    ends = [start.start() for start in starts[1:]] + [len(text)]
-    parts = {s[1]: text[s.end() : end] for s, end in zip(starts, ends, strict=True)}
-    if text[: starts[0].start()] or len(starts) != 3 or len(parts) != 3:
+    before, *pieces = _BAND_PART.split(text)
+    parts = dict(zip(pieces[::2], pieces[1::2], strict=True))
+    if before or len(pieces) != 6 or len(parts) != 3:
         raise SceneError(f"got {hide_secrets(text)}, expected red=FILE,green=FILE,blue=FILE")
     if any("<" in part[:1] for part in parts.values()):
         raise SceneError(f"got XML in {hide_secrets(text)}, expected red=FILE,green=FILE,blue=FILE")

@@ -80,8 +80,7 @@ def find_in_folder(path: Path) -> ProductFiles | None:
     found = [file.name for file in sorted(root.iterdir()) if _METADATA_NAME.fullmatch(file.name)]
     if not found or (path.is_file() and path.name not in (*found, "manifest.safe")):
         return None
-    files = (file for file in sorted(root.rglob("*")) if file.suffix.lower() in _IMAGE_SUFFIXES)
-    names = tuple(file.relative_to(root).as_posix() for file in files)
+    names = tuple(file.relative_to(root).as_posix() for file in sorted(root.rglob("*")))
     top = root.absolute()
     return ProductFiles(
         shown=str(path), name=top.name, root=top, metadata=found[0], names=names, granule=granule

@@ -76,6 +76,7 @@ def open_scene(scene: Path | str, bands: Sequence[int | str] | None = None) -> S
                 f"the bands {','.join(map(str, chosen))} of {found.shown} are of different types "
                 f"({', '.join(sorted(dtypes))}): convert them to one"
             )
+        facts = _collect_facts(found, dataset, chosen)
         # Before GDAL lists files: afterwards, asking a remote file for masks may not return.
         source = SceneSource.describe(
             dataset,
@@ -85,20 +86,13 @@ def open_scene(scene: Path | str, bands: Sequence[int | str] | None = None) -> S
             name=found.name,
             kind=found.kind,
             described=is_described(dataset),
-            facts=found.facts,
+            facts=facts,
             files=(),
             identity={},
-            warnings=warned,
-        )
-        files = _list_files(found, dataset)
-        facts = _collect_facts(found, dataset, chosen)
-        return replace(
-            source,
-            facts=facts,
-            files=files,
-            identity=identify(found, files),
             warnings=(*warned, *_doubt_day(found, facts)),
         )
+        files = _list_files(found, dataset)
+        return replace(source, files=files, identity=identify(found, files))
 
 
 MOST_BLOCK_BYTES = 768 * 2**20

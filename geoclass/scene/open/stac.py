@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NotRequired, Required, TypedDict
 from geoclass.dates import parse_day
 from geoclass.errors import SceneError
 from geoclass.outside import DAMAGE, convert_json, parse_json
-from geoclass.scene.open.bands import RED_GREEN_BLUE, Bands
+from geoclass.scene.open.bands import Bands
 from geoclass.scene.open.facts import (
     SceneFacts,
     check_baseline,
@@ -27,6 +27,8 @@ from geoclass.scene.open.stack import BandFile
 if TYPE_CHECKING:
     import pystac
 
+RED_GREEN_BLUE = (("b04", "b4", "red"), ("b03", "b3", "green"), ("b02", "b2", "blue"))
+"""Names of assets and bands, in lower case."""
 SCL_NAMES = ("scl", "SCL", "SCL_20m", "scl_20m")
 _LEVELS = {"S2MSI1C": "Level-1C", "S2MSI2A": "Level-2A"}
 _PRODUCT_KEYS = ("s2:product_uri", "sentinel:product_id")
@@ -140,9 +142,8 @@ def _parse(text: bytes, base: str, shown: str) -> pystac.Item:
         )
     convert_json(data, _ItemJson, "the item")
     try:
-        with warnings.catch_warnings():
-            # About the migration of extensions that are not used here.
-            warnings.simplefilter("ignore")
+        # Warnings are about the migration of extensions that are not used here.
+        with warnings.catch_warnings(action="ignore"):
             return pystac.Item.from_dict(data, href=base)
     except (pystac.STACError, pystac.STACTypeError) as error:
         raise ValueError(error) from error

@@ -103,11 +103,9 @@ def _read_bytes(
         return [read_as_rgb8(f"8-bit values, {EUROSAT_NAME} by their tag")]
     why = "as requested" if settings.profile == "tci" else "by its name"
     known = source.facts.level
-    levels = [known] if known in TCI_MAX_DN else list(TCI_MAX_DN)
     found = []
-    for level in map(str, levels):
-        dark = sample.find_dark(_whiten(TCI_MAX_DN[level]))
-        if len(levels) == 1 or level in _plausible_levels(dark):
+    for level, white in TCI_MAX_DN.items():
+        if level in _plausible_levels(sample.find_dark(_whiten(white)), known):
             told = why if is_tci else f"8-bit values, dark as a {level} true colour image"
             found.append(read_as_tci(level, told))
     if is_tci:
@@ -120,10 +118,9 @@ def _read_bytes(
         dark = sample.find_dark(gain)
         if dark[2] > MOST_DARK_BLUE:
             continue
-        plausible = _plausible_levels(dark) if len(levels) == 2 else map(str, levels)
         found += [
             read_as_level(level, gain, ZEROS, f"8-bit values, {level}, {name}")
-            for level in plausible
+            for level in _plausible_levels(dark, known)
         ]
     return found
 
@@ -196,8 +193,10 @@ def _find_levels(
     return [(level, f"by its dark blue, {blue}") for level in _plausible_levels(dark)]
 
 
-def _plausible_levels(dark: np.ndarray) -> list[str]:
-    """Levels by the digital numbers of dark pixels, float (3,); at least one."""
+def _plausible_levels(dark: np.ndarray, known: str | None = None) -> list[str]:
+    """The known level, else at least one by the digital numbers of dark pixels, float (3,)."""
+    if known in TCI_MAX_DN:
+        return [known]
     levels = ["Level-1C"] if dark[2] > L1C_DARKEST_BLUE else []
     levels += ["Level-2A"] if dark[2] < L2A_BRIGHTEST_BLUE else []
     return levels or ["Level-1C"]  # without valid pixels

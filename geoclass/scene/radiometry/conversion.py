@@ -111,8 +111,7 @@ class Radiometry:
     def apply(self, stored: np.ndarray) -> np.ndarray:
         """Stored values of any type, (3, …), to uint8 of the same shape."""
         if self.name == "rgb8":
-            as_bytes: np.ndarray = np.clip(stored, 0, 255).astype(np.uint8)
-            return stored if stored.dtype == np.uint8 else as_bytes
+            return stored if stored.dtype == np.uint8 else np.clip(stored, 0, 255).astype(np.uint8)
         result = np.empty(stored.shape, dtype=np.uint8)
         for band, (gain, bias) in enumerate(zip(self.gain, self.bias, strict=True)):
             if stored.dtype.kind in "iu" and stored.dtype.itemsize <= 2:

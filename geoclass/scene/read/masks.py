@@ -179,9 +179,9 @@ def _check_overlap(source: SceneSource, masks: Masks) -> Iterator[str]:
     if scene is None:
         return
     whole = scene.outline()
-    for raster in (masks.scl, masks.raster):
-        place = None if raster is None or raster.dataset == source.dataset else find_place(raster)
-        if raster is not None and place is not None:
+    for raster in filter(None, (masks.scl, masks.raster)):
+        place = None if raster.dataset == source.dataset else find_place(raster)
+        if place is not None:
             share = whole.intersection(place.outline(scene.crs)).area / whole.area
             if share == 0:
                 raise _misses(raster.shown, source)

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import CancelledError, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
+from itertools import pairwise
 from queue import SimpleQueue
 
 import numpy as np
@@ -165,7 +166,7 @@ def _plan_spans(
     if strip_rows is not None:
         # A narrow last row is read with the row above it.
         starts = range(0, max(1, grid.height // grid.stride), strip_rows)
-    return list(zip(starts, [*starts[1:], grid.rows], strict=True))
+    return list(pairwise([*starts, grid.rows]))
 
 
 def _read_strip(
