@@ -101,7 +101,7 @@ def join_adjacent(opened: Opened, settings: MapSettings) -> dict[Job, SceneSourc
             by_day.setdefault((source.date, source.dtype), []).append((job, source))
     for scenes in by_day.values():
         for group in group_adjacent([source for _, source in scenes], settings.frame):
-            for i in group if len(group) > 1 else ():
+            for i in group:
                 job, source = scenes[i]
                 others = tuple(scenes[other][1] for other in group if other != i)
                 joined[job] = replace(source, adjacent=others)
@@ -254,8 +254,8 @@ def run_campaign(
             else:
                 pending.append((job, found))
         if pending:
-            callbacks = Progress(on_outcome=collect, on_cells=progress.on_cells)
-            execute(share_haze(pending, request.settings), model, request, callbacks)
+            collecting = replace(progress, on_outcome=collect)
+            execute(share_haze(pending, request.settings), model, request, collecting)
             sweep_drafts(job.output for job, _ in pending)  # of workers that died
     except _FailFast:
         pass

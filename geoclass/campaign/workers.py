@@ -54,7 +54,8 @@ class ExecuteInProcesses:
         """Raises SettingsError for less than one worker or too little memory."""
         if workers < 1:
             raise SettingsError(f"the number of workers must be at least 1, got {workers}")
-        limit_workers(workers, memory_bytes)
+        if memory_bytes is not None:
+            limit_workers(workers, memory_bytes)
         self._workers, self._memory_bytes = workers, memory_bytes
 
     def __call__(
@@ -108,10 +109,8 @@ class ExecuteInProcesses:
         return count
 
 
-def limit_workers(workers: int, memory_bytes: int | None, map_bytes: int = 0) -> int:
+def limit_workers(workers: int, memory_bytes: int, map_bytes: int = 0) -> int:
     """Number of workers, each with a map, that fit into memory; SettingsError if none does."""
-    if memory_bytes is None:
-        return workers
     needed = WORKER_BYTES + map_bytes
     fitting = memory_bytes // needed
     if fitting < 1:

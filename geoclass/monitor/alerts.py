@@ -90,7 +90,7 @@ def _find_losses_at(t: int, gone: np.ndarray, evidence: Evidence) -> np.ndarray:
     here = np.flatnonzero(gone[t] & ~gone[t - 1])
     ratio, odds, observed = (a[:, here] for a in (evidence.ratio, evidence.odds, evidence.observed))
     brighter, dark_brighter = evidence.brighter[:, :, here]
-    count, dates = len(odds), np.arange(len(odds))[:, None]
+    dates = np.arange(len(odds))[:, None]
     end = t - 1 + np.logical_and.accumulate(gone[t:, here], axis=0).sum(axis=0)
     # The first date is where the run of dates with a positive ratio begins. Dates without an
     # observation do not interrupt it; those that only hint at a loss do not begin it.
@@ -99,16 +99,16 @@ def _find_losses_at(t: int, gone: np.ndarray, evidence: Evidence) -> np.ndarray:
     run[0] = True
     first = run[::-1].argmax(axis=0)
     before = observed & (dates < first)
-    last_before = np.where(before.any(axis=0), count - 1 - before[::-1].argmax(axis=0), first - 1)
+    last_before = np.where(before, dates, -1).max(axis=0)
     since = observed & (dates >= first) & (dates <= end)
     confirming = since & (ratio > SIGNIFICANT)
-    last = np.where(confirming.any(axis=0), count - 1 - confirming[::-1].argmax(axis=0), first)
     final_odds = odds[end, np.arange(len(here))].astype(np.float64)
     times = np.maximum(confirming.sum(axis=0), 1)
     losses = np.zeros(len(here), LOSS)
     losses["cell"] = evidence.cells[here]
-    losses["last_seen"] = np.maximum(last_before, 0)
-    losses["first_gone"], losses["last_gone"], losses["end"] = first, last, end
+    losses["last_seen"] = np.where(last_before < 0, np.maximum(first - 1, 0), last_before)
+    losses["first_gone"], losses["end"] = first, end
+    losses["last_gone"] = np.where(confirming, dates, first).max(axis=0)
     losses["probability"] = 1 / (1 + np.exp(-final_odds))
     losses["confirmations"] = confirming.sum(axis=0)
     losses["contradictions"] = (since & (ratio < -SIGNIFICANT)).sum(axis=0)

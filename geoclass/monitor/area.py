@@ -204,13 +204,12 @@ def read_counts(path: Path, *, partial: bool = False) -> tuple[SampleCounts, int
     return read_sample(path, partial=partial)
 
 
-def read_sample(path: Path | str, *, partial: bool = False) -> tuple[SampleCounts, int]:
+def read_sample(path: Path, *, partial: bool = False) -> tuple[SampleCounts, int]:
     """Counts of a labelled sample, and the number of samples without a label.
 
     Raises OutputError for other files, SettingsError for labels that are not a class of the
     sample and, unless `partial`, for samples without a label.
     """
-    path = Path(path)
     sample, design, strata = (read_columns(path, name) for name in ("sample", "design", "strata"))
     try:
         names = [str(name) for name in strata["stratum"]]

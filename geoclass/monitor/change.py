@@ -7,9 +7,9 @@ import numpy as np
 
 from geoclass.errors import SettingsError
 from geoclass.landcover import FULL_SCALE, LandCoverMap
-from geoclass.legend import NODATA, STATUS_STYLES
+from geoclass.legend import NODATA
 from geoclass.monitor.align import DatedMap, Stack, as_dated, stack_maps
-from geoclass.monitor.files import read_stack, write_stack
+from geoclass.monitor.files import write_stack
 from geoclass.monitor.layers import build_layer, outline_cells
 from geoclass.monitor.markov import Belief, find_likelihoods, form_belief
 from geoclass.monitor.settings import AlignSettings, SeriesSettings
@@ -155,21 +155,14 @@ def write_change(
     write_stack(Path(path), "change", layers, change.stack, change.settings, command, items)
 
 
-def read_change(path: Path | str) -> Change:
-    """Repeat the comparison of a file of `write_change`; OutputError for other files."""
-    return compare_dates(*read_stack(path, "change", SeriesSettings)[:2])
-
-
 def build_cells(change: Change) -> Layer:
     """A polygon for each cell; in large maps, neighbours with the same values share one."""
     stack = change.stack
     grid, legend = stack.grid, stack.contract.legend
     cell = np.flatnonzero((stack.class_id != NODATA).any(axis=0))
     names, groups = np.full((2, 256), None, dtype=object)
-    for item in legend.classes:
-        names[item.class_id], groups[item.class_id] = item.name, item.group
-    for style in STATUS_STYLES:
-        names[style.class_id] = style.name
+    for entry in legend.entries:
+        names[entry.class_id], groups[entry.class_id] = entry.name, entry.group
     old, new = stack.class_id.reshape(2, -1)[:, cell]
     probability = change.probability.ravel()[cell].astype(float)
     status = np.where(np.isnan(probability), 0, np.where(probability > CHANGED, 2, 1))

@@ -45,13 +45,12 @@ class SampleCounts:
         return self.weights[:, None] * self.shares
 
 
-def read_table(path: Path | str) -> SampleCounts:
+def read_table(path: Path) -> SampleCounts:
     """Counts from a CSV: columns stratum, area_ha, and one for each reference class.
 
     Commas, semicolons or tabs, UTF-8 or UTF-16; rows and columns of totals are checked and left
     out. Raises OutputError if the file is unreadable, SettingsError if it is not such a table.
     """
-    path = Path(path)
     (header, *body), separator = _read_rows(path)
     header = [name.lower() if name.lower() in FIXED else name for name in header]
     missing = sorted(set(FIXED) - set(header))
@@ -70,15 +69,15 @@ def read_table(path: Path | str) -> SampleCounts:
     # A row of totals without an area cannot be taken for a class.
     area_at, name_at = header.index("area_ha"), header.index("stratum")
     body = [row for row in body if row[area_at] or not _TOTAL.fullmatch(row[name_at])]
-    columns = dict(zip(header, zip(*body, strict=True), strict=True)) if body else {}
-    names, classes = list(columns.get("stratum", ())), [n for n in header if n not in FIXED]
+    counted = [i for i, name in enumerate(header) if name not in FIXED]
+    names, classes = [row[name_at] for row in body], [header[i] for i in counted]
     for kind, found in (("columns", header), ("rows", names)):
         if len(set(found)) != len(found):
             raise SettingsError(f"{path} has two {kind} of one name ({', '.join(found)})")
     try:
-        area = [_parse_number(text, separator) for text in columns.get("area_ha", ())]
-        counts = [[_parse_count(t, separator) for t in columns.get(n, ())] for n in classes]
-        table = np.array(counts, dtype=np.int64).reshape(len(classes), len(names)).T
+        area = np.array([_parse_number(row[area_at], separator) for row in body], dtype=float)
+        counts = [[_parse_count(row[i], separator) for i in counted] for row in body]
+        table = np.array(counts, dtype=np.int64).reshape(len(names), len(classes))
     except (ValueError, OverflowError) as error:
         raise SettingsError(f"{path} contains a value that is not a number: {error}") from error
     rows = _find_classes(path, "row", names, np.column_stack([area, table]))
@@ -92,7 +91,7 @@ def read_table(path: Path | str) -> SampleCounts:
     order = [place[name] for name in names]
     return SampleCounts(
         names=tuple(names),
-        area_ha=np.array([area[i] for i in rows], dtype=float),
+        area_ha=area[rows],
         counts=table[np.ix_(rows, order)],
     )
 

@@ -38,6 +38,9 @@ FileKind = Literal["monitor", "change"]
 FIRST_LAYERS: dict[FileKind, str] = {"monitor": "series", "change": "change"}
 """Kind of file → layer with the description in its metadata."""
 
+UNCHANGED = ("model", "radiometry", "dates", "scenes", "fingerprints", "missions", "mismatches")
+"""Fields of a stack that its description holds as they are."""
+
 Settings = TypeVar("Settings")
 
 
@@ -167,7 +170,7 @@ class _Description(TypedDict):
     contract: dict[str, Any]
     model: str
     radiometry: str
-    dates: list[date]
+    dates: tuple[date, ...]
     scenes: tuple[str, ...]
     fingerprints: tuple[str, ...]
     missions: NotRequired[tuple[str | None, ...]]
@@ -193,13 +196,7 @@ def write_stack(
         "version": __version__,
         "grid": stack.grid.to_json(),
         "contract": stack.contract.to_json(),
-        "model": stack.model,
-        "radiometry": stack.radiometry,
-        "scenes": stack.scenes,
-        "fingerprints": stack.fingerprints,
-        "missions": stack.missions,
-        "mismatches": stack.mismatches,
-        "dates": stack.dates,
+        **{name: getattr(stack, name) for name in UNCHANGED},
         "left_out": [asdict(item) for item in stack.left_out],
         "colored": stack.colors is not None,
     }
@@ -282,18 +279,13 @@ def _build_stack(path: Path, described: _Description) -> Stack:
     colors = None
     if described.get("colored"):
         colors = unpack_colors(stored("colors", len(COLORS), *cells).transpose(0, 2, 3, 1))
+    fields: dict[str, Any] = {"missions": (None,) * len(dates), **described}
     return Stack(
         grid=grid,
         contract=contract,
-        model=described["model"],
-        radiometry=described["radiometry"],
-        dates=tuple(dates),
-        scenes=described["scenes"],
-        fingerprints=described["fingerprints"],
-        missions=described.get("missions", (None,) * len(dates)),
         probabilities=probabilities,
         class_id=class_id,
-        mismatches=described["mismatches"],
         left_out=described.get("left_out", ()),
         colors=colors,
+        **{name: fields[name] for name in UNCHANGED},
     )

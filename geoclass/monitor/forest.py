@@ -95,9 +95,9 @@ def fit_light(before: np.ndarray, now: np.ndarray) -> tuple[np.ndarray, np.ndarr
         x, y = before[:, band], now[:, band]
         middle, spread = find_densest(y - x)
         spread = max(spread, MIN_NOISE)
-        mean, slope, shift = float(np.median(x)), 1.0, middle
+        mean, slope, shift = 0.0, 1.0, middle
+        left = y - x - shift
         for _ in range(5):
-            left = y - x - shift - (slope - 1) * (x - mean)
             weight = np.clip(1 - (left / (4.7 * spread)) ** 2, 0, None) ** 2
             total = weight.sum()
             if total < MIN_CELLS / 3:
@@ -138,9 +138,8 @@ def fit_noise(rest: np.ndarray) -> Noise:
     and red together, so the covariance Σ of a hazy scene is large in this direction, and the filter
     has little weight there.
     """
-    centre = np.array([find_densest(band)[0] for band in rest.T], np.float32)
-    spread = np.array([max(find_densest(band)[1], MIN_NOISE) for band in rest.T], np.float32)
-    covariance = np.diag(spread**2).astype(np.float64)
+    centre, spread = np.array([find_densest(band) for band in rest.T], np.float32).T
+    covariance = np.diag(np.maximum(spread, MIN_NOISE) ** 2).astype(np.float64)
     for _ in range(5):
         left = (rest - centre).astype(np.float64)
         far = np.einsum("ni,ij,nj->n", left, np.linalg.inv(covariance), left)

@@ -9,6 +9,7 @@ import numpy as np
 import shapely
 
 from geoclass.grid import Grid
+from geoclass.legend import LegendEntry
 from geoclass.monitor.alerts import LEVELS, find_levels
 from geoclass.monitor.history import Alert, Monitoring
 from geoclass.monitor.tables import as_days, as_texts, find_periods, list_transitions, sum_areas
@@ -16,7 +17,7 @@ from geoclass.products.formats import DISSOLVED_FROM
 from geoclass.products.geotiff import write_codes
 from geoclass.products.layers import Layer
 from geoclass.products.patches import OUTSIDE, find_patches
-from geoclass.products.styles import Category, VectorStyle, list_classes
+from geoclass.products.styles import Category, VectorStyle
 
 # ColorBrewer's YlOrRd: higher levels are darker.
 LEVEL_COLORS = dict(zip(LEVELS, ("#fecc5c", "#fd8d3c", "#bd0026"), strict=True))
@@ -87,7 +88,7 @@ def build_series(result: Monitoring) -> Layer:
     style = VectorStyle(
         title="The smoothed class of each period",
         column="class_name",
-        entries=state_categories(result),
+        entries=[Category(value=s.name, label=s.title, color=s.color) for s in list_states(result)],
         span=("valid_from", "valid_to"),
     )
     crs = str(result.stack.grid.crs)
@@ -156,13 +157,16 @@ def list_dates(result: Monitoring) -> dict[str, np.ndarray]:
     }
 
 
-def state_categories(result: Monitoring) -> list[Category]:
-    """Name, title and color of each state; a group has the color of its first class."""
+def list_states(result: Monitoring) -> tuple[LegendEntry, ...]:
+    """The states by number: classes, or groups, which have the color of their first class."""
     legend = result.stack.contract.legend
     if result.settings.series.states == "classes":
-        return list_classes(legend)[: len(legend)]
+        return legend.classes
     colors = {c.group: c.color for c in reversed(legend.classes)}
-    return [Category(value=name, label=name, color=colors[name]) for name in legend.groups]
+    return tuple(
+        LegendEntry(class_id=i, name=name, title=name, color=colors[name], group=name)
+        for i, name in enumerate(legend.groups)
+    )
 
 
 def outline(result: Monitoring, alert: Alert) -> shapely.Geometry:

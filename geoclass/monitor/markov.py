@@ -17,7 +17,7 @@ from geoclass.errors import SettingsError
 from geoclass.landcover import FULL_SCALE
 from geoclass.machine import map_chunks
 from geoclass.monitor.align import Stack
-from geoclass.monitor.settings import PairRate, SeriesSettings
+from geoclass.monitor.settings import SeriesSettings
 
 DAYS_PER_YEAR = 365.25
 MIN_DAYS = 30
@@ -85,7 +85,7 @@ def form_belief(contract: Contract, settings: SeriesSettings) -> Belief:
         names=names,
         groups=groups,
         prior=prior,
-        rates=form_rates(prior, settings, _find_pairs(settings.pairs, names, groups)),
+        rates=_form_rates(prior, names, groups, settings),
         evidence=within @ weigh_evidence(contract, settings.doubt),
         error_days=settings.error_days,
     )
@@ -106,37 +106,28 @@ def weigh_evidence(contract: Contract, doubt: float) -> np.ndarray:
     return ((1 - doubt) * np.eye(n) + doubt * spread) / shares
 
 
-def form_rates(
-    prior: np.ndarray, settings: SeriesSettings, pairs: Sequence[tuple[int, int, float]]
+def _form_rates(
+    prior: np.ndarray, names: Sequence[str], groups: Sequence[str], settings: SeriesSettings
 ) -> np.ndarray:
-    """float64 (states, states): each state changes with `rate` to others, by their prior."""
-    targets = prior / (1 - prior)[:, None]
-    rates: np.ndarray = settings.rate * targets
-    for old, new, rate in pairs:
-        rates[old, new] = rate
+    """float64 (states, states): each state changes with `rate` to others, by their prior.
+
+    The rate of a pair replaces it; that to a group is divided among its classes.
+    """
+    rates: np.ndarray = settings.rate * (prior / (1 - prior)[:, None])
+    for pair in settings.pairs:
+        old, new = (_find_states(name, names, groups) for name in (pair.old, pair.new))
+        rates[np.ix_(old, new)] = pair.rate / len(new)
     np.fill_diagonal(rates, 0.0)
     np.fill_diagonal(rates, -rates.sum(axis=1))
     return rates
 
 
-def _find_pairs(
-    pairs: Sequence[PairRate], names: Sequence[str], groups: Sequence[str]
-) -> list[tuple[int, int, float]]:
-    """(old state, new state, rate); the rate to a group is divided among its classes."""
-    found = []
-    for pair in pairs:
-        old, new = (_find_states(name, names, groups) for name in (pair.old, pair.new))
-        found += [(i, j, pair.rate / len(new)) for i in old for j in new if i != j]
-    return found
-
-
 def _find_states(name: str, names: Sequence[str], groups: Sequence[str]) -> list[int]:
-    found = [i for i, n in enumerate(names) if n == name]
-    found = found or [i for i, g in enumerate(groups) if g == name]
-    if not found:
-        known = ", ".join(dict.fromkeys((*names, *groups)))
-        raise SettingsError(f"{name} is not a class or group of the maps, which are: {known}")
-    return found
+    for known in (names, groups):
+        if name in known:
+            return [i for i, other in enumerate(known) if other == name]
+    said = ", ".join(dict.fromkeys((*names, *groups)))
+    raise SettingsError(f"{name} is not a class or group of the maps, which are: {said}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

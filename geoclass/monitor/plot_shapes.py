@@ -216,13 +216,12 @@ def _shift_near(shape: shapely.Geometry, maps: shapely.Geometry) -> shapely.Geom
 def _draw_circles(shape: shapely.Geometry, radius_m: float | None) -> shapely.Geometry:
     if radius_m is None:
         raise _RejectedError("it is a point: give --radius METRES")
-    azimuth = np.linspace(0, 360, CIRCLE_POINTS, endpoint=False)
-    circles = []
-    for lon, lat in shapely.get_coordinates(shape):
-        ones = np.ones(CIRCLE_POINTS)
-        x, y, _ = GEOD.fwd(ones * lon, ones * lat, azimuth, ones * radius_m)
-        x -= 360 * np.round((x - lon) / 360)
-        circles.append(shapely.polygons(np.stack([x, y], axis=1)))
+    centres = shapely.get_coordinates(shape)
+    lon, lat = centres.repeat(CIRCLE_POINTS, axis=0).T
+    azimuth = np.tile(np.linspace(0, 360, CIRCLE_POINTS, endpoint=False), len(centres))
+    x, y, _ = GEOD.fwd(lon, lat, azimuth, np.full(len(lon), radius_m))
+    x -= 360 * np.round((x - lon) / 360)
+    circles = shapely.polygons(np.stack([x, y], axis=1).reshape(-1, CIRCLE_POINTS, 2))
     return keep_polygons(shapely.union_all(circles))
 
 

@@ -158,10 +158,9 @@ def _summarise_cells(result: Monitoring, day: date) -> _Cells:
         losses = alert.losses
         earlier = (losses.first_gone >= known) & (losses.first_gone < loss[0, losses.cell])
         # The first loss of a cell that was lost twice is written last.
-        chosen = np.flatnonzero(earlier)[::-1]
-        loss[0, losses.cell[chosen]] = losses.first_gone[chosen]
-        loss[1, losses.cell[chosen]] = losses.last_seen[chosen]
-        loss[2, losses.cell[chosen]] = LEVELS.index(alert.level)
+        chosen = losses[earlier][::-1]
+        level = np.full(len(chosen), LEVELS.index(alert.level))
+        loss[:, chosen.cell] = chosen.first_gone, chosen.last_seen, level
     return _Cells(
         result=result,
         day=day,

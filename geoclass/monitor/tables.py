@@ -45,28 +45,22 @@ CHUNK_CELLS = 1 << 20
 
 def find_periods(result: Monitoring) -> np.recarray:
     """PERIOD rows, ordered by cell and time."""
-    count = len(result.cells)
-    chunks = (slice(start, start + CHUNK_CELLS) for start in range(0, max(count, 1), CHUNK_CELLS))
-    found = [_find_periods(result, chunk) for chunk in chunks]
+    found = []
+    for start in range(0, max(len(result.cells), 1), CHUNK_CELLS):
+        chunk = slice(start, start + CHUNK_CELLS)
+        path, cells = result.smoothed.path[:, chunk], result.cells[chunk]
+        dates, n = path.shape
+        fresh = np.ones((dates, n), dtype=bool)
+        fresh[1:] = path[1:] != path[:-1]
+        sums = np.zeros((dates + 1, n), dtype=np.float32)
+        np.cumsum(result.smoothed.probability[:, chunk], axis=0, dtype=np.float32, out=sums[1:])
+        number, first = np.nonzero(fresh.T)
+        following = np.append(first[1:], 0)
+        last = np.where(following == 0, dates, following) - 1
+        probability = (sums[last + 1, number] - sums[first, number]) / (last - first + 1)
+        columns = [cells[number], path[first, number], np.clip(probability, 0, 1), first, last]
+        found.append(np.rec.fromarrays(columns, dtype=PERIOD))
     return np.concatenate(found).view(np.recarray)
-
-
-def _find_periods(result: Monitoring, chunk: slice) -> np.recarray:
-    """The periods of some of the cells."""
-    path, cells = result.smoothed.path[:, chunk], result.cells[chunk]
-    dates, n = path.shape
-    fresh = np.ones((dates, n), dtype=bool)
-    fresh[1:] = path[1:] != path[:-1]
-    sums = np.zeros((dates + 1, n), dtype=np.float32)
-    np.cumsum(result.smoothed.probability[:, chunk], axis=0, dtype=np.float32, out=sums[1:])
-    number, first = np.nonzero(fresh.T)
-    following = np.append(first[1:], 0)
-    last = np.where(following == 0, dates, following) - 1
-    probability = (sums[last + 1, number] - sums[first, number]) / (last - first + 1)
-    return np.rec.fromarrays(
-        [cells[number], path[first, number], np.clip(probability, 0, 1), first, last],
-        dtype=PERIOD,
-    )
 
 
 def sum_areas(

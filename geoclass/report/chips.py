@@ -54,16 +54,17 @@ def draw_alerts(
     names = {}
     for alert in result.alerts:
         chosen = _choose_maps(result, alert, maps)
+        if not chosen:
+            continue
         cells = np.stack(np.divmod(np.unique(alert.losses.cell), result.stack.grid.cols), axis=1)
         boxes, window = _cut_window(result.stack.grid, cells)
         try:
             views = read_views([(source.source["path"], source) for _, source in chosen], window)
         except SceneError:
             continue
-        if len(views) == 2:
-            titled = [(str(day), view) for (day, _), view in zip(chosen, views, strict=True)]
-            name = folder.parent / _save(_draw(titled, boxes), folder, alert.alert_id)
-            names[alert.alert_id] = Path(os.path.relpath(name, beside.parent)).as_posix()
+        titled = [(str(day), view) for (day, _), view in zip(chosen, views, strict=True)]
+        name = folder.parent / _save(_draw(titled, boxes), folder, alert.alert_id)
+        names[alert.alert_id] = Path(os.path.relpath(name, beside.parent)).as_posix()
     return names
 
 

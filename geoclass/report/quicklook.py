@@ -97,8 +97,6 @@ def read_views(
             )
         radiometry = Radiometry.from_json(provenance.radiometry)
         views.append((radiometry.apply(stored).transpose(1, 2, 0), valid))
-    if not views:
-        return []
     masks = [valid for _, valid in views]
     grounds = list(zip(_remove_air(views), masks, strict=True))
     white = max(float(np.percentile(pixels[valid], BRIGHTEN)) for pixels, valid in grounds)

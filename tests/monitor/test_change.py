@@ -14,10 +14,11 @@ from geoclass.monitor.align import date_map
 from geoclass.monitor.change import (
     change_maps,
     compare_areas,
+    compare_dates,
     expect_difference,
-    read_change,
     write_change,
 )
+from geoclass.monitor.files import read_stack
 from geoclass.monitor.settings import PairRate, SeriesSettings
 from geoclass.products.files import write_map
 from tests.monitor.scenes import CLOUD, CROP, FOREST, WATER, make_map
@@ -77,7 +78,7 @@ def test_a_file_is_read_back_whole(tmp_path: Path) -> None:
     change = change_maps(old, new, settings=settings)
     path = tmp_path / "c.gpkg"
     write_change(change, path)
-    again = read_change(path)
+    again = compare_dates(*read_stack(path, "change", SeriesSettings)[:2])
     assert again.settings == settings
     assert again.stack.dates == change.stack.dates
     np.testing.assert_array_equal(again.stack.class_id, change.stack.class_id)
@@ -85,7 +86,7 @@ def test_a_file_is_read_back_whole(tmp_path: Path) -> None:
     assert again.raw_share == change.raw_share
     write_map(old.landcover, tmp_path / "map.gpkg")
     with pytest.raises(OutputError, match="no change file"):
-        read_change(tmp_path / "map.gpkg")
+        read_stack(tmp_path / "map.gpkg", "change", SeriesSettings)
 
 
 def test_maps_out_of_order_of_one_day_or_apart_are_refused() -> None:

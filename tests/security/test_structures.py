@@ -21,10 +21,11 @@ from geoclass.campaign.scenes import _find_next, find_scenes
 from geoclass.errors import GeoclassError, OutputError, SceneError, SettingsError
 from geoclass.landcover import LandCoverMap
 from geoclass.legend import EUROSAT, read_legend
-from geoclass.monitor.change import change_maps, read_change, write_change
+from geoclass.monitor.change import change_maps, compare_dates, write_change
 from geoclass.monitor.counts import read_table
-from geoclass.monitor.files import read_monitor, write_monitor
+from geoclass.monitor.files import read_monitor, read_stack, write_monitor
 from geoclass.monitor.history import monitor_maps
+from geoclass.monitor.settings import SeriesSettings
 from geoclass.outside import parse_json
 from geoclass.products.files import read_map, write_map
 from geoclass.scene.georeference.region import read_region
@@ -255,6 +256,10 @@ def test_old_tables_of_cells_keep_their_range(tmp_path: Path) -> None:
 def test_monitor_and_change_files(tmp_path: Path, kind: str) -> None:
     maps = yearly([[1, 1]], [[1, 0]], [[0, 0]])
     path, copied = tmp_path / "good.gpkg", tmp_path / "bad.gpkg"
+
+    def read_change(file: Path) -> Any:
+        return compare_dates(*read_stack(file, "change", SeriesSettings)[:2])
+
     read: Callable[[Path], Any]
     if kind == "monitor":
         write_monitor(monitor_maps(maps), path)

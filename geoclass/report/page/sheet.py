@@ -55,11 +55,6 @@ class AreaBlock:
     """The sum; None for a single class and for statuses."""
     lines: tuple[AreaLine, ...]
 
-    @property
-    def largest(self) -> float:
-        """Share of the largest line, 0–1."""
-        return max(line.share for line in (*self.lines, *filter(None, [self.head])))
-
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Picture:

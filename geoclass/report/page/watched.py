@@ -11,7 +11,7 @@ from geoclass.legend import NODATA, STATUS_STYLES, LegendEntry
 from geoclass.monitor.align import Stack
 from geoclass.monitor.change import CHANGED, Change, compare_areas
 from geoclass.monitor.history import Monitoring
-from geoclass.monitor.layers import LEVEL_COLORS, outline, state_categories
+from geoclass.monitor.layers import LEVEL_COLORS, list_states, outline
 from geoclass.monitor.tables import sum_areas
 from geoclass.report.page.maps import (
     describe_grid,
@@ -80,7 +80,7 @@ def _build_change_sheet(change: Change, watched: Watched, pictures: Pictures) ->
 
 def _build_monitor_sheet(result: Monitoring, watched: Watched, pictures: Pictures) -> Sheet:
     stack, smoothed = result.stack, result.smoothed
-    states = _list_states(result)
+    states = list_states(result)
     entries = (*states, *STATUS_STYLES)
     steps = []
     for number in range(len(stack.dates)):
@@ -146,14 +146,6 @@ def _build_step(
     )
 
 
-def _list_states(result: Monitoring) -> list[LegendEntry]:
-    states = zip(result.belief.names, state_categories(result), result.belief.groups, strict=True)
-    return [
-        LegendEntry(class_id=i, name=name, title=state.label, color=state.color, group=group)
-        for i, (name, state, group) in enumerate(states)
-    ]
-
-
 def _tabulate_series(result: Monitoring, states: Sequence[LegendEntry]) -> Matrix:
     """From the first date to the last, by smoothed class."""
     first, last = (result.smoothed.path[i].astype(np.int64) for i in (0, -1))
@@ -192,7 +184,7 @@ def _list_outlines(
     result: Monitoring, states: Sequence[LegendEntry], watched: Watched
 ) -> tuple[Outline, ...]:
     to_pixels = ~result.stack.grid.transform
-    titles = dict(zip(result.belief.names, (e.title for e in states), strict=True))
+    titles = {state.name: state.title for state in states}
     outlines = []
     for alert in result.alerts:
         zones, chip = watched.alerts[alert.alert_id]

@@ -167,7 +167,7 @@ class Viewer {
     }
     if (this.sheet.metric) words.push(`${step.weights[cell].toFixed(1)} ha`);
     words.push(`row ${Math.floor(cell / step.cols)}, column ${cell % step.cols}`);
-    return { title: entry.title, color: entry.color, text: words.join(" · "), label: step.label };
+    return { title: entry.title, color: entry.color, text: words.join(" · ") };
   }
 
   describeAt(latlng) {
