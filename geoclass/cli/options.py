@@ -49,9 +49,6 @@ overwrite = click.option(
     "--overwrite", is_flag=True, help="Replace existing files, whatever they contain."
 )
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")
-legend = click.option(
-    "--legend", type=FILE, help="JSON file with titles, colours and groups for classes."
-)
 
 
 def output_option(kind: Kind, text: str) -> Callable[[Decorated], Decorated]:

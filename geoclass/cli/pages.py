@@ -9,7 +9,7 @@ import click
 
 import geoclass
 from geoclass.cli.generated import FILE, Kind, command
-from geoclass.cli.options import MAP, SCENE, check_output, legend, output_option, overwrite, quiet
+from geoclass.cli.options import MAP, SCENE, check_output, output_option, overwrite, quiet
 from geoclass.cli.progress import say
 from geoclass.outside import offline
 from geoclass.products.formats import check_not_input
@@ -71,7 +71,7 @@ def report_command(
 @click.option(
     "-o", "--output", "folder", type=FILE, help="Output folder.  [default: the folder of FILE]"
 )
-@legend
+@click.option("--legend", type=FILE, help="JSON file with titles, colours and groups for classes.")
 @overwrite
 @quiet
 def style_command(path: Path, folder: Path | None, legend: Path | None, overwrite: bool) -> None:

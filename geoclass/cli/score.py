@@ -59,8 +59,8 @@ class EvaluateOptions:
 @command("evaluate")
 @click.argument("model", type=FILE)
 @click.argument("data", type=FILE)
-@options_of(EvaluateOptions, "options", build=dict)
-@options_of(NetworkOptions, "network", build=dict, hidden={"batch_size"})
+@options_of(EvaluateOptions, "options", flat=True)
+@options_of(NetworkOptions, "network", flat=True, hidden={"batch_size"})
 @click.option("--mistakes", type=FILE, help="Draw the most confident mistakes: .png, .svg …")
 @click.option("--confusion", type=FILE, help="Draw the confusion matrix: .png, .svg …")
 @as_json
@@ -160,7 +160,7 @@ class PredictOptions:
 @command("predict")
 @click.argument("images", type=FILE, nargs=-1, required=True, metavar="IMAGE...")
 @options_of(PredictOptions, "options")
-@options_of(NetworkOptions, "network", build=dict, hidden={"batch_size"})
+@options_of(NetworkOptions, "network", flat=True, hidden={"batch_size"})
 @as_json
 def predict_command(
     images: tuple[Path, ...], options: PredictOptions, network: dict[str, Any], as_json: bool

@@ -70,7 +70,7 @@ class TilesOptions:
 
 @command("tiles")
 @click.argument("scene", type=SCENE)
-@options_of(TilesOptions, "options", build=dict)
+@options_of(TilesOptions, "options", flat=True)
 @reading()
 @quiet
 def tiles_command(scene: str, options: dict[str, Any], reading: MapRequest) -> None:

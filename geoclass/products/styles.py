@@ -2,7 +2,7 @@
 
 import xml.etree.ElementTree as ET
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
@@ -120,11 +120,10 @@ def raster_styles(legend: Legend) -> Mapping[str, RasterStyle]:
     """The styles of a land-cover map's bands by name, the default first."""
     # Edges between whole percents: programs differ in whether a range includes its upper end.
     shades = [
-        Shade(
+        replace(
+            shade,
             lower=100 * shade.lower - 0.5,
             upper=100 * shade.upper - (0.5 if shade.upper < 1 else -0.5),
-            label=shade.label,
-            color=shade.color,
         )
         for shade in list_shares(CONFIDENCE_EDGES, CONFIDENCE_COLORS)
     ]
