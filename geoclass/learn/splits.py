@@ -181,10 +181,10 @@ def check_tile_count(name: str, count: int) -> None:
 
 
 def check_class_count(name: str, count: int) -> None:
-    """Raise DatasetError if a data set has too few or too many classes."""
-    if not 2 <= count <= MAX_CLASSES:
+    """Raise DatasetError if a data set has too few classes."""
+    if count < 2:
         raise DatasetError(
-            f"{name} has {count} class{'es' * (count != 1)}, expected 2 to {MAX_CLASSES}: "
+            f"{name} has {count} class, expected 2 to {MAX_CLASSES}: "
             "give a zip or folder with one folder per class"
         )
 

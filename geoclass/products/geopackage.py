@@ -192,15 +192,5 @@ def _to_integers(column: pd.Series, below: int) -> np.ndarray:
 
 
 def _areas_table(landcover: LandCoverMap) -> pd.DataFrame:
-    rows = landcover.areas()
-    return pd.DataFrame(
-        {
-            "class_id": [row.class_id for row in rows],
-            "class_name": [row.name for row in rows],
-            "class_title": [row.title for row in rows],
-            "group": [row.group for row in rows],
-            "cells": [row.cells for row in rows],
-            "area_ha": [round(row.area_ha, 4) for row in rows],
-            "share": [round(row.share, 6) for row in rows],
-        }
-    )
+    table = pd.DataFrame(landcover.areas()).round({"area_ha": 4, "share": 6})
+    return table.rename(columns={"name": "class_name", "title": "class_title"})

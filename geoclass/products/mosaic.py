@@ -93,7 +93,7 @@ def write_mosaic(
             _describe(maps, command),
             identifier=TITLES["landcover"],
         )
-        areas = pd.concat(sums).groupby(_CLASS, dropna=False, as_index=False).sum()
+        areas = _sum_areas(pd.concat(sums))
         for name, table in (("areas", areas), ("scenes", _list_scenes(maps))):
             pyogrio.write_dataframe(table, draft, layer=name, driver="GPKG")
         aliases = [*name_columns(legend, detailed=detailed), ("map", "Number of the map")]
@@ -244,9 +244,8 @@ def _cut_overlaps(cells: gpd.GeoDataFrame, owner: np.ndarray, rank: np.ndarray) 
     return cells.reset_index(drop=True)
 
 
-def _sum_areas(cells: gpd.GeoDataFrame) -> pd.DataFrame:
-    groups = cells.groupby(_CLASS, dropna=False, as_index=False)
-    return groups.agg(cells=("cells", "sum"), area_ha=("area_ha", "sum"))
+def _sum_areas(table: pd.DataFrame) -> pd.DataFrame:
+    return table.groupby(_CLASS, dropna=False, as_index=False)[["cells", "area_ha"]].sum()
 
 
 def _list_scenes(maps: Sequence[LandCoverMap]) -> pd.DataFrame:
