@@ -215,7 +215,7 @@ def make_options(
             metavar=spelling.metavar or UNITS.get(each.name.rpartition("_")[2]),
             help=write_help(helps.get(each.name, ""), hints, usual.get(each.name)),
             **({"is_flag": True} if kind is None else {"type": kind}),
-            **({} if each.name in usual else find_default(each)),
+            **({"default": None} if each.name in usual else find_default(each)),
             **spelling.more,
         )
         yield each.name, option

@@ -283,9 +283,7 @@ def find_maps(path: Path | str) -> list[Path]:
 
 def _find_merged(path: Path) -> list[Path]:
     folder = name_scenes_folder(path)
-    there = {}
-    if folder.is_dir():
-        there = {read_fingerprint(file): file for file in find_maps(folder)}
+    there = {read_fingerprint(file): file for file in find_maps(folder)}
     merged = read_columns(path, "scenes")
     gone = [
         scene

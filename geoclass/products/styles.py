@@ -355,7 +355,7 @@ def write_style_table(path: Path, styles: Mapping[str, Mapping[str, VectorStyle]
     """Add styles by layer and name to a GeoPackage; the first of a layer is its default."""
     texts = [text for layer, named in styles.items() for text in format_styles(layer, named)]
     table = pd.DataFrame(texts, columns=_TEXT_COLUMNS)
-    now = pd.Series([pd.Timestamp.now()] * len(texts), dtype="datetime64[ms]")
+    now = pd.Timestamp.now().as_unit("ms")
     empty = dict.fromkeys(("f_table_catalog", "f_table_schema", "owner", "ui"), "")
     is_first = ~table["f_table_name"].duplicated()
     table = table.assign(**empty, f_geometry_column="geom", useAsDefault=is_first, update_time=now)
