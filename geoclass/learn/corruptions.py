@@ -66,11 +66,8 @@ def corrupt_tensors(change: Callable[[Tensor], Tensor]) -> Apply:
 def add_noise(images: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """Add Gaussian noise of σ = 8 grey levels."""
     generator = np.random.default_rng(SEED)
-
-    def add(part: np.ndarray) -> np.ndarray:
-        return part + generator.normal(0, 8, part.shape).astype(np.float32)
-
-    return corrupt_each(add)(images, labels)
+    add = corrupt_each(lambda part: part + generator.normal(0, 8, part.shape).astype(np.float32))
+    return add(images, labels)
 
 
 def join_halves(images: np.ndarray, labels: np.ndarray) -> np.ndarray:
