@@ -30,11 +30,9 @@ def apply_edits(path: Path, landcover: LandCoverMap) -> LandCoverMap:
     edited, count = _correct(landcover, own), int((own != NODATA).sum())
     if landcover.detail is not None:
         detail = landcover.detail
-        size = landcover.grid.stride // detail.grid.stride
-        rows, cols = (np.arange(n) // size for n in (detail.grid.rows, detail.grid.cols))
         fine = _find_edits(path, "detail", detail)
         count += int((fine != NODATA).sum())
-        fine = np.where(fine != NODATA, fine, own[np.ix_(rows, cols)])
+        fine = np.where(fine != NODATA, fine, own[landcover.grid.spread(detail.grid)])
         edited = replace(edited, detail=_correct(detail, fine))
     if not count:
         return landcover
