@@ -146,35 +146,30 @@ def options_of(
     *,
     only: Collection[str] | None = None,
     hidden: Collection[str] = (),
-    build: Callable[..., Any] | None = None,
+    flat: bool = False,
     usual: Mapping[str, str] | None = None,
 ) -> Callable[[Decorated], Decorated]:
     """The options of a dataclass and its nested dataclasses, passed to a command as one object.
 
-    `only` are the fields that become options; `hidden` options are not shown. `build` creates the
-    object from flat values, instead of the dataclass. `usual` describes defaults in words; options
-    that are not given are then None.
+    `only` are the fields that become options; `hidden` options are not shown. With `flat` the
+    object is a dict of values by field name. `usual` describes defaults in words; options that are
+    not given are then None.
     """
     offered = {
-        option["param_decls"][0]: option
-        for option in make_options(settings, hidden)
-        if only is None or option["param_decls"][0] in only
+        field_name: option
+        for field_name, option in make_options(settings, hidden, usual or {})
+        if only is None or field_name in only
     }
-    for field_name, default in (usual or {}).items():
-        text = offered[field_name]["help"].partition("  [default: ")[0]
-        words = {"default": None, "show_default": False, "help": f"{text}  [default: {default}]"}
-        offered[field_name] |= words
 
     def decorate(command: Decorated) -> Decorated:
         @functools.wraps(command)
         def collect(*args: Any, **params: Any) -> Any:
             values = {each: params.pop(each) for each in offered}
-            built = build(**values) if build else build_settings(settings, values)
-            return command(*args, **params, **{name: built})
+            given = values if flat else build_settings(settings, values)
+            return command(*args, **params, **{name: given})
 
         for option in reversed(offered.values()):
-            how = dict(option)
-            click.option(*how.pop("param_decls"), cls=Option, **how)(collect)
+            option(collect)
         return collect  # type: ignore[return-value]
 
     return decorate
@@ -191,8 +186,10 @@ def build_settings(settings: type[Any], values: Mapping[str, Any]) -> Any:
     return settings(**given)
 
 
-def make_options(settings: type[Any], hidden: Collection[str] = ()) -> Iterator[dict[str, Any]]:
-    """Click's arguments for each field, then for those of nested dataclasses."""
+def make_options(
+    settings: type[Any], hidden: Collection[str], usual: Mapping[str, str]
+) -> Iterator[tuple[str, Callable[..., Any]]]:
+    """Name and decorator for each field, then for those of nested dataclasses."""
     hints = get_type_hints(settings, include_extras=True)
     helps = read_docstrings(settings.__module__).get(settings.__name__, {})
     group = re.split(r"[:.]", inspect.getdoc(settings) or "", maxsplit=1)[0]
@@ -208,19 +205,22 @@ def make_options(settings: type[Any], hidden: Collection[str] = ()) -> Iterator[
         if bool in flatten(hint) and each.default is None:
             flags = (f"{flags[-1]}/--no-{flags[-1][2:]}",)
         kind = find_kind(hint, spelling)
-        yield {
-            "param_decls": (each.name, *flags),
-            "group": group,
-            "hidden": each.name in HIDDEN or each.name in hidden,
-            "old": spelling.old,
-            "metavar": spelling.metavar or UNITS.get(each.name.rpartition("_")[2]),
+        option = click.option(
+            each.name,
+            *flags,
+            cls=Option,
+            group=group,
+            hidden=each.name in HIDDEN or each.name in hidden,
+            old=spelling.old,
+            metavar=spelling.metavar or UNITS.get(each.name.rpartition("_")[2]),
+            help=write_help(helps.get(each.name, ""), hints, usual.get(each.name)),
             **({"is_flag": True} if kind is None else {"type": kind}),
-            **find_default(each),
+            **({"default": None} if each.name in usual else find_default(each)),
             **spelling.more,
-            "help": write_help(helps.get(each.name, ""), hints),
-        }
+        )
+        yield each.name, option
     for cls in inner:
-        yield from make_options(cls, hidden)
+        yield from make_options(cls, hidden, usual)
 
 
 def find_flags(field: str) -> tuple[str, ...]:
@@ -250,10 +250,8 @@ def find_kind(hint: Any, spelling: Spelling) -> click.ParamType[Any] | None:
 
 
 def flatten(hint: Any) -> list[Any]:
-    """All members of nested unions; other annotations are returned alone."""
-    if get_origin(hint) in (Union, UnionType):
-        return [member for each in get_args(hint) for member in flatten(each)]
-    return [hint]
+    """All members of a union; other annotations are returned alone."""
+    return list(get_args(hint)) if get_origin(hint) in (Union, UnionType) else [hint]
 
 
 def read_value(hints: Sequence[Any], text: str) -> Any:
@@ -298,13 +296,14 @@ def find_default(field: Field[Any]) -> dict[str, Any]:
     return {"default": default, "show_default": not (default is None or isinstance(default, bool))}
 
 
-def write_help(doc: str, names: Collection[str]) -> str:
+def write_help(doc: str, names: Collection[str], usual: str | None) -> str:
     """Help from a docstring: its first paragraph with option names, and the default."""
-    text, _, usual = " ".join(doc.split("\n\n", maxsplit=1)[0].split()).partition(" None: ")
+    text, _, stated = " ".join(doc.split("\n\n", maxsplit=1)[0].split()).partition(" None: ")
+    usual = usual or stated.rstrip(".")
     text = re.sub(
         r"`(\w+)`", lambda found: find_flags(found[1])[-1] if found[1] in names else found[0], text
     )
-    return f"{text}  [default: {usual.rstrip('.')}]" if usual else text
+    return f"{text}  [default: {usual}]" if usual else text
 
 
 @functools.cache

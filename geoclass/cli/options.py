@@ -49,9 +49,6 @@ overwrite = click.option(
     "--overwrite", is_flag=True, help="Replace existing files, whatever they contain."
 )
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")
-legend = click.option(
-    "--legend", type=FILE, help="JSON file with titles, colours and groups for classes."
-)
 
 
 def output_option(kind: Kind, text: str) -> Callable[[Decorated], Decorated]:
@@ -103,7 +100,6 @@ def list_skipped(reasons: Sequence[str]) -> None:
 
 def check_pictures(pictures: Sequence[Path | None], *inputs: Path | None) -> None:
     """GeoclassError for pictures that cannot be written or would replace an input."""
-    from geoclass.learn.tile_files import check_outside
     from geoclass.report.charts import check_picture
 
     given = [picture for picture in pictures if picture is not None]
@@ -112,7 +108,10 @@ def check_pictures(pictures: Sequence[Path | None], *inputs: Path | None) -> Non
         check_folder(picture)
         check_not_input(picture, *inputs)
         for path in inputs:
-            if path is not None:
-                check_outside(picture, path)
+            if path and path.is_dir() and picture.resolve().is_relative_to(path.resolve()):
+                raise OutputError(
+                    f"the picture {picture} would be among the tiles of {path}: give a path "
+                    "outside it"
+                )
     if len({picture.resolve() for picture in given}) < len(given):
         raise OutputError(f"two pictures are to be written to {given[0]}: give each its own name")

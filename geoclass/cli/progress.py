@@ -118,9 +118,9 @@ class _Lines(tqdm):  # type: ignore[misc]  # tqdm has no types
         self.disable = True
 
 
-def open_bar(*, quiet: bool = False, **how: Any) -> Any:
+def open_bar(**how: Any) -> Any:
     """A bar on a terminal, JSON lines with `--progress json`, else nothing; `how` is for tqdm."""
-    quiet = quiet or bool(_memory().get(QUIET))
+    quiet = bool(_memory().get(QUIET))
     context = click.get_current_context(silent=True)
     if context is not None and context.find_root().params.get("progress") == "json":
         return _Lines(disable=quiet, **how)

@@ -9,7 +9,6 @@ import shutil
 import sys
 import sysconfig
 import tempfile
-import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -164,11 +163,8 @@ def write_zip(output: Path) -> None:
     """Write the plugin as a zip; OutputError if that fails."""
     with tempfile.TemporaryDirectory() as draft:
         build_plugin(Path(draft) / NAME)
-        packed = Path(draft) / "plugin.zip"
-        with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
-            for file in sorted((Path(draft) / NAME).rglob("*")):
-                archive.write(file, file.relative_to(draft))
-        write_whole(output, packed.read_bytes())
+        packed = shutil.make_archive(f"{draft}/plugin", "zip", root_dir=draft, base_dir=NAME)
+        write_whole(output, Path(packed).read_bytes())
 
 
 SHELLS = ("bash", "zsh", "fish")

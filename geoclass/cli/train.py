@@ -87,9 +87,9 @@ class DataOptions:
 @command("train")
 @click.argument("data", type=FILE)
 @output_option(FILE, "Output model: .safetensors.")
-@options_of(TrainSettings, "changes", only=USUAL, build=dict, usual=USUAL)
+@options_of(TrainSettings, "changes", only=USUAL, flat=True, usual=USUAL)
 @options_of(TrainOptions, "options")
-@options_of(DataOptions, "given", build=dict)
+@options_of(DataOptions, "given", flat=True)
 @click.option(
     "--max-hours", type=float, help="Stop before this time is exceeded; --resume continues."
 )

@@ -66,11 +66,8 @@ def corrupt_tensors(change: Callable[[Tensor], Tensor]) -> Apply:
 def add_noise(images: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """Add Gaussian noise of σ = 8 grey levels."""
     generator = np.random.default_rng(SEED)
-
-    def add(part: np.ndarray) -> np.ndarray:
-        return part + generator.normal(0, 8, part.shape).astype(np.float32)
-
-    return corrupt_each(add)(images, labels)
+    add = corrupt_each(lambda part: part + generator.normal(0, 8, part.shape).astype(np.float32))
+    return add(images, labels)
 
 
 def join_halves(images: np.ndarray, labels: np.ndarray) -> np.ndarray:
@@ -79,13 +76,10 @@ def join_halves(images: np.ndarray, labels: np.ndarray) -> np.ndarray:
     half = images.shape[3] // 2
     out = np.empty_like(images)
     for label in np.unique(labels):
-        members = np.flatnonzero(labels == label)
         # The mate of a tile is the next in a shuffled ring, never the tile itself.
-        ring = generator.permutation(members)
-        mates = np.empty_like(members)
-        mates[np.searchsorted(members, ring)] = np.roll(ring, -1)
-        out[members, :, :, :half] = images[members, :, :, half:]
-        out[members, :, :, half:] = images[mates, :, :, :half]
+        ring = generator.permutation(np.flatnonzero(labels == label))
+        out[ring, :, :, :half] = images[ring, :, :, half:]
+        out[ring, :, :, half:] = images[np.roll(ring, -1), :, :, :half]
     return out
 
 

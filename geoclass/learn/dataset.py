@@ -20,7 +20,7 @@ from PIL.TiffImagePlugin import (
 
 from geoclass.errors import DatasetError, SceneError
 from geoclass.learn.places import NEEDED, Place, parse_places
-from geoclass.learn.tile_files import TileFiles, class_of, locate, open_tile_files
+from geoclass.learn.tile_files import TileFiles, class_of, open_tile_files
 from geoclass.legend import LEGEND_FORM, MAX_CLASSES, Legend
 from geoclass.outside import printable
 from geoclass.scene.open.arrays import read_bands
@@ -104,8 +104,9 @@ def read_tiles(
         if lost:
             raise DatasetError(f"class {min(lost)} in {path} has no usable image: add some")
     labels = np.array([classes.index(class_of(name)) for name in names], dtype=np.int64)
+    named = path.resolve() if path.name in ("", "..") else path  # "." has no name
     return TileSet(
-        name=printable(locate(path).name),
+        name=printable(named.name),
         classes=tuple(classes),
         names=tuple(names),
         images=images,

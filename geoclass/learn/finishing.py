@@ -1,5 +1,6 @@
 """From trained weights to a model file: calibration and out-of-distribution scores."""
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from functools import partial
@@ -7,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from scipy.optimize import minimize_scalar
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -118,18 +120,12 @@ def fit_temperature(logits: Tensor, labels: Tensor) -> float:
     `logits` is float (n, classes), `labels` int64 (n,), of tiles outside the training part. The
     result is within 0.05–20; a network without a mistake would otherwise give 0.
     """
-    log_t = torch.zeros((), dtype=torch.float64, requires_grad=True)
-    optimizer = torch.optim.LBFGS([log_t], max_iter=100, line_search_fn="strong_wolfe")
     exact = logits.double()
 
-    def loss() -> Tensor:
-        optimizer.zero_grad()
-        value = F.cross_entropy(exact / log_t.clamp(-3, 3).exp(), labels)
-        value.backward()
-        return value
+    def loss(log_t: float) -> float:
+        return float(F.cross_entropy(exact / math.exp(log_t), labels))
 
-    optimizer.step(loss)
-    return float(log_t.detach().clamp(-3, 3).exp())
+    return math.exp(minimize_scalar(loss, bounds=(-3, 3)).x)
 
 
 UNKNOWN_SHARE = 0.01

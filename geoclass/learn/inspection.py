@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +35,7 @@ class Inspection:
 
     def to_json(self) -> dict[str, Any]:
         """Plain data, without the samples."""
-        data = {field.name: getattr(self, field.name) for field in fields(self)}
+        data = asdict(self)
         del data["samples"]
         return data
 
@@ -92,8 +92,7 @@ def inspect_tiles(
     decoded = Counter(class_of(name) for group in by_pixels.values() for name in group)
     for label in classes:
         check(check_tile_count, label, decoded[label])
-    if len(classes) == 1:
-        check(check_class_count, str(path), 1)
+    check(check_class_count, str(path), len(classes))
     counts = Counter(class_of(name) for name in names)
     return Inspection(
         images=len(names),

@@ -110,15 +110,11 @@ def _find_near(by_class: list[np.ndarray], train: np.ndarray, places: np.ndarray
         members = tiles[known[tiles]]
         if len(members) == 0:
             continue
-        # One more, because the tile itself is among them.
-        distance, place = cKDTree(points[members]).query(
+        # One more, because the tile itself may be among them: it is moved to the end and cut off.
+        _, place = cKDTree(points[members]).query(
             points[asking], k=NEAREST + 1, distance_upper_bound=NEAR_KM
         )
         found = np.append(members, -1)[place]
-        distance[found == asking[:, None]] = np.inf
-        order = distance.argsort(axis=1)[:, :NEAREST]
-        sorted_km = np.take_along_axis(distance, order, axis=1)
-        near[asking, k] = np.where(
-            np.isfinite(sorted_km), np.take_along_axis(found, order, axis=1), -1
-        )
+        order = (found == asking[:, None]).argsort(axis=1, kind="stable")
+        near[asking, k] = np.take_along_axis(found, order, axis=1)[:, :NEAREST]
     return near

@@ -5,7 +5,7 @@ import io
 import json
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -168,7 +168,7 @@ class TrainingRun:
         torch.manual_seed(self._settings.seed * 1_000_003 + epoch)  # for dropout
         self._network.train()
         self.data_seconds = 0.0
-        batches = list(self._draw_batches(generator))
+        batches = self._draw_batches(generator)
         losses: list[Tensor] = []
         for i, batch in enumerate(batches):
             progress = (epoch - 1 + i / len(batches)) / self._settings.epochs
@@ -180,7 +180,7 @@ class TrainingRun:
         total = sum(float(loss) * len(batch) for loss, batch in zip(losses, batches, strict=True))
         return total / sum(len(batch) for batch in batches)
 
-    def _draw_batches(self, generator: torch.Generator) -> Iterator[Tensor]:
+    def _draw_batches(self, generator: torch.Generator) -> tuple[Tensor, ...]:
         order = torch.from_numpy(self._split.train)
         order = order[torch.randperm(len(order), generator=generator)]
         if self._sampler is not None:  # the sampler draws the other tiles of canvases
@@ -188,7 +188,7 @@ class TrainingRun:
         size = self._settings.batch_size
         if self._settings.drop_partial_batch and len(order) >= size:
             order = order[: len(order) // size * size]
-        return iter(order.split(size))
+        return order.split(size)
 
     def _step(self, batch: Tensor, progress: float, generator: torch.Generator) -> Tensor:
         settings, device = self._settings, self._device

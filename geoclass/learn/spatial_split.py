@@ -108,9 +108,7 @@ def find_shared(places: np.ndarray, others: np.ndarray) -> np.ndarray:
     east = abs(np.remainder(east + np.pi, 2 * np.pi) - np.pi) * np.cos(np.radians(one[:, 1]))
     apart = EARTH_M * np.maximum(east, abs(north))
     overlap = apart < (1 - ROUNDING) * (one[:, 2] + other[:, 2]) / 2
-    found = np.zeros(len(here), dtype=bool)
-    found[near["i"][overlap]] = True
-    shared[known] = found[which.reshape(-1)]
+    shared[known] = np.isin(which.reshape(-1), near["i"][overlap])
     return shared
 
 

@@ -181,10 +181,10 @@ def check_tile_count(name: str, count: int) -> None:
 
 
 def check_class_count(name: str, count: int) -> None:
-    """Raise DatasetError if a data set has too few or too many classes."""
-    if not 2 <= count <= MAX_CLASSES:
+    """Raise DatasetError if a data set has too few classes."""
+    if count < 2:
         raise DatasetError(
-            f"{name} has {count} class{'es' * (count != 1)}, expected 2 to {MAX_CLASSES}: "
+            f"{name} has {count} class, expected 2 to {MAX_CLASSES}: "
             "give a zip or folder with one folder per class"
         )
 
@@ -199,28 +199,22 @@ def split_by_lists(tiles: TileSet, train: Path, validation: Path, test: Path) ->
     for i, name in enumerate(tiles.names):
         for key in (name, name.partition("/")[2]):
             index.setdefault(key, []).append(i)
-    parts = [_find_listed(path, index) for path in (train, validation, test)]
-    every = np.concatenate(parts)
+    paths = zip(PARTS, (train, validation, test), strict=True)
+    parts = {part: _find_listed(path, index) for part, path in paths}
+    every = np.concatenate(list(parts.values()))
     if len(np.unique(every)) < len(every):
         raise DatasetError(f"a tile is listed twice in {train}, {validation}, {test}: fix them")
     warnings = []
     if unlisted := len(tiles) - len(every):
         warnings.append(f"{unlisted} of the {len(tiles)} tiles are in no list and are not used")
     if tiles.places is not None:
-        trained = tiles.places[np.concatenate(parts[:2])]
-        if shared := int(find_shared(tiles.places[parts[2]], trained).sum()):
+        trained = tiles.places[np.concatenate([parts["train"], parts["validation"]])]
+        if shared := int(find_shared(tiles.places[parts["test"]], trained).sum()):
             warnings.append(
-                f"{shared} of the {len(parts[2])} held-out tiles share ground with others, and "
-                f"their score may be too high: list all tiles of a place in {test} only"
+                f"{shared} of the {len(parts['test'])} held-out tiles share ground with others, "
+                f"and their score may be too high: list all tiles of a place in {test} only"
             )
-    return Split(
-        kind="lists",
-        seed=None,
-        train=parts[0],
-        validation=parts[1],
-        test=parts[2],
-        warnings=tuple(warnings),
-    )
+    return Split(kind="lists", seed=None, **parts, warnings=tuple(warnings))
 
 
 def choose_part(

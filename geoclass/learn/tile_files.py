@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path, PurePosixPath
 
-from geoclass.errors import DatasetError, OutputError
+from geoclass.errors import DatasetError
 from geoclass.learn.places import PLACES_FILE
 from geoclass.legend import MOST_LETTERS, STATUSES
 from geoclass.outside import BAD_ZIP, find_twins, has_controls
@@ -121,22 +121,6 @@ def _check_size(path: Path, name: str, size: int) -> None:
         raise DatasetError(
             f"{name} in {path} has {size / 1e6:.0f} MB, "
             f"expected at most {MAX_BYTES / 1e6:.0f} MB: replace or remove it"
-        )
-
-
-def locate(path: Path) -> Path:
-    """The absolute path of a data set, with a name even if given as `.` or `..`.
-
-    Links are not followed.
-    """
-    return path.resolve() if path.name in ("", "..") else path.absolute()
-
-
-def check_outside(picture: Path, data: Path) -> None:
-    """Raise OutputError for an output picture inside a folder of tiles."""
-    if data.is_dir() and picture.resolve().is_relative_to(data.resolve()):
-        raise OutputError(
-            f"the picture {picture} would be among the tiles of {data}: give a path outside it"
         )
 
 

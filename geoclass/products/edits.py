@@ -19,9 +19,6 @@ from geoclass.landcover import FULL_SCALE, LandCoverMap
 from geoclass.legend import MASKED, NODATA, UNKNOWN
 from geoclass.vectors import unwarned, vector_name
 
-_COLUMNS = ("class_name", "class_id", "class_title")
-"""Columns with the class; the first corrected one counts."""
-
 
 @unwarned()
 def apply_edits(path: Path, landcover: LandCoverMap) -> LandCoverMap:
@@ -33,11 +30,9 @@ def apply_edits(path: Path, landcover: LandCoverMap) -> LandCoverMap:
     edited, count = _correct(landcover, own), int((own != NODATA).sum())
     if landcover.detail is not None:
         detail = landcover.detail
-        size = landcover.grid.stride // detail.grid.stride
-        rows, cols = (np.arange(n) // size for n in (detail.grid.rows, detail.grid.cols))
         fine = _find_edits(path, "detail", detail)
         count += int((fine != NODATA).sum())
-        fine = np.where(fine != NODATA, fine, own[np.ix_(rows, cols)])
+        fine = np.where(fine != NODATA, fine, own[landcover.grid.spread(detail.grid)])
         edited = replace(edited, detail=_correct(detail, fine))
     if not count:
         return landcover
@@ -69,7 +64,7 @@ def _find_edits(path: Path, layer: str, level: LandCoverMap) -> np.ndarray:
         table = pyogrio.read_dataframe(vector_name(path), layer=layer, read_geometry=False)
     except (DataLayerError, DataSourceError):
         return found
-    if not {*_COLUMNS, "area_ha"} <= set(table.columns):
+    if not {*_name_codes(level), "area_ha"} <= set(table.columns):
         return found
     if {"row", "col"} <= set(table.columns):
         table = table[table.row.between(0, level.grid.rows - 1)]
@@ -106,7 +101,7 @@ def _covers_same(table: pd.DataFrame, level: LandCoverMap) -> bool:
 
 
 def _name_codes(level: LandCoverMap) -> Mapping[str, Mapping[object, int]]:
-    """Column → value → code of the class or status."""
+    """Column → value → code of the class or status; the first corrected column counts."""
     entries = level.legend.entries
     return {
         "class_name": {e.name: e.class_id for e in entries},
@@ -118,7 +113,7 @@ def _name_codes(level: LandCoverMap) -> Mapping[str, Mapping[object, int]]:
 def _read_codes(
     path: Path, layer: str, level: LandCoverMap, table: pd.DataFrame, stored: np.ndarray
 ) -> np.ndarray:
-    """Uint8 (n,): classes of rows, by the first column that differs from the cells."""
+    """Uint8 (n,): classes of rows."""
     codes = stored.copy()
     for column, known in _name_codes(level).items():
         found = table[column].map(known)

@@ -127,9 +127,10 @@ def check_room(path: Target, needed_bytes: int) -> None:
 def check_placed(grid: Grid, map_format: MapFormat, *, settings: FileSettings = AS_USUAL) -> None:
     """OutputError for a grid without a CRS if polygons or a STAC item need one."""
     if grid.crs is None and (settings.stac or map_format != "tif"):
-        need, way = ("STAC items", "leave --stac out")
-        if not settings.stac:
-            need, way = ("polygons", "write a GeoTIFF (.tif)")
+        if settings.stac:
+            need, way = "STAC items", "leave --stac out"
+        else:
+            need, way = "polygons", "write a GeoTIFF (.tif)"
         raise OutputError(
             f"the scene does not say where on Earth it lies, which {need} need: "
             f"give --crs and --bounds, or {way}"

@@ -50,7 +50,9 @@ def write_geopackage(
         dissolve=dissolve,
         items=describe_map(landcover, settings),
     )
-    pyogrio.write_dataframe(_areas_table(landcover), path, layer="areas", driver="GPKG")
+    areas = pd.DataFrame(landcover.areas()).round({"area_ha": 4, "share": 6})
+    areas = areas.rename(columns={"name": "class_name", "title": "class_title"})
+    pyogrio.write_dataframe(areas, path, layer="areas", driver="GPKG")
     write_style_table(path, styles)
     write_blobs(path, _list_arrays(landcover))
 
@@ -111,7 +113,7 @@ def read_geopackage(path: Path) -> LandCoverMap:
     sizes = {
         f"{prefix}{name}": grid.rows * grid.cols
         for prefix, grid, colored in levels
-        for name in (*PLANES, *_name_probabilities(classes), *(COLORS if colored else ()))
+        for name in _name_arrays(classes, colored=colored)
     }
     arrays = read_blobs(path, sizes)
     landcover = document.build(
@@ -125,21 +127,21 @@ _PREFIXES = ("", "detail ")
 """Prefixes of array names of the map and of its detail."""
 
 
-def _name_probabilities(classes: int) -> list[str]:
-    return [f"p{k}" for k in range(classes)]
+def _name_arrays(classes: int, *, colored: bool) -> list[str]:
+    """Names of the arrays of one level, without its prefix."""
+    return [*PLANES, *(f"p{k}" for k in range(classes)), *(COLORS if colored else ())]
 
 
 def _list_arrays(landcover: LandCoverMap) -> Iterator[tuple[str, np.ndarray]]:
     """Names and arrays, uint8 (rows, cols), of both levels."""
     for prefix, level in zip(_PREFIXES, landcover.levels, strict=False):
-        for name in PLANES:
-            yield f"{prefix}{name}", getattr(level, name)
-        for k, name in enumerate(_name_probabilities(len(level.legend))):
-            yield f"{prefix}{name}", level.probabilities[:, :, k]
+        planes = [getattr(level, name) for name in PLANES]
+        planes.extend(level.probabilities.transpose(2, 0, 1))
         if level.colors is not None:
-            packed = pack_colors(level.colors)
-            for k, name in enumerate(COLORS):
-                yield f"{prefix}{name}", packed[:, :, k]
+            planes.extend(pack_colors(level.colors).transpose(2, 0, 1))
+        names = _name_arrays(len(level.legend), colored=level.colors is not None)
+        for name, plane in zip(names, planes, strict=True):
+            yield f"{prefix}{name}", plane
 
 
 def _shape_arrays(
@@ -149,8 +151,8 @@ def _shape_arrays(
     shape = (grid.rows, grid.cols)
     planes = {name: arrays.pop(f"{prefix}{name}").reshape(shape) for name in PLANES}
     probabilities = np.empty((*shape, classes), dtype=np.uint8)
-    for k, name in enumerate(_name_probabilities(classes)):
-        probabilities[:, :, k] = arrays.pop(f"{prefix}{name}").reshape(shape)
+    for k in range(classes):
+        probabilities[:, :, k] = arrays.pop(f"{prefix}p{k}").reshape(shape)
     shaped = {**planes, "probabilities": probabilities}
     if colored:
         packed = [arrays.pop(f"{prefix}{name}").reshape(shape) for name in COLORS]
@@ -175,8 +177,8 @@ def _read_cells(path: Path, document: Document) -> dict[str, np.ndarray]:
     if not np.array_equal(np.sort(places), np.arange(len(cells))):
         raise OutputError(f"the table of cells in {path} does not have each cell once")
     cells = cells.iloc[np.argsort(places)]
-    names = _name_probabilities(len(document.contract.legend))
-    probabilities = np.stack([_to_integers(cells[name], 256) for name in names], axis=1)
+    classes = range(len(document.contract.legend))
+    probabilities = np.stack([_to_integers(cells[f"p{k}"], 256) for k in classes], axis=1)
     planes = {
         name: _to_integers(cells[name], 256).astype(np.uint8).reshape(shape) for name in PLANES
     }
@@ -189,18 +191,3 @@ def _to_integers(column: pd.Series, below: int) -> np.ndarray:
     if not ((numbers >= 0) & (numbers < below) & (numbers == np.floor(numbers))).all():
         raise ValueError(f"{column.name} must be whole numbers from 0 to {below - 1}")
     return numbers.astype(np.int64)
-
-
-def _areas_table(landcover: LandCoverMap) -> pd.DataFrame:
-    rows = landcover.areas()
-    return pd.DataFrame(
-        {
-            "class_id": [row.class_id for row in rows],
-            "class_name": [row.name for row in rows],
-            "class_title": [row.title for row in rows],
-            "group": [row.group for row in rows],
-            "cells": [row.cells for row in rows],
-            "area_ha": [round(row.area_ha, 4) for row in rows],
-            "share": [round(row.share, 6) for row in rows],
-        }
-    )

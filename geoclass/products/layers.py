@@ -39,9 +39,6 @@ class Layer:
     styles: Mapping[str, VectorStyle] = field(default_factory=dict)
     """By name; the first is the default."""
 
-    def __len__(self) -> int:
-        return len(next(iter(self.columns.values())))
-
 
 def write_layers(
     path: Path,

@@ -93,7 +93,7 @@ def write_mosaic(
             _describe(maps, command),
             identifier=TITLES["landcover"],
         )
-        areas = pd.concat(sums).groupby(_CLASS, dropna=False, as_index=False).sum()
+        areas = _sum_areas(pd.concat(sums))
         for name, table in (("areas", areas), ("scenes", _list_scenes(maps))):
             pyogrio.write_dataframe(table, draft, layer=name, driver="GPKG")
         aliases = [*name_columns(legend, detailed=detailed), ("map", "Number of the map")]
@@ -111,9 +111,8 @@ def _as_layer(frame: gpd.GeoDataFrame, name: str) -> Layer:
 
 def _cut_detail(tiles: gpd.GeoDataFrame, landcover: LandCoverMap) -> gpd.GeoDataFrame:
     """Patches of the map's smallest cells, clipped to its remaining tiles."""
-    whole = to_geodataframe(landcover).set_index(["row", "col"])["area_ha"]
-    places = pd.MultiIndex.from_frame(tiles[["row", "col"]])
-    is_cut = tiles["area_ha"].to_numpy() < whole.reindex(places).to_numpy()
+    whole = landcover.grid.areas_ha()[tiles["row"], tiles["col"]].round(4)
+    is_cut = tiles["area_ha"].to_numpy() < whole
     kept = _patch(tiles[~is_cut], landcover)
     if not is_cut.any():
         return kept
@@ -197,17 +196,14 @@ def _find_split(cells: gpd.GeoDataFrame, target: CRS) -> np.ndarray:
     """Bool (n,): cells with corners at both edges of the target CRS."""
     west, south, east, north = cells.bounds.to_numpy().T
     width = (east - west) * target.axis_info[0].unit_conversion_factor
-    split: np.ndarray = width > np.pi
     if target.is_geographic:
-        return split
+        return width > np.pi
     # Projections also stretch cells; the centre of a split cell is far from its edge.
     side = np.sqrt(cells["area_ha"].to_numpy() * 1e4)
     split = width > STRETCH * side
-    geographic = target.geodetic_crs
-    ellipsoid = geographic.get_geod() if geographic else None
-    if split.any() and geographic and ellipsoid:
+    if split.any() and (ellipsoid := target.get_geod()):
         x, y = np.stack([west, (west + east) / 2])[:, split], ((south + north) / 2)[split]
-        to_degrees = Transformer.from_crs(target, geographic, always_xy=True)
+        to_degrees = Transformer.from_crs(target, target.geodetic_crs, always_xy=True)
         lon, lat = to_degrees.transform(x, np.stack([y, y]))
         _, _, distance = ellipsoid.inv(lon[0], lat[0], lon[1], lat[1])
         split[split] = np.asarray(distance) > STRETCH * side[split]
@@ -221,10 +217,7 @@ def _rank(cells: gpd.GeoDataFrame, owner: np.ndarray, prefer: Preference) -> np.
     dates = cells["date"].fillna(pd.Timestamp(0)).to_numpy()
     age = -dates.astype("datetime64[D]").astype(np.int64)
     criteria = (confidence, age) if prefer == "confident" else (age, confidence)
-    order = np.lexsort((owner, *reversed(criteria), unclassified))
-    rank = np.empty(len(cells), dtype=np.int64)
-    rank[order] = np.arange(len(cells))
-    return rank
+    return np.lexsort((owner, *reversed(criteria), unclassified)).argsort()
 
 
 def _cut_overlaps(cells: gpd.GeoDataFrame, owner: np.ndarray, rank: np.ndarray) -> gpd.GeoDataFrame:
@@ -251,9 +244,8 @@ def _cut_overlaps(cells: gpd.GeoDataFrame, owner: np.ndarray, rank: np.ndarray) 
     return cells.reset_index(drop=True)
 
 
-def _sum_areas(cells: gpd.GeoDataFrame) -> pd.DataFrame:
-    groups = cells.groupby(_CLASS, dropna=False, as_index=False)
-    return groups.agg(cells=("cells", "sum"), area_ha=("area_ha", "sum"))
+def _sum_areas(table: pd.DataFrame) -> pd.DataFrame:
+    return table.groupby(_CLASS, dropna=False, as_index=False)[["cells", "area_ha"]].sum()
 
 
 def _list_scenes(maps: Sequence[LandCoverMap]) -> pd.DataFrame:
@@ -291,9 +283,7 @@ def find_maps(path: Path | str) -> list[Path]:
 
 def _find_merged(path: Path) -> list[Path]:
     folder = name_scenes_folder(path)
-    there = {}
-    if folder.is_dir():
-        there = {read_fingerprint(file): file for file in find_maps(folder)}
+    there = {read_fingerprint(file): file for file in find_maps(folder)}
     merged = read_columns(path, "scenes")
     gone = [
         scene

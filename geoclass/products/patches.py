@@ -47,10 +47,8 @@ def _number_patches(values: np.ndarray, wanted: np.ndarray) -> np.ndarray:
     _, component = connected_components(links, directed=False)
     kept = wanted[starts]
     _, first, inverse = np.unique(component[kept], return_index=True, return_inverse=True)
-    rank = np.empty(len(first), dtype=np.int32)
-    rank[first.argsort()] = np.arange(len(first))
     number = np.full(runs, OUTSIDE, dtype=np.int32)
-    number[kept] = rank[inverse]
+    number[kept] = first.argsort().argsort()[inverse]
     return number[run]
 
 

@@ -2,7 +2,7 @@
 
 import xml.etree.ElementTree as ET
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
@@ -120,11 +120,10 @@ def raster_styles(legend: Legend) -> Mapping[str, RasterStyle]:
     """The styles of a land-cover map's bands by name, the default first."""
     # Edges between whole percents: programs differ in whether a range includes its upper end.
     shades = [
-        Shade(
+        replace(
+            shade,
             lower=100 * shade.lower - 0.5,
             upper=100 * shade.upper - (0.5 if shade.upper < 1 else -0.5),
-            label=shade.label,
-            color=shade.color,
         )
         for shade in list_shares(CONFIDENCE_EDGES, CONFIDENCE_COLORS)
     ]
@@ -356,7 +355,7 @@ def write_style_table(path: Path, styles: Mapping[str, Mapping[str, VectorStyle]
     """Add styles by layer and name to a GeoPackage; the first of a layer is its default."""
     texts = [text for layer, named in styles.items() for text in format_styles(layer, named)]
     table = pd.DataFrame(texts, columns=_TEXT_COLUMNS)
-    now = pd.Series([pd.Timestamp.now()] * len(texts), dtype="datetime64[ms]")
+    now = pd.Timestamp.now().as_unit("ms")
     empty = dict.fromkeys(("f_table_catalog", "f_table_schema", "owner", "ui"), "")
     is_first = ~table["f_table_name"].duplicated()
     table = table.assign(**empty, f_geometry_column="geom", useAsDefault=is_first, update_time=now)
