@@ -26,6 +26,7 @@ from geoclass.model.dense import (
     WindowPrediction,
     crop,
     cut_squares,
+    find_obscured,
     softmax,
     turn,
     turn_back,
@@ -150,8 +151,8 @@ class Classifier:
                 cells.append(turn_back(probabilities, turns, mirrored=mirrored))
                 deep.append(turn_back(features, turns, mirrored=mirrored))
             mean = torch.stack(cells).mean(dim=0)[0]
-            land, hidden = crop(mean, HALO // CELL).split([len(mean) - 1, 1])
-            obscured = hidden[0] > land.amax(dim=0)
+            obscured = crop(find_obscured(mean, shown[0]), HALO // CELL)
+            land = crop(mean[:-1], HALO // CELL)
             # With certain cloud, all land probabilities may be 0 in float32.
             stored = land / land.sum(dim=0).clamp(min=1e-30) * FULL_SCALE
             hidden_pixels = obscured.repeat_interleave(CELL, dim=0).repeat_interleave(CELL, dim=1)

@@ -5,8 +5,10 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from geoclass.errors import ModelError
+from geoclass.model.networks import CELL
 
 HALO = 32
 """Pixels around a window that its cells depend on. Doubling it changes the class of one cell in 300
@@ -63,6 +65,34 @@ def softmax(logits: Tensor, temperature: float, *, dim: int) -> Tensor:
             "another model"
         )
     return probabilities
+
+
+CLOUD_CELLS = 15
+"""Cells a side of the neighbourhood that decides about cloud, 600 m; it must fit into the halo."""
+CLOUD_ODDS = -1.5
+"""Mean logarithm of the odds of cloud against the likeliest class of land from which cells are
+obscured."""
+_MOST_CERTAIN = 4.0
+"""Odds are clipped to this, so that a single bright roof does not decide for its neighbours."""
+
+
+def find_obscured(probabilities: Tensor, shown: Tensor) -> Tensor:
+    """Cells with cloud or cloud shadow: bool (rows, cols).
+
+    Either cloud is likelier than every class of land in the cell itself, or its mean odds in the
+    neighbourhood are high: thin and broken clouds are uncertain cell by cell, but extend far,
+    while bright roofs are small. `probabilities` is float (classes + 1, rows, cols), the last of
+    cloud; `shown` is bool (4 · rows, 4 · cols), pixels that the network sees.
+    """
+    land, cloud = probabilities[:-1].amax(dim=0), probabilities[-1]
+    tiny = torch.finfo(torch.float32).tiny  # probabilities may be 0 in float32
+    odds = cloud.clamp(min=tiny).log() - land.clamp(min=tiny).log()
+    seen = F.avg_pool2d(shown[None].float(), CELL)
+    clipped = seen * odds.clamp(-_MOST_CERTAIN, _MOST_CERTAIN)
+    total, count = (
+        F.avg_pool2d(x, CLOUD_CELLS, stride=1, padding=CLOUD_CELLS // 2)[0] for x in (clipped, seen)
+    )
+    return (odds > 0) | ((count > 0) & (total > CLOUD_ODDS * count))
 
 
 WAYS = tuple((turns, mirrored) for mirrored in (False, True) for turns in range(4))

@@ -13,7 +13,7 @@ import torch
 from geoclass.errors import SettingsError
 from geoclass.model.checkpoint import Model, load_model
 from geoclass.model.classifier import Classifier, normalise
-from geoclass.model.dense import HALO, WAYS, Window, turn, turn_back
+from geoclass.model.dense import HALO, WAYS, Window, find_obscured, turn, turn_back
 from geoclass.model.networks import TileNet
 from geoclass.model.ood import describe_pixels
 from tests.conftest import SAMPLE_SCENE
@@ -60,11 +60,12 @@ def test_survey_is_the_networks(model: Model, scene: np.ndarray) -> None:
     with torch.inference_mode():
         x = normalise(torch.from_numpy(window.pixels)[None].float(), contract.mean, contract.std)
         logits, _ = network.forward_dense(x * torch.from_numpy(window.valid))
-        inner = HALO // 4
-        logits = logits[0, :, inner:-inner, inner:-inner]
-        likely = torch.softmax(logits / contract.cell_temperature, dim=0)
+        inner = (slice(HALO // 4, -HALO // 4),) * 2
+        likely = torch.softmax(logits[0] / contract.cell_temperature, dim=0)
+        hidden = find_obscured(likely, torch.from_numpy(window.shown))[inner]
+        likely = likely[:, *inner]
         land = likely[:-1] / likely[:-1].sum(dim=0)
-        np.testing.assert_array_equal(survey.obscured, logits.argmax(dim=0) == 10)
+        np.testing.assert_array_equal(survey.obscured, hidden)
         away = survey.cells.transpose(2, 0, 1) / 250 - land.numpy()
         assert np.abs(away).max() < 0.5 / 250 + 1e-4
     assert survey.obscured.any()
@@ -226,3 +227,37 @@ def test_window_that_memory_cannot_hold_is_one_line(
     with pytest.raises(SettingsError, match="memory of cpu is too small") as caught:
         classify(model).predict_window(cut(scene, 0, 0, 1, 1))
     assert "\n" not in str(caught.value)
+
+
+def mark_cloud(*squares: tuple[int, int, float], cells: int = 60) -> torch.Tensor:
+    """Probabilities (3, cells, cells) of two classes of land and of cloud.
+
+    Each of `squares` is centred: its first row, its side and the probability of cloud in it.
+    """
+    probabilities = torch.full((3, cells, cells), 0.01)
+    for first, side, cloud in squares:
+        probabilities[2, first : first + side, first : first + side] = cloud
+    probabilities[0] = 0.99 - probabilities[2]
+    return probabilities
+
+
+def test_likely_cloud_obscures_its_cells() -> None:
+    obscured = find_obscured(mark_cloud((20, 3, 0.9)), torch.ones(240, 240, dtype=torch.bool))
+    assert obscured[20:23, 20:23].all()
+    assert obscured.sum() == 9
+
+
+def test_a_large_area_of_possible_cloud_is_obscured_but_not_a_small_one() -> None:
+    shown = torch.ones(240, 240, dtype=torch.bool)
+    large = find_obscured(mark_cloud((10, 40, 0.25)), shown)
+    assert large[15:45, 15:45].all()
+    assert not large[:3].any()
+    assert not find_obscured(mark_cloud((28, 4, 0.4)), shown).any()
+
+
+def test_what_the_network_does_not_see_says_nothing_about_cloud() -> None:
+    shown = torch.zeros(240, 240, dtype=torch.bool)
+    shown[:, :120] = True
+    obscured = find_obscured(mark_cloud((30, 30, 0.99)), shown)
+    assert not obscured[:30, :30].any()
+    assert not obscured[:28, 40:].any()
