@@ -50,6 +50,9 @@ STRANGE = np.array([255, 0, 255], dtype=np.uint8)
 WHITE = np.array([250, 250, 250], dtype=np.uint8)
 """The colour that the fake dense_classifier takes for cloud."""
 
+HAZE = np.array([220, 220, 220], dtype=np.uint8)
+"""The colour that the fake dense_classifier takes for possible cloud."""
+
 
 def make_contract(**changes: Any) -> Contract:
     """A contract as a training run would write it."""
@@ -119,6 +122,7 @@ class FakeDenseClassifier(FakeClassifier):
         return WindowPrediction(
             cells=quantise_probabilities(name_colors(cells)),
             obscured=obscured,
+            maybe_obscured=obscured | is_near(cells, HAZE),
             tiles=name_colors(tiles),
             unknown=strange,
             unknown_cells=strange.repeat(2, axis=0).repeat(2, axis=1),

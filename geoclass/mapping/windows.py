@@ -11,10 +11,11 @@ from typing import Literal
 import numpy as np
 
 from geoclass.grid import Grid
-from geoclass.landcover import COLORS, MASK_REASONS, LandCoverMap, quantise_probabilities
+from geoclass.landcover import COLORS, LandCoverMap, quantise_probabilities
 from geoclass.machine import map_ahead
 from geoclass.mapping.builder import Part, fill_part
 from geoclass.mapping.cells import Coverage, Fractions, find_coverage, list_reasons
+from geoclass.mapping.clouds import CLOUD, Sky, mask_thin_clouds
 from geoclass.mapping.plan import MapPlan
 from geoclass.model.classifier import Classifier
 from geoclass.model.dense import FEATURE, HALO, Window, WindowPrediction
@@ -29,9 +30,6 @@ INNER = (..., slice(HALO, -HALO), slice(HALO, -HALO))
 
 MAX_ROWS = 16
 """Rows of tiles in a window."""
-
-CLOUD = MASK_REASONS.index("cloud")
-"""Mask reason of cells that the network classifies as obscured."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -62,6 +60,7 @@ def label_windows(
 ) -> Iterator[int]:
     """Fill all maps window by window; yield each window's number of cells of the first map."""
     tiles = replace(plan.grid, stride=plan.grid.tile_size)
+    sky = Sky.begin(plan.grid)
 
     def label(cutout: Cutout) -> int:
         parts = [(landcover, _find_part(cutout, landcover.grid)) for landcover in maps]
@@ -69,6 +68,8 @@ def label_windows(
         prediction = None
         if cutout.valid.any() and any(inside.any() for inside in insides):
             prediction = classifier.predict_window(cutout.window)
+            here = _find_part(cutout, replace(tiles, stride=CELL))
+            sky.add(here, cutout.valid > 0, prediction.obscured, prediction.maybe_obscured)
             cutout = cutout.mask_clouds(prediction.obscured)
         for (landcover, part), inside in zip(parts, insides, strict=True):
             _fill(landcover, part, inside, cutout, prediction, plan)
@@ -79,6 +80,9 @@ def label_windows(
     cutouts = (cutout for strip in add_halo(strips) for cutout in cut_windows(strip, tiles, rows))
     with ThreadPoolExecutor(classifier.windows_at_once) as threads:
         yield from map_ahead(threads, label, cutouts, classifier.windows_at_once)
+    if (thin := sky.find_thin()).any():
+        for landcover in maps:
+            mask_thin_clouds(landcover, thin, plan.settings.min_valid_share)
 
 
 def count_rows(tiles: Grid, strip_pixels: int) -> int:

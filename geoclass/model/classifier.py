@@ -26,7 +26,7 @@ from geoclass.model.dense import (
     WindowPrediction,
     crop,
     cut_squares,
-    find_obscured,
+    find_clouds,
     softmax,
     turn,
     turn_back,
@@ -151,7 +151,9 @@ class Classifier:
                 cells.append(turn_back(probabilities, turns, mirrored=mirrored))
                 deep.append(turn_back(features, turns, mirrored=mirrored))
             mean = torch.stack(cells).mean(dim=0)[0]
-            obscured = crop(find_obscured(mean, shown[0]), HALO // CELL)
+            obscured, possible = (
+                crop(cells, HALO // CELL) for cells in find_clouds(mean, shown[0])
+            )
             land = crop(mean[:-1], HALO // CELL)
             # With certain cloud, all land probabilities may be 0 in float32.
             stored = land / land.sum(dim=0).clamp(min=1e-30) * FULL_SCALE
@@ -170,6 +172,7 @@ class Classifier:
         return WindowPrediction(
             cells=stored.round().to(torch.uint8).permute(1, 2, 0).cpu().numpy(),
             obscured=obscured.cpu().numpy(),
+            maybe_obscured=possible.cpu().numpy(),
             tiles=tiles.reshape(*shape, -1).cpu().numpy(),
             unknown=unknown.reshape(shape).cpu().numpy(),
             unknown_cells=quarters.cpu().numpy(),

@@ -47,6 +47,8 @@ class WindowPrediction:
     obscured cells, those of the land classes."""
     obscured: np.ndarray
     """bool (rows, cols): cells with cloud or cloud shadow."""
+    maybe_obscured: np.ndarray
+    """bool (rows, cols): these, and cells that are likely cloud if there is much cloud around."""
     tiles: np.ndarray
     """float32 (r, c, classes): calibrated probabilities of tiles."""
     unknown: np.ndarray
@@ -68,21 +70,22 @@ def softmax(logits: Tensor, temperature: float, *, dim: int) -> Tensor:
 
 
 CLOUD_CELLS = 15
-"""Cells a side of the neighbourhood that decides about cloud, 600 m; it must fit into the halo."""
-CLOUD_ODDS = -1.5
-"""Mean logarithm of the odds of cloud against the likeliest class of land from which cells are
-obscured."""
+"""Cells a side of the neighbourhood that decides about possible cloud, 600 m; it must fit into the
+halo."""
+CLOUD_ODDS = -2.3
+"""Mean logarithm of the odds of cloud against the likeliest class of land from which cloud is
+possible."""
 _MOST_CERTAIN = 4.0
 """Odds are clipped to this, so that a single bright roof does not decide for its neighbours."""
 
 
-def find_obscured(probabilities: Tensor, shown: Tensor) -> Tensor:
-    """Cells with cloud or cloud shadow: bool (rows, cols).
+def find_clouds(probabilities: Tensor, shown: Tensor) -> tuple[Tensor, Tensor]:
+    """Cells where cloud or cloud shadow is certain, and where it is possible: bool (rows, cols).
 
-    Either cloud is likelier than every class of land in the cell itself, or its mean odds in the
-    neighbourhood are high: thin and broken clouds are uncertain cell by cell, but extend far,
-    while bright roofs are small. `probabilities` is float (classes + 1, rows, cols), the last of
-    cloud; `shown` is bool (4 · rows, 4 · cols), pixels that the network sees.
+    It is certain where it is likelier than every class of land, and possible where its mean odds
+    in the neighbourhood are not low: thin and broken clouds are uncertain cell by cell, but extend
+    far, while bright roofs are small. `probabilities` is float (classes + 1, rows, cols), the last
+    of cloud; `shown` is bool (4 · rows, 4 · cols), pixels that the network sees.
     """
     land, cloud = probabilities[:-1].amax(dim=0), probabilities[-1]
     tiny = torch.finfo(torch.float32).tiny  # probabilities may be 0 in float32
@@ -92,7 +95,8 @@ def find_obscured(probabilities: Tensor, shown: Tensor) -> Tensor:
     total, count = (
         F.avg_pool2d(x, CLOUD_CELLS, stride=1, padding=CLOUD_CELLS // 2)[0] for x in (clipped, seen)
     )
-    return (odds > 0) | ((count > 0) & (total > CLOUD_ODDS * count))
+    certain = odds > 0
+    return certain, certain | ((count > 0) & (total > CLOUD_ODDS * count))
 
 
 WAYS = tuple((turns, mirrored) for mirrored in (False, True) for turns in range(4))

@@ -26,6 +26,7 @@ from geoclass.scene.read.strips import STRIP_PIXELS
 from geoclass.scene.settings import FrameSettings
 from tests.conftest import (
     COLORS,
+    HAZE,
     STRANGE,
     TRANSFORM,
     UTM,
@@ -292,6 +293,65 @@ def test_clouds_that_the_network_finds_are_masked(
     assert middling.probabilities[0, 4].max() == 225
     strict = map_file(path, dense_classifier, stride=16, min_valid_share=0.6)
     assert strict.class_id[:, 4].tolist() == [MASKED, 1, 1, 1]
+
+
+def make_sky(cloud: int) -> np.ndarray:
+    """Forest of 8 × 12 tiles with `cloud` tiles of cloud, a hazy tile near them and a far one."""
+    pixels = paint([[1] * 12] * 8)
+    pixels[:, : 64 * cloud, 64:128] = WHITE[:, None, None]
+    pixels[:, :64, 128:192] = HAZE[:, None, None]
+    pixels[:, :64, 640:704] = HAZE[:, None, None]
+    return pixels
+
+
+def test_possible_cloud_is_masked_where_much_cloud_is_near(
+    make_scene: Make, dense_classifier: FakeDenseClassifier
+) -> None:
+    landcover = map_file(make_scene(make_sky(4)), dense_classifier)
+    expected = np.full((8, 12), 1)
+    expected[:4, 1] = MASKED
+    expected[0, 2] = MASKED
+    expected[0, 10] = landcover.class_id[0, 10]  # haze in clear surroundings is land
+    assert expected[0, 10] < 10
+    np.testing.assert_array_equal(landcover.class_id, expected)
+    detail = landcover.finest
+    np.testing.assert_array_equal(detail.class_id, expected.repeat(16, 0).repeat(16, 1))
+    for m in (landcover, detail):
+        np.testing.assert_array_equal(m.class_id == MASKED, m.mask_reason > 0)
+        assert (m.probabilities[m.class_id == MASKED] == 0).all()
+        assert (m.valid_share[m.class_id == MASKED] == 0).all()
+    middling = map_file(make_scene(make_sky(4)), dense_classifier, stride=16, detail="none")
+    np.testing.assert_array_equal(middling.class_id, expected.repeat(4, 0).repeat(4, 1))
+
+
+def test_possible_cloud_is_land_where_little_cloud_is_near(
+    make_scene: Make, dense_classifier: FakeDenseClassifier
+) -> None:
+    pixels = make_sky(0)
+    pixels[:, :64, 64:72] = WHITE[:, None, None]
+    detail = map_file(make_scene(pixels), dense_classifier).finest
+    assert (detail.class_id == MASKED).sum() == 16 * 2
+
+
+def test_thin_cloud_does_not_depend_on_windows(
+    make_scene: Make, dense_classifier: FakeDenseClassifier, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = make_scene(make_sky(4))
+    whole = map_file(path, dense_classifier)
+    monkeypatch.setattr(windows, "WINDOW_PIXELS", 2 * 64 * 64)
+    parts = map_file(path, dense_classifier, strip_pixels=12 * 64 * 64)
+    assert len(dense_classifier.windows) > 40
+    assert_equal_maps(whole, parts)
+
+
+def test_cells_partly_under_thin_cloud_keep_their_class(
+    make_scene: Make, dense_classifier: FakeDenseClassifier
+) -> None:
+    pixels = make_sky(4)
+    pixels[:, :64, 152:192] = COLORS[1][:, None, None]
+    landcover = map_file(make_scene(pixels), dense_classifier)
+    assert landcover.class_id[0, 2] < 10
+    assert landcover.valid_share[0, 2] == round(250 * 40 / 64)
 
 
 def test_masks_of_the_scene_and_of_the_network_are_one(

@@ -13,7 +13,7 @@ import torch
 from geoclass.errors import SettingsError
 from geoclass.model.checkpoint import Model, load_model
 from geoclass.model.classifier import Classifier, normalise
-from geoclass.model.dense import HALO, WAYS, Window, find_obscured, turn, turn_back
+from geoclass.model.dense import HALO, WAYS, Window, find_clouds, turn, turn_back
 from geoclass.model.networks import TileNet
 from geoclass.model.ood import describe_pixels
 from tests.conftest import SAMPLE_SCENE
@@ -62,10 +62,11 @@ def test_survey_is_the_networks(model: Model, scene: np.ndarray) -> None:
         logits, _ = network.forward_dense(x * torch.from_numpy(window.valid))
         inner = (slice(HALO // 4, -HALO // 4),) * 2
         likely = torch.softmax(logits[0] / contract.cell_temperature, dim=0)
-        hidden = find_obscured(likely, torch.from_numpy(window.shown))[inner]
+        hidden, possible = find_clouds(likely, torch.from_numpy(window.shown))
         likely = likely[:, *inner]
         land = likely[:-1] / likely[:-1].sum(dim=0)
-        np.testing.assert_array_equal(survey.obscured, hidden)
+        np.testing.assert_array_equal(survey.obscured, hidden[inner])
+        np.testing.assert_array_equal(survey.maybe_obscured, possible[inner])
         away = survey.cells.transpose(2, 0, 1) / 250 - land.numpy()
         assert np.abs(away).max() < 0.5 / 250 + 1e-4
     assert survey.obscured.any()
@@ -114,6 +115,7 @@ def test_windows_of_any_size_say_the_same(model: Model, scene: np.ndarray, side:
             there = (slice(16 * row, 16 * (row + side)), slice(16 * col, 16 * (col + side)))
             same.append(part.cells.argmax(axis=2) == whole.cells[there].argmax(axis=2))
             same.append(part.obscured == whole.obscured[there])
+            same.append(part.maybe_obscured == whole.maybe_obscured[there])
             tile = (slice(row, row + side), slice(col, col + side))
             tiles.append(part.tiles.argmax(axis=2) == whole.tiles[tile].argmax(axis=2))
     assert np.mean(same) > 0.99
@@ -241,23 +243,25 @@ def mark_cloud(*squares: tuple[int, int, float], cells: int = 60) -> torch.Tenso
     return probabilities
 
 
-def test_likely_cloud_obscures_its_cells() -> None:
-    obscured = find_obscured(mark_cloud((20, 3, 0.9)), torch.ones(240, 240, dtype=torch.bool))
-    assert obscured[20:23, 20:23].all()
-    assert obscured.sum() == 9
+def test_likely_cloud_is_certain_in_its_cells() -> None:
+    certain, possible = find_clouds(
+        mark_cloud((20, 3, 0.9)), torch.ones(240, 240, dtype=torch.bool)
+    )
+    assert certain[20:23, 20:23].all()
+    assert certain.sum() == possible.sum() == 9
 
 
-def test_a_large_area_of_possible_cloud_is_obscured_but_not_a_small_one() -> None:
+def test_a_large_area_of_unlikely_cloud_is_possible_but_not_a_small_one() -> None:
     shown = torch.ones(240, 240, dtype=torch.bool)
-    large = find_obscured(mark_cloud((10, 40, 0.25)), shown)
-    assert large[15:45, 15:45].all()
-    assert not large[:3].any()
-    assert not find_obscured(mark_cloud((28, 4, 0.4)), shown).any()
+    certain, possible = find_clouds(mark_cloud((10, 40, 0.15)), shown)
+    assert not certain.any()
+    assert possible[15:45, 15:45].all()
+    assert not possible[:3].any()
+    assert not find_clouds(mark_cloud((28, 4, 0.4)), shown)[1].any()
 
 
 def test_what_the_network_does_not_see_says_nothing_about_cloud() -> None:
     shown = torch.zeros(240, 240, dtype=torch.bool)
     shown[:, :120] = True
-    obscured = find_obscured(mark_cloud((30, 30, 0.99)), shown)
-    assert not obscured[:30, :30].any()
-    assert not obscured[:28, 40:].any()
+    _, possible = find_clouds(mark_cloud((30, 30, 0.49)), shown)
+    assert not possible.any()
