@@ -19,6 +19,9 @@ SURROUNDINGS = 30.0
 """Standard deviation of the Gaussian that weights the surroundings, cells: 1.2 km."""
 LEAST = 0.05
 """Fraction of the surroundings that is certainly cloud, from which possible cloud is masked."""
+MOST = 0.5
+"""Maximum fraction of a scene that is masked as possible cloud. If there is more, the model does
+not tell land from cloud by these odds, which were chosen for the shipped one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -48,15 +51,16 @@ class Sky:
 
     def find_thin(self) -> np.ndarray:
         """Cells of possible cloud in cloudy surroundings, without certain ones."""
-        if not self.certain.any():
-            return self.certain
+        thin = self.possible & ~self.certain
+        if not self.certain.any() or thin.sum() > MOST * self.seen.sum():
+            return np.zeros_like(thin)
         from scipy.ndimage import gaussian_filter  # slow to import, rarely needed
 
         certain, seen = (
             gaussian_filter(cells.astype(np.float32), SURROUNDINGS, mode="constant", truncate=3)
             for cells in (self.certain, self.seen)
         )
-        return self.possible & ~self.certain & (certain >= LEAST * seen)
+        return thin & (certain >= LEAST * seen)
 
 
 def mask_thin_clouds(landcover: LandCoverMap, thin: np.ndarray, min_share: float) -> None:

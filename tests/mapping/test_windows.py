@@ -333,6 +333,16 @@ def test_possible_cloud_is_land_where_little_cloud_is_near(
     assert (detail.class_id == MASKED).sum() == 16 * 2
 
 
+def test_where_nearly_all_may_be_cloud_only_certain_cloud_is_masked(
+    make_scene: Make, dense_classifier: FakeDenseClassifier
+) -> None:
+    """Such a model does not tell land from cloud; a scene under haze is mapped as before."""
+    pixels = make_sky(4)
+    pixels[:, 64:, 128:] = HAZE[:, None, None]
+    landcover = map_file(make_scene(pixels), dense_classifier)
+    assert (landcover.class_id == MASKED).sum() == 4
+
+
 def test_thin_cloud_does_not_depend_on_windows(
     make_scene: Make, dense_classifier: FakeDenseClassifier, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -46,7 +46,7 @@ def test_large_series_show_neighbours_that_are_alike_as_one(
     cells = build_series(result)
     monkeypatch.setitem(DISSOLVED_FROM, "gpkg", 1)
     patches = build_series(result)
-    assert len(patches) < len(cells)
+    assert len(patches.polygons) < len(cells.polygons)
     one, other = draw(cells), draw(patches)
     assert one.keys() == other.keys()
     for kind, (area_ha, shape) in one.items():
@@ -63,10 +63,10 @@ def test_maps_are_compared_in_their_finest_cells(monkeypatch: pytest.MonkeyPatch
     assert compare_areas(change)["cells"].sum() == change.compared.sum()
     cells = build_cells(change)
     seen = [m.landcover.finest.class_id for m in (old, new)]
-    assert len(cells) == ((seen[0] != NODATA) | (seen[1] != NODATA)).sum()
+    assert len(cells.polygons) == ((seen[0] != NODATA) | (seen[1] != NODATA)).sum()
     monkeypatch.setitem(DISSOLVED_FROM, "gpkg", 1)
     patches = build_cells(change)
-    assert len(patches) < len(cells)
+    assert len(patches.polygons) < len(cells.polygons)
     one, other = draw(cells), draw(patches)
     assert one.keys() == other.keys()
     assert any("masked" in kind for kind in one)
