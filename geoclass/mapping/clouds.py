@@ -39,8 +39,8 @@ class Sky:
     def begin(cls, grid: Grid) -> Sky:
         """Nothing seen yet."""
         cells = replace(grid, stride=CELL)
-        shape = (cells.rows, cells.cols)
-        return cls(**{name: np.zeros(shape, dtype=bool) for name in cls.__slots__})
+        seen, certain, possible = np.zeros((3, cells.rows, cells.cols), dtype=bool)
+        return cls(seen=seen, certain=certain, possible=possible)
 
     def add(self, part: Part, seen: np.ndarray, certain: np.ndarray, possible: np.ndarray) -> None:
         """Set the cells of a window, which may extend beyond the scene."""
