@@ -1,5 +1,7 @@
 """Cores and memory available to this process, and bounded parallel work."""
 
+import contextlib
+import ctypes
 import os
 import platform
 import re
@@ -36,6 +38,20 @@ def map_chunks(work: Callable[[Task], Result], chunks: Iterable[Task]) -> list[R
     """Results of numpy work on chunks of arrays, in threads: numpy releases the GIL."""
     with ThreadPoolExecutor(max_workers=min(4, count_cores())) as threads:
         return list(threads.map(work, chunks))
+
+
+_M_ARENA_MAX = -8
+"""Option of glibc's mallopt, see malloc.h."""
+
+
+def share_freed_memory() -> None:
+    """Let the threads of this process take memory from one pool, where the C library is glibc.
+
+    By default each thread keeps what it frees for itself, which adds 0.2 GB to a map. Call it
+    before threads start.
+    """
+    with contextlib.suppress(AttributeError, TypeError, OSError):  # other C libraries
+        ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 1)
 
 
 def count_cores() -> int:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import platform
+import subprocess
+import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -33,6 +36,36 @@ def write(root: Path, name: str, text: str) -> None:
 def test_this_machine_has_cores_and_memory() -> None:
     assert 1 <= count_cores() <= (os.cpu_count() or 1)
     assert 10**8 < find_memory_bytes() < 10**14
+
+
+COUNT_POOLS = """
+import ctypes, re, threading
+from geoclass.machine import share_freed_memory
+
+libc = ctypes.CDLL(None)
+libc.malloc.restype = ctypes.c_void_p
+libc.open_memstream.restype = ctypes.c_void_p
+{first}
+threads = [threading.Thread(target=libc.malloc, args=(ctypes.c_size_t(1000),)) for _ in range(4)]
+for thread in threads:
+    thread.start()
+text, size = ctypes.c_char_p(), ctypes.c_size_t()
+stream = ctypes.c_void_p(libc.open_memstream(ctypes.byref(text), ctypes.byref(size)))
+libc.malloc_info(0, stream)
+libc.fclose(stream)
+print(len(re.findall(rb"<heap nr=", text.value)))
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="a setting of glibc")
+def test_threads_take_memory_from_one_pool() -> None:
+    def count_pools(first: str) -> int:
+        code = COUNT_POOLS.format(first=first)
+        done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+        return int(done.stdout)
+
+    assert count_pools("") > 1
+    assert count_pools("share_freed_memory()") == 1
 
 
 def test_processor_has_the_name_that_the_system_gives_it(root: Path) -> None:

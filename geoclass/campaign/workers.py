@@ -24,7 +24,7 @@ import torch
 from geoclass.campaign.jobs import Job, Outcome
 from geoclass.campaign.run import Pending, Progress, fail, run_job
 from geoclass.errors import GeoclassError, SettingsError
-from geoclass.machine import count_cores
+from geoclass.machine import count_cores, share_freed_memory
 from geoclass.mapping.job import make_classifier
 from geoclass.mapping.plan import estimate_memory
 from geoclass.mapping.settings import MapRequest
@@ -176,6 +176,7 @@ def work(pipe: Connection, request: MapRequest, index: int, count: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles Ctrl-C
     signal.signal(signal.SIGTERM, _leave)
     _die_with_parent()
+    share_freed_memory()
     torch.set_num_threads(max(1, count_cores() // count))  # before OpenMP starts its threads
     if request.device is None and torch.cuda.is_available():
         request = replace(request, device=f"cuda:{index % torch.cuda.device_count()}")

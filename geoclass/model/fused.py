@@ -16,7 +16,15 @@ from torch.nn import functional as F
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 from torch.nn.utils.memory_format import convert_conv2d_weight_memory_format
 
-from geoclass.model.networks import MARGIN, DenseTileNet, ResidualBlock, TileNet, enlarge
+from geoclass.model.networks import (
+    CELL,
+    FINE_BLOCKS,
+    MARGIN,
+    DenseTileNet,
+    ResidualBlock,
+    TileNet,
+    enlarge,
+)
 
 
 def fuse(
@@ -88,6 +96,7 @@ class FusedDenseNet(FusedTileNet):
 
     in_cache = 16
     rows_in_cache = 128
+    """Rows of pixels whose features of full resolution fit into a core's caches."""
 
     def __init__(
         self, network: TileNet, mean: Sequence[float], std: Sequence[float], dtype: torch.dtype
@@ -115,24 +124,50 @@ class FusedDenseNet(FusedTileNet):
         for block in self.blocks[1:-1]:
             fine = block(fine)
         deep = self.blocks[-1](fine)
-        around = enlarge(self.from_context(self.context(deep)))
-        y = enlarge(self.from_deep(deep).add_(around))
-        return self.cells(self.mix(self.from_fine(fine, y))).float(), deep
+        coarse = self.from_deep(deep).add_(enlarge(self.from_context(self.context(deep))))
+        return self._classify_cells(fine, coarse).float(), deep
+
+    def _classify_cells(self, fine: Tensor, coarse: Tensor) -> Tensor:
+        """Logits of cells, from features of them and, of half the height, of their surroundings.
+
+        Computed in strips, with two more rows of cells on either side: the 3×3 convolution needs
+        one, and strips of features an even number.
+        """
+        height, rows = fine.shape[2], self._rows_at_once(fine) // CELL
+        parts = []
+        for top in range(0, height, rows):
+            first, last = max(0, top - 2), min(height, top + rows + 2)
+            # A strip's own first and last rows are interpolated without their neighbours.
+            above = max(0, first // 2 - 1)
+            y = enlarge(coarse[:, :, above : last // 2 + 1])[:, :, first - 2 * above :]
+            y = self.from_fine(fine[:, :, first:last], y[:, :, : last - first])
+            parts.append(self.cells(self.mix(y))[:, :, top - first :][:, :, :rows])
+        return torch.cat(parts, dim=2)
+
+    def _rows_at_once(self, x: Tensor) -> int:
+        """Rows of pixels per strip; a GPU takes them all."""
+        return self.rows_in_cache if x.device.type == "cpu" else 1 << 30
 
     def _begin(self, pixels: Tensor, valid: Tensor) -> Tensor:
         """Output of the first block, (n, 48, h / 2, w / 2).
 
         Computed in strips: features of full resolution would not fit into the caches.
         """
-        height, on_cpu = pixels.shape[2], pixels.device.type == "cpu"
-        rows = self.rows_in_cache if on_cpu else height
-        parts = []
+        n, _, height, width = pixels.shape
+        rows, features = self._rows_at_once(pixels), FINE_BLOCKS[0][0]
+        result = torch.empty(
+            (n, features, height // 2, width // 2),
+            dtype=self._dtype,
+            device=pixels.device,
+            memory_format=torch.channels_last,
+        )
         for top in range(0, height, rows):
             first, last = max(0, top - REACH), min(height, top + rows + REACH)
             x = self._shift(pixels[:, :, first:last]) * valid[:, None, first:last]
             y = self.blocks[0](self.stem(x).to(self._dtype))
-            parts.append(y[:, :, (top - first) // 2 :][:, :, : rows // 2])
-        return torch.cat(parts, dim=2)
+            part = result[:, :, top // 2 :][:, :, : rows // 2]
+            part.copy_(y[:, :, (top - first) // 2 :][:, :, : rows // 2])
+        return result
 
     def _describe(self, x: Tensor) -> Tensor:
         deep = self.convolve(F.pad(x, (MARGIN,) * 4, mode="reflect"))
