@@ -69,7 +69,7 @@ def break_scenes(folder: Path) -> dict[str, bytes]:
 def map_all(scenes: Path, out: Path, *options: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [
-            *(sys.executable, "-m", "geoclass.cli.main", "map", str(scenes)),
+            *(sys.executable, "-m", "geoclass", "map", str(scenes)),
             *("-o", f"{out}/", "-f", "tif", "-q"),
             *options,
         ],

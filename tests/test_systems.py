@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+
+import pytest
 
 from geoclass.products.files import read_map
 from tests.conftest import ROOT, paint
@@ -38,6 +41,20 @@ def test_module_maps_in_processes_in_folders_with_spaces(
     made = sorted((tmp_path / "my maps").glob("*.gpkg"))
     assert [path.name for path in made] == ["another day.gpkg", "one day.gpkg"]
     assert all(read_map(path).class_id.shape == (1, 2) for path in made)
+
+
+@pytest.mark.parametrize(("command", "status"), [("completion", 2), ("schema", 0)])
+def test_program_ends_with_all_printed_and_exit_functions_called(command: str, status: int) -> None:
+    code = "import atexit; from geoclass.__main__ import run; atexit.register(print, 'end'); run()"
+    done = subprocess.run(
+        [sys.executable, "-c", code, command], capture_output=True, check=False, text=True
+    )
+    assert done.returncode == status
+    printed, end = done.stdout[: -len("end\n")], done.stdout[-len("end\n") :]
+    assert end == "end\n"
+    assert (printed == "") == (status != 0)
+    if status == 0:
+        assert "commands" in json.loads(printed)
 
 
 def test_characters_that_the_output_lacks_are_replaced(

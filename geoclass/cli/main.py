@@ -165,7 +165,3 @@ def print_unraisable(unraisable: sys.UnraisableHookArgs) -> None:
     """As Python does, except for messages of GDAL that rasterio cannot decode."""
     if not isinstance(unraisable.exc_value, UnicodeDecodeError):
         sys.__unraisablehook__(unraisable)
-
-
-if __name__ == "__main__":
-    main()

@@ -442,7 +442,7 @@ def start(scenes: Path, out: Path, *extra: str) -> subprocess.Popen[str]:
     """The command line in a process group of its own."""
     arguments: Sequence[str] = (str(scenes), "-o", f"{out}/", "-f", "tif", *extra)
     return subprocess.Popen(
-        [sys.executable, "-m", "geoclass.cli.main", "map", *arguments],
+        [sys.executable, "-m", "geoclass", "map", *arguments],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

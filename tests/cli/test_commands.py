@@ -567,7 +567,7 @@ class TestTrainAndEvaluate:
         run(*given, "-o", whole)
         log = broken.with_suffix(".csv")
         with subprocess.Popen(
-            [sys.executable, "-m", "geoclass.cli.main", *given, "-o", broken],
+            [sys.executable, "-m", "geoclass", *given, "-o", broken],
             stdout=subprocess.DEVNULL,
             env={**os.environ, "OMP_NUM_THREADS": "1"},  # as many as here
         ) as process:

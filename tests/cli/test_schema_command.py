@@ -64,7 +64,7 @@ def test_roles_say_what_an_option_is_about(schema: dict[str, Any]) -> None:
 
 
 def start_mapping(output: Path) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "geoclass.cli.main", "--progress", "json", "map"]
+    command = [sys.executable, "-m", "geoclass", "--progress", "json", "map"]
     # As a shell's background job: that must not keep it from being stopped.
     return subprocess.Popen(
         [*command, str(SAMPLE_SCENE), "-o", str(output)],
@@ -103,7 +103,7 @@ def test_end_of_input_stops_the_work_and_leaves_nothing(tmp_path: Path) -> None:
 
 
 def test_input_that_is_no_pipe_stops_nothing(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "geoclass.cli.main", "--progress", "json", "schema"]
+    command = [sys.executable, "-m", "geoclass", "--progress", "json", "schema"]
     with Path("/dev/null").open() as nothing:
         done = subprocess.run(command, stdin=nothing, capture_output=True, text=True, check=True)
     assert json.loads(done.stdout)["version"] == geoclass.__version__
