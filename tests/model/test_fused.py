@@ -75,7 +75,7 @@ def test_fused_network_is_the_plain_one(
 def test_fused_survey_is_the_plain_one(
     one_pass: bool, rows: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """However many rows the stem takes at a time; what is not valid is 0, the mean."""
+    """However many rows are computed at a time; what is not valid is 0, the mean."""
     monkeypatch.setattr(torch.backends.mkldnn, "is_available", lambda: one_pass)
     monkeypatch.setattr(FusedDenseNet, "rows_in_cache", rows)
     generator = torch.Generator().manual_seed(0)
