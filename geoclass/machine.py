@@ -47,7 +47,7 @@ _M_ARENA_MAX = -8
 def share_freed_memory() -> None:
     """Let the threads of this process take memory from one pool, where the C library is glibc.
 
-    By default each thread keeps what it frees for itself, which adds 0.2 GB to a map. Call it
+    By default each thread keeps what it frees for itself, which adds 0.1 GB to a map. Call it
     before threads start.
     """
     with contextlib.suppress(AttributeError, TypeError, OSError):  # other C libraries
