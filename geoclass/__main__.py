@@ -6,14 +6,17 @@ import os
 import sys
 from typing import NoReturn
 
-OBJECTS = 50_000
-"""New objects from which Python looks for garbage. Imports create many and no garbage: its default
-of 700 makes the start half a second slower."""
+from geoclass.machine import share_freed_memory
+
+_GC_THRESHOLD = 50_000
+"""New objects before Python looks for garbage. Imports create many and no garbage: its default of
+about a thousand makes the start half a second slower."""
 
 
 def run() -> NoReturn:
-    """Run a command. After success end at once: freeing all modules takes half a second."""
-    gc.set_threshold(OBJECTS)
+    """Run a command. After success, skip freeing all modules, which takes half a second."""
+    gc.set_threshold(_GC_THRESHOLD)
+    share_freed_memory()
     from geoclass.cli.main import main
 
     try:

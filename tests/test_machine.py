@@ -49,6 +49,7 @@ libc.open_memstream.restype = ctypes.c_void_p
 threads = [threading.Thread(target=libc.malloc, args=(ctypes.c_size_t(1000),)) for _ in range(4)]
 for thread in threads:
     thread.start()
+    thread.join()
 text, size = ctypes.c_char_p(), ctypes.c_size_t()
 stream = ctypes.c_void_p(libc.open_memstream(ctypes.byref(text), ctypes.byref(size)))
 libc.malloc_info(0, stream)

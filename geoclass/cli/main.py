@@ -20,7 +20,6 @@ from click.shell_completion import CompletionItem
 
 from geoclass._version import __version__
 from geoclass.errors import GeoclassError
-from geoclass.machine import share_freed_memory
 
 COMMANDS = {
     "map": ("map_scene", "Map the land cover of one or many scenes."),
@@ -144,7 +143,6 @@ def _describe(module: str, function: str) -> str:
 )
 def main(debug: bool, progress: str) -> None:
     """Land-cover maps from satellite scenes."""
-    share_freed_memory()
     for stream in (sys.stdout, sys.stderr):  # on Windows a pipe's encoding may lack characters
         if isinstance(stream, io.TextIOWrapper) and not stream.encoding.lower().startswith("utf"):
             stream.reconfigure(errors="replace")

@@ -133,7 +133,7 @@ class FusedDenseNet(FusedTileNet):
         Computed in strips, with two more rows of cells on either side: the 3×3 convolution needs
         one, and strips of features an even number.
         """
-        height, rows = fine.shape[2], self._rows_at_once(fine) // CELL
+        height, rows = fine.shape[2], self._strip_rows(fine) // CELL
         parts = []
         for top in range(0, height, rows):
             first, last = max(0, top - 2), min(height, top + rows + 2)
@@ -144,7 +144,7 @@ class FusedDenseNet(FusedTileNet):
             parts.append(self.cells(self.mix(y))[:, :, top - first :][:, :, :rows])
         return torch.cat(parts, dim=2)
 
-    def _rows_at_once(self, x: Tensor) -> int:
+    def _strip_rows(self, x: Tensor) -> int:
         """Rows of pixels per strip; a GPU takes them all."""
         return self.rows_in_cache if x.device.type == "cpu" else 1 << 30
 
@@ -154,7 +154,7 @@ class FusedDenseNet(FusedTileNet):
         Computed in strips: features of full resolution would not fit into the caches.
         """
         n, _, height, width = pixels.shape
-        rows, features = self._rows_at_once(pixels), FINE_BLOCKS[0][0]
+        rows, features = self._strip_rows(pixels), FINE_BLOCKS[0][0]
         result = torch.empty(
             (n, features, height // 2, width // 2),
             dtype=self._dtype,
